@@ -1,0 +1,87 @@
+"""What a metric was defined as, and where: the part of it that never changes."""
+
+from __future__ import annotations
+
+import sys
+
+from pytheus.names import MetricType, occupied_names
+
+__all__ = ["Definition", "calling_place"]
+
+
+class Definition:
+    """A metric's name, type, description, label names and shape, with the place in the code that made it.
+
+    Two handles that share their values share one `Definition` object, so that a registry can tell "the same metric"
+    (the same object) from "an equal one" (`matches`) and from one that conflicts. `bounds` are a histogram's upper
+    bounds, `states` a stateset's states, `mode` how several processes' gauges become one. `place` is "file:line".
+    Immutable by convention; safe to read from any thread.
+    """
+
+    __slots__ = ("bounds", "description", "labels", "mode", "name", "occupied_names", "place", "states", "type")
+
+    def __init__(
+        self,
+        name: str,
+        type: MetricType,
+        description: str,
+        labels: tuple[str, ...] = (),
+        *,
+        bounds: tuple[float, ...] = (),
+        states: tuple[str, ...] = (),
+        mode: str = "",
+        place: str = "",
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.description = description
+        self.labels = labels
+        self.bounds = bounds
+        self.states = states
+        self.mode = mode
+        self.place = place
+        self.occupied_names = occupied_names(name, type)
+
+    def matches(self, other: Definition) -> bool:
+        """Whether both describe the same metric: name, type, labels and shape. Descriptions may differ."""
+        return (
+            self.name == other.name
+            and self.type == other.type
+            and self.labels == other.labels
+            and self.bounds == other.bounds
+            and self.states == other.states
+            and self.mode == other.mode
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.type} {self.name!r}"
+        if self.labels:
+            text += f" with labels {self.labels!r}"
+        if self.bounds:
+            text += f" with buckets {self.bounds!r}"
+        if self.states:
+            text += f" with states {self.states!r}"
+        if self.mode:
+            text += f" in mode {self.mode!r}"
+        if self.place:
+            text += f" (defined at {self.place})"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<Definition of {self}>"
+
+
+def calling_place() -> str:
+    """"file:line" of the nearest caller outside of this package, or "" where the interpreter keeps no frames."""
+    try:
+        frame = sys._getframe(1)
+    except (AttributeError, ValueError):
+        return ""
+    while frame is not None:
+        module: str = frame.f_globals.get("__name__", "")
+        if module != "pytheus" and not module.startswith("pytheus."):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return ""

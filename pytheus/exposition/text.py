@@ -1,0 +1,168 @@
+"""The text format, version 0.0.4, of any registry.
+
+Rules:
+
+- What is asked of a registry is the protocol and nothing else; its prefix is read once, and put before every family.
+- A collector is rendered whole or not at all: if it raises, or yields what cannot be exposed, it is left out, and all
+  others are served. The failure is logged once and counted in `pytheus_collector_errors_total`.
+- No name stands twice. Metrics, whose names are known beforehand, come before the families of custom collectors.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pytheus.exceptions import CollectorError, ConflictError, LabelError
+from pytheus.exposition.failures import failures_of
+from pytheus.metrics.metric import Metric
+from pytheus.metrics.number import to_float
+from pytheus.names import base_name, validate_label_names, validate_prefix, validate_text
+from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.proxy import REGISTRY
+from pytheus.samples import Family, Sample
+from pytheus.textformat import format_labels, format_number, header
+
+__all__ = ["CONTENT_TYPE", "generate_metrics"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The media type of `generate_metrics`' result, encoded as UTF-8."""
+
+_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
+    "counter": ("", "_total", "_created"),
+    "gauge": ("",),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "summary": ("", "_sum", "_count", "_created"),
+    "info": ("_info",),
+    "stateset": ("",),
+    "unknown": ("",),
+}
+
+# Collectors may yield collectors, which may yield collectors: one that yields itself must come to an end.
+_DEPTH_AT_MOST: Final = 16
+
+
+def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> str:
+    """What `registry` holds, in the text format 0.0.4.
+
+        >>> from pytheus import Counter
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry(prefix="shop")
+        >>> Counter("orders_total", "Orders placed.", registry=registry).inc()
+        >>> print(generate_metrics(registry), end="")
+        # HELP shop_orders_total Orders placed.
+        # TYPE shop_orders_total counter
+        shop_orders_total 1.0
+
+    `registry` is any object that satisfies `pytheus.registry.Registry`. A collector that raises is left out, logged once
+    and counted in ``pytheus_collector_errors_total{collector="..."}``; with `strict` it raises `CollectorError`. May be
+    called from any thread, by several at once.
+    """
+    prefix = validate_prefix(registry.prefix)
+    lead = "" if prefix is None else prefix + "_"
+    collectors = list(registry.collect())
+    failures = failures_of(registry)
+    # Who has which name; metrics are told apart by their definitions, which the handles on one metric share.
+    claimed: dict[str, object] = dict.fromkeys(failures.occupied_names, failures)
+    for collector in collectors:
+        if isinstance(collector, Metric):
+            definition = collector.definition
+            for name in definition.occupied_names:
+                claimed.setdefault(name, definition)
+    texts: list[str] = []
+    written: set[int] = set()
+    for collector in collectors:
+        try:
+            if isinstance(collector, Metric):
+                definition = collector.definition
+                _check_claims(claimed, definition.occupied_names, definition)
+                if id(definition) not in written:
+                    texts.append(collector.text(lead))
+                    written.add(id(definition))
+            else:
+                texts.append(_custom_text(collector, lead, claimed))
+        except Exception as error:
+            name = collector_name(collector)
+            if strict:
+                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
+            failures.record(name, error)
+    texts.append(failures.text(lead))
+    return "".join(texts)
+
+
+def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:
+    texts: list[str] = []
+    taken: dict[str, object] = {}
+    for part in _flat(collector, _DEPTH_AT_MOST):
+        if isinstance(part, Metric):
+            names = part.definition.occupied_names
+            text = part.text(lead)
+        else:
+            names = part.occupied_names
+            text = _family_text(part, lead)
+        _check_claims(claimed, names, part)
+        _check_claims(taken, names, part)
+        for name in names:
+            taken[name] = part
+        texts.append(text)
+    claimed |= taken
+    return "".join(texts)
+
+
+def _flat(collector: Collector, depth: int) -> Iterator[Metric | Family]:
+    """What `collector` yields, with collectors among it taken apart down to metrics and families."""
+    if depth == 0:
+        raise RecursionError(f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?")
+    for part in collector.collect():
+        if isinstance(part, Metric | Family):
+            yield part
+        elif callable(getattr(part, "collect", None)):
+            yield from _flat(part, depth - 1)
+        else:
+            raise LabelError(
+                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should yield"
+                " metrics or pytheus.samples.Family objects"
+            )
+
+
+def _check_claims(claimed: dict[str, object], names: tuple[str, ...], claimant: object) -> None:
+    for name in names:
+        holder = claimed.get(name, claimant)
+        if holder is not claimant:
+            raise ConflictError(
+                f"{claimant} would expose the name {name!r} a second time, beside {holder}; give it another name",
+                name=name,
+                incumbent=holder,
+            )
+
+
+def _family_text(family: Family, lead: str) -> str:
+    type_ = family.type
+    name = lead + family.name
+    # An info's sample is its base name with the suffix, however the family is called.
+    stem = lead + base_name(family.name, type_) if type_ == "info" else name
+    description = validate_text(family.description, f"the description of family {family.name!r}")
+    lines = [header(stem + "_info" if type_ == "info" else name, type_, description)]
+    suffixes = _SUFFIXES[type_]
+    for sample in family.samples:
+        if sample.suffix not in suffixes:
+            raise LabelError(
+                f"{type_} {family.name!r} has a sample with the suffix {sample.suffix!r}; expected one of {suffixes!r}"
+            )
+        lines.append(_sample_line(stem, family, sample))
+    return "".join(lines)
+
+
+def _sample_line(stem: str, family: Family, sample: Sample) -> str:
+    subject = f"a sample of {family.type} {family.name!r}"
+    names = validate_label_names(list(sample.labels), subject)
+    labels = format_labels((name, validate_text(sample.labels[name], f"label {name!r} of {subject}")) for name in names)
+    line = f"{stem}{sample.suffix}{{{labels}}} " if labels else f"{stem}{sample.suffix} "
+    line += format_number(to_float(sample.value, subject))
+    if sample.timestamp is not None:
+        # This format has milliseconds since the epoch, as an integer.
+        line += f" {round(to_float(sample.timestamp, subject) * 1000)}"
+    return line + "\n"

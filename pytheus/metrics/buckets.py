@@ -1,0 +1,74 @@
+"""Upper bounds of histogram buckets: the default ones, and helpers that make others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pytheus.exceptions import BucketError, PytheusError
+from pytheus.metrics.number import Number, to_float
+
+__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "validate_buckets"]
+
+DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds in seconds that suit the response times of a network service."""
+
+_INFINITY: Final = float("inf")
+
+
+def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ...]:
+    """The finite upper bounds, in rising order; a ``+Inf`` at the end is implied and may be given.
+
+    Raises `BucketError` where there is none, or where they are no numbers, NaN, unsorted or repeated.
+    """
+    if isinstance(buckets, (str, bytes)):
+        raise BucketError(f"{subject} takes its buckets as a sequence of numbers but got {buckets!r}")
+    try:
+        bounds = [to_float(bound, f"a bucket of {subject}") for bound in buckets]
+    except (PytheusError, TypeError) as error:
+        raise BucketError(f"{subject} has buckets that are no numbers: {error}") from error
+    if bounds and bounds[-1] == _INFINITY:
+        bounds.pop()
+    if not bounds:
+        raise BucketError(f"{subject} has no bucket with a finite bound; leave `buckets` out for the default ones")
+    for bound in bounds:
+        if bound - bound != 0.0:
+            raise BucketError(f"{subject} has the bucket {bound!r}; only the last bound may be infinite, and none is NaN")
+    for lower, upper in zip(bounds, bounds[1:], strict=False):
+        if not lower < upper:
+            what = "twice" if lower == upper else "out of order"
+            raise BucketError(f"{subject} has the bucket {upper!r} {what}; bounds must rise: {tuple(bounds)!r}")
+    return tuple(bounds)
+
+
+def linear_buckets(start: float, width: float, count: int) -> tuple[float, ...]:
+    """`count` upper bounds, the first at `start`, each `width` above the one before.
+
+        >>> linear_buckets(0.0, 2.5, 4)
+        (0.0, 2.5, 5.0, 7.5)
+
+    Raises `BucketError` unless `width` > 0 and `count` >= 1.
+    """
+    if not width > 0 or count < 1:
+        raise BucketError(f"linear buckets need a width above 0 and at least 1 bucket but got {width!r} and {count!r}")
+    return validate_buckets([start + width * index for index in range(count)], "linear buckets")
+
+
+def exponential_buckets(start: float, factor: float, count: int) -> tuple[float, ...]:
+    """`count` upper bounds, the first at `start`, each `factor` times the one before.
+
+        >>> exponential_buckets(1, 2, 5)
+        (1.0, 2.0, 4.0, 8.0, 16.0)
+
+    Raises `BucketError` unless `start` > 0, `factor` > 1 and `count` >= 1, and all bounds are finite.
+    """
+    if not start > 0 or not factor > 1 or count < 1:
+        raise BucketError(
+            "exponential buckets need a start above 0, a factor above 1 and at least 1 bucket but got"
+            f" {start!r}, {factor!r} and {count!r}"
+        )
+    try:
+        bounds = [start * factor**index for index in range(count)]
+    except OverflowError as error:
+        raise BucketError(f"exponential buckets {start!r} * {factor!r} ** {count - 1} exceed a double") from error
+    return validate_buckets(bounds, "exponential buckets")

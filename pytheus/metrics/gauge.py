@@ -1,0 +1,170 @@
+"""Gauges: numbers that rise and fall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from time import time as now
+from typing import ClassVar, ParamSpec, TypeVar, overload
+
+from pytheus.atomic import LOCKED
+from pytheus.exceptions import NotANumberError, PytheusError
+from pytheus.metrics.around import InProgress, Timer
+from pytheus.metrics.guard import guard
+from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.scalar import Scalar
+from pytheus.metrics.series import UNBOUND, Doubles
+from pytheus.names import MetricType
+from pytheus.registry.protocols import Registry
+from pytheus.registry.proxy import REGISTRY
+
+__all__ = ["Gauge"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Gauge(Scalar):
+    """A number that rises and falls: requests in progress, a queue's length, a temperature.
+
+        >>> queue = Gauge("queue_length", "Jobs waiting.", registry=None)
+        >>> queue.set(5)
+        >>> queue.dec()
+        >>> queue.value
+        4.0
+
+    The arguments are those of `Counter`. NaN and the infinities can be set, as in Prometheus itself.
+    """
+
+    __slots__ = ("_function",)
+
+    type_: ClassVar[MetricType] = "gauge"
+
+    # What gives the number, and where the number was kept before.
+    _function: tuple[Callable[[], Number], Doubles | None] | None
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        required_labels: Iterable[str] | None = None,
+        *,
+        default_labels: Mapping[str, str] | None = None,
+        labels_from: Mapping[str, Iterable[str]] | None = None,
+        registry: Registry | None = REGISTRY,
+    ) -> None:
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+
+    def _begin(self) -> None:
+        self._function = None
+
+    def inc(self, amount: Number = 1.0) -> None:
+        """Add `amount`, which may be negative.
+
+        Raises `NotANumberError` for what is no number, `OutOfRangeError` for what no double holds, and `LabelError`
+        where a label is missing; nothing has changed then.
+        """
+        value = amount if type(amount) is float else to_float(amount, self)
+        view = self._view
+        # atomic: a load, an add and a store
+        if view is None:
+            self._value += value
+        elif view is UNBOUND:
+            self._writable().inc(value)
+        else:
+            view[0] += value
+
+    def dec(self, amount: Number = 1.0) -> None:
+        """Subtract `amount`; otherwise as `inc`."""
+        value = amount if type(amount) is float else to_float(amount, self)
+        view = self._view
+        # atomic: a load, a subtraction and a store
+        if view is None:
+            self._value -= value
+        elif view is UNBOUND:
+            self._writable().dec(value)
+        else:
+            view[0] -= value
+
+    def set(self, value: Number) -> None:
+        """Let the number be `value`; raises as `inc` does."""
+        number = value if type(value) is float else to_float(value, self)
+        view = self._view
+        if view is None:
+            self._value = number
+        elif view is UNBOUND:
+            self._writable().set(number)
+        else:
+            view[0] = number
+
+    def set_to_current_time(self) -> None:
+        """Let the number be the seconds since the Unix epoch, as of now."""
+        self.set(now())
+
+    def set_function(self, function: Callable[[], Number] | None) -> None:
+        """Let `function` give the number at each scrape; None ends that, and the gauge is written again, from zero.
+
+            >>> jobs = ["a", "b"]
+            >>> length = Gauge("jobs_waiting", "Jobs waiting.", registry=None)
+            >>> length.set_function(lambda: len(jobs))
+            >>> length.value
+            2.0
+
+        The function is called from the scraping thread. Where it raises, this gauge is missing from that scrape, which
+        is logged and counted. While it is set, writing the gauge raises `PytheusError`.
+        """
+        if function is not None and not callable(function):
+            raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
+        series = self._bound()
+        former = series._function
+        if function is not None:
+            # What it wrote to before is kept, for another handle may share it.
+            series._function = (function, series._view if former is None else former[1])
+            series._view = UNBOUND
+        elif former is not None:
+            series._function = None
+            series._view = former[1]
+            series._reset()
+
+    def _writable(self) -> Gauge:
+        series = self._bound()
+        if series._function is not None:
+            raise PytheusError(
+                f"gauge {self.name!r} takes its number from a function and cannot be written;"
+                " end that first with set_function(None)"
+            )
+        return series
+
+    def _reset(self) -> None:
+        if self._function is None:
+            super()._reset()
+
+    def _number(self) -> float:
+        function = self._function
+        if function is not None:
+            return to_float(function[0](), self)
+        return super()._number()
+
+    def track_inprogress(self) -> InProgress:
+        """A context manager and decorator that counts a block or function in while it runs."""
+        self._writable()
+        return InProgress(self.inc, self.dec)
+
+    def time(self) -> Timer:
+        """A context manager and decorator that sets the gauge to the seconds that its block or function took."""
+        self._writable()
+        return Timer(self.set)
+
+    @overload
+    def __call__(self, function: Callable[P, R], /, *, track_inprogress: bool = False) -> Callable[P, R]: ...
+
+    @overload
+    def __call__(self, *, track_inprogress: bool = False) -> Timer | InProgress: ...
+
+    def __call__(self, function: Callable[..., object] | None = None, *, track_inprogress: bool = False) -> object:
+        """As a decorator, with or without arguments: time the function, or with `track_inprogress` count it in."""
+        around = self.track_inprogress() if track_inprogress else self.time()
+        return around if function is None else around(function)
+
+
+if LOCKED:
+    guard(Gauge, "inc", "dec", "set", "_reset", "_number")

@@ -1,0 +1,134 @@
+"""Histograms: observations counted in buckets."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import ClassVar, Final, cast
+
+from pytheus.atomic import LOCKED
+from pytheus.exceptions import OutOfRangeError
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
+from pytheus.metrics.distribution import Distribution
+from pytheus.metrics.guard import guard
+from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.series import UNBOUND
+from pytheus.names import MetricType, validate_metric_name
+from pytheus.registry.protocols import Registry
+from pytheus.registry.proxy import REGISTRY
+from pytheus.samples import Sample
+from pytheus.textformat import format_number
+
+__all__ = ["Histogram"]
+
+_INFINITY: Final = float("inf")
+
+
+class Histogram(Distribution):
+    """Observations counted in buckets, with their number and sum: durations, sizes.
+
+        >>> latency = Histogram("latency_seconds", "Latency.", buckets=(0.1, 1.0), registry=None)
+        >>> latency.observe(0.25)
+        >>> with latency.time():
+        ...     _ = sum(range(10))
+        >>> latency.count
+        2.0
+
+    `buckets` are upper bounds, inclusive, in rising order; ``+Inf`` is added. The default ones suit a network service's
+    response times in seconds. The other arguments are those of `Counter`.
+    https://prometheus.io/docs/concepts/metric_types/#histogram
+    """
+
+    # A series has a count for each bucket, not cumulated, then the one up to +Inf, then the sum. The number of
+    # observations is the sum of the counts, so it can never disagree with them.
+
+    __slots__ = ("_bounds",)
+
+    type_: ClassVar[MetricType] = "histogram"
+
+    _bounds: tuple[float, ...]
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        required_labels: Iterable[str] | None = None,
+        *,
+        default_labels: Mapping[str, str] | None = None,
+        labels_from: Mapping[str, Iterable[str]] | None = None,
+        buckets: Iterable[Number] = DEFAULT_BUCKETS,
+        registry: Registry | None = REGISTRY,
+    ) -> None:
+        bounds = validate_buckets(buckets, f"histogram {validate_metric_name(name, 'histogram')!r}")
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry, bounds=bounds)
+
+    def _begin(self) -> None:
+        self._bounds = self._series.definition.bounds
+
+    def _size(self) -> int:
+        return len(self._bounds) + 2
+
+    def observe(self, value: Number, exemplar: Mapping[str, str] | None = None) -> None:
+        """Count `value` in; `exemplar` are labels that point at this observation, such as a trace's id.
+
+        Negative values are taken, but the sum is then no counter. Raises `OutOfRangeError` for NaN, `NotANumberError`
+        for what is no number, and `LabelError` where a label is missing or the exemplar cannot be exposed; nothing has
+        changed then.
+        """
+        number = value if type(value) is float else to_float(value, self)
+        if number != number:
+            raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
+        view = self._view
+        if view is UNBOUND or view is None:
+            self._bound().observe(number, exemplar)
+            return
+        index = bisect_left(self._bounds, number)
+        if exemplar is not None:
+            self._keep_exemplar(exemplar, number, index)
+        # atomic: two loads, adds and stores, so that no reader sees one without the other
+        view[index] += 1.0
+        view[-1] += number
+
+    @property
+    def count(self) -> float:
+        """How many values were observed."""
+        return sum(self._bound()._numbers()[:-1])
+
+    @property
+    def sum(self) -> float:
+        """The sum of all values observed."""
+        return self._bound()._numbers()[-1]
+
+    def _samples(self) -> list[Sample]:
+        numbers = self._numbers()
+        labels = self._label_dict()
+        key = cast("tuple[str, ...]", self._labels)
+        exemplars = self._series.exemplars
+        samples: list[Sample] = []
+        counts = list(accumulate(numbers[:-1]))
+        for index, (bound, count) in enumerate(zip((*self._bounds, _INFINITY), counts, strict=True)):
+            bucket = {**labels, "le": format_number(bound)}
+            samples.append(Sample("_bucket", bucket, count, None, exemplars.get((key, index))))
+        samples.append(Sample("_sum", labels, numbers[-1]))
+        samples.append(Sample("_count", labels, counts[-1]))
+        return samples
+
+    def _first(self, name: str) -> str:
+        return name + "_bucket{"
+
+    def _render(self, name: str, numbers: list[float]) -> str:
+        labels = self._series.text(cast("tuple[str, ...]", self._labels))
+        head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
+        lines: list[str] = []
+        count = 0.0
+        for index, bound in enumerate((*self._bounds, _INFINITY)):
+            count += numbers[index]
+            lines.append(f'{head}"{format_number(bound)}"}} {format_number(count)}\n')
+        tail = "{" + labels + "} " if labels else " "
+        lines.append(f"{name}_sum{tail}{format_number(numbers[-1])}\n{name}_count{tail}{format_number(count)}\n")
+        return "".join(lines)
+
+
+if LOCKED:
+    guard(Histogram, "observe")

@@ -1,0 +1,89 @@
+"""Infos: facts about a program that are text, not numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self, cast
+
+from pytheus.exceptions import LabelError
+from pytheus.metrics.metric import Metric
+from pytheus.names import MetricType, base_name, validate_label_name, validate_text
+from pytheus.registry.protocols import Registry
+from pytheus.registry.proxy import REGISTRY
+from pytheus.samples import Sample
+from pytheus.textformat import format_labels, header
+
+__all__ = ["Info"]
+
+
+class Info(Metric):
+    """Facts that are text: a version, a build, a region. Exposed as labels of a series that is always 1.
+
+        >>> build = Info("build", "What runs here.", registry=None)
+        >>> build.info({"version": "1.2.3", "branch": "main"})
+
+    It is exposed as ``build_info{version="1.2.3",branch="main"} 1.0``; a name that ends with ``_info`` gets no second
+    one. Until facts are given, nothing is exposed. The arguments are those of `Counter`.
+    https://prometheus.io/docs/specs/om/open_metrics_spec/#info
+    """
+
+    __slots__ = ("_facts",)
+
+    type_: ClassVar[MetricType] = "info"
+
+    _facts: dict[str, str] | None
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        required_labels: Iterable[str] | None = None,
+        *,
+        default_labels: Mapping[str, str] | None = None,
+        labels_from: Mapping[str, Iterable[str]] | None = None,
+        registry: Registry | None = REGISTRY,
+    ) -> None:
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+
+    def _reset(self) -> None:
+        self._facts = None
+
+    def _share(self, incumbent: Self) -> None:
+        # Facts are replaced whole, so there is nothing to share but the series, which `_bound` finds.
+        pass
+
+    def info(self, facts: Mapping[str, str] | None = None, /, **named: str) -> None:
+        """Let the facts be these, from one mapping and keywords together; those given before are gone.
+
+        Raises `LabelError` or `InvalidNameError` for what cannot be a label, or is one of the metric's own; nothing has
+        changed then.
+        """
+        series = self._bound()
+        subject = f"info {self.name!r}"
+        if facts is not None and not isinstance(facts, Mapping):
+            raise LabelError(f"{subject} takes its facts from a mapping or keywords but got {facts!r:.80}")
+        checked: dict[str, str] = {}
+        for source in (facts if facts is not None else {}), named:
+            for name in source:
+                label = validate_label_name(name, subject)
+                if label in self.label_names or label in checked:
+                    raise LabelError(f"{subject} has the label {label!r} already; call the fact something else")
+                checked[label] = validate_text(source[name], f"{label!r} of {subject}")
+        series._facts = checked
+
+    def _samples(self) -> list[Sample]:
+        facts = self._facts
+        return [] if facts is None else [Sample("_info", {**self._label_dict(), **facts}, 1.0)]
+
+    def text(self, prefix: str) -> str:
+        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+        definition = self._series.definition
+        name = prefix + base_name(definition.name, "info") + "_info"
+        lines = [header(name, "info", definition.description)]
+        for child in cast("list[Info]", list(self._series.children.values())):
+            for sample in child._samples():
+                labels = format_labels(sample.labels.items())
+                lines.append("{" + labels + "} 1.0\n" if labels else " 1.0\n")
+        return name.join(lines)
+
+

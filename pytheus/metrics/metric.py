@@ -1,0 +1,306 @@
+"""What every metric type has in common: a definition, labels, and the way into a registry.
+
+Rules:
+
+- One class is both the metric and its series. A metric object is a *handle*: its series set, and the label values that
+  are bound so far. With none missing it is a series and has numbers of its own; otherwise its numbers are `UNBOUND`.
+- A metric is registered when it is whole, as the last step of its making, so that a failure leaves nothing behind.
+- A second definition like the first one shares its series (`SeriesSet.share`), so that a module that is imported twice,
+  or two libraries with the same metric, lose nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from typing import ClassVar, Self, cast
+
+from pytheus.definitions import Definition, calling_place
+from pytheus.exceptions import ConflictError, LabelError
+from pytheus.metrics.exemplars import checked_exemplar
+from pytheus.metrics.series import UNBOUND, Doubles, SeriesSet
+from pytheus.names import RESERVED_LABELS, MetricType, validate_label_names, validate_metric_name, validate_text
+from pytheus.registry.lookup import find_collector
+from pytheus.registry.protocols import Registry
+from pytheus.samples import Family, Sample
+
+__all__ = ["Metric"]
+
+_NO_LABELS: tuple[str, ...] = ()
+
+
+class Metric:
+    """The base of every metric type; not for use by itself.
+
+    Metrics can be read and written from any thread, signal handler and finalizer, before and after a fork.
+    """
+
+    __slots__ = ("__weakref__", "_labels", "_series", "_view")
+
+    type_: ClassVar[MetricType] = "unknown"
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        required_labels: Iterable[str] | None,
+        default_labels: Mapping[str, str] | None,
+        labels_from: Mapping[str, Iterable[str]] | None,
+        registry: Registry | None,
+        *,
+        bounds: tuple[float, ...] = (),
+        states: tuple[str, ...] = (),
+        mode: str = "",
+    ) -> None:
+        type_ = self.type_
+        name = validate_metric_name(name, type_)
+        subject = f"{type_} {name!r}"
+        definition = Definition(
+            name,
+            type_,
+            validate_text(description, f"the description of {subject}"),
+            validate_label_names(
+                required_labels, subject, name if type_ == "stateset" else RESERVED_LABELS.get(type_)
+            ),
+            bounds=bounds,
+            states=states,
+            mode=mode,
+            place=calling_place(),
+        )
+        series = SeriesSet(definition, (), ())
+        series.defaults = series.bind(series.blank, (), {} if default_labels is None else _mapping(default_labels))
+        self._series = series
+        self._labels: tuple[str | None, ...] = series.blank
+        self._view: Doubles | None = UNBOUND
+        if labels_from is not None:
+            series.prepared = _prepared(series, labels_from)
+        self._begin()
+        if series.size == 0:
+            self._view = None
+            self._reset()
+            series.children[_NO_LABELS] = self
+        for key in series.prepared:
+            self._child(key)
+        if registry is not None:
+            self._join(registry)
+
+    # Parts that each type has its own of ------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Give a new handle what it must have even with labels missing."""
+
+    def _reset(self) -> None:
+        """Give a new series its numbers, or an old one new ones: zeros."""
+        raise NotImplementedError
+
+    def _share(self, incumbent: Self) -> None:
+        """Let this handle, which has no labels, write where `incumbent` writes."""
+        raise NotImplementedError
+
+    def _samples(self) -> list[Sample]:
+        """This series' samples as they stand now."""
+        raise NotImplementedError
+
+    def text(self, prefix: str) -> str:
+        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+        raise NotImplementedError
+
+    # Registration -----------------------------------------------------------------------------------------------------
+
+    def _join(self, registry: Registry) -> None:
+        incumbent = find_collector(registry, self.name)
+        if incumbent is None or not self._adopt(incumbent):
+            try:
+                registry.register(self)
+            except ConflictError as error:  # another thread may have come first, with the same metric
+                if not self._adopt(error.incumbent):
+                    raise
+
+    def _adopt(self, incumbent: object) -> bool:
+        """Share the series of `incumbent`, if it is the same metric."""
+        if not isinstance(incumbent, Metric) or not self.definition.matches(incumbent.definition):
+            return False
+        series = self._series
+        other = incumbent._series
+        if other is series:
+            return True
+        series.share(other)
+        if series.size == 0:
+            self._share(cast(Self, other.children[_NO_LABELS]))
+        for key in series.prepared:
+            self._child(key)
+        return True
+
+    # Labels -----------------------------------------------------------------------------------------------------------
+
+    def labels(self, /, *values: str | Mapping[str, str], **named: str) -> Self:
+        """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
+
+        With every label bound (defaults count, and can be overridden) it can be written; with some missing it is a
+        handle worth keeping, whose own `labels()` binds the rest.
+
+            >>> from pytheus import Counter
+            >>> hits = Counter("hits_total", "Hits.", ["method", "code"], registry=None)
+            >>> hits.labels("GET", "200") is hits.labels(code="200", method="GET")
+            True
+            >>> get = hits.labels(method="GET")
+            >>> get.labels(code="200") is hits.labels({"method": "GET", "code": "200"})
+            True
+
+        Raises `LabelError` for an unknown label, one that is bound already, too many values, or a value that is no str.
+        """
+        series = self._series
+        if self._labels is series.blank:
+            try:
+                if not named:
+                    return cast(Self, series.children[cast("tuple[str, ...]", values)])
+                if not values and len(named) == series.size:
+                    return cast(Self, series.children[series.pick(named)])
+            except (KeyError, TypeError):  # a new series, a mapping, or a mistake
+                pass
+        bound = series.bind(self._labels, values, named)
+        if None in bound:
+            return self._handle(bound)
+        return self._child(cast("tuple[str, ...]", bound))
+
+    def _handle(self, bound: tuple[str | None, ...]) -> Self:
+        cls = self.__class__
+        handle = cls.__new__(cls)
+        handle._series = self._series
+        handle._labels = bound
+        handle._view = UNBOUND
+        handle._begin()
+        return handle
+
+    def _child(self, key: tuple[str, ...]) -> Self:
+        """The series of `key`, made if it is not there."""
+        children = self._series.children
+        child = children.get(key)
+        if child is None:
+            made = self._handle(key)
+            made._view = None
+            made._reset()
+            child = children.setdefault(key, made)
+        return cast(Self, child)
+
+    def _bound(self) -> Self:
+        """The series that this handle writes to, with default labels filled in; raises `LabelError` if one is missing."""
+        if self._view is UNBOUND:
+            return self._child(self._series.key(self._labels))
+        if self._series.size == 0:
+            return cast(Self, self._series.children[_NO_LABELS])
+        return self
+
+    def remove(self, /, *values: str | Mapping[str, str], **named: str) -> bool:
+        """Forget the series that `labels()` would give for the same arguments; whether there was one.
+
+        Later `labels()` calls start it again at zero. A handle on the old series can still be written to but is not
+        exposed any more. Raises `LabelError` as `labels()` does, and where a label is missing.
+        """
+        series = self._series
+        if series.size == 0:
+            raise LabelError(f"{self.type_} {self.name!r} has no labels and so no series to remove; use clear()")
+        key = series.key(series.bind(self._labels, values, named))
+        for slot in [slot for slot in list(series.exemplars) if slot[0] == key]:
+            series.exemplars.pop(slot, None)
+        return series.children.pop(key, None) is not None
+
+    def clear(self) -> None:
+        """Forget every series, also from a handle with only some labels bound; those made ahead of time start again.
+
+        A metric without labels starts again at zero.
+        """
+        series = self._series
+        series.exemplars.clear()
+        if series.size == 0:
+            self._bound()._reset()
+            return
+        series.children.clear()
+        for key in series.prepared:
+            self._child(key)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def definition(self) -> Definition:
+        """What this metric was defined as, and where; the same object for all handles on it."""
+        return self._series.definition
+
+    @property
+    def name(self) -> str:
+        """The name as given, without any registry's prefix."""
+        return self._series.definition.name
+
+    @property
+    def description(self) -> str:
+        """The help text."""
+        return self._series.definition.description
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The label names in the order of definition."""
+        return self._series.definition.labels
+
+    def collect(self) -> Iterator[Family]:
+        """One family: of every series of the metric, or of those that this handle's labels leave."""
+        definition = self._series.definition
+        samples: list[Sample] = []
+        for child in self._members():
+            samples += child._samples()
+        yield Family(definition.name, definition.type, definition.description, samples)
+
+    def _members(self) -> list[Self]:
+        series = self._series
+        children = cast("list[Self]", list(series.children.values()))
+        bound = self._labels
+        if bound is series.blank:
+            return children
+        return [
+            child
+            for child in children
+            if all(mine is None or mine == theirs for mine, theirs in zip(bound, child._labels, strict=True))
+        ]
+
+    def _label_dict(self) -> dict[str, str]:
+        return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))
+
+    def _keep_exemplar(self, labels: Mapping[str, str], value: float, slot: int) -> None:
+        key = cast("tuple[str, ...]", self._labels)
+        self._series.exemplars[(key, slot)] = checked_exemplar(labels, value, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.type_} {self.name!r}"
+
+    def __repr__(self) -> str:
+        series = self._series
+        labels = [
+            f"{name}={value!r}"
+            for name, value in zip(series.definition.labels, self._labels, strict=True)
+            if value is not None
+        ]
+        return f"<{self.__class__.__name__} {series.definition.name}{'{' + ', '.join(labels) + '}' if labels else ''}>"
+
+
+def _mapping(labels: object) -> Mapping[str, str]:
+    if not isinstance(labels, Mapping):
+        raise LabelError(f"default_labels must be a mapping of label names to values but got {labels!r:.80}")
+    return labels
+
+
+def _prepared(series: SeriesSet, labels_from: object) -> tuple[tuple[str, ...], ...]:
+    """Every combination of the values given for each label, as keys."""
+    if not isinstance(labels_from, Mapping):
+        raise LabelError(
+            f"labels_from must be a mapping of label names to the values to expect but got {labels_from!r:.80}"
+        )
+    names = list(labels_from)
+    choices: list[list[object]] = []
+    for name in names:
+        values = labels_from[name]
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise LabelError(f"labels_from[{name!r}] must be a sequence of label values but got {values!r:.80}")
+        choices.append(list(values))
+    keys: list[tuple[str, ...]] = []
+    for combination in product(*choices):
+        keys.append(series.key(series.bind(series.blank, (), dict(zip(names, combination, strict=True)))))
+    return tuple(dict.fromkeys(keys))

@@ -1,0 +1,32 @@
+"""What counts as a number: an exact float, or what can be made one without guessing."""
+
+from __future__ import annotations
+
+from typing import SupportsFloat, SupportsIndex, cast
+
+from pytheus.exceptions import NotANumberError, OutOfRangeError
+
+__all__ = ["Number", "to_float"]
+
+Number = SupportsFloat | SupportsIndex
+"""An int, a float, a bool (0 or 1), a Decimal, a Fraction, a numpy scalar: whatever has ``__float__`` or ``__index__``."""
+
+
+def to_float(value: object, subject: object) -> float:
+    """`value` as an exact float.
+
+    Raises `NotANumberError` for what is no number (str and bytes have digits at best), `OutOfRangeError` for one that
+    no double can hold. `subject` is what the message begins with.
+    """
+    # By the type, as float() itself looks them up; float() would also read digits out of strings and buffers.
+    kind = type(value)
+    if hasattr(kind, "__float__") or hasattr(kind, "__index__"):
+        try:
+            return float(cast(Number, value))
+        except OverflowError as error:
+            raise OutOfRangeError(f"{subject} got {kind.__name__} {value!r:.40}, too large for a double") from error
+        except (TypeError, ValueError) as error:
+            raise NotANumberError(f"{subject} got {kind.__name__} {value!r:.80}, which gives no number") from error
+    raise NotANumberError(
+        f"{subject} takes a number (int, float, bool, Decimal, ...) but got {kind.__name__} {value!r:.80}"
+    )

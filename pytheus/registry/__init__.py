@@ -1,0 +1,20 @@
+"""The registry: the contract, the one in memory, the one that keeps nothing, and the proxy behind `REGISTRY`."""
+
+from pytheus.registry.collector_registry import CollectorRegistry
+from pytheus.registry.contract import check_registry
+from pytheus.registry.none import NoneRegistry
+from pytheus.registry.protocols import Closable, Collector, Described, Lookup, Registry
+from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
+
+__all__ = [
+    "REGISTRY",
+    "Closable",
+    "Collector",
+    "CollectorRegistry",
+    "CollectorRegistryProxy",
+    "Described",
+    "Lookup",
+    "NoneRegistry",
+    "Registry",
+    "check_registry",
+]

@@ -1,0 +1,223 @@
+"""The registry that keeps its collectors in this process.
+
+Rules:
+
+- An entry is found by identity, never by equality or hash, which belong to the collector's author.
+- The names that entries occupy are claimed in one dict, so that a conflict is seen in either order of registration.
+- A registration is validated whole, then committed in one stretch that nothing can interrupt (see `pytheus.atomic`).
+  No lock is held while foreign code runs, and on CPython with the GIL none is taken at all, so that a signal handler,
+  a finalizer or a forked child that makes a metric cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from pytheus.atomic import LOCKED, lock_for
+from pytheus.definitions import Definition
+from pytheus.exceptions import ConflictError, NotACollectorError, NotRegisteredError
+from pytheus.names import validate_prefix
+from pytheus.registry.protocols import Collector, Described
+
+__all__ = ["CollectorRegistry", "collector_name"]
+
+
+def collector_name(collector: object) -> str:
+    """What messages call `collector`: its `name`, or its class's."""
+    name = getattr(collector, "name", None)
+    return name if isinstance(name, str) and name else type(collector).__qualname__
+
+
+class _Entry:
+    __slots__ = ("collector", "definition", "names")
+
+    def __init__(self, collector: Collector) -> None:
+        self.collector = collector
+        definition = collector.definition if isinstance(collector, Described) else None
+        # A foreign object may well have an attribute of that name.
+        self.definition = definition if isinstance(definition, Definition) else None
+        self.names = self.definition.occupied_names if self.definition is not None else ()
+
+    def __str__(self) -> str:
+        if self.definition is not None:
+            return str(self.definition)
+        return f"collector {collector_name(self.collector)!r} ({type(self.collector).__qualname__})"
+
+
+class CollectorRegistry:
+    """A registry in this process's memory, and the default one.
+
+    `prefix` stands before every exposed family's name (``prefix_name``). `on_conflict` says what becomes of a collector
+    whose names are taken: "raise" refuses it with `ConflictError`, "warn" logs the conflict and keeps the first.
+
+        >>> from pytheus import Counter
+        >>> registry = CollectorRegistry(prefix="shop")
+        >>> orders = Counter("orders_total", "Orders placed.", registry=registry)
+        >>> orders in registry, "orders_total" in registry, len(registry)
+        (True, True, 1)
+
+    It has a length, so an empty one is falsy: test registries with ``is None``. All methods may be called from any
+    thread, signal handler or finalizer.
+    """
+
+    __slots__ = ("__weakref__", "_claims", "_entries", "_on_conflict", "_prefix", "_version")
+
+    def __init__(self, prefix: str | None = None, on_conflict: Literal["raise", "warn"] = "raise") -> None:
+        if on_conflict not in ("raise", "warn"):
+            raise ValueError(f"on_conflict must be 'raise' or 'warn' but got {on_conflict!r}")
+        self._prefix = validate_prefix(prefix)
+        self._on_conflict: Final = on_conflict
+        self._entries: dict[int, _Entry] = {}
+        self._claims: dict[str, _Entry] = {}
+        self._version = 0
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before every exposed family's name, or None. May be changed; the next scrape shows it."""
+        return self._prefix
+
+    @prefix.setter
+    def prefix(self, prefix: str | None) -> None:
+        self._prefix = validate_prefix(prefix)
+
+    def register(self, collector: Collector, /) -> None:
+        """Hold `collector` until it is unregistered; see `Registry.register`.
+
+        Raises `ConflictError` if it would expose a name that is occupied (with ``on_conflict="warn"``: logs that
+        instead), and `NotACollectorError` if it is no collector. A handle that shares the values of a registered metric counts
+        as registered.
+        """
+        if isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
+            raise NotACollectorError(
+                f"{collector!r} is no collector: a collector is an object (not a class) with a method collect()"
+            )
+        entry = _Entry(collector)
+        while True:
+            version = self._version
+            claims = self._claims
+            if id(collector) in self._entries:
+                return
+            for name in entry.names:
+                incumbent = claims.get(name)
+                if incumbent is not None:
+                    if incumbent.definition is entry.definition:
+                        return
+                    self._refuse(entry, incumbent, name)
+                    return
+            added = dict.fromkeys(entry.names, entry)
+            if self._commit(version, entry, added):
+                return
+
+    def _commit(self, version: int, entry: _Entry, added: dict[str, _Entry]) -> bool:
+        if LOCKED:
+            with lock_for(self):
+                return self._commit_plainly(version, entry, added)
+        return self._commit_plainly(version, entry, added)
+
+    def _commit_plainly(self, version: int, entry: _Entry, added: dict[str, _Entry]) -> bool:
+        key = id(entry.collector)
+        # atomic: the version that was validated against is still the current one
+        if self._version == version:
+            self._version = version + 1
+            self._claims |= added
+            self._entries[key] = entry
+            return True
+        return False
+
+    def _refuse(self, newcomer: _Entry, incumbent: _Entry, name: str) -> None:
+        message = (
+            f"{newcomer} conflicts with {incumbent}: both expose the name {name!r};"
+            " rename one of them, or define both alike to share their values"
+        )
+        if self._on_conflict == "warn":
+            import logging  # loaded late: it costs more to import than the rest of the package
+
+            logging.getLogger("pytheus.registry").warning("%s. The first one stays and the second is not exposed.", message)
+            return
+        raise ConflictError(message, name=name, incumbent=incumbent.collector)
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Let go of `collector`, or of the metric that it shares its values with; see `Registry.unregister`.
+
+        Raises `NotRegisteredError` if it is not held; a metric that was refused never removes the one it conflicted
+        with.
+        """
+        while True:
+            version = self._version
+            entry = self._entry_of(collector)
+            if entry is None:
+                raise NotRegisteredError(
+                    f"collector {collector_name(collector)!r} is not registered here, so it cannot be unregistered;"
+                    f" registered: {', '.join(collector_name(held) for held in self.collect()) or 'nothing'}"
+                )
+            # Copied in one step, for another thread may be adding to them.
+            claims = self._claims.copy()
+            entries = self._entries.copy()
+            for name in entry.names:
+                claims.pop(name, None)
+            entries.pop(id(entry.collector), None)
+            if self._replace(version, claims, entries):
+                return
+
+    def clear(self) -> None:
+        """Let go of every collector."""
+        while not self._replace(self._version, {}, {}):
+            pass
+
+    def _replace(self, version: int, claims: dict[str, _Entry], entries: dict[int, _Entry]) -> bool:
+        if LOCKED:
+            with lock_for(self):
+                return self._replace_plainly(version, claims, entries) is not None
+        return self._replace_plainly(version, claims, entries) is not None
+
+    def _replace_plainly(
+        self, version: int, claims: dict[str, _Entry], entries: dict[int, _Entry]
+    ) -> tuple[dict[str, _Entry], dict[int, _Entry]] | None:
+        # The old dicts are handed to the caller, so that no finalizer of what they held runs between the stores.
+        old = (self._claims, self._entries)
+        # atomic: as in _commit_plainly; readers hold either the old dicts or the new ones
+        if self._version == version:
+            self._version = version + 1
+            self._claims = claims
+            self._entries = entries
+            return old
+        return None
+
+    def _entry_of(self, collector: object) -> _Entry | None:
+        entry = self._entries.get(id(collector))
+        if entry is None:
+            definition = getattr(collector, "definition", None)
+            if isinstance(definition, Definition):
+                claimed = self._claims.get(definition.name)
+                if claimed is not None and claimed.definition is definition:
+                    entry = claimed
+        return entry
+
+    def collect(self) -> Iterator[Collector]:
+        """The collectors held, in the order of their registration: a snapshot, see `Registry.collect`."""
+        return iter([entry.collector for entry in list(self._entries.values())])
+
+    def find(self, name: str, /) -> Collector | None:
+        """The collector that occupies `name`, by its own name or one that it produces, or None.
+
+        Names are taken without the registry's prefix. Custom collectors, whose names show only when they are scraped,
+        are not found.
+        """
+        entry = self._claims.get(name)
+        return None if entry is None else entry.collector
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Collector]:
+        return self.collect()
+
+    def __contains__(self, subject: object) -> bool:
+        if isinstance(subject, str):
+            return subject in self._claims
+        return self._entry_of(subject) is not None
+
+    def __repr__(self) -> str:
+        prefix = "" if self._prefix is None else f"prefix={self._prefix!r}, "
+        return f"<CollectorRegistry {prefix}{len(self._entries)} collectors>"

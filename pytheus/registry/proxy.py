@@ -1,0 +1,323 @@
+"""The proxy: one registry for the whole program, whose backing is chosen by name, once, at first use.
+
+Rules:
+
+- Until the choice is made, collectors wait in a `CollectorRegistry` of the proxy's own, with all its checks. They move
+  to the chosen registry the way they move between any two.
+- The choice is made once, by whichever thread comes first, and no lock is held while plugin code runs. A thread that
+  only defines a metric meanwhile leaves it in the waiting room and goes on; one that needs the answer waits.
+- Validate, then change: whatever fails, the registry that served before serves on, with everything it held.
+- How a name becomes a registry is not known here: `pytheus` hands that function in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pytheus.exceptions import NotARegistryError, PytheusError, PytheusWarning, SelectionError
+from pytheus.registry.collector_registry import CollectorRegistry, collector_name
+from pytheus.registry.contract import check_registry
+from pytheus.registry.lookup import find_collector
+from pytheus.registry.protocols import Closable, Collector, Registry
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
+
+Resolver = Callable[[str | None], Registry]
+"""Gives the registry of a name or URL, or for None the one that the environment and configuration choose."""
+
+_resolver: Resolver | None = None
+_proxies: Final[weakref.WeakSet[CollectorRegistryProxy]] = weakref.WeakSet()
+
+
+def hand_in_resolver(resolver: Resolver) -> None:
+    """Say how every proxy turns a name into a registry."""
+    global _resolver
+    _resolver = resolver
+
+
+def _resolve(choice: str | None) -> Registry:
+    if _resolver is None:
+        raise SelectionError("no resolver was handed in, so no registry can be chosen by name; import pytheus first")
+    return _resolver(choice)
+
+
+class CollectorRegistryProxy:
+    """A registry that stands for another one, which can be chosen by configuration and changed while it runs.
+
+    `REGISTRY`, the default of every metric, is one. Without an argument the backing registry is resolved at first use
+    (register, unregister, collect, prefix): ``PYTHEUS_REGISTRY``, then the configuration file, then ``default``. With a
+    name, that one is; with a registry, it is used at once.
+
+        >>> proxy = CollectorRegistryProxy(CollectorRegistry(prefix="shop"))
+        >>> proxy.prefix
+        'shop'
+        >>> proxy.set_registry(CollectorRegistry(prefix="store"))
+        >>> proxy.prefix
+        'store'
+
+    All methods may be called from any thread. `register`, `find` and metrics never wait for a resolution that another
+    thread is making; the rest do.
+    """
+
+    __slots__ = ("__weakref__", "_base", "_choice", "_changed", "_changing", "_swapped", "_waiting_room")
+
+    def __init__(self, registry: Registry | str | None = None) -> None:
+        self._base: Registry | None = None
+        self._choice = registry if isinstance(registry, str) else None
+        self._waiting_room = CollectorRegistry()
+        self._swapped: tuple[tuple[object, Registry], ...] = ()
+        self._changed = threading.Condition(threading.RLock())
+        self._changing: int | None = None
+        if registry is not None and not isinstance(registry, str):
+            self._base = check_registry(registry, "CollectorRegistryProxy(...)")
+        _proxies.add(self)
+
+    # The registry behind the proxy ---------------------------------------------------------------------------------
+
+    @property
+    def registry(self) -> Registry:
+        """The registry that serves now, resolved if it was not yet."""
+        if self._swapped:
+            return self._swapped[-1][1]
+        base = self._base
+        return base if base is not None else self._resolved(wait=True)
+
+    def _resolved(self, *, wait: bool) -> Registry:
+        """The base registry. While another thread resolves it: waits for it, or gives the waiting room."""
+        me = threading.get_ident()
+        with self._changed:
+            while self._base is None and self._changing is not None:
+                if self._changing == me or not wait:
+                    return self._waiting_room
+                self._changed.wait()
+            if self._base is not None:
+                return self._base
+            self._changing = me
+        try:
+            chosen = self._checked(_resolve(self._choice))
+            if self._base is None:  # unless the plugin itself set a registry, which was said explicitly and so wins
+                self._move(self._waiting_room, chosen)
+                self._base = chosen
+        finally:
+            self._end_change(None)
+        self._sweep(self._waiting_room)
+        return self._base
+
+    def set_registry(self, registry: Registry | str, *, migrate: bool = True) -> None:
+        """Let `registry`, an object or a plugin's name or URL, serve from now on.
+
+        Every collector that the present one holds moves to it, with the values it has, all or none: if one is refused,
+        the error is raised, and the present registry serves on with all it had. With ``migrate=False`` they stay
+        behind, and a `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError`
+        for a name that cannot be had, `ConflictError` for a collector whose name is taken over there.
+        """
+        chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
+        left_behind: tuple[str, ...] = ()
+        outer = self._begin_change()
+        try:
+            present = self._base if self._base is not None else self._waiting_room
+            if chosen is present:
+                return
+            if migrate:
+                self._move(present, chosen)
+            else:
+                left_behind = tuple(collector_name(collector) for collector in present.collect())
+            self._base = chosen
+        finally:
+            self._end_change(outer)
+        if migrate:
+            self._sweep(present)
+        elif left_behind:
+            import warnings  # loaded late: only this rare path needs it
+
+            warnings.warn(
+                f"set_registry(..., migrate=False) left {len(left_behind)} collector(s) behind in the former registry,"
+                f" where they are not exposed any more: {', '.join(left_behind)}",
+                PytheusWarning,
+                stacklevel=2,
+            )
+
+    def _begin_change(self) -> int | None:
+        """Become the one thread that may change the base; gives what `_end_change` takes."""
+        me = threading.get_ident()
+        with self._changed:
+            while self._changing is not None and self._changing != me:
+                self._changed.wait()
+            outer = self._changing
+            self._changing = me
+        return outer
+
+    def _end_change(self, outer: int | None) -> None:
+        with self._changed:
+            self._changing = outer
+            self._changed.notify_all()
+
+    @contextmanager
+    def use(self, registry: Registry | str) -> Iterator[Registry]:
+        """Let `registry` serve for a block: for a test, for a tenant.
+
+        Nothing moves: what the block registers stays in `registry`, and what was registered before is back after it.
+        The swap holds for the whole process, other threads included. Blocks may nest and overlap; the one that was
+        entered last serves.
+
+            >>> from pytheus import Counter
+            >>> with REGISTRY.use(CollectorRegistry()) as registry:
+            ...     jobs = Counter("jobs_total", "Jobs done.")
+            >>> jobs in registry, jobs in REGISTRY
+            (True, False)
+        """
+        chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
+        token = object()
+        with self._changed:
+            self._swapped += ((token, chosen),)
+        try:
+            yield chosen
+        finally:
+            with self._changed:
+                self._swapped = tuple(swap for swap in self._swapped if swap[0] is not token)
+
+    def _checked(self, candidate: object) -> Registry:
+        registry = check_registry(candidate)
+        behind: Registry = registry
+        while isinstance(behind, CollectorRegistryProxy):
+            if behind is self:
+                raise NotARegistryError(
+                    "a proxy cannot stand for itself, for then it would look up its registry for ever;"
+                    " hand it the registry that should serve"
+                )
+            if behind._base is None:
+                break
+            behind = behind._base
+        return registry
+
+    @staticmethod
+    def _move(present: Registry, chosen: Registry) -> None:
+        """Register in `chosen` all that `present` holds, or nothing; then take it out of `present`."""
+        there_before = {id(collector) for collector in chosen.collect()}
+        moved: list[Collector] = []
+        try:
+            for collector in list(present.collect()):
+                if id(collector) not in there_before:
+                    chosen.register(collector)
+                    moved.append(collector)
+        except BaseException:
+            for collector in reversed(moved):
+                _let_go(chosen, collector)
+            raise
+        for collector in moved:
+            _let_go(present, collector)
+
+    def _sweep(self, former: Registry) -> None:
+        """Move what reached `former` while it was being replaced."""
+        base = self._base
+        if base is None or base is former:
+            return
+        for collector in list(former.collect()):
+            _let_go(former, collector)
+            try:
+                base.register(collector)
+            except PytheusError as error:
+                _log().error("collector %r came while the registry changed and is lost: %s", collector_name(collector), error)
+
+    # The registry that it is ---------------------------------------------------------------------------------------
+
+    @property
+    def prefix(self) -> str | None:
+        """The prefix of the registry that serves now, read afresh each time."""
+        return self.registry.prefix
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the registry that serves now; see `Registry.register`."""
+        registry = self._for_definitions()
+        registry.register(collector)
+        if registry is self._waiting_room and self._base is not None:
+            self._sweep(registry)  # the resolution ended in between
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector` from the registry that serves now; see `Registry.unregister`."""
+        self.registry.unregister(collector)
+
+    def collect(self) -> Iterator[Collector]:
+        """What the registry that serves now holds; see `Registry.collect`."""
+        return iter(self.registry.collect())
+
+    def find(self, name: str, /) -> Collector | None:
+        """The collector that occupies `name` in the registry that serves now, or None; works with any registry."""
+        return find_collector(self._for_definitions(), name)
+
+    def _for_definitions(self) -> Registry:
+        if self._swapped:
+            return self._swapped[-1][1]
+        base = self._base
+        return base if base is not None else self._resolved(wait=False)
+
+    def clear(self) -> None:
+        """Unregister everything from the registry that serves now."""
+        registry = self.registry
+        for collector in list(registry.collect()):
+            registry.unregister(collector)
+
+    def close(self) -> None:
+        """Close the registry that serves now, where it has something to close; one not resolved yet stays so."""
+        registry: object = self._swapped[-1][1] if self._swapped else self._base
+        if isinstance(registry, Closable):
+            registry.close()
+
+    def __iter__(self) -> Iterator[Collector]:
+        return self.collect()
+
+    def __contains__(self, subject: object) -> bool:
+        registry = self.registry
+        if isinstance(registry, CollectorRegistry | CollectorRegistryProxy):
+            return subject in registry
+        if isinstance(subject, str):
+            return find_collector(registry, subject) is not None
+        return any(collector is subject for collector in registry.collect())
+
+    def __repr__(self) -> str:
+        serving = self._swapped[-1][1] if self._swapped else self._base
+        return f"<CollectorRegistryProxy for {'a registry not resolved yet' if serving is None else repr(serving)}>"
+
+    def _after_fork(self) -> None:
+        # The thread that held the lock, or was resolving, may not exist in this process.
+        self._changed = threading.Condition(threading.RLock())
+        if self._changing is not None and self._changing != threading.get_ident():
+            self._changing = None
+
+
+def _let_go(registry: Registry, collector: Collector) -> None:
+    try:
+        registry.unregister(collector)
+    except Exception:
+        _log().warning(
+            "%r would not unregister collector %r while collectors moved between registries",
+            registry,
+            collector_name(collector),
+            exc_info=True,
+        )
+
+
+def _log() -> logging.Logger:
+    import logging  # loaded late: it costs more to import than the rest of the package
+
+    return logging.getLogger("pytheus.registry")
+
+
+def _after_fork_in_child() -> None:
+    for proxy in list(_proxies):
+        proxy._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+REGISTRY: Final = CollectorRegistryProxy()
+"""The registry of every metric that names none; see `CollectorRegistryProxy`."""
