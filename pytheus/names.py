@@ -22,6 +22,7 @@ __all__ = [
     "RESERVED_LABELS",
     "base_name",
     "occupied_names",
+    "shown",
     "validate_label_name",
     "validate_label_names",
     "validate_metric_name",
@@ -72,7 +73,7 @@ def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
 def validate_text(text: object, subject: str) -> str:
     """`text` as an exact str that UTF-8 can carry, or an error that names `subject`."""
     if not isinstance(text, str):
-        raise LabelError(f"{subject} must be a str but got {_shown(text)}; convert it with str(...) where it is made")
+        raise LabelError(f"{subject} must be a str but got {shown(text)}; convert it with str(...) where it is made")
     plain = text if type(text) is str else str.__str__(text)
     try:
         plain.encode("utf-8")
@@ -87,7 +88,7 @@ def validate_text(text: object, subject: str) -> str:
 def validate_metric_name(name: object, subject: str = "metric") -> str:
     """`name` if Prometheus allows it for a metric; raises `InvalidNameError` otherwise."""
     if not isinstance(name, str):
-        raise InvalidNameError(f"{subject} name must be a str but got {_shown(name)}")
+        raise InvalidNameError(f"{subject} name must be a str but got {shown(name)}")
     if _METRIC_NAME.fullmatch(name) is None:
         raise InvalidNameError(
             f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and go on"
@@ -106,7 +107,7 @@ def validate_prefix(prefix: object) -> str | None:
 def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:
     """`label` if `subject` (as in "counter 'hits_total'") may have a label of that name."""
     if not isinstance(label, str):
-        raise InvalidNameError(f"{subject} has a label name that is no str: {_shown(label)}")
+        raise InvalidNameError(f"{subject} has a label name that is no str: {shown(label)}")
     if _LABEL_NAME.fullmatch(label) is None:
         raise InvalidNameError(
             f"{subject} has the label name {label!r}, which Prometheus does not allow: it must begin with a letter or"
@@ -133,7 +134,7 @@ def validate_label_names(labels: object, subject: str, reserved: str | None = No
             f"{subject} takes label names as a sequence but got the plain string {labels!r}; write ({labels!r},)"
         )
     if not isinstance(labels, Iterable):
-        raise InvalidNameError(f"{subject} takes label names as a sequence of str but got {_shown(labels)}")
+        raise InvalidNameError(f"{subject} takes label names as a sequence of str but got {shown(labels)}")
     names: list[str] = []
     for label in labels:
         name = validate_label_name(label, subject, reserved)
@@ -150,6 +151,10 @@ def _suggested(name: str) -> str:
     return f"; {mended!r} would do" if mended.strip("_") else ""
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """`value` as messages show it, in at most 80 characters after its type's name, and whatever its repr does."""
+    try:
+        text = repr(value)
+    except Exception:  # an int of more digits than str() makes, or a broken __repr__
+        text = "without a repr"
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Final
-
-from pytheus.metrics import counter
 
 __all__ = ["COMPILED", "__version__"]
 
 __version__: Final = "1.0.0"
 
-COMPILED: Final[bool] = not (counter.__file__ or "").endswith((".py", ".pyc"))
+
+def _probe() -> None:
+    """A function of this module, to see what became of it."""
+
+
+def _is_native(probe: object) -> bool:
+    return not isinstance(probe, FunctionType)
+
+
+# This module is among those that are compiled, all together or not at all, so it can speak for them.
+COMPILED: Final[bool] = _is_native(_probe)
 """Whether the metrics run compiled by mypyc (True) or as plain Python (False); both behave alike."""

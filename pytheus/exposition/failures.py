@@ -6,38 +6,38 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from pytheus.metrics.counter import Counter
+from pytheus.names import occupied_names
 from pytheus.registry.protocols import Registry
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Failures", "failures_of"]
+__all__ = ["FAILURE_NAMES", "Failures", "failures_of", "record_failure"]
+
+
+_NAME: Final = "pytheus_collector_errors_total"
+
+FAILURE_NAMES: Final = occupied_names(_NAME, "counter")
+"""The names that no collector can have."""
 
 
 class Failures:
-    """The failures of one registry's collectors; exposed from the first failure on."""
+    """The failures of one registry's collectors; there is one from the first failure on."""
 
-    __slots__ = ("_errors", "_failed")
+    __slots__ = ("_errors", "_logged")
 
     def __init__(self) -> None:
         self._errors = Counter(
-            "pytheus_collector_errors_total",
-            "Scrapes that had to leave this collector out because it failed.",
-            ["collector"],
-            registry=None,
+            _NAME, "Scrapes that had to leave this collector out because it failed.", ["collector"], registry=None
         )
-        self._failed = False
-
-    @property
-    def occupied_names(self) -> tuple[str, ...]:
-        """The names that no collector can have."""
-        return self._errors.definition.occupied_names
+        self._logged: dict[str, object] = {}
 
     def record(self, collector: str, error: Exception) -> None:
         """Count a failure; log it if it is this collector's first."""
         name = collector.encode("utf-8", "replace").decode()
         series = self._errors.labels(name)
-        if series.value == 0.0:
+        mark = object()
+        if self._logged.setdefault(name, mark) is mark:  # one step, so that of several scrapes at once one logs it
             _log().error(
                 "collector %r failed and is left out of the scrape; further failures are only counted,"
                 " in pytheus_collector_errors_total",
@@ -45,11 +45,10 @@ class Failures:
                 exc_info=error,
             )
         series.inc()
-        self._failed = True
 
     def text(self, prefix: str) -> str:
-        """The family in the text format, or "" where nothing has failed yet."""
-        return self._errors.text(prefix) if self._failed else ""
+        """The family in the text format."""
+        return "".join(self._errors.text_parts(prefix))
 
 
 # By identity: a registry need be neither hashable nor comparable. An entry goes when its registry does; one that cannot
@@ -57,12 +56,22 @@ class Failures:
 _by_registry: Final[dict[int, tuple[object, Failures]]] = {}
 
 
-def failures_of(registry: Registry) -> Failures:
-    """The failures of `registry`, none yet at first."""
+def failures_of(registry: Registry) -> Failures | None:
+    """The failures of `registry`, or None where nothing has failed yet."""
+    entry = _by_registry.get(id(registry))
+    return None if entry is None else entry[1]
+
+
+def record_failure(registry: Registry, collector: str, error: Exception) -> None:
+    """Count that `collector` failed in a scrape of `registry`."""
+    failures = failures_of(registry)
+    if failures is None:
+        failures = _begin(registry)
+    failures.record(collector, error)
+
+
+def _begin(registry: Registry) -> Failures:
     key = id(registry)
-    entry = _by_registry.get(key)
-    if entry is not None:
-        return entry[1]
     failures = Failures()
     try:
         holder: object = weakref.ref(registry, lambda _: _by_registry.pop(key, None))

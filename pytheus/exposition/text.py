@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
-from pytheus.exposition.failures import failures_of
+from pytheus.exposition.failures import FAILURE_NAMES, failures_of, record_failure
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
 from pytheus.names import base_name, validate_label_names, validate_prefix, validate_text
@@ -64,9 +64,8 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     prefix = validate_prefix(registry.prefix)
     lead = "" if prefix is None else prefix + "_"
     collectors = list(registry.collect())
-    failures = failures_of(registry)
     # Who has which name; metrics are told apart by their definitions, which the handles on one metric share.
-    claimed: dict[str, object] = dict.fromkeys(failures.occupied_names, failures)
+    claimed: dict[str, object] = dict.fromkeys(FAILURE_NAMES, "the count of failed collectors")
     for collector in collectors:
         if isinstance(collector, Metric):
             definition = collector.definition
@@ -80,7 +79,7 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
                 definition = collector.definition
                 _check_claims(claimed, definition.occupied_names, definition)
                 if id(definition) not in written:
-                    texts.append(collector.text(lead))
+                    texts += collector.text_parts(lead)
                     written.add(id(definition))
             else:
                 texts.append(_custom_text(collector, lead, claimed))
@@ -88,8 +87,10 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
             name = collector_name(collector)
             if strict:
                 raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            failures.record(name, error)
-    texts.append(failures.text(lead))
+            record_failure(registry, name, error)
+    failures = failures_of(registry)
+    if failures is not None:
+        texts.append(failures.text(lead))
     return "".join(texts)
 
 
@@ -99,7 +100,7 @@ def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) ->
     for part in _flat(collector, _DEPTH_AT_MOST):
         if isinstance(part, Metric):
             names = part.definition.occupied_names
-            text = part.text(lead)
+            text = "".join(part.text_parts(lead))
         else:
             names = part.occupied_names
             text = _family_text(part, lead)

@@ -1,24 +1,18 @@
 """Measuring around a block or a function: context managers that are decorators, too.
 
-Rules:
-
-- What is measured is the time that the work runs, not the time that it takes to set it up: a coroutine until it has
-  returned, a generator from its first step until it is exhausted, closed or has raised.
-- An exception is measured like a result and passes through unchanged.
-- A decorated function keeps its kind (plain, coroutine, generator, async generator), its name and its signature.
-- Each call of a decorated function measures on its own, so that recursion and concurrency do not mix.
+What a decorator makes of each kind of function stands in `pytheus.metrics.decoration`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from functools import wraps
+from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, Self, TypeVar
 
-if TYPE_CHECKING:
-    from typing import Self
+from pytheus.compilation import mypyc_attr
+from pytheus.metrics.decoration import decorated
+from pytheus.metrics.metric import Metric
 
 __all__ = ["Around", "ExceptionCount", "InProgress", "Timer"]
 
@@ -26,6 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Around:
     """A context manager that is also a decorator; each decorated call enters a fresh one."""
 
@@ -48,59 +43,7 @@ class Around:
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """`function`, measured at each call."""
-        import inspect  # loaded late: slow to import, and only decoration needs it
-
-        if not callable(function):
-            raise TypeError(f"a metric decorates a function but got {type(function).__name__} {function!r:.80}")
-        fresh = self.fresh
-        # The kind is known only now, so the four wrappers meet in a type that says as little as the question does.
-        call = cast("Callable[P, Any]", function)
-        if inspect.isasyncgenfunction(function):
-
-            @wraps(function)
-            async def around_async_generator(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[object, object]:
-                with fresh():
-                    inner: AsyncGenerator[object, object] = call(*args, **kwargs)
-                    try:
-                        yielded = await anext(inner)
-                        while True:
-                            try:
-                                sent = yield yielded
-                            except GeneratorExit:
-                                raise
-                            except BaseException as error:
-                                yielded = await inner.athrow(error)
-                            else:
-                                yielded = await inner.asend(sent)
-                    except StopAsyncIteration:
-                        return
-                    finally:
-                        await inner.aclose()
-
-            return cast("Callable[P, R]", around_async_generator)
-        if inspect.iscoroutinefunction(function):
-
-            @wraps(function)
-            async def around_coroutine(*args: P.args, **kwargs: P.kwargs) -> object:
-                with fresh():
-                    return await cast("Awaitable[object]", call(*args, **kwargs))
-
-            return cast("Callable[P, R]", around_coroutine)
-        if inspect.isgeneratorfunction(function):
-
-            @wraps(function)
-            def around_generator(*args: P.args, **kwargs: P.kwargs) -> Generator[object, object, object]:
-                with fresh():
-                    return (yield from cast("Generator[object, object, object]", call(*args, **kwargs)))
-
-            return cast("Callable[P, R]", around_generator)
-
-        @wraps(function)
-        def around_call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with fresh():
-                return function(*args, **kwargs)
-
-        return around_call
+        return decorated(function, self.fresh)
 
 
 class Timer(Around):
@@ -110,15 +53,15 @@ class Timer(Around):
     ended, not inside of it.
     """
 
-    __slots__ = ("_record", "_start", "seconds")
+    __slots__ = ("_metric", "_start", "seconds")
 
-    def __init__(self, record: Callable[[float], None]) -> None:
-        self._record = record
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
         self._start = 0.0
         self.seconds: float | None = None
 
     def fresh(self) -> Timer:
-        return Timer(self._record)
+        return Timer(self._metric)
 
     def __enter__(self) -> Self:
         self._start = perf_counter()
@@ -132,7 +75,7 @@ class Timer(Around):
     ) -> None:
         seconds = perf_counter() - self._start
         self.seconds = seconds
-        self._record(seconds)
+        self._metric._take(seconds)
 
 
 class InProgress(Around):

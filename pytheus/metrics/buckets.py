@@ -8,7 +8,7 @@ from typing import Final
 from pytheus.exceptions import BucketError, PytheusError
 from pytheus.metrics.number import Number, to_float
 
-__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "validate_buckets"]
+__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "validate_buckets"]
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds that suit the response times of a network service."""
@@ -39,6 +39,22 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
             what = "twice" if lower == upper else "out of order"
             raise BucketError(f"{subject} has the bucket {upper!r} {what}; bounds must rise: {tuple(bounds)!r}")
     return tuple(bounds)
+
+
+def place(bounds: tuple[float, ...], value: float) -> int:
+    """The index of the first bound that `value` does not exceed, or how many there are: `bisect.bisect_left`.
+
+    For the compiled build, where it takes a third of the time that a call of the standard library's takes.
+    """
+    low = 0
+    high = len(bounds)
+    while low < high:
+        middle = (low + high) >> 1
+        if bounds[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def linear_buckets(start: float, width: float, count: int) -> tuple[float, ...]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, ParamSpec, TypeVar, overload
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.around import ExceptionCount
+from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
 from pytheus.metrics.scalar import Scalar
-from pytheus.metrics.series import UNBOUND
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -22,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Counter(Scalar):
     """A number that only grows, and starts again at zero with its process: requests served, bytes sent, errors.
 

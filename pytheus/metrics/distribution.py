@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from time import sleep
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
-from pytheus.metrics.series import UNBOUND, Doubles
-from pytheus.textformat import header
+from pytheus.textformat import PART_SIZE, header
 
 __all__ = ["Distribution"]
 
@@ -20,14 +21,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Distribution(Metric):
     """The base of `Histogram` and `Summary`; not for use by itself.
 
-    All numbers of a series stand in one array, which is read in one step: a scrape never sees half an observation.
+    All numbers of a series stand in one list, which is read in one step: a scrape never sees half an observation.
     """
 
-    __slots__ = ("_shown", "_text")
+    __slots__ = ("_numbers", "_shown", "_text")
 
+    # A list rather than an array of doubles: compiled code reads and writes it directly. Zeros are one shared object.
+    _numbers: list[float]
     _text: str
     _shown: list[float] | None
 
@@ -47,36 +51,45 @@ class Distribution(Metric):
         """Count `value` in."""
         raise NotImplementedError
 
+    def _begin(self) -> None:
+        self._numbers = []
+
     def _reset(self) -> None:
         view = self._view
-        zeros = array("d", bytes(8 * self._size()))
-        if view is None or view is UNBOUND:
-            self._view = cast(Doubles, zeros)
+        if view is not None:
+            view[:] = array("d", bytes(8 * self._size()))
+        elif self._numbers:
+            # In place and in one step, for another handle may share them.
+            self._numbers[:] = [0.0] * self._size()
         else:
-            view[:] = zeros
+            self._numbers = [0.0] * self._size()
         self._text = ""
         self._shown = None
 
     def _share(self, incumbent: Self) -> None:
+        self._numbers = incumbent._numbers
         self._view = incumbent._view
         self._text = ""
         self._shown = None
 
-    def _numbers(self) -> list[float]:
+    def _read(self) -> list[float]:
         """All numbers of this series as they stood at one moment."""
         view = self._view
-        assert view is not None
-        return view.tolist()
+        return self._numbers.copy() if view is None else view.tolist()
 
-    def text(self, prefix: str) -> str:
-        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+    def _take(self, seconds: float) -> None:
+        self.observe(seconds)
+
+    def text_parts(self, prefix: str) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name
         first = self._first(name)
-        texts = [header(name, definition.type, definition.description)]
+        parts = [header(name, definition.type, definition.description)]
+        texts: list[str] = []
         for child in cast("list[Self]", list(series.children.values())):
-            numbers = child._numbers()
+            numbers = child._read()
             text = child._text
             if numbers != child._shown or not text.startswith(first):
                 text = child._render(name, numbers)
@@ -84,7 +97,12 @@ class Distribution(Metric):
                 child._text = text
                 child._shown = numbers
             texts.append(text)
-        return "".join(texts)
+            if len(texts) * len(numbers) > PART_SIZE:
+                parts.append("".join(texts))
+                texts = []
+                sleep(0.0)  # lets other threads run, which native code would not
+        parts.append("".join(texts))
+        return parts
 
     def time(self) -> Timer:
         """A context manager and decorator that observes the seconds that its block or function took.
@@ -92,7 +110,7 @@ class Distribution(Metric):
         Also when the block raised. Coroutines and generators are timed until they have ended.
         """
         self._bound()
-        return Timer(self.observe)
+        return Timer(self)
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: observe the seconds that each call takes."""
@@ -100,4 +118,4 @@ class Distribution(Metric):
 
 
 if LOCKED:
-    guard(Distribution, "_reset", "_share", "_numbers", "text")
+    guard(Distribution, "_reset", "_share", "_read", "text_parts")

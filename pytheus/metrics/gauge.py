@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, ParamSpec, TypeVar, overload
+from typing import ClassVar, ParamSpec, Self, TypeVar, overload
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import NotANumberError, PytheusError
-from pytheus.metrics.around import InProgress, Timer
+from pytheus.metrics.around import Around, InProgress, Timer
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
 from pytheus.metrics.scalar import Scalar
-from pytheus.metrics.series import UNBOUND, Doubles
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Gauge(Scalar):
     """A number that rises and falls: requests in progress, a queue's length, a temperature.
 
@@ -125,6 +127,9 @@ class Gauge(Scalar):
             series._view = former[1]
             series._reset()
 
+    def _take(self, seconds: float) -> None:
+        self.set(seconds)
+
     def _writable(self) -> Gauge:
         series = self._bound()
         if series._function is not None:
@@ -133,6 +138,10 @@ class Gauge(Scalar):
                 " end that first with set_function(None)"
             )
         return series
+
+    def _share(self, incumbent: Self) -> None:
+        # Each write asks the incumbent, not only its number, for it may be given a function at any time.
+        self._view = UNBOUND
 
     def _reset(self) -> None:
         if self._function is None:
@@ -152,13 +161,13 @@ class Gauge(Scalar):
     def time(self) -> Timer:
         """A context manager and decorator that sets the gauge to the seconds that its block or function took."""
         self._writable()
-        return Timer(self.set)
+        return Timer(self)
 
     @overload
     def __call__(self, function: Callable[P, R], /, *, track_inprogress: bool = False) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self, *, track_inprogress: bool = False) -> Timer | InProgress: ...
+    def __call__(self, *, track_inprogress: bool = False) -> Around: ...
 
     def __call__(self, function: Callable[..., object] | None = None, *, track_inprogress: bool = False) -> object:
         """As a decorator, with or without arguments: time the function, or with `track_inprogress` count it in."""

@@ -8,23 +8,26 @@ from itertools import accumulate
 from typing import ClassVar, Final, cast
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, place, validate_buckets
 from pytheus.metrics.distribution import Distribution
+from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
-from pytheus.metrics.series import UNBOUND
 from pytheus.names import MetricType, validate_metric_name
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
 from pytheus.textformat import format_number
+from pytheus.version import COMPILED
 
 __all__ = ["Histogram"]
 
 _INFINITY: Final = float("inf")
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Histogram(Distribution):
     """Observations counted in buckets, with their number and sum: durations, sizes.
 
@@ -64,6 +67,7 @@ class Histogram(Distribution):
         super().__init__(name, description, required_labels, default_labels, labels_from, registry, bounds=bounds)
 
     def _begin(self) -> None:
+        super()._begin()
         self._bounds = self._series.definition.bounds
 
     def _size(self) -> int:
@@ -80,28 +84,36 @@ class Histogram(Distribution):
         if number != number:
             raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
         view = self._view
-        if view is UNBOUND or view is None:
+        if view is UNBOUND:
             self._bound().observe(number, exemplar)
             return
-        index = bisect_left(self._bounds, number)
+        if COMPILED:
+            index = place(self._bounds, number)
+        else:
+            index = bisect_left(self._bounds, number)
         if exemplar is not None:
             self._keep_exemplar(exemplar, number, index)
         # atomic: two loads, adds and stores, so that no reader sees one without the other
-        view[index] += 1.0
-        view[-1] += number
+        if view is None:
+            numbers = self._numbers
+            numbers[index] = numbers[index] + 1.0
+            numbers[-1] = numbers[-1] + number
+        else:
+            view[index] += 1.0
+            view[-1] += number
 
     @property
     def count(self) -> float:
         """How many values were observed."""
-        return sum(self._bound()._numbers()[:-1])
+        return sum(self._bound()._read()[:-1])
 
     @property
     def sum(self) -> float:
         """The sum of all values observed."""
-        return self._bound()._numbers()[-1]
+        return self._bound()._read()[-1]
 
     def _samples(self) -> list[Sample]:
-        numbers = self._numbers()
+        numbers = self._read()
         labels = self._label_dict()
         key = cast("tuple[str, ...]", self._labels)
         exemplars = self._series.exemplars

@@ -75,8 +75,8 @@ class Info(Metric):
         facts = self._facts
         return [] if facts is None else [Sample("_info", {**self._label_dict(), **facts}, 1.0)]
 
-    def text(self, prefix: str) -> str:
-        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+    def text_parts(self, prefix: str) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + base_name(definition.name, "info") + "_info"
         lines = [header(name, "info", definition.description)]
@@ -84,6 +84,6 @@ class Info(Metric):
             for sample in child._samples():
                 labels = format_labels(sample.labels.items())
                 lines.append("{" + labels + "} 1.0\n" if labels else " 1.0\n")
-        return name.join(lines)
+        return [name.join(lines)]
 
 

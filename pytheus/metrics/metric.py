@@ -11,14 +11,16 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import ClassVar, Self, cast
+from typing import ClassVar, ParamSpec, Self, TypeVar, cast
 
+from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
 from pytheus.exceptions import ConflictError, LabelError
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
-from pytheus.metrics.series import UNBOUND, Doubles, SeriesSet
+from pytheus.metrics.series import SeriesSet
 from pytheus.names import RESERVED_LABELS, MetricType, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.protocols import Registry
@@ -26,16 +28,20 @@ from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _NO_LABELS: tuple[str, ...] = ()
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Metric:
     """The base of every metric type; not for use by itself.
 
     Metrics can be read and written from any thread, signal handler and finalizer, before and after a fork.
     """
 
-    __slots__ = ("__weakref__", "_labels", "_series", "_view")
+    __slots__ = ("_labels", "_series", "_view")
 
     type_: ClassVar[MetricType] = "unknown"
 
@@ -101,9 +107,18 @@ class Metric:
         """This series' samples as they stand now."""
         raise NotImplementedError
 
-    def text(self, prefix: str) -> str:
-        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+    def _take(self, seconds: float) -> None:
+        """What a timer does with the seconds that it measured."""
         raise NotImplementedError
+
+    def text_parts(self, prefix: str) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        raise NotImplementedError
+
+    # Declared here, though not every type has it, so that compiled objects of all types begin alike.
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """As a decorator: measure each call of `function`, in the way of this type."""
+        raise TypeError(f"{self} measures nothing about a function; decorate it with a counter, gauge, histogram or summary")
 
     # Registration -----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import SupportsFloat, SupportsIndex, cast
 
 from pytheus.exceptions import NotANumberError, OutOfRangeError
+from pytheus.names import shown
 
 __all__ = ["Number", "to_float"]
 
@@ -18,15 +19,14 @@ def to_float(value: object, subject: object) -> float:
     Raises `NotANumberError` for what is no number (str and bytes have digits at best), `OutOfRangeError` for one that
     no double can hold. `subject` is what the message begins with.
     """
-    # By the type, as float() itself looks them up; float() would also read digits out of strings and buffers.
+    # By the type, as float() itself looks them up; float() would also read digits out of strings and buffers. numpy's
+    # strings and complex numbers have a __float__ all the same, which parses the ones and halves the others.
     kind = type(value)
-    if hasattr(kind, "__float__") or hasattr(kind, "__index__"):
+    if (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not isinstance(value, (str, bytes, complex)):
         try:
             return float(cast(Number, value))
         except OverflowError as error:
-            raise OutOfRangeError(f"{subject} got {kind.__name__} {value!r:.40}, too large for a double") from error
+            raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double") from error
         except (TypeError, ValueError) as error:
-            raise NotANumberError(f"{subject} got {kind.__name__} {value!r:.80}, which gives no number") from error
-    raise NotANumberError(
-        f"{subject} takes a number (int, float, bool, Decimal, ...) but got {kind.__name__} {value!r:.80}"
-    )
+            raise NotANumberError(f"{subject} got {shown(value)}, which gives no number") from error
+    raise NotANumberError(f"{subject} takes a number (int, float, bool, Decimal, ...) but got {shown(value)}")

@@ -8,25 +8,29 @@ lines do not depend on the prefix, and several registries can expose the same me
 from __future__ import annotations
 
 from array import array
+from time import sleep
 from typing import Self, cast
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
+from pytheus.metrics.doubles import Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.series import Doubles
 from pytheus.samples import Sample
-from pytheus.textformat import format_number, header
+from pytheus.textformat import PART_SIZE, format_number, header
 
 __all__ = ["Scalar"]
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Scalar(Metric):
     """The base of `Counter` and `Gauge`; not for use by itself."""
 
-    __slots__ = ("_line", "_shown", "_value")
+    __slots__ = ("_cut", "_line", "_shown", "_value")
 
     _value: float
     _line: str
+    _cut: int
     _shown: float
 
     def _reset(self) -> None:
@@ -37,17 +41,21 @@ class Scalar(Metric):
         self._value = 0.0
         self._shown = 0.0
         self._line = ""
+        self._cut = 0
 
     def _share(self, incumbent: Self) -> None:
         view = incumbent._view
         if view is None:
             shared = cast(Doubles, array("d", (0.0,)))
-            # atomic: the number goes along, and no increment comes between
-            shared[0] = incumbent._value
-            incumbent._view = shared
-            view = shared
+            # atomic: the number goes along, and neither an increment nor another sharer comes between
+            view = incumbent._view
+            if view is None:
+                shared[0] = incumbent._value
+                incumbent._view = shared
+                view = shared
         self._view = view
         self._line = ""
+        self._cut = 0
         self._shown = 0.0
 
     def _number(self) -> float:
@@ -64,34 +72,39 @@ class Scalar(Metric):
         key = cast("tuple[str, ...]", self._labels)
         return [Sample("", self._label_dict(), self._number(), None, self._series.exemplars.get((key, 0)))]
 
-    def text(self, prefix: str) -> str:
-        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+    def text_parts(self, prefix: str) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name
-        # The name goes between the lines, and so before each of them: the first stands after the header.
-        lines = [header(name, definition.type, definition.description)]
+        parts = [header(name, definition.type, definition.description)]
+        # The name goes between the lines, and so before each of them: the first "line" is empty.
+        lines = [""]
         for child in cast("list[Scalar]", list(series.children.values())):
             value = child._value if child._view is None else child._number()
             line = child._line
             if value != child._shown or not line:
-                line = child._render(value)
+                if line:
+                    line = f"{line[: child._cut]}{format_number(value)}\n"
+                else:
+                    line = child._first_line(value)
+                # atomic: a line and the number that it shows belong together, whoever else is rendering
+                child._line = line
+                child._shown = value
             lines.append(line)
-        return name.join(lines)
+            if len(lines) > PART_SIZE:
+                parts.append(name.join(lines))
+                lines = [""]
+                sleep(0.0)  # lets other threads run, which native code would not
+        parts.append(name.join(lines))
+        return parts
 
-    def _render(self, value: float) -> str:
-        line = self._line
-        if line:
-            head = line[: line.rindex(" ") + 1]
-        else:
-            labels = self._series.text(cast("tuple[str, ...]", self._labels))
-            head = "{" + labels + "} " if labels else " "
-        line = head + format_number(value) + "\n"
-        # atomic: a line and the number that it shows belong together, whoever else is rendering
-        self._line = line
-        self._shown = value
-        return line
+    def _first_line(self, value: float) -> str:
+        labels = self._series.text(cast("tuple[str, ...]", self._labels))
+        head = "{" + labels + "} " if labels else " "
+        self._cut = len(head)
+        return head + format_number(value) + "\n"
 
 
 if LOCKED:
-    guard(Scalar, "_reset", "_share", "_number", "text")
+    guard(Scalar, "_reset", "_share", "_number", "text_parts")

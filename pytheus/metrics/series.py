@@ -10,10 +10,9 @@ Rules:
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Protocol, cast, overload
+from typing import TYPE_CHECKING, Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
@@ -24,26 +23,10 @@ from pytheus.textformat import format_labels
 if TYPE_CHECKING:
     from pytheus.metrics.metric import Metric
 
-__all__ = ["UNBOUND", "Doubles", "SeriesSet"]
+__all__ = ["SeriesSet"]
 
 # The label values that are kept once, whoever passes them; values beyond that many are most likely ids, all different.
 _SHARED_VALUES_AT_MOST: Final = 512
-
-
-class Doubles(Protocol):
-    """Where a series' numbers live: an array of doubles, or a view of memory that a registry hands out."""
-
-    def __getitem__(self, index: int, /) -> float: ...
-    @overload
-    def __setitem__(self, index: int, value: float, /) -> None: ...
-    @overload
-    def __setitem__(self, index: slice, value: array[float], /) -> None: ...
-    def __len__(self) -> int: ...
-    def tolist(self) -> list[float]: ...
-
-
-UNBOUND: Final = cast(Doubles, array("d"))
-"""Stands where the numbers would be in a handle that has none of its own: some of its labels are missing."""
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:

@@ -8,10 +8,10 @@ from typing import ClassVar, Self, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.series import UNBOUND, Doubles
-from pytheus.names import MetricType, validate_metric_name, validate_text
+from pytheus.names import MetricType, validate_label_name, validate_metric_name, validate_text
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
@@ -49,6 +49,7 @@ class StateSet(Metric):
         registry: Registry | None = REGISTRY,
     ) -> None:
         subject = f"stateset {validate_metric_name(name, 'stateset')!r}"
+        validate_label_name(name, f"{subject} shows its states in a label of its own name, and so")
         super().__init__(
             name,
             description,
@@ -111,15 +112,15 @@ class StateSet(Metric):
             for state, number in zip(states, self._numbers(), strict=True)
         ]
 
-    def text(self, prefix: str) -> str:
-        """The whole family in the text format; `prefix` is "" or ends with "_"."""
+    def text_parts(self, prefix: str) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + definition.name
         lines = [header(name, "stateset", definition.description)]
         for child in cast("list[StateSet]", list(self._series.children.values())):
             for sample in child._samples():
                 lines.append(f"{{{format_labels(sample.labels.items())}}} {sample.value!r}\n")
-        return name.join(lines)
+        return [name.join(lines)]
 
 
 def _validated_states(states: object, subject: str) -> tuple[str, ...]:

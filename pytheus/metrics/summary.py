@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pytheus.atomic import LOCKED
+from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.distribution import Distribution
+from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
-from pytheus.metrics.series import UNBOUND
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -20,6 +21,7 @@ from pytheus.textformat import format_number
 __all__ = ["Summary"]
 
 
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Summary(Distribution):
     """How many values were observed, and their sum, which together give a mean over any time.
 
@@ -57,25 +59,29 @@ class Summary(Distribution):
         if number != number:
             raise OutOfRangeError(f"summary {self.name!r} got NaN, which would spoil the sum")
         view = self._view
-        if view is UNBOUND or view is None:
-            self._bound().observe(number)
-            return
         # atomic: two loads, adds and stores, so that no reader sees one without the other
-        view[0] += 1.0
-        view[1] += number
+        if view is None:
+            numbers = self._numbers
+            numbers[0] = numbers[0] + 1.0
+            numbers[1] = numbers[1] + number
+        elif view is UNBOUND:
+            self._bound().observe(number)
+        else:
+            view[0] += 1.0
+            view[1] += number
 
     @property
     def count(self) -> float:
         """How many values were observed."""
-        return self._bound()._numbers()[0]
+        return self._bound()._read()[0]
 
     @property
     def sum(self) -> float:
         """The sum of all values observed."""
-        return self._bound()._numbers()[1]
+        return self._bound()._read()[1]
 
     def _samples(self) -> list[Sample]:
-        count, total = self._numbers()
+        count, total = self._read()
         labels = self._label_dict()
         return [Sample("_sum", labels, total), Sample("_count", labels, count)]
 

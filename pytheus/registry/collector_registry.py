@@ -24,8 +24,11 @@ __all__ = ["CollectorRegistry", "collector_name"]
 
 
 def collector_name(collector: object) -> str:
-    """What messages call `collector`: its `name`, or its class's."""
-    name = getattr(collector, "name", None)
+    """What messages call `collector`: its `name`, or its class's. Raises nothing, for it also names what has failed."""
+    try:
+        name = getattr(collector, "name", None)
+    except Exception:
+        name = None
     return name if isinstance(name, str) and name else type(collector).__qualname__
 
 

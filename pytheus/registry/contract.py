@@ -8,6 +8,7 @@ by hand or made by a plugin, never per call.
 from __future__ import annotations
 
 import types
+from typing import cast
 
 from pytheus.exceptions import InvalidNameError, NotARegistryError
 from pytheus.names import validate_prefix
@@ -30,13 +31,14 @@ def check_registry(candidate: object, source: str = "registry") -> Registry:
     candidate came from. Reads `prefix` once and calls nothing.
     """
     problems = _problems(candidate)
-    if problems or not isinstance(candidate, Registry):
+    if problems:
         raise NotARegistryError(
             f"{source} gave {_described(candidate)}, which is no registry: {'; '.join(problems)}."
             " A registry has a prefix, register(collector), unregister(collector) and collect()",
             problems=tuple(problems),
         )
-    return candidate
+    # Not by isinstance: from 3.12 on it does not see what a wrapper's __getattr__ passes on.
+    return cast(Registry, candidate)
 
 
 def _described(candidate: object) -> str:
@@ -44,7 +46,13 @@ def _described(candidate: object) -> str:
         return f"the class {candidate.__qualname__}"
     if isinstance(candidate, types.ModuleType):
         return f"the module {candidate.__name__}"
-    return f"{type(candidate).__qualname__} {candidate!r:.80}" if candidate is not None else "None"
+    if candidate is None:
+        return "None"
+    try:
+        shown = f" {candidate!r:.80}"
+    except Exception:  # its repr is not what is being found out
+        shown = ""
+    return f"{type(candidate).__qualname__} object{shown}"
 
 
 def _problems(candidate: object) -> list[str]:

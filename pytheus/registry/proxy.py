@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from pytheus.exceptions import NotARegistryError, PytheusError, PytheusWarning, SelectionError
+from pytheus.exceptions import NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
@@ -104,7 +104,8 @@ class CollectorRegistryProxy:
         try:
             chosen = self._checked(_resolve(self._choice))
             if self._base is None:  # unless the plugin itself set a registry, which was said explicitly and so wins
-                self._move(self._waiting_room, chosen)
+                with _closed_on_failure(chosen):
+                    self._move(self._waiting_room, chosen)
                 self._base = chosen
         finally:
             self._end_change(None)
@@ -119,15 +120,18 @@ class CollectorRegistryProxy:
         behind, and a `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError`
         for a name that cannot be had, `ConflictError` for a collector whose name is taken over there.
         """
-        chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
         left_behind: tuple[str, ...] = ()
         outer = self._begin_change()
         try:
+            # Within the change, so that metrics that the plugin makes at its import wait for it, and do not have the
+            # configured choice carried out.
+            chosen = self._chosen(registry)
             present = self._base if self._base is not None else self._waiting_room
             if chosen is present:
                 return
             if migrate:
-                self._move(present, chosen)
+                with _closed_on_failure(chosen if isinstance(registry, str) else None):
+                    self._move(present, chosen)
             else:
                 left_behind = tuple(collector_name(collector) for collector in present.collect())
             self._base = chosen
@@ -174,7 +178,7 @@ class CollectorRegistryProxy:
             >>> jobs in registry, jobs in REGISTRY
             (True, False)
         """
-        chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
+        chosen = self._chosen(registry)
         token = object()
         with self._changed:
             self._swapped += ((token, chosen),)
@@ -183,6 +187,9 @@ class CollectorRegistryProxy:
         finally:
             with self._changed:
                 self._swapped = tuple(swap for swap in self._swapped if swap[0] is not token)
+
+    def _chosen(self, registry: Registry | str) -> Registry:
+        return self._checked(_resolve(registry) if isinstance(registry, str) else registry)
 
     def _checked(self, candidate: object) -> Registry:
         registry = check_registry(candidate)
@@ -224,8 +231,13 @@ class CollectorRegistryProxy:
             _let_go(former, collector)
             try:
                 base.register(collector)
-            except PytheusError as error:
-                _log().error("collector %r came while the registry changed and is lost: %s", collector_name(collector), error)
+            except Exception:
+                # It came from another thread, or an earlier call: no error of this caller's.
+                _log().error(
+                    "collector %r came while the registry changed, and the new one refused it",
+                    collector_name(collector),
+                    exc_info=True,
+                )
 
     # The registry that it is ---------------------------------------------------------------------------------------
 
@@ -296,6 +308,8 @@ class CollectorRegistryProxy:
 def _let_go(registry: Registry, collector: Collector) -> None:
     try:
         registry.unregister(collector)
+    except NotRegisteredError:
+        pass  # another thread, which moves the same collectors, was quicker
     except Exception:
         _log().warning(
             "%r would not unregister collector %r while collectors moved between registries",
@@ -303,6 +317,18 @@ def _let_go(registry: Registry, collector: Collector) -> None:
             collector_name(collector),
             exc_info=True,
         )
+
+
+@contextmanager
+def _closed_on_failure(made_here: Registry | None) -> Iterator[None]:
+    """A registry that was made for a change that fails has nobody else to close it."""
+    try:
+        yield
+    except BaseException:
+        candidate: object = made_here
+        if isinstance(candidate, Closable):
+            candidate.close()
+        raise
 
 
 def _log() -> logging.Logger:

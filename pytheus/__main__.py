@@ -1,0 +1,8 @@
+"""``python -m pytheus``: the same as the command ``pytheus``."""
+
+import sys
+
+from pytheus.cli.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main())

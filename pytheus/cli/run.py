@@ -1,0 +1,139 @@
+"""``pytheus run``: run a program as python would, and serve its metrics meanwhile.
+
+Rules:
+
+- Everything that can be refused is refused before the program starts, in one line and with exit code 2: the program is
+  looked up, the registry resolved and the port bound, in this order.
+- Options end where the program begins; all that follows is the program's.
+- The server stays until the process is gone, so that threads which outlive the main program are still scraped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+# All that serving needs is loaded before `sys.path` becomes the program's, where a file may have any name.
+from pytheus.cli.program import Program, ProgramNotFoundError, find_module, find_script
+from pytheus.collectors import register_runtime_collectors
+from pytheus.exceptions import PytheusError
+from pytheus.exposition.server import start_http_server
+from pytheus.plugins import configure
+from pytheus.registry import REGISTRY
+
+__all__ = ["run"]
+
+_USAGE: Final = (
+    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--quiet] (SCRIPT | -m MODULE) [ARGS...]"
+)
+
+_HELP: Final = f"""\
+{_USAGE}
+
+Run a program as python would, with its arguments, exit code, signals and tracebacks, and serve its metrics at /metrics.
+
+  SCRIPT             a file, or a directory or zip file with a __main__.py
+  -m MODULE          a module or package, as for `python -m`
+  --registry NAME    the registry's plugin, by name or URL; wins over PYTHEUS_REGISTRY and the configuration file
+  --port PORT        the port to serve at, 9464 by default; 0 takes any that is free
+  --addr ADDRESS     the address to serve at, 127.0.0.1 by default; 0.0.0.0 opens the port to other machines
+  --quiet            do not write to stderr where the metrics are
+  --                 what follows is SCRIPT, whatever it looks like
+"""
+
+_REFUSED: Final = 2
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _Options:
+    """What the command line says; `find` looks for the program."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.registry: str | None = None
+        self.port = 9464
+        self.addr = "127.0.0.1"
+        self.quiet = False
+        self.help = False
+        self.find: Callable[[], Program]
+        rest = list(arguments)
+        while rest:
+            option = rest.pop(0)
+            if option == "--":
+                self._set_program(find_script, "SCRIPT", rest)
+                return
+            if option.startswith("-m") and not option.startswith("--"):
+                module = [option[2:], *rest] if option != "-m" else rest
+                self._set_program(find_module, "MODULE", module)
+                return
+            if not option.startswith("-"):
+                self._set_program(find_script, "SCRIPT", [option, *rest])
+                return
+            if option in ("-h", "--help"):
+                self.help = True
+                return
+            self._set(option, rest)
+        raise _UsageError(f"which program? neither SCRIPT nor -m MODULE was given; {_USAGE}")
+
+    def _set_program(self, find: Callable[[str, Sequence[str]], Program], what: str, named: Sequence[str]) -> None:
+        if not named or not named[0]:
+            raise _UsageError(f"which program? {what} is missing; {_USAGE}")
+        self.find = lambda: find(named[0], named[1:])
+
+    def _set(self, option: str, rest: list[str]) -> None:
+        name, equals, value = option.partition("=")
+        if name == "--quiet" and not equals:
+            self.quiet = True
+            return
+        if name not in ("--registry", "--port", "--addr"):
+            raise _UsageError(f"there is no option {option!r} before the program; {_USAGE}")
+        if not equals:
+            if not rest:
+                raise _UsageError(f"{name} takes a value; {_USAGE}")
+            value = rest.pop(0)
+        if not value:
+            raise _UsageError(f"{name} takes a value but got an empty one; leave it out to have the default")
+        if name == "--registry":
+            self.registry = value
+        elif name == "--addr":
+            self.addr = value
+        elif not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= 65535):
+            raise _UsageError(f"--port takes a number from 0 (any that is free) to 65535 but got {value!r}")
+        else:
+            self.port = int(value)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program that `arguments` name; gives 0 when it ends normally, and 2 where it was not even started.
+
+    What the program raises comes out, for the interpreter to deal with.
+    """
+    try:
+        options = _Options(arguments)
+        if options.help:
+            print(_HELP, end="")
+            return 0
+        program = options.find()
+        configure(options.registry)
+        server = start_http_server(options.port, options.addr, REGISTRY)
+    except (_UsageError, ProgramNotFoundError, PytheusError) as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(error.strerror or str(error))
+    if options.registry is not None:
+        # For the processes that the program starts: they read the same choice as if it had been made there.
+        os.environ["PYTHEUS_REGISTRY"] = options.registry
+    register_runtime_collectors(REGISTRY)
+    if not options.quiet:
+        print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
+    program.run()
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"pytheus run: {' '.join(reason.split())}", file=sys.stderr)
+    return _REFUSED

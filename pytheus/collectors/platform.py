@@ -1,0 +1,41 @@
+"""Which Python runs the program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from pytheus.samples import Family, Sample
+
+__all__ = ["PlatformCollector"]
+
+# As the standard library's `platform` spells them; importing that would cost more than all of this.
+_IMPLEMENTATIONS: Final = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
+
+
+class PlatformCollector:
+    """``python_info``, always 1, with the labels implementation, version, major, minor and patchlevel.
+
+        >>> [family] = PlatformCollector().collect()
+        >>> sorted(family.samples[0].labels)
+        ['implementation', 'major', 'minor', 'patchlevel', 'version']
+
+    May be called from any thread.
+    """
+
+    __slots__ = ()
+
+    name: Final = "python_info"
+
+    def collect(self) -> Iterator[Family]:
+        """The one family, which is the same for as long as the process lives."""
+        implementation = sys.implementation.name
+        facts = {
+            "implementation": _IMPLEMENTATIONS.get(implementation, implementation),
+            "version": sys.version.split(maxsplit=1)[0],
+            "major": str(sys.version_info.major),
+            "minor": str(sys.version_info.minor),
+            "patchlevel": str(sys.version_info.micro),
+        }
+        yield Family("python_info", "info", "Python platform information", [Sample("_info", facts, 1.0)])

@@ -1,0 +1,124 @@
+"""What the operating system knows about this process.
+
+Names and meanings are those that all Prometheus clients share:
+https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+
+Where there is a Linux ``/proc`` everything is told; elsewhere what the standard library can, and the rest is left out,
+for a family that is missing is better than a number that means something else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from pytheus.names import MetricType
+from pytheus.samples import Family, Sample
+
+__all__ = ["ProcessCollector"]
+
+# Fields of /proc/PID/stat after the command's name in parentheses, which may itself hold spaces and parentheses;
+# numbered here from 0, there from 3: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+_STARTTIME: Final = 19
+_VSIZE: Final = 20
+_RSS: Final = 21
+
+
+class ProcessCollector:
+    """CPU time, memory, start time and file descriptors of the process that is asked.
+
+        >>> families = {family.name: family for family in ProcessCollector().collect()}
+        >>> families["process_cpu_seconds_total"].samples[0].value > 0
+        True
+
+    CPU and start times are in seconds, memory in bytes; the start is in seconds since the Unix epoch. A number that
+    this system does not tell leaves its family out. May be called from any thread; reads a few files of ``/proc``.
+    """
+
+    __slots__ = ("_start",)
+
+    name: Final = "process"
+
+    def __init__(self) -> None:
+        # The process asked last and its start, which must not wobble from scrape to scrape.
+        self._start: tuple[int, float] | None = None
+
+    def collect(self) -> Iterator[Family]:
+        """The families as they stand now, in the order of the page that names them."""
+        stat = _stat_fields()
+        families = (
+            _family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", _cpu_seconds),
+            _family("process_open_fds", "Number of open file descriptors.", _open_fds),
+            _family("process_max_fds", "Maximum number of open file descriptors.", _max_fds),
+            _family("process_virtual_memory_bytes", "Virtual memory size in bytes.", lambda: _virtual_memory(stat)),
+            _family("process_resident_memory_bytes", "Resident memory size in bytes.", lambda: _resident_memory(stat)),
+            _family(
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                lambda: self._start_seconds(stat),
+            ),
+        )
+        yield from (family for family in families if family is not None)
+
+    def _start_seconds(self, stat: list[str] | None) -> float | None:
+        if stat is None:
+            return None
+        pid = os.getpid()
+        known = self._start
+        if known is None or known[0] != pid:
+            booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            known = (pid, booted + int(stat[_STARTTIME]) / os.sysconf("SC_CLK_TCK"))
+            self._start = known
+        return known[1]
+
+
+def _family(name: str, description: str, read: Callable[[], float | None]) -> Family | None:
+    try:
+        value = read()
+    except (OSError, ValueError, AttributeError, ImportError):
+        return None  # not to be had on this system
+    type_: MetricType = "counter" if name.endswith("_total") else "gauge"
+    return None if value is None else Family(name, type_, description, [Sample("", {}, value)])
+
+
+def _stat_fields() -> list[str] | None:
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode("ascii").split()
+    except OSError:
+        return None
+
+
+def _cpu_seconds() -> float:
+    return time.process_time()
+
+
+def _virtual_memory(stat: list[str] | None) -> float | None:
+    return None if stat is None else float(stat[_VSIZE])
+
+
+def _resident_memory(stat: list[str] | None) -> float | None:
+    # getrusage() would tell the peak, which is something else.
+    return None if stat is None else float(stat[_RSS]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _open_fds() -> float:
+    directory = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    return float(len(os.listdir(directory)) - 1)  # one was open for listing them
+
+
+def _max_fds() -> float:
+    try:
+        with open("/proc/self/limits", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("Max open files"):
+                    soft = line.split()[3]
+                    return float("inf") if soft == "unlimited" else float(soft)
+    except OSError:
+        pass
+    import resource  # loaded late: it is not everywhere, and with /proc not needed
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return float("inf") if limit == resource.RLIM_INFINITY else float(limit)

@@ -1,0 +1,44 @@
+"""Registering what every Python process can tell about itself."""
+
+from __future__ import annotations
+
+from pytheus.collectors.gc import GCCollector
+from pytheus.collectors.platform import PlatformCollector
+from pytheus.collectors.process import ProcessCollector
+from pytheus.exceptions import ConflictError
+from pytheus.registry import REGISTRY, Collector, Registry
+from pytheus.registry.lookup import find_collector
+
+__all__ = ["register_runtime_collectors"]
+
+
+def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collector, ...]:
+    """Register the process, gc and platform collectors in `registry`; gives those that were registered.
+
+    A collector that is there already stays as it is, and one of which a name is taken by something else in `registry`
+    is left out, so that doing it again changes nothing.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry()
+        >>> [collector.name for collector in register_runtime_collectors(registry)]
+        ['process', 'python_gc', 'python_info']
+        >>> register_runtime_collectors(registry)
+        ()
+    """
+    present = {type(collector) for collector in registry.collect()}
+    registered: list[Collector] = []
+    for collector in (ProcessCollector(), GCCollector(), PlatformCollector()):
+        if type(collector) in present or _is_taken(registry, collector):
+            continue
+        try:
+            registry.register(collector)
+        except ConflictError:
+            continue
+        registered.append(collector)
+    return tuple(registered)
+
+
+def _is_taken(registry: Registry, collector: ProcessCollector | GCCollector | PlatformCollector) -> bool:
+    return any(
+        find_collector(registry, name) is not None for family in collector.collect() for name in family.occupied_names
+    )

@@ -1,0 +1,120 @@
+"""What a scrape is answered: the one place that decides it, for the WSGI app, the ASGI app and the server alike.
+
+Rules:
+
+- GET and HEAD are answered, with the same headers; any other method gets 405 and the `Allow` header.
+- Whatever the registry raises becomes a 500 with a short text. The traceback goes to the log, never to the network.
+- A body worth compressing goes out as gzip where the client takes it (RFC 9110 section 12.5.3), at level 1: on metrics
+  it is near the higher levels in size and several times faster. `Vary` is sent either way, so that caches keep both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
+from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
+
+__all__ = ["Response", "answer_scrape", "answer_text", "servable"]
+
+_PHRASES: Final = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+# What fits in one Ethernet frame arrives no sooner for being smaller.
+_WORTH_COMPRESSING_BYTES: Final = 1400
+
+# https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
+#   weight = OWS ";" OWS "q=" qvalue
+#   qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+_WEIGHT: Final = re.compile(r"[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*", re.ASCII | re.IGNORECASE)
+
+
+class Response(NamedTuple):
+    """An HTTP response, whole: `status` code, `headers` in the order to send them, and the `body` in bytes.
+
+    The headers include `Content-Length`, which for HEAD is that of the body which GET would get.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def phrase(self) -> str:
+        """What stands behind the status code in a status line."""
+        return _PHRASES[self.status]
+
+
+def servable(registry: Registry) -> Registry:
+    """`registry`, once it is certain that it is one; raises `NotARegistryError` otherwise.
+
+    A proxy is taken as it is: reading its prefix would choose the registry behind it, and making an app or a server
+    is no first use.
+    """
+    return registry if isinstance(registry, CollectorRegistryProxy) else check_registry(registry)
+
+
+def answer_scrape(registry: Registry, method: str, *, accept_encoding: str = "") -> Response:
+    """The answer to one scrape of `registry`: its metrics, or why there are none.
+
+    `method` is the request's, in capitals; `accept_encoding` the value of its `Accept-Encoding`, several joined by
+    commas. May be called from any thread and by several at once; takes as long as the registry's collectors do.
+    """
+    if method not in ("GET", "HEAD"):
+        return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
+    try:
+        body = generate_metrics(registry).encode("utf-8")
+    except Exception:
+        import logging  # loaded late: it costs more to import than the rest of the package
+
+        logging.getLogger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
+        return answer_text(method, 500, "the metrics could not be collected; the application's log tells why\n")
+    headers = [("Content-Type", CONTENT_TYPE), ("Vary", "Accept-Encoding")]
+    if len(body) >= _WORTH_COMPRESSING_BYTES and _takes_gzip(accept_encoding):
+        body = _compressed(body)
+        headers.append(("Content-Encoding", "gzip"))
+    headers.append(("Content-Length", str(len(body))))
+    return Response(200, tuple(headers), b"" if method == "HEAD" else body)
+
+
+def answer_text(method: str, status: int, text: str) -> Response:
+    """A short answer for people: `text` under `status`, with `Allow` where that is 405."""
+    body = text.encode("utf-8", "replace")
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    if status == 405:
+        headers.append(("Allow", "GET, HEAD"))
+    return Response(status, tuple(headers), b"" if method == "HEAD" else body)
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether the client takes gzip, and likes it no less than the body as it is."""
+    weights: dict[str, float] = {}
+    for item in accept_encoding.split(","):
+        coding, semicolon, weight = item.partition(";")
+        weights[coding.strip().lower()] = _weight(weight) if semicolon else 1.0
+    # "x-gzip" is the same coding under an older name (RFC 9110 section 8.4.1.3).
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _weight(text: str) -> float:
+    # A weight that cannot be read counts as "not acceptable": an uncompressed body is right for every client.
+    match = _WEIGHT.fullmatch(text)
+    return float(match[1]) if match is not None else 0.0
+
+
+def _compressed(body: bytes) -> bytes:
+    import zlib  # loaded late: most scrapes of small registries never need it
+
+    compressor = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header and trailer around the deflated data
+    return compressor.compress(body) + compressor.flush()

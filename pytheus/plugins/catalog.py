@@ -1,0 +1,159 @@
+"""Which plugins are installed: the entry points of the group "pytheus" (https://packaging.python.org/specifications/entry-points/).
+
+Rules:
+
+- Metadata is read, and nothing is imported. One scan serves until `sys.path` changes or `refresh_plugins` is called.
+- A distribution whose metadata cannot be read is passed over and remembered; it never hides another one.
+- A distribution that stands on `sys.path` twice counts once, as the one that an import would find.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from pytheus.plugins.address import is_plugin_name, normalized_distribution
+from pytheus.plugins.builtin import BUILTIN_REGISTRIES
+from pytheus.plugins.configuration import load_configuration
+from pytheus.plugins.switches import load_switches
+from pytheus.version import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+__all__ = ["GROUP", "Catalog", "Claim", "PluginInfo", "PluginState", "available_plugins", "catalog", "refresh_plugins"]
+
+GROUP: Final = "pytheus"
+
+PluginState = Literal["available", "ambiguous", "blocked", "reserved", "unnameable"]
+
+
+class Claim(NamedTuple):
+    """One distribution's entry point: it claims `name` for the object that `value` names."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    def __str__(self) -> str:
+        return f"entry point '{self.name} = {self.value}' of {self.distribution} {self.version}"
+
+
+class Catalog(NamedTuple):
+    """The outcome of one scan: the claims by name, and the distributions that could not be read, with the reason."""
+
+    claims: Mapping[str, tuple[Claim, ...]]
+    unreadable: tuple[str, ...]
+
+
+class PluginInfo(NamedTuple):
+    """A registry that can be chosen by name, or why it cannot.
+
+        >>> next(plugin for plugin in available_plugins() if plugin.name == "none").value
+        'pytheus.registry:NoneRegistry'
+
+    `value` is what the entry point names (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` are what has it.
+    `state` is "available"; "ambiguous" (several distributions claim the name: choose with NAME@DISTRIBUTION); "blocked"
+    (`reason` tells the setting); "reserved" (the name is built in, and this entry point is never used); or "unnameable"
+    (the name does not follow the grammar of addresses). `reason` is "" for what is available.
+    """
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    state: PluginState
+    reason: str
+
+
+_scanned: tuple[tuple[str, ...], Catalog] | None = None
+
+
+def catalog() -> Catalog:
+    """The plugins that are installed, from the last scan if `sys.path` is still the same."""
+    global _scanned
+    path = tuple(sys.path)
+    scanned = _scanned
+    if scanned is None or scanned[0] != path:
+        # Two threads may both come here; the second scan costs time and changes nothing.
+        scanned = _scanned = (path, _scan())
+    return scanned[1]
+
+
+def refresh_plugins() -> None:
+    """Forget the last scan, so that the next use of a plugin's name sees what was installed or removed since."""
+    global _scanned
+    _scanned = None
+
+
+def available_plugins() -> tuple[PluginInfo, ...]:
+    """Every registry that has a name, built in or installed, sorted by name; imports none of them.
+
+    Names of built-in registries come first among equals. Raises `ConfigurationError` if the settings that block plugins
+    cannot be read.
+    """
+    blocked = load_switches(load_configuration()).blocked
+    plugins: list[PluginInfo] = []
+    for name, value in BUILTIN_REGISTRIES.items():
+        plugins.append(PluginInfo(name, value, "pytheus", __version__, *_state(name, (), blocked)))
+    for name, claims in catalog().claims.items():
+        for claim in claims:
+            if name in BUILTIN_REGISTRIES:
+                state: tuple[PluginState, str] = ("reserved", f"{name!r} is a name of pytheus itself")
+            else:
+                state = _state(name, claims, blocked)
+            plugins.append(PluginInfo(name, claim.value, claim.distribution, claim.version, *state))
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.state == "reserved", plugin.distribution)))
+
+
+def _state(name: str, claims: tuple[Claim, ...], blocked: Mapping[str, str]) -> tuple[PluginState, str]:
+    if name in blocked:
+        return "blocked", f"by {blocked[name]}"
+    if not is_plugin_name(name):
+        return "unnameable", "a plugin's name consists of letters, digits, '_', '.', '-' and '+'"
+    if len(claims) > 1:
+        return "ambiguous", f"choose with {' or '.join(f'{name}@{claim.distribution}' for claim in claims)}"
+    return "available", ""
+
+
+def _scan() -> Catalog:
+    import importlib.metadata  # loaded late: it is slow to import, and a program that names no plugin needs none of it
+
+    claims: dict[str, tuple[Claim, ...]] = {}
+    unreadable: list[str] = []
+    seen: set[str] = set()
+    for found in importlib.metadata.distributions():
+        try:
+            if GROUP not in (found.read_text("entry_points.txt") or ""):
+                continue  # the common case: its other metadata need not be read
+            if "Name" not in found.metadata:
+                raise ValueError("its metadata have no Name")
+            name = found.metadata["Name"]
+            key = normalized_distribution(name)
+            if key in seen:
+                continue
+            seen.add(key)
+            # An older copy further down the path may have entry points that the first one lacks.
+            for claim in _claims(importlib.metadata.distribution(name)):
+                claims[claim.name] = (*claims.get(claim.name, ()), claim)
+        except Exception as error:
+            unreadable.append(f"{_place(found)} ({type(error).__name__}: {error})")
+    return Catalog(claims, tuple(unreadable))
+
+
+def _claims(distribution: Distribution) -> list[Claim]:
+    name, version = distribution.metadata["Name"], distribution.version
+    claims: dict[tuple[str, str], Claim] = {}
+    for entry_point in distribution.entry_points:
+        if entry_point.group == GROUP:
+            claims[entry_point.name, entry_point.value] = Claim(
+                entry_point.name, entry_point.value, name, version, entry_point
+            )
+    return list(claims.values())
+
+
+def _place(distribution: Distribution) -> str:
+    return str(getattr(distribution, "_path", None) or "a distribution without a place")
