@@ -1,0 +1,105 @@
+"""The build backend: setuptools, with mypy where the build compiles.
+
+pip asks a backend what it needs before it runs it, and a static list cannot say "mypy, if there is a C compiler".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from setuptools import build_meta
+
+from build_backend.compiling import can_compile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Settings = Mapping[str, str | list[str]] | None
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+    "prepare_metadata_for_build_wheel",
+]
+
+# What the compiled build was proven with; a later minor version may compile the same source to something else.
+COMPILER_REQUIREMENT = "mypy[mypyc]>=2.4,<2.5"
+
+# What a distribution is made of; the rest of the checkout is not copied.
+_SOURCES = (
+    "CHANGELOG.md",
+    "LICENSE",
+    "MANIFEST.in",
+    "PKG-INFO",
+    "README.md",
+    "build_backend",
+    "pyproject.toml",
+    "pytheus",
+    "setup.py",
+)
+
+get_requires_for_build_sdist = build_meta.get_requires_for_build_sdist
+
+
+@contextmanager
+def _copy_of_the_checkout() -> Iterator[None]:
+    """Work in a copy, so that nothing is left in the checkout, where a compiled file would shadow its source."""
+    checkout = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="pytheus-build-") as workshop:
+        for name in _SOURCES:
+            source = checkout / name
+            if source.is_dir():
+                shutil.copytree(source, Path(workshop, name), ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+            elif source.exists():
+                shutil.copy2(source, workshop)
+        os.chdir(workshop)
+        try:
+            yield
+        finally:
+            os.chdir(checkout)
+
+
+def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
+    """A wheel: compiled where that is possible and wanted, pure otherwise."""
+    with _copy_of_the_checkout():
+        return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+
+
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
+    """A source distribution, from which both kinds of wheel can be built."""
+    with _copy_of_the_checkout():
+        return build_meta.build_sdist(sdist_directory, config_settings)
+
+
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    """The wheel's metadata, without building it."""
+    with _copy_of_the_checkout():
+        return build_meta.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+
+
+def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
+    """What a wheel needs; the compiler only where it will be used."""
+    return [COMPILER_REQUIREMENT] if can_compile() else []
+
+
+def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
+    """An editable install is pure, and needs nothing."""
+    return []
+
+
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
+) -> str:
+    """An editable install of the sources: pure, for a compiled file beside its source would shadow it."""
+    os.environ["PYTHEUS_PURE"] = "1"
+    return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)

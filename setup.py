@@ -1,0 +1,49 @@
+"""What cannot be said in pyproject.toml: which modules mypyc compiles, and when.
+
+`pip install .` gives the compiled build where a C compiler and Python's headers are there, and the pure one where they
+are not, or where PYTHEUS_PURE is set to something other than "" and "0". A build that began compiling and fails stops:
+half a compiled package would be worse than none. The build backend runs this in a copy of the checkout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from build_backend.compiling import can_compile
+
+# The write path and the rendering of a metric's own lines, with what they call; compiled together or not at all.
+COMPILED_MODULES = [
+    "pytheus/version.py",
+    "pytheus/textformat.py",
+    "pytheus/metrics/number.py",
+    "pytheus/metrics/buckets.py",
+    "pytheus/metrics/series.py",
+    "pytheus/metrics/metric.py",
+    "pytheus/metrics/around.py",
+    "pytheus/metrics/scalar.py",
+    "pytheus/metrics/counter.py",
+    "pytheus/metrics/gauge.py",
+    "pytheus/metrics/distribution.py",
+    "pytheus/metrics/histogram.py",
+    "pytheus/metrics/summary.py",
+]
+
+
+def compiled_modules() -> list[Extension]:
+    from mypyc.build import mypycify  # there only where the backend asked for it
+
+    # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
+    settings = Path("build", "mypy.ini")
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text("[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n")
+    return mypycify(
+        ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"
+    )
+
+
+setup(ext_modules=compiled_modules() if "bdist_wheel" in sys.argv and can_compile() else [])
