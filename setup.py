@@ -20,6 +20,7 @@ from build_backend.compiling import can_compile
 COMPILED_MODULES = [
     "pytheus/version.py",
     "pytheus/textformat.py",
+    "pytheus/turns.py",
     "pytheus/metrics/number.py",
     "pytheus/metrics/buckets.py",
     "pytheus/metrics/series.py",

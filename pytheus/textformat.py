@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["PART_SIZE", "WHOLE_BELOW", "escape_help", "escape_label_value", "format_labels", "format_number", "header"]
+from pytheus.version import COMPILED
+
+__all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header"]
 
 PART_SIZE: Final = 1024
-"""How many series are rendered at a stretch; between stretches other threads get their turn."""
+"""How many series make a piece of the text; between pieces other threads get their turn."""
 
-WHOLE_BELOW: Final = 1e15
-"""Up to here a whole number is written by its integer's digits, which is quicker and the same text as its repr."""
+# From 1e16 on a repr has an exponent.
+_WHOLE_BELOW: Final = 1e16
 
 # In this format an info is a gauge that is always 1, a stateset a gauge of 0 and 1, and what is unknown is "untyped".
 _WRITTEN_TYPES: dict[str, str] = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
@@ -41,11 +43,11 @@ def format_labels(pairs: Iterable[tuple[str, str]]) -> str:
 
 def format_number(value: float) -> str:
     """The shortest text that reads back as the same double; ``+Inf``, ``-Inf`` and ``NaN`` for what has no digits."""
-    if -WHOLE_BELOW < value < WHOLE_BELOW:
+    if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
+        # A whole number by its integer's digits: the same text as its repr, but for -0.0, and quicker in native code.
         whole = int(value)
-        if whole == value:
+        if whole == value and whole != 0:
             return f"{whole}.0"
-        return repr(value)
     text = repr(value)
     if text[-1] in "fn":
         return "NaN" if text == "nan" else "-Inf" if text == "-inf" else "+Inf"

@@ -173,7 +173,7 @@ def _set_arguments(named: list[str], name: str, arguments: Sequence[str]) -> Non
     """Let `sys.argv` and `sys.orig_argv` be those of ``python NAMED ARGUMENTS``."""
     # Up to our own name they are the interpreter and its options, which a program uses to start itself again.
     own = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
-    own = own[:-2] if own[-2:-1] == ["-m"] else own[:-1]
+    own = own[:-2] if own[-2:-1] in (["-m"], ["-c"]) else own[:-1]
     if own:
         sys.orig_argv[:] = [*own, *named, *arguments]
     sys.argv[:] = [name, *arguments]

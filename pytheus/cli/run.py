@@ -120,6 +120,7 @@ def run(arguments: Sequence[str]) -> int:
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
+        register_runtime_collectors(REGISTRY)
     except (_UsageError, ProgramNotFoundError, PytheusError) as error:
         return _refuse(str(error))
     except OSError as error:
@@ -127,7 +128,6 @@ def run(arguments: Sequence[str]) -> int:
     if options.registry is not None:
         # For the processes that the program starts: they read the same choice as if it had been made there.
         os.environ["PYTHEUS_REGISTRY"] = options.registry
-    register_runtime_collectors(REGISTRY)
     if not options.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()

@@ -14,7 +14,7 @@ __all__ = ["CONTENT_TYPE", "generate_metrics", "make_asgi_app", "make_wsgi_app",
 
 def __getattr__(name: str) -> object:
     if name == "start_http_server":
-        # Loaded late: the standard library's HTTP server costs more to import than the rest of the package.
+        # Loaded late: sockets and threads, which not every program needs.
         from pytheus.exposition.server import start_http_server
 
         return start_http_server

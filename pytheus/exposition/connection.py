@@ -17,7 +17,7 @@ from typing import Final
 from pytheus.exposition.request import HEAD_END, BadRequestError, Request, parse_head
 from pytheus.exposition.response import Response, answer_text
 
-__all__ = ["refuse_connection", "serve_connection"]
+__all__ = ["serve_connection"]
 
 _HEAD_BYTES: Final = 16 * 1024
 _HEAD_SECONDS: Final = 10.0
@@ -45,17 +45,6 @@ def serve_connection(connection: socket.socket, respond: Callable[[Request], Res
         _send(connection, response)
         if unread:
             _linger(connection)
-    except OSError:
-        pass
-
-
-def refuse_connection(connection: socket.socket) -> None:
-    """Tell the client at once, without waiting for anything, that there are too many."""
-    try:
-        connection.setblocking(False)
-        connection.send(_rendered(answer_text("GET", 503, "too many scrapes at once; try again\n")))
-        connection.shutdown(socket.SHUT_WR)
-        connection.recv(_HEAD_BYTES)  # closing with data unread would cut off the answer
     except OSError:
         pass
 

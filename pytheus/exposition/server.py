@@ -16,31 +16,28 @@ from __future__ import annotations
 import atexit
 import os
 import selectors
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from pytheus.exposition.connection import refuse_connection, serve_connection
+from pytheus.exposition.connection import serve_connection
+from pytheus.exposition.listener import listen
 from pytheus.exposition.request import Request
 from pytheus.exposition.response import Response, answer_scrape, answer_text, servable
+from pytheus.exposition.unnoticed import start_deaf_to_signals, wait_until_gone
 from pytheus.registry import REGISTRY, Registry
 
 __all__ = ["MetricsServer", "start_http_server"]
 
 _CONNECTIONS: Final = 16
+_REFUSALS: Final = 16  # connections beyond those that are told so; still more are cut off unheard
 _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
-
-# Those that the hardware or abort() raises belong to the thread that caused them, and faulthandler wants to see them.
-_FAULTS: Final = frozenset(
-    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT") if hasattr(signal, name)
-)
 
 _servers: Final[set[MetricsServer]] = set()
 
@@ -92,7 +89,7 @@ class MetricsServer:
 
     def __init__(self, port: int, addr: str, registries: Mapping[str, Registry]) -> None:
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
-        self._listener: Final = _listen(_checked_port(port), addr)
+        self._listener: Final = listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
         self._addr: Final = str(host)
         self._port: Final = int(bound_port)
@@ -166,7 +163,7 @@ class MetricsServer:
             if self._closed or self._pauses or (self._acceptor is not None and self._acceptor.is_alive()):
                 return
             self._acceptor = threading.Thread(target=self._accept, name="pytheus-metrics", daemon=True)
-            _start_deaf_to_signals(self._acceptor)
+            start_deaf_to_signals(self._acceptor)
 
     def _stop_accepting(self) -> None:
         acceptor = self._acceptor
@@ -201,24 +198,26 @@ class MetricsServer:
                 return False
             time.sleep(_EXHAUSTED_SECONDS)  # out of descriptors or memory: the listener stays readable meanwhile
             return True
-        thread = threading.Thread(target=self._serve, args=(connection,), name="pytheus-scrape", daemon=True)
         with self._lock:
-            full = len(self._connections) >= _CONNECTIONS
-            if not full:
+            crowd = len(self._connections)
+            respond = self._respond if crowd < _CONNECTIONS else _respond_busy
+            thread = threading.Thread(
+                target=self._serve, args=(connection, respond), name="pytheus-scrape", daemon=True
+            )
+            if crowd < _CONNECTIONS + _REFUSALS:
                 self._connections[connection] = thread
-        if full:
-            refuse_connection(connection)
+        if crowd >= _CONNECTIONS + _REFUSALS:
             connection.close()
             return True
         try:
             thread.start()  # inherits this thread's signal mask
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
-            self._serve(connection)
+            self._serve(connection, respond)
         return True
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, respond: Callable[[Request], Response]) -> None:
         try:
-            serve_connection(connection, self._respond)
+            serve_connection(connection, respond)
         except Exception:
             import logging  # loaded late: it costs more to import than the rest of the package
 
@@ -249,8 +248,9 @@ class MetricsServer:
         with self._lock:
             self._pauses += 1
         self._stop_accepting()
-        if self._acceptor is not None and self._acceptor.native_id is not None:
-            _wait_until_gone(self._acceptor.native_id)
+        acceptor = self._acceptor
+        if acceptor is not None and acceptor is not threading.current_thread() and acceptor.native_id is not None:
+            wait_until_gone(acceptor.native_id)
 
     def _after_fork_in_parent(self) -> None:
         with self._lock:
@@ -272,10 +272,8 @@ class MetricsServer:
         _servers.discard(self)
 
 
-def _checked_port(port: int) -> int:
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ValueError(f"port must be a whole number from 0 (any that is free) to 65535 but got {port!r}")
-    return port
+def _respond_busy(request: Request) -> Response:
+    return answer_text(request.method, 503, "too many scrapes at once; try again\n")
 
 
 def _checked_path(path: str) -> str:
@@ -285,46 +283,6 @@ def _checked_path(path: str) -> str:
             " needed, without '?', '#' and spaces"
         )
     return path
-
-
-def _listen(port: int, addr: str) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":  # elsewhere this would share the port with whoever has it
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
-        raise type(error)(error.errno, f"{message}; choose another port, or 0 for any that is free") from error
-    return listener
-
-
-def _start_deaf_to_signals(thread: threading.Thread) -> None:
-    if not hasattr(signal, "pthread_sigmask"):
-        thread.start()
-        return
-    # Blocked here and not in the thread itself, which would be a target until it got that far.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
-    try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _wait_until_gone(native_id: int) -> None:
-    """Let a thread that has run to its end vanish from the kernel's books too, where those can be read."""
-    deadline = time.monotonic() + _EXIT_SECONDS
-    while os.path.exists(f"/proc/self/task/{native_id}") and time.monotonic() < deadline:
-        time.sleep(0)
 
 
 def _shut(connections: Mapping[socket.socket, threading.Thread], how: int) -> None:

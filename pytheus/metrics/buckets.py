@@ -41,12 +41,11 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
     return tuple(bounds)
 
 
-def place(bounds: tuple[float, ...], value: float) -> int:
-    """The index of the first bound that `value` does not exceed, or how many there are: `bisect.bisect_left`.
+def place(bounds: tuple[float, ...], value: float, low: int) -> int:
+    """The index of the first bound from `low` on that `value` does not exceed, or how many there are: `bisect_left`.
 
     For the compiled build, where it takes a third of the time that a call of the standard library's takes.
     """
-    low = 0
     high = len(bounds)
     while low < high:
         middle = (low + high) >> 1

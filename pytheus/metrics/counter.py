@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, ParamSpec, TypeVar, overload
+from typing import ClassVar, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -11,7 +11,7 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.around import ExceptionCount
 from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
-from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
@@ -60,27 +60,29 @@ class Counter(Scalar):
     ) -> None:
         super().__init__(name, description, required_labels, default_labels, labels_from, registry)
 
-    def inc(self, amount: Number = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self, amount: Number = cast(Number, ONE), exemplar: Mapping[str, str] | None = None) -> None:
         """Add `amount`, which is not negative; `exemplar` are labels that point at one cause, such as a trace's id.
 
         Raises `OutOfRangeError` for a negative amount or NaN, `NotANumberError` for what is no number, and `LabelError`
         where a label is missing or the exemplar cannot be exposed; nothing has changed then.
         """
-        value = amount if type(amount) is float else to_float(amount, self)
-        if not value >= 0.0:
-            raise OutOfRangeError(
-                f"counter {self.name!r} can only grow but got {amount!r}; for a number that also falls use a Gauge"
-            )
+        if amount is ONE:
+            value = 1.0
+        else:
+            value = amount if type(amount) is float else to_float(amount, self)
+            if not value >= 0.0:
+                raise OutOfRangeError(
+                    f"counter {self.name!r} can only grow but got {amount!r}; for a number that also falls use a Gauge"
+                )
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, value, 0)
-        view = self._view
         # atomic: a load, an add and a store
-        if view is None:
+        if self._view is None:
             self._value += value
-        elif view is UNBOUND:
+        elif self._view is UNBOUND:
             self._bound().inc(value)
         else:
-            view[0] += value
+            self._view[0] += value
 
     def count_exceptions(
         self, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from time import sleep
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
@@ -14,6 +13,7 @@ from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.textformat import PART_SIZE, header
+from pytheus.turns import Turns
 
 __all__ = ["Distribution"]
 
@@ -86,6 +86,7 @@ class Distribution(Metric):
         definition = series.definition
         name = prefix + definition.name
         first = self._first(name)
+        turns = Turns()
         parts = [header(name, definition.type, definition.description)]
         texts: list[str] = []
         for child in cast("list[Self]", list(series.children.values())):
@@ -100,7 +101,7 @@ class Distribution(Metric):
             if len(texts) * len(numbers) > PART_SIZE:
                 parts.append("".join(texts))
                 texts = []
-                sleep(0.0)  # lets other threads run, which native code would not
+                turns.offer()
         parts.append("".join(texts))
         return parts
 

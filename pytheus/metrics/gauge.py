@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, ParamSpec, Self, TypeVar, overload
+from typing import ClassVar, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -12,7 +12,7 @@ from pytheus.exceptions import NotANumberError, PytheusError
 from pytheus.metrics.around import Around, InProgress, Timer
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
-from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
@@ -57,46 +57,44 @@ class Gauge(Scalar):
         super().__init__(name, description, required_labels, default_labels, labels_from, registry)
 
     def _begin(self) -> None:
+        super()._begin()
         self._function = None
 
-    def inc(self, amount: Number = 1.0) -> None:
+    def inc(self, amount: Number = cast(Number, ONE)) -> None:
         """Add `amount`, which may be negative.
 
         Raises `NotANumberError` for what is no number, `OutOfRangeError` for what no double holds, and `LabelError`
         where a label is missing; nothing has changed then.
         """
-        value = amount if type(amount) is float else to_float(amount, self)
-        view = self._view
+        value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: a load, an add and a store
-        if view is None:
+        if self._view is None:
             self._value += value
-        elif view is UNBOUND:
+        elif self._view is UNBOUND:
             self._writable().inc(value)
         else:
-            view[0] += value
+            self._view[0] += value
 
-    def dec(self, amount: Number = 1.0) -> None:
+    def dec(self, amount: Number = cast(Number, ONE)) -> None:
         """Subtract `amount`; otherwise as `inc`."""
-        value = amount if type(amount) is float else to_float(amount, self)
-        view = self._view
+        value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: a load, a subtraction and a store
-        if view is None:
+        if self._view is None:
             self._value -= value
-        elif view is UNBOUND:
+        elif self._view is UNBOUND:
             self._writable().dec(value)
         else:
-            view[0] -= value
+            self._view[0] -= value
 
     def set(self, value: Number) -> None:
         """Let the number be `value`; raises as `inc` does."""
         number = value if type(value) is float else to_float(value, self)
-        view = self._view
-        if view is None:
+        if self._view is None:
             self._value = number
-        elif view is UNBOUND:
+        elif self._view is UNBOUND:
             self._writable().set(number)
         else:
-            view[0] = number
+            self._view[0] = number
 
     def set_to_current_time(self) -> None:
         """Let the number be the seconds since the Unix epoch, as of now."""

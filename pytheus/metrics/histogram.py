@@ -43,8 +43,9 @@ class Histogram(Distribution):
     https://prometheus.io/docs/concepts/metric_types/#histogram
     """
 
-    # A series has a count for each bucket, not cumulated, then the one up to +Inf, then the sum. The number of
-    # observations is the sum of the counts, so it can never disagree with them.
+    # A series has its sum, then a count for each bucket, not cumulated, the last one up to +Inf. The number of
+    # observations is the sum of the counts, so it can never disagree with them. `_bounds` has something in the sum's
+    # place, so that a bound and its count have the same index.
 
     __slots__ = ("_bounds",)
 
@@ -68,10 +69,10 @@ class Histogram(Distribution):
 
     def _begin(self) -> None:
         super()._begin()
-        self._bounds = self._series.definition.bounds
+        self._bounds = (0.0, *self._series.definition.bounds)
 
     def _size(self) -> int:
-        return len(self._bounds) + 2
+        return len(self._bounds) + 1
 
     def observe(self, value: Number, exemplar: Mapping[str, str] | None = None) -> None:
         """Count `value` in; `exemplar` are labels that point at this observation, such as a trace's id.
@@ -83,34 +84,33 @@ class Histogram(Distribution):
         number = value if type(value) is float else to_float(value, self)
         if number != number:
             raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
-        view = self._view
-        if view is UNBOUND:
-            self._bound().observe(number, exemplar)
-            return
         if COMPILED:
-            index = place(self._bounds, number)
+            index = place(self._bounds, number, 1)
         else:
-            index = bisect_left(self._bounds, number)
+            index = bisect_left(self._bounds, number, 1)
         if exemplar is not None:
-            self._keep_exemplar(exemplar, number, index)
+            self._bound()._keep_exemplar(exemplar, number, index)
         # atomic: two loads, adds and stores, so that no reader sees one without the other
-        if view is None:
+        if self._view is None:
             numbers = self._numbers
             numbers[index] = numbers[index] + 1.0
-            numbers[-1] = numbers[-1] + number
+            numbers[0] = numbers[0] + number
+        elif self._view is UNBOUND:
+            self._bound().observe(number)
         else:
+            view = self._view
             view[index] += 1.0
-            view[-1] += number
+            view[0] += number
 
     @property
     def count(self) -> float:
         """How many values were observed."""
-        return sum(self._bound()._read()[:-1])
+        return sum(self._bound()._read()[1:])
 
     @property
     def sum(self) -> float:
         """The sum of all values observed."""
-        return self._bound()._read()[-1]
+        return self._bound()._read()[0]
 
     def _samples(self) -> list[Sample]:
         numbers = self._read()
@@ -118,11 +118,11 @@ class Histogram(Distribution):
         key = cast("tuple[str, ...]", self._labels)
         exemplars = self._series.exemplars
         samples: list[Sample] = []
-        counts = list(accumulate(numbers[:-1]))
-        for index, (bound, count) in enumerate(zip((*self._bounds, _INFINITY), counts, strict=True)):
+        counts = list(accumulate(numbers[1:]))
+        for index, (bound, count) in enumerate(zip((*self._bounds[1:], _INFINITY), counts, strict=True), 1):
             bucket = {**labels, "le": format_number(bound)}
             samples.append(Sample("_bucket", bucket, count, None, exemplars.get((key, index))))
-        samples.append(Sample("_sum", labels, numbers[-1]))
+        samples.append(Sample("_sum", labels, numbers[0]))
         samples.append(Sample("_count", labels, counts[-1]))
         return samples
 
@@ -134,11 +134,11 @@ class Histogram(Distribution):
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
         lines: list[str] = []
         count = 0.0
-        for index, bound in enumerate((*self._bounds, _INFINITY)):
+        for index, bound in enumerate((*self._bounds[1:], _INFINITY), 1):
             count += numbers[index]
             lines.append(f'{head}"{format_number(bound)}"}} {format_number(count)}\n')
         tail = "{" + labels + "} " if labels else " "
-        lines.append(f"{name}_sum{tail}{format_number(numbers[-1])}\n{name}_count{tail}{format_number(count)}\n")
+        lines.append(f"{name}_sum{tail}{format_number(numbers[0])}\n{name}_count{tail}{format_number(count)}\n")
         return "".join(lines)
 
 

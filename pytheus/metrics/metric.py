@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import ClassVar, ParamSpec, Self, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
@@ -166,11 +166,16 @@ class Metric:
         """
         series = self._series
         if self._labels is series.blank:
+            # Any, for a cast would be a call in plain Python; what is in there was put in by `_child`.
+            children: dict[Any, Any] = series.children
+            child: Self
             try:
                 if not named:
-                    return cast(Self, series.children[cast("tuple[str, ...]", values)])
+                    child = children[values]
+                    return child
                 if not values and len(named) == series.size:
-                    return cast(Self, series.children[series.pick(named)])
+                    child = children[series.pick(named)]
+                    return child
             except (KeyError, TypeError):  # a new series, a mapping, or a mistake
                 pass
         bound = series.bind(self._labels, values, named)

@@ -8,7 +8,6 @@ lines do not depend on the prefix, and several registries can expose the same me
 from __future__ import annotations
 
 from array import array
-from time import sleep
 from typing import Self, cast
 
 from pytheus.atomic import LOCKED
@@ -18,6 +17,7 @@ from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.samples import Sample
 from pytheus.textformat import PART_SIZE, format_number, header
+from pytheus.turns import Turns
 
 __all__ = ["Scalar"]
 
@@ -33,15 +33,18 @@ class Scalar(Metric):
     _cut: int
     _shown: float
 
+    def _begin(self) -> None:
+        # Not in `_reset`, which may come while another thread renders: the place to cut is the line's for good.
+        self._line = ""
+        self._cut = 0
+        self._shown = 0.0
+
     def _reset(self) -> None:
         view = self._view
         if view is not None and len(view) > 0:
             view[0] = 0.0
             return
         self._value = 0.0
-        self._shown = 0.0
-        self._line = ""
-        self._cut = 0
 
     def _share(self, incumbent: Self) -> None:
         view = incumbent._view
@@ -54,9 +57,6 @@ class Scalar(Metric):
                 incumbent._view = shared
                 view = shared
         self._view = view
-        self._line = ""
-        self._cut = 0
-        self._shown = 0.0
 
     def _number(self) -> float:
         """This series' number as it stands now."""
@@ -77,6 +77,7 @@ class Scalar(Metric):
         series = self._series
         definition = series.definition
         name = prefix + definition.name
+        turns = Turns()
         parts = [header(name, definition.type, definition.description)]
         # The name goes between the lines, and so before each of them: the first "line" is empty.
         lines = [""]
@@ -95,7 +96,7 @@ class Scalar(Metric):
             if len(lines) > PART_SIZE:
                 parts.append(name.join(lines))
                 lines = [""]
-                sleep(0.0)  # lets other threads run, which native code would not
+                turns.offer()
         parts.append(name.join(lines))
         return parts
 

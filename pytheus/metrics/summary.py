@@ -58,30 +58,30 @@ class Summary(Distribution):
         number = value if type(value) is float else to_float(value, self)
         if number != number:
             raise OutOfRangeError(f"summary {self.name!r} got NaN, which would spoil the sum")
-        view = self._view
         # atomic: two loads, adds and stores, so that no reader sees one without the other
-        if view is None:
+        if self._view is None:
             numbers = self._numbers
-            numbers[0] = numbers[0] + 1.0
-            numbers[1] = numbers[1] + number
-        elif view is UNBOUND:
+            numbers[0] = numbers[0] + number
+            numbers[1] = numbers[1] + 1.0
+        elif self._view is UNBOUND:
             self._bound().observe(number)
         else:
-            view[0] += 1.0
-            view[1] += number
+            view = self._view
+            view[0] += number
+            view[1] += 1.0
 
     @property
     def count(self) -> float:
         """How many values were observed."""
-        return self._bound()._read()[0]
+        return self._bound()._read()[1]
 
     @property
     def sum(self) -> float:
         """The sum of all values observed."""
-        return self._bound()._read()[1]
+        return self._bound()._read()[0]
 
     def _samples(self) -> list[Sample]:
-        count, total = self._read()
+        total, count = self._read()
         labels = self._label_dict()
         return [Sample("_sum", labels, total), Sample("_count", labels, count)]
 
@@ -91,7 +91,7 @@ class Summary(Distribution):
     def _render(self, name: str, numbers: list[float]) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
         tail = "{" + labels + "} " if labels else " "
-        count, total = numbers
+        total, count = numbers
         return f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{format_number(count)}\n"
 
 

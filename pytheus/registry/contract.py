@@ -52,7 +52,7 @@ def _described(candidate: object) -> str:
         shown = f" {candidate!r:.80}"
     except Exception:  # its repr is not what is being found out
         shown = ""
-    return f"{type(candidate).__qualname__} object{shown}"
+    return f"{type(candidate).__qualname__}{shown}"
 
 
 def _problems(candidate: object) -> list[str]:

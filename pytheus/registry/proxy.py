@@ -67,13 +67,15 @@ class CollectorRegistryProxy:
     thread is making; the rest do.
     """
 
-    __slots__ = ("__weakref__", "_base", "_choice", "_changed", "_changing", "_swapped", "_waiting_room")
+    __slots__ = ("__weakref__", "_base", "_choice", "_changed", "_changing", "_formers", "_swapped", "_waiting_room")
 
     def __init__(self, registry: Registry | str | None = None) -> None:
         self._base: Registry | None = None
         self._choice = registry if isinstance(registry, str) else None
         self._waiting_room = CollectorRegistry()
         self._swapped: tuple[tuple[object, Registry], ...] = ()
+        # Registries that were replaced just now and may hold collectors that came meanwhile.
+        self._formers: tuple[Registry, ...] = ()
         self._changed = threading.Condition(threading.RLock())
         self._changing: int | None = None
         if registry is not None and not isinstance(registry, str):
@@ -101,15 +103,16 @@ class CollectorRegistryProxy:
             if self._base is not None:
                 return self._base
             self._changing = me
+        moved: list[Collector] = []
         try:
             chosen = self._checked(_resolve(self._choice))
             if self._base is None:  # unless the plugin itself set a registry, which was said explicitly and so wins
                 with _closed_on_failure(chosen):
-                    self._move(self._waiting_room, chosen)
-                self._base = chosen
+                    moved = self._move(self._waiting_room, chosen)
+                self._replace(self._waiting_room, chosen)
         finally:
             self._end_change(None)
-        self._sweep(self._waiting_room)
+        self._leave(self._waiting_room, moved)
         return self._base
 
     def set_registry(self, registry: Registry | str, *, migrate: bool = True) -> None:
@@ -120,6 +123,7 @@ class CollectorRegistryProxy:
         behind, and a `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError`
         for a name that cannot be had, `ConflictError` for a collector whose name is taken over there.
         """
+        moved: list[Collector] = []
         left_behind: tuple[str, ...] = ()
         outer = self._begin_change()
         try:
@@ -131,14 +135,15 @@ class CollectorRegistryProxy:
                 return
             if migrate:
                 with _closed_on_failure(chosen if isinstance(registry, str) else None):
-                    self._move(present, chosen)
+                    moved = self._move(present, chosen)
+                self._replace(present, chosen)
             else:
                 left_behind = tuple(collector_name(collector) for collector in present.collect())
-            self._base = chosen
+                self._base = chosen
         finally:
             self._end_change(outer)
         if migrate:
-            self._sweep(present)
+            self._leave(present, moved)
         elif left_behind:
             import warnings  # loaded late: only this rare path needs it
 
@@ -193,21 +198,28 @@ class CollectorRegistryProxy:
 
     def _checked(self, candidate: object) -> Registry:
         registry = check_registry(candidate)
-        behind: Registry = registry
-        while isinstance(behind, CollectorRegistryProxy):
-            if behind is self:
-                raise NotARegistryError(
-                    "a proxy cannot stand for itself, for then it would look up its registry for ever;"
-                    " hand it the registry that should serve"
-                )
-            if behind._base is None:
-                break
-            behind = behind._base
+        if isinstance(registry, CollectorRegistryProxy) and registry._stands_for(self):
+            raise NotARegistryError(
+                "a proxy cannot stand for itself, for then it would look up its registry for ever;"
+                " hand it the registry that should serve"
+            )
         return registry
 
+    def _stands_for(self, proxy: CollectorRegistryProxy) -> bool:
+        """Whether this is `proxy`, or one that would ask it, now or after a block of `use`."""
+        behind = [swap[1] for swap in self._swapped]
+        if self._base is not None:
+            behind.append(self._base)
+        return self is proxy or any(
+            isinstance(registry, CollectorRegistryProxy) and registry._stands_for(proxy) for registry in behind
+        )
+
     @staticmethod
-    def _move(present: Registry, chosen: Registry) -> None:
-        """Register in `chosen` all that `present` holds, or nothing; then take it out of `present`."""
+    def _move(present: Registry, chosen: Registry) -> list[Collector]:
+        """Register in `chosen` all that `present` holds, or nothing; gives what it registered.
+
+        `present` holds it still, so that a metric that is defined again meanwhile finds itself there.
+        """
         there_before = {id(collector) for collector in chosen.collect()}
         moved: list[Collector] = []
         try:
@@ -219,25 +231,39 @@ class CollectorRegistryProxy:
             for collector in reversed(moved):
                 _let_go(chosen, collector)
             raise
-        for collector in moved:
-            _let_go(present, collector)
+        return moved
 
-    def _sweep(self, former: Registry) -> None:
-        """Move what reached `former` while it was being replaced."""
+    def _replace(self, former: Registry, chosen: Registry) -> None:
+        with self._changed:
+            self._formers += (former,)
+        self._base = chosen
+
+    def _leave(self, former: Registry, moved: list[Collector]) -> None:
+        try:
+            self._sweep(former, moved)
+        finally:
+            with self._changed:
+                self._formers = tuple(held for held in self._formers if held is not former)
+
+    def _sweep(self, former: Registry, moved: Sequence[Collector] = ()) -> None:
+        """Take out of `former` what has moved, and move what reached it while it was being replaced."""
         base = self._base
         if base is None or base is former:
             return
+        known = {id(collector) for collector in (*moved, *base.collect())}
         for collector in list(former.collect()):
+            if id(collector) not in known:
+                try:
+                    base.register(collector)
+                except Exception:
+                    # It came from another thread, or an earlier call: no error of this caller's.
+                    _log().error(
+                        "collector %r came while the registry changed, and the new one refused it",
+                        collector_name(collector),
+                        exc_info=True,
+                    )
+            # Only now, so that a metric that is defined again meanwhile finds it in one of them.
             _let_go(former, collector)
-            try:
-                base.register(collector)
-            except Exception:
-                # It came from another thread, or an earlier call: no error of this caller's.
-                _log().error(
-                    "collector %r came while the registry changed, and the new one refused it",
-                    collector_name(collector),
-                    exc_info=True,
-                )
 
     # The registry that it is ---------------------------------------------------------------------------------------
 
@@ -248,10 +274,22 @@ class CollectorRegistryProxy:
 
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry that serves now; see `Registry.register`."""
-        registry = self._for_definitions()
-        registry.register(collector)
-        if registry is self._waiting_room and self._base is not None:
-            self._sweep(registry)  # the resolution ended in between
+        if self._swapped:
+            self._swapped[-1][1].register(collector)
+            return
+        present = self._base
+        if present is None:
+            present = self._resolved(wait=False)
+        for former in self._formers:  # what is still on its way came first
+            self._sweep(former)
+        present.register(collector)
+        base = self._base
+        if base is not None and base is not present:  # it was replaced in between, and may have been swept already
+            try:
+                base.register(collector)
+            finally:
+                if any(held is collector for held in present.collect()):
+                    _let_go(present, collector)
 
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector` from the registry that serves now; see `Registry.unregister`."""
@@ -263,13 +301,14 @@ class CollectorRegistryProxy:
 
     def find(self, name: str, /) -> Collector | None:
         """The collector that occupies `name` in the registry that serves now, or None; works with any registry."""
-        return find_collector(self._for_definitions(), name)
-
-    def _for_definitions(self) -> Registry:
         if self._swapped:
-            return self._swapped[-1][1]
-        base = self._base
-        return base if base is not None else self._resolved(wait=False)
+            return find_collector(self._swapped[-1][1], name)
+        present = self._base
+        found = find_collector(self._resolved(wait=False) if present is None else present, name)
+        for former in self._formers:
+            if found is None:
+                found = find_collector(former, name)
+        return found
 
     def clear(self) -> None:
         """Unregister everything from the registry that serves now."""

@@ -1,0 +1,139 @@
+"""A part of a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from pytheus.compose.derived import DerivedCollectors, definition_of
+from pytheus.compose.layer import Layer
+from pytheus.compose.layers import refuse_circle
+from pytheus.definitions import Definition
+from pytheus.exceptions import InvalidNameError
+from pytheus.names import MetricType, occupied_names, shown, validate_metric_name, validate_prefix
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.samples import Family
+
+__all__ = ["FamilyHead", "FilteredRegistry", "filtered"]
+
+
+class FamilyHead(NamedTuple):
+    """What a predicate is told about a family: all but its samples.
+
+    >>> FamilyHead("shop_orders_total", "counter", "Orders placed.").name
+    'shop_orders_total'
+    """
+
+    name: str
+    """As the registry that is filtered exposes it, its prefix included."""
+    type: MetricType
+    description: str
+
+
+def filtered(
+    registry: Registry,
+    *,
+    names: Iterable[str] | None = None,
+    predicate: Callable[[FamilyHead], bool] | None = None,
+) -> FilteredRegistry:
+    """The families of `registry` that `names` mention and `predicate` accepts; without either, all.
+
+        >>> from pytheus import Counter, Gauge, generate_metrics
+        >>> from pytheus.registry import CollectorRegistry
+        >>> shop = CollectorRegistry(prefix="shop")
+        >>> orders = Counter("orders_total", "Orders placed.", registry=shop)
+        >>> carts = Gauge("carts", "Carts that are open.", registry=shop)
+        >>> print(generate_metrics(filtered(shop, names=["shop_carts"])), end="")
+        # HELP shop_carts Carts that are open.
+        # TYPE shop_carts gauge
+        shop_carts 0.0
+        >>> [c.name for c in filtered(shop, predicate=lambda family: family.type == "counter").collect()]
+        ['orders_total']
+
+    `names` are as `registry` exposes them, its prefix included; a name that a family produces, such as ``h_bucket``,
+    stands for the whole family. `predicate` is called at each scrape, from any thread, and may raise: a metric that it
+    raises for then fails and is left out, as any collector that raises.
+
+    Registering through it is not restricted: what is filtered out is held, and does not show. Raises `InvalidNameError`
+    for a name that no family can have, or a plain str instead of several names.
+    """
+    return FilteredRegistry(registry, names=names, predicate=predicate)
+
+
+class FilteredRegistry(Layer):
+    """What `filtered` gives. May be used from any thread."""
+
+    __slots__ = ("_derived", "_names", "_predicate")
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        names: Iterable[str] | None = None,
+        predicate: Callable[[FamilyHead], bool] | None = None,
+    ) -> None:
+        super().__init__(registry, "filtered(...)")
+        if isinstance(names, (str, bytes)):
+            raise InvalidNameError(f"filtered(...) takes names as a sequence but got the plain {shown(names)}")
+        self._names: Final = (
+            None if names is None else frozenset(validate_metric_name(name, "filtered(...): a") for name in names)
+        )
+        if predicate is not None and not callable(predicate):
+            raise TypeError(f"filtered(...) takes a callable as predicate but got {shown(predicate)}")
+        self._predicate: Final = predicate
+        self._derived: Final = DerivedCollectors()
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector`, shown or not, from the registry below; see `Registry.unregister`."""
+        origin = self._derived.origin(collector)
+        self._registry.unregister(origin)
+        self._derived.forget(origin)
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the registry below, whether it will show or not; see `Registry.register`."""
+        self._registry.register(self._derived.origin(collector))
+
+    def collect(self) -> Iterator[Collector]:
+        """The collectors that show. Those whose families are known only when scraped are filtered then."""
+        refuse_circle(self)
+        prefix = validate_prefix(self._registry.prefix)
+        selection = _Selection(self._names, self._predicate, "" if prefix is None else prefix + "_")
+        chosen: list[tuple[Collector, _Selection | None]] = []
+        for collector in self._registry.collect():
+            definition = definition_of(collector)
+            if definition is None:
+                chosen.append((collector, selection))
+                continue
+            try:
+                if selection.takes(definition):
+                    chosen.append((collector, None))
+            except Exception:
+                # The predicate has raised, and will again where the failure costs this collector and no other.
+                chosen.append((collector, selection))
+        return iter(self._derived.derive(chosen))
+
+    def __repr__(self) -> str:
+        names = "" if self._names is None else f" to {', '.join(sorted(self._names)) or 'nothing'}"
+        predicate = "" if self._predicate is None else f" by {self._predicate!r}"
+        return f"<filtered{names}{predicate} {self._registry!r}>"
+
+
+class _Selection(NamedTuple):
+    names: frozenset[str] | None
+    predicate: Callable[[FamilyHead], bool] | None
+    lead: str
+
+    def takes(self, family: Family | Definition) -> bool:
+        name = self.lead + family.name
+        if self.names is not None and self.names.isdisjoint(occupied_names(name, family.type)):
+            return False
+        return self.predicate is None or bool(self.predicate(FamilyHead(name, family.type, family.description)))
+
+    def name(self, name: str) -> str:
+        return name
+
+    def definition(self, definition: Definition) -> Definition:
+        return definition
+
+    def family(self, family: Family) -> Family | None:
+        return family if self.takes(family) else None

@@ -1,0 +1,138 @@
+"""A registry with constant labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
+from pytheus.compose.layer import Layer
+from pytheus.compose.layers import Layered, refuse_circle
+from pytheus.definitions import Definition
+from pytheus.exceptions import LabelError
+from pytheus.names import RESERVED_LABELS, validate_label_name, validate_text
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.samples import Family
+
+__all__ = ["LabelledRegistry", "labelled"]
+
+
+def labelled(registry: Registry, /, **constant_labels: str) -> LabelledRegistry:
+    """`registry` with these labels on every sample.
+
+        >>> from pytheus import Counter, generate_metrics
+        >>> from pytheus.registry import CollectorRegistry
+        >>> shop = CollectorRegistry()
+        >>> Counter("orders_total", "Orders placed.", ["method"], registry=shop).labels("card").inc()
+        >>> print(generate_metrics(labelled(shop, region="eu")), end="")
+        # HELP orders_total Orders placed.
+        # TYPE orders_total counter
+        orders_total{method="card",region="eu"} 1.0
+
+    Prefer the labels that Prometheus gives a target where those will do. A metric that has one of the labels itself is
+    refused when it is registered through this layer; one that `registry` holds anyway fails when it is scraped, and is
+    left out, as any collector that fails. Raises `InvalidNameError` or `LabelError` for labels that cannot be, or that
+    a layer below gives already.
+
+    `collect()` gives collectors of its own, always the same one for the same collector below.
+    """
+    return LabelledRegistry(registry, constant_labels)
+
+
+class LabelledRegistry(Layer):
+    """What `labelled` gives. May be used from any thread."""
+
+    __slots__ = ("_change", "_derived")
+
+    def __init__(self, registry: Registry, labels: dict[str, str]) -> None:
+        super().__init__(registry, "labelled(...)")
+        checked: dict[str, str] = {}
+        for label, value in labels.items():
+            name = validate_label_name(label, "labelled(...)")
+            if name in RESERVED_LABELS.values():
+                raise LabelError(f"labelled(...) got the label {name!r}, which expositions write themselves; rename it")
+            checked[name] = validate_text(value, f"label {name!r} of labelled(...)")
+        _refuse_given_below(checked, self._registry)
+        self._change: Final = _Labels(checked)
+        self._derived: Final = DerivedCollectors()
+
+    @property
+    def constant_labels(self) -> dict[str, str]:
+        """What this layer adds to every sample: label names and values."""
+        return dict(self._change.labels)
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the registry below; raises `LabelError` if it has one of the labels itself."""
+        origin = self._derived.origin(collector)
+        definition = definition_of(origin)
+        if definition is not None:
+            self._change.check(definition)
+        self._registry.register(origin)
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector`, as it was registered or as `collect()` gives it; see `Registry.unregister`."""
+        origin = self._derived.origin(collector)
+        self._registry.unregister(origin)
+        self._derived.forget(origin)
+
+    def collect(self) -> Iterator[Collector]:
+        """The collectors of the registry below, with the labels; see `Registry.collect`."""
+        refuse_circle(self)
+        change = self._change if self._change.labels else None
+        return iter(self._derived.derive([(collector, change) for collector in self._registry.collect()]))
+
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{name}={value!r}" for name, value in self._change.labels.items())
+        return f"<labelled {labels} {self._registry!r}>"
+
+
+def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
+    pending = [registry]
+    while pending:
+        below = pending.pop()
+        if isinstance(below, LabelledRegistry):
+            for name, value in below.constant_labels.items():
+                if name in labels:
+                    raise LabelError(
+                        f"labelled(...) got {name}={labels[name]!r}, but a layer below gives {name}={value!r} already;"
+                        " give each label once"
+                    )
+        # Proxies are not followed: what stands behind them changes, and is held to this when it is scraped.
+        if isinstance(below, Layered):
+            pending += below.layers
+
+
+class _Labels:
+    """The change: labels added. There is one for each layer, so identity will do for equality."""
+
+    __slots__ = ("labels",)
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.labels = labels
+
+    def name(self, name: str) -> str:
+        return name
+
+    def check(self, definition: Definition) -> None:
+        taken = (*definition.labels, definition.name) if definition.type == "stateset" else definition.labels
+        for label in taken:
+            if label in self.labels:
+                raise LabelError(
+                    f"{definition} has a label {label!r}, which labelled(...) sets to {self.labels[label]!r} on every"
+                    " sample; rename one of them"
+                )
+
+    def definition(self, definition: Definition) -> Definition:
+        return redefined(definition, labels=tuple(self.labels))
+
+    def family(self, family: Family) -> Family:
+        samples = []
+        for sample in family.samples:
+            for name in sample.labels:
+                if name in self.labels:
+                    raise LabelError(
+                        f"{family.type} {family.name!r} has a sample with the label {name!r}, which labelled(...) sets"
+                        f" to {self.labels[name]!r} on every sample; rename one of them"
+                    )
+            samples.append(sample._replace(labels={**sample.labels, **self.labels}))
+        return Family(family.name, family.type, family.description, samples)

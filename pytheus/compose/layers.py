@@ -1,0 +1,71 @@
+"""Which registries stand below a registry, and that none stands below itself.
+
+Layers are made once and never changed, so they alone cannot form a circle. A registry that can be changed afterwards,
+such as a proxy, can close one: its new backing may be made of itself.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from pytheus.exceptions import NotARegistryError
+from pytheus.registry.contract import check_registry
+from pytheus.registry.protocols import Registry
+from pytheus.registry.proxy import CollectorRegistryProxy
+
+__all__ = ["Layered", "checked_layer", "leads_to", "refuse_circle"]
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A registry that holds no collectors itself and stands before others.
+
+    Optional. Fallback: a registry without it is taken for one that holds its collectors itself.
+
+        >>> from pytheus.compose import prefixed
+        >>> from pytheus.registry import CollectorRegistry
+        >>> kitchen = CollectorRegistry()
+        >>> prefixed(kitchen, "kitchen").layers == (kitchen,)
+        True
+    """
+
+    @property
+    def layers(self) -> tuple[Registry, ...]:
+        """The registries directly below. May be called from any thread, and does not block."""
+        ...
+
+
+def checked_layer(candidate: object, source: str) -> Registry:
+    """`candidate`, if it is a registry; `source` says in an error what it was handed to."""
+    if isinstance(candidate, CollectorRegistryProxy):
+        return candidate  # to check it would read its prefix, and so have the choice by name made here and now
+    return check_registry(candidate, source)
+
+
+def leads_to(registry: Registry, target: Registry) -> bool:
+    """Whether `target` is `registry` or stands somewhere below it. Proxies are followed, and resolved for it."""
+    pending = [registry]
+    visited: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is target:
+            return True
+        if id(current) not in visited:
+            visited.add(id(current))
+            pending += _below(current)
+    return False
+
+
+def _below(registry: Registry) -> tuple[Registry, ...]:
+    if isinstance(registry, CollectorRegistryProxy):
+        return (registry.registry,)
+    return registry.layers if isinstance(registry, Layered) else ()
+
+
+def refuse_circle(registry: Registry) -> None:
+    """Raise `NotARegistryError` where `registry` stands below itself."""
+    if any(leads_to(below, registry) for below in _below(registry)):
+        raise NotARegistryError(
+            f"{type(registry).__qualname__} stands below itself, so that its collectors would be looked for for ever;"
+            " a registry that was made of another one, or of a proxy for it, cannot become that one's backing"
+        )

@@ -1,0 +1,50 @@
+"""A registry under one more prefix."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytheus.compose.layer import Layer
+from pytheus.compose.layers import refuse_circle
+from pytheus.exceptions import InvalidNameError
+from pytheus.names import validate_prefix
+from pytheus.registry.protocols import Registry
+
+__all__ = ["PrefixedRegistry", "prefixed"]
+
+
+def prefixed(registry: Registry, prefix: str) -> PrefixedRegistry:
+    """`registry` with ``prefix_`` before the name of every family, before the prefix that it has itself.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> prefixed(CollectorRegistry(prefix="shop"), "eu").prefix
+        'eu_shop'
+
+    The collectors are the same objects, and only the exposition writes their names differently. `registry`'s own prefix
+    may change; the next scrape shows it. Raises `InvalidNameError` for a prefix that Prometheus does not allow, or an
+    empty one.
+    """
+    return PrefixedRegistry(registry, prefix)
+
+
+class PrefixedRegistry(Layer):
+    """What `prefixed` gives. May be used from any thread."""
+
+    __slots__ = ("_own",)
+
+    def __init__(self, registry: Registry, prefix: str) -> None:
+        super().__init__(registry, "prefixed(...)")
+        own = validate_prefix(prefix)
+        if own is None:
+            raise InvalidNameError(f"prefixed(...) needs a prefix but got {prefix!r}; use the registry as it is")
+        self._own: Final = own
+
+    @property
+    def prefix(self) -> str | None:
+        """This layer's prefix, followed by that of the registry below."""
+        refuse_circle(self)
+        below = validate_prefix(self._registry.prefix)
+        return self._own if below is None else f"{self._own}_{below}"
+
+    def __repr__(self) -> str:
+        return f"<prefixed {self._own!r} {self._registry!r}>"

@@ -1,0 +1,249 @@
+"""Several registries as one.
+
+Rules:
+
+- The union has no prefix of its own. Each member's stands before its own families, as if it were scraped alone.
+- It asks its members anew each time, so that it needs no notice of what changes in them.
+- A member that fails is replaced, for one scrape, by a collector that raises its error, so that the exposition logs and
+  counts it as it does with any collector that fails, and all other members are served.
+- Names are compared as they are exposed, prefix included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple, NoReturn
+
+from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
+from pytheus.compose.layers import checked_layer, refuse_circle
+from pytheus.definitions import Definition
+from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
+from pytheus.names import validate_prefix
+from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.lookup import find_collector
+from pytheus.registry.protocols import Closable, Collector, Registry
+from pytheus.samples import Family
+
+__all__ = ["UnionRegistry", "union"]
+
+
+def union(*registries: Registry) -> UnionRegistry:
+    """All `registries` as one, each with its own prefix; what is registered in the union goes to the first.
+
+        >>> from pytheus import Counter, generate_metrics
+        >>> from pytheus.registry import CollectorRegistry
+        >>> shop, library = CollectorRegistry(), CollectorRegistry(prefix="library")
+        >>> both = union(shop, library)
+        >>> Counter("orders_total", "Orders placed.", registry=shop).inc()
+        >>> Counter("calls_total", "Calls.", registry=library).inc(3)
+        >>> print(generate_metrics(both), end="")
+        # HELP orders_total Orders placed.
+        # TYPE orders_total counter
+        orders_total 1.0
+        # HELP library_calls_total Calls.
+        # TYPE library_calls_total counter
+        library_calls_total 3.0
+
+    A collector that several members hold under the same prefix is exposed once; two different ones with the same
+    exposed name conflict, and the exposition leaves the second out and counts it. A metric that is defined through the
+    union like one that any member holds shares that one's values. A member that raises is left out of that scrape,
+    logged, and counted in ``pytheus_collector_errors_total``. Raises `NotARegistryError` without any registry, for an
+    object that is none, and for one that is given twice.
+    """
+    return UnionRegistry(registries)
+
+
+class UnionRegistry:
+    """What `union` gives. May be used from any thread."""
+
+    __slots__ = ("__weakref__", "_derived", "_members")
+
+    def __init__(self, registries: tuple[Registry, ...]) -> None:
+        if not registries:
+            raise NotARegistryError("union(...) needs at least one registry but got none; for an empty one, pass that")
+        members: list[Registry] = []
+        for position, candidate in enumerate(registries, 1):
+            member = checked_layer(candidate, f"argument {position} of union(...)")
+            if any(member is earlier for earlier in members):
+                raise NotARegistryError(f"union(...) got {member!r:.80} twice; pass each registry once")
+            members.append(member)
+        self._members: Final = tuple(members)
+        self._derived: Final = tuple(DerivedCollectors() for _ in members)
+
+    @property
+    def layers(self) -> tuple[Registry, ...]:
+        """The members, in order."""
+        return self._members
+
+    @property
+    def prefix(self) -> str | None:
+        """Always None: each member's families have that member's own prefix."""
+        return None
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the first member; see `Registry.register`.
+
+        Raises `ConflictError`, too, if it would expose a name that is occupied in another member. One that some member
+        holds already counts as registered. A member that fails when it is asked is passed over.
+        """
+        origin, _ = self._origin(collector)
+        definition = definition_of(origin)
+        if definition is not None:
+            lead = _lead(self._members[0])
+            for name in definition.occupied_names:
+                incumbent = self._find_in_others(lead, name)
+                if incumbent is not None:
+                    if incumbent is origin or definition_of(incumbent) is definition:
+                        return
+                    _refuse(origin, definition, incumbent, lead + name)
+        elif any(held is origin for member in self._members[1:] for held in _held_by(member)):
+            return
+        self._members[0].register(origin)
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector` from every member that holds it; see `Registry.unregister`.
+
+        Raises `NotRegisteredError` if none does. A member that fails does not keep the others from it; its error is
+        raised if no other member held the collector.
+        """
+        origin, holder = self._origin(collector)
+        members = self._members if holder is None else (holder,)
+        removed = False
+        failure: Exception | None = None
+        for member in members:
+            try:
+                member.unregister(origin)
+            except NotRegisteredError:
+                continue
+            except Exception as error:
+                failure = error if failure is None else failure
+            else:
+                removed = True
+        for derived in self._derived:
+            derived.forget(origin)
+        if not removed:
+            if failure is not None:
+                raise failure
+            raise NotRegisteredError(
+                f"collector {collector_name(origin)!r} is in none of the {len(self._members)} registries of this union,"
+                " so it cannot be unregistered"
+            )
+
+    def _origin(self, collector: Collector) -> tuple[Collector, Registry | None]:
+        """What `collector` is below, and in which member where it was made here from one."""
+        for member, derived in zip(self._members, self._derived, strict=True):
+            origin = derived.origin(collector)
+            if origin is not collector:
+                return origin, member
+        return collector, None
+
+    def collect(self) -> Iterator[Collector]:
+        """What the members hold, member by member; see `Registry.collect`."""
+        refuse_circle(self)
+        collected: list[Collector] = []
+        # What was seen is kept meanwhile, so that an id is not used again.
+        seen: dict[tuple[int, str], object] = {}
+        for position, (member, derived) in enumerate(zip(self._members, self._derived, strict=True), 1):
+            try:
+                lead = _lead(member)
+                held = list(member.collect())
+            except Exception as error:
+                collected.append(_FailedMember(f"union member {position}, {type(member).__qualname__}", error))
+                continue
+            fresh: list[tuple[Collector, _Lead | None]] = []
+            for collector in held:
+                definition = definition_of(collector)
+                subject: object = collector if definition is None else definition
+                if (id(subject), lead) not in seen:
+                    seen[id(subject), lead] = subject
+                    fresh.append((collector, _Lead(lead) if lead else None))
+            collected += derived.derive(fresh)
+        return iter(collected)
+
+    def find(self, name: str, /) -> Collector | None:
+        """The collector that occupies what `name` would be exposed as if it were registered here; see `Lookup.find`."""
+        first = self._members[0]
+        found = find_collector(first, name)
+        return found if found is not None else self._find_in_others(_lead(first), name)
+
+    def _find_in_others(self, lead: str, name: str) -> Collector | None:
+        exposed = lead + name
+        for member in self._members[1:]:
+            try:
+                their_lead = _lead(member)
+                if exposed.startswith(their_lead):
+                    found = find_collector(member, exposed[len(their_lead) :])
+                    if found is not None:
+                        return found
+            except Exception:
+                continue  # the next scrape tells of it
+        return None
+
+    def close(self) -> None:
+        """Close every member that has something to close, also when one of them fails; raises what failed first."""
+        failure: Exception | None = None
+        for member in self._members:
+            candidate: object = member
+            if isinstance(candidate, Closable):
+                try:
+                    candidate.close()
+                except Exception as error:
+                    failure = error if failure is None else failure
+        if failure is not None:
+            raise failure
+
+    def __repr__(self) -> str:
+        return f"<union of {', '.join(map(repr, self._members))}>"
+
+
+def _lead(member: Registry) -> str:
+    prefix = validate_prefix(member.prefix)
+    return "" if prefix is None else prefix + "_"
+
+
+def _held_by(member: Registry) -> list[Collector]:
+    try:
+        return list(member.collect())
+    except Exception:
+        return []  # the next scrape tells of it
+
+
+def _refuse(newcomer: Collector, definition: Definition, incumbent: Collector, exposed: str) -> NoReturn:
+    holder = definition_of(incumbent) or collector_name(incumbent)
+    raise ConflictError(
+        f"{definition} conflicts with {holder} in another registry of this union: both expose the name {exposed!r};"
+        " rename one of them, or define both alike to share their values",
+        name=exposed,
+        incumbent=incumbent,
+    )
+
+
+class _FailedMember:
+    """Stands for a member that has raised, so that its failure shows where collectors' failures do."""
+
+    __slots__ = ("error", "name")
+
+    def __init__(self, name: str, error: Exception) -> None:
+        self.name = name
+        self.error = error
+
+    def collect(self) -> Iterator[Family | Collector]:
+        raise self.error
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, failed: {self.error!r}>"
+
+
+class _Lead(NamedTuple):
+    """The change: a member's prefix written into the names."""
+
+    lead: str
+
+    def name(self, name: str) -> str:
+        return self.lead + name
+
+    def definition(self, definition: Definition) -> Definition:
+        return redefined(definition, name=self.lead + definition.name)
+
+    def family(self, family: Family) -> Family:
+        return Family(self.lead + family.name, family.type, family.description, family.samples)

@@ -1,0 +1,155 @@
+"""The process collector, against what the operating system says by other ways."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytheus import generate_metrics
+from pytheus.collectors import ProcessCollector
+from pytheus.collectors import process as process_module
+from pytheus.registry import CollectorRegistry
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no Linux /proc here")
+
+
+def values() -> dict[str, float]:
+    return {family.name: family.samples[0].value for family in ProcessCollector().collect()}
+
+
+@on_linux
+def test_all_that_other_clients_tell_is_there() -> None:
+    assert list(values()) == [
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_max_fds",
+        "process_virtual_memory_bytes",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+    ]
+
+
+def test_cpu_time_grows_with_work() -> None:
+    before = values()["process_cpu_seconds_total"]
+    while time.process_time() <= before:
+        pass
+
+    assert values()["process_cpu_seconds_total"] > before
+
+
+def test_an_open_descriptor_counts_as_one() -> None:
+    before = values()["process_open_fds"]
+
+    with socket.socket():
+        assert values()["process_open_fds"] == before + 1
+
+
+@on_linux
+def test_descriptors_are_those_that_are_open() -> None:
+    program = (
+        "from pytheus.collectors import ProcessCollector as P;"
+        "f = {f.name: f.samples[0].value for f in P().collect()};"
+        "print(f['process_open_fds'], f['process_max_fds'])"
+    )
+
+    ended = subprocess.run(
+        ["sh", "-c", 'ulimit -S -n 123 && exec "$0" -P -c "$1"', sys.executable, program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout.split() == ["3.0", "123.0"]
+
+
+@on_linux
+def test_memory_grows_with_what_is_held() -> None:
+    size = 64 * 1024 * 1024
+    before = values()
+    held = bytearray(os.urandom(1)) * size
+
+    after = values()
+
+    assert after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"] > size * 0.9
+    assert after["process_virtual_memory_bytes"] >= after["process_resident_memory_bytes"]
+    del held
+
+
+@on_linux
+def test_the_start_is_before_now_and_after_the_parents() -> None:
+    program = (
+        "from pytheus.collectors import ProcessCollector as P;"
+        "print({f.name: f.samples[0].value for f in P().collect()}['process_start_time_seconds'])"
+    )
+    # The kernel counts in hundredths of a second.
+    before = time.time() - 0.02
+    ended = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+
+    assert before <= float(ended.stdout) <= time.time()
+
+
+@on_linux
+def test_the_start_stays_the_same() -> None:
+    collector = ProcessCollector()
+    first = [family.samples for family in collector.collect() if family.name == "process_start_time_seconds"]
+
+    assert [family.samples for family in collector.collect() if family.name == "process_start_time_seconds"] == first
+
+
+@on_linux
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
+def test_a_forked_child_tells_its_own() -> None:
+    program = """
+import os, time
+from pytheus.collectors import ProcessCollector
+collector = ProcessCollector()
+def start():
+    return {f.name: f.samples[0].value for f in collector.collect()}["process_start_time_seconds"]
+mine = start()
+while time.time() < mine + 0.05:
+    pass
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if start() > mine else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), start() == mine)
+"""
+    ended = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "0 True\n"
+
+
+def test_without_proc_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "_stat_fields", lambda: None)
+
+    assert "process_cpu_seconds_total" in values()
+    assert "process_resident_memory_bytes" not in values()
+    assert "process_start_time_seconds" not in values()
+
+
+@on_linux
+def test_a_command_with_parentheses_and_spaces_is_no_obstacle() -> None:
+    program = (
+        "import pathlib; from pytheus.collectors import process;"
+        "pathlib.Path('/proc/self/comm').write_text('a) (b 1 2'); print(process._stat_fields()[0])"
+    )
+
+    ended = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "R\n"  # the state: running
+
+
+def test_the_text_format_has_them() -> None:
+    registry = CollectorRegistry(prefix="shop")
+    registry.register(ProcessCollector())
+
+    text = generate_metrics(registry, strict=True)
+
+    assert "# TYPE shop_process_cpu_seconds_total counter\n" in text
+    assert "# TYPE shop_process_open_fds gauge\n" in text

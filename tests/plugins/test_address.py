@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytheus.exceptions import RegistryAddressError
+from pytheus.plugins.address import MAX_ADDRESS_CHARACTERS, normalized_distribution, parse_address
+
+NAMES = ["multiprocess", "my_reg", "_reg", "2fast", "my-reg", "my.reg", "a+b", "Redis"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_stands_alone(name: str) -> None:
+    address = parse_address(name)
+    assert address[:-1] == (name, None, None, None, None, None, None, ())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_a_urls_scheme(name: str) -> None:
+    address = parse_address(f"{name}://h:1/p?a=b")
+    assert address[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
+
+
+def test_a_distribution_stands_behind_a_name() -> None:
+    address = parse_address("my_reg@Some.Dist")
+    assert (address.name, address.distribution) == ("my_reg", "Some.Dist")
+
+
+def test_a_distribution_stands_before_a_urls_mark() -> None:
+    address = parse_address("my_reg@some-dist://user:pass@h")
+    assert (address.name, address.distribution, address.username, address.password, address.host) == (
+        "my_reg",
+        "some-dist",
+        "user",
+        "pass",
+        "h",
+    )
+
+
+def test_a_path_needs_no_host() -> None:
+    address = parse_address("multiprocess:///run/shop")
+    assert (address.host, address.path) == (None, "/run/shop")
+
+
+@pytest.mark.parametrize("text", ["redis://", "redis:///", "redis://?", "redis:///?"])
+def test_a_url_may_say_nothing(text: str) -> None:
+    assert parse_address(text)[:-1] == ("redis", None, None, None, None, None, None, ())
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "[::1]", "db-1.example"])
+def test_a_host_is_a_name_or_an_ip_address(host: str) -> None:
+    address = parse_address(f"redis://{host}:6379")
+    assert (address.host, address.port) == (host, 6379)
+
+
+@given(username=st.text("aé:@/?#% +&=", min_size=1), password=st.text("aé:@/?#% +&="), value=st.text("aé:@/?#% +&="))
+def test_every_part_is_percent_decoded(username: str, password: str, value: str) -> None:
+    address = parse_address(
+        f"r://{quote(username, '')}:{quote(password, '')}@h/{quote(value)}?a%20b={quote(value, '')}"
+    )
+    assert (address.username, address.password) == (username, password)
+    assert address.path == (f"/{value}" if value else None)
+    assert address.query == (("a b", value),)
+
+
+def test_a_plus_sign_is_a_plus_sign() -> None:
+    assert parse_address("r://?token=a+b").query == (("token", "a+b"),)
+
+
+def test_a_value_may_be_empty_and_hold_equals_signs() -> None:
+    assert parse_address("r://?a=&b=c==").query == (("a", ""), ("b", "c=="))
+
+
+def test_neither_repr_nor_str_shows_a_credential() -> None:
+    address = parse_address("redis://shop:hunter2@h?token=hunter2")
+    assert "hunter2" not in f"{address} {address!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "registry '' (from X) is empty; name a registry, such as 'default'"),
+        ("my reg", r"registry 'my reg' (from X) holds the character ' ', which neither a name nor a URL can"),
+        ("redis\n", r"holds the character '\n'"),
+        ("redis\udc80", r"holds the character '\udc80'"),
+        ("/redis", "cannot be a name, which consists of letters, digits, '_', '.', '-' and '+'"),
+        ("redis@", "is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one"),
+        ("rédis", "cannot be a name"),
+        ("://h", "cannot be a name"),
+        ("redis:/h", "cannot be a name"),
+        ("redis?prefix=app", "has options but is no URL; write NAME://?KEY=VALUE"),
+        ("redis://h#x", "holds a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
+        ("redis://h:x", "does not name its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
+        ("redis://h:65536", "does not name its host"),
+        ("redis://:6379/0", "does not name its host"),
+        ("redis://::1/0", "put an IPv6 address in brackets"),
+        ("redis://h?a=1&a=2", "gives the option 'a' twice; give it once, several values separated by commas"),
+        ("redis://h?a", "has no value for the option 'a'; options are written KEY=VALUE"),
+        ("redis://h?=1", "has an option without a name"),
+        ("redis://h?a=1&", "has an option without a name"),
+        ("redis://h?a=%2", "has a '%' in its option 'a' that is not followed by two hexadecimal digits"),
+        ("redis://h/%zz", "has a '%' in its path that"),
+        ("redis://h/%ff", "has escapes in its path that are no UTF-8"),
+    ],
+)
+def test_what_does_not_follow_the_grammar_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        parse_address(text, "from X")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["shop.metrics:registry", "os:system", "a_b:c.d"])
+def test_what_names_a_modules_attribute_is_refused_with_the_way_to_do_it(text: str) -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        parse_address(text, "from PYTHEUS_REGISTRY")
+    assert str(caught.value) == (
+        f"registry '{text}' (from PYTHEUS_REGISTRY) reads like MODULE:ATTRIBUTE, and what is named by text must be an"
+        " installed plugin, for else whoever sets a variable could have anything imported; in Python code import the"
+        " object and hand it over: REGISTRY.set_registry(the_object)"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://shop:hunter2/x@h:y/0",
+        "redis://shop:hunter2@h#x",
+        "redis://shop:hunter2@h/%zz",
+        "redis:shop:hunter2@h",
+        "redis://shop:hunter2%ff@h",
+        "shop:hunter2@redis://h",
+        "redis://shop:hunter2 @h",
+    ],
+)
+def test_no_error_shows_a_credential(text: str) -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        parse_address(text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_has_a_greatest_length() -> None:
+    with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are taken"):
+        parse_address("r://?a=" + "a" * MAX_ADDRESS_CHARACTERS)
+
+
+def test_a_distributions_spellings_are_one() -> None:
+    assert normalized_distribution("Pytheus__Redis") == normalized_distribution("pytheus.redis") == "pytheus-redis"

@@ -1,0 +1,521 @@
+"""One plugin's way from its entry point to its registry, and every way in which that fails."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus.exceptions import IncompatiblePluginError, NotARegistryError, OptionError, PluginLoadError, PytheusError
+from pytheus.plugins import resolve_registry
+
+if TYPE_CHECKING:
+    from tests.plugins.conftest import Site
+
+ENTRY = "entry point 'memory = memory_module' of memory-dist 1.0"
+
+
+def refused(kind: type[PytheusError], choice: str = "memory") -> PytheusError:
+    with pytest.raises(kind) as caught:
+        resolve_registry(choice)
+    assert type(caught.value) is kind
+    return caught.value
+
+
+# What works -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_module_makes_a_registry_each_time_it_is_asked(site: Site) -> None:
+    site.plugin("memory")
+    first, second = resolve_registry("memory"), resolve_registry("memory")
+    assert type(first).__name__ == "Memory"
+    assert first is not second
+
+
+def test_an_object_makes_a_registry(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Plugin:
+            @hookimpl
+            def pytheus_make_registry(self, options):
+                return Memory(prefix=options.name)
+
+        plugin = Plugin()
+        """,
+        value="memory_module:plugin",
+    )
+    assert resolve_registry("memory").prefix == "memory"
+
+
+def test_a_class_makes_a_registry_with_a_static_method(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Plugin:
+            @hookimpl
+            @staticmethod
+            def pytheus_make_registry(options):
+                return Memory()
+        """,
+        value="memory_module:Plugin",
+    )
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_registry_itself_may_be_named(site: Site) -> None:
+    site.plugin("memory", "registry = Memory(prefix='x')", value="memory_module:registry")
+    registry = resolve_registry("memory")
+    assert registry.prefix == "x"
+    assert resolve_registry("memory") is registry
+
+
+def test_no_property_of_a_named_registry_is_executed_but_its_prefix(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Proud(Memory):
+            @property
+            def expensive(self):
+                raise AssertionError("executed")
+
+        registry = Proud()
+        """,
+        value="memory_module:registry",
+    )
+    assert type(resolve_registry("memory")).__name__ == "Proud"
+
+
+def test_a_factory_may_do_without_options(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl
+        def pytheus_make_registry():
+            return Memory()
+        """,
+    )
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_factory_may_have_another_name(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl(specname="pytheus_make_registry")
+        def make(options):
+            return Memory()
+        """,
+    )
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_factory_may_be_marked_by_pluggy_itself(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        import pluggy
+
+        @pluggy.HookimplMarker("pytheus")
+        def pytheus_make_registry(options):
+            return Memory()
+        """,
+    )
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_factory_takes_options(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @dataclass
+        class Options:
+            prefix: str = ""
+            size: int = 0
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            wanted = options.parse(Options)
+            return Memory(prefix=wanted.prefix * wanted.size)
+        """,
+    )
+    assert resolve_registry("memory://?prefix=ab&size=2").prefix == "abab"
+
+
+def test_a_hook_of_another_version_may_be_optional(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl(optionalhook=True)
+        def pytheus_of_the_future(everything): ...
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            return Memory()
+        """,
+    )
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_broken_neighbour_is_not_imported(site: Site) -> None:
+    site.plugin("memory")
+    site.plugin("broken", "raise RuntimeError('imported')")
+    resolve_registry("memory")
+    assert "memory_module" in sys.modules
+    assert "broken_module" not in sys.modules
+
+
+def test_the_plugin_api_may_be_stated(site: Site) -> None:
+    site.plugin("memory", "pytheus_plugin_api = 1\n@hookimpl\ndef pytheus_make_registry():\n    return Memory()")
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+# What the plugin raises -----------------------------------------------------------------------------------------------
+
+
+def test_what_its_import_raises_is_told_and_chained(site: Site) -> None:
+    site.plugin("memory", "raise RuntimeError('no disk')")
+    error = refused(PluginLoadError)
+    assert str(error) == (
+        f"registry plugin 'memory' (as argument) could not be imported: {ENTRY} raised RuntimeError: no disk"
+    )
+    assert isinstance(error.__cause__, RuntimeError)
+
+
+def test_its_own_import_error_does_not_read_as_not_found(site: Site) -> None:
+    site.plugin("memory", "import surely_not_installed")
+    error = refused(PluginLoadError)
+    assert str(error) == (
+        f"registry plugin 'memory' (as argument) could not be imported: {ENTRY} raised"
+        " ModuleNotFoundError: No module named 'surely_not_installed'"
+    )
+    assert isinstance(error.__cause__, ModuleNotFoundError)
+
+
+def test_a_module_that_is_missing_is_told(site: Site) -> None:
+    site.distribution("memory-dist", {"memory": "memory_module"})
+    assert str(refused(PluginLoadError)).endswith(
+        f"{ENTRY} raised ModuleNotFoundError: No module named 'memory_module'"
+    )
+
+
+def test_an_attribute_that_is_missing_is_told(site: Site) -> None:
+    site.plugin("memory", value="memory_module:missing")
+    assert str(refused(PluginLoadError)).endswith(
+        "raised AttributeError: module 'memory_module' has no attribute 'missing'"
+    )
+
+
+def test_an_entry_point_that_is_no_reference_is_told(site: Site) -> None:
+    site.plugin("memory", value="not a reference")
+    assert "entry point 'memory = not a reference' of memory-dist 1.0 raised" in str(refused(PluginLoadError))
+
+
+def test_what_its_factory_raises_is_told_and_chained(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl
+        def pytheus_make_registry(options):
+            raise ConnectionError("nobody answers")
+        """,
+    )
+    error = refused(PluginLoadError)
+    assert str(error) == (
+        f"registry plugin 'memory' (as argument) could not be made: {ENTRY} raised ConnectionError: nobody answers"
+    )
+    assert isinstance(error.__cause__, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    "body", ["raise SystemExit(0)", "@hookimpl\ndef pytheus_make_registry(options):\n    raise SystemExit(0)"]
+)
+def test_a_plugin_does_not_end_the_program_without_a_word(body: str, site: Site) -> None:
+    site.plugin("memory", body)
+    assert str(refused(PluginLoadError)).endswith(f"{ENTRY} raised SystemExit: 0")
+
+
+def test_an_interrupt_is_not_the_plugins(site: Site) -> None:
+    site.plugin("memory", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        resolve_registry("memory")
+
+
+def test_an_error_that_cannot_be_shown_is_told_by_its_class(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Shy(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        raise Shy
+        """,
+    )
+    assert str(refused(PluginLoadError)).endswith(f"{ENTRY} raised Shy")
+
+
+def test_no_message_shows_a_credential(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl
+        def pytheus_make_registry(options):
+            raise ConnectionError(f"cannot reach {options.host} with {options.password}")
+        """,
+    )
+    assert str(refused(PluginLoadError, "memory://:hunter2@db")).endswith(
+        "raised ConnectionError: cannot reach db with ***"
+    )
+
+
+def test_a_failed_plugin_may_be_tried_again(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        tries = []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            tries.append(1)
+            if len(tries) == 1:
+                raise ConnectionError
+            return Memory()
+        """,
+    )
+    refused(PluginLoadError)
+    assert type(resolve_registry("memory")).__name__ == "Memory"
+
+
+def test_a_plugin_that_asks_for_itself_is_stopped(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        from pytheus.plugins import resolve_registry
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            return resolve_registry("memory")
+        """,
+    )
+    assert "asks for itself while it makes its registry" in str(refused(PluginLoadError))
+
+
+def test_a_plugin_may_build_on_another_one(site: Site) -> None:
+    site.plugin("inner")
+    site.plugin(
+        "memory",
+        """
+        from pytheus.plugins import resolve_registry
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            return Memory(prefix=type(resolve_registry("inner")).__module__)
+        """,
+    )
+    assert resolve_registry("memory").prefix == "inner_module"
+
+
+def test_what_a_plugin_that_it_builds_on_fails_with_is_its_own_failure(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        from pytheus.plugins import resolve_registry
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            return resolve_registry("surely_not_installed")
+        """,
+    )
+    assert f"{ENTRY} raised UnknownRegistryError: registry plugin 'surely_not_installed'" in str(
+        refused(PluginLoadError)
+    )
+
+
+# What is no factory ---------------------------------------------------------------------------------------------------
+
+
+def test_a_module_without_the_hook_is_refused(site: Site) -> None:
+    site.plugin("memory", "")
+    assert str(refused(PluginLoadError)) == (
+        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} leads to no registry: the module has no"
+        " function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let the"
+        " entry point name an object: MODULE:ATTRIBUTE"
+    )
+
+
+def test_a_function_without_the_mark_is_refused(site: Site) -> None:
+    site.plugin("memory", "def pytheus_make_registry(options): ...")
+    assert str(refused(PluginLoadError)) == (
+        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} has pytheus_make_registry, which is not"
+        " marked as an implementation of the hook; put @hookimpl (from pytheus.plugins) above the function"
+    )
+
+
+def test_a_hook_that_is_misspelt_is_refused(site: Site) -> None:
+    site.plugin("memory", "@hookimpl\ndef pytheus_make_registri(options): ...")
+    assert str(refused(PluginLoadError)).endswith(
+        "leads to no registry: it implements pytheus_make_registri; the hook is called pytheus_make_registry(options)"
+    )
+
+
+def test_a_hook_that_does_not_exist_is_refused(site: Site) -> None:
+    site.plugin("memory", "@hookimpl\ndef pytheus_frobnicate(): ...\n@hookimpl\ndef pytheus_make_registry(): ...")
+    error = str(refused(PluginLoadError))
+    assert "implements a hook that this pytheus does not have: unknown hook 'pytheus_frobnicate'" in error
+    assert "correct its name, or mark it with @hookimpl(optionalhook=True)" in error
+
+
+def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -> None:
+    site.plugin(
+        "memory",
+        "@hookimpl\ndef pytheus_make_registry(options): ...",
+        value="memory_module:pytheus_make_registry",
+    )
+    assert str(refused(PluginLoadError)).endswith(
+        "leads to no registry: it names a function; name the module, 'memory = memory_module'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [
+        ("opts", "name its parameter 'options', or leave it out"),
+        ("options, extra", "name its parameter 'options', or leave it out"),
+        ("options=None", "with the parameter 'options=None', which would never be handed in"),
+        ("*, options", "with the parameter 'options', which would never be handed in"),
+        ("*options", "with the parameter '*options', which would never be handed in"),
+    ],
+)
+def test_a_factory_with_other_parameters_is_refused(signature: str, words: str, site: Site) -> None:
+    site.plugin("memory", f"@hookimpl\ndef pytheus_make_registry({signature}): ...")
+    error = str(refused(PluginLoadError))
+    assert f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY}" in error
+    assert words in error
+
+
+def test_a_class_with_a_method_is_refused(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Plugin:
+            @hookimpl
+            def pytheus_make_registry(self, options): ...
+        """,
+        value="memory_module:Plugin",
+    )
+    assert str(refused(PluginLoadError)).endswith(
+        "is a class, whose method pytheus_make_registry needs an instance; name an instance, or make it a staticmethod"
+    )
+
+
+# What is no registry --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_factory_gives_is_checked_member_by_member(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        class Half:
+            prefix = 5
+            register = 1
+
+            def collect(self):
+                return []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            return Half()
+        """,
+    )
+    error = refused(NotARegistryError)
+    assert str(error).startswith(f"registry plugin 'memory' (as argument), {ENTRY}, gave Half <")
+    assert isinstance(error, NotARegistryError)
+    assert [problem.split()[0] for problem in error.problems] == ["'prefix'", "'register'", "'unregister'"]
+
+
+def test_a_factory_that_gives_nothing_is_refused(site: Site) -> None:
+    site.plugin("memory", "@hookimpl\ndef pytheus_make_registry(options): ...")
+    assert "gave None, which is no registry: 'prefix' is missing" in str(refused(NotARegistryError))
+
+
+def test_a_class_that_was_never_called_is_refused(site: Site) -> None:
+    site.plugin("memory", value="memory_module:Memory")
+    assert "it is a class, not an object; call it: Memory()" in str(refused(NotARegistryError))
+
+
+# Options that nobody takes --------------------------------------------------------------------------------------------
+
+
+def test_options_that_the_factory_does_not_take_are_refused(site: Site) -> None:
+    site.plugin("memory")
+    assert str(refused(OptionError, "memory://?size=2")) == (
+        "registry plugin 'memory' takes no options, but got 'size' (as argument); remove it"
+    )
+
+
+def test_a_host_that_the_factory_does_not_take_is_refused(site: Site) -> None:
+    site.plugin("memory")
+    assert str(refused(OptionError, "memory://db")) == (
+        "registry plugin 'memory' takes no host, but 'memory://db' (as argument) has one; remove it"
+    )
+
+
+def test_a_named_registry_takes_no_options(site: Site) -> None:
+    site.plugin("memory", "registry = Memory()", value="memory_module:registry")
+    assert "takes no options, but got 'size'" in str(refused(OptionError, "memory://?size=2"))
+
+
+def test_a_registry_that_nobody_gets_is_closed(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        made = []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            made.append(Memory())
+            return made[0]
+        """,
+    )
+    refused(OptionError, "memory://?size=2")
+    assert sys.modules["memory_module"].made[0].closed
+
+
+def test_an_option_error_of_the_factory_is_not_wrapped(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        @hookimpl
+        def pytheus_make_registry(options):
+            raise options.error("size", "a power of two")
+        """,
+    )
+    assert str(refused(OptionError, "memory://?size=3")) == (
+        "registry plugin 'memory': option 'size' must be a power of two but got '3' (as argument)"
+    )
+
+
+# The plugin API -------------------------------------------------------------------------------------------------------
+
+
+def test_another_plugin_api_is_refused_with_both_versions(site: Site) -> None:
+    site.plugin("memory", "pytheus_plugin_api = 2")
+    assert str(refused(IncompatiblePluginError)) == (
+        f"registry plugin 'memory' (as argument) cannot be used: {ENTRY} has pytheus_plugin_api = 2, and this pytheus"
+        " speaks plugin API 1; install a version of it that does, or of pytheus"
+    )
+
+
+@pytest.mark.parametrize("version", ["'1'", "True", "1.0", "None"])
+def test_a_plugin_api_that_is_no_int_is_refused(version: str, site: Site) -> None:
+    site.plugin("memory", f"pytheus_plugin_api = {version}")
+    assert str(refused(IncompatiblePluginError)).endswith("speaks plugin API 1; it must be an int")
+
+
+def test_a_plugin_api_that_cannot_be_read_is_told(site: Site) -> None:
+    site.plugin("memory", "def __getattr__(name):\n    raise RuntimeError(name)")
+    error = refused(PluginLoadError)
+    assert str(error).endswith("raised RuntimeError when asked for its pytheus_plugin_api")
+    assert isinstance(error.__cause__, RuntimeError)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from pytheus.exceptions import OptionError, RegistryAddressError
+from pytheus.plugins import RegistryOptions
+
+
+@dataclass(frozen=True)
+class RedisOptions:
+    host: str = "127.0.0.1"
+    port: int = 6379
+    password: str | None = None
+    namespace: str = "pytheus"
+    ttl_seconds: float | None = None
+    on_conflict: Literal["raise", "warn"] = "raise"
+    tags: tuple[str, ...] = ()
+    token: int = 0
+    _private: int = field(default=0, repr=False)
+
+
+@dataclass
+class Bare:
+    pass
+
+
+@dataclass
+class Needy:
+    directory: Path
+
+
+@dataclass
+class Picky:
+    low: int = 0
+    high: int = 9
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+
+
+def refused(act: Callable[[], object]) -> str:
+    with pytest.raises(OptionError) as caught:
+        act()
+    return str(caught.value)
+
+
+def test_the_url_becomes_a_dataclass() -> None:
+    options = RegistryOptions("redis://:hunter2@db:1?namespace=shop&ttl_seconds=30&tags=a,b&on_conflict=warn")
+    assert options.parse(RedisOptions) == RedisOptions("db", 1, "hunter2", "shop", 30.0, "warn", ("a", "b"))
+
+
+def test_what_is_not_given_keeps_its_default() -> None:
+    assert RegistryOptions("redis").parse(RedisOptions) == RedisOptions()
+
+
+def test_the_files_table_counts_and_the_url_wins() -> None:
+    options = RegistryOptions("redis://db?namespace=url", table={"namespace": "file", "host": "x", "ttl_seconds": 5})
+    assert options.parse(RedisOptions) == RedisOptions(host="db", namespace="url", ttl_seconds=5.0)
+
+
+def test_a_part_of_the_url_may_be_given_as_an_option() -> None:
+    assert RegistryOptions("redis://?host=db").parse(RedisOptions).host == "db"
+
+
+def test_a_part_of_the_url_given_twice_is_refused() -> None:
+    assert refused(lambda: RegistryOptions("redis://db?host=x", source="from X")) == (
+        "registry plugin 'redis' gets its host twice from X: as a part of the URL and as the option 'host';"
+        " give it once"
+    )
+
+
+def test_an_address_that_does_not_follow_the_grammar_is_refused() -> None:
+    with pytest.raises(RegistryAddressError):
+        RegistryOptions("no name")
+
+
+def test_the_parts_of_the_url_are_attributes() -> None:
+    options = RegistryOptions("redis://us%65r:p%40ss@db:1/0", source="from X")
+    assert (options.username, options.password, options.host, options.port, options.path) == (
+        "user",
+        "p@ss",
+        "db",
+        1,
+        "/0",
+    )
+    assert (options.name, options.source, options.url) == ("redis", "from X", "redis://us%65r:***@db:1/0")
+
+
+def test_values_are_as_they_were_written() -> None:
+    options = RegistryOptions("redis://db?a=1", table={"b": 2, "a": 3})
+    assert options.values == {"a": "1", "b": 2}
+
+
+def test_given_tells_everything_that_was_given() -> None:
+    assert RegistryOptions("redis://db/0?a=1", table={"b": 2}).given == {"host", "path", "a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "redis://?namespce=shop",
+            "registry plugin 'redis' has no option 'namespce' (from X); did you mean 'namespace'? it takes: host,"
+            " namespace, on_conflict, password, port, tags, token, ttl_seconds",
+        ),
+        (
+            "redis://?_private=1",
+            "registry plugin 'redis' has no option '_private' (from X); it takes: host, namespace, on_conflict,"
+            " password, port, tags, token, ttl_seconds",
+        ),
+        (
+            "redis://?ttl_seconds=soon",
+            "registry plugin 'redis': option 'ttl_seconds' must be float or none but got 'soon' (from X)",
+        ),
+        (
+            "redis://?on_conflict=ignore",
+            "registry plugin 'redis': option 'on_conflict' must be 'raise' or 'warn' but got 'ignore' (from X)",
+        ),
+    ],
+)
+def test_an_option_that_does_not_do_is_refused(address: str, message: str) -> None:
+    assert refused(lambda: RegistryOptions(address, source="from X").parse(RedisOptions)) == message
+
+
+def test_the_error_names_the_key_as_an_attribute() -> None:
+    with pytest.raises(OptionError) as caught:
+        RegistryOptions("redis://?ttl_seconds=soon").parse(RedisOptions)
+    assert caught.value.key == "ttl_seconds"
+
+
+def test_an_option_of_the_file_is_refused_with_its_place() -> None:
+    options = RegistryOptions("redis", table={"namespace": 5}, table_source="from [x] in y.toml")
+    assert refused(lambda: options.parse(RedisOptions)) == (
+        "registry plugin 'redis': option 'namespace' must be str but got 5 (from [x] in y.toml)"
+    )
+
+
+def test_any_option_is_unknown_to_a_dataclass_without_fields() -> None:
+    assert refused(lambda: RegistryOptions("x://?a=1").parse(Bare)) == (
+        "registry plugin 'x' has no option 'a' (as argument); it takes none"
+    )
+
+
+def test_an_option_that_is_needed_and_missing_is_refused() -> None:
+    assert refused(lambda: RegistryOptions("files", source="from X").parse(Needy)) == (
+        "registry plugin 'files' (from X) needs the option 'directory' (Path); give it as files://?directory=... or in"
+        " the table [tool.pytheus.registries.files]"
+    )
+
+
+def test_what_the_dataclass_itself_refuses_is_refused() -> None:
+    assert refused(lambda: RegistryOptions("x://?low=9&high=1").parse(Picky)) == (
+        "registry plugin 'x' refuses its options (high, low): low 9 is above high 1"
+    )
+
+
+@pytest.mark.parametrize("shape", [int, "RedisOptions", RedisOptions()])
+def test_only_a_dataclass_can_be_parsed_into(shape: type) -> None:
+    with pytest.raises(TypeError, match=r"RegistryOptions\.parse\(\) takes a dataclass but got"):
+        RegistryOptions("x").parse(shape)
+
+
+def test_a_part_of_the_url_that_nobody_takes_is_refused() -> None:
+    options = RegistryOptions("x://:hunter2@db", source="from X")
+    options.parse(Bare)
+    assert refused(options.refuse_untaken) == (
+        "registry plugin 'x' takes no password, but 'x://:***@db' (from X) has one; remove it"
+    )
+
+
+def test_an_option_that_nobody_takes_is_refused() -> None:
+    assert refused(RegistryOptions("x://?a=1", source="from X").refuse_untaken) == (
+        "registry plugin 'x' takes no options, but got 'a' (from X); remove it"
+    )
+
+
+def test_reading_the_values_takes_them() -> None:
+    options = RegistryOptions("x://?a=1")
+    assert options.values
+    options.refuse_untaken()
+
+
+def test_reading_an_attribute_takes_that_part_alone() -> None:
+    options = RegistryOptions("x://db:1")
+    assert options.host
+    assert "takes no port" in refused(options.refuse_untaken)
+
+
+def test_parsing_takes_what_it_parses() -> None:
+    options = RegistryOptions("redis://:p@db:1?token=1")
+    options.parse(RedisOptions)
+    options.refuse_untaken()
+
+
+def test_neither_repr_nor_given_takes_anything() -> None:
+    options = RegistryOptions("x://db")
+    assert repr(options)
+    assert options.given
+    assert "takes no host" in refused(options.refuse_untaken)
+
+
+def test_no_repr_shows_a_credential() -> None:
+    options = RegistryOptions(
+        "redis://:hunter2@db?token=hunter2&back=redis://:hunter2@db",
+        table={"api_key": "hunter2", "upstream": "redis://:hunter2@db", "ttl": 5},
+    )
+    assert "hunter2" not in repr(options)
+    assert "ttl=5" in repr(options)
+
+
+def test_no_error_shows_a_credential() -> None:
+    options = RegistryOptions("redis://db?token=hunter2")
+    with pytest.raises(OptionError) as caught:
+        options.parse(RedisOptions)
+    assert str(caught.value) == "registry plugin 'redis': option 'token' must be int but got *** (as argument)"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_credentials_are_scrubbed_from_a_text_however_they_are_written() -> None:
+    options = RegistryOptions("redis://:hunter%2F2@db?token=abcdef")
+    assert options.scrub("hunter/2 hunter%2F2 abcdef") == "*** *** ***"

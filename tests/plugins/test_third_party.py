@@ -1,0 +1,219 @@
+"""A registry that somebody else wrote: built, installed, chosen in each way there is, and accepted by mypy.
+
+The class is written from the protocol alone and imports nothing of pytheus; the distribution has a pyproject of its own
+and is installed by pip, beside this checkout, into a fresh virtual environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "setup.py", "pytheus")
+
+pytestmark = pytest.mark.network
+
+PYPROJECT = """
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "acme-metrics"
+version = "3.1"
+dependencies = ["pytheus"]
+
+[project.entry-points.pytheus]
+acme_memory = "acme_metrics.plugin"
+
+[tool.setuptools]
+packages = ["acme_metrics"]
+
+[tool.setuptools.package-data]
+acme_metrics = ["py.typed"]
+"""
+
+REGISTRY = """
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+
+class Collector(Protocol):
+    def collect(self) -> Iterable[Any]: ...
+
+
+class AcmeRegistry:
+    prefix: str | None
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.prefix = prefix
+        self._collectors: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        if not any(held is collector for held in self._collectors):
+            self._collectors.append(collector)
+
+    def unregister(self, collector: Collector) -> None:
+        self._collectors = [held for held in self._collectors if held is not collector]
+
+    def collect(self) -> list[Collector]:
+        return list(self._collectors)
+"""
+
+PLUGIN = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acme_metrics.registry import AcmeRegistry
+from pytheus.plugins import RegistryOptions, hookimpl
+from pytheus.registry import Registry
+
+pytheus_plugin_api = 1
+
+
+@dataclass(frozen=True)
+class AcmeOptions:
+    prefix: str | None = None
+
+
+@hookimpl
+def pytheus_make_registry(options: RegistryOptions) -> Registry:
+    return AcmeRegistry(prefix=options.parse(AcmeOptions).prefix)
+"""
+
+APPLICATION = """
+import sys
+
+from pytheus import REGISTRY, Counter, generate_metrics
+
+if sys.argv[1:]:
+    REGISTRY.set_registry(sys.argv[1])
+orders = Counter("orders_total", "Orders placed.", ["method"])
+orders.labels(method="card").inc(2)
+print(type(REGISTRY.registry).__module__, type(REGISTRY.registry).__name__)
+print(generate_metrics(), end="")
+"""
+
+TYPED = """
+from acme_metrics.plugin import pytheus_make_registry
+from acme_metrics.registry import AcmeRegistry
+
+from pytheus import REGISTRY, Counter, generate_metrics
+from pytheus.plugins import RegistryOptions
+from pytheus.registry import Registry
+
+registry: Registry = AcmeRegistry(prefix="acme")
+made: Registry = pytheus_make_registry(RegistryOptions("acme_memory://?prefix=acme"))
+orders = Counter("orders_total", "Orders placed.", ["method"], registry=AcmeRegistry())
+orders.labels(method="card").inc()
+REGISTRY.set_registry(AcmeRegistry())
+text: str = generate_metrics(AcmeRegistry())
+"""
+
+
+def run(*command: str, cwd: Path, **environ: str) -> str:
+    done = subprocess.run(command, cwd=cwd, env=os.environ | environ, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory, make_venv: Callable[[Path], str]) -> str:
+    """The interpreter of an environment into which pytheus and the third party's distribution were installed."""
+    folder = tmp_path_factory.mktemp("third-party")
+    package = folder / "acme" / "acme_metrics"
+    package.mkdir(parents=True)
+    (package.parent / "pyproject.toml").write_text(PYPROJECT, "utf-8")
+    (package / "__init__.py").write_text("", "utf-8")
+    (package / "py.typed").write_text("", "utf-8")
+    (package / "registry.py").write_text(REGISTRY, "utf-8")
+    (package / "plugin.py").write_text(PLUGIN, "utf-8")
+    # A copy, for a build leaves things behind in its sources.
+    sources = folder / "pytheus"
+    sources.mkdir()
+    for path in (CHECKOUT / name for name in SOURCES):
+        if path.is_dir():
+            shutil.copytree(path, sources / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif path.exists():
+            shutil.copyfile(path, sources / path.name)
+    python = make_venv(folder / "venv")
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*install, str(sources), str(package.parent), "mypy", cwd=folder)
+    return python
+
+
+@pytest.fixture
+def application(home: Path) -> Path:
+    path = home / "application.py"
+    path.write_text(APPLICATION, "utf-8")
+    return path
+
+
+def exposed(prefix: str) -> str:
+    return (
+        "acme_metrics.registry AcmeRegistry\n"
+        f"# HELP {prefix}orders_total Orders placed.\n"
+        f"# TYPE {prefix}orders_total counter\n"
+        f'{prefix}orders_total{{method="card"}} 2.0\n'
+    )
+
+
+def test_it_is_chosen_by_the_variable(python: str, application: Path, home: Path) -> None:
+    output = run(python, str(application), cwd=home, PYTHEUS_REGISTRY="acme_memory")
+    assert output == exposed("")
+
+
+def test_it_is_chosen_by_a_url_with_options(python: str, application: Path, home: Path) -> None:
+    output = run(python, str(application), cwd=home, PYTHEUS_REGISTRY="acme_memory@acme-metrics://?prefix=shop")
+    assert output == exposed("shop_")
+
+
+def test_it_is_chosen_by_pyproject(python: str, application: Path, home: Path) -> None:
+    (home / "pyproject.toml").write_text(
+        '[tool.pytheus]\nregistry = "acme_memory"\n[tool.pytheus.registries.acme_memory]\nprefix = "file"\n', "utf-8"
+    )
+    assert run(python, str(application), cwd=home) == exposed("file_")
+
+
+def test_it_is_chosen_by_argument(python: str, application: Path, home: Path) -> None:
+    output = run(python, str(application), "acme_memory://?prefix=arg", cwd=home, PYTHEUS_REGISTRY="none")
+    assert output == exposed("arg_")
+
+
+def test_it_is_listed(python: str, home: Path) -> None:
+    code = "from pytheus.plugins import available_plugins\nprint(*available_plugins(), sep='\\n')"
+    assert (
+        "PluginInfo(name='acme_memory', value='acme_metrics.plugin', distribution='acme-metrics', version='3.1',"
+        " state='available', reason='')"
+    ) in run(python, "-c", code, cwd=home).splitlines()
+
+
+def test_a_misspelt_name_finds_it(python: str, application: Path, home: Path) -> None:
+    environ = os.environ | {"PYTHEUS_REGISTRY": "acme_memry"}
+    done = subprocess.run([python, str(application)], cwd=home, env=environ, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "pytheus.exceptions.UnknownRegistryError: registry plugin 'acme_memry' (from PYTHEUS_REGISTRY) is not"
+        " installed; did you mean 'acme_memory'? available: acme_memory, default, none"
+    )
+
+
+def test_strict_mypy_accepts_it(python: str, home: Path) -> None:
+    (home / "typed.py").write_text(TYPED, "utf-8")
+    output = run(python, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, "typed.py", cwd=home)
+    assert output == "Success: no issues found in 1 source file\n"
+
+
+def test_strict_mypy_accepts_the_plugin_itself(python: str, home: Path) -> None:
+    (home / "registry_source.py").write_text(REGISTRY, "utf-8")
+    (home / "plugin_source.py").write_text(PLUGIN, "utf-8")
+    run(python, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "registry_source.py", "plugin_source.py", cwd=home)
