@@ -21,6 +21,7 @@ __all__ = [
     "NotANumberError",
     "NotARegistryError",
     "NotRegisteredError",
+    "NotTextError",
     "OptionError",
     "OutOfRangeError",
     "PluginBlockedError",
@@ -52,6 +53,13 @@ class LabelError(PytheusError, ValueError):
 
 class NotACollectorError(PytheusError, TypeError):
     """An object without a `collect()` method, or a class instead of its instance, was to be registered."""
+
+
+class NotTextError(InvalidNameError, LabelError, TypeError):
+    """A name, description or label value that is no str.
+
+    The compiled build finds some of these while it takes a call's arguments, and then raises a plain `TypeError`.
+    """
 
 
 class NotANumberError(PytheusError, TypeError):

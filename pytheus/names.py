@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from pytheus.exceptions import InvalidNameError, LabelError
+from pytheus.exceptions import InvalidNameError, LabelError, NotTextError
 
 __all__ = [
     "MetricType",
@@ -73,7 +73,7 @@ def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
 def validate_text(text: object, subject: str) -> str:
     """`text` as an exact str that UTF-8 can carry, or an error that names `subject`."""
     if not isinstance(text, str):
-        raise LabelError(f"{subject} must be a str but got {shown(text)}; convert it with str(...) where it is made")
+        raise NotTextError(f"{subject} must be a str but got {shown(text)}; convert it with str(...) where it is made")
     plain = text if type(text) is str else str.__str__(text)
     try:
         plain.encode("utf-8")
@@ -88,7 +88,7 @@ def validate_text(text: object, subject: str) -> str:
 def validate_metric_name(name: object, subject: str = "metric") -> str:
     """`name` if Prometheus allows it for a metric; raises `InvalidNameError` otherwise."""
     if not isinstance(name, str):
-        raise InvalidNameError(f"{subject} name must be a str but got {shown(name)}")
+        raise NotTextError(f"{subject} name must be a str but got {shown(name)}")
     if _METRIC_NAME.fullmatch(name) is None:
         raise InvalidNameError(
             f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and go on"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.compose.layers import checked_layer, refuse_circle
+from pytheus.compose.layers import Composition, checked_layer, refuse_circle
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.protocols import Closable, Collector, Registry
 
 __all__ = ["Layer"]
 
 
-class Layer:
+class Layer(Composition):
     """The base of layers before one registry, which by itself changes nothing. May be used from any thread."""
 
-    __slots__ = ("__weakref__", "_registry")
+    __slots__ = ("_registry",)
 
     def __init__(self, registry: Registry, source: str) -> None:
         self._registry: Final = checked_layer(registry, source)

@@ -6,14 +6,14 @@ such as a proxy, can close one: its new backing may be made of itself.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry.contract import check_registry
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import CollectorRegistryProxy
 
-__all__ = ["Layered", "checked_layer", "leads_to", "refuse_circle"]
+__all__ = ["Composition", "Layered", "checked_layer", "leads_to", "refuse_circle"]
 
 
 @runtime_checkable
@@ -35,10 +35,18 @@ class Layered(Protocol):
         ...
 
 
+class Composition:
+    """The base of all layers of this package, which have been checked when they were made."""
+
+    __slots__ = ("__weakref__",)
+
+
 def checked_layer(candidate: object, source: str) -> Registry:
     """`candidate`, if it is a registry; `source` says in an error what it was handed to."""
     if isinstance(candidate, CollectorRegistryProxy):
         return candidate  # to check it would read its prefix, and so have the choice by name made here and now
+    if isinstance(candidate, Composition):
+        return cast(Registry, candidate)  # it may stand before such a proxy
     return check_registry(candidate, source)
 
 

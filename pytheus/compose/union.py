@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn
 
 from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
-from pytheus.compose.layers import checked_layer, refuse_circle
+from pytheus.compose.layers import Composition, checked_layer, refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.names import validate_prefix
@@ -53,10 +53,10 @@ def union(*registries: Registry) -> UnionRegistry:
     return UnionRegistry(registries)
 
 
-class UnionRegistry:
+class UnionRegistry(Composition):
     """What `union` gives. May be used from any thread."""
 
-    __slots__ = ("__weakref__", "_derived", "_members")
+    __slots__ = ("_derived", "_members")
 
     def __init__(self, registries: tuple[Registry, ...]) -> None:
         if not registries:

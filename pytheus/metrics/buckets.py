@@ -21,10 +21,12 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
 
     Raises `BucketError` where there is none, or where they are no numbers, NaN, unsorted or repeated.
     """
-    if isinstance(buckets, (str, bytes)):
-        raise BucketError(f"{subject} takes its buckets as a sequence of numbers but got {buckets!r}")
+    given: object = buckets
+    if isinstance(given, (str, bytes)):
+        raise BucketError(f"{subject} takes its buckets as a sequence of numbers but got {given!r}")
     try:
-        bounds = [to_float(bound, f"a bucket of {subject}") for bound in buckets]
+        # Adding 0.0 makes 0.0 of -0.0, which is the same bound.
+        bounds = [to_float(bound, f"a bucket of {subject}") + 0.0 for bound in buckets]
     except (PytheusError, TypeError) as error:
         raise BucketError(f"{subject} has buckets that are no numbers: {error}") from error
     if bounds and bounds[-1] == _INFINITY:
@@ -41,11 +43,12 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
     return tuple(bounds)
 
 
-def place(bounds: tuple[float, ...], value: float, low: int) -> int:
-    """The index of the first bound from `low` on that `value` does not exceed, or how many there are: `bisect_left`.
+def place(bounds: tuple[float, ...], value: float) -> int:
+    """The index of the first bound that `value` does not exceed, or how many there are: `bisect.bisect_left`.
 
     For the compiled build, where it takes a third of the time that a call of the standard library's takes.
     """
+    low = 0
     high = len(bounds)
     while low < high:
         middle = (low + high) >> 1

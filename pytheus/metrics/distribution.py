@@ -9,6 +9,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
+from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
@@ -110,7 +111,8 @@ class Distribution(Metric):
 
         Also when the block raised. Coroutines and generators are timed until they have ended.
         """
-        self._bound()
+        if self._view is UNBOUND:
+            self._bound()  # raises now, rather than after the work, if a label is missing
         return Timer(self)
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:

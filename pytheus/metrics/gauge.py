@@ -174,4 +174,5 @@ class Gauge(Scalar):
 
 
 if LOCKED:
-    guard(Gauge, "inc", "dec", "set", "_reset", "_number")
+    # Not "_number", for no lock may be held while a function runs that may wait for another thread.
+    guard(Gauge, "inc", "dec", "set", "_reset")

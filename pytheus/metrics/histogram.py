@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import ClassVar, Final, cast
@@ -10,7 +9,7 @@ from typing import ClassVar, Final, cast
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, place, validate_buckets
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
@@ -21,6 +20,11 @@ from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
 from pytheus.textformat import format_number
 from pytheus.version import COMPILED
+
+if COMPILED:
+    from pytheus.metrics.buckets import place
+else:
+    from bisect import bisect_left as place
 
 __all__ = ["Histogram"]
 
@@ -44,8 +48,9 @@ class Histogram(Distribution):
     """
 
     # A series has its sum, then a count for each bucket, not cumulated, the last one up to +Inf. The number of
-    # observations is the sum of the counts, so it can never disagree with them. `_bounds` has something in the sum's
-    # place, so that a bound and its count have the same index.
+    # observations is the sum of the counts, so it can never disagree with them. `_bounds` has -Inf in the sum's
+    # place, so that a bound and its count have the same index. Nothing but NaN, which compares to nothing, and -Inf
+    # itself is placed there, so that the two need no check of their own.
 
     __slots__ = ("_bounds",)
 
@@ -69,7 +74,7 @@ class Histogram(Distribution):
 
     def _begin(self) -> None:
         super()._begin()
-        self._bounds = (0.0, *self._series.definition.bounds)
+        self._bounds = (-_INFINITY, *self._series.definition.bounds)
 
     def _size(self) -> int:
         return len(self._bounds) + 1
@@ -82,25 +87,32 @@ class Histogram(Distribution):
         changed then.
         """
         number = value if type(value) is float else to_float(value, self)
-        if number != number:
-            raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
-        if COMPILED:
-            index = place(self._bounds, number, 1)
-        else:
-            index = bisect_left(self._bounds, number, 1)
+        index = place(self._bounds, number)
+        if index == 0:
+            index = self._lowest(number)
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, number, index)
+        numbers = self._numbers
         # atomic: two loads, adds and stores, so that no reader sees one without the other
-        if self._view is None:
-            numbers = self._numbers
+        if numbers:
             numbers[index] = numbers[index] + 1.0
             numbers[0] = numbers[0] + number
-        elif self._view is UNBOUND:
-            self._bound().observe(number)
         else:
-            view = self._view
-            view[index] += 1.0
-            view[0] += number
+            self._observe_elsewhere(index, number)
+
+    def _lowest(self, number: float) -> int:
+        if number != number:
+            raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
+        return 1
+
+    def _observe_elsewhere(self, index: int, number: float) -> None:
+        view = self._view
+        if view is None or view is UNBOUND:
+            self._bound().observe(number)
+            return
+        # atomic: as in `observe`
+        view[index] += 1.0
+        view[0] += number
 
     @property
     def count(self) -> float:

@@ -23,7 +23,7 @@ from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.series import SeriesSet
 from pytheus.names import RESERVED_LABELS, MetricType, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Lookup, Registry
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -125,11 +125,15 @@ class Metric:
     def _join(self, registry: Registry) -> None:
         incumbent = find_collector(registry, self.name)
         if incumbent is None or not self._adopt(incumbent):
+            # Another thread may have come first, with the same metric; a registry may raise then, or only warn.
             try:
                 registry.register(self)
-            except ConflictError as error:  # another thread may have come first, with the same metric
+            except ConflictError as error:
                 if not self._adopt(error.incumbent):
                     raise
+            else:
+                if isinstance(registry, Lookup):
+                    self._adopt(registry.find(self.name))
 
     def _adopt(self, incumbent: object) -> bool:
         """Share the series of `incumbent`, if it is the same metric."""

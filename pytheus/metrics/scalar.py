@@ -108,4 +108,19 @@ class Scalar(Metric):
 
 
 if LOCKED:
-    guard(Scalar, "_reset", "_share", "_number", "text_parts")
+    guard(Scalar, "_reset", "_share", "_number")
+
+    def _text_parts(self: Scalar, prefix: str) -> list[str]:
+        """As `text_parts`, but without lines kept from before.
+
+        Those would need a lock, and none may be held while a gauge's function runs: it may wait for another thread, which
+        waits for the lock.
+        """
+        definition = self._series.definition
+        name = prefix + definition.name
+        lines = [""]
+        for child in cast("list[Scalar]", list(self._series.children.values())):
+            lines.append(child._first_line(child._number()))
+        return [header(name, definition.type, definition.description), name.join(lines)]
+
+    setattr(Scalar, "text_parts", _text_parts)  # noqa: B010  # a method that is assigned has a type that mypy rejects

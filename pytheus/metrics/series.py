@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
@@ -69,7 +69,7 @@ class SeriesSet:
         self.values = other.values
 
     def bind(
-        self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[str, object]
+        self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
         """`bound` with more labels set: by position among those not yet set, or by name (or by one mapping).
 
@@ -92,7 +92,8 @@ class SeriesSet:
                 )
             for index, value in zip(free, values, strict=False):
                 filled[index] = self._value(labels[index], value)
-        for name in named:
+        names: list[Any] = list(named)  # a mapping of the user's may hold anything
+        for name in names:
             if name not in labels:
                 raise LabelError(f"{self._subject()} but got {tuple(named)!r}{_closest(name, labels)}")
             index = labels.index(name)

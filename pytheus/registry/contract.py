@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from typing import cast
 
-from pytheus.exceptions import InvalidNameError, NotARegistryError
+from pytheus.exceptions import InvalidNameError, NotARegistryError, NotTextError
 from pytheus.names import validate_prefix
 from pytheus.registry.protocols import Registry
 
@@ -70,7 +70,7 @@ def _problems(candidate: object) -> list[str]:
     else:
         try:
             validate_prefix(prefix)
-        except InvalidNameError as error:
+        except (InvalidNameError, NotTextError) as error:
             problems.append(f"'prefix' is {prefix!r}: {error}")
     for name, arguments in _CALLS.items():
         try:

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from pytheus.exceptions import NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
+from pytheus.definitions import Definition
+from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Closable, Collector, Registry
+from pytheus.registry.protocols import Closable, Collector, Described, Registry
 
 if TYPE_CHECKING:
     import logging
@@ -103,17 +104,15 @@ class CollectorRegistryProxy:
             if self._base is not None:
                 return self._base
             self._changing = me
-        moved: list[Collector] = []
         try:
             chosen = self._checked(_resolve(self._choice))
             if self._base is None:  # unless the plugin itself set a registry, which was said explicitly and so wins
                 with _closed_on_failure(chosen):
                     moved = self._move(self._waiting_room, chosen)
-                self._replace(self._waiting_room, chosen)
+                self._replace(self._waiting_room, chosen, moved)
+            return self._base if self._base is not None else chosen
         finally:
             self._end_change(None)
-        self._leave(self._waiting_room, moved)
-        return self._base
 
     def set_registry(self, registry: Registry | str, *, migrate: bool = True) -> None:
         """Let `registry`, an object or a plugin's name or URL, serve from now on.
@@ -123,7 +122,6 @@ class CollectorRegistryProxy:
         behind, and a `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError`
         for a name that cannot be had, `ConflictError` for a collector whose name is taken over there.
         """
-        moved: list[Collector] = []
         left_behind: tuple[str, ...] = ()
         outer = self._begin_change()
         try:
@@ -136,15 +134,13 @@ class CollectorRegistryProxy:
             if migrate:
                 with _closed_on_failure(chosen if isinstance(registry, str) else None):
                     moved = self._move(present, chosen)
-                self._replace(present, chosen)
+                self._replace(present, chosen, moved)
             else:
                 left_behind = tuple(collector_name(collector) for collector in present.collect())
                 self._base = chosen
         finally:
             self._end_change(outer)
-        if migrate:
-            self._leave(present, moved)
-        elif left_behind:
+        if left_behind:
             import warnings  # loaded late: only this rare path needs it
 
             warnings.warn(
@@ -233,37 +229,42 @@ class CollectorRegistryProxy:
             raise
         return moved
 
-    def _replace(self, former: Registry, chosen: Registry) -> None:
-        with self._changed:
-            self._formers += (former,)
-        self._base = chosen
-
-    def _leave(self, former: Registry, moved: list[Collector]) -> None:
+    def _replace(self, former: Registry, chosen: Registry, moved: list[Collector]) -> None:
+        """Let `chosen` serve, and empty `former` of what has `moved` and of what came meanwhile."""
+        self._formers += (former,)
         try:
-            self._sweep(former, moved)
+            self._base = chosen
+            known = {id(collector) for collector in (*moved, *chosen.collect())}
+            for collector in list(former.collect()):
+                if id(collector) not in known:
+                    try:
+                        chosen.register(collector)
+                    except Exception:
+                        # It came from another thread, or an earlier call: no error of this caller's.
+                        _log().error(
+                            "collector %r came while the registry changed, and the new one refused it",
+                            collector_name(collector),
+                            exc_info=True,
+                        )
+                # Only now, so that a metric that is defined again meanwhile finds it in one of them.
+                _let_go(former, collector)
         finally:
-            with self._changed:
-                self._formers = tuple(held for held in self._formers if held is not former)
+            self._formers = self._formers[:-1]
 
-    def _sweep(self, former: Registry, moved: Sequence[Collector] = ()) -> None:
-        """Take out of `former` what has moved, and move what reached it while it was being replaced."""
-        base = self._base
-        if base is None or base is former:
-            return
-        known = {id(collector) for collector in (*moved, *base.collect())}
-        for collector in list(former.collect()):
-            if id(collector) not in known:
+    def _bring(self, collector: Collector, former: Registry) -> None:
+        """Move `collector`, which reached `former` when that had been replaced."""
+        outer = self._begin_change()
+        try:
+            base = self._base
+            if base is not None and base is not former:
                 try:
-                    base.register(collector)
-                except Exception:
-                    # It came from another thread, or an earlier call: no error of this caller's.
-                    _log().error(
-                        "collector %r came while the registry changed, and the new one refused it",
-                        collector_name(collector),
-                        exc_info=True,
-                    )
-            # Only now, so that a metric that is defined again meanwhile finds it in one of them.
-            _let_go(former, collector)
+                    if not _holds(base, collector):
+                        base.register(collector)
+                finally:
+                    if _holds(former, collector):
+                        _let_go(former, collector)
+        finally:
+            self._end_change(outer)
 
     # The registry that it is ---------------------------------------------------------------------------------------
 
@@ -280,16 +281,11 @@ class CollectorRegistryProxy:
         present = self._base
         if present is None:
             present = self._resolved(wait=False)
-        for former in self._formers:  # what is still on its way came first
-            self._sweep(former)
+        for former in self._formers:
+            _check_names(collector, former)  # what is still on its way from there came first
         present.register(collector)
-        base = self._base
-        if base is not None and base is not present:  # it was replaced in between, and may have been swept already
-            try:
-                base.register(collector)
-            finally:
-                if any(held is collector for held in present.collect()):
-                    _let_go(present, collector)
+        if self._base is not None and self._base is not present:
+            self._bring(collector, present)
 
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector` from the registry that serves now; see `Registry.unregister`."""
@@ -342,6 +338,26 @@ class CollectorRegistryProxy:
         self._changed = threading.Condition(threading.RLock())
         if self._changing is not None and self._changing != threading.get_ident():
             self._changing = None
+            self._formers = ()
+
+
+def _holds(registry: Registry, collector: Collector) -> bool:
+    return any(held is collector for held in registry.collect())
+
+
+def _check_names(collector: Collector, former: Registry) -> None:
+    definition = collector.definition if isinstance(collector, Described) else None
+    if isinstance(definition, Definition):
+        for name in definition.occupied_names:
+            incumbent = find_collector(former, name)
+            held = getattr(incumbent, "definition", definition)
+            if held is not definition:
+                raise ConflictError(
+                    f"{definition} conflicts with {held}: both expose the name {name!r};"
+                    " rename one of them, or define both alike to share their values",
+                    name=name,
+                    incumbent=incumbent,
+                )
 
 
 def _let_go(registry: Registry, collector: Collector) -> None:

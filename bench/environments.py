@@ -1,0 +1,192 @@
+"""Where the libraries are installed: virtual environments, and the Go program.
+
+Rules:
+
+- Everything is made under bench/.venvs/, by itself, and again only when what it is made of has changed.
+- The package is built from the checkout as a user would build it: compiled where that is possible, pure on request.
+- What cannot be had here is left out, and the reason is told; nothing else stops for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Environment", "Unavailable", "provide"]
+
+BENCH = Path(__file__).resolve().parent
+CHECKOUT = BENCH.parent
+VENVS = BENCH / ".venvs"
+PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "setup.py")
+
+PEERS = ("prometheus_client", "opentelemetry-sdk", "aioprometheus")
+PUBLISHED = "pytheus==0.6.1"
+
+GO_PACKAGES = ("golang-go", "golang-github-prometheus-client-golang-dev")
+GOPATH = Path("/usr/share/gocode")
+
+
+class Unavailable(Exception):
+    """Why there is no such environment here."""
+
+
+class Environment(NamedTuple):
+    """`program` is the interpreter, or the Go program; `versions` are those of what is installed, by name.
+
+    `compiled` tells which build of pytheus it has, where it has this one.
+    """
+
+    name: str
+    program: str
+    versions: dict[str, str]
+    compiled: bool | None = None
+
+
+def provide(name: str) -> Environment:
+    """The environment of that name, made if it has to be; raises `Unavailable`."""
+    try:
+        if name == "go":
+            return _go()
+        if name == "published":
+            return _describe(name, _venv(name, (PUBLISHED,)))
+        python = _venv(name, PEERS if name == "compiled" else ())
+        _install_checkout(name, python)
+        return _describe(name, python)
+    except (OSError, subprocess.CalledProcessError) as error:
+        output = getattr(error, "stderr", None) or ""
+        raise Unavailable(f"{error}\n{output}".rstrip()) from error
+
+
+# Python --------------------------------------------------------------------------------------------------------------
+
+
+def _venv(name: str, requirements: Sequence[str]) -> str:
+    directory = VENVS / name
+    python = str(directory / ("Scripts" if os.name == "nt" else "bin") / "python")
+    recipe = f"{sys.version} {sys.executable} {requirements}"
+    if _stamp(directory, "venv") == recipe:
+        return python
+    _say(f"making bench/.venvs/{name}")
+    shutil.rmtree(directory, ignore_errors=True)
+    # Without ensurepip, which Debian keeps in a package of its own, where this interpreter has a pip to lend.
+    if _works([sys.executable, "-m", "pip", "--version"]):
+        _run([sys.executable, "-m", "venv", "--without-pip", str(directory)])
+        _run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "pip"])
+    else:
+        _run([sys.executable, "-m", "venv", str(directory)])
+    if requirements:
+        _pip(python, *requirements)
+    _put_stamp(directory, "venv", recipe)
+    return python
+
+
+def _install_checkout(name: str, python: str) -> None:
+    sources = _digest(CHECKOUT / source for source in PACKAGE_SOURCES)
+    if _stamp(VENVS / name, "pytheus") == sources:
+        return
+    _say(f"building pytheus for bench/.venvs/{name}")
+    _pip(python, "--force-reinstall", str(CHECKOUT), environ={"PYTHEUS_PURE": "1" if name == "pure" else "0"})
+    _put_stamp(VENVS / name, "pytheus", sources)
+
+
+def _pip(python: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments], environ=environ)
+
+
+_DESCRIPTION = """
+import importlib.metadata, json, platform
+versions = {each.name.lower().replace("_", "-"): each.version for each in importlib.metadata.distributions()}
+versions["python"] = platform.python_implementation() + " " + platform.python_version()
+try:
+    from pytheus import COMPILED
+except ImportError:  # another pytheus
+    COMPILED = None
+print(json.dumps([versions, COMPILED]))
+"""
+
+
+def _describe(name: str, python: str) -> Environment:
+    versions, compiled = json.loads(_run([python, "-I", "-c", _DESCRIPTION]))
+    return Environment(name, python, versions, compiled)
+
+
+# Go ------------------------------------------------------------------------------------------------------------------
+
+
+def _go() -> Environment:
+    _install_go()
+    go = shutil.which("go")
+    if go is None or not GOPATH.is_dir():
+        raise Unavailable(f"there is no Go here: it takes Debian's {' and '.join(GO_PACKAGES)}")
+    directory = VENVS / "go"
+    program = directory / "bench-go"
+    source = BENCH / "go" / "main.go"
+    version = _run([go, "version"]).split()[2]
+    recipe = f"{version} {_digest([source])}"
+    if _stamp(directory, "go") != recipe:
+        _say("building bench/go/main.go")
+        directory.mkdir(parents=True, exist_ok=True)
+        # Debian's packages are sources under GOPATH, from before there were modules.
+        environ = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOCACHE": str(directory / "cache")}
+        _run([go, "build", "-o", str(program), str(source)], environ=environ)
+        _put_stamp(directory, "go", recipe)
+    query = ["dpkg-query", "--show", "--showformat=${Version}", GO_PACKAGES[1]]
+    return Environment("go", str(program), {"go": version.removeprefix("go"), "client_golang": _run(query).strip()})
+
+
+def _install_go() -> None:
+    if shutil.which("go") and (GOPATH / "src/github.com/prometheus/client_golang").is_dir():
+        return
+    apt = shutil.which("apt-get")
+    if apt is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        raise Unavailable(f"there is no Go here: installing {' and '.join(GO_PACKAGES)} takes apt-get and root")
+    _say(f"installing {' and '.join(GO_PACKAGES)}")
+    patient = [apt, "-o", "DPkg::Lock::Timeout=300", "-qq"]
+    environ = {"DEBIAN_FRONTEND": "noninteractive"}
+    _run([*patient, "update"], environ=environ)
+    _run([*patient, "install", "--yes", "--no-install-recommends", *GO_PACKAGES], environ=environ)
+
+
+# What both need ------------------------------------------------------------------------------------------------------
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTHEUS"))}
+    run = subprocess.run(command, cwd=BENCH, env=clean | dict(environ or {}), capture_output=True, text=True)
+    run.check_returncode()
+    return run.stdout
+
+
+def _works(command: Sequence[str]) -> bool:
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            total.update(f"{file.relative_to(CHECKOUT).as_posix()}\0".encode())
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _stamp(directory: Path, name: str) -> str | None:
+    try:
+        return (directory / f"{name}.stamp").read_text("utf-8")
+    except OSError:
+        return None
+
+
+def _put_stamp(directory: Path, name: str, text: str) -> None:
+    (directory / f"{name}.stamp").write_text(text, "utf-8")
+
+
+def _say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,69 @@
+"""The table's columns: the libraries, where each is installed, and how a program imports it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["GO", "LIBRARIES", "REFERENCE", "Library"]
+
+
+class Library(NamedTuple):
+    """A column. `key` is its name in figures, `workload` its module in bench/workloads/.
+
+    `environment` is one of bench/environments.py, `distribution` what pip calls it there, `imports` what a program that
+    writes and exposes metrics imports.
+    """
+
+    key: str
+    title: str
+    workload: str
+    environment: str
+    distribution: str
+    imports: str
+
+
+REFERENCE = "prometheus_client"
+"""The column that the others' ratios are made with."""
+
+GO = Library("go", "client_golang", "", "go", "", "")
+"""Not a Python library: a program of its own, bench/go/main.go, does the same work."""
+
+_PYTHEUS = ("pytheus", "from pytheus import Counter, generate_metrics")
+
+LIBRARIES = (
+    Library("pytheus", "pytheus", "pytheus", "compiled", *_PYTHEUS),
+    Library("pytheus_pure", "pytheus, pure", "pytheus", "pure", *_PYTHEUS),
+    Library(
+        "prometheus_client",
+        "prometheus_client",
+        "prometheus_client",
+        "compiled",
+        "prometheus-client",
+        "from prometheus_client import Counter, generate_latest",
+    ),
+    Library(
+        "pytheus_published",
+        "pytheus 0.6.1",
+        "pytheus_published",
+        "published",
+        "pytheus",
+        "from pytheus.metrics import Counter; from pytheus.exposition import generate_metrics",
+    ),
+    Library(
+        "opentelemetry",
+        "OpenTelemetry",
+        "opentelemetry",
+        "compiled",
+        "opentelemetry-sdk",
+        "from opentelemetry.sdk.metrics import MeterProvider",
+    ),
+    Library(
+        "aioprometheus",
+        "aioprometheus",
+        "aioprometheus",
+        "compiled",
+        "aioprometheus",
+        "from aioprometheus import Counter, render",
+    ),
+    GO,
+)

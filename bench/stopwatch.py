@@ -1,0 +1,72 @@
+"""How long things take on a machine that does other things as well.
+
+Rules:
+
+- Noise only ever adds time, so the shortest of many windows is the best estimate of what the work itself takes.
+- Windows are a few milliseconds long: long beside the clock's resolution, and short beside the scheduler's time slices.
+- The loop around a statement is timed along with it; `EMPTY` is that loop with nothing in it, to be subtracted.
+- The garbage collector stays on, as in an application.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from time import perf_counter
+from typing import cast
+
+from bench.workload import Statement
+
+__all__ = ["EMPTY", "looped", "shortest_call", "shortest_run"]
+
+EMPTY = Statement("pass", {})
+
+
+def looped(statement: Statement, variable: str = "_") -> Callable[[Iterable[object]], float]:
+    """A function that runs `statement` once for each item of its argument, and gives the seconds that this took.
+
+    The statement's names are local variables there; `variable` is the name of the item.
+    """
+    parameters = ", ".join(["items", "clock", *statement.names])
+    source = (
+        f"def run({parameters}):\n"
+        "    start = clock()\n"
+        f"    for {variable} in items:\n"
+        f"{textwrap.indent(statement.source, ' ' * 8)}\n"
+        "    return clock() - start\n"
+    )
+    namespace: dict[str, object] = {}
+    exec(compile(source, f"<{statement.source}>", "exec"), namespace)
+    run = cast("Callable[..., float]", namespace["run"])
+    arguments = tuple(statement.names.values())
+    return lambda items: run(items, perf_counter, *arguments)
+
+
+def shortest_call(statement: Statement, windows: int, window_seconds: float) -> float:
+    """Nanoseconds that `statement` takes at best, its share of the loop included."""
+    run = looped(statement)
+    calls = 100
+    while run(repeat(None, calls)) < window_seconds:
+        calls *= 2
+    return min(run(repeat(None, calls)) for _ in range(windows)) / calls * 1e9
+
+
+def shortest_run(
+    action: Callable[[], object], budget_seconds: float, before: Callable[[], object] | None = None
+) -> float:
+    """Seconds that `action` takes at best, in as many runs as begin within the budget, and in at least one.
+
+    `before` runs before each, and is not timed, but counts in the budget.
+    """
+    best = float("inf")
+    end = perf_counter() + budget_seconds
+    while True:
+        if before is not None:
+            before()
+        start = perf_counter()
+        result = action()
+        best = min(best, perf_counter() - start)
+        del result  # so that the next one need not share the memory with it
+        if perf_counter() > end:
+            return best

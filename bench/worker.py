@@ -1,0 +1,186 @@
+"""Measures one library, in this process and nothing else in it; prints the figures as JSON.
+
+    python -P bench/worker.py WORKLOAD TASK PLAN
+
+TASK is one of `TASKS`, PLAN a `Plan` as JSON. Started by bench/run.py with the interpreter of the library's
+environment. Keys of the answer are rows of bench/rows.py, with "empty" for the empty loop and "lost" for what eight
+threads lost.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from math import isclose
+from pathlib import Path
+from time import perf_counter
+
+if __name__ == "__main__":
+    # Last, so that an installed pytheus comes before the checkout's.
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from bench.counts import bytes_per_series
+from bench.pause import longest_pause, longest_pause_of_nothing
+from bench.plan import Plan
+from bench.rows import SCALES, SCRAPED
+from bench.stopwatch import EMPTY, looped, shortest_call, shortest_run
+from bench.workload import Series, Workload, load
+
+__all__ = ["TASKS", "check_exposition"]
+
+THREADS = 8
+NEW_SERIES = 2_000
+
+Figures = dict[str, float]
+
+
+def calls(workload: Workload, plan: Plan) -> Figures:
+    """What is measured call by call, and the scrapes that are quick."""
+    figures = {"empty": shortest_call(EMPTY, plan.windows, plan.window_seconds)}
+    for row, statement in workload.statements().items():
+        figures[row] = shortest_call(statement, plan.windows, plan.window_seconds)
+    figures["first_write"] = _first_write(workload, max(3, plan.windows // 5))
+    figures |= _threads(workload, plan)
+    counters = workload.counters(1.0)
+    counters.write(SCRAPED)
+    if counters.render() is None:
+        return figures
+    unchanged = shortest_run(counters.render, plan.scrape_seconds)
+    figures["scrape_unchanged"] = unchanged * 1e3
+    for row, amount in (("scrape_changed", 1.0), ("scrape_fractional", 0.1)):
+        figures[row] = _changed_scrape(workload, SCRAPED, amount, plan.scrape_seconds) * 1e3
+    for row, count in SCALES.items():
+        if count < SCRAPED:
+            figures[row] = _changed_scrape(workload, count, 1.0, plan.scrape_seconds / 5) / count * 1e9
+        elif count == SCRAPED:
+            figures[row] = figures["scrape_changed"] * 1e6 / count
+    return figures
+
+
+def biggest(workload: Workload, plan: Plan) -> Figures:
+    """The scrapes of very many series, and what they mean for other threads."""
+    figures: Figures = {}
+    for row, count in plan.scales().items():
+        if count <= SCRAPED:
+            continue
+        counters = Written(workload.counters(1.0), 1.0, count)
+        counters.write()
+        if counters.render() is None:
+            return {}
+        counters.check()
+        seconds = shortest_run(counters.render, plan.biggest_seconds, counters.write)
+        figures[row] = seconds / count * 1e9
+        if count == plan.largest:
+            figures |= _pauses(counters, plan.biggest_seconds, min(seconds, 1.0))
+    return figures
+
+
+def footprints(workload: Workload, plan: Plan) -> Figures:
+    """What a series takes in memory."""
+    figures: Figures = {}
+    for row, make in (("counter", lambda: workload.counters(1.0)), ("histogram", workload.histograms)):
+        footprint = bytes_per_series(make, plan.footprints)
+        figures[f"{row}_fresh"] = footprint.fresh
+        if footprint.scraped is not None:
+            figures[f"{row}_scraped"] = footprint.scraped
+    return figures
+
+
+TASKS: dict[str, Callable[[Workload, Plan], Figures]] = {"calls": calls, "biggest": biggest, "footprints": footprints}
+
+
+class Written:
+    """Series that know what was written to them, and so what a scrape has to show."""
+
+    def __init__(self, series: Series, amount: float, count: int) -> None:
+        self.series = series
+        self.amount = amount
+        self.count = count
+        self.value = 0.0
+
+    def write(self) -> None:
+        self.series.write(self.count)
+        self.value += self.amount
+
+    def render(self) -> bytes | None:
+        return self.series.render()
+
+    def check(self) -> None:
+        check_exposition(self.series.render() or b"", self.count, self.value)
+
+
+def check_exposition(text: bytes, count: int, value: float) -> None:
+    """Raise unless `text` has `count` lines of ``http_requests_total``, the last of which says `value`."""
+    lines = [line for line in text.splitlines() if line.startswith(b"http_requests_total{")]
+    if len(lines) != count or not isclose(float(lines[-1].split()[-1]), value):
+        raise RuntimeError(f"expected {count} series at {value} but got {len(lines)}, the last of them {lines[-1:]!r}")
+
+
+def _changed_scrape(workload: Workload, count: int, amount: float, budget_seconds: float) -> float:
+    counters = Written(workload.counters(amount), amount, count)
+    counters.write()
+    counters.render()
+    best = shortest_run(counters.render, budget_seconds, counters.write)
+    counters.check()
+    return best
+
+
+def _pauses(counters: Written, budget_seconds: float, idle_seconds: float) -> Figures:
+    during: list[float] = []
+    alone: list[float] = []
+    end = perf_counter() + budget_seconds
+    while not during or perf_counter() < end:
+        counters.write()
+        during.append(longest_pause(counters.render))
+        alone.append(longest_pause_of_nothing(idle_seconds))
+    return {"pause": min(during) * 1e3, "pause_of_nothing": min(alone) * 1e3}
+
+
+def _first_write(workload: Workload, windows: int) -> float:
+    best = float("inf")
+    for _ in range(windows):
+        paths = [f"/x/{n}" for n in range(NEW_SERIES)]
+        best = min(best, looped(workload.first_write(), "path")(paths))
+    return best / NEW_SERIES * 1e9
+
+
+def _threads(workload: Workload, plan: Plan) -> Figures:
+    best, lost = float("inf"), 0.0
+    shared = workload.shared_counter()
+    run = looped(shared.increment)
+    done = 1000
+    each = int(done * plan.scrape_seconds / THREADS / run(repeat(None, done))) + 1
+    for _ in range(3):
+        best = min(best, _together(run, each) / (THREADS * each))
+        done += THREADS * each
+    lost = done - shared.read()
+    return {"threads": best * 1e9, "lost": lost}
+
+
+def _together(run: Callable[[Iterable[object]], float], each: int) -> float:
+    """Seconds from the moment that all threads begin until the last has ended."""
+    barrier = threading.Barrier(THREADS + 1)
+
+    def work() -> None:
+        barrier.wait()
+        run(repeat(None, each))
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    start = perf_counter()
+    for thread in threads:
+        thread.join()
+    return perf_counter() - start
+
+
+def main(workload: str, task: str, plan: str) -> None:
+    print(json.dumps(TASKS[task](load(workload), Plan(**json.loads(plan)))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

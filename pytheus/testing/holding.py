@@ -1,0 +1,261 @@
+"""Checks that a registry is one, and holds what is registered until it is unregistered."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+from pytheus.exceptions import NotARegistryError, NotRegisteredError, PytheusError
+from pytheus.metrics.counter import Counter
+from pytheus.registry.contract import check_registry
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.samples import Family
+from pytheus.testing.declarations import Declarations, Probe, check, promised
+
+__all__ = ["HoldingChecks"]
+
+
+class _Falsy(Probe):
+    def __len__(self) -> int:
+        return 0
+
+
+class _Equal(Probe):
+    """One that takes every other for its equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 1
+
+
+class _Unhashable(Probe):
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class _Bare:
+    """Nothing but what the protocol asks for."""
+
+    __slots__ = ()
+
+    def collect(self) -> Iterator[Family | Collector]:
+        yield from Probe("kit_bare").collect()
+
+
+class HoldingChecks(Declarations):
+    """The protocol, identity and order, and unregistering."""
+
+    @check()
+    def test_it_satisfies_the_protocol(self) -> None:
+        """Every member is there, with the right shape, on an object and not a class."""
+        candidate = self.fresh()
+        try:
+            check_registry(candidate, "make_registry()")
+        except NotARegistryError as error:
+            raise AssertionError(f"a registry has the members of the protocol: {'; '.join(error.problems)}") from error
+
+    @check("test_it_satisfies_the_protocol")
+    def test_registries_are_independent(self) -> None:
+        """What is registered in one does not show in another."""
+        first = self.fresh()
+        with promised("register(collector) takes any object with a method collect()"):
+            self.write_to(first).register(Probe("kit_first"))
+        self.require_held(self.fresh(), [], "a new registry holds nothing of one made before")
+
+    @check("test_registries_are_independent")
+    def test_it_holds_what_is_registered(self) -> None:
+        """`collect()` gives the very objects that were registered."""
+        self.need_keeping()
+        probe, counter = Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)
+        self.require_held(self.filled(probe), [probe], "collect() gives the objects that were registered")
+        self.require_held(self.filled(counter), [counter], "collect() gives the objects that were registered")
+
+    @check("test_registries_are_independent")
+    def test_it_keeps_nothing(self) -> None:
+        """A registry that is declared to keep nothing takes everything, and gives nothing."""
+        self.need(not self.keeps_collectors, "keeps_collectors = True")
+        registry = self.filled(Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None))
+        self.require_held(registry, [], "keeps_collectors = False means that collect() gives nothing")
+
+    @check("test_it_holds_what_is_registered")
+    def test_it_refuses_changes(self) -> None:
+        """A registry that is declared to be read only raises, and nothing has changed."""
+        self.need(not self.takes_registrations, "takes_registrations = True")
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        for change, subject in ((registry.register, Probe("kit_other")), (registry.unregister, probe)):
+            try:
+                change(subject)
+            except PytheusError:
+                pass
+            else:
+                raise AssertionError(
+                    "takes_registrations = False means that register and unregister raise a PytheusError:"
+                    f" {change.__name__} did not"
+                )
+        self.require_held(registry, [probe], "a change that is refused changes nothing")
+
+    @check("test_it_holds_what_is_registered")
+    def test_collect_is_repeatable(self) -> None:
+        """Each call of `collect()` gives everything."""
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        for _ in range(3):
+            self.require_held(registry, [probe], "each call of collect() gives all that is held")
+
+    @check("test_collect_is_repeatable")
+    def test_collect_keeps_the_order_of_registration(self) -> None:
+        """`collect()` gives collectors in the order in which they were registered."""
+        probes = [Probe(f"kit_{letter}") for letter in "cadb"]
+        self.require_held(self.filled(*probes), probes, "collect() keeps the order of registration")
+
+    @check("test_collect_keeps_the_order_of_registration")
+    def test_two_iterations_are_independent(self) -> None:
+        """Two calls of `collect()` can be read in turns."""
+        probes = [Probe("kit_a"), Probe("kit_b")]
+        registry = self.filled(*probes)
+        with promised("each call of collect() gives an iterable of its own"):
+            pairs = list(zip(registry.collect(), registry.collect(), strict=True))
+        for given in zip(*pairs, strict=True):
+            self.require_same(given, probes, "each call of collect() gives an iterable of its own")
+
+    @check("test_collect_is_repeatable")
+    def test_what_collect_gives_belongs_to_the_caller(self) -> None:
+        """Changing what `collect()` gave changes nothing in the registry."""
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        given = registry.collect()
+        if isinstance(given, (list, dict, set)):
+            given.clear()
+        self.require_held(registry, [probe], "what collect() gives is the caller's, who may change it")
+
+    @check("test_it_holds_what_is_registered")
+    def test_collect_does_not_collect_the_collectors(self) -> None:
+        """`collect()` gives the collectors and does not call them, which may block or fail."""
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        list(registry.collect())
+        if probe.collected:
+            raise AssertionError("collect() gives the collectors, and does not call their collect(): it called one")
+
+    @check("test_it_holds_what_is_registered")
+    def test_nothing_but_collect_is_asked_of_a_collector(self) -> None:
+        """A collector needs no name, no definition, no attributes."""
+        bare = _Bare()
+        if self.gives_originals:
+            self.require_held(self.filled(bare), [bare], "a collector needs nothing but a method collect()")
+        else:
+            self.filled(bare)
+
+    @check("test_it_holds_what_is_registered")
+    def test_a_falsy_collector_is_held(self) -> None:
+        """Emptiness is not absence."""
+        self.need_originals()
+        probe = _Falsy("kit_falsy")
+        self.require_held(self.filled(probe), [probe], "a collector whose length is 0 is a collector")
+
+    @check("test_it_holds_what_is_registered")
+    def test_an_unhashable_collector_is_held(self) -> None:
+        """A collector need not be hashable."""
+        self.need_originals()
+        probe = _Unhashable("kit_unhashable")
+        self.require_held(self.filled(probe), [probe], "a collector need not be hashable")
+
+    @check("test_it_holds_what_is_registered", "test_an_unhashable_collector_is_held")
+    def test_collectors_are_told_apart_by_identity(self) -> None:
+        """Two collectors that say they are equal are two."""
+        self.need_originals()
+        probes = [_Equal("kit_a"), _Equal("kit_b")]
+        self.require_held(self.filled(*probes), probes, "collectors are told apart by identity, not by equality")
+
+    @check("test_collect_is_repeatable")
+    def test_registering_twice_changes_nothing(self) -> None:
+        """An object that is held already is held once."""
+        self.need_registrations()
+        for collector in (Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)):
+            registry = self.filled(collector)
+            with promised("registering what is held already changes nothing"):
+                registry.register(collector)
+            self.require_held(registry, [collector], "registering what is held already changes nothing")
+
+    @check("test_collect_keeps_the_order_of_registration", "test_collect_is_repeatable")
+    def test_unregister_lets_go(self) -> None:
+        """What is unregistered is not given any more, and the rest is."""
+        self.need_registrations()
+        probes = [Probe(f"kit_{letter}") for letter in "abc"]
+        registry = self.filled(*probes)
+        self._unregister(registry, probes[1])
+        self.require_held(registry, [probes[0], probes[2]], "unregister lets go of one collector, and of no other")
+
+    def _unregister(self, registry: Registry, collector: Collector) -> None:
+        with promised("unregister takes what was registered"):
+            registry.unregister(collector)
+
+    @check("test_unregister_lets_go", "test_collectors_are_told_apart_by_identity")
+    def test_unregister_goes_by_identity(self) -> None:
+        """Of two collectors that say they are equal, the one that is meant goes."""
+        self.need_originals()
+        first, second = _Equal("kit_a"), _Equal("kit_b")
+        registry = self.filled(first, second)
+        self._unregister(registry, second)
+        self.require_held(registry, [first], "unregister goes by identity, not by equality")
+
+    @check("test_unregister_lets_go")
+    def test_an_unknown_collector_is_not_unregistered(self) -> None:
+        """What is not held raises `NotRegisteredError`, and nothing has changed."""
+        self._need_refusal()
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        self._require_refusal(
+            registry, Probe("kit_unknown"), "unregister of what is not held raises NotRegisteredError"
+        )
+        self.require_held(registry, [probe], "an unregister that is refused changes nothing")
+
+    @check("test_an_unknown_collector_is_not_unregistered")
+    def test_unregister_twice_is_refused(self) -> None:
+        """What was held once is unknown afterwards."""
+        self._need_refusal()
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        self._unregister(registry, probe)
+        self._require_refusal(registry, probe, "a second unregister of a collector raises NotRegisteredError")
+
+    def _need_refusal(self) -> None:
+        self.need(self.refuses_unknown, "refuses_unknown = False: this registry cannot tell what it does not hold")
+        self.need_registrations()
+
+    def _require_refusal(self, registry: Registry, collector: Collector, promise: str) -> None:
+        with promised(promise):
+            try:
+                registry.unregister(collector)
+            except NotRegisteredError:
+                return
+        raise AssertionError(f"{promise}: it raised nothing")
+
+    @check("test_unregister_lets_go")
+    def test_what_was_unregistered_can_come_back(self) -> None:
+        """A collector that is registered again is held again, as the last."""
+        self.need_registrations()
+        first, second = Counter("kit_a_total", "A.", registry=None), Counter("kit_b_total", "B.", registry=None)
+        registry = self.filled(first, second)
+        self._unregister(registry, first)
+        with promised("what was unregistered can be registered again"):
+            registry.register(first)
+        self.require_held(registry, [second, first], "what is registered again comes last")
+
+    @check("test_unregister_lets_go")
+    def test_no_reference_is_left_after_unregister(self) -> None:
+        """A collector that was unregistered can be freed."""
+        self.need_registrations()
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        self.held(registry)
+        self._unregister(registry, probe)
+        reference = weakref.ref(probe)
+        del probe
+        gc.collect()
+        if reference() is not None:
+            raise AssertionError("unregister keeps no reference to the collector: it is still alive")

@@ -1,0 +1,124 @@
+"""Whether metrics are named as Prometheus advises.
+
+https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/writing_clientlibs/. This is
+advice, which a registry does not enforce: names that are already in use are better than names that change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.samples import Family
+
+__all__ = ["NamingProblem", "assert_well_named", "lint_names"]
+
+_BASE_UNITS: Final[dict[str, str]] = {
+    **dict.fromkeys(("ns", "nanoseconds", "us", "microseconds", "ms", "milliseconds", "sec", "secs"), "seconds"),
+    **dict.fromkeys(("minutes", "mins", "hours", "days", "weeks"), "seconds"),
+    **dict.fromkeys(("kb", "mb", "gb", "kilobytes", "megabytes", "gigabytes", "kibibytes", "mebibytes"), "bytes"),
+    **dict.fromkeys(("percent", "percentage"), "ratio"),
+    **dict.fromkeys(("fahrenheit", "kelvin"), "celsius"),
+    **dict.fromkeys(("millimeters", "centimeters", "kilometers", "miles"), "meters"),
+    **dict.fromkeys(("milligrams", "kilograms"), "grams"),
+    **dict.fromkeys(("milliamperes", "kiloamperes"), "amperes"),
+    **dict.fromkeys(("millivolts", "kilovolts"), "volts"),
+}
+
+_OTHERS_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
+    "_total": ("counter",),
+    "_info": ("info",),
+    "_bucket": (),
+    "_count": (),
+    "_sum": (),
+    "_created": (),
+}
+
+_DEPTH_AT_MOST: Final = 16
+
+
+class NamingProblem(NamedTuple):
+    """A family whose name, labels or description are not as advised; `advice` says what would be.
+
+    >>> str(NamingProblem("wait_ms", "use the base unit: 'wait_seconds'"))
+    "wait_ms: use the base unit: 'wait_seconds'"
+    """
+
+    name: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.advice}"
+
+
+def lint_names(registry: Registry) -> list[NamingProblem]:
+    """What is not named as advised in `registry`, in order; collects every collector.
+
+    >>> from pytheus import Counter
+    >>> from pytheus.registry import CollectorRegistry
+    >>> registry = CollectorRegistry()
+    >>> orders = Counter("orders", "Orders placed.", registry=registry)
+    >>> [str(problem) for problem in lint_names(registry)]
+    ["orders: a counter ends with '_total': 'orders_total'"]
+    """
+    problems: list[NamingProblem] = []
+    for family in _families(registry.collect(), _DEPTH_AT_MOST):
+        problems += [NamingProblem(family.name, advice) for advice in _advice(family)]
+    return problems
+
+
+def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None:
+    """Fail with every `NamingProblem` of `registry`, except for the families that `ignore` names.
+
+    >>> from pytheus import Gauge
+    >>> from pytheus.registry import CollectorRegistry
+    >>> registry = CollectorRegistry()
+    >>> wait = Gauge("wait_ms", "A name that dashboards know.", registry=registry)
+    >>> assert_well_named(registry, ignore=["wait_ms"])
+    """
+    ignored = frozenset(ignore)
+    problems = [problem for problem in lint_names(registry) if problem.name not in ignored]
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise AssertionError(f"{len(problems)} names are not as Prometheus advises:\n{lines}")
+
+
+def _families(collectors: Iterable[Family | Collector], depth: int) -> Iterator[Family]:
+    if depth == 0:
+        raise RecursionError(f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep")
+    for collector in collectors:
+        if isinstance(collector, Family):
+            yield collector
+        else:
+            yield from _families(collector.collect(), depth - 1)
+
+
+def _advice(family: Family) -> Iterator[str]:
+    name = family.name
+    if not family.description.strip():
+        yield "it has no description; say what it counts, and in which unit"
+    if family.type == "counter" and not name.endswith("_total"):
+        yield f"a counter ends with '_total': {name + '_total'!r}"
+    for suffix, types in _OTHERS_SUFFIXES.items():
+        if name.endswith(suffix) and family.type not in types:
+            yield f"{suffix!r} is what other types' samples end with: {name.removesuffix(suffix)!r}"
+    words = name.split("_")
+    for word in words:
+        unit = _BASE_UNITS.get(word)
+        if unit is not None:
+            yield f"use the base unit: {'_'.join(unit if other == word else other for other in words)!r}"
+    if words[-1] in ("counter", "gauge", "histogram", "summary") and len(words) > 1:
+        yield f"leave the type out of the name: {'_'.join(words[:-1])!r}"
+    if ":" in name:
+        yield "':' is for the names of recording rules; use '_'"
+    if re.search("[a-z][A-Z]", name):
+        yield f"write it in snake_case: {_snake(name)!r}"
+    for label in dict.fromkeys(label for sample in family.samples for label in sample.labels):
+        if re.search("[a-z][A-Z]", label):
+            yield f"write its label {label!r} in snake_case: {_snake(label)!r}"
+
+
+def _snake(name: str) -> str:
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,188 @@
+"""Checks of a registry while it is scraped, and of what comes out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from pytheus.exposition.text import generate_metrics
+from pytheus.metrics.counter import Counter
+from pytheus.metrics.gauge import Gauge
+from pytheus.metrics.histogram import Histogram
+from pytheus.metrics.info import Info
+from pytheus.metrics.metric import Metric
+from pytheus.metrics.stateset import StateSet
+from pytheus.metrics.summary import Summary
+from pytheus.names import validate_prefix
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.samples import Family, Sample
+from pytheus.testing.declarations import Declarations, Probe, check, promised
+from pytheus.testing.exposition import ParsedSample, parse_exposition
+
+__all__ = ["ScrapingChecks"]
+
+_NASTY = 'quote " backslash \\ line\nfeed, brace } and ünïcode'
+
+
+class _Raising(Probe):
+    def collect(self) -> Iterator[Family | Collector]:
+        raise ConnectionError("away")
+
+
+class _Creating(Probe):
+    """A collector that creates a metric, and registers it, while it is collected."""
+
+    def __init__(self, probe: str, registry: Registry) -> None:
+        super().__init__(probe)
+        self.registry = registry
+
+    def collect(self) -> Iterator[Family | Collector]:
+        Gauge(f"{self.probe}_made", "Made while collected.", registry=self.registry)
+        yield from super().collect()
+
+
+class ScrapingChecks(Declarations):
+    """Snapshots, collectors of every kind, prefixes, and the round trip through a parser."""
+
+    @check("test_what_collect_gives_belongs_to_the_caller", "test_collect_keeps_the_order_of_registration")
+    def test_an_iteration_is_a_snapshot(self) -> None:
+        """What is registered or unregistered while `collect()` is read neither breaks it nor shows in it."""
+        self.need_keeping()
+        promise = "collect() is a snapshot, which changes during its iteration neither break nor show in"
+        probes = [Probe(f"kit_{letter}") for letter in "abc"]
+        registry = self.filled(*probes)
+        given: list[Collector] = []
+
+        def iterate() -> None:
+            with promised(promise):
+                for collector in registry.collect():
+                    given.append(collector)
+                    self.write_to(registry).register(Probe(f"kit_late_{len(given)}"))
+                    if len(given) == 1:
+                        self.write_to(registry).unregister(probes[2])
+
+        self.unless_it_hangs(iterate, promise)
+        self.require_same(given, probes, promise)
+
+    @check("test_an_iteration_is_a_snapshot")
+    def test_a_collector_may_create_metrics_while_collected(self) -> None:
+        """Also when the registry collects it by itself, at registration."""
+        promise = "a collector may create and register metrics while it is collected"
+        registry = self.fresh()
+        creating = _Creating("kit_creating", self.write_to(registry))
+
+        def scrape() -> None:
+            with promised(promise):
+                self.write_to(registry).register(creating)
+                generate_metrics(registry, strict=True)
+
+        self.unless_it_hangs(scrape, promise)
+        if not any(self._family(collector).endswith("kit_creating_made") for collector in self.held(registry)):
+            raise AssertionError(f"{promise}: what it made is not held")
+
+    @check("test_collect_does_not_collect_the_collectors")
+    def test_a_raising_collector_costs_only_itself(self) -> None:
+        """It can be registered, and the others are exposed whole."""
+        promise = "a collector that raises costs only itself"
+        raising, counter = _Raising("kit_raising"), Counter("kit_hits_total", "Hits.", registry=None)
+        registry = self.fresh()
+        log = logging.getLogger("pytheus.exposition")
+        disabled, log.disabled = log.disabled, True  # it logs the failure, which is no news here
+        try:
+            with promised(promise):
+                self.write_to(registry).register(raising)
+                self.write_to(registry).register(counter)
+                families = parse_exposition(generate_metrics(registry))
+        finally:
+            log.disabled = disabled
+        if self.exposed(registry, "kit_hits_total") not in families:
+            raise AssertionError(f"{promise}: another one was not exposed with it")
+
+    @check("test_collect_does_not_collect_the_collectors", "test_collect_is_repeatable")
+    def test_a_generator_collector_is_collected_anew_each_time(self) -> None:
+        """Its numbers are those of the moment of the scrape."""
+        self.need_keeping()
+        probe = Probe("kit_probe")
+        registry = self.filled(probe)
+        for value in (1.0, 2.0):
+            probe.value = value
+            self._require_value(registry, "kit_probe", value, "a collector is collected anew at each scrape")
+
+    @check("test_collect_is_repeatable")
+    def test_values_are_kept(self) -> None:
+        """What a metric counted before it was registered is exposed, and what it counts afterwards, too."""
+        self.need_keeping()
+        counter = Counter("kit_hits_total", "Hits.", registry=None)
+        counter.inc(2)
+        registry = self.filled(counter)
+        self._require_value(registry, "kit_hits_total", 2.0, "a metric keeps what it counted before it was registered")
+        counter.inc()
+        self._require_value(registry, "kit_hits_total", 3.0, "a metric goes on counting once it is registered")
+
+    def _require_value(self, registry: Registry, name: str, value: float, promise: str) -> None:
+        family = parse_exposition(self._scraped(registry)).get(self.exposed(registry, name))
+        got = [sample.value for sample in family.samples] if family is not None else []
+        if got != [value]:
+            raise AssertionError(f"{promise}: expected {value:g} but got {', '.join(map(str, got)) or 'nothing'}")
+
+    def _scraped(self, registry: Registry) -> str:
+        with promised("a registry can be scraped"):
+            return generate_metrics(registry, strict=True)
+
+    @check("test_values_are_kept")
+    def test_an_empty_prefix_is_none(self) -> None:
+        """With a prefix of None or "" the names are exposed as they are."""
+        for prefix in (None, ""):
+            self._require_lead(prefix, "", f"with the prefix {prefix!r} nothing stands before a name")
+
+    @check("test_values_are_kept")
+    def test_a_prefix_applies_once(self) -> None:
+        """The prefix stands once before each family, metrics and custom collectors alike."""
+        self._require_lead("kitchen", "kitchen_", "the prefix stands once before the name of each family")
+
+    def _require_lead(self, prefix: str | None, lead: str, promise: str) -> None:
+        registry = self.fresh_prefixed(prefix)
+        with promised(promise):
+            for collector in (Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)):
+                self.write_to(registry).register(collector)
+            given = validate_prefix(registry.prefix)
+        if ("" if given is None else given + "_") + self.inner_prefix != lead + self.inner_prefix:
+            raise AssertionError(f"{promise}: 'prefix' is {given!r}")
+        names = sorted(parse_exposition(self._scraped(registry)))
+        expected = [f"{lead}{self.inner_prefix}kit_{name}" for name in ("hits_total", "probe")]
+        if names != expected:
+            raise AssertionError(f"{promise}: expected {expected} but got {names}")
+
+    @check("test_values_are_kept")
+    def test_what_is_exposed_can_be_parsed_back(self) -> None:
+        """Every type, and labels that need escaping, come back from a parser as they went in."""
+        metrics = _one_of_each()
+        registry = self.filled(*metrics)
+        families = parse_exposition(self._scraped(registry))
+        for metric in metrics:
+            for family in metric.collect():
+                name = self.exposed(registry, family.name)
+                got = {sample for parsed in families.values() for sample in parsed.samples}
+                for sample in family.samples:
+                    wanted = ParsedSample.of(name + sample.suffix, self._labels(sample), sample.value)
+                    if wanted not in got:
+                        raise AssertionError(f"what is exposed can be parsed back: {wanted} is missing")
+
+    def _labels(self, sample: Sample) -> Mapping[str, str]:
+        return {**sample.labels, **self.constant_labels}
+
+
+def _one_of_each() -> list[Metric]:
+    counter = Counter("kit_hits_total", _NASTY, ["path"], registry=None)
+    counter.labels(_NASTY).inc(1.5)
+    gauge = Gauge("kit_depth", "Depth.", registry=None)
+    gauge.set(float("-inf"))
+    histogram = Histogram("kit_wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None)
+    histogram.labels("mail").observe(0.5)
+    summary = Summary("kit_size_bytes", "Size.", registry=None)
+    summary.observe(1e300)
+    info = Info("kit_build", "Build.", registry=None)
+    info.info(version="1")
+    stateset = StateSet("kit_door", "Door.", states=["open", "shut"], registry=None)
+    stateset.state("open")
+    return [counter, gauge, histogram, summary, info, stateset]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.libraries import LIBRARIES
+from bench.results import Results
+from bench.table import as_json, as_markdown, as_text
+
+COLUMNS = [library for library in LIBRARIES if library.key in ("pytheus", "prometheus_client", "go")]
+
+
+@pytest.fixture
+def results() -> Results:
+    results = Results()
+    results.add("pytheus", {"inc": 20.0, "empty": 10.0, "import": 25.0, "threads": 15.0, "lost": 0.0})
+    results.add("prometheus_client", {"inc": 210.0, "empty": 10.0, "import": 60.0, "threads": 15.0, "lost": 1234.0})
+    results.add("go", {"inc": 5.0, "empty": 0.0})
+    results.notes.append("Measured by nobody.")
+    return results
+
+
+def line(text: str, title: str) -> str:
+    (found,) = [each for each in text.splitlines() if title in each]
+    return found
+
+
+def test_a_figure_has_its_unit_and_its_ratio(results: Results) -> None:
+    assert "10.0 ns (20.0x)" in line(as_text(results, COLUMNS), "counter.inc()  ")
+
+
+def test_the_reference_has_no_ratio(results: Results) -> None:
+    assert line(as_markdown(results, COLUMNS), "import,").split("|")[3].strip() == "60.0 ms"
+
+
+def test_what_a_library_lacks_is_a_dash(results: Results) -> None:
+    assert line(as_markdown(results, COLUMNS), "import,").split("|")[4].strip() == "-"
+
+
+def test_a_goal_says_whether_it_is_reached(results: Results) -> None:
+    goals = line(as_markdown(results, COLUMNS), "`counter.inc()`").split("|")[5].strip()
+    assert goals == "≥ 15x ✓, pure ≥ 5x ?, ≤ 2.5x Go ✓"
+
+
+def test_a_goal_that_is_missed_says_by_how_much(results: Results) -> None:
+    results.add("prometheus_client", {"inc": 60.0})
+    results.add("go", {"inc": 2.0})
+    goals = line(as_markdown(results, COLUMNS), "`counter.inc()`").split("|")[5].strip()
+    assert goals == "≥ 15x ✗ 5.00x, pure ≥ 5x ?, ≤ 2.5x Go ✗ 5.00x"
+
+
+def test_a_row_that_nobody_was_measured_in_is_left_out(results: Results) -> None:
+    assert "gauge" not in as_text(results, COLUMNS)
+
+
+def test_lost_increments_stand_beside_the_threads_figure(results: Results) -> None:
+    assert "5.00 ns, lost 1,234" in line(as_text(results, COLUMNS), "8 threads")
+
+
+def test_notes_stand_below(results: Results) -> None:
+    assert as_text(results, COLUMNS).endswith("\n\nMeasured by nobody.\n")
+    assert as_markdown(results, COLUMNS).endswith("\n\n- Measured by nobody.\n")
+
+
+def test_columns_are_aligned(results: Results) -> None:
+    head, rule, *lines = as_text(results, COLUMNS).split("\n\n")[0].splitlines()
+    start = head.index("goal")
+    assert rule[start - 2 : start] == "  "
+    assert all(each[start - 2 : start] in ("  ", "") for each in lines)
+
+
+def test_json_has_every_figure_unrounded(results: Results) -> None:
+    results.add("pytheus", {"import": 12.3456789})
+    whole = json.loads(as_json(results, COLUMNS))
+    (row,) = [row for row in whole["rows"] if row["row"] == "import"]
+    assert row["figures"] == {"pytheus": 12.3456789, "prometheus_client": 60.0, "go": None}
+    assert [goal["reached"] for goal in row["goals"]] == [True, None]

@@ -1,0 +1,258 @@
+"""`union`: several registries as one."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus.compose import labelled, prefixed, union
+from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
+from pytheus.registry import Collector, CollectorRegistry, NoneRegistry
+from pytheus.samples import Family, Sample
+
+
+class Failing:
+    """A registry whose backend is away."""
+
+    prefix: str | None = None
+
+    def register(self, collector: Collector) -> None:
+        raise ConnectionError("away")
+
+    unregister = register
+
+    def collect(self) -> Iterator[Collector]:
+        raise ConnectionError("away")
+
+    def close(self) -> None:
+        raise ConnectionError("away")
+
+
+class FailingMidway(CollectorRegistry):
+    __slots__ = ()
+
+    def collect(self) -> Iterator[Collector]:
+        yield from list(super().collect())[:1]
+        raise ConnectionError("away")
+
+
+class Queue:
+    """A custom collector."""
+
+    def collect(self) -> Iterable[Family | Collector]:
+        yield Family("queue_depth", "gauge", "Depth.", [Sample("", {"queue": "mail"}, 7.0)])
+        yield Gauge("queue_age_seconds", "Age.", registry=None)
+
+
+def test_members_are_shown_in_order() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    b = Counter("b_total", "B.", registry=second)
+    a = Counter("a_total", "A.", registry=first)
+    assert list(union(first, second).collect()) == [a, b]
+
+
+def test_collectors_of_members_without_prefix_are_the_originals() -> None:
+    member = CollectorRegistry()
+    counter = Counter("a_total", "A.", registry=member)
+    assert next(iter(union(member).collect())) is counter
+
+
+def test_a_member_with_a_prefix_is_exposed_as_it_is_alone() -> None:
+    member = CollectorRegistry(prefix="shop")
+    Counter("hits_total", "Hits.\nAll of \\them.", ["path"], registry=member).labels('a"b\nc\\').inc()
+    Gauge("depth", "Depth.", registry=member).set(-1.5)
+    Histogram("wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=member).labels("mail").observe(0.5)
+    Summary("size_bytes", "Size.", registry=member).observe(3)
+    Info("build", "Build.", registry=member).info(version="1")
+    StateSet("door", "Door.", states=["open", "shut"], registry=member).state("open")
+    member.register(Queue())
+    assert generate_metrics(union(member), strict=True) == generate_metrics(member, strict=True)
+
+
+def test_a_member_s_prefix_is_read_at_each_scrape() -> None:
+    member = CollectorRegistry(prefix="old")
+    Counter("hits_total", "Hits.", registry=member)
+    both = union(member)
+    generate_metrics(both)
+    member.prefix = "new"
+    assert "new_hits_total 0.0" in generate_metrics(both, strict=True)
+
+
+def test_members_with_different_prefixes_may_have_the_same_names() -> None:
+    first, second = CollectorRegistry(prefix="a"), CollectorRegistry(prefix="b")
+    for member in (first, second):
+        Counter("hits_total", "Hits.", registry=member)
+    samples = [line for line in generate_metrics(union(first, second), strict=True).splitlines() if line[0] != "#"]
+    assert samples == ["a_hits_total 0.0", "b_hits_total 0.0"]
+
+
+def test_what_several_members_hold_is_shown_once() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter, queue = Counter("hits_total", "Hits.", registry=first), Queue()
+    second.register(counter)
+    first.register(queue)
+    second.register(queue)
+    assert list(union(first, second).collect()) == [counter, queue]
+
+
+def test_two_metrics_of_one_exposed_name_conflict_in_the_scrape_alone() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    Counter("hits_total", "Hits.", registry=first).inc()
+    Counter("hits_total", "Hits.", registry=second).inc(5)
+    text = generate_metrics(union(first, second))
+    assert "\nhits_total 1.0\n" in text
+    assert 'pytheus_collector_errors_total{collector="hits_total"} 1.0' in text
+
+
+def test_a_newcomer_goes_to_the_first_member() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter = Counter("hits_total", "Hits.", registry=union(first, second))
+    assert counter in first
+    assert counter not in second
+
+
+def test_a_name_that_another_member_exposes_is_refused() -> None:
+    first, second = CollectorRegistry(prefix="shop"), CollectorRegistry()
+    incumbent = Histogram("shop_wait_seconds", "Wait.", registry=second)
+    with pytest.raises(ConflictError, match="both expose the name 'shop_wait_seconds_count'") as caught:
+        Gauge("wait_seconds_count", "Waits.", registry=union(first, second))
+    assert caught.value.incumbent is incumbent
+    assert len(first) == 0
+
+
+def test_a_metric_that_another_member_has_is_shared() -> None:
+    first, second = CollectorRegistry(prefix="shop"), CollectorRegistry(prefix="shop")
+    both = union(first, second)
+    Counter("hits_total", "Hits.", registry=second).inc()
+    Counter("hits_total", "Hits.", registry=both).inc()
+    assert len(first) == 0
+    assert generate_metrics(both, strict=True).endswith("shop_hits_total 2.0\n")
+
+
+def test_it_unregisters_from_every_member_that_holds_the_collector() -> None:
+    first, second, third = CollectorRegistry(), NoneRegistry(), CollectorRegistry(prefix="x")
+    counter = Counter("hits_total", "Hits.", registry=third)
+    first.register(counter)
+    union(first, second, third).unregister(counter)
+    assert (len(first), len(third)) == (0, 0)
+
+
+def test_what_it_gave_for_one_member_is_unregistered_from_that_one_alone() -> None:
+    first, second = CollectorRegistry(prefix="a"), CollectorRegistry(prefix="b")
+    counter = Counter("hits_total", "Hits.", registry=first)
+    second.register(counter)
+    both = union(first, second)
+    of_second = list(both.collect())[1]
+    both.unregister(of_second)
+    assert counter in first
+    assert counter not in second
+
+
+def test_an_unknown_collector_raises() -> None:
+    with pytest.raises(NotRegisteredError, match=r"'hits_total' is in none of the 2 registries"):
+        union(CollectorRegistry(), CollectorRegistry()).unregister(Counter("hits_total", "Hits.", registry=None))
+
+
+@pytest.mark.parametrize("failing", [Failing, FailingMidway])
+def test_a_failing_member_costs_only_itself(failing: type[Failing], caplog: pytest.LogCaptureFixture) -> None:
+    healthy = CollectorRegistry()
+    Counter("hits_total", "Hits.", registry=healthy).inc()
+    both = union(failing(), prefixed(healthy, "shop"))
+    with caplog.at_level(logging.ERROR, "pytheus.exposition"):
+        first, second = generate_metrics(both), generate_metrics(both)
+    name = f"union member 1, {failing.__qualname__}"
+    assert "\nshop_hits_total 1.0\n" in first
+    assert f'pytheus_collector_errors_total{{collector="{name}"}} 1.0' in first
+    assert f'pytheus_collector_errors_total{{collector="{name}"}} 2.0' in second
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ConnectionError]
+
+
+def test_a_member_that_recovers_is_shown_again() -> None:
+    class Flaky(CollectorRegistry):
+        away = True
+
+        def collect(self) -> Iterator[Collector]:
+            if self.away:
+                raise ConnectionError("away")
+            return super().collect()
+
+    member = Flaky()
+    Counter("hits_total", "Hits.", registry=member)
+    both = union(member)
+    assert "\nhits_total" not in generate_metrics(both)
+    member.away = False
+    assert "\nhits_total 0.0\n" in generate_metrics(both)
+
+
+def test_a_failing_member_does_not_keep_the_others_from_registrations() -> None:
+    healthy = CollectorRegistry()
+    both = union(healthy, Failing())
+    counter = Counter("hits_total", "Hits.", registry=both)
+    both.register(Queue())
+    assert len(healthy) == 2
+    both.unregister(counter)
+    assert len(healthy) == 1
+
+
+def test_a_failing_member_shows_where_no_other_held_the_collector() -> None:
+    with pytest.raises(ConnectionError):
+        union(CollectorRegistry(), Failing()).unregister(Queue())
+
+
+def test_all_members_are_closed_though_one_fails() -> None:
+    closed: list[str] = []
+
+    class Closing(CollectorRegistry):
+        def close(self) -> None:
+            closed.append("closed")
+
+    with pytest.raises(ConnectionError):
+        union(Failing(), Closing()).close()
+    assert closed == ["closed"]
+
+
+def test_no_reference_is_left_to_what_was_unregistered() -> None:
+    member = CollectorRegistry(prefix="shop")
+    both = union(member)
+    queue = Queue()
+    both.register(queue)
+    assert len(list(both.collect())) == 1
+    reference = weakref.ref(queue)
+    both.unregister(queue)
+    del queue
+    gc.collect()
+    assert reference() is None
+
+
+def test_no_reference_is_left_at_the_scrape_after_it_was_unregistered_below() -> None:
+    member = CollectorRegistry(prefix="shop")
+    both = union(labelled(member, a="b"))
+    queue = Queue()
+    member.register(queue)
+    assert len(list(both.collect())) == 1
+    reference = weakref.ref(queue)
+    member.unregister(queue)
+    del queue
+    assert len(list(both.collect())) == 0
+    gc.collect()
+    assert reference() is None
+
+
+def test_none_is_refused() -> None:
+    with pytest.raises(NotARegistryError, match="at least one"):
+        union()
+
+
+def test_one_registry_twice_is_refused() -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(NotARegistryError, match="twice"):
+        union(registry, registry)
+
+
+def test_an_empty_member_is_a_member() -> None:
+    assert union(CollectorRegistry()).layers[0].prefix is None

@@ -1,0 +1,162 @@
+"""What tests of several modules need: programs that run beside the test, ports, environments, and patience."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+DEADLINE_SECONDS = 120
+"""How long to wait for what should come soon. Generous: it bounds a hang, and measures nothing."""
+
+# A registry that the developer's shell chose would be chosen by every test as well.
+for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
+    del os.environ[_name]
+
+# Time says nothing on a machine that other work shares.
+settings.register_profile("pytheus", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("pytheus")
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The repository's root."""
+    return Path(__file__).resolve().parent.parent
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Return as soon as `condition()` is true; fail with `what` was awaited if it never is."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {DEADLINE_SECONDS} s in vain for {what}")
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def _wait_until() -> Callable[[Callable[[], object], str], None]:
+    return wait_until
+
+
+def unused_port() -> int:
+    """A port that nothing listened on a moment ago. Prefer port 0 where the program says which one it took."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(name="unused_port", scope="session")
+def _unused_port() -> Callable[[], int]:
+    return unused_port
+
+
+class Program:
+    """A program that runs beside the test, with what it has printed so far. Ended with the test that started it."""
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, environ: dict[str, str]) -> None:
+        self.command = command
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first match of `pattern` in a line of what the program prints, stderr included, waited for."""
+        found: list[re.Match[str]] = []
+
+        def printed() -> bool:
+            if self.process.poll() is not None:
+                self._reader.join()
+            found.extend(match for line in list(self.lines) if (match := re.search(pattern, line)))
+            if not found and self.process.poll() is not None and not self._reader.is_alive():
+                pytest.fail(f"{self.command} ended with {self.process.returncode} without {pattern!r}:\n{self.output}")
+            return bool(found)
+
+        wait_until(printed, f"{self.command} to print {pattern!r}")
+        return found[0]
+
+    def end(self) -> int:
+        """End it as an operator would, with SIGTERM, and give its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(timeout=DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+class Start:
+    """Starts programs, and ends them with the test."""
+
+    def __init__(self) -> None:
+        self.programs: list[Program] = []
+
+    def __call__(self, *command: str, cwd: Path, **environ: str) -> Program:
+        program = Program(command, cwd=cwd, environ=os.environ | environ)
+        self.programs.append(program)
+        return program
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Call it with a command, ``cwd=`` and further environment variables; gives a `Program`."""
+    yield from _starting()
+
+
+@pytest.fixture(scope="module")
+def start_for_module() -> Iterator[Start]:
+    """As `start`, for programs that all tests of a module share."""
+    yield from _starting()
+
+
+def _starting() -> Iterator[Start]:
+    starter = Start()
+    yield starter
+    for program in reversed(starter.programs):
+        program.end()
+
+
+@pytest.fixture(scope="session")
+def make_venv() -> Callable[[Path], str]:
+    """Call it with a directory for a fresh virtual environment; gives the path of its interpreter, which has pip."""
+
+    def make(directory: Path) -> str:
+        python = directory / ("Scripts" if os.name == "nt" else "bin") / "python"
+        # Without ensurepip, which Debian keeps in a package of its own; the pip of this environment serves as well.
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
+        install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "pip"]
+        subprocess.run(install, check=True, cwd=directory)
+        return str(python)
+
+    return make

@@ -1,0 +1,108 @@
+"""`import pytheus` does nothing that an application would notice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_REPORT = """
+import json, os, sys, threading  # before anything is watched
+
+before = set(sys.modules)
+read = []
+opened = []
+
+class Watched(dict):
+    def __getitem__(self, name):
+        read.append(name)
+        return super().__getitem__(name)
+    def get(self, name, default=None):
+        read.append(name)
+        return super().get(name, default)
+    def __contains__(self, name):
+        read.append(name)
+        return super().__contains__(name)
+
+os.environ = Watched(os.environ)
+sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
+
+import pytheus
+
+code = (".py", ".pyc", ".so", ".pyd")
+report = {
+    "modules": sorted(set(sys.modules) - before),
+    "threads": threading.active_count(),
+    "read": sorted({str(name) for name in read if str(name).startswith("PYTHEUS")}),
+    "opened": [path for path in opened if not path.endswith(code) and ".pyc." not in path],
+}
+# Last, for it makes the registry be chosen, which may well read and import.
+print(json.dumps(report | {"registered": len(list(pytheus.REGISTRY.collect()))}))
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a fresh interpreter saw while it imported pytheus."""
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", _REPORT],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+    )
+    answer: dict[str, object] = json.loads(run.stdout)
+    return answer
+
+
+NOT_NEEDED = [
+    "asyncio",
+    "concurrent",
+    "dataclasses",
+    "email",
+    "http",
+    "importlib.metadata",
+    "inspect",
+    "logging",
+    "msgspec",
+    "pluggy",
+    "pytheus.cli",
+    "pytheus.collectors",
+    "socket",
+    "tempfile",
+    "tomllib",
+    "urllib",
+    "wsgiref",
+]
+
+
+@pytest.mark.parametrize("module", NOT_NEEDED)
+def test_importing_leaves_alone_what_the_default_path_does_not_need(report: dict[str, object], module: str) -> None:
+    modules = report["modules"]
+    assert isinstance(modules, list)
+    assert [name for name in modules if name == module or name.startswith(f"{module}.")] == []
+
+
+def test_importing_starts_no_thread(report: dict[str, object]) -> None:
+    assert report["threads"] == 1
+
+
+def test_importing_opens_no_file_but_code(report: dict[str, object]) -> None:
+    assert report["opened"] == []
+
+
+def test_importing_reads_no_setting_from_the_environment(report: dict[str, object]) -> None:
+    assert report["read"] == []
+
+
+def test_importing_registers_nothing(report: dict[str, object]) -> None:
+    assert report["registered"] == 0
+
+
+def test_importing_prints_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-W", "error", "-c", "import pytheus"]
+    run = subprocess.run(command, capture_output=True, cwd=tmp_path)
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")

@@ -1,0 +1,105 @@
+"""Bucket bounds: what is refused, and the helpers that make them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from pytheus import Histogram, exponential_buckets, linear_buckets
+from pytheus.exceptions import BucketError
+from pytheus.metrics import DEFAULT_BUCKETS, Number
+
+
+def _bounds(histogram: Histogram) -> list[str]:
+    [family] = histogram.collect()
+    return [sample.labels["le"] for sample in family.samples if sample.suffix == "_bucket"]
+
+
+def test_infinity_is_added() -> None:
+    assert _bounds(Histogram("h", "H.", buckets=(1, 2), registry=None)) == ["1.0", "2.0", "+Inf"]
+
+
+def test_infinity_may_be_given() -> None:
+    assert _bounds(Histogram("h", "H.", buckets=(1, 2, math.inf), registry=None)) == ["1.0", "2.0", "+Inf"]
+
+
+def test_the_default_ones() -> None:
+    assert _bounds(Histogram("h", "H.", registry=None)) == [*(repr(bound) for bound in DEFAULT_BUCKETS), "+Inf"]
+
+
+def test_bounds_may_be_negative_and_of_any_kind_of_number() -> None:
+    buckets: list[Number] = [-1, Decimal("0.5"), np.float32(2), 1e16]
+    assert _bounds(Histogram("h", "H.", buckets=buckets, registry=None)) == ["-1.0", "0.5", "2.0", "1e+16", "+Inf"]
+
+
+def test_bounds_may_be_any_iterable() -> None:
+    assert _bounds(Histogram("h", "H.", buckets=(2.0**n for n in range(2)), registry=None)) == ["1.0", "2.0", "+Inf"]
+
+
+def test_an_array_will_do() -> None:
+    assert _bounds(Histogram("h", "H.", buckets=list(np.linspace(1, 2, 2)), registry=None)) == ["1.0", "2.0", "+Inf"]
+
+
+@pytest.mark.parametrize(
+    "buckets",
+    [
+        [],
+        [math.inf],
+        [2, 1],
+        [1, 1],
+        [1, 1.0],
+        [0.0, -0.0],
+        [1, math.nan],
+        [math.nan],
+        [-math.inf, 1],
+        [math.inf, 1],
+        [1, math.inf, math.inf],
+        ["1"],
+        "123",
+        b"123",
+        None,
+        5,
+        [None],
+        [10**400],
+        [1j],
+    ],
+    ids=lambda buckets: f"{buckets!r:.30}",
+)
+def test_bad_bounds_are_refused(buckets: list[Number]) -> None:
+    with pytest.raises(BucketError, match="histogram 'h'"):
+        Histogram("h", "H.", buckets=buckets, registry=None)
+
+
+def test_linear_buckets_rise_by_their_width() -> None:
+    assert linear_buckets(-1, 0.5, 4) == (-1.0, -0.5, 0.0, 0.5)
+
+
+def test_exponential_buckets_rise_by_their_factor() -> None:
+    assert exponential_buckets(0.5, 4, 3) == (0.5, 2.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: linear_buckets(0, 0, 3),
+        lambda: linear_buckets(0, -1, 3),
+        lambda: linear_buckets(0, 1, 0),
+        lambda: linear_buckets(0, math.nan, 3),
+        lambda: linear_buckets(math.inf, 1, 3),
+        lambda: linear_buckets(1e16, 0.1, 3),
+        lambda: exponential_buckets(0, 2, 3),
+        lambda: exponential_buckets(-1, 2, 3),
+        lambda: exponential_buckets(1, 1, 3),
+        lambda: exponential_buckets(1, 2, 0),
+        lambda: exponential_buckets(1, math.nan, 3),
+        lambda: exponential_buckets(1, 10.0, 400),
+        lambda: exponential_buckets(1, 10, 400),
+    ],
+)
+def test_helpers_refuse_what_makes_no_buckets(make: Callable[[], object]) -> None:
+    with pytest.raises(BucketError):
+        make()

@@ -1,0 +1,199 @@
+"""Whether an object is a registry: each missing or wrong member is named, and nothing is called."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pytest
+
+from pytheus import Counter, generate_metrics
+from pytheus.exceptions import NotARegistryError
+from pytheus.registry import Collector, CollectorRegistry, NoneRegistry, Registry, check_registry
+
+
+class Plain:
+    """A registry as somebody writes it who has read the protocol and no more."""
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.prefix = prefix
+        self.held: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        self.held.append(collector)
+
+    def unregister(self, collector: Collector) -> None:
+        self.held = [held for held in self.held if held is not collector]
+
+    def collect(self) -> Iterable[Collector]:
+        return list(self.held)
+
+
+class Empty(Plain):
+    def __len__(self) -> int:
+        return 0
+
+
+class False_(Plain):
+    def __bool__(self) -> bool:
+        return False
+
+
+class Unhashable(Plain):
+    __hash__ = None  # type: ignore[assignment]  # the very thing that is tested
+
+
+class EqualToAll(Plain):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+
+
+class Slotted:
+    __slots__ = ("held", "prefix")
+
+    def __init__(self) -> None:
+        self.prefix: str | None = None
+        self.held: list[Collector] = []
+
+    def register(self, collector: Collector, /) -> None:
+        self.held.append(collector)
+
+    def unregister(self, collector: Collector, /) -> None:
+        self.held.remove(collector)
+
+    def collect(self) -> Iterable[Collector]:
+        return iter(self.held)
+
+
+class Generating(Plain):
+    def collect(self) -> Iterable[Collector]:
+        yield from self.held
+
+
+class Frozen(NamedTuple):
+    prefix: str | None
+    held: list[Collector]
+
+    def register(self, collector: Collector, /) -> None:
+        self.held.append(collector)
+
+    def unregister(self, collector: Collector, /) -> None:
+        self.held.remove(collector)
+
+    def collect(self) -> Iterable[Collector]:
+        return tuple(self.held)
+
+
+class Delegating:
+    """A wrapper that passes on what it does not have itself."""
+
+    def __init__(self, inner: Registry) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+
+REGISTRIES: dict[str, object] = {
+    "plain": Plain(),
+    "length 0": Empty(),
+    "false": False_(),
+    "unhashable": Unhashable(),
+    "equal to everything": EqualToAll(),
+    "slots": Slotted(),
+    "generating": Generating(),
+    "named tuple": Frozen(None, []),
+    "delegating": Delegating(Plain()),
+    "namespace": types.SimpleNamespace(prefix=None, register=print, unregister=print, collect=tuple),
+    "CollectorRegistry": CollectorRegistry(),
+    "NoneRegistry": NoneRegistry(),
+}
+
+
+@pytest.mark.parametrize("candidate", REGISTRIES.values(), ids=REGISTRIES)
+def test_registries_of_all_shapes_are_taken(candidate: object) -> None:
+    assert check_registry(candidate) is candidate
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Plain, Empty, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
+    ids=lambda make: make.__name__,
+)
+def test_registries_of_all_shapes_take_metrics_and_are_scraped(make: type[Plain]) -> None:
+    registry = make()
+    first = Counter("hits_total", "Hits.", registry=registry)
+    Counter("hits_total", "Hits.", registry=registry).inc(2)
+    first.inc()
+    assert generate_metrics(registry).endswith("\nhits_total 3.0\n")
+    registry.unregister(first)
+    assert generate_metrics(registry) == ""
+
+
+class NoPrefix:
+    def register(self, collector: object) -> None: ...
+    def unregister(self, collector: object) -> None: ...
+    def collect(self) -> Iterable[object]:
+        return ()
+
+
+class BadPrefix(NoPrefix):
+    prefix = "a-b"
+
+
+class RaisingPrefix(NoPrefix):
+    @property
+    def prefix(self) -> str:
+        raise RuntimeError("no connection")
+
+
+class NotCallable(BadPrefix):
+    prefix = ""
+    register = 1  # type: ignore[assignment]  # the very thing that is tested
+
+
+class WrongArguments(NotCallable):
+    def register(self) -> None: ...  # type: ignore[override]  # the very thing that is tested
+    def collect(self, when: object) -> Iterable[object]:  # type: ignore[override]  # likewise
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "problems"),
+    [
+        (NoPrefix(), ["'prefix' is missing; it should be a str or None"]),
+        (BadPrefix(), ["'prefix' is 'a-b'"]),
+        (RaisingPrefix(), ["'prefix' raised RuntimeError('no connection')"]),
+        (NotCallable(), ["'register' is 1, which cannot be called"]),
+        (WrongArguments(), ["'register' does not take 1 argument(s)", "'collect' does not take 0 argument(s)"]),
+        (None, ["'prefix'", "'register'", "'unregister'", "'collect'"]),
+        ("default", ["'prefix'", "'register'", "'unregister'", "'collect'"]),
+        (CollectorRegistry, ["it is a class, not an object; call it: CollectorRegistry()"]),
+        (types, ["it is a module, not an object"]),
+    ],
+    ids=["no prefix", "bad prefix", "raising", "register = 1", "arguments", "None", "str", "class", "module"],
+)
+def test_each_problem_is_named(candidate: object, problems: list[str]) -> None:
+    with pytest.raises(NotARegistryError) as caught:
+        check_registry(candidate, "the test")
+    assert len(caught.value.problems) == len(problems)
+    for found, expected in zip(caught.value.problems, problems, strict=True):
+        assert found.startswith(expected)
+        assert found in str(caught.value)
+    assert str(caught.value).startswith("the test gave ")
+
+
+def test_it_calls_no_method() -> None:
+    class Alarm(Plain):
+        def register(self, collector: Collector) -> None:
+            raise AssertionError("called")
+
+        unregister = register
+
+        def collect(self) -> Iterable[Collector]:
+            raise AssertionError("called")
+
+    check_registry(Alarm())

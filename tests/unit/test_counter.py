@@ -1,0 +1,138 @@
+"""Counters: what they count, what they refuse, and how they are exposed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytheus import Counter, generate_metrics
+from pytheus.exceptions import LabelError, NotANumberError, OutOfRangeError, PytheusError
+from pytheus.registry import CollectorRegistry
+
+
+def test_a_counter_starts_at_zero_and_says_so(registry: CollectorRegistry) -> None:
+    Counter("jobs_total", "Jobs done.", registry=registry)
+    assert generate_metrics(registry) == "# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 0.0\n"
+
+
+def test_inc_adds_one() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    jobs.inc()
+    jobs.inc()
+    assert jobs.value == 2.0
+
+
+def test_inc_adds_the_amount() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    jobs.inc(2.5)
+    jobs.inc(amount=0.25)
+    assert jobs.value == 2.75
+
+
+def test_inc_by_zero_changes_nothing() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    jobs.inc(0)
+    jobs.inc(-0.0)
+    assert jobs.value == 0.0
+
+
+def test_infinity_can_be_added() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    jobs.inc(math.inf)
+    assert jobs.value == math.inf
+
+
+@pytest.mark.parametrize("amount", [-1, -0.5, -math.inf, math.nan], ids=str)
+def test_a_counter_never_falls_nor_turns_nan(amount: float) -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    jobs.inc(3)
+    with pytest.raises(OutOfRangeError, match="counter 'jobs_total' can only grow but got"):
+        jobs.inc(amount)
+    assert jobs.value == 3.0
+
+
+def test_a_refused_increment_makes_no_series(registry: CollectorRegistry) -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue"], default_labels={"queue": "mail"}, registry=registry)
+    with pytest.raises(OutOfRangeError):
+        jobs.inc(-1)
+    with pytest.raises(NotANumberError):
+        jobs.inc("1")  # type: ignore[arg-type]  # what an untyped program might do
+    assert "jobs_total{" not in generate_metrics(registry)
+
+
+def test_a_counter_that_lacks_labels_cannot_count(registry: CollectorRegistry) -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue", "kind"], registry=registry)
+    with pytest.raises(LabelError, match=r"lacks 'queue', 'kind': complete it with \.labels\(queue=\.\.\., kind=\.\.\.\)"):
+        jobs.inc()
+    with pytest.raises(LabelError, match="lacks 'kind'"):
+        jobs.labels(queue="mail").inc()
+    assert "jobs_total{" not in generate_metrics(registry)
+
+
+def test_a_counter_that_lacks_labels_has_no_value() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue"], registry=None)
+    with pytest.raises(LabelError):
+        _ = jobs.value
+
+
+def test_without_a_registry_it_is_registered_nowhere(registry: CollectorRegistry) -> None:
+    with_none = Counter("jobs_total", "Jobs done.", registry=None)
+    with_none.inc()
+    assert list(registry.collect()) == []
+    assert [sample.value for family in with_none.collect() for sample in family.samples] == [1.0]
+
+
+def test_the_name_is_exposed_as_it_is_given(registry: CollectorRegistry) -> None:
+    Counter("jobs", "Jobs done.", registry=registry).inc()
+    assert "\njobs 1.0\n" in generate_metrics(registry)
+
+
+def test_every_error_is_a_pytheus_error() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=None)
+    with pytest.raises(PytheusError):
+        jobs.inc(-1)
+    with pytest.raises(PytheusError):
+        jobs.inc(None)  # type: ignore[arg-type]  # what an untyped program might do
+
+
+def test_clear_starts_a_counter_without_labels_again(registry: CollectorRegistry) -> None:
+    jobs = Counter("jobs_total", "Jobs done.", registry=registry)
+    jobs.inc(5)
+    generate_metrics(registry)
+    jobs.clear()
+    assert jobs.value == 0.0
+    assert generate_metrics(registry).endswith("\njobs_total 0.0\n")
+    jobs.inc()
+    assert generate_metrics(registry).endswith("\njobs_total 1.0\n")
+
+
+def test_it_reads_what_it_was_defined_with() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue"], registry=None)
+    assert (jobs.name, jobs.description, jobs.label_names, jobs.type_) == (
+        "jobs_total",
+        "Jobs done.",
+        ("queue",),
+        "counter",
+    )
+
+
+def test_its_repr_shows_the_labels_bound() -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue", "kind"], registry=None)
+    assert repr(jobs) == "<Counter jobs_total>"
+    assert repr(jobs.labels(kind="x")) == "<Counter jobs_total{kind='x'}>"
+
+
+def test_each_scrape_shows_the_present_value(registry: CollectorRegistry) -> None:
+    jobs = Counter("jobs_total", "Jobs done.", ["queue"], registry=registry)
+    mail, push = jobs.labels("mail"), jobs.labels("push")
+    shown = []
+    for step in range(3):
+        mail.inc(step)
+        push.inc(10)
+        shown.append(generate_metrics(registry).splitlines()[2:])
+    assert shown == [
+        ['jobs_total{queue="mail"} 0.0', 'jobs_total{queue="push"} 10.0'],
+        ['jobs_total{queue="mail"} 1.0', 'jobs_total{queue="push"} 20.0'],
+        ['jobs_total{queue="mail"} 3.0', 'jobs_total{queue="push"} 30.0'],
+    ]

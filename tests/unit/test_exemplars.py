@@ -1,0 +1,128 @@
+"""Exemplars: checked whole before anything is counted, kept by series and bucket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from pytheus import Counter, Histogram
+from pytheus.exceptions import InvalidNameError, LabelError, NotANumberError, OutOfRangeError
+from pytheus.metrics import Exemplar, Metric
+
+
+def _exemplars(metric: Metric) -> list[Exemplar | None]:
+    [family] = metric.collect()
+    return [sample.exemplar for sample in family.samples]
+
+
+def test_a_counter_keeps_the_last_one() -> None:
+    hits = Counter("hits_total", "Hits.", registry=None)
+    before = time.time()
+    hits.inc(1, exemplar={"trace_id": "a"})
+    hits.inc(2, exemplar={"trace_id": "b"})
+    hits.inc(3)
+    [exemplar] = _exemplars(hits)
+    assert exemplar is not None
+    assert (exemplar.labels, exemplar.value) == ({"trace_id": "b"}, 2.0)
+    assert exemplar.timestamp is not None
+    assert before <= exemplar.timestamp <= time.time()
+    assert hits.value == 6.0
+
+
+def test_each_series_has_its_own() -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=None)
+    hits.labels("x").inc(1, {"trace_id": "1"})
+    hits.labels("y").inc(1)
+    first, second = _exemplars(hits)
+    assert first is not None
+    assert second is None
+
+
+def test_default_labels_are_filled_in_before_it_is_kept() -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], default_labels={"a": "x"}, registry=None)
+    hits.inc(2, {"trace_id": "1"})
+    [exemplar] = _exemplars(hits)
+    assert exemplar is not None
+    assert hits.value == 2.0
+
+
+def test_a_histogram_keeps_one_for_each_bucket() -> None:
+    sizes = Histogram("sizes", "Sizes.", buckets=(1, 2), registry=None)
+    sizes.observe(0.5, {"trace_id": "a"})
+    sizes.observe(9, exemplar={"trace_id": "b"})
+    low, middle, high, *rest = _exemplars(sizes)
+    assert low is not None
+    assert high is not None
+    assert (low.labels["trace_id"], middle, high.labels["trace_id"], rest) == ("a", None, "b", [None, None])
+    assert (low.value, high.value) == (0.5, 9.0)
+
+
+def test_the_callers_mapping_is_not_kept() -> None:
+    hits = Counter("hits_total", "Hits.", registry=None)
+    labels = {"trace_id": "a"}
+    hits.inc(1, labels)
+    labels["trace_id"] = "b"
+    [exemplar] = _exemplars(hits)
+    assert exemplar is not None
+    assert exemplar.labels == {"trace_id": "a"}
+
+
+def test_128_characters_are_allowed() -> None:
+    Counter("hits_total", "Hits.", registry=None).inc(1, {"id": "é" * 126})
+
+
+BAD: list[tuple[Mapping[str, str], type[Exception]]] = [
+    ({"id": "x" * 127}, LabelError),
+    ({"id": 1}, LabelError),  # type: ignore[dict-item]  # a mistake
+    ({"id": "\ud800"}, LabelError),
+    ({"the id": "x"}, InvalidNameError),
+    ({"__id": "x"}, InvalidNameError),
+    ({1: "x"}, InvalidNameError),  # type: ignore[dict-item]  # a mistake
+    ("id", LabelError),  # type: ignore[list-item]  # a mistake
+    ([("id", "x")], LabelError),  # type: ignore[list-item]  # a mistake
+]
+
+
+@pytest.mark.parametrize(("labels", "error"), BAD, ids=lambda value: f"{value!r:.30}")
+def test_a_bad_one_is_refused_and_nothing_is_counted(labels: Mapping[str, str], error: type[Exception]) -> None:
+    hits = Counter("hits_total", "Hits.", registry=None)
+    sizes = Histogram("sizes", "Sizes.", registry=None)
+    with pytest.raises(error):
+        hits.inc(1, labels)
+    with pytest.raises(error):
+        sizes.observe(1, labels)
+    assert (hits.value, sizes.count, sizes.sum) == (0.0, 0.0, 0.0)
+    assert not any(_exemplars(hits) + _exemplars(sizes))
+
+
+def test_a_refused_number_leaves_no_exemplar() -> None:
+    hits = Counter("hits_total", "Hits.", registry=None)
+    sizes = Histogram("sizes", "Sizes.", registry=None)
+    with pytest.raises(OutOfRangeError):
+        hits.inc(-1, {"id": "x"})
+    with pytest.raises(NotANumberError):
+        hits.inc("1", {"id": "x"})  # type: ignore[arg-type]  # a mistake
+    with pytest.raises(OutOfRangeError):
+        sizes.observe(float("nan"), {"id": "x"})
+    assert not any(_exemplars(hits) + _exemplars(sizes))
+
+
+def test_one_that_lacks_labels_leaves_no_exemplar() -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=None)
+    with pytest.raises(LabelError):
+        hits.inc(1, {"id": "x"})
+    assert _exemplars(hits) == []
+
+
+def test_remove_and_clear_take_them_away() -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=None)
+    hits.labels("x").inc(1, {"id": "1"})
+    hits.labels("y").inc(1, {"id": "1"})
+    hits.remove("x")
+    hits.labels("x")
+    assert sorted(exemplar is None for exemplar in _exemplars(hits)) == [False, True]
+    hits.clear()
+    hits.labels("y")
+    assert _exemplars(hits) == [None]

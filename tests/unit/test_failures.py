@@ -1,0 +1,205 @@
+"""Failures of collectors: counted for each registry, logged once."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytheus import Counter, Gauge, generate_metrics
+from pytheus.metrics import Family, Sample
+from pytheus.registry import Collector, CollectorRegistry
+
+
+class Broken:
+    """Raises after it has yielded something."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("half", "gauge", "Half.", [Sample("", {}, 1.0)])
+        raise ValueError("sensor lost")
+
+
+class BrokenAsWell(Broken):
+    pass
+
+
+class Moody:
+    fails = True
+
+    def collect(self) -> Iterator[Family]:
+        if self.fails:
+            raise OSError("not now")
+        yield Family("mood", "gauge", "Mood.", [Sample("", {}, 1.0)])
+
+
+class Named(Broken):
+    def __init__(self, name: object) -> None:
+        self.name = name
+
+
+class Nameless(Broken):
+    @property
+    def name(self) -> str:
+        raise RuntimeError("no name, either")
+
+
+def _errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("pytheus_collector_errors_total")]
+
+
+def test_without_failures_nothing_is_exposed_about_them(registry: CollectorRegistry) -> None:
+    assert generate_metrics(registry) == ""
+
+
+def test_each_failure_counts(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    registry.register(Broken())
+    for count in (1.0, 2.0, 3.0):
+        assert _errors(generate_metrics(registry)) == [f'pytheus_collector_errors_total{{collector="Broken"}} {count!r}']
+
+
+def test_only_the_first_failure_of_a_collector_is_logged(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Broken())
+    registry.register(BrokenAsWell())
+    for _ in range(3):
+        generate_metrics(registry)
+    assert [(record.name, record.levelno) for record in caplog.records] == [("pytheus.exposition", logging.ERROR)] * 2
+    assert [record.args for record in caplog.records] == [("Broken",), ("BrokenAsWell",)]
+    assert "sensor lost" in caplog.text
+
+
+def test_the_others_are_served_whole(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    Gauge("before", "Before.", registry=registry).set(1)
+    registry.register(Broken())
+    Gauge("after", "After.", registry=registry).set(2)
+    text = generate_metrics(registry)
+    assert "\nbefore 1.0\n" in text
+    assert "\nafter 2.0\n" in text
+    assert "half" not in text
+
+
+def test_a_collector_that_recovers_is_served_again(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    moody = Moody()
+    registry.register(moody)
+    generate_metrics(registry)
+    moody.fails = False
+    text = generate_metrics(registry)
+    assert "\nmood 1.0\n" in text
+    assert _errors(text) == ['pytheus_collector_errors_total{collector="Moody"} 1.0']
+
+
+def test_a_gauges_function_that_raises_spoils_nothing_else(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> float:
+        raise ZeroDivisionError
+
+    Gauge("level", "Level.", registry=registry).set_function(fail)
+    Gauge("other", "Other.", registry=registry).set(1)
+    text = generate_metrics(registry)
+    assert "level" not in text.replace('collector="level"', "")
+    assert "\nother 1.0\n" in text
+    assert _errors(text) == ['pytheus_collector_errors_total{collector="level"} 1.0']
+
+
+def test_a_collector_whose_name_raises_is_called_by_its_class(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Nameless())
+    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Nameless"} 1.0']
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [('a"\n', 'a\\"\\n'), ("\ud800", "?"), (7, "Named"), ("", "Named"), (None, "Named")], ids=ascii
+)
+def test_any_name_can_be_shown(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, name: object, shown: str
+) -> None:
+    registry.register(Named(name))
+    assert _errors(generate_metrics(registry)) == [f'pytheus_collector_errors_total{{collector="{shown}"}} 1.0']
+
+
+def test_the_prefix_stands_before_them(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    registry.prefix = "app"
+    registry.register(Broken())
+    assert "\napp_pytheus_collector_errors_total{" in generate_metrics(registry)
+
+
+def test_each_registry_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    first.register(Broken())
+    generate_metrics(first)
+    assert generate_metrics(second) == ""
+
+
+def test_its_name_is_taken_from_the_start(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    Counter("pytheus_collector_errors_total", "Mine.", registry=registry).inc(7)
+    assert _errors(generate_metrics(registry)) == [
+        'pytheus_collector_errors_total{collector="pytheus_collector_errors_total"} 1.0'
+    ]
+
+
+def test_an_error_that_is_no_exception_goes_through(registry: CollectorRegistry) -> None:
+    class Exiting:
+        def collect(self) -> Iterable[Family]:
+            raise SystemExit(3)
+
+    registry.register(Exiting())
+    with pytest.raises(SystemExit):
+        generate_metrics(registry)
+
+
+def test_they_keep_no_registry_alive(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry()
+    registry.register(Broken())
+    # Not logged, for pytest keeps the records, and with them the traceback and all its frames.
+    with caplog.at_level(logging.CRITICAL, logger="pytheus.exposition"):
+        generate_metrics(registry)
+    watch = weakref.ref(registry)
+    del registry
+    gc.collect()
+    assert watch() is None
+
+
+def test_a_registry_without_weak_references_is_not_kept_alive_by_a_scrape() -> None:
+    gone: list[str] = []
+
+    class Slotted:
+        __slots__ = ()
+        prefix = None
+
+        def register(self, collector: Collector, /) -> None: ...
+        def unregister(self, collector: Collector, /) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return ()
+
+        def __del__(self) -> None:
+            gone.append("gone")
+
+    generate_metrics(Slotted())
+    gc.collect()
+    assert gone == ["gone"]
+
+
+def test_a_registry_without_weak_references_counts_its_failures_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Slotted:
+        __slots__ = ("held",)
+        prefix = None
+
+        def __init__(self) -> None:
+            self.held: tuple[Collector, ...] = (Broken(),)
+
+        def register(self, collector: Collector, /) -> None: ...
+        def unregister(self, collector: Collector, /) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return self.held
+
+    registry = Slotted()
+    generate_metrics(registry)
+    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Broken"} 2.0']

@@ -1,0 +1,179 @@
+"""Gauges: written up, down and outright, or read from a function."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pytheus import Gauge, generate_metrics
+from pytheus.exceptions import LabelError, NotANumberError, PytheusError
+from pytheus.registry import CollectorRegistry
+
+
+@pytest.fixture
+def queue(registry: CollectorRegistry) -> Gauge:
+    return Gauge("queue_length", "Jobs waiting.", registry=registry)
+
+
+def test_it_rises_and_falls(queue: Gauge) -> None:
+    queue.inc(5)
+    queue.dec()
+    queue.inc()
+    queue.dec(2.5)
+    assert queue.value == 2.5
+
+
+def test_it_falls_below_zero_and_takes_negative_amounts(queue: Gauge) -> None:
+    queue.dec(3)
+    queue.inc(-1)
+    queue.dec(-2)
+    assert queue.value == -2.0
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(7, "7.0"), (-1.5, "-1.5"), (math.inf, "+Inf"), (-math.inf, "-Inf"), (math.nan, "NaN"), (1e300, "1e+300")],
+)
+def test_set_takes_every_double(queue: Gauge, registry: CollectorRegistry, value: float, shown: str) -> None:
+    queue.set(1)
+    queue.set(value)
+    assert generate_metrics(registry).endswith(f"\nqueue_length {shown}\n")
+
+
+def test_nan_is_followed_by_numbers_again(queue: Gauge, registry: CollectorRegistry) -> None:
+    for value, shown in ((math.nan, "NaN"), (0, "0.0"), (math.nan, "NaN"), (3, "3.0")):
+        queue.set(value)
+        assert generate_metrics(registry).endswith(f"\nqueue_length {shown}\n")
+
+
+@pytest.mark.parametrize("write", ["inc", "dec", "set"])
+@pytest.mark.parametrize("value", ["abc", "1", b"1", None, 1j, [1.0], object()], ids=repr)
+def test_what_is_no_number_is_refused_and_changes_nothing(queue: Gauge, write: str, value: object) -> None:
+    queue.set(4)
+    with pytest.raises(NotANumberError, match="gauge 'queue_length' takes a number"):
+        getattr(queue, write)(value)
+    assert queue.value == 4.0
+
+
+def test_set_to_current_time_is_in_seconds_since_the_epoch(queue: Gauge) -> None:
+    before = time.time()
+    queue.set_to_current_time()
+    assert before <= queue.value <= time.time()
+
+
+def test_a_function_gives_the_number_at_each_scrape(queue: Gauge, registry: CollectorRegistry) -> None:
+    jobs = ["a"]
+    queue.set_function(lambda: len(jobs))
+    assert generate_metrics(registry).endswith("\nqueue_length 1.0\n")
+    jobs.append("b")
+    assert queue.value == 2.0
+    assert generate_metrics(registry).endswith("\nqueue_length 2.0\n")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda gauge: gauge.inc(),
+        lambda gauge: gauge.dec(),
+        lambda gauge: gauge.set(3),
+        lambda gauge: gauge.set_to_current_time(),
+        lambda gauge: gauge.track_inprogress(),
+        lambda gauge: gauge.time(),
+    ],
+    ids=["inc", "dec", "set", "set_to_current_time", "track_inprogress", "time"],
+)
+def test_a_gauge_with_a_function_cannot_be_written(queue: Gauge, write: Callable[[Gauge], object]) -> None:
+    queue.set_function(lambda: 7)
+    with pytest.raises(PytheusError, match=r"set_function\(None\)"):
+        write(queue)
+    assert queue.value == 7.0
+
+
+@pytest.mark.parametrize("definer", [0, 1], ids=["the first", "the second"])
+def test_a_gauge_that_shares_one_with_a_function_cannot_be_written_either(
+    registry: CollectorRegistry, definer: int
+) -> None:
+    handles = [Gauge("queue_length", "Jobs waiting.", registry=registry) for _ in range(2)]
+    handles[definer].set_function(lambda: 7)
+    for handle in handles:
+        with pytest.raises(PytheusError, match=r"set_function\(None\)"):
+            handle.set(3)
+        assert handle.value == 7.0
+
+
+def test_without_its_function_it_is_written_again_from_zero(queue: Gauge, registry: CollectorRegistry) -> None:
+    queue.set(5)
+    queue.set_function(lambda: 7)
+    queue.set_function(None)
+    assert queue.value == 0.0
+    queue.inc(2)
+    assert generate_metrics(registry).endswith("\nqueue_length 2.0\n")
+
+
+def test_a_function_can_be_replaced(queue: Gauge) -> None:
+    queue.set_function(lambda: 1)
+    queue.set_function(lambda: 2)
+    assert queue.value == 2.0
+
+
+def test_taking_away_a_function_that_was_never_there_changes_nothing(queue: Gauge) -> None:
+    queue.set(5)
+    queue.set_function(None)
+    assert queue.value == 5.0
+
+
+def test_what_cannot_be_called_is_no_function(queue: Gauge) -> None:
+    queue.set(5)
+    with pytest.raises(NotANumberError, match="takes its number from a function but got 3"):
+        queue.set_function(3)  # type: ignore[arg-type]  # what an untyped program might do
+    queue.inc()
+    assert queue.value == 6.0
+
+
+def test_each_series_has_a_function_of_its_own(registry: CollectorRegistry) -> None:
+    queue = Gauge("queue_length", "Jobs waiting.", ["name"], registry=registry)
+    queue.labels("mail").set_function(lambda: 1)
+    queue.labels("push").set(2)
+    assert generate_metrics(registry).splitlines()[2:] == [
+        'queue_length{name="mail"} 1.0',
+        'queue_length{name="push"} 2.0',
+    ]
+
+
+def test_a_function_needs_every_label() -> None:
+    queue = Gauge("queue_length", "Jobs waiting.", ["name"], registry=None)
+    with pytest.raises(LabelError, match="lacks 'name'"):
+        queue.set_function(lambda: 1)
+
+
+def test_clear_leaves_the_function_of_a_gauge_without_labels(queue: Gauge) -> None:
+    queue.set_function(lambda: 7)
+    queue.clear()
+    assert queue.value == 7.0
+
+
+@pytest.mark.parametrize("result", ["7", None, [7]], ids=repr)
+def test_a_function_that_gives_no_number_is_an_error_when_read(queue: Gauge, result: object) -> None:
+    queue.set_function(lambda: result)  # type: ignore[arg-type, return-value]  # what an untyped program might do
+    with pytest.raises(NotANumberError):
+        _ = queue.value
+
+
+def test_a_function_may_give_nan(queue: Gauge, registry: CollectorRegistry) -> None:
+    queue.set_function(lambda: math.nan)
+    assert generate_metrics(registry).endswith("\nqueue_length NaN\n")
+
+
+def test_a_function_that_writes_metrics_does_not_deadlock(queue: Gauge, registry: CollectorRegistry) -> None:
+    reads = Gauge("reads", "Reads.", registry=registry)
+
+    def read() -> float:
+        reads.inc()
+        return reads.value
+
+    queue.set_function(read)
+    generate_metrics(registry)
+    assert queue.value == 2.0

@@ -1,0 +1,345 @@
+"""Labels: every way to bind them leads to the same series, and mistakes lead to none."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import types
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus.exceptions import InvalidNameError, LabelError
+from pytheus.registry import CollectorRegistry
+
+
+@pytest.fixture
+def hits(registry: CollectorRegistry) -> Counter:
+    return Counter("hits_total", "Hits.", ["method", "path", "code"], registry=registry)
+
+
+ALL = {"method": "GET", "path": "/", "code": "200"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ALL)), ids="-".join)
+def test_keywords_in_any_order_name_the_same_series(hits: Counter, order: tuple[str, ...]) -> None:
+    assert hits.labels(**{name: ALL[name] for name in order}) is hits.labels("GET", "/", "200")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ALL)), ids="-".join)
+def test_partial_labels_chain_in_any_order(hits: Counter, order: tuple[str, ...]) -> None:
+    handle = hits
+    for name in order:
+        handle = handle.labels(**{name: ALL[name]})
+    assert handle is hits.labels("GET", "/", "200")
+
+
+def test_a_mapping_names_the_same_series(hits: Counter) -> None:
+    assert hits.labels(ALL) is hits.labels("GET", "/", "200")
+    assert hits.labels(types.MappingProxyType(ALL)) is hits.labels("GET", "/", "200")
+
+
+def test_positional_values_fill_what_is_free_in_declared_order(hits: Counter) -> None:
+    assert hits.labels(path="/").labels("GET", "200") is hits.labels(**ALL)
+    assert hits.labels("GET").labels("/").labels("200") is hits.labels(**ALL)
+
+
+def test_positional_values_follow_the_declaration_not_the_alphabet(registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", ["zone", "app"], registry=registry).labels("z", "a").inc()
+    assert generate_metrics(registry).endswith('\nhits_total{zone="z",app="a"} 1.0\n')
+
+
+def test_a_partial_handle_can_be_kept_and_used_again(hits: Counter) -> None:
+    get = hits.labels(method="GET")
+    get.labels(path="/", code="200").inc()
+    get.labels(path="/", code="404").inc(2)
+    assert hits.labels("GET", "/", "200").value == 1.0
+    assert hits.labels("GET", "/", "404").value == 2.0
+
+
+def test_a_partial_handle_makes_no_series(hits: Counter, registry: CollectorRegistry) -> None:
+    hits.labels(method="GET").labels(path="/")
+    hits.labels()
+    assert "hits_total{" not in generate_metrics(registry)
+
+
+def test_a_complete_set_of_labels_makes_the_series_at_zero(hits: Counter, registry: CollectorRegistry) -> None:
+    hits.labels(**ALL)
+    assert generate_metrics(registry).endswith('\nhits_total{method="GET",path="/",code="200"} 0.0\n')
+
+
+def test_labels_without_any_give_the_metric_itself_where_it_takes_none() -> None:
+    jobs = Counter("jobs_total", "Jobs.", registry=None)
+    assert jobs.labels() is jobs
+    assert jobs.labels({}) is not None
+    jobs.labels({}).inc()
+    assert jobs.value == 1.0
+
+
+MISTAKES: list[tuple[str, Callable[[Counter], object], str]] = [
+    ("unknown", lambda hits: hits.labels(method="GET", path="/", cod="200"), "did you mean 'code'?"),
+    ("unknown in a mapping", lambda hits: hits.labels({**ALL, "zone": "a"}), "'zone'"),
+    ("key that is no str", lambda hits: hits.labels({1: "a"}), "takes labels"),  # type: ignore[dict-item]  # a mistake
+    ("too many", lambda hits: hits.labels("GET", "/", "200", "x"), "got 4 values"),
+    ("too many for the rest", lambda hits: hits.labels(method="GET").labels("/", "200", "x"), "got 3 values"),
+    ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is set to 'GET' already"),
+    ("by position and by name", lambda hits: hits.labels("GET", path="/"), "not both at once"),
+    ("mapping and keywords", lambda hits: hits.labels({"method": "GET"}, path="/"), "not from both"),
+    ("two mappings", lambda hits: hits.labels({"method": "GET"}, {"path": "/"}), "must be a str"),
+    ("lone surrogate", lambda hits: hits.labels("GET", "\udce4", "200"), "lone surrogate"),
+    ("one argument that is a list", lambda hits: hits.labels(["GET"]), "must be a str"),  # type: ignore[arg-type]  # a mistake
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[name for name, _, _ in MISTAKES])
+def test_mistakes_are_refused_and_make_no_series(
+    hits: Counter, registry: CollectorRegistry, mistake: tuple[str, Callable[[Counter], object], str]
+) -> None:
+    _, call, message = mistake
+    with pytest.raises(LabelError) as caught:
+        call(hits)
+    assert message in str(caught.value)
+    assert "counter 'hits_total'" in str(caught.value)
+    assert "hits_total{" not in generate_metrics(registry)
+
+
+@pytest.mark.parametrize("value", [1, 1.5, None, True, b"GET", ("GET",), ["GET"], object], ids=repr)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hits, value: hits.labels(value, "/", "200"),
+        lambda hits, value: hits.labels(method=value, path="/", code="200"),
+        lambda hits, value: hits.labels({**ALL, "method": value}),
+        lambda hits, value: hits.labels(method=value),
+        lambda hits, value: hits.labels("GET", "/", "200").labels(value),
+    ],
+    ids=["by position", "by keyword", "in a mapping", "partial", "beyond the last"],
+)
+def test_a_value_that_is_no_str_is_refused(
+    hits: Counter, registry: CollectorRegistry, value: object, call: Callable[[Counter, object], object]
+) -> None:
+    hits.labels("GET", "/", "200").inc()
+    before = generate_metrics(registry)
+    with pytest.raises(LabelError):
+        call(hits, value)
+    assert generate_metrics(registry) == before
+
+
+def test_a_value_without_a_repr_is_refused_like_any_other(hits: Counter) -> None:
+    # The repr of so large an int raises a ValueError of its own.
+    with pytest.raises(LabelError, match="must be a str but got int"):
+        hits.labels(10**5000, "/", "200")  # type: ignore[arg-type]  # what an untyped program might do
+
+
+def test_subclasses_of_str_are_strings(registry: CollectorRegistry) -> None:
+    class Method(enum.StrEnum):
+        GET = "get"
+
+    hits = Counter("hits_total", "Hits.", ["method"], registry=registry)
+    hits.labels(Method.GET).inc()
+    assert hits.labels(method=Method.GET) is hits.labels("get")
+    assert generate_metrics(registry).endswith('\nhits_total{method="get"} 1.0\n')
+
+
+def test_the_empty_string_is_a_value(hits: Counter) -> None:
+    hits.labels("", "", "").inc()
+    assert hits.labels(method="", path="", code="").value == 1.0
+
+
+def test_the_callers_mapping_is_not_kept(hits: Counter, registry: CollectorRegistry) -> None:
+    labels = dict(ALL)
+    series = hits.labels(labels)
+    labels["method"] = "PUT"
+    series.inc()
+    assert generate_metrics(registry).endswith('\nhits_total{method="GET",path="/",code="200"} 1.0\n')
+
+
+# Default labels -------------------------------------------------------------------------------------------------------
+
+
+def test_default_labels_fill_what_is_missing(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["a", "b"], default_labels={"b": "x"}, registry=registry)
+    hits.labels(a="1").inc()
+    assert generate_metrics(registry).endswith('\nhits_total{a="1",b="x"} 1.0\n')
+
+
+def test_default_labels_can_be_overridden(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], default_labels={"a": "x"}, registry=registry)
+    hits.inc()
+    hits.labels(a="y").inc(2)
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{a="x"} 1.0', 'hits_total{a="y"} 2.0']
+
+
+def test_an_explicit_value_equal_to_the_default_is_the_same_series(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], default_labels={"a": "x"}, registry=registry)
+    hits.inc()
+    hits.labels(a="x").inc()
+    hits.labels("x").inc()
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{a="x"} 3.0']
+
+
+def test_with_two_defaults_each_label_keeps_to_its_place(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["a", "b"], default_labels={"a": "1", "b": "2"}, registry=registry)
+    hits.labels(a="x").inc()
+    hits.labels(b="x").inc(2)
+    assert generate_metrics(registry).splitlines()[2:] == [
+        'hits_total{a="x",b="2"} 1.0',
+        'hits_total{a="1",b="x"} 2.0',
+    ]
+
+
+def test_defaults_make_no_series_before_the_first_write(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], default_labels={"a": "x"}, registry=registry)
+    assert "hits_total{" not in generate_metrics(registry)
+    hits.inc()
+    assert "hits_total{" in generate_metrics(registry)
+
+
+def test_later_changes_of_the_default_labels_change_nothing(registry: CollectorRegistry) -> None:
+    defaults = {"a": "x"}
+    hits = Counter("hits_total", "Hits.", ["a"], default_labels=defaults, registry=registry)
+    defaults["a"] = "y"
+    hits.inc()
+    assert 'hits_total{a="x"} 1.0' in generate_metrics(registry)
+
+
+@pytest.mark.parametrize("defaults", [{"b": "x"}, {"a": 1}, {"a": None}, "a", [("a", "x")], {"a": "\ud800"}], ids=repr)
+def test_bad_default_labels_are_refused_and_nothing_is_registered(
+    registry: CollectorRegistry, defaults: Mapping[str, str]
+) -> None:
+    with pytest.raises(LabelError):
+        Counter("hits_total", "Hits.", ["a"], default_labels=defaults, registry=registry)
+    assert "hits_total" not in registry
+
+
+# Label names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names", ["abc", b"abc", ["a", "a"], ["__a"], ["a-b"], [""], ["1a"], ["é"], [1], [None], 3, ["a\n"]], ids=repr
+)
+def test_bad_label_names_are_refused_and_nothing_is_registered(registry: CollectorRegistry, names: list[str]) -> None:
+    with pytest.raises(InvalidNameError):
+        Counter("hits_total", "Hits.", names, registry=registry)
+    assert "hits_total" not in registry
+    assert generate_metrics(registry) == ""
+
+
+def test_label_names_can_be_any_iterable_of_str() -> None:
+    hits = Counter("hits_total", "Hits.", (name for name in ("a", "b")), registry=None)
+    assert hits.label_names == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["self", "values", "named", "labels", "function", "le", "quantile"])
+def test_a_label_may_be_called_as_a_parameter_is(name: str) -> None:
+    hits = Counter("hits_total", "Hits.", [name], registry=None)
+    hits.labels(**{name: "x"}).inc()
+    assert hits.labels("x").value == 1.0
+    assert hits.remove(**{name: "x"})
+
+
+# remove() and clear() -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda hits: hits.remove("GET", "/", "200"),
+        lambda hits: hits.remove(code="200", path="/", method="GET"),
+        lambda hits: hits.remove(ALL),
+        lambda hits: hits.labels(method="GET").remove("/", "200"),
+        lambda hits: hits.labels(path="/").remove(method="GET", code="200"),
+        lambda hits: hits.labels(**ALL).remove(),
+    ],
+    ids=["by position", "by keyword", "by mapping", "from a handle", "from another handle", "from the series"],
+)
+def test_remove_takes_what_labels_takes(
+    hits: Counter, registry: CollectorRegistry, remove: Callable[[Counter], bool]
+) -> None:
+    hits.labels(**ALL).inc()
+    hits.labels("PUT", "/", "200").inc()
+    assert remove(hits) is True
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{method="PUT",path="/",code="200"} 1.0']
+
+
+def test_removing_what_is_not_there_says_so(hits: Counter) -> None:
+    assert hits.remove("GET", "/", "200") is False
+
+
+def test_remove_knows_default_labels() -> None:
+    hits = Counter("hits_total", "Hits.", ["a", "b"], default_labels={"b": "x"}, registry=None)
+    hits.labels("1", "x").inc()
+    assert hits.remove(a="1") is True
+
+
+def test_a_removed_series_starts_again_at_zero(hits: Counter) -> None:
+    hits.labels(**ALL).inc(5)
+    hits.remove(**ALL)
+    assert hits.labels(**ALL).value == 0.0
+
+
+def test_a_handle_on_a_removed_series_is_not_exposed(hits: Counter, registry: CollectorRegistry) -> None:
+    old = hits.labels(**ALL)
+    hits.remove(**ALL)
+    old.inc()
+    assert "hits_total{" not in generate_metrics(registry)
+    hits.labels(**ALL).inc(3)
+    assert generate_metrics(registry).endswith(" 3.0\n")
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [lambda hits: hits.remove("GET"), lambda hits: hits.remove(zone="x"), lambda hits: hits.remove("GET", "/", 200)],
+    ids=["missing", "unknown", "no str"],
+)
+def test_remove_refuses_what_does_not_fit_and_changes_nothing(
+    hits: Counter, registry: CollectorRegistry, remove: Callable[[Counter], object]
+) -> None:
+    hits.labels(**ALL).inc()
+    before = generate_metrics(registry)
+    with pytest.raises(LabelError):
+        remove(hits)
+    assert generate_metrics(registry) == before
+
+
+def test_without_labels_there_is_no_series_to_remove() -> None:
+    jobs = Counter("jobs_total", "Jobs.", registry=None)
+    jobs.inc()
+    with pytest.raises(LabelError, match=r"use clear\(\)"):
+        jobs.remove()
+    assert jobs.value == 1.0
+
+
+def test_clear_forgets_every_series(hits: Counter, registry: CollectorRegistry) -> None:
+    hits.labels(**ALL).inc()
+    hits.labels("PUT", "/", "200").inc()
+    hits.clear()
+    assert "hits_total{" not in generate_metrics(registry)
+    hits.labels(**ALL).inc()
+    assert generate_metrics(registry).endswith(" 1.0\n")
+
+
+def test_collect_on_a_handle_gives_the_series_that_its_labels_leave(hits: Counter) -> None:
+    hits.labels("GET", "/", "200").inc(1)
+    hits.labels("GET", "/", "404").inc(2)
+    hits.labels("PUT", "/", "200").inc(4)
+    [family] = hits.labels(code="200").collect()
+    assert [sample.value for sample in family.samples] == [1.0, 4.0]
+
+
+def test_labels_are_bound_alike_on_every_type(registry: CollectorRegistry) -> None:
+    gauge = Gauge("level", "Level.", ["a", "b"], registry=registry)
+    histogram = Histogram("size", "Size.", ["a", "b"], buckets=(1,), registry=registry)
+    assert gauge.labels("1", "2") is gauge.labels(b="2").labels(a="1")
+    assert histogram.labels("1", "2") is histogram.labels(b="2").labels(a="1")
+    assert type(gauge.labels("1", "2")) is Gauge
+    assert type(histogram.labels(a="1")) is Histogram
+
+
+def test_many_different_values_stay_apart(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["id"], registry=registry)
+    for number in range(2000):
+        hits.labels(str(number)).inc(number)
+    assert all(hits.labels(str(number)).value == number for number in range(2000))
+    assert generate_metrics(registry).count("\n") == 2002

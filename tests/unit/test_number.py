@@ -1,0 +1,193 @@
+"""What counts as a number, on every metric that takes one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Summary
+from pytheus.exceptions import NotANumberError, OutOfRangeError
+from pytheus.metrics import Number
+from pytheus.metrics.number import to_float
+
+
+class Celsius(float):
+    """A float of a class of its own."""
+
+
+class Index:
+    """What only says which integer it is."""
+
+    def __index__(self) -> int:
+        return 3
+
+
+class Liar:
+    """What says that it is a number and then is none."""
+
+    def __float__(self) -> float:
+        return "3"  # type: ignore[return-value]  # the lie
+
+
+def _counter(value: Number) -> float:
+    counter = Counter("x", "X.", registry=None)
+    counter.inc(value)
+    return counter.value
+
+
+def _gauge(value: Number) -> float:
+    gauge = Gauge("x", "X.", registry=None)
+    gauge.set(value)
+    return gauge.value
+
+
+def _gauge_difference(value: Number) -> float:
+    gauge = Gauge("x", "X.", registry=None)
+    gauge.inc(value)
+    gauge.inc(value)
+    gauge.dec(value)
+    return gauge.value
+
+
+def _histogram(value: Number) -> float:
+    histogram = Histogram("x", "X.", registry=None)
+    histogram.observe(value)
+    assert histogram.count == 1.0
+    return histogram.sum
+
+
+def _summary(value: Number) -> float:
+    summary = Summary("x", "X.", registry=None)
+    summary.observe(value)
+    assert summary.count == 1.0
+    return summary.sum
+
+
+WRITES = [_counter, _gauge, _gauge_difference, _histogram, _summary]
+
+NUMBERS: list[tuple[Number, float]] = [
+    (3, 3.0),
+    (2.5, 2.5),
+    (True, 1.0),
+    (False, 0.0),
+    (10**18, 1e18),
+    (10**300, 1e300),
+    (Decimal("2.5"), 2.5),
+    (Fraction(5, 2), 2.5),
+    (Celsius(2.5), 2.5),
+    (Index(), 3.0),
+    (np.float64(2.5), 2.5),
+    (np.float32(2.5), 2.5),
+    (np.float16(2.5), 2.5),
+    (np.int64(3), 3.0),
+    (np.int8(3), 3.0),
+    (np.uint64(2**63), 2.0**63),
+    (np.bool_(True), 1.0),
+    (np.bool_(False), 0.0),
+]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+@pytest.mark.parametrize(("value", "expected"), NUMBERS, ids=lambda value: f"{type(value).__name__} {value!r:.20}")
+def test_numbers_of_every_kind_count(write: Callable[[Number], float], value: Number, expected: float) -> None:
+    result = write(value)
+    assert result == expected
+    assert type(result) is float
+
+
+NO_NUMBERS: list[object] = [
+    "3",
+    "",
+    "nan",
+    b"3",
+    bytearray(b"3"),
+    memoryview(b"3"),
+    None,
+    1j,
+    complex(3, 0),
+    [3.0],
+    (3.0,),
+    {},
+    object(),
+    float,
+    Liar(),
+    np.str_("3"),
+    np.bytes_(b"3"),
+    np.complex128(3 + 1j),
+    np.array([1.0, 2.0]),
+    np.datetime64("2020-01-01"),
+]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: f"{type(value).__name__} {value!r:.20}")
+def test_what_is_no_number_is_refused(write: Callable[[object], float], value: object) -> None:
+    with pytest.raises(NotANumberError):
+        write(value)
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+@pytest.mark.parametrize("value", [10**400, 10**5000, Fraction(10**400)], ids=["400 digits", "5000 digits", "Fraction"])
+def test_what_no_double_holds_is_refused(write: Callable[[Number], float], value: Number) -> None:
+    # An int of more than 4300 digits has no repr to put into the message, either.
+    with pytest.raises(OutOfRangeError, match="too large for a double"):
+        write(value)
+
+
+@pytest.mark.parametrize("nan", [math.nan, Decimal("nan"), np.float64("nan"), np.float32("nan")], ids=repr)
+@pytest.mark.parametrize("write", [_counter, _histogram, _summary], ids=lambda write: write.__name__[1:])
+def test_every_kind_of_nan_is_refused_where_it_would_spoil_a_sum(write: Callable[[Number], float], nan: Number) -> None:
+    with pytest.raises(OutOfRangeError):
+        write(nan)
+
+
+def test_a_gauge_takes_every_kind_of_nan() -> None:
+    assert math.isnan(_gauge(Decimal("nan")))
+    assert math.isnan(_gauge(np.float32("nan")))
+
+
+def test_an_error_of_the_numbers_own_passes_through() -> None:
+    class Broken:
+        def __float__(self) -> float:
+            raise RuntimeError("sensor lost")
+
+    gauge = Gauge("x", "X.", registry=None)
+    gauge.set(1)
+    with pytest.raises(RuntimeError, match="sensor lost"):
+        gauge.set(Broken())
+    assert gauge.value == 1.0
+
+
+def test_a_number_that_writes_the_metric_while_it_is_converted_loses_nothing() -> None:
+    counter = Counter("x", "X.", registry=None)
+
+    class Sneaky:
+        def __float__(self) -> float:
+            counter.inc(10)
+            return 1.0
+
+    counter.inc(Sneaky())
+    assert counter.value == 11.0
+
+
+def test_an_operator_of_the_numbers_own_is_never_called() -> None:
+    class Radd(float):
+        def __radd__(self, other: object) -> float:
+            raise AssertionError("added by the number itself")
+
+        __rsub__ = __radd__
+
+    assert _counter(Radd(2)) == 2.0
+    assert _gauge_difference(Radd(2)) == 2.0
+    assert _histogram(Radd(2)) == 2.0
+    assert _summary(Radd(2)) == 2.0
+
+
+def test_the_message_begins_with_its_subject() -> None:
+    with pytest.raises(NotANumberError, match=r"^the thing takes a number .* but got str 'abc'$"):
+        to_float("abc", "the thing")

@@ -1,0 +1,113 @@
+"""Series that are made ahead of time, so that a rate starts at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Summary, generate_metrics
+from pytheus.exceptions import LabelError
+from pytheus.metrics import Metric
+from pytheus.registry import CollectorRegistry
+
+
+def test_every_combination_is_there_at_zero(registry: CollectorRegistry) -> None:
+    Counter(
+        "hits_total",
+        "Hits.",
+        ["method", "code"],
+        labels_from={"code": ["200", "500"], "method": ["GET", "PUT"]},
+        registry=registry,
+    )
+    assert sorted(generate_metrics(registry).splitlines()[2:]) == [
+        'hits_total{method="GET",code="200"} 0.0',
+        'hits_total{method="GET",code="500"} 0.0',
+        'hits_total{method="PUT",code="200"} 0.0',
+        'hits_total{method="PUT",code="500"} 0.0',
+    ]
+
+
+def test_they_are_the_series_that_labels_gives(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
+    hits.labels("200").inc()
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 1.0']
+
+
+def test_other_values_can_be_added_later(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
+    hits.labels("404").inc()
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 0.0', 'hits_total{code="404"} 1.0']
+
+
+def test_default_labels_complete_them(registry: CollectorRegistry) -> None:
+    Counter(
+        "hits_total",
+        "Hits.",
+        ["code", "zone"],
+        default_labels={"zone": "eu"},
+        labels_from={"code": ["200"]},
+        registry=registry,
+    )
+    assert generate_metrics(registry).endswith('\nhits_total{code="200",zone="eu"} 0.0\n')
+
+
+def test_values_given_twice_make_one_series(registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200", "200"]}, registry=registry)
+    assert generate_metrics(registry).count("hits_total{") == 1
+
+
+def test_values_can_be_any_iterable(registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", ["code"], labels_from={"code": (str(n) for n in (1, 2))}, registry=registry)
+    assert generate_metrics(registry).count("hits_total{") == 2
+
+
+def test_a_label_without_values_makes_no_series(registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", ["code"], labels_from={"code": []}, registry=registry)
+    assert "hits_total{" not in generate_metrics(registry)
+
+
+def test_they_are_back_after_clear(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
+    hits.labels("200").inc(5)
+    hits.labels("404").inc()
+    hits.clear()
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 0.0']
+
+
+def test_a_second_definition_adds_its_own(registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry).labels("200").inc()
+    Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200", "500"]}, registry=registry)
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 1.0', 'hits_total{code="500"} 0.0']
+
+
+@pytest.mark.parametrize(
+    "labels_from",
+    [{"zone": ["eu"]}, {}, {"code": "200"}, {"code": b"200"}, {"code": [200]}, {"code": 3}, ["code"], "code"],
+    ids=repr,
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_registered(
+    registry: CollectorRegistry, labels_from: Mapping[str, Iterable[str]]
+) -> None:
+    with pytest.raises(LabelError):
+        Counter("hits_total", "Hits.", ["code"], labels_from=labels_from, registry=registry)
+    assert "hits_total" not in registry
+
+
+@pytest.mark.parametrize(
+    ("make", "lines"),
+    [
+        (lambda registry: Gauge("m", "M.", ["a"], labels_from={"a": ["x"]}, registry=registry), 1),
+        (lambda registry: Summary("m", "M.", ["a"], labels_from={"a": ["x"]}, registry=registry), 2),
+        (
+            lambda registry: Histogram("m", "M.", ["a"], labels_from={"a": ["x"]}, buckets=(1,), registry=registry),
+            4,
+        ),
+    ],
+    ids=["gauge", "summary", "histogram"],
+)
+def test_every_type_takes_them(
+    registry: CollectorRegistry, make: Callable[[CollectorRegistry], Metric], lines: int
+) -> None:
+    make(registry)
+    assert len(generate_metrics(registry).splitlines()) == 2 + lines

@@ -1,0 +1,78 @@
+"""Summaries: how many values there were, and their sum."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytheus import Summary, generate_metrics
+from pytheus.exceptions import InvalidNameError, LabelError, NotANumberError, OutOfRangeError
+from pytheus.registry import CollectorRegistry
+
+
+@pytest.fixture
+def sizes(registry: CollectorRegistry) -> Summary:
+    return Summary("sizes", "Sizes.", registry=registry)
+
+
+def test_it_is_exposed_with_sum_and_count(sizes: Summary, registry: CollectorRegistry) -> None:
+    sizes.observe(0.5)
+    sizes.observe(2)
+    assert generate_metrics(registry) == (
+        "# HELP sizes Sizes.\n# TYPE sizes summary\nsizes_sum 2.5\nsizes_count 2.0\n"
+    )
+
+
+def test_labels_stand_on_both_lines(registry: CollectorRegistry) -> None:
+    sizes = Summary("sizes", "Sizes.", ["kind"], registry=registry)
+    sizes.labels("a").observe(3)
+    assert generate_metrics(registry).endswith('sizes_sum{kind="a"} 3.0\nsizes_count{kind="a"} 1.0\n')
+
+
+def test_negative_values_and_infinities_count(sizes: Summary) -> None:
+    sizes.observe(-2)
+    assert (sizes.count, sizes.sum) == (1.0, -2.0)
+    sizes.observe(math.inf)
+    assert (sizes.count, sizes.sum) == (2.0, math.inf)
+
+
+@pytest.mark.parametrize("value", ["1", b"1", None, 1j, [1.0]], ids=repr)
+def test_what_is_no_number_is_refused_and_changes_nothing(sizes: Summary, value: object) -> None:
+    sizes.observe(2)
+    with pytest.raises(NotANumberError, match="summary 'sizes' takes a number"):
+        sizes.observe(value)  # type: ignore[arg-type]  # what an untyped program might do
+    assert (sizes.count, sizes.sum) == (1.0, 2.0)
+
+
+def test_nan_is_refused_and_changes_nothing(sizes: Summary) -> None:
+    sizes.observe(2)
+    with pytest.raises(OutOfRangeError, match="NaN"):
+        sizes.observe(math.nan)
+    assert (sizes.count, sizes.sum) == (1.0, 2.0)
+
+
+def test_one_that_lacks_labels_observes_nothing(registry: CollectorRegistry) -> None:
+    sizes = Summary("sizes", "Sizes.", ["kind"], registry=registry)
+    with pytest.raises(LabelError, match="lacks 'kind'"):
+        sizes.observe(1)
+    assert "sizes_" not in generate_metrics(registry)
+
+
+def test_quantile_is_no_label_of_a_users() -> None:
+    with pytest.raises(InvalidNameError, match="'quantile'"):
+        Summary("sizes", "Sizes.", ["quantile"], registry=None)
+
+
+def test_clear_starts_again_from_zero(sizes: Summary, registry: CollectorRegistry) -> None:
+    sizes.observe(3)
+    generate_metrics(registry)
+    sizes.clear()
+    assert generate_metrics(registry).endswith("sizes_sum 0.0\nsizes_count 0.0\n")
+
+
+def test_samples_and_text_tell_the_same(sizes: Summary, registry: CollectorRegistry) -> None:
+    sizes.observe(3)
+    [family] = sizes.collect()
+    lines = [f"sizes{sample.suffix} {sample.value!r}" for sample in family.samples]
+    assert lines == generate_metrics(registry).splitlines()[2:]

@@ -1,0 +1,410 @@
+"""The text format: any registry, its prefix once, no name twice, no line forged."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus.exceptions import CollectorError, InvalidNameError
+from pytheus.exposition import CONTENT_TYPE
+from pytheus.metrics import Family, Metric, Sample
+from pytheus.names import MetricType
+from pytheus.registry import Collector, CollectorRegistry, Registry
+
+
+class Custom:
+    """Yields what it was given."""
+
+    def __init__(self, *parts: Family | Collector) -> None:
+        self.parts = parts
+
+    def collect(self) -> Iterator[Family | Collector]:
+        yield from self.parts
+
+
+def _gauge(name: str, *samples: Sample) -> Family:
+    return Family(name, "gauge", "A gauge.", samples or [Sample("", {}, 1.0)])
+
+
+def _names(text: str) -> list[str]:
+    return [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+
+
+def test_an_empty_registry_gives_the_empty_text(registry: CollectorRegistry) -> None:
+    assert generate_metrics(registry) == ""
+
+
+def test_the_content_type_names_the_version_and_the_encoding() -> None:
+    assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_families_stand_in_the_order_of_registration(registry: CollectorRegistry) -> None:
+    for name in ("b", "a", "c"):
+        Gauge(name, "A gauge.", registry=registry)
+    assert _names(generate_metrics(registry)) == ["b", "a", "c"]
+
+
+def test_lines_end_with_a_line_feed_alone(registry: CollectorRegistry) -> None:
+    Histogram("h", "H.", ["a"], registry=registry).labels("x\r\n").observe(1)
+    Info("i", "I.", registry=registry).info(a="b")
+    text = generate_metrics(registry)
+    assert text.endswith("\n")
+    assert not text.startswith("\n")
+    assert "\n\n" not in text
+    assert "\r\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("description", "shown"),
+    [
+        ("", "# HELP x "),
+        ("a\nb", "# HELP x a\\nb"),
+        ("a\\nb", "# HELP x a\\\\nb"),
+        ('say "hi"', '# HELP x say "hi"'),
+        (" x ", "# HELP x  x "),
+    ],
+    ids=repr,
+)
+def test_help_texts_are_escaped(registry: CollectorRegistry, description: str, shown: str) -> None:
+    Gauge("x", description, registry=registry)
+    assert generate_metrics(registry).split("\n")[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a\nb", "a\\nb"),
+        ('"', '\\"'),
+        ("\\", "\\\\"),
+        ("\\n", "\\\\n"),
+        ('\\"', '\\\\\\"'),
+        ("{}=,", "{}=,"),
+        ("\r\t\x00\x85\u2028", "\r\t\x00\x85\u2028"),
+        ("", ""),
+    ],
+    ids=ascii,
+)
+def test_label_values_are_escaped(registry: CollectorRegistry, value: str, shown: str) -> None:
+    Gauge("x", "X.", ["a"], registry=registry).labels(value)
+    assert generate_metrics(registry).split("\n")[2] == f'x{{a="{shown}"}} 0.0'
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [
+        ("counter", "counter"),
+        ("gauge", "gauge"),
+        ("histogram", "histogram"),
+        ("summary", "summary"),
+        ("stateset", "gauge"),
+        ("unknown", "untyped"),
+    ],
+)
+def test_types_are_those_that_this_format_knows(registry: CollectorRegistry, type_: MetricType, written: str) -> None:
+    registry.register(Custom(Family("x", type_, "X.")))
+    assert generate_metrics(registry).split("\n")[1] == f"# TYPE x {written}"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.1, "0.1"),
+        (1e16, "1e+16"),
+        (5e-324, "5e-324"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+        (math.nan, "NaN"),
+        (3, "3.0"),
+        (True, "1.0"),
+        (Decimal("0.5"), "0.5"),
+    ],
+    ids=str,
+)
+def test_numbers_read_back_as_the_same_double(registry: CollectorRegistry, value: float, shown: str) -> None:
+    registry.register(Custom(_gauge("x", Sample("", {}, value))))
+    assert generate_metrics(registry).endswith(f"\nx {shown}\n")
+
+
+def test_a_negative_zero_is_equal_to_what_is_read_back(registry: CollectorRegistry) -> None:
+    Gauge("x", "X.", registry=registry).set(-0.0)
+    assert float(generate_metrics(registry).split()[-1]) == 0.0
+
+
+# The prefix -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_prefix_stands_once_before_every_family(registry: CollectorRegistry) -> None:
+    registry.prefix = "app"
+    Counter("c_total", "C.", registry=registry)
+    Gauge("g", "G.", registry=registry)
+    Histogram("h", "H.", buckets=(1,), registry=registry).observe(1)
+    Summary("s", "S.", registry=registry)
+    Info("i", "I.", registry=registry).info(a="b")
+    StateSet("t", "T.", states=["on"], registry=registry)
+    registry.register(Custom(_gauge("custom"), Gauge("nested", "N.", registry=None)))
+    for line in generate_metrics(registry).splitlines():
+        name = line.split()[2] if line.startswith("#") else line
+        assert name.startswith("app_")
+        assert not name.startswith("app_app_")
+
+
+@pytest.mark.parametrize("prefix", [None, ""], ids=repr)
+def test_without_a_prefix_nothing_stands_before(prefix: str | None) -> None:
+    class Plain:
+        def __init__(self) -> None:
+            self.prefix = prefix
+
+        def register(self, collector: Collector) -> None: ...
+        def unregister(self, collector: Collector) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return [Custom(_gauge("x"))]
+
+    assert generate_metrics(Plain()).endswith("\nx 1.0\n")
+
+
+def test_two_registries_expose_one_metric_each_with_its_prefix() -> None:
+    metrics: list[Metric] = [
+        Counter("c_total", "C.", ["l"], labels_from={"l": ["1"]}, registry=None),
+        Histogram("h", "H.", buckets=(1,), registry=None),
+        Summary("s", "S.", registry=None),
+        StateSet("t", "T.", states=["on"], registry=None),
+    ]
+    a, b, bare = CollectorRegistry("a"), CollectorRegistry("b"), CollectorRegistry()
+    for registry in (a, b, bare):
+        for metric in metrics:
+            registry.register(metric)
+    text = generate_metrics(bare)
+    for _ in range(2):
+        for prefix, registry in (("a", a), ("b", b)):
+            expected = re.sub(r"^(# (?:HELP|TYPE) )?", rf"\g<1>{prefix}_", text.rstrip("\n"), flags=re.MULTILINE) + "\n"
+            assert generate_metrics(registry) == expected
+        assert generate_metrics(bare) == text
+
+
+def test_a_prefix_that_became_bad_is_an_error() -> None:
+    class Plain:
+        prefix: str | None = "a-b"
+
+        def register(self, collector: Collector) -> None: ...
+        def unregister(self, collector: Collector) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return ()
+
+    with pytest.raises(InvalidNameError, match="'a-b'"):
+        generate_metrics(Plain())
+
+
+# Any registry ---------------------------------------------------------------------------------------------------------
+
+
+def _of(collect: Callable[[], Iterable[Collector]]) -> Registry:
+    class Given:
+        prefix: str | None = None
+
+        def register(self, collector: Collector) -> None: ...
+        def unregister(self, collector: Collector) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return collect()
+
+    return Given()
+
+
+def test_a_generator_will_do() -> None:
+    def collect() -> Iterator[Collector]:
+        yield Gauge("a", "A.", registry=None)
+        yield Custom(_gauge("b"))
+
+    assert _names(generate_metrics(_of(collect))) == ["a", "b"]
+
+
+def test_a_registry_that_raises_raises() -> None:
+    def collect() -> Iterator[Collector]:
+        yield Gauge("a", "A.", registry=None)
+        raise OSError("connection lost")
+
+    with pytest.raises(OSError, match="connection lost"):
+        generate_metrics(_of(collect))
+
+
+def test_handles_on_one_metric_are_one_family() -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=None)
+    hits.labels("x").inc()
+    text = generate_metrics(_of(lambda: [hits.labels("x"), hits, hits.labels("y")]))
+    assert text.count("# TYPE hits_total") == 1
+    assert text.splitlines()[2:] == ['hits_total{a="x"} 1.0', 'hits_total{a="y"} 0.0']
+
+
+def test_a_registry_that_checks_nothing_still_exposes_no_name_twice(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Gauge("x", "First.", registry=None), Counter("x", "Second.", registry=None)
+    text = generate_metrics(_of(lambda: [first, second]))
+    assert _names(text) == ["x", "pytheus_collector_errors_total"]
+    assert "# HELP x First." in text
+
+
+# Custom collectors ----------------------------------------------------------------------------------------------------
+
+
+def test_a_custom_family_cannot_repeat_a_metric_wherever_it_stands(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Custom(_gauge("x_total", Sample("", {}, 7.0))))
+    Counter("x_total", "X.", registry=registry)
+    text = generate_metrics(registry)
+    assert _names(text) == ["x_total", "pytheus_collector_errors_total"]
+    assert "\nx_total 0.0\n" in text
+
+
+@pytest.mark.parametrize("name", ["h", "h_sum", "h_bucket", "h_count"])
+def test_a_custom_family_cannot_take_a_name_that_a_metric_produces(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    registry.register(Custom(_gauge(name)))
+    Histogram("h", "H.", registry=registry)
+    assert _names(generate_metrics(registry)) == ["h", "pytheus_collector_errors_total"]
+
+
+def test_of_two_custom_collectors_with_one_name_the_first_is_served(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Custom(_gauge("x", Sample("", {}, 1.0))))
+    registry.register(Custom(_gauge("x", Sample("", {}, 2.0))))
+    text = generate_metrics(registry)
+    assert _names(text) == ["x", "pytheus_collector_errors_total"]
+    assert "\nx 1.0\n" in text
+
+
+def test_a_custom_collector_that_repeats_itself_is_left_out_whole(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Custom(_gauge("a"), _gauge("x"), _gauge("x")))
+    assert _names(generate_metrics(registry)) == ["pytheus_collector_errors_total"]
+
+
+def test_what_is_left_out_frees_its_names(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    registry.register(Custom(_gauge("x"), _gauge("x")))
+    registry.register(Custom(_gauge("x", Sample("", {}, 5.0))))
+    assert "\nx 5.0\n" in generate_metrics(registry)
+
+
+def test_a_custom_collector_that_yields_a_registered_metric_is_left_out(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    hits = Counter("hits_total", "Hits.", registry=registry)
+    registry.register(Custom(hits))
+    assert _names(generate_metrics(registry)) == ["hits_total", "pytheus_collector_errors_total"]
+
+
+BAD_FAMILIES: dict[str, Callable[[], object]] = {
+    "suffix": lambda: _gauge("x", Sample("_total", {}, 1.0)),
+    "suffix of another type": lambda: Family("x", "histogram", "X.", [Sample("", {}, 1.0)]),
+    "label name": lambda: _gauge("x", Sample("", {"a-b": "1"}, 1.0)),
+    "label name with a line": lambda: _gauge("x", Sample("", {'a="1"} 1\nforged{b': "1"}, 1.0)),
+    "reserved label": lambda: _gauge("x", Sample("", {"__a": "1"}, 1.0)),
+    "label value": lambda: _gauge("x", Sample("", {"a": 1}, 1.0)),  # type: ignore[dict-item]  # a mistake
+    "labels": lambda: _gauge("x", Sample("", None, 1.0)),  # type: ignore[arg-type]  # a mistake
+    "surrogate": lambda: _gauge("x", Sample("", {"a": "\ud800"}, 1.0)),
+    "value": lambda: _gauge("x", Sample("", {}, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
+    "timestamp": lambda: _gauge("x", Sample("", {}, 1.0, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
+    "timestamp nan": lambda: _gauge("x", Sample("", {}, 1.0, math.nan)),
+    "description": lambda: Family("x", "gauge", 3),  # type: ignore[arg-type]  # a mistake
+    "sample": lambda: _gauge("x", "1"),  # type: ignore[arg-type]  # a mistake
+    "family": lambda: "x 1\n",
+    "nothing": lambda: None,
+    "name": lambda: Family("x\nforged", "gauge", "X."),
+    "type": lambda: Family("x", "gauge\nforged", "X."),  # type: ignore[arg-type]  # a mistake
+}
+
+
+@pytest.mark.parametrize("make", BAD_FAMILIES.values(), ids=BAD_FAMILIES)
+def test_what_cannot_be_exposed_is_left_out_and_counted(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, make: Callable[[], Family]
+) -> None:
+    class Making:
+        def collect(self) -> Iterator[Family]:
+            yield _gauge("good")
+            yield make()
+
+    registry.register(Making())
+    Gauge("after", "After.", registry=registry)
+    text = generate_metrics(registry)
+    assert _names(text) == ["after", "pytheus_collector_errors_total"]
+    assert len(text.split("\n")) == 7
+
+
+def test_a_timestamp_is_written_in_milliseconds(registry: CollectorRegistry) -> None:
+    registry.register(Custom(_gauge("x", Sample("", {}, 1.0, 1700000000.1234))))
+    assert generate_metrics(registry).endswith("\nx 1.0 1700000000123\n")
+
+
+def test_a_custom_info_gets_its_suffix_once(registry: CollectorRegistry) -> None:
+    registry.register(Custom(Family("build", "info", "B.", [Sample("_info", {"a": "1"}, 1.0)])))
+    registry.register(Custom(Family("host_info", "info", "H.", [Sample("_info", {"a": "1"}, 1.0)])))
+    assert [line for line in generate_metrics(registry).splitlines() if not line.startswith("# HELP")] == [
+        "# TYPE build_info gauge",
+        'build_info{a="1"} 1.0',
+        "# TYPE host_info gauge",
+        'host_info{a="1"} 1.0',
+    ]
+
+
+def test_a_custom_histogram_is_exposed_as_it_says(registry: CollectorRegistry) -> None:
+    samples = [
+        Sample("_bucket", {"le": "1.0"}, 1.0),
+        Sample("_bucket", {"le": "+Inf"}, 2.0),
+        Sample("_sum", {}, 3.0),
+        Sample("_count", {}, 2.0),
+    ]
+    registry.register(Custom(Family("h", "histogram", "H.", samples)))
+    assert generate_metrics(registry).splitlines()[2:] == [
+        'h_bucket{le="1.0"} 1.0',
+        'h_bucket{le="+Inf"} 2.0',
+        "h_sum 3.0",
+        "h_count 2.0",
+    ]
+
+
+# Strict ---------------------------------------------------------------------------------------------------------------
+
+
+def test_strict_raises_and_chains_the_error(registry: CollectorRegistry) -> None:
+    error = OSError("sensor lost")
+
+    class Broken:
+        name = "sensor"
+
+        def collect(self) -> Iterable[Family]:
+            raise error
+
+    registry.register(Broken())
+    with pytest.raises(CollectorError, match="collector 'sensor' failed: sensor lost") as caught:
+        generate_metrics(registry, strict=True)
+    assert caught.value.__cause__ is error
+    assert caught.value.collector == "sensor"
+
+
+def test_a_strict_scrape_that_fails_counts_and_logs_nothing(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Custom(_gauge("x"), _gauge("x")))
+    with pytest.raises(CollectorError):
+        generate_metrics(registry, strict=True)
+    registry.clear()
+    assert generate_metrics(registry) == ""
+    assert caplog.records == []
+
+
+def test_a_strict_scrape_without_failures_is_like_any_other(registry: CollectorRegistry) -> None:
+    Counter("x_total", "X.", registry=registry)
+    registry.register(Custom(_gauge("y")))
+    assert generate_metrics(registry, strict=True) == generate_metrics(registry)
+
+
+def test_strict_refuses_two_metrics_of_one_name() -> None:
+    metrics = [Gauge("x", "X.", registry=None), Gauge("x", "X.", registry=None)]
+    with pytest.raises(CollectorError, match="a second time"):
+        generate_metrics(_of(lambda: metrics), strict=True)
