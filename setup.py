@@ -8,6 +8,7 @@ half a compiled package would be worse than none. The build backend runs this in
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -35,14 +36,15 @@ COMPILED_MODULES = [
 ]
 
 
-def compiled_modules() -> list[Extension]:
+def compiled_modules() -> Sequence[Extension]:
     from mypyc.build import mypycify  # there only where the backend asked for it
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
     settings.parent.mkdir(exist_ok=True)
     settings.write_text("[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n")
-    return mypycify(
+    # setuptools makes them, whatever the annotation says of distutils.
+    return mypycify(  # type: ignore[return-value]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"
     )
 

@@ -26,8 +26,11 @@ CHECKOUT = BENCH.parent
 VENVS = BENCH / ".venvs"
 PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "setup.py")
 
-PEERS = ("prometheus_client", "opentelemetry-sdk", "aioprometheus")
-PUBLISHED = "pytheus==0.6.1"
+# Of the peers the newest, for they are what there is to choose from; the table says which they were.
+DISTRIBUTIONS = {
+    "peers": ("prometheus_client", "opentelemetry-sdk", "aioprometheus"),
+    "published": ("pytheus==0.6.1",),
+}
 
 GO_PACKAGES = ("golang-go", "golang-github-prometheus-client-golang-dev")
 GOPATH = Path("/usr/share/gocode")
@@ -54,9 +57,9 @@ def provide(name: str) -> Environment:
     try:
         if name == "go":
             return _go()
-        if name == "published":
-            return _describe(name, _venv(name, (PUBLISHED,)))
-        python = _venv(name, PEERS if name == "compiled" else ())
+        if name in DISTRIBUTIONS:
+            return _describe(name, _venv(name, DISTRIBUTIONS[name]))
+        python = _venv(name, ())
         _install_checkout(name, python)
         return _describe(name, python)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -11,7 +11,7 @@ Being lock-free also means that an increment in a signal handler, in a ``__del__
 Elsewhere (PyPy, free-threaded builds) the same stretches run under a lock. Which it is, is decided once, at import.
 
 Rules for a stretch that relies on this: it begins with ``# atomic:`` and ends with the indentation; it calls nothing,
-loops over nothing, and touches only exact floats, ints, and arrays or views of doubles (all C code that runs no Python).
+loops over nothing, and touches only exact floats, ints, and arrays or views of doubles (C code that runs no Python).
 """
 
 from __future__ import annotations

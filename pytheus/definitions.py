@@ -33,7 +33,7 @@ class Definition:
         place: str = "",
     ) -> None:
         self.name = name
-        self.type = type
+        self.type: MetricType = type
         self.description = description
         self.labels = labels
         self.bounds = bounds
@@ -72,7 +72,7 @@ class Definition:
 
 
 def calling_place() -> str:
-    """"file:line" of the nearest caller outside of this package, or "" where the interpreter keeps no frames."""
+    """ "file:line" of the nearest caller outside of this package, or "" where the interpreter keeps no frames."""
     try:
         frame = sys._getframe(1)
     except (AttributeError, ValueError):

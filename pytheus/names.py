@@ -1,8 +1,8 @@
 """What metrics and labels may be called, and which names a metric family occupies.
 
 Metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; label names: ``[a-zA-Z_][a-zA-Z0-9_]*``, those that begin with ``__`` being
-reserved for Prometheus's own use (https://prometheus.io/docs/concepts/data_model/). A histogram's ``le`` and a summary's
-``quantile`` are written by the exposition itself and cannot be a user's label.
+reserved for Prometheus's own use (https://prometheus.io/docs/concepts/data_model/). A histogram's ``le`` and a
+summary's ``quantile`` are written by the exposition itself and cannot be a user's label.
 
 A family occupies more names than its own: a histogram ``h`` is exposed as ``h_bucket``, ``h_sum``, ``h_count`` and, in
 OpenMetrics, ``h_created`` (https://prometheus.io/docs/specs/om/open_metrics_spec/#suffixes). Two families of which one
@@ -115,7 +115,7 @@ def validate_label_name(label: object, subject: str, reserved: str | None = None
         )
     if label.startswith("__"):
         raise InvalidNameError(
-            f"{subject} has the label name {label!r}, but names that begin with '__' are reserved for Prometheus itself;"
+            f"{subject} has the label name {label!r}, but names that begin with '__' are reserved for Prometheus;"
             f" call it {label.lstrip('_') or 'something else'!r}"
         )
     if label == reserved:

@@ -10,4 +10,4 @@ import sys
 if "pytheus" in sys.modules:
     raise RuntimeError("pytheus was imported before force_locked, so it has decided already")
 
-vars(sys)["_is_gil_enabled"] = lambda: False
+setattr(sys, "_is_gil_enabled", lambda: False)  # noqa: B010  # type checkers know it only from 3.13 on

@@ -162,9 +162,17 @@ class DerivedCollectors:
         return collector
 
     def forget(self, collector: Collector) -> None:
-        """Keep nothing that was made from `collector`, or from a handle on the same metric."""
-        definition = definition_of(collector)
+        """Keep nothing that was made from `collector`, or from a handle on the same metric, here or in layers below."""
+        root = _root(collector)
+        definition = definition_of(root)
         # Copied in one step, for another thread may replace it.
         for key, derived in self._made.copy().items():
-            if derived.origin is collector or (definition is not None and definition_of(derived.origin) is definition):
+            origin = _root(derived)
+            if origin is root or (definition is not None and definition_of(origin) is definition):
                 self._made.pop(key, None)
+
+
+def _root(collector: Collector) -> Collector:
+    while isinstance(collector, DerivedCollector):
+        collector = collector.origin
+    return collector

@@ -57,9 +57,9 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
         # TYPE shop_orders_total counter
         shop_orders_total 1.0
 
-    `registry` is any object that satisfies `pytheus.registry.Registry`. A collector that raises is left out, logged once
-    and counted in ``pytheus_collector_errors_total{collector="..."}``; with `strict` it raises `CollectorError`. May be
-    called from any thread, by several at once.
+    `registry` is any object that satisfies `pytheus.registry.Registry`. A collector that raises is left out, logged
+    once and counted in ``pytheus_collector_errors_total{collector="..."}``; with `strict` it raises `CollectorError`.
+    May be called from any thread, by several at once.
     """
     prefix = validate_prefix(registry.prefix)
     lead = "" if prefix is None else prefix + "_"
@@ -116,7 +116,9 @@ def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) ->
 def _flat(collector: Collector, depth: int) -> Iterator[Metric | Family]:
     """What `collector` yields, with collectors among it taken apart down to metrics and families."""
     if depth == 0:
-        raise RecursionError(f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?")
+        raise RecursionError(
+            f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?"
+        )
     for part in collector.collect():
         if isinstance(part, Metric | Family):
             yield part
@@ -124,7 +126,8 @@ def _flat(collector: Collector, depth: int) -> Iterator[Metric | Family]:
             yield from _flat(part, depth - 1)
         else:
             raise LabelError(
-                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should yield"
+                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should"
+                " yield"
                 " metrics or pytheus.samples.Family objects"
             )
 

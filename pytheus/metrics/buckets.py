@@ -35,7 +35,9 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
         raise BucketError(f"{subject} has no bucket with a finite bound; leave `buckets` out for the default ones")
     for bound in bounds:
         if bound - bound != 0.0:
-            raise BucketError(f"{subject} has the bucket {bound!r}; only the last bound may be infinite, and none is NaN")
+            raise BucketError(
+                f"{subject} has the bucket {bound!r}; only the last bound may be infinite, and none is NaN"
+            )
     for lower, upper in zip(bounds, bounds[1:], strict=False):
         if not lower < upper:
             what = "twice" if lower == upper else "out of order"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, ParamSpec, TypeVar, cast, overload
+from typing import ClassVar, ParamSpec, TypeVar, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -60,7 +60,7 @@ class Counter(Scalar):
     ) -> None:
         super().__init__(name, description, required_labels, default_labels, labels_from, registry)
 
-    def inc(self, amount: Number = cast(Number, ONE), exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self, amount: Number = ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Add `amount`, which is not negative; `exemplar` are labels that point at one cause, such as a trace's id.
 
         Raises `OutOfRangeError` for a negative amount or NaN, `NotANumberError` for what is no number, and `LabelError`
@@ -89,10 +89,10 @@ class Counter(Scalar):
     ) -> ExceptionCount:
         """A context manager and decorator that counts the `exceptions` that leave its block or function.
 
-            >>> failures = Counter("failures_total", "Failed imports.", registry=None)
-            >>> with failures.count_exceptions(ValueError):
-            ...     int("12")
-            12
+        >>> failures = Counter("failures_total", "Failed imports.", registry=None)
+        >>> with failures.count_exceptions(ValueError):
+        ...     int("12")
+        12
         """
         self._bound()
         return ExceptionCount(self.inc, exceptions)

@@ -67,7 +67,8 @@ class Distribution(Metric):
         self._text = ""
         self._shown = None
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
+        assert isinstance(incumbent, Distribution)
         self._numbers = incumbent._numbers
         self._view = incumbent._view
         self._text = ""

@@ -18,7 +18,7 @@ _CHARACTERS_AT_MOST: Final = 128
 
 
 def checked_exemplar(labels: object, value: float, metric: str) -> Exemplar:
-    """An exemplar of `value`, as of now; raises `LabelError` or `InvalidNameError` where its labels cannot be exposed."""
+    """An exemplar of `value`, as of now; raises `LabelError` or `InvalidNameError` for what cannot be exposed."""
     if not isinstance(labels, Mapping):
         raise LabelError(f"an exemplar of {metric!r} must be a mapping of label names to values but got {labels!r:.80}")
     checked: dict[str, str] = {}
@@ -28,7 +28,7 @@ def checked_exemplar(labels: object, value: float, metric: str) -> Exemplar:
     length = sum(len(name) + len(text) for name, text in checked.items())
     if length > _CHARACTERS_AT_MOST:
         raise LabelError(
-            f"an exemplar of {metric!r} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics allows"
-            f" {_CHARACTERS_AT_MOST}; keep to ids"
+            f"an exemplar of {metric!r} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics"
+            f" allows {_CHARACTERS_AT_MOST}; keep to ids"
         )
     return Exemplar(checked, value, time.time())

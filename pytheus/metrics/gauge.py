@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, ParamSpec, Self, TypeVar, cast, overload
+from typing import ClassVar, ParamSpec, TypeVar, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -12,6 +12,7 @@ from pytheus.exceptions import NotANumberError, PytheusError
 from pytheus.metrics.around import Around, InProgress, Timer
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
 from pytheus.names import MetricType
@@ -60,7 +61,7 @@ class Gauge(Scalar):
         super()._begin()
         self._function = None
 
-    def inc(self, amount: Number = cast(Number, ONE)) -> None:
+    def inc(self, amount: Number = ONE) -> None:
         """Add `amount`, which may be negative.
 
         Raises `NotANumberError` for what is no number, `OutOfRangeError` for what no double holds, and `LabelError`
@@ -75,7 +76,7 @@ class Gauge(Scalar):
         else:
             self._view[0] += value
 
-    def dec(self, amount: Number = cast(Number, ONE)) -> None:
+    def dec(self, amount: Number = ONE) -> None:
         """Subtract `amount`; otherwise as `inc`."""
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: a load, a subtraction and a store
@@ -137,7 +138,7 @@ class Gauge(Scalar):
             )
         return series
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
         # Each write asks the incumbent, not only its number, for it may be given a function at any time.
         self._view = UNBOUND
 

@@ -24,7 +24,7 @@ from pytheus.version import COMPILED
 if COMPILED:
     from pytheus.metrics.buckets import place
 else:
-    from bisect import bisect_left as place
+    from bisect import bisect_left as place  # type: ignore[assignment]  # the same function, for more types
 
 __all__ = ["Histogram"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, cast
+from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
 from pytheus.metrics.metric import Metric
@@ -48,7 +48,7 @@ class Info(Metric):
     def _reset(self) -> None:
         self._facts = None
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
         # Facts are replaced whole, so there is nothing to share but the series, which `_bound` finds.
         pass
 
@@ -85,5 +85,3 @@ class Info(Metric):
                 labels = format_labels(sample.labels.items())
                 lines.append("{" + labels + "} 1.0\n" if labels else " 1.0\n")
         return [name.join(lines)]
-
-

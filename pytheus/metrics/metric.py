@@ -65,9 +65,7 @@ class Metric:
             name,
             type_,
             validate_text(description, f"the description of {subject}"),
-            validate_label_names(
-                required_labels, subject, name if type_ == "stateset" else RESERVED_LABELS.get(type_)
-            ),
+            validate_label_names(required_labels, subject, name if type_ == "stateset" else RESERVED_LABELS.get(type_)),
             bounds=bounds,
             states=states,
             mode=mode,
@@ -99,7 +97,7 @@ class Metric:
         """Give a new series its numbers, or an old one new ones: zeros."""
         raise NotImplementedError
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
         """Let this handle, which has no labels, write where `incumbent` writes."""
         raise NotImplementedError
 
@@ -118,7 +116,9 @@ class Metric:
     # Declared here, though not every type has it, so that compiled objects of all types begin alike.
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: measure each call of `function`, in the way of this type."""
-        raise TypeError(f"{self} measures nothing about a function; decorate it with a counter, gauge, histogram or summary")
+        raise TypeError(
+            f"{self} measures nothing about a function; decorate it with a counter, gauge, histogram or summary"
+        )
 
     # Registration -----------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class Metric:
         return cast(Self, child)
 
     def _bound(self) -> Self:
-        """The series that this handle writes to, with default labels filled in; raises `LabelError` if one is missing."""
+        """The series that this handle writes to, default labels filled in; raises `LabelError` if one is missing."""
         if self._view is UNBOUND:
             return self._child(self._series.key(self._labels))
         if self._series.size == 0:

@@ -10,11 +10,11 @@ from pytheus.names import shown
 __all__ = ["ONE", "Number", "to_float"]
 
 Number = SupportsFloat | SupportsIndex
-"""An int, a float, a bool (0 or 1), a Decimal, a Fraction, a numpy scalar: whatever has ``__float__`` or ``__index__``."""
+"""An int, a float, a bool (0 or 1), a Decimal, a numpy scalar: whatever has ``__float__`` or ``__index__``."""
 
 
-ONE: Final[object] = float("1")
-"""What an increment adds by default. An object, so that `is` can tell the default, which needs no check, from the rest."""
+ONE: Final[Number] = float("1")
+"""What an increment adds by default. An object, so that `is` tells the default, which needs no check, from the rest."""
 
 
 _EXACT_BELOW: Final = 2**53

@@ -8,7 +8,7 @@ lines do not depend on the prefix, and several registries can expose the same me
 from __future__ import annotations
 
 from array import array
-from typing import Self, cast
+from typing import cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -46,7 +46,8 @@ class Scalar(Metric):
             return
         self._value = 0.0
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
+        assert isinstance(incumbent, Scalar)
         view = incumbent._view
         if view is None:
             shared = cast(Doubles, array("d", (0.0,)))
@@ -113,8 +114,8 @@ if LOCKED:
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
         """As `text_parts`, but without lines kept from before.
 
-        Those would need a lock, and none may be held while a gauge's function runs: it may wait for another thread, which
-        waits for the lock.
+        Those would need a lock, and none may be held while a gauge's function runs: it may wait for another thread,
+        which waits for the lock.
         """
         definition = self._series.definition
         name = prefix + definition.name

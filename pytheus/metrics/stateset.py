@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Self, cast
+from typing import ClassVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
@@ -100,7 +100,7 @@ class StateSet(Metric):
         else:
             view[:] = zeros
 
-    def _share(self, incumbent: Self) -> None:
+    def _share(self, incumbent: Metric) -> None:
         self._view = incumbent._view
 
     def _samples(self) -> list[Sample]:
@@ -108,8 +108,7 @@ class StateSet(Metric):
         labels = self._label_dict()
         states = self._series.definition.states
         return [
-            Sample("", {**labels, name: state}, number)
-            for state, number in zip(states, self._numbers(), strict=True)
+            Sample("", {**labels, name: state}, number) for state, number in zip(states, self._numbers(), strict=True)
         ]
 
     def text_parts(self, prefix: str) -> list[str]:

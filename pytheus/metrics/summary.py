@@ -30,8 +30,8 @@ class Summary(Distribution):
         >>> sizes.count, sizes.sum
         (1.0, 512.0)
 
-    It has no quantiles, which cannot be added up over processes; use a `Histogram` for those. The arguments are those of
-    `Counter`. https://prometheus.io/docs/concepts/metric_types/#summary
+    It has no quantiles, which cannot be added up over processes; use a `Histogram` for those. The arguments are those
+    of `Counter`. https://prometheus.io/docs/concepts/metric_types/#summary
     """
 
     __slots__ = ()

@@ -88,8 +88,8 @@ class CollectorRegistry:
         """Hold `collector` until it is unregistered; see `Registry.register`.
 
         Raises `ConflictError` if it would expose a name that is occupied (with ``on_conflict="warn"``: logs that
-        instead), and `NotACollectorError` if it is no collector. A handle that shares the values of a registered metric counts
-        as registered.
+        instead), and `NotACollectorError` if it is no collector. A handle that shares the
+        values of a registered metric counts as registered.
         """
         if isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
             raise NotACollectorError(
@@ -136,7 +136,9 @@ class CollectorRegistry:
         if self._on_conflict == "warn":
             import logging  # loaded late: it costs more to import than the rest of the package
 
-            logging.getLogger("pytheus.registry").warning("%s. The first one stays and the second is not exposed.", message)
+            logging.getLogger("pytheus.registry").warning(
+                "%s. The first one stays and the second is not exposed.", message
+            )
             return
         raise ConflictError(message, name=name, incumbent=incumbent.collector)
 

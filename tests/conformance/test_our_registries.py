@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from pytheus.compose import filtered, labelled, prefixed, read_only, union
+from pytheus.compose import Layered, filtered, labelled, prefixed, read_only, union
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 from pytheus.testing import RegistryConformance
 
@@ -81,7 +82,7 @@ class TestPrefixed(RegistryConformance):
 
 class TestLabelled(RegistryConformance):
     gives_originals = False
-    constant_labels: Mapping[str, str] = {"region": "eu"}  # type: ignore[misc]  # mypy wants ClassVar again
+    constant_labels: ClassVar[Mapping[str, str]] = {"region": "eu"}
 
     def make_registry(self) -> Registry:
         return labelled(CollectorRegistry(), region="eu")
@@ -100,12 +101,12 @@ class TestReadOnly(RegistryConformance):
         return read_only(CollectorRegistry(prefix=prefix))
 
     def write_to(self, registry: Registry) -> Registry:
-        return registry.layers[0] if hasattr(registry, "layers") else registry
+        return registry.layers[0] if isinstance(registry, Layered) else registry
 
 
 class TestNested(RegistryConformance):
     gives_originals = False
-    constant_labels: Mapping[str, str] = {"zone": "a", "region": "eu"}  # type: ignore[misc]  # as above
+    constant_labels: ClassVar[Mapping[str, str]] = {"zone": "a", "region": "eu"}
     inner_prefix = "shop_"
 
     def make_registry(self) -> Registry:

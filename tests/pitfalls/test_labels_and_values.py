@@ -63,9 +63,12 @@ def test_a_string_is_not_taken_apart_into_labels(registry: CollectorRegistry) ->
 @pytest.mark.parametrize("value", [1, 1.5, None, True, b"x", ["x"], object()], ids=repr)
 def test_a_label_value_that_is_no_string_never_reaches_a_scrape(registry: CollectorRegistry, value: str) -> None:
     metric = Counter("x", "X.", ["a"], registry=registry)
-    for give in (lambda: metric.labels(a=value), lambda: metric.labels(value), lambda: metric.labels({"a": value})):
-        with pytest.raises(LabelError):
-            give()
+    with pytest.raises(LabelError):
+        metric.labels(a=value)
+    with pytest.raises(LabelError):
+        metric.labels(value)
+    with pytest.raises(LabelError):
+        metric.labels({"a": value})
     assert _series(registry) == []
 
 
@@ -118,9 +121,7 @@ def test_no_increment_is_lost_when_children_are_made_at_once(registry: Collector
         thread.start()
     for thread in threads:
         thread.join()
-    assert _series(registry) == [f'x{{a="{number}"}} 8.0' for number in range(300)] or sorted(
-        line.rpartition(" ")[2] for line in _series(registry)
-    ) == ["8.0"] * 300
+    assert sorted(_series(registry)) == sorted(f'x{{a="{number}"}} 8.0' for number in range(300))
 
 
 @pytest.mark.parametrize("exemplar", [{"id": "x" * 200}, {"a-b": "1"}, {"id": 1}], ids=["too long", "name", "value"])

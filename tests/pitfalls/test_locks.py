@@ -96,7 +96,9 @@ def test_no_deadlock_with(program: str) -> None:
         text=True,
         start_new_session=True,
         env=os.environ
-        | {"PYTHONPATH": os.pathsep.join([str(Path(pytheus.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])},
+        | {
+            "PYTHONPATH": os.pathsep.join([str(Path(pytheus.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+        },
     )
     try:
         output, _ = process.communicate(timeout=DEADLINE_SECONDS)

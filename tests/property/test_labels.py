@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from pytheus import Counter
 
-NAMES = st.lists(st.from_regex(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True), unique=True, min_size=1, max_size=5)
+NAMES = st.lists(
+    st.from_regex(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True), unique=True, min_size=1, max_size=5
+)
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 

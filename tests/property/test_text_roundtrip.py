@@ -1,11 +1,13 @@
 """Whatever goes into metrics, another library's parser reads the same out of the text, and no line can be forged.
 
-prometheus_client's parser is the oracle. Where it reads less than the format has (https://prometheus.io/docs/instrumenting/
-exposition_formats/#text-format-details), what is expected of it says so:
+prometheus_client's parser is the oracle. Where it reads less than the format has, what is expected of it says so:
 
-- it strips blanks around a help text (all that `str.strip` knows at its end, those of ASCII at its beginning), so the help
-  line itself is compared as well;
-- it gives every counter's samples the suffix ``_total``, and a counter called ``_total`` an empty name, which it then refuses.
+- it strips blanks around a help text (all that `str.strip` knows at its end, those of ASCII at its beginning), so the
+  help line itself is compared as well;
+- it gives every counter's samples the suffix ``_total``, and a counter called ``_total`` an empty name, which it then
+  refuses.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
 """
 
 from __future__ import annotations
@@ -69,9 +71,10 @@ def _same(one: float, other: float) -> bool:
     return struct.pack("d", one + 0.0) == struct.pack("d", other + 0.0) or (math.isnan(one) and math.isnan(other))
 
 
-def _assert_same(samples: dict[tuple[str, frozenset[tuple[str, str]]], float], expected: dict[
-    tuple[str, frozenset[tuple[str, str]]], float
-]) -> None:
+def _assert_same(
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float],
+    expected: dict[tuple[str, frozenset[tuple[str, str]]], float],
+) -> None:
     assert samples.keys() == expected.keys()
     for key, value in expected.items():
         assert _same(samples[key], value), (key, samples[key], value)
@@ -294,7 +297,7 @@ def test_no_name_ever_stands_twice(
     text = generate_metrics(registry, strict=True)
     read = _read(text)
     assert len(read.families) == len(registry)
-    assert all("" != family for family, _, _ in read.families)
+    assert all(family != "" for family, _, _ in read.families)
     assert len({family for family, _, _ in read.families}) == len(read.families)
     assert len(text.split("\n")) == 2 * len(registry) + len(read.samples) + 1
 

@@ -54,7 +54,9 @@ def test_a_gauge_does_what_a_variable_does(writes: list[tuple[str, float]]) -> N
 
 
 @given(st.lists(FINITE, max_size=30), BOUNDS)
-def test_a_histogram_counts_each_value_into_every_bucket_that_holds_it(values: list[float], bounds: list[float]) -> None:
+def test_a_histogram_counts_each_value_into_every_bucket_that_holds_it(
+    values: list[float], bounds: list[float]
+) -> None:
     histogram = Histogram("x", "X.", buckets=bounds, registry=None)
     for value in values:
         histogram.observe(value)

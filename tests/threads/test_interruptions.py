@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import pytest
 
@@ -31,7 +32,7 @@ class Alarms:
         self.wanted = True
         self.former = signal.getsignal(signal.SIGALRM)
 
-    def __enter__(self) -> Alarms:
+    def __enter__(self) -> Self:
         signal.signal(signal.SIGALRM, self._handle)
         self._arm()
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import pytest
@@ -58,7 +59,7 @@ def test_blocks_in_progress_balance(together: Together) -> None:
 
 def test_observations_of_one_histogram(together: Together) -> None:
     histogram = Histogram("x", "X.", buckets=(1, 2), registry=None)
-    together(*[_repeat(lambda value=value: histogram.observe(value)) for value in (0.5, 1.5, 4.0, 8.0) * 2])
+    together(*[_repeat(partial(histogram.observe, value)) for value in (0.5, 1.5, 4.0, 8.0) * 2])
     [family] = histogram.collect()
     assert [sample.value for sample in family.samples] == [
         2 * TIMES,

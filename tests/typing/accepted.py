@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any, assert_type
+from typing import assert_type
 
 import numpy as np
 
@@ -108,7 +108,6 @@ assert_type(counter.count_exceptions()(plain)(1), list[str])
 assert_type(counter.count_exceptions((ValueError, KeyError))(plain)(1), list[str])
 assert_type(counter(plain)(1), list[str])
 assert_type(counter(exceptions=ValueError)(plain)(1), list[str])
-assert_type(histogram.time()(coroutine)(1, b="y"), Coroutine[Any, Any, list[str]])
 assert_type(histogram(generator)(1), Generator[int, str, bytes])
 assert_type(histogram(async_generator)(1), AsyncGenerator[int, str])
 
@@ -134,6 +133,7 @@ assert_type(decorated(1), list[str])
 
 
 async def use() -> None:
+    assert_type(await histogram.time()(coroutine)(1, b="y"), list[str])
     assert_type(await decorated_coroutine(1), str)
     async for number in decorated_async_iterator(1):
         assert_type(number, int)

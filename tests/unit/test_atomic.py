@@ -1,9 +1,9 @@
 """The stretches marked ``# atomic:`` really are executed whole by the interpreter that runs this.
 
-CPython hands over the GIL and runs signal handlers only where its evaluation loop checks for it (the "eval breaker"): when a
-frame begins (RESUME), after calls, at backward jumps and where a frame is resumed. Such a stretch must have none of them
-before its last store. On 3.11 the garbage collector runs finalizers where containers are allocated, too; from 3.12 on it
-waits for the eval breaker.
+CPython hands over the GIL and runs signal handlers only where its evaluation loop checks for it (the "eval breaker"):
+when a frame begins (RESUME), after calls, at backward jumps and where a frame is resumed. Such a stretch must have none
+of them before its last store. On 3.11 the garbage collector runs finalizers where containers are allocated, too; from
+3.12 on it waits for the eval breaker.
 
 What the rules for a stretch are, and why, stands in `pytheus.atomic`.
 """

@@ -63,7 +63,9 @@ def test_a_refused_increment_makes_no_series(registry: CollectorRegistry) -> Non
 
 def test_a_counter_that_lacks_labels_cannot_count(registry: CollectorRegistry) -> None:
     jobs = Counter("jobs_total", "Jobs done.", ["queue", "kind"], registry=registry)
-    with pytest.raises(LabelError, match=r"lacks 'queue', 'kind': complete it with \.labels\(queue=\.\.\., kind=\.\.\.\)"):
+    with pytest.raises(
+        LabelError, match=r"lacks 'queue', 'kind': complete it with \.labels\(queue=\.\.\., kind=\.\.\.\)"
+    ):
         jobs.inc()
     with pytest.raises(LabelError, match="lacks 'kind'"):
         jobs.labels(queue="mail").inc()

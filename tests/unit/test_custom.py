@@ -111,9 +111,7 @@ def test_it_may_register_metrics_while_it_is_collected(registry: CollectorRegist
     assert made.value == 2.0
 
 
-def test_one_that_yields_itself_fails_alone(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_yields_itself_fails_alone(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
     registry.register(Cycle())
     Gauge("level", "Level.", registry=registry).set(1)
     text = generate_metrics(registry)

@@ -57,7 +57,9 @@ def test_without_failures_nothing_is_exposed_about_them(registry: CollectorRegis
 def test_each_failure_counts(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
     registry.register(Broken())
     for count in (1.0, 2.0, 3.0):
-        assert _errors(generate_metrics(registry)) == [f'pytheus_collector_errors_total{{collector="Broken"}} {count!r}']
+        assert _errors(generate_metrics(registry)) == [
+            f'pytheus_collector_errors_total{{collector="Broken"}} {count!r}'
+        ]
 
 
 def test_only_the_first_failure_of_a_collector_is_logged(

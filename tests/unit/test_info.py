@@ -12,8 +12,7 @@ from pytheus.registry import CollectorRegistry
 def test_facts_are_labels_of_a_one(registry: CollectorRegistry) -> None:
     Info("build", "The build.", registry=registry).info({"version": "1.2"}, branch="main")
     assert generate_metrics(registry) == (
-        "# HELP build_info The build.\n# TYPE build_info gauge\n"
-        'build_info{version="1.2",branch="main"} 1.0\n'
+        '# HELP build_info The build.\n# TYPE build_info gauge\nbuild_info{version="1.2",branch="main"} 1.0\n'
     )
 
 

@@ -62,7 +62,7 @@ def test_good_label_names(names: object) -> None:
     "names", [["a:b"], ["__a"], ["1"], [""], ["a b"], ["a", "a"], "ab", b"ab", [b"a"], [1], 1, ["é"], ["a\n"]], ids=repr
 )
 def test_bad_label_names(names: object) -> None:
-    with pytest.raises(InvalidNameError, match="^counter 'x'"):
+    with pytest.raises(InvalidNameError, match=r"^counter 'x'"):
         validate_label_names(names, "counter 'x'")
 
 
@@ -84,7 +84,7 @@ def test_any_text_without_surrogates_will_do(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", None, 1, b"a"], ids=ascii)
 def test_other_text_is_refused(text: object) -> None:
-    with pytest.raises(LabelError, match="^it "):
+    with pytest.raises(LabelError, match=r"^it "):
         validate_text(text, "it")
 
 

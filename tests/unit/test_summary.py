@@ -19,9 +19,7 @@ def sizes(registry: CollectorRegistry) -> Summary:
 def test_it_is_exposed_with_sum_and_count(sizes: Summary, registry: CollectorRegistry) -> None:
     sizes.observe(0.5)
     sizes.observe(2)
-    assert generate_metrics(registry) == (
-        "# HELP sizes Sizes.\n# TYPE sizes summary\nsizes_sum 2.5\nsizes_count 2.0\n"
-    )
+    assert generate_metrics(registry) == ("# HELP sizes Sizes.\n# TYPE sizes summary\nsizes_sum 2.5\nsizes_count 2.0\n")
 
 
 def test_labels_stand_on_both_lines(registry: CollectorRegistry) -> None:
