@@ -307,6 +307,12 @@ def run_linters() -> list[str]:
         say(line)
         if subprocess.run([made.program(name), *arguments], cwd=ROOT, env=linter_environ(made)).returncode:
             failures.append(line)
+    # What mypy and pyright say to users' code is tested where those two are installed, and nowhere else.
+    install_package(made, "pure")
+    say("pytest tests/typing")
+    command = [made.program("python"), "-P", "-m", "pytest", "tests/typing"]
+    if subprocess.run(command, cwd=ROOT, env=linter_environ(made)).returncode:
+        failures.append("pytest tests/typing")
     return failures
 
 

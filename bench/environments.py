@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,12 +79,12 @@ def _venv(name: str, requirements: Sequence[str]) -> str:
         return python
     _say(f"making bench/.venvs/{name}")
     shutil.rmtree(directory, ignore_errors=True)
-    # Without ensurepip, which Debian keeps in a package of its own, where this interpreter has a pip to lend.
-    if _works([sys.executable, "-m", "pip", "--version"]):
+    if find_spec("ensurepip") is not None:
+        _run([sys.executable, "-m", "venv", str(directory)])
+    else:
+        # Debian keeps ensurepip in a package of its own; the interpreter's pip does as well.
         _run([sys.executable, "-m", "venv", "--without-pip", str(directory)])
         _run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "pip"])
-    else:
-        _run([sys.executable, "-m", "venv", str(directory)])
     if requirements:
         _pip(python, *requirements)
     _put_stamp(directory, "venv", recipe)
@@ -165,10 +166,6 @@ def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> st
     run = subprocess.run(command, cwd=BENCH, env=clean | dict(environ or {}), capture_output=True, text=True)
     run.check_returncode()
     return run.stdout
-
-
-def _works(command: Sequence[str]) -> bool:
-    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def _digest(paths: Iterable[Path]) -> str:

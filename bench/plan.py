@@ -51,5 +51,5 @@ QUICK = Plan(
     biggest_seconds=0.0,
     largest=SCALES["scale_100k"],
     imports=4,
-    footprints=1_000,
+    footprints=10_000,
 )

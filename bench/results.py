@@ -13,11 +13,13 @@ __all__ = ["Results"]
 class Results:
     """The figures of all libraries; of each the best that any round has brought.
 
-    `notes` are what a reader has to know beside the figures, `problems` what did not work.
+    `added` is what several threads added to one counter over all rounds, `lost` how much of it the counter did not have
+    in the end. `notes` are what a reader has to know beside the figures, `problems` what did not work.
     """
 
     def __init__(self) -> None:
         self._raw: dict[str, dict[str, float]] = {}
+        self.added: dict[str, int] = {}
         self.lost: dict[str, int] = {}
         self.slowest_empty_ns: dict[str, float] = {}
         self.notes: list[str] = []
@@ -27,8 +29,9 @@ class Results:
         """Take in one process's figures."""
         best = self._raw.setdefault(column, {})
         for row, value in figures.items():
-            if row == "lost":
-                self.lost[column] = self.lost.get(column, 0) + round(value)
+            if row in ("added", "lost"):
+                total = self.added if row == "added" else self.lost
+                total[column] = total.get(column, 0) + round(value)
                 continue
             if row == "empty":
                 self.slowest_empty_ns[column] = max(value, self.slowest_empty_ns.get(column, 0.0))

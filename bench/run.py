@@ -1,7 +1,7 @@
 """Measures pytheus and its peers side by side, in one run, and prints one table.
 
     python3 bench/run.py                the whole run, about ten minutes
-    python3 bench/run.py --quick        a rough one, about a minute
+    python3 bench/run.py --quick        a rough one, in a minute or two
     python3 bench/run.py --markdown     the table as Markdown, --json FILE also every figure unrounded
     python3 bench/run.py --only pytheus --only prometheus_client
 
@@ -38,6 +38,8 @@ from bench.results import Results
 from bench.table import as_json, as_markdown, as_text
 
 __all__ = ["main"]
+
+OLDEST = (3, 11)
 
 TIMEOUT_SECONDS = 900
 """For one turn of one library: it bounds a hang, and measures nothing."""
@@ -135,8 +137,12 @@ def annotate(
         else:
             libraries.append(f"{column.title} {versions['client_golang']} (Go {versions['go']})")
     best, worst = results.empty_loop()
-    losers = [column.title for column in columns if results.lost.get(column.key)]
-    lost = f"{', '.join(losers)} lost some and the others nothing" if losers else "nothing was lost"
+    losers = [
+        f"{column.title} lost {results.lost[column.key] / results.added[column.key]:.1%}"
+        for column in columns
+        if results.lost.get(column.key)
+    ]
+    lost = f"{', '.join(losers)}, the others nothing" if losers else "nothing was lost"
     results.notes += [
         f"Machine: {machine}; {', '.join(sorted(pythons))}.",
         f"Versions: {', '.join(libraries)}.",
@@ -169,6 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", action="append", choices=keys, metavar="KEY", help=f"one of {', '.join(keys)}; repeatable"
     )
     options = parser.parse_args(arguments)
+    if sys.version_info < OLDEST:
+        say(f"Python 3.11 or later is needed, but this is {sys.version.split()[0]}")
+        return 1
     plan = QUICK if options.quick else WHOLE
     results = Results()
     libraries = [library for library in LIBRARIES if not options.only or library.key in options.only]

@@ -23,9 +23,9 @@ def as_text(results: Results, columns: Sequence[Library]) -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for line in cells:
-        first, *figures, goal = line
-        middle = [figure.rjust(width) for figure, width in zip(figures, widths[1:-1], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *middle, goal]).rstrip())
+        title, unit, *figures, goal = line
+        middle = [figure.rjust(width) for figure, width in zip(figures, widths[2:-1], strict=True)]
+        lines.append("  ".join([title.ljust(widths[0]), unit.ljust(widths[1]), *middle, goal]).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([*lines, "", *results.notes, *results.problems]) + "\n"
 
@@ -33,11 +33,10 @@ def as_text(results: Results, columns: Sequence[Library]) -> str:
 def as_markdown(results: Results, columns: Sequence[Library]) -> str:
     """The table as the README has it, with the notes as a list below."""
     heads = _heads(columns)
-    lines = [_markdown_line(heads), _markdown_line(["---", *(["---:"] * len(columns)), "---"])]
+    lines = [_markdown_line(heads), _markdown_line(["---", "---", *(["---:"] * len(columns)), "---"])]
     for row in ROWS:
         if _measured(results, columns, row):
-            title, *rest = _cells(results, columns, row)
-            lines.append(_markdown_line([f"`{title}`" if "(" in title and "," not in title else title, *rest]))
+            lines.append(_markdown_line(_cells(results, columns, row)))
     return "\n".join([*lines, "", *(f"- {note}" for note in (*results.notes, *results.problems))]) + "\n"
 
 
@@ -61,12 +60,18 @@ def as_json(results: Results, columns: Sequence[Library]) -> str:
         }
         for row in ROWS
     ]
-    whole = {"rows": rows, "lost": results.lost, "notes": results.notes, "problems": results.problems}
+    whole = {
+        "rows": rows,
+        "added": results.added,
+        "lost": results.lost,
+        "notes": results.notes,
+        "problems": results.problems,
+    }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def _heads(columns: Sequence[Library]) -> list[str]:
-    return ["", *(column.title for column in columns), "goal"]
+    return ["", "unit", *(column.title for column in columns), "goal"]
 
 
 def _measured(results: Results, columns: Sequence[Library], row: Row) -> bool:
@@ -74,20 +79,19 @@ def _measured(results: Results, columns: Sequence[Library], row: Row) -> bool:
 
 
 def _cells(results: Results, columns: Sequence[Library], row: Row) -> list[str]:
-    return [row.title, *(_figure(results, column, row) for column in columns), _goals(results, row)]
+    figures = [_figure(results, column, row) for column in columns]
+    return [row.title, row.unit, *figures, _goals(results, row)]
 
 
 def _figure(results: Results, column: Library, row: Row) -> str:
     value = results.value(column.key, row.key)
     if value is None:
         return DASH
-    text = f"{_rounded(value)} {row.unit}" if row.unit != "bytes" else _rounded(value)
+    text = _rounded(value)
     # A bare interpreter is the same whatever is installed beside it.
     ratio = None if row.key in ("bare", "pause_of_nothing") else results.ratio(column.key, row.key)
     if ratio is not None and column.key != REFERENCE:
         text += f" ({_rounded(ratio)}x)"
-    if row.key == "threads" and results.lost.get(column.key):
-        text += f", lost {results.lost[column.key]:,}"
     return text
 
 
@@ -107,7 +111,7 @@ def _goals(results: Results, row: Row) -> str:
 
 def _got(goal: str, ratio: float) -> str:
     """The ratio as the goal speaks of it: a goal that says "at most" means the inverse."""
-    return f"{_rounded(1 / ratio if '≤' in goal else ratio)}x"
+    return f"{1 / ratio if '≤' in goal else ratio:.2f}x"
 
 
 def _rounded(value: float) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pytheus.version import COMPILED
 
-__all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header"]
+__all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header", "number_line"]
 
 PART_SIZE: Final = 1024
 """How many series make a piece of the text; between pieces other threads get their turn."""
@@ -52,6 +52,18 @@ def format_number(value: float) -> str:
     if text[-1] in "fn":
         return "NaN" if text == "nan" else "-Inf" if text == "-inf" else "+Inf"
     return text
+
+
+def number_line(head: str, value: float) -> str:
+    """`head`, the number, and the line's end; the busiest part of a scrape."""
+    if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
+        whole = int(value)
+        if whole == value and whole != 0:
+            return f"{head}{whole}.0\n"
+    text = repr(value)
+    if text[-1] in "fn":
+        text = format_number(value)
+    return f"{head}{text}\n"
 
 
 def header(name: str, type_: str, description: str) -> str:

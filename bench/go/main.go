@@ -285,6 +285,7 @@ func inThreads(figures map[string]float64, p plan) {
 	families, err := registry.Gather()
 	check(err)
 	figures["threads"] = best * 1e9
+	figures["added"] = float64(done)
 	figures["lost"] = float64(done) - families[0].Metric[0].Counter.GetValue()
 }
 

@@ -149,15 +149,28 @@ def _family_text(family: Family, lead: str) -> str:
     # An info's sample is its base name with the suffix, however the family is called.
     stem = lead + base_name(family.name, type_) if type_ == "info" else name
     description = validate_text(family.description, f"the description of family {family.name!r}")
-    lines = [header(stem + "_info" if type_ == "info" else name, type_, description)]
     suffixes = _SUFFIXES[type_]
+    lines: list[str] = []
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for sample in family.samples:
         if sample.suffix not in suffixes:
             raise LabelError(
                 f"{type_} {family.name!r} has a sample with the suffix {sample.suffix!r}; expected one of {suffixes!r}"
             )
         lines.append(_sample_line(stem, family, sample))
-    return "".join(lines)
+        series = (sample.suffix, frozenset(sample.labels.items()))
+        if series in seen:
+            raise LabelError(
+                f"{type_} {family.name!r} has two samples {family.name + sample.suffix!r} with the labels"
+                f" {dict(sample.labels)!r}; a series has one number in a scrape"
+            )
+        seen.add(series)
+    # In this format a family is called what its samples are called, where OpenMetrics leaves that suffix out.
+    if type_ == "info":
+        name = stem + "_info"
+    elif type_ == "counter" and any(sample.suffix == "_total" for sample in family.samples):
+        name += "_total"
+    return header(name, type_, description) + "".join(lines)
 
 
 def _sample_line(stem: str, family: Family, sample: Sample) -> str:

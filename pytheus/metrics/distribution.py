@@ -26,21 +26,25 @@ R = TypeVar("R")
 class Distribution(Metric):
     """The base of `Histogram` and `Summary`; not for use by itself.
 
-    All numbers of a series stand in one list, which is read in one step: a scrape never sees half an observation.
+    A series has its counts in one list and its sum beside it, and both are read in one step: a scrape never sees half
+    an observation. Counts are ints, of which the small ones are shared; the first place in the list is not used. Where
+    a registry keeps the numbers, they stand in a view of doubles, the sum in that first place.
     """
 
-    __slots__ = ("_numbers", "_shown", "_text")
+    __slots__ = ("_counts", "_shown", "_shown_sum", "_sum", "_text")
 
-    # A list rather than an array of doubles: compiled code reads and writes it directly. Zeros are one shared object.
-    _numbers: list[float]
+    _counts: list[int]
+    _sum: float
     _text: str
-    _shown: list[float] | None
+    # What `_text` shows: the number of observations, or -1 for none, and their sum.
+    _shown: int
+    _shown_sum: float
 
     def _size(self) -> int:
-        """How many doubles a series has."""
+        """How long the list of counts is."""
         raise NotImplementedError
 
-    def _render(self, name: str, numbers: list[float]) -> str:
+    def _render(self, name: str, total: float, counts: list[int]) -> str:
         """The series' lines; each begins with `name`, and the first with `_first(name)`."""
         raise NotImplementedError
 
@@ -52,35 +56,64 @@ class Distribution(Metric):
         """Count `value` in."""
         raise NotImplementedError
 
+    def _observe_elsewhere(self, index: int, number: float) -> None:
+        """Count `number` in at `index`, where this handle has no numbers of its own."""
+        view = self._view
+        if view is None or view is UNBOUND:
+            self._bound().observe(number)
+            return
+        # atomic: as in `observe`
+        view[index] += 1.0
+        view[0] += number
+
     def _begin(self) -> None:
-        self._numbers = []
+        self._counts = []
+        self._sum = 0.0
+        self._text = ""
+        self._shown = -1
+        self._shown_sum = 0.0
 
     def _reset(self) -> None:
         view = self._view
         if view is not None:
             view[:] = array("d", bytes(8 * self._size()))
-        elif self._numbers:
-            # In place and in one step, for another handle may share them.
-            self._numbers[:] = [0.0] * self._size()
         else:
-            self._numbers = [0.0] * self._size()
-        self._text = ""
-        self._shown = None
+            counts = [0] * self._size()
+            # atomic: both at once
+            self._counts = counts
+            self._sum = 0.0
+        self._shown = -1
 
     def _share(self, incumbent: Metric) -> None:
-        assert isinstance(incumbent, Distribution)
-        self._numbers = incumbent._numbers
-        self._view = incumbent._view
-        self._text = ""
-        self._shown = None
+        # Each observation goes by way of the incumbent, for an int in a list and a float cannot be shared.
+        self._view = UNBOUND
+        self._counts = []
 
-    def _read(self) -> list[float]:
-        """All numbers of this series as they stood at one moment."""
+    def _read(self) -> tuple[float, list[int]]:
+        """The sum and the counts as they stood at one moment."""
         view = self._view
-        return self._numbers.copy() if view is None else view.tolist()
+        if view is None:
+            # atomic: a slice, for a call could be interrupted after it
+            counts = self._counts[:]
+            total = self._sum
+            return total, counts
+        numbers = view.tolist()
+        total = numbers[0]
+        numbers[0] = 0.0
+        return total, [int(number) for number in numbers]
 
     def _take(self, seconds: float) -> None:
         self.observe(seconds)
+
+    @property
+    def count(self) -> float:
+        """How many values were observed."""
+        return float(sum(self._bound()._read()[1]))
+
+    @property
+    def sum(self) -> float:
+        """The sum of all values observed."""
+        return self._bound()._read()[0]
 
     def text_parts(self, prefix: str) -> list[str]:
         """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
@@ -91,16 +124,20 @@ class Distribution(Metric):
         turns = Turns()
         parts = [header(name, definition.type, definition.description)]
         texts: list[str] = []
+        at_most = PART_SIZE // self._size() + 1
         for child in cast("list[Self]", list(series.children.values())):
-            numbers = child._read()
+            total, counts = child._read()
+            count = sum(counts)
             text = child._text
-            if numbers != child._shown or not text.startswith(first):
-                text = child._render(name, numbers)
+            # Every observation adds one to the count.
+            if count != child._shown or total != child._shown_sum or not text.startswith(first):
+                text = child._render(name, total, counts)
                 # atomic: a text and the numbers that it shows belong together, whoever else is rendering
                 child._text = text
-                child._shown = numbers
+                child._shown = count
+                child._shown_sum = total
             texts.append(text)
-            if len(texts) * len(numbers) > PART_SIZE:
+            if len(texts) >= at_most:
                 parts.append("".join(texts))
                 texts = []
                 turns.offer()

@@ -11,7 +11,6 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import MetricType, validate_metric_name
@@ -47,10 +46,10 @@ class Histogram(Distribution):
     https://prometheus.io/docs/concepts/metric_types/#histogram
     """
 
-    # A series has its sum, then a count for each bucket, not cumulated, the last one up to +Inf. The number of
-    # observations is the sum of the counts, so it can never disagree with them. `_bounds` has -Inf in the sum's
-    # place, so that a bound and its count have the same index. Nothing but NaN, which compares to nothing, and -Inf
-    # itself is placed there, so that the two need no check of their own.
+    # A series has a count for each bucket, not cumulated, the last one up to +Inf. The number of observations is the
+    # sum of the counts, so it can never disagree with them. `_bounds` begins with -Inf, where the counts begin with a
+    # place that is not used, so that a bound and its count have the same index. Nothing but NaN, which compares to
+    # nothing, and -Inf itself is placed there, so that the two need no check of their own.
 
     __slots__ = ("_bounds",)
 
@@ -74,7 +73,7 @@ class Histogram(Distribution):
 
     def _begin(self) -> None:
         super()._begin()
-        self._bounds = (-_INFINITY, *self._series.definition.bounds)
+        self._bounds = self._series.bounds
 
     def _size(self) -> int:
         return len(self._bounds) + 1
@@ -92,11 +91,11 @@ class Histogram(Distribution):
             index = self._lowest(number)
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, number, index)
-        numbers = self._numbers
-        # atomic: two loads, adds and stores, so that no reader sees one without the other
-        if numbers:
-            numbers[index] = numbers[index] + 1.0
-            numbers[0] = numbers[0] + number
+        counts = self._counts
+        # atomic: loads, adds and stores, so that no reader sees the count without the sum
+        if counts:
+            counts[index] = counts[index] + 1
+            self._sum += number
         else:
             self._observe_elsewhere(index, number)
 
@@ -105,27 +104,8 @@ class Histogram(Distribution):
             raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
         return 1
 
-    def _observe_elsewhere(self, index: int, number: float) -> None:
-        view = self._view
-        if view is None or view is UNBOUND:
-            self._bound().observe(number)
-            return
-        # atomic: as in `observe`
-        view[index] += 1.0
-        view[0] += number
-
-    @property
-    def count(self) -> float:
-        """How many values were observed."""
-        return sum(self._bound()._read()[1:])
-
-    @property
-    def sum(self) -> float:
-        """The sum of all values observed."""
-        return self._bound()._read()[0]
-
     def _samples(self) -> list[Sample]:
-        numbers = self._read()
+        total, numbers = self._read()
         labels = self._label_dict()
         key = cast("tuple[str, ...]", self._labels)
         exemplars = self._series.exemplars
@@ -133,24 +113,24 @@ class Histogram(Distribution):
         counts = list(accumulate(numbers[1:]))
         for index, (bound, count) in enumerate(zip((*self._bounds[1:], _INFINITY), counts, strict=True), 1):
             bucket = {**labels, "le": format_number(bound)}
-            samples.append(Sample("_bucket", bucket, count, None, exemplars.get((key, index))))
-        samples.append(Sample("_sum", labels, numbers[0]))
-        samples.append(Sample("_count", labels, counts[-1]))
+            samples.append(Sample("_bucket", bucket, float(count), None, exemplars.get((key, index))))
+        samples.append(Sample("_sum", labels, total))
+        samples.append(Sample("_count", labels, float(counts[-1])))
         return samples
 
     def _first(self, name: str) -> str:
         return name + "_bucket{"
 
-    def _render(self, name: str, numbers: list[float]) -> str:
+    def _render(self, name: str, total: float, counts: list[int]) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
         lines: list[str] = []
-        count = 0.0
+        count = 0
         for index, bound in enumerate((*self._bounds[1:], _INFINITY), 1):
-            count += numbers[index]
-            lines.append(f'{head}"{format_number(bound)}"}} {format_number(count)}\n')
+            count += counts[index]
+            lines.append(f'{head}"{format_number(bound)}"}} {count}.0\n')
         tail = "{" + labels + "} " if labels else " "
-        lines.append(f"{name}_sum{tail}{format_number(numbers[0])}\n{name}_count{tail}{format_number(count)}\n")
+        lines.append(f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{count}.0\n")
         return "".join(lines)
 
 

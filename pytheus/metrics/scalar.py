@@ -8,7 +8,7 @@ lines do not depend on the prefix, and several registries can expose the same me
 from __future__ import annotations
 
 from array import array
-from typing import cast
+from typing import Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -16,10 +16,14 @@ from pytheus.metrics.doubles import Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.samples import Sample
-from pytheus.textformat import PART_SIZE, format_number, header
+from pytheus.textformat import PART_SIZE, header, number_line
 from pytheus.turns import Turns
 
 __all__ = ["Scalar"]
+
+
+# Equal to no number, not even to itself.
+_NOTHING: Final = float("nan")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -37,7 +41,7 @@ class Scalar(Metric):
         # Not in `_reset`, which may come while another thread renders: the place to cut is the line's for good.
         self._line = ""
         self._cut = 0
-        self._shown = 0.0
+        self._shown = _NOTHING
 
     def _reset(self) -> None:
         view = self._view
@@ -81,31 +85,27 @@ class Scalar(Metric):
         turns = Turns()
         parts = [header(name, definition.type, definition.description)]
         # The name goes between the lines, and so before each of them: the first "line" is empty.
-        lines = [""]
-        for child in cast("list[Scalar]", list(series.children.values())):
-            value = child._value if child._view is None else child._number()
-            line = child._line
-            if value != child._shown or not line:
-                if line:
-                    line = f"{line[: child._cut]}{format_number(value)}\n"
-                else:
-                    line = child._first_line(value)
-                # atomic: a line and the number that it shows belong together, whoever else is rendering
-                child._line = line
-                child._shown = value
-            lines.append(line)
-            if len(lines) > PART_SIZE:
-                parts.append(name.join(lines))
-                lines = [""]
-                turns.offer()
-        parts.append(name.join(lines))
+        children = cast("list[Scalar]", list(series.children.values()))
+        for start in range(0, len(children), PART_SIZE):
+            lines = [""]
+            for child in children[start : start + PART_SIZE]:
+                value = child._value if child._view is None else child._number()
+                line = child._line
+                if value != child._shown:
+                    line = number_line(line[: child._cut], value) if line else child._first_line(value)
+                    # atomic: a line and the number that it shows belong together, whoever else is rendering
+                    child._line = line
+                    child._shown = value
+                lines.append(line)
+            parts.append(name.join(lines))
+            turns.offer()
         return parts
 
     def _first_line(self, value: float) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
         head = "{" + labels + "} " if labels else " "
         self._cut = len(head)
-        return head + format_number(value) + "\n"
+        return number_line(head, value)
 
 
 if LOCKED:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesSet"]
 
+_INFINITY: Final = float("inf")
+
 # The label values that are kept once, whoever passes them; values beyond that many are most likely ids, all different.
 _SHARED_VALUES_AT_MOST: Final = 512
 
@@ -42,7 +44,18 @@ def _picker(labels: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str,
 class SeriesSet:
     """The series of one metric."""
 
-    __slots__ = ("blank", "children", "defaults", "definition", "exemplars", "pick", "prepared", "size", "values")
+    __slots__ = (
+        "blank",
+        "bounds",
+        "children",
+        "defaults",
+        "definition",
+        "exemplars",
+        "pick",
+        "prepared",
+        "size",
+        "values",
+    )
 
     def __init__(
         self,
@@ -54,6 +67,8 @@ class SeriesSet:
         self.size = len(definition.labels)
         # The identity of this tuple tells the handle that has no label bound from all others.
         self.blank: tuple[str | None, ...] = tuple([None] * self.size)
+        # A histogram's bounds after -Inf, see there.
+        self.bounds = (-_INFINITY, *definition.bounds)
         self.defaults = defaults
         self.prepared = prepared
         self.pick = _picker(definition.labels)

@@ -9,7 +9,6 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import MetricType
@@ -58,41 +57,26 @@ class Summary(Distribution):
         number = value if type(value) is float else to_float(value, self)
         if number != number:
             raise OutOfRangeError(f"summary {self.name!r} got NaN, which would spoil the sum")
-        # atomic: two loads, adds and stores, so that no reader sees one without the other
-        if self._view is None:
-            numbers = self._numbers
-            numbers[0] = numbers[0] + number
-            numbers[1] = numbers[1] + 1.0
-        elif self._view is UNBOUND:
-            self._bound().observe(number)
+        counts = self._counts
+        # atomic: loads, adds and stores, so that no reader sees the count without the sum
+        if counts:
+            counts[1] = counts[1] + 1
+            self._sum += number
         else:
-            view = self._view
-            view[0] += number
-            view[1] += 1.0
-
-    @property
-    def count(self) -> float:
-        """How many values were observed."""
-        return self._bound()._read()[1]
-
-    @property
-    def sum(self) -> float:
-        """The sum of all values observed."""
-        return self._bound()._read()[0]
+            self._observe_elsewhere(1, number)
 
     def _samples(self) -> list[Sample]:
-        total, count = self._read()
+        total, counts = self._read()
         labels = self._label_dict()
-        return [Sample("_sum", labels, total), Sample("_count", labels, count)]
+        return [Sample("_sum", labels, total), Sample("_count", labels, float(counts[1]))]
 
     def _first(self, name: str) -> str:
         return name + "_sum"
 
-    def _render(self, name: str, numbers: list[float]) -> str:
+    def _render(self, name: str, total: float, counts: list[int]) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
         tail = "{" + labels + "} " if labels else " "
-        total, count = numbers
-        return f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{format_number(count)}\n"
+        return f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{counts[1]}.0\n"
 
 
 if LOCKED:

@@ -34,8 +34,14 @@ report(listed=bool(plugins), state=plugins[0].state if plugins else "", imported
 _QUIET: Final = """
 deeds = []
 def note(event, arguments):
-    if event in ("socket.__new__", "socket.connect", "socket.bind", "subprocess.Popen", "_thread.start_new_thread"):
+    if event in ("socket.__new__", "socket.connect", "socket.bind", "subprocess.Popen"):
         deeds.append(event)
+# Python 3.11 has no audit event for it.
+start_thread = threading.Thread.start
+def start(thread):
+    deeds.append("threading.Thread.start")
+    start_thread(thread)
+threading.Thread.start = start
 registry = pytheus.CollectorRegistry()
 sys.addaudithook(note)
 threads = threading.active_count()

@@ -53,6 +53,6 @@ def test_a_goal_against_what_was_not_measured_is_open() -> None:
 
 def test_what_threads_lost_adds_up() -> None:
     results = Results()
-    results.add("aioprometheus", {"lost": 3.0})
-    results.add("aioprometheus", {"lost": 4.0})
-    assert results.lost == {"aioprometheus": 7}
+    results.add("aioprometheus", {"added": 100.0, "lost": 3.0})
+    results.add("aioprometheus", {"added": 100.0, "lost": 4.0})
+    assert (results.added, results.lost) == ({"aioprometheus": 200}, {"aioprometheus": 7})

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "setup.py", "pytheus")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "setup.py", "MANIFEST.in", "build_backend", "pytheus")
 
 pytestmark = pytest.mark.network
 

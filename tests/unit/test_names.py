@@ -33,7 +33,9 @@ def test_bad_metric_names(name: object) -> None:
 
 @pytest.mark.parametrize("name", BAD_METRIC_NAMES, ids=repr)
 def test_a_metric_of_a_bad_name_cannot_be_made(name: str) -> None:
-    with pytest.raises(InvalidNameError, match="counter name"):
+    # What is no str, the compiled build finds before the name is looked at.
+    expected = (InvalidNameError, "counter name") if isinstance(name, str) else (TypeError, "str")
+    with pytest.raises(expected[0], match=expected[1]):
         Counter(name, "A counter.", registry=None)
 
 
@@ -90,7 +92,8 @@ def test_other_text_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("description", [None, 1, b"a", "\ud800"], ids=ascii)
 def test_a_description_must_be_text(description: str) -> None:
-    with pytest.raises(LabelError, match="the description of gauge 'x'"):
+    expected = (LabelError, "the description of gauge 'x'") if isinstance(description, str) else (TypeError, "str")
+    with pytest.raises(expected[0], match=expected[1]):
         Gauge("x", description, registry=None)
 
 

@@ -259,6 +259,23 @@ def test_a_metric_that_comes_while_collectors_move_is_not_lost(
     assert caplog.records == []
 
 
+def test_a_metric_that_reaches_a_registry_after_it_was_replaced_is_not_lost() -> None:
+    chosen = CollectorRegistry()
+
+    class Replaced(Plain):
+        """Another thread changes the registry just before this one takes the collector."""
+
+        def register(self, collector: Collector) -> None:
+            moving.set_registry(chosen)
+            super().register(collector)
+
+    former = Replaced()
+    moving = CollectorRegistryProxy(former)
+    hits = Counter("hits_total", "Hits.", registry=moving)
+    assert list(chosen) == [hits]
+    assert former.held == []
+
+
 def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import CollectorError, InvalidNameError
 from pytheus.exposition import CONTENT_TYPE
-from pytheus.metrics import Family, Metric, Sample
+from pytheus.metrics import CustomCollector, Family, Metric, Sample
 from pytheus.names import MetricType
 from pytheus.registry import Collector, CollectorRegistry, Registry
 
@@ -408,3 +408,25 @@ def test_strict_refuses_two_metrics_of_one_name() -> None:
     metrics = [Gauge("x", "X.", registry=None), Gauge("x", "X.", registry=None)]
     with pytest.raises(CollectorError, match="a second time"):
         generate_metrics(_of(lambda: metrics), strict=True)
+
+
+def test_two_samples_of_one_series_are_a_failure_of_their_collector(registry: CollectorRegistry) -> None:
+    class Twice(CustomCollector):
+        def collect(self) -> Iterable[Family]:
+            yield Family(
+                "x", "gauge", "X.", [Sample("", {"a": "1", "b": "2"}, 1.0), Sample("", {"b": "2", "a": "1"}, 2.0)]
+            )
+
+    registry.register(Twice())
+    text = generate_metrics(registry)
+    assert "x{" not in text
+    assert 'pytheus_collector_errors_total{collector="Twice"} 1.0' in text
+
+
+def test_a_counter_family_is_called_what_its_samples_are_called(registry: CollectorRegistry) -> None:
+    class Jobs(CustomCollector):
+        def collect(self) -> Iterable[Family]:
+            yield Family("jobs", "counter", "Jobs.", [Sample("_total", {}, 3.0)])
+
+    registry.register(Jobs())
+    assert generate_metrics(registry) == "# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total 3.0\n"
