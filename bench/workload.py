@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
-__all__ = ["BOUNDS", "OBSERVED", "Series", "SharedCounter", "Statement", "Workload", "load", "nothing"]
+__all__ = ["InParts", "BOUNDS", "OBSERVED", "Series", "SharedCounter", "Statement", "Workload", "load", "nothing"]
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -45,6 +45,15 @@ class Series(Protocol):
 
     def render(self) -> bytes | None:
         """The registry in the text format, encoded as a scrape would be answered; None if the library has none."""
+        ...
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A series whose library's endpoint answers in parts, so that the body never stands in one piece."""
+
+    def answer(self) -> object:
+        """The parts of the answer to a scrape."""
         ...
 
 

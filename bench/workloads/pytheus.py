@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.workload import BOUNDS, OBSERVED, SharedCounter, Statement, nothing
 from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus.exposition.response import answer_scrape
 from pytheus.registry import CollectorRegistry
 
 
@@ -48,6 +49,9 @@ class Counters:
 
     def render(self) -> bytes:
         return generate_metrics(self.registry).encode()
+
+    def answer(self) -> object:
+        return answer_scrape(self.registry, "GET")
 
 
 class Histograms:

@@ -76,7 +76,10 @@ async def _off_the_loop(registry: Registry, method: str, accept_encoding: str) -
 async def _send(response: Response, send: Send) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": False})
+    for part in response.parts[:-1]:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    last = response.parts[-1] if response.parts else b""
+    await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -72,12 +72,15 @@ def _read_request(connection: socket.socket) -> Request:
 
 
 def _send(connection: socket.socket, response: Response) -> None:
-    connection.settimeout(_SEND_SECONDS)  # for all that sendall() has to send, together
-    connection.sendall(_rendered(response))
+    deadline = time.monotonic() + _SEND_SECONDS
+    for part in (_head(response), *response.parts):
+        # What is left of the time for all parts together; never 0, which would mean "do not wait".
+        connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        connection.sendall(part)
     connection.shutdown(socket.SHUT_WR)
 
 
-def _rendered(response: Response) -> bytes:
+def _head(response: Response) -> bytes:
     lines = [
         f"HTTP/1.1 {response.status} {response.phrase}",
         f"Date: {_http_date(time.time())}",
@@ -86,7 +89,7 @@ def _rendered(response: Response) -> bytes:
         "",
         "",
     ]
-    return "\r\n".join(lines).encode("latin-1") + response.body
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def _http_date(seconds: float) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
+from pytheus.exposition.text import CONTENT_TYPE, exposition_parts
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
 __all__ = ["Response", "answer_scrape", "answer_text", "servable"]
@@ -33,6 +33,9 @@ _PHRASES: Final = {
 # What fits in one Ethernet frame arrives no sooner for being smaller.
 _WORTH_COMPRESSING_BYTES: Final = 1400
 
+# Enough that a part is worth sending by itself.
+_PART_CHARACTERS: Final = 256 * 1024
+
 # https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
 #   weight = OWS ";" OWS "q=" qvalue
 #   qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
@@ -40,14 +43,21 @@ _WEIGHT: Final = re.compile(r"[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*"
 
 
 class Response(NamedTuple):
-    """An HTTP response, whole: `status` code, `headers` in the order to send them, and the `body` in bytes.
+    """An HTTP response, whole: `status` code, `headers` in the order to send them, and the body in `parts`.
+
+    The parts are sent one by one: joining those of a large registry would keep all other threads waiting.
 
     The headers include `Content-Length`, which for HEAD is that of the body which GET would get.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    parts: tuple[bytes, ...]
+
+    @property
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.parts)
 
     @property
     def phrase(self) -> str:
@@ -73,18 +83,18 @@ def answer_scrape(registry: Registry, method: str, *, accept_encoding: str = "")
     if method not in ("GET", "HEAD"):
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
     try:
-        body = generate_metrics(registry).encode("utf-8")
+        parts = _encoded(exposition_parts(registry))
     except Exception:
         import logging  # loaded late: it costs more to import than the rest of the package
 
         logging.getLogger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
         return answer_text(method, 500, "the metrics could not be collected; the application's log tells why\n")
     headers = [("Content-Type", CONTENT_TYPE), ("Vary", "Accept-Encoding")]
-    if len(body) >= _WORTH_COMPRESSING_BYTES and _takes_gzip(accept_encoding):
-        body = _compressed(body)
+    if _size(parts) >= _WORTH_COMPRESSING_BYTES and _takes_gzip(accept_encoding):
+        parts = _compressed(parts)
         headers.append(("Content-Encoding", "gzip"))
-    headers.append(("Content-Length", str(len(body))))
-    return Response(200, tuple(headers), b"" if method == "HEAD" else body)
+    headers.append(("Content-Length", str(_size(parts))))
+    return Response(200, tuple(headers), () if method == "HEAD" else tuple(parts))
 
 
 def answer_text(method: str, status: int, text: str) -> Response:
@@ -93,7 +103,7 @@ def answer_text(method: str, status: int, text: str) -> Response:
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
     if status == 405:
         headers.append(("Allow", "GET, HEAD"))
-    return Response(status, tuple(headers), b"" if method == "HEAD" else body)
+    return Response(status, tuple(headers), () if method == "HEAD" else (body,))
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
@@ -113,8 +123,29 @@ def _weight(text: str) -> float:
     return float(match[1]) if match is not None else 0.0
 
 
-def _compressed(body: bytes) -> bytes:
+def _encoded(texts: list[str]) -> list[bytes]:
+    """`texts` as UTF-8, several short ones in one part."""
+    parts: list[bytes] = []
+    gathered: list[str] = []
+    characters = 0
+    for text in texts:
+        gathered.append(text)
+        characters += len(text)
+        if characters >= _PART_CHARACTERS:
+            parts.append("".join(gathered).encode("utf-8"))
+            gathered = []
+            characters = 0
+    parts.append("".join(gathered).encode("utf-8"))
+    return parts
+
+
+def _size(parts: list[bytes]) -> int:
+    return sum(map(len, parts))
+
+
+def _compressed(parts: list[bytes]) -> list[bytes]:
     import zlib  # loaded late: most scrapes of small registries never need it
 
     compressor = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header and trailer around the deflated data
-    return compressor.compress(body) + compressor.flush()
+    compressed = [compressor.compress(part) for part in parts]
+    return [b"".join([*compressed, compressor.flush()])]

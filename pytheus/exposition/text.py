@@ -26,7 +26,7 @@ from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Family, Sample
 from pytheus.textformat import format_labels, format_number, header
 
-__all__ = ["CONTENT_TYPE", "generate_metrics"]
+__all__ = ["CONTENT_TYPE", "exposition_parts", "generate_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `generate_metrics`' result, encoded as UTF-8."""
@@ -61,6 +61,11 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     once and counted in ``pytheus_collector_errors_total{collector="..."}``; with `strict` it raises `CollectorError`.
     May be called from any thread, by several at once.
     """
+    return "".join(exposition_parts(registry, strict=strict))
+
+
+def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
+    """As `generate_metrics`, in pieces of some thousand lines, which need no joining where they are sent one by one."""
     prefix = validate_prefix(registry.prefix)
     lead = "" if prefix is None else prefix + "_"
     collectors = list(registry.collect())
@@ -91,7 +96,7 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))
-    return "".join(texts)
+    return texts
 
 
 def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:

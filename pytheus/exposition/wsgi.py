@@ -39,6 +39,6 @@ def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
             served, environ["REQUEST_METHOD"], accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", "")
         )
         start_response(f"{response.status} {response.phrase}", list(response.headers))
-        return [response.body]
+        return list(response.parts)
 
     return metrics_app

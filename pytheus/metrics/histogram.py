@@ -87,13 +87,13 @@ class Histogram(Distribution):
         """
         number = value if type(value) is float else to_float(value, self)
         index = place(self._bounds, number)
-        if index == 0:
+        if not index:
             index = self._lowest(number)
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, number, index)
-        counts = self._counts
         # atomic: loads, adds and stores, so that no reader sees the count without the sum
-        if counts:
+        if self._view is None:
+            counts = self._counts
             counts[index] = counts[index] + 1
             self._sum += number
         else:

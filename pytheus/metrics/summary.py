@@ -57,9 +57,9 @@ class Summary(Distribution):
         number = value if type(value) is float else to_float(value, self)
         if number != number:
             raise OutOfRangeError(f"summary {self.name!r} got NaN, which would spoil the sum")
-        counts = self._counts
         # atomic: loads, adds and stores, so that no reader sees the count without the sum
-        if counts:
+        if self._view is None:
+            counts = self._counts
             counts[1] = counts[1] + 1
             self._sum += number
         else:

@@ -150,7 +150,7 @@ def test_what_is_not_held_is_not_unregistered(wrap: Wrap) -> None:
     below = Plain()
     layer = wrap(below)
     held = Counter("hits_total", "Hits.", registry=layer)
-    if isinstance(layer, Plain) or "NoneRegistry" in repr(layer):
+    if "NoneRegistry" in repr(layer):
         pytest.skip("a member that keeps nothing does not know what it never had")
     with pytest.raises(NotRegisteredError):
         layer.unregister(Counter("hits_total", "Hits.", registry=None))
