@@ -22,22 +22,25 @@ the next scrape, and `unregister` takes the collector that was registered, throu
 
 from pytheus.compose.filtered import FamilyHead, FilteredRegistry, filtered
 from pytheus.compose.labelled import LabelledRegistry, labelled
-from pytheus.compose.layers import Layered
+from pytheus.compose.limited import LimitedRegistry, limited
 from pytheus.compose.prefixed import PrefixedRegistry, prefixed
 from pytheus.compose.read_only import ReadOnlyError, ReadOnlyRegistry, read_only
 from pytheus.compose.union import UnionRegistry, union
+from pytheus.registry.protocols import Layered
 
 __all__ = [
     "FamilyHead",
     "FilteredRegistry",
     "LabelledRegistry",
     "Layered",
+    "LimitedRegistry",
     "PrefixedRegistry",
     "ReadOnlyError",
     "ReadOnlyRegistry",
     "UnionRegistry",
     "filtered",
     "labelled",
+    "limited",
     "prefixed",
     "read_only",
     "union",

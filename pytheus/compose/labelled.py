@@ -7,11 +7,11 @@ from typing import Final
 
 from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
 from pytheus.compose.layer import Layer
-from pytheus.compose.layers import Layered, refuse_circle
+from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import RESERVED_LABELS, validate_label_name, validate_text
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.protocols import Collector, Layered, Registry
 from pytheus.samples import Family
 
 __all__ = ["LabelledRegistry", "labelled"]

@@ -6,33 +6,14 @@ such as a proxy, can close one: its new backing may be made of itself.
 
 from __future__ import annotations
 
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Layered, Registry
 from pytheus.registry.proxy import CollectorRegistryProxy
 
-__all__ = ["Composition", "Layered", "checked_layer", "leads_to", "refuse_circle"]
-
-
-@runtime_checkable
-class Layered(Protocol):
-    """A registry that holds no collectors itself and stands before others.
-
-    Optional. Fallback: a registry without it is taken for one that holds its collectors itself.
-
-        >>> from pytheus.compose import prefixed
-        >>> from pytheus.registry import CollectorRegistry
-        >>> kitchen = CollectorRegistry()
-        >>> prefixed(kitchen, "kitchen").layers == (kitchen,)
-        True
-    """
-
-    @property
-    def layers(self) -> tuple[Registry, ...]:
-        """The registries directly below. May be called from any thread, and does not block."""
-        ...
+__all__ = ["Composition", "checked_layer", "leads_to", "refuse_circle"]
 
 
 class Composition:

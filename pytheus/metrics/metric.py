@@ -23,7 +23,7 @@ from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.series import SeriesSet
 from pytheus.names import RESERVED_LABELS, MetricType, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Lookup, Registry
+from pytheus.registry.protocols import Lookup, Registry, SeriesLimit
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -200,6 +200,10 @@ class Metric:
         """The series of `key`, made if it is not there."""
         children = self._series.children
         child = children.get(key)
+        if child is None and self._series.limits:
+            for limit in list(self._series.limits):
+                key = limit(key)
+            child = children.get(key)
         if child is None:
             made = self._handle(key)
             made._view = None
@@ -272,6 +276,21 @@ class Metric:
         for child in self._members():
             samples += child._samples()
         yield Family(definition.name, definition.type, definition.description, samples)
+
+    @property
+    def series_count(self) -> int:
+        """How many series there are."""
+        return len(self._series.children)
+
+    def limit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` from now on, before a series is made; see `pytheus.registry.Limitable`."""
+        if limit not in self._series.limits:
+            self._series.limits.append(limit)
+
+    def unlimit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` no longer."""
+        if limit in self._series.limits:
+            self._series.limits.remove(limit)
 
     def _members(self) -> list[Self]:
         series = self._series

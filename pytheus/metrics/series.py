@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
+from pytheus.registry.protocols import SeriesLimit
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -51,6 +52,7 @@ class SeriesSet:
         "defaults",
         "definition",
         "exemplars",
+        "limits",
         "pick",
         "prepared",
         "size",
@@ -75,6 +77,7 @@ class SeriesSet:
         self.children: dict[tuple[str, ...], Metric] = {}
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.values: dict[str, str] = {}
+        self.limits: list[SeriesLimit] = []
 
     def share(self, other: SeriesSet) -> None:
         """Let this set hold what `other` holds, now and from now on."""
@@ -82,6 +85,7 @@ class SeriesSet:
         self.children = other.children
         self.exemplars = other.exemplars
         self.values = other.values
+        self.limits = other.limits
 
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]

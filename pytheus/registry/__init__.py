@@ -3,7 +3,16 @@
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import check_registry
 from pytheus.registry.none import NoneRegistry
-from pytheus.registry.protocols import Closable, Collector, Described, Lookup, Registry
+from pytheus.registry.protocols import (
+    Closable,
+    Collector,
+    Described,
+    Layered,
+    Limitable,
+    Lookup,
+    Registry,
+    SeriesLimit,
+)
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 
 __all__ = [
@@ -13,8 +22,11 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "Described",
+    "Layered",
+    "Limitable",
     "Lookup",
     "NoneRegistry",
     "Registry",
+    "SeriesLimit",
     "check_registry",
 ]

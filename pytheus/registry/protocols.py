@@ -6,13 +6,19 @@ once, and each has a plain fallback where it is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
 from pytheus.samples import Family
 
-__all__ = ["Closable", "Collector", "Described", "Lookup", "Registry"]
+__all__ = ["Closable", "Collector", "Described", "Layered", "Limitable", "Lookup", "Registry", "SeriesLimit"]
+
+SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Takes the label values of a series that is to be made, and gives those of the series to write to instead.
+
+Called from any thread that writes, without a lock, for each use of labels that have no series. Must not raise.
+"""
 
 
 @runtime_checkable
@@ -84,6 +90,30 @@ class Described(Protocol):
 
 
 @runtime_checkable
+class Limitable(Protocol):
+    """A collector that asks before it makes a series, so that what it holds in memory can be bounded.
+
+    Fallback: a collector that cannot be limited is exposed with all that it has.
+    """
+
+    @property
+    def definition(self) -> Definition: ...
+
+    @property
+    def series_count(self) -> int:
+        """How many series there are."""
+        ...
+
+    def limit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` from now on, after those that are asked already; asking one twice changes nothing."""
+        ...
+
+    def unlimit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` no longer. One that is not asked is ignored."""
+        ...
+
+
+@runtime_checkable
 class Lookup(Protocol):
     """A registry that finds the collector that occupies a name, so that a metric defined twice shares its values.
 
@@ -92,6 +122,19 @@ class Lookup(Protocol):
 
     def find(self, name: str, /) -> Collector | None:
         """The collector that occupies `name` (its own, or one that it produces, without prefix), or None."""
+        ...
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A registry that holds no collectors itself and stands before others, such as those of `pytheus.compose`.
+
+    Fallback: a registry without it is taken for one that holds its collectors itself.
+    """
+
+    @property
+    def layers(self) -> tuple[Registry, ...]:
+        """The registries directly below. May be called from any thread, and does not block."""
         ...
 
 

@@ -24,7 +24,7 @@ from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredEr
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Closable, Collector, Described, Registry
+from pytheus.registry.protocols import Closable, Collector, Described, Layered, Registry
 
 if TYPE_CHECKING:
     import logging
@@ -131,7 +131,9 @@ class CollectorRegistryProxy:
             present = self._base if self._base is not None else self._waiting_room
             if chosen is present:
                 return
-            if migrate:
+            if _leads_to(chosen, present) or _leads_to(present, chosen):
+                self._base = chosen  # layers were put before it or taken away, and it goes on holding what it holds
+            elif migrate:
                 with _closed_on_failure(chosen if isinstance(registry, str) else None):
                     moved = self._move(present, chosen)
                 self._replace(present, chosen, moved)
@@ -194,21 +196,12 @@ class CollectorRegistryProxy:
 
     def _checked(self, candidate: object) -> Registry:
         registry = check_registry(candidate)
-        if isinstance(registry, CollectorRegistryProxy) and registry._stands_for(self):
+        if _leads_to(registry, self):
             raise NotARegistryError(
-                "a proxy cannot stand for itself, for then it would look up its registry for ever;"
-                " hand it the registry that should serve"
+                "a proxy cannot stand for itself, directly or through layers, for then it would look up its registry"
+                " for ever; hand it the registry that should serve, or layers before that one"
             )
         return registry
-
-    def _stands_for(self, proxy: CollectorRegistryProxy) -> bool:
-        """Whether this is `proxy`, or one that would ask it, now or after a block of `use`."""
-        behind = [swap[1] for swap in self._swapped]
-        if self._base is not None:
-            behind.append(self._base)
-        return self is proxy or any(
-            isinstance(registry, CollectorRegistryProxy) and registry._stands_for(proxy) for registry in behind
-        )
 
     @staticmethod
     def _move(present: Registry, chosen: Registry) -> list[Collector]:
@@ -216,10 +209,12 @@ class CollectorRegistryProxy:
 
         `present` holds it still, so that a metric that is defined again meanwhile finds itself there.
         """
-        there_before = {id(collector) for collector in chosen.collect()}
+        # Kept until the end, so that an id means one object.
+        before = _originals(chosen)
+        there_before = {id(collector) for collector in before}
         moved: list[Collector] = []
         try:
-            for collector in list(present.collect()):
+            for collector in _originals(present):
                 if id(collector) not in there_before:
                     chosen.register(collector)
                     moved.append(collector)
@@ -234,8 +229,9 @@ class CollectorRegistryProxy:
         self._formers += (former,)
         try:
             self._base = chosen
-            known = {id(collector) for collector in (*moved, *chosen.collect())}
-            for collector in list(former.collect()):
+            held = [*moved, *_originals(chosen)]
+            known = {id(collector) for collector in held}
+            for collector in _originals(former):
                 if id(collector) not in known:
                     try:
                         chosen.register(collector)
@@ -358,6 +354,34 @@ def _check_names(collector: Collector, former: Registry) -> None:
                     name=name,
                     incumbent=incumbent,
                 )
+
+
+def _leads_to(registry: Registry, target: Registry) -> bool:
+    """Whether `target` is `registry`, or stands below it behind layers and proxies. Resolves no proxy."""
+    pending = [registry]
+    visited: list[Registry] = []
+    while pending:
+        current = pending.pop()
+        if current is target:
+            return True
+        if any(current is other for other in visited):
+            continue
+        visited.append(current)
+        if isinstance(current, CollectorRegistryProxy):
+            pending += [swap[1] for swap in current._swapped]
+            if current._base is not None:
+                pending.append(current._base)
+        elif isinstance(current, Layered):
+            pending += current.layers
+    return False
+
+
+def _originals(registry: Registry) -> list[Collector]:
+    """The collectors as they were registered: layers may give others that they make of them, or not all."""
+    if not isinstance(registry, CollectorRegistryProxy) and isinstance(registry, Layered):
+        originals = {id(collector): collector for below in registry.layers for collector in _originals(below)}
+        return list(originals.values())
+    return list(registry.collect())
 
 
 def _let_go(registry: Registry, collector: Collector) -> None:

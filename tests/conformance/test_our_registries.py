@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pytheus.compose import Layered, filtered, labelled, prefixed, read_only, union
+from pytheus.compose import Layered, filtered, labelled, limited, prefixed, read_only, union
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 from pytheus.testing import RegistryConformance
 
@@ -89,6 +89,14 @@ class TestLabelled(RegistryConformance):
 
     def make_prefixed_registry(self, prefix: str | None) -> Registry:
         return labelled(CollectorRegistry(prefix=prefix), region="eu")
+
+
+class TestLimited(RegistryConformance):
+    def make_registry(self) -> Registry:
+        return limited(CollectorRegistry(), max_series=10_000, max_series_per_metric=1_000)
+
+    def make_prefixed_registry(self, prefix: str | None) -> Registry:
+        return limited(CollectorRegistry(prefix=prefix))
 
 
 class TestReadOnly(RegistryConformance):

@@ -1,0 +1,143 @@
+"""A registry whose metrics cannot grow without bounds.
+
+Rules:
+
+- The limit is asked when a series would be made, so that memory is bounded, and not only the scrape.
+- A series that there is no room for is not made, and what was meant for it is counted in the metric's overflow series,
+  all of whose labels have one value. So totals stay right, and the overflow shows. There is at most one for each
+  metric; it is made beyond the limit.
+- Series that are there already stay. A metric without labels is one series, and is never refused.
+- No lock is taken: when several threads make series in the same instant, there may be as many more as there are
+  threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pytheus.compose.layer import Layer
+from pytheus.compose.layers import refuse_circle
+from pytheus.definitions import Definition
+from pytheus.exceptions import OutOfRangeError
+from pytheus.names import validate_text
+from pytheus.registry.protocols import Collector, Limitable, Registry
+
+__all__ = ["LimitedRegistry", "limited"]
+
+
+def limited(
+    registry: Registry,
+    *,
+    max_series: int | None = None,
+    max_series_per_metric: int | None = None,
+    overflow: str = "overflow",
+) -> LimitedRegistry:
+    """`registry` whose metrics have at most so many series, all together and each, and an overflow series beyond that.
+
+        >>> from pytheus import Counter, generate_metrics
+        >>> from pytheus.registry import CollectorRegistry
+        >>> shop = limited(CollectorRegistry(), max_series_per_metric=2)
+        >>> visits = Counter("visits_total", "Visits.", ["user"], registry=shop)
+        >>> for user in ("ann", "bob", "cyd", "dan"):
+        ...     visits.labels(user).inc()
+        >>> print(generate_metrics(shop), end="")
+        # HELP visits_total Visits.
+        # TYPE visits_total counter
+        visits_total{user="ann"} 1.0
+        visits_total{user="bob"} 1.0
+        visits_total{user="overflow"} 2.0
+
+    Metrics are limited when they are registered through it; those that `registry` holds otherwise, at the next scrape.
+    Series that are removed make room again. Custom collectors cannot be limited. Raises `OutOfRangeError` for a limit
+    below 1.
+    """
+    return LimitedRegistry(registry, max_series, max_series_per_metric, overflow)
+
+
+class LimitedRegistry(Layer):
+    """What `limited` gives. May be used from any thread."""
+
+    __slots__ = ("_limits", "_max_series", "_max_series_per_metric", "_overflow")
+
+    def __init__(
+        self, registry: Registry, max_series: int | None, max_series_per_metric: int | None, overflow: str
+    ) -> None:
+        super().__init__(registry, "limited(...)")
+        for name, limit in (("max_series", max_series), ("max_series_per_metric", max_series_per_metric)):
+            if limit is not None and (type(limit) is not int or limit < 1):
+                raise OutOfRangeError(f"limited(...) takes {name} as an int from 1 up, or None, but got {limit!r}")
+        self._max_series: Final = max_series
+        self._max_series_per_metric: Final = max_series_per_metric
+        self._overflow: Final = validate_text(overflow, "overflow of limited(...)")
+        # By definition, which the handles on one metric share.
+        self._limits: Final[dict[int, _Limit]] = {}
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the registry below, and limit it; see `Registry.register`."""
+        self._registry.register(collector)
+        if isinstance(collector, Limitable):
+            self._limit(collector)
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector` from the registry below, and limit it no longer; see `Registry.unregister`."""
+        self._registry.unregister(collector)
+        if isinstance(collector, Limitable):
+            self._unlimit(id(collector.definition))
+
+    def collect(self) -> Iterator[Collector]:
+        """What the registry below holds. What it was not known to hold is limited from now on."""
+        refuse_circle(self)
+        held = list(self._registry.collect())
+        known: set[int] = set()
+        for collector in held:
+            if isinstance(collector, Limitable):
+                known.add(id(collector.definition))
+                self._limit(collector)
+        for key in self._limits.copy():
+            if key not in known:
+                self._unlimit(key)
+        return iter(held)
+
+    def _limit(self, metric: Limitable) -> None:
+        definition = metric.definition
+        limit = self._limits.get(id(definition))
+        if limit is None:
+            made = _Limit(self, metric, definition, (self._overflow,) * len(definition.labels))
+            limit = self._limits.setdefault(id(definition), made)
+        metric.limit_series(limit)
+
+    def _unlimit(self, key: int) -> None:
+        limit = self._limits.pop(key, None)
+        if limit is not None:
+            limit.metric.unlimit_series(limit)
+
+    def has_room(self, metric: Limitable) -> bool:
+        """Whether `metric`, which is held here, may have one more series."""
+        each = self._max_series_per_metric
+        if each is not None and metric.series_count >= each:
+            return False
+        total = self._max_series
+        return total is None or sum(limit.metric.series_count for limit in self._limits.copy().values()) < total
+
+    def __repr__(self) -> str:
+        limits = {"max_series": self._max_series, "max_series_per_metric": self._max_series_per_metric}
+        shown = "".join(f" {name}={limit}" for name, limit in limits.items() if limit is not None)
+        return f"<limited{shown} {self._registry!r}>"
+
+
+class _Limit:
+    """What a metric asks. It also keeps the definition alive by whose id it is found."""
+
+    __slots__ = ("definition", "metric", "overflow", "registry")
+
+    def __init__(
+        self, registry: LimitedRegistry, metric: Limitable, definition: Definition, overflow: tuple[str, ...]
+    ) -> None:
+        self.registry = registry
+        self.metric = metric
+        self.definition = definition
+        self.overflow = overflow
+
+    def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        return key if key == self.overflow or self.registry.has_room(self.metric) else self.overflow

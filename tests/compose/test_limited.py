@@ -1,0 +1,118 @@
+"""`limited`: metrics that cannot grow without bounds."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus.compose import labelled, limited, prefixed
+from pytheus.exceptions import OutOfRangeError
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+
+
+def test_a_metric_has_no_more_series_than_it_may() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=10))
+    for number in range(1000):
+        visits.labels(str(number)).inc()
+    assert visits.series_count == 11
+    assert visits.labels("overflow").value == 990.0
+    assert visits.labels("9").value == 1.0
+
+
+def test_all_metrics_together_have_no_more() -> None:
+    registry = limited(CollectorRegistry(), max_series=5)
+    depth = Gauge("depth", "Depth.", registry=registry)
+    waits = [Histogram(f"wait_{name}", "Wait.", ["queue"], registry=registry) for name in "ab"]
+    for number in range(20):
+        waits[number % 2].labels(str(number)).observe(1)
+    assert depth.series_count + sum(wait.series_count for wait in waits) == 5 + 2
+    assert sum(wait.labels("overflow").count for wait in waits if wait.series_count > 1) > 0
+
+
+def test_limits_nest() -> None:
+    inner = limited(CollectorRegistry(), max_series_per_metric=2)
+    visits = Counter("visits_total", "V.", ["user"], registry=prefixed(limited(inner, max_series=100), "app"))
+    for number in range(10):
+        visits.labels(str(number)).inc()
+    assert visits.series_count == 3
+
+
+def test_removed_series_make_room() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
+    visits.labels("ann").inc()
+    visits.remove("ann")
+    visits.labels("bob").inc()
+    assert [sample.labels for family in visits.collect() for sample in family.samples] == [{"user": "bob"}]
+
+
+def test_series_that_are_there_stay() -> None:
+    below = CollectorRegistry()
+    visits = Counter("visits_total", "V.", ["user"], labels_from={"user": ["a", "b", "c"]}, registry=below)
+    registry = limited(below, max_series_per_metric=1)
+    generate_metrics(registry)
+    visits.labels("d").inc()
+    assert visits.series_count == 4
+    assert visits.labels("overflow").value == 1.0
+
+
+def test_a_metric_that_shares_its_values_is_limited_too() -> None:
+    registry = limited(CollectorRegistry(), max_series_per_metric=1)
+    first = Counter("visits_total", "V.", ["user"], registry=registry)
+    second = Counter("visits_total", "V.", ["user"], registry=registry)
+    second.labels("a").inc()
+    second.labels("b").inc()
+    first.labels("c").inc()
+    assert first.labels("overflow").value == 2.0
+
+
+def test_metrics_that_move_to_it_are_limited() -> None:
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    visits = Counter("visits_total", "V.", ["user"], registry=proxy)
+    proxy.set_registry(labelled(limited(CollectorRegistry(), max_series_per_metric=1), region="eu"))
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 2
+
+
+def test_what_is_unregistered_is_free_again() -> None:
+    registry = limited(CollectorRegistry(), max_series_per_metric=1)
+    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    registry.unregister(visits)
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 3
+
+
+def test_what_is_unregistered_below_is_free_again_after_a_scrape() -> None:
+    below = CollectorRegistry()
+    registry = limited(below, max_series_per_metric=1)
+    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    below.unregister(visits)
+    generate_metrics(registry)
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 3
+
+
+def test_nothing_is_lost_in_many_threads() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=20))
+
+    def visit(thread: int) -> None:
+        for number in range(200):
+            visits.labels(f"{thread}-{number}").inc()
+
+    threads = [threading.Thread(target=visit, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 21 <= visits.series_count <= 21 + 8
+    assert sum(sample.value for family in visits.collect() for sample in family.samples) == 1600.0
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "1"])
+def test_limits_that_cannot_be_are_refused(limit: int) -> None:
+    with pytest.raises(OutOfRangeError, match="max_series"):
+        limited(CollectorRegistry(), max_series=limit)

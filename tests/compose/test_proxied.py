@@ -1,0 +1,60 @@
+"""Compositions behind a proxy: put before what serves, taken away, and never below themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytheus import Counter, generate_metrics
+from pytheus.compose import filtered, labelled, prefixed, read_only, union
+from pytheus.exceptions import NotARegistryError
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
+
+LAYERS: dict[str, Callable[[Registry], Registry]] = {
+    "union": lambda registry: union(registry, CollectorRegistry()),
+    "filtered": lambda registry: filtered(registry, names=[]),
+    "prefixed": lambda registry: prefixed(registry, "app"),
+    "labelled": lambda registry: labelled(registry, region="eu"),
+    "read only": read_only,
+}
+
+layers = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+
+
+@layers
+def test_a_layer_before_what_serves_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
+    below = CollectorRegistry()
+    proxy = CollectorRegistryProxy(below)
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(layer(below))
+    assert list(below.collect()) == [hits]
+
+
+@layers
+def test_taking_a_layer_away_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
+    below = CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=below)
+    proxy = CollectorRegistryProxy(layer(below))
+    proxy.set_registry(below)
+    assert list(below.collect()) == [hits]
+
+
+@pytest.mark.parametrize("layer", [LAYERS[name] for name in LAYERS if name != "read only"])
+def test_the_originals_move_to_another_registry(layer: Callable[[Registry], Registry]) -> None:
+    below, other = CollectorRegistry(), CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=below)
+    CollectorRegistryProxy(layer(below)).set_registry(other)
+    assert list(other.collect()) == [hits]
+    assert list(below.collect()) == []
+
+
+@layers
+def test_a_layer_before_the_proxy_cannot_stand_behind_it(layer: Callable[[Registry], Registry]) -> None:
+    below = CollectorRegistry()
+    proxy = CollectorRegistryProxy(below)
+    Counter("hits_total", "Hits.", registry=proxy)
+    with pytest.raises(NotARegistryError, match="cannot stand for itself"):
+        proxy.set_registry(prefixed(layer(proxy), "outer"))
+    assert proxy.registry is below
+    assert generate_metrics(proxy, strict=True).endswith("hits_total 0.0\n")
