@@ -48,8 +48,6 @@ _SOURCES = (
     "setup.py",
 )
 
-get_requires_for_build_sdist = build_meta.get_requires_for_build_sdist
-
 
 @contextmanager
 def _copy_of_the_checkout() -> Iterator[None]:
@@ -90,6 +88,11 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: S
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     """What a wheel needs; the compiler only where it will be used."""
     return [COMPILER_REQUIREMENT] if can_compile() else []
+
+
+def get_requires_for_build_sdist(config_settings: Settings = None) -> list[str]:
+    """A source distribution needs nothing. (setuptools' own answer would write metadata into the checkout.)"""
+    return []
 
 
 def get_requires_for_build_editable(config_settings: Settings = None) -> list[str]:
