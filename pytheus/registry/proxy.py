@@ -88,10 +88,16 @@ class CollectorRegistryProxy:
     @property
     def registry(self) -> Registry:
         """The registry that serves now, resolved if it was not yet."""
-        if self._swapped:
-            return self._swapped[-1][1]
+        swapped = self._in_block()
+        if swapped is not None:
+            return swapped
         base = self._base
         return base if base is not None else self._resolved(wait=True)
+
+    def _in_block(self) -> Registry | None:
+        """The registry of the innermost block of `use`, or None outside of all; read once, for blocks end at any time."""
+        swapped = self._swapped
+        return swapped[-1][1] if swapped else None
 
     def _resolved(self, *, wait: bool) -> Registry:
         """The base registry. While another thread resolves it: waits for it, or gives the waiting room."""
@@ -271,8 +277,9 @@ class CollectorRegistryProxy:
 
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry that serves now; see `Registry.register`."""
-        if self._swapped:
-            self._swapped[-1][1].register(collector)
+        swapped = self._in_block()
+        if swapped is not None:
+            swapped.register(collector)
             return
         present = self._base
         if present is None:
@@ -293,8 +300,9 @@ class CollectorRegistryProxy:
 
     def find(self, name: str, /) -> Collector | None:
         """The collector that occupies `name` in the registry that serves now, or None; works with any registry."""
-        if self._swapped:
-            return find_collector(self._swapped[-1][1], name)
+        swapped = self._in_block()
+        if swapped is not None:
+            return find_collector(swapped, name)
         present = self._base
         found = find_collector(self._resolved(wait=False) if present is None else present, name)
         for former in self._formers:
@@ -310,7 +318,8 @@ class CollectorRegistryProxy:
 
     def close(self) -> None:
         """Close the registry that serves now, where it has something to close; one not resolved yet stays so."""
-        registry: object = self._swapped[-1][1] if self._swapped else self._base
+        swapped = self._in_block()
+        registry: object = self._base if swapped is None else swapped
         if isinstance(registry, Closable):
             registry.close()
 
@@ -326,7 +335,8 @@ class CollectorRegistryProxy:
         return any(collector is subject for collector in registry.collect())
 
     def __repr__(self) -> str:
-        serving = self._swapped[-1][1] if self._swapped else self._base
+        swapped = self._in_block()
+        serving = self._base if swapped is None else swapped
         return f"<CollectorRegistryProxy for {'a registry not resolved yet' if serving is None else repr(serving)}>"
 
     def _after_fork(self) -> None:
