@@ -95,7 +95,7 @@ class CollectorRegistryProxy:
         return base if base is not None else self._resolved(wait=True)
 
     def _in_block(self) -> Registry | None:
-        """The registry of the innermost block of `use`, or None outside of all; read once, for blocks end at any time."""
+        """The registry of the innermost block of `use`, or None. Read once, for a block may end at any time."""
         swapped = self._swapped
         return swapped[-1][1] if swapped else None
 
