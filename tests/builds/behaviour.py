@@ -68,6 +68,19 @@ NUMBERS: dict[str, object] = {
     "list": [1.0], "tuple": (1,), "dict": {}, "object": object(), "class": float, "range": range(2),
 }  # fmt: skip
 
+try:
+    import numpy
+except ImportError:  # also where there is no numpy the rest can be compared
+    pass
+else:
+    NUMBERS |= {
+        "numpy float64": numpy.float64(1.5), "numpy float32": numpy.float32(0.5), "numpy float16": numpy.float16(0.5),
+        "numpy int64": numpy.int64(3), "numpy uint8": numpy.uint8(3), "numpy bool": numpy.bool_(True),
+        "numpy nan": numpy.float64("nan"), "numpy negative": numpy.int64(-3), "numpy complex": numpy.complex128(1),
+        "numpy str": numpy.str_("1"), "numpy array": numpy.array([1.0, 2.0]), "numpy 0-d array": numpy.array(2.0),
+        "numpy datetime": numpy.datetime64("2026-01-01"),
+    }  # fmt: skip
+
 LABELS: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {
     "positional": (("GET", "200"), {}), "keywords": ((), {"method": "GET", "code": "200"}),
     "other order": ((), {"code": "200", "method": "GET"}), "mapping": (({"method": "GET", "code": "200"},), {}),
