@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
@@ -20,9 +20,6 @@ from pytheus.names import validate_text
 from pytheus.registry.protocols import SeriesLimit
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
-
-if TYPE_CHECKING:
-    from pytheus.metrics.metric import Metric
 
 __all__ = ["SeriesSet"]
 
@@ -74,7 +71,8 @@ class SeriesSet:
         self.defaults = defaults
         self.prepared = prepared
         self.pick = _picker(definition.labels)
-        self.children: dict[tuple[str, ...], Metric] = {}
+        # Of metrics, which stand above: each is a handle on this set with all labels bound.
+        self.children: dict[tuple[str, ...], Any] = {}
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
