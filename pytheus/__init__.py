@@ -81,3 +81,7 @@ def __getattr__(name: str) -> object:
 
         return start_http_server
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,9 @@
 """Every error that pytheus raises on purpose.
 
 Each message tells the subject, what was got, what was expected and how to mend it; the values stand as attributes
-too, so that a program need not parse the text. Each class also derives from the builtin that a Python programmer would
-catch, and all of them from `PytheusError`. What can go wrong between a registry's name and the registry has a class
-for each row of the table in docs/reference/selection.md.
+too, so that a program need not parse the text. All derive from `PytheusError`, and those that have a builtin
+counterpart (`ValueError`, `TypeError`, `LookupError`) from that as well. What can go wrong between a registry's name
+and the registry has a class for each row of the table in docs/reference/selection.md.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from pytheus.exceptions import InvalidNameError, LabelError, NotTextError
 
 __all__ = [
     "MetricType",
+    "FAILURES_NAME",
     "RESERVED_LABELS",
+    "RESERVED_NAMES",
     "base_name",
     "occupied_names",
     "shown",
@@ -70,6 +72,13 @@ def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
     return tuple(names)
 
 
+FAILURES_NAME: Final = "pytheus_collector_errors_total"
+"""What counts the collectors that failed in a scrape."""
+
+RESERVED_NAMES: Final = occupied_names(FAILURES_NAME, "counter")
+"""The names that no collector can have."""
+
+
 def validate_text(text: object, subject: str) -> str:
     """`text` as an exact str that UTF-8 can carry, or an error that names `subject`."""
     if not isinstance(text, str):
@@ -101,7 +110,7 @@ def validate_prefix(prefix: object) -> str | None:
     """A registry's prefix, which stands before ``_name`` in every family's name; None and "" mean none."""
     if prefix is None or prefix == "":
         return None
-    return validate_metric_name(prefix, "registry prefix, as a")
+    return validate_metric_name(prefix, "registry prefix: its")
 
 
 def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:

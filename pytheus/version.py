@@ -20,4 +20,5 @@ def _is_native(probe: object) -> bool:
 
 # This module is among those that are compiled, all together or not at all, so it can speak for them.
 COMPILED: Final[bool] = _is_native(_probe)
-"""Whether the metrics run compiled by mypyc (True) or as plain Python (False); both behave alike."""
+"""Whether the metrics run compiled by mypyc (True) or as plain Python (False); both take and expose the
+same; docs/explanation/speed.md tells what differs."""

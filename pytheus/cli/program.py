@@ -125,6 +125,11 @@ class _ModuleProgram:
             raise
 
 
+# Our own `__main__`. The interpreter, which runs the console script from it, goes on using its dictionary after the
+# program has raised, without holding it: where nothing else does either (a SyntaxError has no frames), it would crash.
+_kept: Final[list[ModuleType]] = []
+
+
 def _new_main() -> ModuleType:
     """A `__main__` as python makes it, in the place of ours."""
     main = ModuleType("__main__")
@@ -133,6 +138,7 @@ def _new_main() -> ModuleType:
         names["__annotations__"] = {}
     names["__builtins__"] = sys.modules["builtins"]
     main.__loader__ = importlib.machinery.BuiltinImporter
+    _kept.append(sys.modules["__main__"])
     sys.modules["__main__"] = main
     return main
 

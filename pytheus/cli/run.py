@@ -10,12 +10,16 @@ Rules:
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  # for a host's name; this, inspect and zlib only to be there, as said below
+import inspect  # noqa: F401  # for checking the registry
 import os
 import sys
+import zlib  # noqa: F401  # for the first scrape that takes gzip
 from collections.abc import Callable, Sequence
 from typing import Final
 
-# All that serving needs is loaded before `sys.path` becomes the program's, where a file may have any name.
+# All that serving needs is loaded before `sys.path` becomes the program's, where a file may have any name. What a
+# registry's plugin needs is loaded with the plugin.
 from pytheus.cli.program import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import PytheusError

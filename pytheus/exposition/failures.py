@@ -6,19 +6,13 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from pytheus.metrics.counter import Counter
-from pytheus.names import occupied_names
+from pytheus.names import FAILURES_NAME
 from pytheus.registry.protocols import Registry
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["FAILURE_NAMES", "Failures", "failures_of", "record_failure"]
-
-
-_NAME: Final = "pytheus_collector_errors_total"
-
-FAILURE_NAMES: Final = occupied_names(_NAME, "counter")
-"""The names that no collector can have."""
+__all__ = ["Failures", "failures_of", "record_failure"]
 
 
 class Failures:
@@ -28,7 +22,10 @@ class Failures:
 
     def __init__(self) -> None:
         self._errors = Counter(
-            _NAME, "Scrapes that had to leave this collector out because it failed.", ["collector"], registry=None
+            FAILURES_NAME,
+            "Scrapes that had to leave this collector out because it failed.",
+            ["collector"],
+            registry=None,
         )
         self._logged: dict[str, object] = {}
 

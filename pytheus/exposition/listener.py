@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -31,5 +32,9 @@ def listen(port: int, addr: str) -> socket.socket:
             raise
     except OSError as error:
         message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
-        raise type(error)(error.errno, f"{message}; choose another port, or 0 for any that is free") from error
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            remedy = "choose another port, or 0 for any that is free"
+        else:
+            remedy = "choose an address of this machine, such as 127.0.0.1"
+        raise type(error)(error.errno, f"{message}; {remedy}") from error
     return listener

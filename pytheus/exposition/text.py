@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
-from pytheus.exposition.failures import FAILURE_NAMES, failures_of, record_failure
+from pytheus.exposition.failures import failures_of, record_failure
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
-from pytheus.names import base_name, validate_label_names, validate_prefix, validate_text
+from pytheus.names import RESERVED_NAMES, base_name, validate_label_names, validate_prefix, validate_text
 from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.contract import check_registry
 from pytheus.registry.protocols import Collector, Registry
-from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 from pytheus.textformat import format_labels, format_number, header
 
@@ -66,11 +67,17 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
 
 def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
     """As `generate_metrics`, in pieces of some thousand lines, which need no joining where they are sent one by one."""
-    prefix = validate_prefix(registry.prefix)
+    try:
+        prefix = validate_prefix(registry.prefix)
+        collectors = list(registry.collect())
+    except (AttributeError, TypeError):
+        # Checked only now, so that a registry that is one costs nothing.
+        if not isinstance(registry, CollectorRegistryProxy):
+            check_registry(registry, "generate_metrics(...)")
+        raise
     lead = "" if prefix is None else prefix + "_"
-    collectors = list(registry.collect())
     # Who has which name; metrics are told apart by their definitions, which the handles on one metric share.
-    claimed: dict[str, object] = dict.fromkeys(FAILURE_NAMES, "the count of failed collectors")
+    claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
     for collector in collectors:
         if isinstance(collector, Metric):
             definition = collector.definition

@@ -95,6 +95,9 @@ class Counter(Scalar):
         12
         """
         self._bound()
+        issubclass(
+            Exception, exceptions
+        )  # raises TypeError now, rather than in place of an error that is to be counted
         return ExceptionCount(self.inc, exceptions)
 
     @overload

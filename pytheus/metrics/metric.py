@@ -17,13 +17,21 @@ from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
-from pytheus.exceptions import ConflictError, LabelError
+from pytheus.exceptions import ConflictError, InvalidNameError, LabelError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.series import SeriesSet
-from pytheus.names import RESERVED_LABELS, MetricType, validate_label_names, validate_metric_name, validate_text
+from pytheus.names import (
+    RESERVED_LABELS,
+    RESERVED_NAMES,
+    MetricType,
+    validate_label_names,
+    validate_metric_name,
+    validate_text,
+)
+from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Lookup, Registry, SeriesLimit
+from pytheus.registry.protocols import Registry, SeriesLimit
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -123,6 +131,19 @@ class Metric:
     # Registration -----------------------------------------------------------------------------------------------------
 
     def _join(self, registry: Registry) -> None:
+        for name in self.definition.occupied_names:
+            if name in RESERVED_NAMES:
+                raise InvalidNameError(
+                    f"{self} would expose the name {name!r}, which counts failed collectors; call it something else"
+                )
+        try:
+            self._join_checked(registry)
+        except (AttributeError, TypeError):
+            # Checked only now, so that a registry that is one costs nothing.
+            check_registry(registry, f"registry=... of {self}")
+            raise
+
+    def _join_checked(self, registry: Registry) -> None:
         incumbent = find_collector(registry, self.name)
         if incumbent is None or not self._adopt(incumbent):
             # Another thread may have come first, with the same metric; a registry may raise then, or only warn.
@@ -132,8 +153,7 @@ class Metric:
                 if not self._adopt(error.incumbent):
                     raise
             else:
-                if isinstance(registry, Lookup):
-                    self._adopt(registry.find(self.name))
+                self._adopt(find_collector(registry, self.name))
 
     def _adopt(self, incumbent: object) -> bool:
         """Share the series of `incumbent`, if it is the same metric."""
@@ -309,7 +329,20 @@ class Metric:
 
     def _keep_exemplar(self, labels: Mapping[str, str], value: float, slot: int) -> None:
         key = cast("tuple[str, ...]", self._labels)
-        self._series.exemplars[(key, slot)] = checked_exemplar(labels, value, self.name)
+        exemplar = checked_exemplar(labels, value, self.name)
+        # A handle on a series that was removed is not exposed, and what it kept would stay for good.
+        if self._series.children.get(key) is self:
+            self._series.exemplars[(key, slot)] = exemplar
+
+    # Copies would share some of the numbers and lose what is written to the rest, so a metric is its own copy.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object, /) -> Self:
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{self} cannot be pickled, for its numbers belong to this process; define it where it is used")
 
     def __str__(self) -> str:
         return f"{self.type_} {self.name!r}"

@@ -95,17 +95,17 @@ class SeriesSet:
         labels = self.definition.labels
         if len(values) == 1 and isinstance(values[0], Mapping):
             if named:
-                raise LabelError(f"{self._subject()} takes labels from one mapping or from keywords, not from both")
+                raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
             named = values[0]
             values = ()
         filled = list(bound)
         if values:
             if named:
-                raise LabelError(f"{self._subject()} takes labels by position or by name, not both at once")
+                raise LabelError(f"{self._subject()}, by position or by name, but got both at once")
             free = [index for index, value in enumerate(bound) if value is None]
             if len(values) > len(free):
                 raise LabelError(
-                    f"{self._subject()} and {len(free)} of them not set yet, but got {len(values)} values: {values!r}"
+                    f"{self._subject()}, {len(free)} of them not set yet, but got {len(values)} values: {values!r}"
                 )
             for index, value in zip(free, values, strict=False):
                 filled[index] = self._value(labels[index], value)

@@ -129,10 +129,12 @@ class CollectorRegistry:
         return False
 
     def _refuse(self, newcomer: _Entry, incumbent: _Entry, name: str) -> None:
-        message = (
-            f"{newcomer} conflicts with {incumbent}: both expose the name {name!r};"
-            " rename one of them, or define both alike to share their values"
-        )
+        mine, theirs = newcomer.definition, incumbent.definition
+        if mine is not None and theirs is not None and mine.matches(theirs):
+            remedy = "they are alike but were made apart, each with its own numbers; make the second in this registry"
+        else:
+            remedy = "rename one of them, or define both alike to share their values"
+        message = f"{newcomer} conflicts with {incumbent}: both expose the name {name!r}; {remedy}"
         if self._on_conflict == "warn":
             import logging  # loaded late: it costs more to import than the rest of the package
 

@@ -56,6 +56,8 @@ def _described(candidate: object) -> str:
 
 
 def _problems(candidate: object) -> list[str]:
+    if isinstance(candidate, str):
+        return [f"it is a name, not an object; resolve it: pytheus.plugins.resolve_registry({candidate!r})"]
     if isinstance(candidate, type):
         return [f"it is a class, not an object; call it: {candidate.__qualname__}()"]
     if isinstance(candidate, types.ModuleType):

@@ -5,7 +5,9 @@ Runs by itself, with nothing but pytheus: ``python behaviour.py``.
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -194,6 +196,9 @@ def _calls() -> dict[str, str]:
         "is a Metric": lambda: isinstance(counter, Metric),
         "call": lambda: callable(counter),
         "decorated": lambda: Histogram("x", "d", registry=None)(len)("abc"),
+        "copy": lambda: copy.copy(counter) is counter,
+        "deepcopy": lambda: copy.deepcopy({"a": counter})["a"] is counter,
+        "pickle": lambda: pickle.dumps(counter),
         "equality": lambda: counter == Counter("c_total", "d", registry=None),
         "hash": lambda: isinstance(hash(counter), int),
         "bool": lambda: bool(counter),

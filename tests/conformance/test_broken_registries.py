@@ -6,7 +6,6 @@ says which check has to fail and what the failure has to say.
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,15 @@ def definition_of(collector: object) -> Definition | None:
 def names_of(collector: object) -> tuple[str, ...]:
     definition = definition_of(collector)
     return () if definition is None else definition.occupied_names
+
+
+class _Twin:
+    """Tells what another collector tells, and is not it."""
+
+    def __init__(self, original: Collector) -> None:
+        self.name = getattr(original, "name", "twin")
+        self.definition = definition_of(original)
+        self.collect = original.collect
 
 
 class Sound:
@@ -162,7 +170,7 @@ class Copies(Sound):
     message = "collect() gives the objects that were registered"
 
     def collect(self) -> Iterable[Collector]:
-        return [copy.copy(held) for held in self.held]
+        return [_Twin(held) for held in self.held]
 
 
 class GivesFamilies(Sound):
@@ -462,7 +470,7 @@ class BlamesTheNewcomer(Sound):
     message = "ConflictError.incumbent is the collector that holds the name"
 
     def refuse(self, collector: Collector, incumbent: Collector) -> None:
-        super().refuse(collector, copy.copy(incumbent))
+        super().refuse(collector, _Twin(incumbent))
 
 
 class UnregistersByName(Sound):

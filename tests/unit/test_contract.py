@@ -170,7 +170,7 @@ class WrongArguments(NotCallable):
         (NotCallable(), ["'register' is 1, which cannot be called"]),
         (WrongArguments(), ["'register' does not take 1 argument(s)", "'collect' does not take 0 argument(s)"]),
         (None, ["'prefix'", "'register'", "'unregister'", "'collect'"]),
-        ("default", ["'prefix'", "'register'", "'unregister'", "'collect'"]),
+        ("default", ["it is a name, not an object; resolve it"]),
         (CollectorRegistry, ["it is a class, not an object; call it: CollectorRegistry()"]),
         (types, ["it is a module, not an object"]),
     ],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 
 import pytest
 
 from pytheus import Counter, generate_metrics
-from pytheus.exceptions import LabelError, NotANumberError, OutOfRangeError, PytheusError
-from pytheus.registry import CollectorRegistry
+from pytheus.exceptions import LabelError, NotANumberError, NotARegistryError, OutOfRangeError, PytheusError
+from pytheus.registry import CollectorRegistry, Registry
 
 
 def test_a_counter_starts_at_zero_and_says_so(registry: CollectorRegistry) -> None:
@@ -138,3 +141,25 @@ def test_each_scrape_shows_the_present_value(registry: CollectorRegistry) -> Non
         ['jobs_total{queue="mail"} 1.0', 'jobs_total{queue="push"} 20.0'],
         ['jobs_total{queue="mail"} 3.0', 'jobs_total{queue="push"} 30.0'],
     ]
+
+
+def test_a_metric_is_its_own_copy_and_cannot_be_pickled() -> None:
+    counter = Counter("x_total", "X.", registry=None)
+    assert copy.copy(counter) is counter
+    assert copy.deepcopy([counter])[0] is counter
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(counter)
+
+
+def test_what_is_no_exception_is_refused_before_one_is_raised() -> None:
+    anything: dict[str, Callable[..., object]] = {"count": Counter("x_total", "X.", registry=None).count_exceptions}
+    with pytest.raises(TypeError):
+        anything["count"]("ValueError")
+
+
+@pytest.mark.parametrize("registry", ["none", CollectorRegistry, object()], ids=["name", "class", "object"])
+def test_what_is_no_registry_is_refused_clearly(registry: Registry) -> None:
+    with pytest.raises(NotARegistryError, match=r"registry=\.\.\. of counter 'x_total'"):
+        Counter("x_total", "X.", registry=registry)
+    with pytest.raises(NotARegistryError, match="generate_metrics"):
+        generate_metrics(registry)

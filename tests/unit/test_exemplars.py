@@ -126,3 +126,13 @@ def test_remove_and_clear_take_them_away() -> None:
     hits.clear()
     hits.labels("y")
     assert _exemplars(hits) == [None]
+
+
+def test_a_handle_on_a_removed_series_keeps_no_exemplars() -> None:
+    counter = Counter("x_total", "X.", ["a"], registry=None)
+    handle = counter.labels("1")
+    counter.remove("1")
+    handle.inc(1, {"trace_id": "old"})
+    counter.labels("1").inc()
+    [family] = counter.collect()
+    assert [sample.exemplar for sample in family.samples] == [None]

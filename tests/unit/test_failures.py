@@ -6,11 +6,13 @@ import gc
 import logging
 import weakref
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.metrics import Family, Sample
+from pytheus.exceptions import InvalidNameError
+from pytheus.metrics import CustomCollector, Family, Sample
 from pytheus.registry import Collector, CollectorRegistry
 
 
@@ -141,10 +143,17 @@ def test_each_registry_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_its_name_is_taken_from_the_start(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    Counter("pytheus_collector_errors_total", "Mine.", registry=registry).inc(7)
-    assert _errors(generate_metrics(registry)) == [
-        'pytheus_collector_errors_total{collector="pytheus_collector_errors_total"} 1.0'
-    ]
+    for make in (partial(Counter, "pytheus_collector_errors_total"), partial(Gauge, "pytheus_collector_errors")):
+        with pytest.raises(InvalidNameError, match="which counts failed collectors"):
+            make("Mine.", registry=registry)
+    assert len(registry) == 0
+
+    class Mine(CustomCollector):
+        def collect(self) -> Iterable[Family]:
+            yield Family("pytheus_collector_errors_total", "counter", "Mine.", [Sample("", {}, 7.0)])
+
+    registry.register(Mine())
+    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Mine"} 1.0']
 
 
 def test_an_error_that_is_no_exception_goes_through(registry: CollectorRegistry) -> None:

@@ -84,8 +84,16 @@ MISTAKES: list[tuple[str, Callable[[Counter], object], str]] = [
     ("too many", lambda hits: hits.labels("GET", "/", "200", "x"), "got 4 values"),
     ("too many for the rest", lambda hits: hits.labels(method="GET").labels("/", "200", "x"), "got 3 values"),
     ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is set to 'GET' already"),
-    ("by position and by name", lambda hits: hits.labels("GET", path="/"), "not both at once"),
-    ("mapping and keywords", lambda hits: hits.labels({"method": "GET"}, path="/"), "not from both"),
+    (
+        "by position and by name",
+        lambda hits: hits.labels("GET", path="/"),
+        "by position or by name, but got both at once",
+    ),
+    (
+        "mapping and keywords",
+        lambda hits: hits.labels({"method": "GET"}, path="/"),
+        "from one mapping or from keywords, but got both",
+    ),
     ("two mappings", lambda hits: hits.labels({"method": "GET"}, {"path": "/"}), "must be a str"),
     ("lone surrogate", lambda hits: hits.labels("GET", "\udce4", "200"), "lone surrogate"),
     ("one argument that is a list", lambda hits: hits.labels(["GET"]), "must be a str"),  # type: ignore[arg-type]  # a mistake
