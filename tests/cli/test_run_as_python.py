@@ -294,14 +294,20 @@ _TABLE = {
 _WARNS_OF_FORKS = {"fork that exits"} if sys.version_info >= (3, 13) else set()
 
 
+@pytest.mark.parametrize("own", ["token", "dis", "ast", "inspect", "zlib", "stringprep"])
+def test_a_file_named_as_a_module_that_pytheus_needs_is_the_programs(programs: Programs, own: str) -> None:
+    programs.write("program.py", "print('ok')\n")
+    programs.write(f"{own}.py", "raise ImportError('of the program')\n")
+    assert programs.under_pytheus("program.py", script=True) == programs.under_python("program.py")
+
+
 @pytest.mark.parametrize(
     ("name", "way"),
     [(name, way) for name in _TABLE for way in ("script", "module", "console script")],
 )
 def test_it_ends_as_under_python(programs: Programs, name: str, way: str) -> None:
     programs.write("program.py", _TABLE[name])
-    for own in ("email.py", "token.py", "dis.py", "inspect.py"):  # named as modules of the standard library are
-        programs.write(own, "mine = True\n")
+    programs.write("email.py", "mine = True\n")
     program = ("program.py",) if way != "module" else ("-m", "program")
     options = ("-W", "ignore:This process:DeprecationWarning") if name in _WARNS_OF_FORKS else ()
 
