@@ -241,13 +241,15 @@ class CollectorRegistryProxy:
                 if id(collector) not in known:
                     try:
                         chosen.register(collector)
-                    except Exception:
-                        # It came from another thread, or an earlier call: no error of this caller's.
-                        _log().error(
-                            "collector %r came while the registry changed, and the new one refused it",
-                            collector_name(collector),
-                            exc_info=True,
-                        )
+                    except Exception as error:
+                        # It came from another thread, or an earlier call: no error of this caller's. An equal metric's
+                        # own thread is about to see the same, and to share the other's values.
+                        if not (isinstance(error, ConflictError) and _alike(collector, error.incumbent)):
+                            _log().error(
+                                "collector %r came while the registry changed, and the new one refused it",
+                                collector_name(collector),
+                                exc_info=True,
+                            )
                 # Only now, so that a metric that is defined again meanwhile finds it in one of them.
                 _let_go(former, collector)
         finally:
@@ -281,12 +283,19 @@ class CollectorRegistryProxy:
         if swapped is not None:
             swapped.register(collector)
             return
-        present = self._base
-        if present is None:
-            present = self._resolved(wait=False)
-        for former in self._formers:
-            _check_names(collector, former)  # what is still on its way from there came first
-        present.register(collector)
+        while True:
+            present = self._base
+            if present is None:
+                present = self._resolved(wait=False)
+            for former in self._formers:
+                _check_names(collector, former)  # what is still on its way from there came first
+            try:
+                present.register(collector)
+                break
+            except ConflictError:
+                # Where the registry changed meanwhile, what it conflicts with came too late, and may not stay.
+                if self._base is None or self._base is present:
+                    raise
         if self._base is not None and self._base is not present:
             self._bring(collector, present)
 
@@ -303,12 +312,15 @@ class CollectorRegistryProxy:
         swapped = self._in_block()
         if swapped is not None:
             return find_collector(swapped, name)
-        present = self._base
-        found = find_collector(self._resolved(wait=False) if present is None else present, name)
-        for former in self._formers:
-            if found is None:
-                found = find_collector(former, name)
-        return found
+        while True:
+            present = self._base
+            found = find_collector(self._resolved(wait=False) if present is None else present, name)
+            for former in self._formers:
+                if found is None:
+                    found = find_collector(former, name)
+            # Otherwise the registry changed meanwhile, and what was found came too late, and may not stay.
+            if self._base is present:
+                return found
 
     def clear(self) -> None:
         """Unregister everything from the registry that serves now."""
@@ -345,6 +357,11 @@ class CollectorRegistryProxy:
         if self._changing is not None and self._changing != threading.get_ident():
             self._changing = None
             self._formers = ()
+
+
+def _alike(collector: object, other: object) -> bool:
+    mine, theirs = getattr(collector, "definition", None), getattr(other, "definition", None)
+    return isinstance(mine, Definition) and isinstance(theirs, Definition) and mine.matches(theirs)
 
 
 def _holds(registry: Registry, collector: Collector) -> bool:
