@@ -12,6 +12,7 @@ What it is for and how it stands: mutation/README.md. Exits with 1 if a mutant s
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -91,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def tell(text: str) -> None:
         print(text, flush=True)
 
+    # As Ctrl-C: what is running ends first, and nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = monotonic()
     try:
         mutants = list(sweep(options.names or SWEPT)) if options.sweep else chosen(options.names)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 __all__: list[str] = []
 
@@ -29,3 +30,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.failed:
         _write("failed", report.nodeid)
+
+
+def pytest_configure() -> None:
+    # That a test fails is what is asked; which smallest example it fails for takes much longer to find.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutation", settings.get_profile("pytheus"), phases=phases, database=None)
+    settings.load_profile("mutation")

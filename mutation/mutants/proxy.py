@@ -27,9 +27,26 @@ MUTANTS: tuple[Mutant, ...] = (
         "empty-registry-is-none",
         "registry/proxy.py",
         "A registry with nothing in it counts as no registry.",
+        """
+        if self._base is not None:
+            return self._base
+        self._changing = me
+        """,
+        """
+        if self._base:
+            return self._base
+        self._changing = me
+        """,
+        PROXY,
+    ),
+    Mutant(
+        "empty-registry-is-resolved",
+        "registry/proxy.py",
+        "A registry with nothing in it takes the long way.",
         "return base if base is not None else self._resolved(wait=True)",
         "return base or self._resolved(wait=True)",
         PROXY,
+        equivalent="the long way finds that there is one, and gives it",
     ),
     Mutant(
         "outermost-block-serves",

@@ -231,6 +231,26 @@ def test_a_plugin_that_reads_the_proxy_meanwhile_does_not_wait_for_itself(site: 
     assert proxy_of(site, "memory").prefix == "counting"
 
 
+def test_what_a_plugin_sets_itself_meanwhile_wins_over_what_it_gives(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        from memory_proxy import proxy
+
+        explicit = Memory(prefix="explicit")
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            proxy.set_registry(explicit)
+            return Memory(prefix="given")
+        """,
+    )
+    proxy, depth = proxy_of(site, "memory"), Depth()
+    proxy.register(depth)
+    assert proxy.prefix == "explicit"
+    assert list(proxy.collect()) == list(sys.modules["memory_module"].explicit.collect()) == [depth]
+
+
 def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:
     site.plugin("memory", FAILS_ONCE)
     proxy, depth = CollectorRegistryProxy("memory"), Depth()
@@ -315,6 +335,55 @@ def test_after_a_conflict_in_the_new_registry_the_former_one_serves_on(site: Sit
     assert proxy.registry is former
     assert list(proxy.collect()) == depths
     assert list(made("memory_module")[0].collect()) == []
+
+
+CLOSES = """
+closed, made = [], []
+
+class Full(Memory):
+    def register(self, collector):
+        raise MemoryError("full")
+
+    def close(self):
+        closed.append(self)
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append(Full())
+    return made[-1]
+"""
+
+
+def test_a_registry_that_was_made_for_a_change_that_fails_is_closed(site: Site) -> None:
+    site.plugin("memory", CLOSES)
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    proxy.register(Depth())
+    with pytest.raises(MemoryError):
+        proxy.set_registry("memory")
+    plugin = sys.modules["memory_module"]
+    assert plugin.closed == plugin.made != []
+
+
+def test_a_registry_that_was_made_for_a_resolution_that_fails_is_closed(site: Site) -> None:
+    site.plugin(
+        "memory",
+        "from memory_proxy import proxy\n" + CLOSES.replace("    made", "    proxy.register(Memory())\n    made"),
+    )
+    proxy = proxy_of(site, "memory")
+    with pytest.raises(MemoryError):
+        list(proxy.collect())
+    plugin = sys.modules["memory_module"]
+    assert plugin.closed == plugin.made != []
+
+
+def test_a_registry_that_was_handed_in_is_left_open_when_the_change_fails(site: Site) -> None:
+    site.plugin("memory", CLOSES)
+    plugin = importlib.import_module("memory_module")
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    proxy.register(Depth())
+    with pytest.raises(MemoryError):
+        proxy.set_registry(plugin.Full())
+    assert plugin.closed == []
 
 
 def test_what_is_left_behind_is_warned_of() -> None:

@@ -426,6 +426,14 @@ def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: Collector
     assert "y" not in registry
 
 
+def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegistry) -> None:
+    size = Histogram("size", "S.", registry=registry)
+    seen: list[object] = []
+    with overtaken("_replace", lambda: seen.extend((size in registry, "size_sum" in registry, *registry))):
+        registry.unregister(size)
+    assert seen == [True, True, size]
+
+
 def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(registry: CollectorRegistry) -> None:
     hits = Gauge("x", "X.", registry=registry)
     with pytest.raises(NotRegisteredError), overtaken("_replace", lambda: registry.unregister(hits)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -11,6 +13,8 @@ from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning
 from pytheus.metrics import Family, Sample
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+
+DEADLINE_SECONDS = 120
 
 
 class Custom:
@@ -352,6 +356,51 @@ def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
     again[0].inc()
     assert generate_metrics(moving).endswith("\nhits_total 2.0\n")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "after a change within it"])
+def test_a_change_waits_until_another_threads_is_over(
+    proxy: CollectorRegistryProxy, wait_until: Callable[[Callable[[], object], str], None], nested: bool
+) -> None:
+    last = CollectorRegistry()
+    second = threading.Thread(target=lambda: proxy.set_registry(last), daemon=True)
+
+    def waits_or_has_ended() -> bool:
+        frame = sys._current_frames().get(second.ident or 0)
+        while frame is not None and frame.f_code.co_name != "_begin_change":
+            frame = frame.f_back
+        return frame is not None or not second.is_alive()
+
+    class Slow(Plain):
+        def register(self, collector: Collector) -> None:
+            super().register(collector)
+            if nested:
+                with pytest.raises(NotARegistryError):
+                    proxy.set_registry(proxy)
+            second.start()
+            wait_until(waits_or_has_ended, "the second change to begin")
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    slow = Slow()
+    proxy.set_registry(slow)
+    second.join(DEADLINE_SECONDS)
+    assert proxy.registry is last
+    assert list(last) == [hits]
+    assert slow.held == []
+
+
+def test_a_change_within_a_change_is_made_at_once(proxy: CollectorRegistryProxy) -> None:
+    inner = CollectorRegistry()
+
+    class Changing(Plain):
+        def register(self, collector: Collector) -> None:
+            proxy.set_registry(inner)
+            super().register(collector)
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(Changing())
+    hits.inc()
+    assert generate_metrics(proxy).endswith("\nhits_total 1.0\n")
 
 
 def test_a_registry_that_will_not_let_go_is_logged_and_left(
