@@ -452,6 +452,18 @@ MUTANTS: tuple[Mutant, ...] = (
         PROXY,
     ),
     Mutant(
+        "what-came-too-late-is-found",
+        "registry/proxy.py",
+        "A metric shares with one that a change is about to remove.",
+        """
+        # Otherwise the registry changed meanwhile, and what was found came too late, and may not stay.
+        if self._base is present:
+            return found
+        """,
+        "return found",
+        PROXY,
+    ),
+    Mutant(
         "register-passes-the-block-by",
         "registry/proxy.py",
         "A block of use() does not get what is made in it.",
