@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
@@ -45,13 +46,12 @@ def chosen(names: Sequence[str]) -> list[Mutant]:
     return [known[name] for name in names] if names else list(MUTANTS)
 
 
-def judged(mutants: Sequence[Mutant], jobs: int, failures_at_most: int, tell: Callable[[str], None]) -> list[Outcome]:
+def judged(mutants: Sequence[Mutant], benches: Sequence[Workbench], tell: Callable[[str], None]) -> list[Outcome]:
     """What became of each, told as it comes."""
     for mutant in mutants:
         mutant.applied(CHECKOUT / "pytheus")  # all of them before the first, which takes longer
     outcomes: list[Outcome] = []
     free: SimpleQueue[Workbench] = SimpleQueue()
-    benches = [Workbench(failures_at_most=failures_at_most) for _ in range(jobs)]
 
     def judge(mutant: Mutant) -> Outcome:
         bench = free.get()
@@ -60,14 +60,14 @@ def judged(mutants: Sequence[Mutant], jobs: int, failures_at_most: int, tell: Ca
         finally:
             free.put(bench)
 
-    try:
+    with ExitStack() as entered:
         for bench in benches:
-            free.put(bench.__enter__())
+            free.put(entered.enter_context(bench))
         for locked in (False, True):
             suites = list(dict.fromkeys(mutant.suite for mutant in mutants if mutant.locked is locked))
             if suites:
                 benches[0].prove_sound(suites, locked=locked)
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(len(benches)) as pool:
             try:
                 for future in as_completed([pool.submit(judge, mutant) for mutant in mutants]):
                     outcomes.append(future.result())
@@ -75,9 +75,6 @@ def judged(mutants: Sequence[Mutant], jobs: int, failures_at_most: int, tell: Ca
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    finally:
-        for bench in benches:
-            bench.__exit__()
     return outcomes
 
 
@@ -86,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these mutants; with --sweep, only these files")
     parser.add_argument("--sweep", action="store_true", help="mechanical defects in place of those of the table")
     parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
+    parser.add_argument("--quick", action="store_true", help="only the tests meant for each; survivors may be none")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (default: 2)")
     options = parser.parse_args(arguments)
 
@@ -101,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for mutant in mutants:
                 tell(f"{mutant.name:<44} {mutant.file:<32} {mutant.what}")
             return 0
-        outcomes = judged(mutants, options.jobs, 1 if options.sweep else FAILURES_AT_MOST, tell)
+        at_most = 1 if options.sweep else FAILURES_AT_MOST
+        benches = [Workbench(failures_at_most=at_most, quick=options.quick) for _ in range(options.jobs)]
+        outcomes = judged(mutants, benches, tell)
     except (Rotten, Unsound) as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         return 2

@@ -32,6 +32,8 @@ PROXY: Suite = (
     "tests/pitfalls",
     f"{_KIT}::TestProxy",
     f"{_KIT}::TestProxyThatIsResolvedByName",
+    "tests/threads/test_interruptions.py::test_a_fork_while_another_thread_changes_the_registry",
+    "tests/threads/test_writes.py::test_blocks_that_begin_and_end_at_the_same_time",
 )
 
 COMPOSE: Suite = ("tests/compose", "tests/docs/test_doctests.py", _KIT)

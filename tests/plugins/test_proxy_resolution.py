@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -249,6 +250,36 @@ def test_what_a_plugin_sets_itself_meanwhile_wins_over_what_it_gives(site: Site)
     proxy.register(depth)
     assert proxy.prefix == "explicit"
     assert list(proxy.collect()) == list(sys.modules["memory_module"].explicit.collect()) == [depth]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a Unix system")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_process_that_a_plugin_forks_is_still_within_the_resolution(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        import os
+        from memory_proxy import proxy
+
+        forked = []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            if forked:
+                return Memory(prefix="resolved_again")
+            forked.append(os.fork())
+            if not forked[0]:
+                status = 1
+                try:
+                    status = 0 if proxy.prefix is None else 2
+                finally:
+                    os._exit(status)
+            forked.append(os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]))
+            return Memory()
+        """,
+    )
+    assert list(proxy_of(site, "memory").collect()) == []
+    assert sys.modules["memory_module"].forked[1] == 0
 
 
 def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:

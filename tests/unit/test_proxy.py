@@ -386,9 +386,16 @@ class Observed(CollectorRegistry):
 
 def test_a_metric_that_is_on_its_way_is_found(proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture) -> None:
     again: list[Counter] = []
+    found: list[object] = []
+
+    def define_again() -> None:
+        found.append(proxy.find("late"))
+        again.append(Counter("late_total", "Late.", registry=proxy))
+
     Counter("hits_total", "Hits.", registry=proxy)
-    chosen = Observed(proxy, lambda: again.append(Counter("late_total", "Late.", registry=proxy)))
+    chosen = Observed(proxy, define_again)
     proxy.set_registry(chosen)
+    assert found == chosen.late
     for late in (*chosen.late, *again):
         late.inc()
     assert generate_metrics(proxy).endswith("\nlate_total 2.0\n")
