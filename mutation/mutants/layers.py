@@ -171,6 +171,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "if derived is None or derived.origin is not collector or derived.change != change:",
         "if derived is None or derived.change != change:",
         COMPOSE,
+        equivalent="what is kept keeps its origin alive, so that nobody else can have the id meanwhile",
     ),
     Mutant(
         "derived-from-an-old-change",
