@@ -335,6 +335,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ''',
         '"""The collectors that show. Those whose families are known only when scraped are filtered then."""',
         COMPOSE,
+        equivalent="the prefix below is read next, and the next layer of the circle that is asked refuses it as well",
     ),
     Mutant(
         "one-series-too-many",

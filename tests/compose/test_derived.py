@@ -9,6 +9,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, StateSet, generate_metrics
 from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.definitions import Definition
+from pytheus.exceptions import NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, Described, Registry
 from pytheus.samples import Family, Sample
 
@@ -129,3 +130,29 @@ def test_what_a_layer_gave_counts_as_registered(wrap: Wrap, make: Callable[[], C
     [given] = layer.collect()
     layer.register(given)
     assert list(below.collect()) == [collector]
+
+
+@wraps
+@pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
+def test_what_a_layer_gave_is_unregistered_through_it(wrap: Wrap, make: Callable[[], Collector]) -> None:
+    below = CollectorRegistry()
+    below.register(make())
+    layer = wrap(below)
+    [given] = layer.collect()
+    layer.unregister(given)
+    assert list(below.collect()) == []
+
+
+def test_what_another_layer_gave_is_not_taken_for_its_own() -> None:
+    below = CollectorRegistry()
+    gauge = Gauge("depth", "D.", registry=below)
+    [given] = labelled(below, region="eu").collect()
+    with pytest.raises(NotRegisteredError):
+        labelled(below, region="us").unregister(given)
+    assert list(below.collect()) == [gauge]
+
+
+def test_who_reads_the_labels_cannot_change_them() -> None:
+    layer = labelled(CollectorRegistry(), region="eu")
+    layer.constant_labels["region"] = "us"
+    assert layer.constant_labels == {"region": "eu"}

@@ -134,6 +134,17 @@ def test_a_metric_that_another_member_has_is_shared() -> None:
     assert generate_metrics(both, strict=True).endswith("shop_hits_total 2.0\n")
 
 
+def test_what_another_member_holds_counts_as_registered() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter, queue = Counter("hits_total", "Hits.", ["path"], registry=second), Queue()
+    second.register(queue)
+    both = union(first, second)
+    for collector in (counter, counter.labels("/"), queue):
+        both.register(collector)
+    assert list(first) == []
+    assert list(second) == [counter, queue]
+
+
 def test_it_unregisters_from_every_member_that_holds_the_collector() -> None:
     first, second, third = CollectorRegistry(), NoneRegistry(), CollectorRegistry(prefix="x")
     counter = Counter("hits_total", "Hits.", registry=third)
@@ -252,6 +263,18 @@ def test_one_registry_twice_is_refused() -> None:
     registry = CollectorRegistry()
     with pytest.raises(NotARegistryError, match="twice"):
         union(registry, registry)
+
+
+def test_members_are_told_apart_by_identity() -> None:
+    class EqualToAll(CollectorRegistry):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+
+    assert len(union(EqualToAll(), EqualToAll()).layers) == 2
 
 
 def test_an_empty_member_is_a_member() -> None:

@@ -261,6 +261,20 @@ def test_nothing_keeps_a_refused_metric_alive(registry: CollectorRegistry) -> No
     assert sys.getrefcount(refused) == references
 
 
+def test_a_collector_whose_name_cannot_be_had_is_called_by_its_class(registry: CollectorRegistry) -> None:
+    class Nameless(Custom):
+        @property
+        def name(self) -> str:
+            raise ConnectionError("away")
+
+    class Empty(Custom):
+        name = ""
+
+    for stranger in (Nameless(), Empty(), Custom()):
+        with pytest.raises(NotRegisteredError, match=f"{type(stranger).__qualname__}' is not registered here"):
+            registry.unregister(stranger)
+
+
 # Conflicts ------------------------------------------------------------------------------------------------------------
 
 

@@ -161,7 +161,7 @@ def test_what_a_registry_drops_without_anybody_in_its_place_is_its_own_affair() 
         def register(self, collector: Collector) -> None:
             pass
 
-    held = gauges("ab")
+    held = [*gauges("ab"), Custom()]
     assert same(move(Plain(*held), Forgetful()), held)
 
 
@@ -198,6 +198,7 @@ def test_what_came_meanwhile_and_is_refused_is_logged_and_gone(caplog: pytest.Lo
     assert former.held == []
     assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "pytheus.registry")] * 2
     assert "collector 'a' came while the registry changed, and the new one refused it" in caplog.text
+    assert "ValueError: full" in caplog.text
 
 
 def test_a_conflict_with_another_metric_is_logged_and_one_with_an_equal_is_not(
@@ -236,6 +237,7 @@ def test_a_registry_that_clings_to_one_collector_lets_go_of_the_others(caplog: p
     empty(former, Plain(), [])
     assert same(former.held, [first])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "OSError: mine" in caplog.text
 
 
 # bring() --------------------------------------------------------------------------------------------------------------
