@@ -100,6 +100,27 @@ def test_what_several_members_hold_is_shown_once() -> None:
     assert list(union(first, second).collect()) == [counter, queue]
 
 
+def test_two_handles_on_one_metric_are_shown_once() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter = Counter("hits_total", "Hits.", ["path"], registry=first)
+    second.register(counter.labels("/"))
+    assert list(union(first, second).collect()) == [counter]
+
+
+def test_what_is_found_would_be_exposed_under_that_name() -> None:
+    first, second, third = CollectorRegistry(), CollectorRegistry("shop"), CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=second)
+    depth = Gauge("depth", "Depth.", registry=third)
+    every = union(first, second, third)
+    assert every.find("shop_hits_created") is hits
+    assert every.find("depth") is depth
+    for name in ("hits_total", "mail_hits_total", "shop_depth"):
+        assert every.find(name) is None
+    other_way = union(second, first, third)
+    assert other_way.find("hits_total") is hits
+    assert other_way.find("depth") is None
+
+
 def test_two_metrics_of_one_exposed_name_conflict_in_the_scrape_alone() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     Counter("hits_total", "Hits.", registry=first).inc()

@@ -161,7 +161,7 @@ def test_what_a_registry_drops_without_anybody_in_its_place_is_its_own_affair() 
         def register(self, collector: Collector) -> None:
             pass
 
-    held = [*gauges("ab"), Custom()]
+    held: list[Collector] = [*gauges("ab"), Custom()]
     assert same(move(Plain(*held), Forgetful()), held)
 
 
