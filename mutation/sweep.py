@@ -80,17 +80,15 @@ def sweep(files: Iterable[str]) -> Iterator[Mutant]:
     for file in files:
         source = (CHECKOUT / "pytheus" / file).read_text("utf-8")
         names: Counter[str] = Counter()
-        tree = ast.parse(source)
-        for place, edit in _edits(tree.body, "", source):
-            mutated = _replaced(source, edit)
-            if ast.dump(ast.parse(mutated)) == ast.dump(tree):
-                continue
+        for place, edit in _edits(ast.parse(source).body, "", source):
             name = f"{file} {place}: {edit.what}"
             names[name] += 1
             if names[name] > 1:
                 name += f" ({names[name]})"
             equivalent = EQUIVALENTS.get(name, "")
-            yield SweptMutant(name, file, edit.what, source, mutated, SWEPT[file], equivalent=equivalent)
+            yield SweptMutant(
+                name, file, edit.what, source, _replaced(source, edit), SWEPT[file], equivalent=equivalent
+            )
 
 
 def _replaced(source: str, edit: _Edit) -> str:
