@@ -8,6 +8,7 @@ __all__ = ["EQUIVALENTS"]
 
 _MIGRATION: Final = "registry/migration.py"
 _LOOKUP: Final = "registry/lookup.py"
+_PROXY: Final = "registry/proxy.py CollectorRegistryProxy"
 _REGISTRY: Final = "registry/collector_registry.py CollectorRegistry"
 
 _ANY_NUMBER = "any number will do, as long as each change makes it another one"
@@ -23,6 +24,7 @@ EQUIVALENTS: Final[dict[str, str]] = {
     f"{_REGISTRY}._commit_plainly: `return True` gives None": _AGAIN,
     f"{_REGISTRY}._commit_plainly: `True` becomes False": _AGAIN,
     f"{_REGISTRY}._commit_plainly: `return False` gives None": _FALSE_ENOUGH,
+    f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
     f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (
         "the collector is taken out of what has moved once more, and the first refusal stays the one that is told"
