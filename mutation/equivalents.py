@@ -28,6 +28,7 @@ EQUIVALENTS: Final[dict[str, str]] = {
         "two registries are on their way out at once only where one changes the proxy while it is searched, which is a"
         " step of the proxy's own change; nobody does, and nothing is promised for it"
     ),
+    "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
     f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (

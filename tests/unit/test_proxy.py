@@ -680,6 +680,17 @@ def test_an_empty_falsy_registry_can_be_used(proxy: CollectorRegistryProxy) -> N
         assert len(list(tenant.collect())) == 1
 
 
+def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) -> None:
+    class Circular(Plain):
+        @property
+        def layers(self) -> tuple[Registry, ...]:
+            return (self,)
+
+    circular = Circular()
+    with proxy.use(circular):
+        assert proxy.registry is circular
+
+
 def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
     other = CollectorRegistryProxy(CollectorRegistry())
     with proxy.use(other):
