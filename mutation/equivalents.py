@@ -11,8 +11,12 @@ _LOOKUP: Final = "registry/lookup.py"
 _PROXY: Final = "registry/proxy.py CollectorRegistryProxy"
 _REGISTRY: Final = "registry/collector_registry.py CollectorRegistry"
 
+_UNION: Final = "compose/union.py UnionRegistry"
+
 _ANY_NUMBER = "any number will do, as long as each change makes it another one"
 _AGAIN = "the caller tries again, finds that it is registered, and returns"
+_LAST_OF_ITS_LOOP = "nothing comes after it in its loop"
+_ALIKE_LONG = "there is one for each member, always"
 _FALSE_ENOUGH = "None is as false as False"
 
 EQUIVALENTS: Final[dict[str, str]] = {
@@ -31,6 +35,10 @@ EQUIVALENTS: Final[dict[str, str]] = {
     "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
+    f"{_UNION}.unregister: leaves out `continue`": _LAST_OF_ITS_LOOP,
+    f"{_UNION}._find_in_others: leaves out `continue`": _LAST_OF_ITS_LOOP,
+    f"{_UNION}._origin: `True` becomes False": _ALIKE_LONG,
+    f"{_UNION}.collect: `True` becomes False": _ALIKE_LONG,
     f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (
         "the collector is taken out of what has moved once more, and the first refusal stays the one that is told"
     ),

@@ -94,6 +94,7 @@ def test_a_definition_that_changes_is_followed() -> None:
     assert derived.definition is before
     changing.definition = second
     assert (before.name, derived.definition.name) == ("app_a", "app_b")
+    assert derived.definition is derived.definition
 
 
 @wraps
@@ -156,3 +157,61 @@ def test_who_reads_the_labels_cannot_change_them() -> None:
     layer = labelled(CollectorRegistry(), region="eu")
     layer.constant_labels["region"] = "us"
     assert layer.constant_labels == {"region": "eu"}
+
+
+class Yielding:
+    """A collector that yields what it is given."""
+
+    name = "yielding"
+
+    def __init__(self, part: object) -> None:
+        self.part = part
+
+    def collect(self) -> Iterable[Family | Collector]:
+        yield self.part  # type: ignore[misc]  # whatever it is
+
+
+@wraps
+@pytest.mark.parametrize(("levels", "fails"), [(15, False), (16, True)])
+def test_collectors_may_be_nested_so_deep(wrap: Wrap, levels: int, fails: bool) -> None:
+    nested = Yielding(Family("depth", "gauge", "D.", [Sample("", {}, 1.0)]))
+    for _ in range(levels):
+        nested = Yielding(nested)
+    below = CollectorRegistry()
+    below.register(nested)
+    [derived] = wrap(below).collect()
+    if fails:
+        with pytest.raises(RecursionError, match="more than 16 levels deep"):
+            list(derived.collect())
+    else:
+        assert len(list(derived.collect())) == 1
+
+
+@wraps
+def test_what_is_neither_family_nor_collector_is_left_to_the_exposition(wrap: Wrap) -> None:
+    below = CollectorRegistry()
+    below.register(Yielding("nonsense"))
+    [derived] = wrap(below).collect()
+    assert list(derived.collect()) == ["nonsense"]
+
+
+@wraps
+def test_what_messages_call_it(wrap: Wrap) -> None:
+    below = CollectorRegistry()
+    below.register(Yielding("nonsense"))
+    [derived] = wrap(below).collect()
+    prefix = "app_" if wrap is WRAPS["union"] else ""
+    assert getattr(derived, "name") == f"{prefix}yielding"  # noqa: B009  # the protocol does not have it
+
+
+@wraps
+@pytest.mark.parametrize("make", [lambda name: Gauge(name, "G.", registry=None), Yielding], ids=["metric", "custom"])
+def test_what_stays_is_the_same_after_another_has_left(wrap: Wrap, make: Callable[[str], Collector]) -> None:
+    below = CollectorRegistry()
+    first, second = make("a"), make("b")
+    below.register(first)
+    below.register(second)
+    layer = wrap(below)
+    given = list(layer.collect())
+    layer.unregister(first)
+    assert [other is given[1] for other in layer.collect()] == [True]

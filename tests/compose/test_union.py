@@ -100,6 +100,14 @@ def test_what_several_members_hold_is_shown_once() -> None:
     assert list(union(first, second).collect()) == [counter, queue]
 
 
+def test_a_custom_collector_is_registered_though_another_member_holds_others() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    second.register(Queue())
+    queue = Queue()
+    union(first, second).register(queue)
+    assert list(first) == [queue]
+
+
 def test_two_handles_on_one_metric_are_shown_once() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     counter = Counter("hits_total", "Hits.", ["path"], registry=first)
@@ -140,7 +148,9 @@ def test_a_newcomer_goes_to_the_first_member() -> None:
 def test_a_name_that_another_member_exposes_is_refused() -> None:
     first, second = CollectorRegistry(prefix="shop"), CollectorRegistry()
     incumbent = Histogram("shop_wait_seconds", "Wait.", registry=second)
-    with pytest.raises(ConflictError, match="both expose the name 'shop_wait_seconds_count'") as caught:
+    with pytest.raises(
+        ConflictError, match="conflicts with histogram 'shop_wait_seconds'.* 'shop_wait_seconds_count'"
+    ) as caught:
         Gauge("wait_seconds_count", "Waits.", registry=union(first, second))
     assert caught.value.incumbent is incumbent
     assert len(first) == 0
@@ -278,6 +288,11 @@ def test_no_reference_is_left_at_the_scrape_after_it_was_unregistered_below() ->
 def test_none_is_refused() -> None:
     with pytest.raises(NotARegistryError, match="at least one"):
         union()
+
+
+def test_which_argument_is_no_registry_is_told() -> None:
+    with pytest.raises(NotARegistryError, match=r"argument 2 of union\(\.\.\.\)"):
+        union(CollectorRegistry(), CollectorRegistry)  # type: ignore[arg-type]  # what is tested
 
 
 def test_one_registry_twice_is_refused() -> None:
