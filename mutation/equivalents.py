@@ -35,6 +35,7 @@ EQUIVALENTS: Final[dict[str, str]] = {
     "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
+    "compose/layers.py leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_UNION}.unregister: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._find_in_others: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._origin: `True` becomes False": _ALIKE_LONG,

@@ -192,7 +192,8 @@ def test_what_is_neither_family_nor_collector_is_left_to_the_exposition(wrap: Wr
     below = CollectorRegistry()
     below.register(Yielding("nonsense"))
     [derived] = wrap(below).collect()
-    assert list(derived.collect()) == ["nonsense"]
+    parts: list[object] = list(derived.collect())
+    assert parts == ["nonsense"]
 
 
 @wraps

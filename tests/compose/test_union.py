@@ -149,7 +149,7 @@ def test_a_name_that_another_member_exposes_is_refused() -> None:
     first, second = CollectorRegistry(prefix="shop"), CollectorRegistry()
     incumbent = Histogram("shop_wait_seconds", "Wait.", registry=second)
     with pytest.raises(
-        ConflictError, match="conflicts with histogram 'shop_wait_seconds'.* 'shop_wait_seconds_count'"
+        ConflictError, match=r"conflicts with histogram 'shop_wait_seconds'.* 'shop_wait_seconds_count'"
     ) as caught:
         Gauge("wait_seconds_count", "Waits.", registry=union(first, second))
     assert caught.value.incumbent is incumbent
