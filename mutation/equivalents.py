@@ -36,6 +36,14 @@ EQUIVALENTS: Final[dict[str, str]] = {
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
     "compose/layers.py leads_to: `return False` gives None": _FALSE_ENOUGH,
+    "compose/filtered.py _Selection.takes: `return False` gives None": _FALSE_ENOUGH,
+    "compose/limited.py LimitedRegistry.has_room: `return False` gives None": _FALSE_ENOUGH,
+    "compose/filtered.py FilteredRegistry.collect: leaves out `refuse_circle(self)`": (
+        "the prefix below is read next, and the next layer of the circle that is asked refuses it as well"
+    ),
+    "compose/limited.py _Limit.__init__: leaves out `self.definition = definition`": (
+        "it is never read, and keeps an id from being used again, which no test can have happen"
+    ),
     f"{_UNION}.unregister: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._find_in_others: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._origin: `True` becomes False": _ALIKE_LONG,

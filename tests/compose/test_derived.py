@@ -216,3 +216,12 @@ def test_what_stays_is_the_same_after_another_has_left(wrap: Wrap, make: Callabl
     given = list(layer.collect())
     layer.unregister(first)
     assert [other is given[1] for other in layer.collect()] == [True]
+
+
+def test_a_metric_that_the_predicate_raises_for_keeps_its_definition() -> None:
+    def fails(_: object) -> bool:
+        raise ConnectionError("away")
+
+    below = CollectorRegistry()
+    gauge = Gauge("depth", "D.", registry=below)
+    assert definition(filtered(below, predicate=fails)) is gauge.definition

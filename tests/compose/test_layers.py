@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
-from pytheus.compose import filtered, labelled, prefixed, read_only, union
+from pytheus.compose import filtered, labelled, limited, prefixed, read_only, union
 from pytheus.compose.layers import leads_to
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.registry import (
@@ -297,7 +297,7 @@ def test_a_circle_is_refused_when_it_is_scraped(wrap: Wrap) -> None:
         generate_metrics(layer)
 
 
-@wraps
+@pytest.mark.parametrize("wrap", [*WRAPS.values(), limited, read_only])
 def test_a_circle_is_refused_when_its_collectors_are_asked_for(wrap: Wrap) -> None:
     changeable = Changeable()
     layer = wrap(changeable)
