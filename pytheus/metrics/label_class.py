@@ -4,9 +4,9 @@ Rules:
 
 - The fields are the labels, in their order; a field's default is the label's default.
 - A field holds text: it is annotated with `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
-  union of those. An `int` or `bool` is refused at the definition, for how to write one is the program's to decide, and a
-  label value is never converted. What an annotation means that cannot be evaluated (a name that only checkers import)
-  is left to the checkers; the values are checked as ever.
+  union of those. An `int` or `bool` is refused at the definition, for how to write one is the program's to decide, and
+  a label value is never converted. An annotation that cannot be evaluated (with a name that only checkers import) is
+  left to the checkers; the values are checked as ever.
 - Whoever calls the class gives every field: one that its constructor does not take has no value that `labels()` could
   be given.
 """

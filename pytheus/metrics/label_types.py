@@ -11,8 +11,8 @@ Every metric type is generic in `L`, the labels that are still to be given, as a
 good as `Complete`. `C` is `L` again, for `labels` has to match it in two ways at once, and `D` the metric's own type
 with its labels given: type variables, for members that only checkers look at would still be there at run time.
 
-The defaults of type variables (PEP 696) are in `typing` from Python 3.13 on; checkers bring typing_extensions along, and
-nothing needs a default at run time.
+The defaults of type variables (PEP 696) are in `typing` from Python 3.13 on; checkers bring typing_extensions along,
+and nothing needs a default at run time.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from types import GenericAlias
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
@@ -359,6 +360,11 @@ class Metric(Generic[L, C, D]):
         # A handle on a series that was removed is not exposed, and what it kept would stay for good.
         if self._series.children.get(key) is self:
             self._series.exemplars[(key, slot)] = exemplar
+
+    @classmethod
+    def __class_getitem__(cls, item: object) -> GenericAlias:
+        # The compiled build has no `typing.Generic` among its bases; see build_backend/erasing.py.
+        return GenericAlias(cls, item)
 
     # Copies would share some of the numbers and lose what is written to the rest, so a metric is its own copy.
     def __copy__(self) -> Self:
