@@ -1,11 +1,11 @@
-"""A mypy plugin for the compiler alone: type variables are the checkers' matter, and cost nothing in the compiled build.
+"""A mypy plugin for the compiler alone: type variables are the checkers' matter, and cost the compiled build nothing.
 
 mypyc takes `Generic` for a base class written in Python, and gives the objects of its subclasses a ``__dict__`` and a
 list of weak references: 16 bytes for each series, and methods that CPython's specialising interpreter finds more
 slowly (5 ns of 20 for `inc`). So it is not told: the classes that it compiles, which are those that `mypyc_attr`
 decorates, have no such base at run time. `Metric.__class_getitem__` does what is left to do of it.
 
-`tests/packaging/test_build_under_test.py` looks at what came of it; if a later mypyc leaves `Generic` alone, this can go.
+`tests/unit/test_label_class.py` looks at what came of it. If a later mypyc leaves `Generic` alone, this can go.
 """
 
 from __future__ import annotations

@@ -15,7 +15,19 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from typing import Any, Final, Literal, LiteralString, NewType, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Literal,
+    LiteralString,
+    NewType,
+    NoReturn,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pytheus.exceptions import LabelError
 from pytheus.names import shown
@@ -26,7 +38,7 @@ _UNIONS: Final = (Union, types.UnionType)
 
 
 def read_labels(
-    labels: object, subject: str, required_labels: object, default_labels: Mapping[str, str] | None
+    labels: object, subject: str, required_labels: object, default_labels: object
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The label names and default labels of a metric that is defined with `labels`.
 
@@ -50,18 +62,17 @@ def read_labels(
     else:
         _refuse(labels, subject)
     _check_types(cls, names, subject)
-    if default_labels is None:
-        default_labels = {}
-    elif isinstance(default_labels, Mapping):
-        defaults = {name: value for name, value in defaults.items() if name not in default_labels}
+    if isinstance(default_labels, Mapping):
+        defaults |= default_labels
+    elif default_labels is not None:
+        return names, cast("Mapping[str, str]", default_labels)  # refused where that always is
     for name in getattr(cls, "__optional_keys__", ()):
-        if name not in default_labels:
+        if name not in defaults:
             raise LabelError(
                 f"{subject} may be without the label {name!r} of {cls.__name__}, which every series needs:"
                 f" give default_labels={{{name!r}: ...}}, or do not declare it NotRequired"
             )
-    # What is no mapping is refused where it always is.
-    return names, {**defaults, **default_labels} if defaults else default_labels
+    return names, defaults
 
 
 def _refuse(labels: object, subject: str) -> NoReturn:
@@ -127,9 +138,10 @@ def _named(hint: object) -> str:
 
 def labels_of_record(record: object) -> Mapping[str, object] | None:
     """The labels that an instance of such a class holds, or None if it is no such instance."""
-    names = getattr(record, "__dataclass_fields__", None)
-    if names is None and isinstance(record, tuple):
-        names = getattr(record, "_fields", None)
-    if names is None or isinstance(record, type):
-        return None
-    return {name: getattr(record, name) for name in names}
+    if isinstance(record, tuple) and hasattr(record, "_asdict"):
+        return cast("Mapping[str, object]", record._asdict())
+    if hasattr(type(record), "__dataclass_fields__"):
+        from dataclasses import fields  # loaded late: whoever has a dataclass has paid for it
+
+        return {field.name: getattr(record, field.name) for field in fields(cast("Any", record))}
+    return None

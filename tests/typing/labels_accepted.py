@@ -86,7 +86,7 @@ def decorated(a: int) -> str:
 
 assert_type(decorated(1), str)
 
-# Labels that all have defaults need not be given -----------------------------------------------------------------------
+# Labels that all have defaults need not be given ----------------------------------------------------------------------
 
 defaulted = Counter("d_total", "D.", labels=Defaulted)
 defaulted.inc()
