@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pytheus.plugins.address import RegistryAddress
     from pytheus.plugins.catalog import PluginInfo, available_plugins, refresh_plugins
-    from pytheus.plugins.hooks import PLUGIN_API_VERSIONS, hookimpl
+    from pytheus.plugins.hooks import PLUGIN_API_VERSIONS
+    from pytheus.plugins.marker import hookimpl
     from pytheus.plugins.options import RegistryOptions
     from pytheus.plugins.resolution import configure, resolve_registry
 
@@ -34,7 +35,7 @@ _HOMES: Final[dict[str, str]] = {
     "RegistryOptions": "options",
     "available_plugins": "catalog",
     "configure": "resolution",
-    "hookimpl": "hooks",
+    "hookimpl": "marker",
     "refresh_plugins": "catalog",
     "resolve_registry": "resolution",
 }
