@@ -4,8 +4,8 @@ Rules:
 
 - Nothing but that entry point's object is imported, and its hooks are called through a pluggy manager that knows this
   one plugin and no other, so that a broken neighbour can neither fail nor answer for it.
-- Everything that can be checked is checked here, before anything is asked of it: the plugin API, names and parameters of
-  hooks, forgotten marks.
+- Everything that can be checked is checked here, before anything is asked of it: the plugin API, names and parameters
+  of hooks, forgotten marks.
 - Whatever the plugin's code raises, an ImportError of its own included, is reported as this plugin's failure, with the
   original chained. A SystemExit is one, too: a plugin does not end the program without a word. KeyboardInterrupt and
   the like are not its own and pass through.
@@ -24,12 +24,12 @@ from pytheus.exceptions import IncompatiblePluginError, OptionError, PluginLoadE
 from pytheus.exposition.formats import ExpositionFormat
 from pytheus.plugins import hooks
 from pytheus.plugins.closest import closest
+from pytheus.plugins.options import RegistryOptions
 from pytheus.registry.contract import check_registry
 from pytheus.registry.protocols import Closable
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
-    from pytheus.plugins.options import RegistryOptions
     from pytheus.registry.protocols import Registry
 
 __all__ = ["MAKE", "WRAP", "HOOKS", "Plugin", "implemented_hooks"]
@@ -122,11 +122,7 @@ class Plugin:
         for name, optional in marked:
             if name not in HOOKS and not optional:
                 meant = closest(name, HOOKS)
-                remedy = (
-                    f"there is no such hook; there are: {', '.join(HOOKS)}"
-                    if meant is None
-                    else f"did you mean {meant!r}?"
-                )
+                remedy = f"there are: {', '.join(HOOKS)}." if meant is None else f"did you mean {meant!r}?"
                 self._refuse(
                     f"implements the hook {name!r}, which this pytheus does not have; {remedy} If another version has"
                     " it, mark it with @hookimpl(optionalhook=True)"
@@ -184,11 +180,11 @@ class Plugin:
                 )
             if parameter.name not in there_are:
                 meant = closest(parameter.name, there_are)
-                hint = "" if meant is None else f"; did you mean {meant!r}?"
+                hint = ";" if meant is None else f"; did you mean {meant!r}?"
                 takes = ", ".join(map(repr, there_are)) or "none"
                 self._refuse(
                     f"implements {hook} with the parameter {parameter.name!r}, and this hook has the parameters:"
-                    f" {takes}{hint}; write {asked}, or leave out what is not needed"
+                    f" {takes}{hint} write {asked}, or leave out what is not needed"
                 )
 
     def _refuse(self, problem: str, error: Exception | None = None) -> NoReturn:
@@ -196,13 +192,13 @@ class Plugin:
             f"{self.subject} could not be loaded: {self.claim} {problem}", name=self.claim.name
         ) from error
 
-    def _failure(self, what: str, error: BaseException, options: RegistryOptions | None = None) -> PluginLoadError:
+    def _failure(self, what: str, error: BaseException, options: object = None) -> PluginLoadError:
         try:
             text = str(error)
         except Exception:
             text = ""  # the original is chained all the same
         words = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        if options is not None:
+        if isinstance(options, RegistryOptions):
             words = options.scrub(words)
         shown = words if len(words) <= 500 else words[:497] + "..."
         return PluginLoadError(f"{self.subject} {what}: {self.claim} raised {shown}", name=self.claim.name)
@@ -220,7 +216,7 @@ class Plugin:
             registry = check_registry(self._object, source)
             options.refuse_untaken()
             return registry, False
-        registry = check_registry(self._asked("could not be made", options, MAKE, options=options), source)
+        registry = check_registry(self._asked("could not be made", MAKE, options=options), source)
         try:
             options.refuse_untaken()
         except OptionError:
@@ -234,7 +230,7 @@ class Plugin:
         claim = self.claim
         if _mark(self._object) is not None:
             advice = f"it names a function; name the module, '{claim.name} = {claim.value.partition(':')[0].strip()}'"
-        elif self.implements:
+        elif self.implements and inspect.getattr_static(self._object, "register", None) is None:
             advice = f"it implements {', '.join(self.implements)}, and to make a registry it needs {MAKE}(options)"
         elif isinstance(self._object, types.ModuleType):
             advice = (
@@ -248,7 +244,7 @@ class Plugin:
     def wrap_registry(self, registry: Registry, options: RegistryOptions) -> Registry:
         """What it puts in `registry`'s place, checked; most often `registry` itself. Raises as `make_registry` does."""
         if WRAP in self.implements:
-            given = self._asked("could not wrap the registry", options, WRAP, registry=registry, options=options)
+            given = self._asked("could not wrap the registry", WRAP, registry=registry, options=options)
             if given is not None:
                 registry = check_registry(given, f"{self.subject}, {self.claim}, asked for {WRAP},")
         options.refuse_untaken()
@@ -258,7 +254,7 @@ class Plugin:
         """The formats that it brings, checked. Raises `PluginLoadError`."""
         formats: list[ExpositionFormat] = []
         if _FORMATS in self.implements:
-            given = self._asked("could not tell its formats", None, _FORMATS)
+            given = self._asked("could not tell its formats", _FORMATS)
             # One list for each function that implements the hook.
             for offered in given if isinstance(given, list) else ():
                 try:
@@ -285,15 +281,15 @@ class Plugin:
             name=self.claim.name,
         )
 
-    def _asked(self, failed: str, options: RegistryOptions | None, hook: str, **arguments: object) -> object:
+    def _asked(self, failed: str, hook: str, /, **arguments: object) -> object:
         try:
             return self.call(hook, **arguments)
         except OptionError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._failure(failed, error, options) from error
+            raise self._failure(failed, error, arguments.get("options")) from error
 
-    def call(self, hook: str, **arguments: object) -> object:
+    def call(self, hook: str, /, **arguments: object) -> object:
         """What the implementation of `hook`, one of `implements`, gives, or raises."""
         if self._manager is None:
             return None
