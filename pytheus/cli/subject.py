@@ -1,0 +1,199 @@
+"""What ``pytheus check`` checks: a registry by its plugin's name, or an object, class or factory in a module.
+
+Rules:
+
+- A plugin is made as an application makes it, by `resolve_registry`. An object is imported by name, from the working
+  directory too, as ``python -m`` finds it; or from a file, as ``FILE.py:OBJECT``.
+- The kit needs a new registry for each check. Where there is only one, an object, it is emptied instead.
+- What a registry does differently on purpose is not guessed: its author's conformance class declares it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from pytheus.exceptions import NotARegistryError, NotRegisteredError
+from pytheus.plugins.address import parse_address
+from pytheus.plugins.builtin import BUILTIN_REGISTRIES
+from pytheus.plugins.resolution import resolve_registry
+from pytheus.registry.contract import check_registry
+from pytheus.registry.protocols import Registry
+from pytheus.testing.conformance import RegistryConformance
+
+__all__ = ["Subject", "object_at", "subject_of"]
+
+_OBJECT: Final = re.compile(r"(?P<module>[^\W\d][\w.]*|.+\.py):(?P<attribute>[^\W\d][\w.]*)")
+
+
+class Subject(NamedTuple):
+    """`title` tells what is checked, and `conformance` how.
+
+    `typed` is the expression of a registry's or its factory's type for mypy, with the module to import and the folder
+    where mypy finds it, or None where the kit's own check of the plugin does that.
+    """
+
+    title: str
+    conformance: type[RegistryConformance]
+    typed: Typed | None
+
+
+class Typed(NamedTuple):
+    """That `expression`, with `module` imported from `folder`, is a registry."""
+
+    module: str
+    expression: str
+    folder: str
+
+
+def subject_of(text: str, declared: str | None) -> Subject:
+    """What `text` names; `declared` names the conformance class of its author, if there is one.
+
+    Raises `SelectionError` for a plugin that is not there, and `click.BadParameter` for an object that is not.
+    """
+    declarations = RegistryConformance if declared is None else _conformance_at(declared)
+    if "://" not in text and (named := _OBJECT.fullmatch(text)) is not None:
+        return _subject_at(text, named["module"], named["attribute"], declarations, declared=declared is not None)
+    return _plugin(text, declarations, declared=declared is not None)
+
+
+# Plugins ---------------------------------------------------------------------------------------------------------
+
+
+def _plugin(text: str, declarations: type[RegistryConformance], *, declared: bool) -> Subject:
+    address = parse_address(text)
+    if address.name in BUILTIN_REGISTRIES:
+        title = f"{address.name}: a registry of pytheus itself"
+        own = _NoneDeclarations if address.name == "none" and not declared else declarations
+        return Subject(title, _with_factory(own, lambda: resolve_registry(text)), None)
+    from pytheus.cli.selection import select  # loaded late: an object needs none of it
+    from pytheus.plugins.configuration import load_configuration  # loaded late: likewise
+
+    found = select(text, load_configuration())
+    if found.plugin is None:
+        resolve_registry(text)  # raises, and tells best why
+        raise AssertionError(found.problem)
+    plugin = found.plugin
+    title = f"{plugin.name}: entry point '{plugin.name} = {plugin.value}' of {plugin.distribution} {plugin.version}"
+    conformance = declarations if declared else _with_factory(declarations, _emptied(lambda: resolve_registry(text)))
+    return Subject(
+        title,
+        type(
+            conformance.__name__,
+            (conformance,),
+            {
+                "plugin_name": conformance.plugin_name or plugin.name,
+                # The distribution's name in it would make no difference to what is made.
+                "plugin_address": conformance.plugin_address or text,
+            },
+        ),
+        None,
+    )
+
+
+class _NoneDeclarations(RegistryConformance):
+    keeps_collectors = False
+    refuses_unknown = False
+
+
+# Objects ---------------------------------------------------------------------------------------------------------
+
+
+def _subject_at(
+    text: str, module: str, attribute: str, declarations: type[RegistryConformance], *, declared: bool
+) -> Subject:
+    candidate = object_at(text)
+    is_one = _is_registry(candidate)
+    kind = "a registry" if is_one else "a class" if isinstance(candidate, type) else "a factory"
+    if not is_one and not callable(candidate):
+        # It was meant to be one: the first check tells what is missing.
+        is_one, kind = True, type(candidate).__qualname__
+    expression = attribute if is_one else f"{attribute}()"
+    folder = str(Path(module).absolute().parent) if module.endswith(".py") else os.getcwd()
+    typed = Typed(Path(module).stem if module.endswith(".py") else module, expression, folder)
+    if declared:
+        return Subject(f"{text}: {kind}, by a conformance class of its own", declarations, typed)
+
+    def make() -> Registry:
+        # Whether it gives a registry is what the first check is about.
+        made: Registry = candidate if is_one else candidate()  # type: ignore[assignment, operator]  # as said above
+        return made
+
+    return Subject(f"{text}: {kind}", _with_factory(declarations, _emptied(make)), typed)
+
+
+def _is_registry(candidate: object) -> bool:
+    try:
+        check_registry(candidate)
+    except NotARegistryError:
+        return False
+    return True
+
+
+def object_at(text: str) -> object:
+    """What ``MODULE:OBJECT`` or ``FILE.py:OBJECT`` names; raises `click.BadParameter` where there is nothing."""
+    named = _OBJECT.fullmatch(text)
+    if named is None:
+        raise click.BadParameter(f"{text!r} is neither MODULE:OBJECT nor FILE.py:OBJECT")
+    found = _module(named["module"])
+    for name in named["attribute"].split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise click.BadParameter(f"{text!r} names nothing: {named['module']!r} has no {name!r}") from None
+    return found
+
+
+def _module(name: str) -> object:
+    import importlib  # loaded late: a plugin is found without it
+
+    is_file = name.endswith(".py")
+    folder = str(Path(name).absolute().parent) if is_file else os.getcwd()
+    if is_file and not Path(name).is_file():
+        raise click.BadParameter(f"there is no file {name!r}")
+    # As python does for a script and for -m; for child processes, which the kit starts, as well.
+    if folder not in sys.path and not (sys.flags.safe_path and not is_file):
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(Path(name).stem if is_file else name)
+    except Exception as error:
+        raise click.BadParameter(f"{name!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _conformance_at(text: str) -> type[RegistryConformance]:
+    found = object_at(text)
+    if not (isinstance(found, type) and issubclass(found, RegistryConformance)):
+        raise click.BadParameter(f"{text!r} is no subclass of pytheus.testing.RegistryConformance")
+    return found
+
+
+# How registries are made -----------------------------------------------------------------------------------------
+
+
+def _with_factory(declarations: type[RegistryConformance], make: Callable[[], Registry]) -> type[RegistryConformance]:
+    return type("Checked", (declarations,), {"make_registry": lambda self: make()})
+
+
+def _emptied(make: Callable[[], Registry]) -> Callable[[], Registry]:
+    """`make`, with what it gives emptied where it gives the same registry again."""
+    made: list[object] = []
+
+    def make_empty() -> Registry:
+        registry = make()
+        if any(registry is one for one in made):
+            for collector in list(registry.collect()):
+                try:
+                    registry.unregister(collector)
+                except NotRegisteredError:
+                    pass  # it gives objects of its own; a check will show that
+        else:
+            made.append(registry)
+        return registry
+
+    return make_empty
