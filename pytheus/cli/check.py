@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 import click
 
-from pytheus.cli.command import PluginName, call, print_json
+from pytheus.cli.command import call, plugin_names, print_json
 from pytheus.cli.subject import Subject, Typed, subject_of
 from pytheus.testing.packaging import PackagingChecks
 from pytheus.testing.report import Outcome, run_conformance
@@ -61,7 +61,7 @@ def check(arguments: Sequence[str]) -> int:
         "\b\nexit codes: 0, or 1 if a check fails; 2 if there is nothing of that name to check."
     ),
 )
-@click.argument("registry", type=PluginName(), metavar="NAME|URL|MODULE:OBJECT")
+@click.argument("registry", shell_complete=plugin_names, metavar="NAME|URL|MODULE:OBJECT")
 @click.option(
     "--conformance",
     metavar="MODULE:CLASS",

@@ -20,7 +20,7 @@ import click
 
 from pytheus.exceptions import PytheusError
 
-__all__ = ["REFUSED", "PluginName", "call", "print_json", "table"]
+__all__ = ["REFUSED", "call", "plugin_names", "print_json", "table"]
 
 REFUSED: Final = 2
 
@@ -79,22 +79,13 @@ def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:
     ]
 
 
-class PluginName(click.ParamType[str]):
-    """A registry's name or URL; completed with the names that can be chosen."""
+def plugin_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names that can be chosen and begin with what was typed, for completion; imports no plugin."""
+    from pytheus.plugins import available_plugins  # loaded late: only a completion needs it
 
-    name = "NAME"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem[str]]:
-        """The names that begin with what was typed, without importing a plugin."""
-        from pytheus.plugins import available_plugins  # loaded late: only a completion needs it
-
-        try:
-            plugins = available_plugins()
-        except PytheusError:
-            return []  # a shell's prompt is no place for it
-        names = dict.fromkeys(
-            plugin.name for plugin in plugins if plugin.state == "available" and plugin.name.startswith(incomplete)
-        )
-        return [click.shell_completion.CompletionItem(name) for name in names]
+    try:
+        plugins = available_plugins()
+    except PytheusError:
+        return []  # a shell's prompt is no place for it
+    names = (plugin.name for plugin in plugins if plugin.state == "available" and plugin.name.startswith(incomplete))
+    return list(dict.fromkeys(names))

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import get_completion_class, shell_complete
 
 from pytheus.cli import check, config, new, plugins
-from pytheus.cli.command import PluginName, call
+from pytheus.cli.command import call, plugin_names
 
 __all__ = ["command", "complete", "completion"]
 
@@ -56,7 +56,7 @@ def command(shell: str) -> int:
 
 
 @click.command("run")
-@click.option("--registry", type=PluginName(), help="the registry's plugin")
+@click.option("--registry", shell_complete=plugin_names, help="the registry's plugin")
 @click.option("--port", type=int, help="the port to serve at")
 @click.option("--addr", help="the address to serve at")
 @click.option("--quiet", is_flag=True, help="do not write where the metrics are")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from pytheus.cli.command import PluginName, call, print_json, table
+from pytheus.cli.command import call, plugin_names, print_json, table
 from pytheus.cli.selection import Selection, select
 from pytheus.plugins.configuration import Configuration, load_configuration
 from pytheus.plugins.options import URL_PARTS
@@ -43,7 +43,10 @@ def config(arguments: Sequence[str]) -> int:
     ),
 )
 @click.option(
-    "--registry", type=PluginName(), metavar="NAME|URL", help="As if this were chosen, as in `pytheus run --registry`."
+    "--registry",
+    shell_complete=plugin_names,
+    metavar="NAME|URL",
+    help="As if this were chosen, as in `pytheus run --registry`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(registry: str | None, as_json: bool) -> int:
@@ -136,7 +139,10 @@ def _print(
         ("chosen", selection.source),
         ("made by", made_by),
         ("plugins named", ", ".join(switches.selected) or "none"),
-        ("plugins blocked", ", ".join(f"{name} (by {setting})" for name, setting in switches.blocked.items()) or "none"),
+        (
+            "plugins blocked",
+            ", ".join(f"{name} (by {setting})" for name, setting in switches.blocked.items()) or "none",
+        ),
         ("wrapped in", ", ".join(wrap) or "nothing"),
         ("configuration", configuration.path or "no file"),
     ]

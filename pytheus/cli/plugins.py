@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
 
-from pytheus.cli.command import PluginName, call, print_json, table
+from pytheus.cli.command import call, plugin_names, print_json, table
 from pytheus.cli.inspection import Findings, inspect_plugin
 from pytheus.cli.selection import Selection, select
 from pytheus.plugins.builtin import BUILTIN_REGISTRIES
@@ -62,7 +62,10 @@ def plugins(arguments: Sequence[str]) -> int:
     ),
 )
 @click.option(
-    "--registry", type=PluginName(), metavar="NAME|URL", help="As if this were chosen, as in `pytheus run --registry`."
+    "--registry",
+    shell_complete=plugin_names,
+    metavar="NAME|URL",
+    help="As if this were chosen, as in `pytheus run --registry`.",
 )
 @click.option("--check", is_flag=True, help="Import each plugin that may be used, and tell its hooks and its errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -5,7 +5,8 @@ Rules:
 - A plugin is made as an application makes it, by `resolve_registry`. An object is imported by name, from the working
   directory too, as ``python -m`` finds it; or from a file, as ``FILE.py:OBJECT``.
 - The kit needs a new registry for each check. Where there is only one, an object, it is emptied instead.
-- What a registry does differently on purpose is not guessed: its author's conformance class declares it.
+- What a registry does differently on purpose is not guessed: its author's conformance class declares it. Only whether
+  it takes a prefix is tried, for an option `prefix` means that everywhere.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
+from unittest import SkipTest
 
 import click
 
-from pytheus.exceptions import NotARegistryError, NotRegisteredError
+from pytheus.exceptions import NotARegistryError, NotRegisteredError, OptionError, RegistryAddressError
 from pytheus.plugins.address import parse_address
 from pytheus.plugins.builtin import BUILTIN_REGISTRIES
 from pytheus.plugins.resolution import resolve_registry
@@ -70,8 +72,9 @@ def _plugin(text: str, declarations: type[RegistryConformance], *, declared: boo
     address = parse_address(text)
     if address.name in BUILTIN_REGISTRIES:
         title = f"{address.name}: a registry of pytheus itself"
-        own = _NoneDeclarations if address.name == "none" and not declared else declarations
-        return Subject(title, _with_factory(own, lambda: resolve_registry(text)), None)
+        if declared:
+            return Subject(title, declarations, None)
+        return Subject(title, _of_none(text) if address.name == "none" else _of_plugin(text), None)
     from pytheus.cli.selection import select  # loaded late: an object needs none of it
     from pytheus.plugins.configuration import load_configuration  # loaded late: likewise
 
@@ -81,25 +84,40 @@ def _plugin(text: str, declarations: type[RegistryConformance], *, declared: boo
         raise AssertionError(found.problem)
     plugin = found.plugin
     title = f"{plugin.name}: entry point '{plugin.name} = {plugin.value}' of {plugin.distribution} {plugin.version}"
-    conformance = declarations if declared else _with_factory(declarations, _emptied(lambda: resolve_registry(text)))
-    return Subject(
-        title,
-        type(
-            conformance.__name__,
-            (conformance,),
-            {
-                "plugin_name": conformance.plugin_name or plugin.name,
-                # The distribution's name in it would make no difference to what is made.
-                "plugin_address": conformance.plugin_address or text,
-            },
-        ),
-        None,
-    )
+    conformance = declarations if declared else _of_plugin(text)
+    named = {
+        "plugin_name": conformance.plugin_name or plugin.name,
+        "plugin_address": conformance.plugin_address or text,
+    }
+    return Subject(title, type(conformance.__name__, (conformance,), named), None)
 
 
-class _NoneDeclarations(RegistryConformance):
-    keeps_collectors = False
-    refuses_unknown = False
+def _of_plugin(text: str) -> type[RegistryConformance]:
+    """As the plugin makes it of `text`, and with prefixes where it takes an option of that name."""
+    make = _emptied(lambda: resolve_registry(text))
+
+    class Checked(RegistryConformance):
+        def make_registry(self) -> Registry:
+            return make()
+
+        def make_prefixed_registry(self, prefix: str | None) -> Registry:
+            if prefix is None:
+                return make()
+            mark = "&" if "?" in text else "?" if "://" in text else "://?"
+            try:
+                return resolve_registry(f"{text}{mark}prefix={prefix}")
+            except (OptionError, RegistryAddressError) as error:
+                raise SkipTest(f"it cannot be made with a prefix: {error}") from error
+
+    return Checked
+
+
+def _of_none(text: str) -> type[RegistryConformance]:
+    class Checked(_of_plugin(text)):  # type: ignore[misc]  # made at run time, for it depends on the text
+        keeps_collectors = False
+        refuses_unknown = False
+
+    return Checked
 
 
 # Objects ---------------------------------------------------------------------------------------------------------
