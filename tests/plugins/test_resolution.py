@@ -335,7 +335,7 @@ def test_a_built_in_one_can_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_of_a_plugin_that_is_asked_for_blocks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("memory")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,audit")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,default")
     assert kind_of(resolve_registry("memory")) == "Memory"
 
 
