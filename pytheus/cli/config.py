@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from pytheus.cli.command import call, plugin_names, print_json, table
-from pytheus.cli.selection import Selection, select
+from pytheus.cli.selection import Selection, problems_of, select
 from pytheus.plugins.configuration import Configuration, load_configuration
 from pytheus.plugins.options import URL_PARTS
 from pytheus.plugins.redaction import HIDDEN, is_secret, redact
 from pytheus.plugins.switches import Switches, load_switches
+
+if TYPE_CHECKING:
+    from pytheus.plugins.wrapping import WrapLayer
 
 __all__ = ["command", "config"]
 
@@ -39,7 +42,8 @@ def config(arguments: Sequence[str]) -> int:
     epilog=(
         "\b\nexamples:\n  pytheus config\n  PYTHEUS_REGISTRY='default://?prefix=shop' pytheus config\n"
         "  pytheus config --json | jq -r .registry.name\n\n"
-        "\b\nexit codes: 0, or 1 if the registry cannot be had; 2 if the settings make no sense."
+        "\b\nexit codes: 0, or 1 if the registry or a plugin that is named cannot be had;"
+        "\n2 if the settings make no sense."
     ),
 )
 @click.option(
@@ -59,17 +63,12 @@ def command(registry: str | None, as_json: bool) -> int:
     selection = select(registry, configuration)
     switches = load_switches(configuration)
     options = _options(selection, configuration)
-    wrap = _wrap(configuration)
+    problems = problems_of(selection, switches.named)
     if as_json:
-        print_json(_document(selection, options, switches, wrap, configuration))
+        print_json(_document(selection, options, switches, problems, configuration))
     else:
-        _print(selection, options, switches, wrap, configuration)
-    return 1 if selection.problem else 0
-
-
-def _wrap(configuration: Configuration) -> tuple[str, ...]:
-    entries: object = getattr(configuration, "wrap", ())
-    return tuple(redact(str(entry)) for entry in entries) if isinstance(entries, (tuple, list)) else ()
+        _print(selection, options, switches, problems, configuration)
+    return 1 if problems else 0
 
 
 def _options(selection: Selection, configuration: Configuration) -> list[_Option]:
@@ -104,7 +103,7 @@ def _document(
     selection: Selection,
     options: Sequence[_Option],
     switches: Switches,
-    wrap: Sequence[str],
+    problems: Sequence[str],
     configuration: Configuration,
 ) -> dict[str, object]:
     plugin = selection.plugin
@@ -116,11 +115,17 @@ def _document(
             "source": selection.source,
             "distribution": None if plugin is None else plugin.distribution,
             "version": None if plugin is None else plugin.version,
-            "problem": selection.problem or None,
         },
+        "problems": list(problems),
         "options": {option.key: {"value": option.value, "source": option.source} for option in options},
-        "plugins": {"named": list(switches.selected), "blocked": dict(switches.blocked)},
-        "wrap": list(wrap),
+        "plugins": {
+            "named": [
+                {"name": named.name, "distribution": named.distribution, "setting": named.setting}
+                for named in switches.named
+            ],
+            "blocked": dict(switches.blocked),
+        },
+        "wrap": [{"layer": layer.name, "arguments": _shown("", layer.arguments)} for layer in configuration.wrap],
         "configuration": configuration.path,
     }
 
@@ -129,7 +134,7 @@ def _print(
     selection: Selection,
     options: Sequence[_Option],
     switches: Switches,
-    wrap: Sequence[str],
+    problems: Sequence[str],
     configuration: Configuration,
 ) -> None:
     plugin = selection.plugin
@@ -138,12 +143,12 @@ def _print(
         ("registry", click.style(selection.address.shown, bold=True)),
         ("chosen", selection.source),
         ("made by", made_by),
-        ("plugins named", ", ".join(switches.selected) or "none"),
+        ("plugins named", ", ".join(f"{named} (by {named.setting})" for named in switches.named) or "none"),
         (
             "plugins blocked",
             ", ".join(f"{name} (by {setting})" for name, setting in switches.blocked.items()) or "none",
         ),
-        ("wrapped in", ", ".join(wrap) or "nothing"),
+        ("wrapped in", ", ".join(map(_layer, configuration.wrap)) or "nothing"),
         ("configuration", configuration.path or "no file"),
     ]
     for line in table(rows):
@@ -151,5 +156,9 @@ def _print(
     click.echo("\noptions" if options else "\noptions: none")
     for line in table([(option.key, f"= {option.value}", option.source) for option in options], indent=2):
         click.echo(line)
-    if selection.problem:
-        click.echo(f"\n{click.style('problem', fg='red')}: {selection.problem}")
+    for problem in problems:
+        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")
+
+
+def _layer(layer: WrapLayer) -> str:
+    return str(layer._replace(arguments={key: _shown(key, value) for key, value in layer.arguments.items()}))

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import Final, NamedTuple
 
-from pytheus.plugins.catalog import GROUP
+from pytheus.plugins.catalog import GROUP, Claim, PluginInfo
 
 __all__ = ["Findings", "inspect_plugin", "main"]
 
@@ -35,12 +35,16 @@ class Findings(NamedTuple):
     problem: str
 
 
-def inspect_plugin(name: str, value: str) -> Findings:
-    """What the entry point ``name = value`` leads to. Imports it, elsewhere; takes as long as that does."""
-    command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), name, value]
+def inspect_plugin(plugin: PluginInfo) -> Findings:
+    """What the entry point of `plugin` leads to. Imports it, elsewhere; takes as long as that does."""
+    named = (plugin.name, plugin.value, plugin.distribution, plugin.version)
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
+            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), *named],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return Findings((), f"its import did not end within {_PATIENCE_SECONDS} seconds")
@@ -52,7 +56,7 @@ def inspect_plugin(name: str, value: str) -> Findings:
 
 
 def main() -> None:
-    """The program of the other interpreter; its arguments are `sys.path`, and the entry point's name and value."""
+    """The program of the other interpreter; its arguments are `sys.path`, and what `Claim` begins with."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)
         hooks, problem = _found(*sys.argv[2:])
@@ -61,46 +65,18 @@ def main() -> None:
         os._exit(0)  # what the plugin left behind, such as a thread, must not keep the list waiting
 
 
-def _found(name: str, value: str) -> Findings:
+def _found(name: str, value: str, distribution: str, version: str) -> Findings:
     from importlib.metadata import EntryPoint  # loaded late: the caller needs none of these
 
-    from pytheus.exceptions import NotARegistryError
-    from pytheus.plugins.hooks import PLUGIN_API_VERSIONS
+    from pytheus.exceptions import PytheusError
+    from pytheus.plugins.loading import Plugin
     from pytheus.registry import check_registry
 
+    claim = Claim(name, value, distribution, version, EntryPoint(name, value, GROUP))
     try:
-        plugin: object = EntryPoint(name, value, GROUP).load()
-        version: object = getattr(plugin, "pytheus_plugin_api", 1)
-        hooks = tuple(sorted(_hooks(plugin)))
-    except BaseException as error:
-        text = " ".join(str(error).split())
-        return Findings((), f"{type(error).__name__}: {text}" if text else type(error).__name__)
-    if type(version) is not int or version not in PLUGIN_API_VERSIONS:
-        spoken = ", ".join(map(str, sorted(PLUGIN_API_VERSIONS)))
-        return Findings(
-            hooks, f"it has pytheus_plugin_api = {version!r:.40}, and this pytheus speaks plugin API {spoken}"
-        )
-    if hooks:
-        return Findings(hooks, "")
-    if hasattr(plugin, "pytheus_make_registry"):
-        return Findings((), "its pytheus_make_registry is not marked with @hookimpl (from pytheus.plugins)")
-    try:
-        check_registry(plugin, f"entry point '{name} = {value}'")
-    except NotARegistryError as error:
-        return Findings((), f"it implements no hook, and is no registry: {'; '.join(error.problems)}")
-    return Findings((), "")
-
-
-def _hooks(plugin: object) -> set[str]:
-    """The names of the hooks that `plugin` says it implements, whether they exist or not; executes no property."""
-    import inspect  # loaded late: the caller does not need it
-
-    names: set[str] = set()
-    for name in dir(plugin):
-        candidate = inspect.getattr_static(plugin, name, None)
-        if isinstance(candidate, (staticmethod, classmethod)):
-            candidate = candidate.__func__
-        mark = getattr(candidate, "pytheus_impl", None) if inspect.isroutine(candidate) else None
-        if isinstance(mark, dict):
-            names.add(str(mark.get("specname") or name))
-    return names
+        plugin = Plugin(claim, "it")
+        if not plugin.implements:
+            check_registry(claim.entry_point.load(), "it implements no hook, and the entry point")
+    except (PytheusError, KeyboardInterrupt) as error:
+        return Findings((), " ".join(str(error).split()) or type(error).__name__)
+    return Findings(plugin.implements, "")

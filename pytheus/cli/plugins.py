@@ -14,11 +14,11 @@ import click
 
 from pytheus.cli.command import call, plugin_names, print_json, table
 from pytheus.cli.inspection import Findings, inspect_plugin
-from pytheus.cli.selection import Selection, select
+from pytheus.cli.selection import Selection, matches, problems_of, select
 from pytheus.plugins.builtin import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
 from pytheus.plugins.configuration import load_configuration
-from pytheus.plugins.switches import load_switches
+from pytheus.plugins.switches import NamedPlugin, load_switches
 
 __all__ = ["command", "plugins"]
 
@@ -57,8 +57,8 @@ def plugins(arguments: Sequence[str]) -> int:
     epilog=(
         "\b\nexamples:\n  pytheus plugins\n  pytheus plugins --check\n"
         "  pytheus plugins --json | jq -r '.plugins[].name'\n\n"
-        "\b\nexit codes: 0, or 1 if the registry that was chosen cannot be had,"
-        "\nor --check found a plugin broken; 2 if it could not be told."
+        "\b\nexit codes: 0, or 1 if the registry or a plugin that was chosen cannot be had,"
+        "\nor --check found one broken; 2 if it could not be told."
     ),
 )
 @click.option(
@@ -76,34 +76,40 @@ def command(registry: str | None, check: bool, as_json: bool) -> int:
     """
     configuration = load_configuration()
     selection = select(registry, configuration)
-    named = load_switches(configuration).selected
+    named = load_switches(configuration).named
+    problems = problems_of(selection, named)
     rows = [_row(plugin, selection, named, check=check) for plugin in available_plugins()]
     unreadable = catalog().unreadable
     if as_json:
-        print_json(_document(rows, selection, unreadable, checked=check))
+        print_json(_document(rows, selection, problems, unreadable, checked=check))
     else:
-        _print(rows, selection, unreadable, checked=check)
-    return 1 if selection.problem or any(row.state == "broken" for row in rows) else 0
+        _print(rows, problems, unreadable, checked=check)
+    return 1 if problems or any(row.state == "broken" for row in rows) else 0
 
 
-def _row(plugin: PluginInfo, selection: Selection, named: Sequence[str], *, check: bool) -> _Row:
+def _row(plugin: PluginInfo, selection: Selection, named: Sequence[NamedPlugin], *, check: bool) -> _Row:
     selected_by: str | None = None
     if plugin == selection.plugin:
         selected_by = selection.source
-    elif plugin.name in named and plugin.state == "available":
-        selected_by = "by the setting of plugins"
+    else:
+        selected_by = next((f"by {one.setting}" for one in named if matches(one, plugin)), None)
     state: _State = plugin.state if selected_by is None else "active"
     reason = "" if state == "active" else plugin.reason
     findings: Findings | None = None
     if check and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
-        findings = inspect_plugin(plugin.name, plugin.value)
+        findings = inspect_plugin(plugin)
         if findings.problem:
             state, reason = "broken", findings.problem
     return _Row(plugin, state, reason, selected_by, None if findings is None else findings.hooks)
 
 
 def _document(
-    rows: Sequence[_Row], selection: Selection, unreadable: Sequence[str], *, checked: bool
+    rows: Sequence[_Row],
+    selection: Selection,
+    problems: Sequence[str],
+    unreadable: Sequence[str],
+    *,
+    checked: bool,
 ) -> dict[str, object]:
     return {
         "registry": {
@@ -111,8 +117,8 @@ def _document(
             "name": selection.address.name,
             "origin": selection.origin,
             "source": selection.source,
-            "problem": selection.problem or None,
         },
+        "problems": list(problems),
         "checked": checked,
         "plugins": [
             {
@@ -131,7 +137,7 @@ def _document(
     }
 
 
-def _print(rows: Sequence[_Row], selection: Selection, unreadable: Sequence[str], *, checked: bool) -> None:
+def _print(rows: Sequence[_Row], problems: Sequence[str], unreadable: Sequence[str], *, checked: bool) -> None:
     lines: list[tuple[str, ...]] = [("NAME", "STATE", "DISTRIBUTION", "VERSION", *(["HOOKS"] if checked else []), "")]
     for row in rows:
         about = f"chosen {row.selected_by}" if row.selected_by is not None else ""
@@ -147,8 +153,8 @@ def _print(rows: Sequence[_Row], selection: Selection, unreadable: Sequence[str]
         )
     for line in table(lines):
         click.echo(line)
-    if selection.problem:
-        click.echo(f"\n{click.style('problem', fg='red')}: {selection.problem}")
+    for problem in problems:
+        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")
     for place in unreadable:
         click.echo(f"\n{click.style('could not be read', fg='red')}: {place}")
     if not checked:

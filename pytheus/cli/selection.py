@@ -1,16 +1,19 @@
-"""Which registry would be used, and whether it could be had, as far as that shows without importing a plugin."""
+"""Which registry and plugins would be used, and whether they could be had, as far as that shows without an import."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytheus.plugins.address import RegistryAddress, normalized_distribution, parse_address
+from pytheus.plugins.builtin import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, available_plugins
 from pytheus.plugins.choice import choose
 from pytheus.plugins.closest import closest
 from pytheus.plugins.configuration import Configuration
+from pytheus.plugins.switches import NamedPlugin
 
-__all__ = ["Origin", "Selection", "select"]
+__all__ = ["Origin", "Selection", "matches", "problems_of", "select"]
 
 Origin: TypeAlias = Literal["argument", "environment", "configuration", "default"]
 
@@ -68,6 +71,30 @@ def _found(address: RegistryAddress, plugins: tuple[PluginInfo, ...]) -> tuple[P
     if len(matching) > 1:
         return None, f"is claimed by several distributions; {matching[0].reason}"
     return matching[0], ""
+
+
+def matches(named: NamedPlugin, plugin: PluginInfo) -> bool:
+    """Whether `plugin` is what `named` asks for, and may be active; those of pytheus itself have no hooks."""
+    usable = plugin.state == "available" or (plugin.state == "ambiguous" and named.distribution is not None)
+    return (
+        usable
+        and plugin.name == named.name
+        and plugin.name not in BUILTIN_REGISTRIES
+        and _is_of(plugin, named.distribution)
+    )
+
+
+def problems_of(selection: Selection, named: Sequence[NamedPlugin]) -> list[str]:
+    """What is wrong with the choice of the registry and of the plugins beside it; empty if nothing is."""
+    plugins = available_plugins()
+    problems = [selection.problem] if selection.problem else []
+    for one in named:
+        if one.name in BUILTIN_REGISTRIES or any(matches(one, plugin) for plugin in plugins):
+            continue
+        claimed = [_addressed(plugin) for plugin in plugins if plugin.name == one.name]
+        what = f"is not one plugin; choose among {' and '.join(claimed)}" if claimed else "is not installed"
+        problems.append(f"plugin '{one}' ({one.setting}) {what}")
+    return problems
 
 
 def _is_of(plugin: PluginInfo, distribution: str | None) -> bool:

@@ -2,7 +2,8 @@
 
 Rules:
 
-- A plugin is made as an application makes it, by `resolve_registry`. An object is imported by name, from the working
+- A plugin makes its registry of the name or URL alone: what the settings put before a registry here, and the options
+  that they give it, are no part of what is checked. An object is imported by name, from the working
   directory too, as ``python -m`` finds it; or from a file, as ``FILE.py:OBJECT``.
 - The kit needs a new registry for each check. Where there is only one, an object, it is emptied instead.
 - What a registry does differently on purpose is not guessed: its author's conformance class declares it. Only whether
@@ -21,9 +22,13 @@ from unittest import SkipTest
 
 import click
 
+from pytheus.cli.selection import select
 from pytheus.exceptions import NotARegistryError, NotRegisteredError, OptionError, RegistryAddressError
 from pytheus.plugins.address import parse_address
-from pytheus.plugins.builtin import BUILTIN_REGISTRIES
+from pytheus.plugins.builtin import BUILTIN_REGISTRIES, make_builtin_registry
+from pytheus.plugins.catalog import Claim, claims_of, only_claim
+from pytheus.plugins.configuration import load_configuration
+from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.resolution import resolve_registry
 from pytheus.registry.contract import check_registry
 from pytheus.registry.protocols import Registry
@@ -74,27 +79,32 @@ def _plugin(text: str, declarations: type[RegistryConformance], *, declared: boo
         title = f"{address.name}: a registry of pytheus itself"
         if declared:
             return Subject(title, declarations, None)
-        return Subject(title, _of_none(text) if address.name == "none" else _of_plugin(text), None)
-    from pytheus.cli.selection import select  # loaded late: an object needs none of it
-    from pytheus.plugins.configuration import load_configuration  # loaded late: likewise
-
-    found = select(text, load_configuration())
-    if found.plugin is None:
+        return Subject(title, _of_none(text) if address.name == "none" else _of_plugin(text, _made_here), None)
+    if select(text, load_configuration()).problem:
         resolve_registry(text)  # raises, and tells best why
-        raise AssertionError(found.problem)
-    plugin = found.plugin
-    title = f"{plugin.name}: entry point '{plugin.name} = {plugin.value}' of {plugin.distribution} {plugin.version}"
-    conformance = declarations if declared else _of_plugin(text)
+    claim = only_claim(claims_of(address.name, address.distribution), f"registry plugin {address.name!r}")
+    conformance = declarations if declared else _of_plugin(text, lambda text: _made(claim, text))
     named = {
-        "plugin_name": conformance.plugin_name or plugin.name,
+        "plugin_name": conformance.plugin_name or claim.name,
         "plugin_address": conformance.plugin_address or text,
     }
-    return Subject(title, type(conformance.__name__, (conformance,), named), None)
+    return Subject(f"{claim.name}: {claim}", type(conformance.__name__, (conformance,), named), None)
 
 
-def _of_plugin(text: str) -> type[RegistryConformance]:
-    """As the plugin makes it of `text`, and with prefixes where it takes an option of that name."""
-    make = _emptied(lambda: resolve_registry(text))
+def _made(claim: Claim, text: str) -> Registry:
+    # Not by `resolve_registry`: the layers and plugins that are configured here are no part of this one.
+    from pytheus.plugins.loading import Plugin  # loaded late: it imports pluggy, which an object does not need
+
+    return Plugin(claim, f"registry plugin {claim.name!r}").make_registry(RegistryOptions(text))[0]
+
+
+def _made_here(text: str) -> Registry:
+    return make_builtin_registry(RegistryOptions(text))
+
+
+def _of_plugin(text: str, make_of: Callable[[str], Registry]) -> type[RegistryConformance]:
+    """As `make_of` makes it of an address: of `text`, and with prefixes where it takes an option of that name."""
+    make = _emptied(lambda: make_of(text))
 
     class Checked(RegistryConformance):
         def make_registry(self) -> Registry:
@@ -105,7 +115,7 @@ def _of_plugin(text: str) -> type[RegistryConformance]:
                 return make()
             mark = "&" if "?" in text else "?" if "://" in text else "://?"
             try:
-                return resolve_registry(f"{text}{mark}prefix={prefix}")
+                return make_of(f"{text}{mark}prefix={prefix}")
             except (OptionError, RegistryAddressError) as error:
                 raise SkipTest(f"it cannot be made with a prefix: {error}") from error
 
@@ -113,7 +123,7 @@ def _of_plugin(text: str) -> type[RegistryConformance]:
 
 
 def _of_none(text: str) -> type[RegistryConformance]:
-    class Checked(_of_plugin(text)):  # type: ignore[misc]  # made at run time, for it depends on the text
+    class Checked(_of_plugin(text, _made_here)):  # type: ignore[misc]  # made at run time, for it depends on the text
         keeps_collectors = False
         refuses_unknown = False
 

@@ -189,5 +189,24 @@ def test_registries_of_pytheus_itself_pass(name: str, pytheus: Pytheus) -> None:
     assert pytheus("check", name).code == 0
 
 
+def test_what_is_configured_here_takes_no_part(
+    pytheus: Pytheus, install: Install, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("kitchen")
+    files([("pyproject.toml", "[tool.pytheus]\nwrap = ['read_only']\nregistries.kitchen.burners = 4\n")])
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "nosuch")
+    assert pytheus("check", "kitchen").code == 0
+
+
+def test_a_plugin_that_is_blocked_is_not_imported(
+    pytheus: Pytheus, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("kitchen", "raise RuntimeError('imported')")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:kitchen")
+    ended = pytheus("check", "kitchen")
+    assert (ended.code, ended.out) == (2, "")
+    assert "is blocked by 'no:kitchen' in PYTHEUS_PLUGINS" in ended.err
+
+
 def test_verbose_shows_what_passed(pytheus: Pytheus) -> None:
     assert "  passed test_collect_keeps_the_order_of_registration\n" in pytheus("check", "default", "--verbose").out

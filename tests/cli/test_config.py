@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -18,9 +18,8 @@ Pytheus: TypeAlias = "Callable[..., Ended]"
 Install: TypeAlias = Callable[..., None]
 
 
-def told(ended: Ended) -> dict[str, dict[str, object]]:
-    document: dict[str, dict[str, object]] = json.loads(ended.out)
-    return document
+def told(ended: Ended) -> Any:
+    return json.loads(ended.out)
 
 
 def test_without_any_setting_it_is_the_default(pytheus: Pytheus) -> None:
@@ -98,11 +97,35 @@ def test_no_credential_is_shown(
     assert "***" in ended.out
 
 
-def test_plugins_that_are_named_and_blocked_are_told(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit,no:kitchen")
-    named: Mapping[str, object] = told(pytheus("config", "--json"))["plugins"]
-    assert list(named["named"]) == ["audit"]  # type: ignore[call-overload]  # JSON's list
-    assert named["blocked"] == {"kitchen": "'no:kitchen' in PYTHEUS_PLUGINS"}
+def test_plugins_that_are_named_and_blocked_are_told(
+    pytheus: Pytheus, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("audit")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit@audit-dist,no:kitchen")
+    ended = pytheus("config", "--json")
+    assert ended.code == 0
+    assert told(ended)["plugins"] == {
+        "named": [{"name": "audit", "distribution": "audit-dist", "setting": "'audit@audit-dist' in PYTHEUS_PLUGINS"}],
+        "blocked": {"kitchen": "'no:kitchen' in PYTHEUS_PLUGINS"},
+    }
+
+
+def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
+    pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
+    ended = pytheus("config")
+    assert ended.code == 1
+    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed\n" in ended.out
+
+
+def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
+    (home / "pyproject.toml").write_text('[tool.pytheus]\nwrap = [{ prefixed = "app" }, "read_only"]\n', "utf-8")
+    assert "\nwrapped in       prefixed(prefix='app'), read_only()\n" in pytheus("config").out
+    assert told(pytheus("config", "--json"))["wrap"] == [
+        {"layer": "prefixed", "arguments": {"prefix": "app"}},
+        {"layer": "read_only", "arguments": {}},
+    ]
 
 
 def test_what_cannot_be_had_is_told_and_fails(pytheus: Pytheus, install: Install) -> None:
