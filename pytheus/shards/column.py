@@ -35,6 +35,7 @@ class Column:
         "layout",
         "live",
         "offsets",
+        "present",
         "withdrawn",
     )
 
@@ -48,6 +49,8 @@ class Column:
         """How many of those that are gone were seen."""
         self.families: list[FamilyState | None] = []
         """By the definition's number; None where it does not count."""
+        self.present: list[int] = []
+        """By the definition's number: how many series there are of it."""
         self.cells: array[int] = array("q")
         """By the slot's number: the place of its first number in its family's lane, or -1."""
         self.offsets: list[list[int]] = [[] for _ in range(LANES)]
