@@ -162,7 +162,8 @@ LAYER = "layer 1 of 'wrap' in [tool.pytheus]"
     [
         (
             '"read_only"',
-            "'wrap' in [tool.pytheus] must be an array of layers but is a string; write wrap = [{ prefixed = \"PREFIX\" }]",
+            "'wrap' in [tool.pytheus] must be an array of layers but is a string; write"
+            ' wrap = [{ prefixed = "PREFIX" }]',
         ),
         (
             "[3]",
