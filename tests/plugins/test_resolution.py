@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -340,14 +339,6 @@ def test_a_name_of_a_plugin_that_is_asked_for_blocks_nothing(site: Site, monkeyp
 
 
 # At boot --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def serving() -> Iterator[Registry]:
-    """The registry behind `REGISTRY`, which is put back afterwards."""
-    before = REGISTRY.registry
-    yield before
-    REGISTRY.set_registry(before)
 
 
 def test_configure_gives_the_registry_that_serves(serving: Registry) -> None:
