@@ -47,21 +47,23 @@ class Uses:
     def bind(self, context: MethodContext) -> Type:
         """What mypy asks for each `labels()`: the same metric with more labels bound."""
         result = get_proper_type(context.default_return_type)
-        known = self._believed(context.type, context.context, context.api)
         api = context.api
-        if known is None or not isinstance(result, Instance) or not isinstance(api, TypeChecker):
-            return without_known(result)
-        given = _given(context, api)
-        if given is None:
-            return without_known(result)
+        if not isinstance(result, Instance) or not isinstance(api, TypeChecker):
+            return context.default_return_type
+        # What the result has from the metric is from before this call.
+        bare = without_known(result)
+        known = self._believed(context.type, context.context, api)
+        given = None if known is None else _given(context, api)
+        if known is None or given is None:
+            return bare
         try:
             bound = known.binding(*given, self._places.home(context.context, api))
         except LabelError as error:
             api.fail(str(error), context.context, code=LABEL)
-            return without_known(result)
+            return bare
         if given[0] and not known.ordered:
-            return without_known(result)  # which label a value is for, only the set's order tells
-        return with_known(result, bound, api.str_type())
+            return bare  # which label a value is for, only the set's order tells
+        return with_known(bare, bound, api.str_type())
 
     def remove(self, context: MethodContext) -> Type:
         """What mypy asks for each `remove()`."""
