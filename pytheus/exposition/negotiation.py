@@ -96,7 +96,7 @@ def weight(text: str) -> float:
 def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
     """The one of `formats` that a client with this ``Accept`` likes better than the media type `default`, or None.
 
-    Of several that it likes as well as each other, the first. None, too, for an ``Accept`` that is too long to be meant.
+    Of several that it likes as well, the first. None, too, for an ``Accept`` that is too long to be meant.
     """
     if len(accept) > MAX_ACCEPT_CHARACTERS:
         return None
