@@ -33,6 +33,7 @@ __all__ = [
     "ReadOnlyError",
     "RegistryAddressError",
     "SelectionError",
+    "ShardFormatError",
     "UnknownRegistryError",
 ]
 
@@ -106,6 +107,10 @@ class NotARegistryError(PytheusError, TypeError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class ShardFormatError(PytheusError, ValueError):
+    """Bytes that are no shard or archive, or not whole, or something that cannot be written as such."""
 
 
 class CollectorError(PytheusError):
