@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from pytheus.compose import ReadOnlyRegistry, filtered, labelled, limited, prefixed
 from pytheus.compose.layer import Layer
@@ -165,5 +165,5 @@ _LAYERS: Final[Mapping[str, Callable[..., Registry]]] = {
 
 
 def _applied(layer: WrapLayer, registry: Registry) -> Registry:
-    # Checked by `_check_argument`, which type checkers cannot see through.
-    return _LAYERS[layer.name](registry, **cast("Mapping[str, str]", layer.arguments))
+    function: Callable[..., Registry] = _LAYERS[layer.name]  # `_check_argument` knows what each takes
+    return function(registry, **layer.arguments)

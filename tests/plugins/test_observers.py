@@ -19,6 +19,7 @@ from pytheus.registry import Collector, CollectorRegistry, NoneRegistry, Registr
 from pytheus.samples import Family
 
 if TYPE_CHECKING:
+    from pytheus.plugins.loading import Plugin
     from tests.plugins.conftest import Audit, Site
 
 
@@ -369,7 +370,7 @@ def test_a_derived_collector_is_told_as_the_one_that_was_registered(audit: Audit
     assert [event[1] is jobs for event in audit.events] == [True]
 
 
-def _plugins_of(registry: Registry) -> tuple[object, ...]:
+def _plugins_of(registry: Registry) -> tuple[Plugin, ...]:
     assert isinstance(registry, ObservedRegistry)
     return registry._registered.plugins
 
