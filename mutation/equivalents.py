@@ -6,4 +6,27 @@ from typing import Final
 
 __all__ = ["EQUIVALENTS"]
 
-EQUIVALENTS: Final[dict[str, str]] = {}
+_MIGRATION: Final = "registry/migration.py"
+_LOOKUP: Final = "registry/lookup.py"
+_PROXY: Final = "registry/proxy.py CollectorRegistryProxy"
+_REGISTRY: Final = "registry/collector_registry.py CollectorRegistry"
+
+_ANY_NUMBER = "any number will do, as long as each change makes it another one"
+_AGAIN = "the caller tries again, finds that it is registered, and returns"
+_FALSE_ENOUGH = "None is as false as False"
+
+EQUIVALENTS: Final[dict[str, str]] = {
+    f"{_REGISTRY}.__init__: `0` becomes 1": _ANY_NUMBER,
+    f"{_REGISTRY}._commit_plainly: `1` becomes 2": _ANY_NUMBER,
+    f"{_REGISTRY}._replace_plainly: `1` becomes 2": _ANY_NUMBER,
+    f"{_REGISTRY}.register: leaves out `return`": "it is registered in its own place once more, which changes nothing",
+    f"{_REGISTRY}.register: leaves out `return` (4)": _AGAIN,
+    f"{_REGISTRY}._commit_plainly: `return True` gives None": _AGAIN,
+    f"{_REGISTRY}._commit_plainly: `True` becomes False": _AGAIN,
+    f"{_REGISTRY}._commit_plainly: `return False` gives None": _FALSE_ENOUGH,
+    f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
+    f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
+    f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (
+        "the collector is taken out of what has moved once more, and the first refusal stays the one that is told"
+    ),
+}

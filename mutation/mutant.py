@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +53,18 @@ class Mutant(NamedTuple):
             raise Rotten(
                 f"{self.name} is no Python any more in {self.file}, line {error.lineno}: {error.msg}"
             ) from error
-        if ast.dump(tree) == ast.dump(ast.parse(source)):
+        if ast.dump(tree) == _dumped(source):
             raise Rotten(f"{self.name} changes nothing in {self.file}")
         return mutated
 
     def applied(self, package: Path) -> str:
         """The text of its file, in the package at `package`, with the defect."""
         return self.mutated((package / self.file).read_text("utf-8"))
+
+
+@lru_cache(maxsize=4)
+def _dumped(source: str) -> str:
+    return ast.dump(ast.parse(source))
 
 
 def replaced(source: str, old: str, new: str) -> str:

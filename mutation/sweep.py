@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mutation.equivalents import EQUIVALENTS
@@ -80,28 +81,24 @@ def sweep(files: Iterable[str]) -> Iterator[Mutant]:
     for file in files:
         source = (CHECKOUT / "pytheus" / file).read_text("utf-8")
         names: Counter[str] = Counter()
-        tree = ast.parse(source)
-        for place, edit in _edits(tree.body, "", source):
-            mutated = _replaced(source, edit)
-            if ast.dump(ast.parse(mutated)) == ast.dump(tree):
-                continue
+        for place, edit in _edits(ast.parse(source).body, "", source):
             name = f"{file} {place}: {edit.what}"
             names[name] += 1
             if names[name] > 1:
                 name += f" ({names[name]})"
             equivalent = EQUIVALENTS.get(name, "")
-            yield SweptMutant(name, file, edit.what, source, mutated, SWEPT[file], equivalent=equivalent)
+            yield SweptMutant(
+                name, file, edit.what, source, _replaced(source, edit), SWEPT[file], equivalent=equivalent
+            )
 
 
 def _replaced(source: str, edit: _Edit) -> str:
-    lines = source.split("\n")
-    node = edit.node
+    lines, node = _lines(source), edit.node
     assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    # Columns count bytes.
-    first = lines[node.lineno - 1].encode()[: node.col_offset].decode()
-    last = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
-    return "\n".join([*lines[: node.lineno - 1], first + edit.text + last, *lines[node.end_lineno :]])
+    first, last = lines[node.lineno - 1][: node.col_offset], lines[node.end_lineno - 1][node.end_col_offset :]
+    return b"\n".join(
+        [*lines[: node.lineno - 1], first + edit.text.encode() + last, *lines[node.end_lineno :]]
+    ).decode()
 
 
 def _edits(body: Sequence[ast.stmt], place: str, source: str) -> Iterator[tuple[str, _Edit]]:
@@ -192,11 +189,23 @@ def _of_expression(expression: ast.expr, source: str, *, annotated: bool) -> Ite
             yield from _of_expression(part.value, source, annotated=False)
 
 
-def _text(node: ast.AST, source: str) -> str:
-    return ast.get_source_segment(source, node) or ast.unparse(node)
+def _text(node: ast.expr | ast.stmt, source: str) -> str:
+    lines = _lines(source)
+    assert node.end_lineno is not None
+    # Columns count bytes. ast.get_source_segment splits the whole source anew each time.
+    if node.lineno == node.end_lineno:
+        return lines[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
+    between = lines[node.lineno : node.end_lineno - 1]
+    first, last = lines[node.lineno - 1][node.col_offset :], lines[node.end_lineno - 1][: node.end_col_offset]
+    return b"\n".join([first, *between, last]).decode()
 
 
-def _shown(node: ast.AST, source: str) -> str:
+@lru_cache(maxsize=4)
+def _lines(source: str) -> list[bytes]:
+    return source.encode().split(b"\n")
+
+
+def _shown(node: ast.expr | ast.stmt, source: str) -> str:
     """The text, on one line and not too long."""
     text = " ".join(_text(node, source).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -27,8 +27,10 @@ def test_a_layer_before_what_serves_leaves_the_collectors_where_they_are(layer: 
     below = CollectorRegistry()
     proxy = CollectorRegistryProxy(below)
     hits = Counter("hits_total", "Hits.", registry=proxy)
-    proxy.set_registry(layer(below))
+    chosen = layer(below)
+    proxy.set_registry(chosen)
     assert list(below.collect()) == [hits]
+    assert proxy.registry is chosen
 
 
 @layers
@@ -38,6 +40,7 @@ def test_taking_a_layer_away_leaves_the_collectors_where_they_are(layer: Callabl
     proxy = CollectorRegistryProxy(layer(below))
     proxy.set_registry(below)
     assert list(below.collect()) == [hits]
+    assert proxy.registry is below
 
 
 @pytest.mark.parametrize("layer", [LAYERS[name] for name in LAYERS if name != "read only"])

@@ -247,8 +247,8 @@ def test_what_a_plugin_sets_itself_meanwhile_wins_over_what_it_gives(site: Site)
         """,
     )
     proxy, depth = proxy_of(site, "memory"), Depth()
+    assert [proxy.prefix, proxy.prefix] == ["explicit"] * 2
     proxy.register(depth)
-    assert proxy.prefix == "explicit"
     assert list(proxy.collect()) == list(sys.modules["memory_module"].explicit.collect()) == [depth]
 
 
@@ -289,6 +289,55 @@ def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:
         proxy.register(depth)
     proxy.register(depth)
     assert list(proxy.collect()) == [depth]
+
+
+def test_a_thread_that_waits_for_a_resolution_that_fails_tries_again(
+    site: Site, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    site.plugin(
+        "memory",
+        """
+        import threading
+        begun, go_on, calls = threading.Event(), threading.Event(), []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            calls.append(None)
+            if len(calls) == 1:
+                begun.set()
+                assert go_on.wait(120)
+                raise ConnectionError("nobody answers")
+            return Memory(prefix="second")
+        """,
+    )
+    memory_module = importlib.import_module("memory_module")
+    proxy = CollectorRegistryProxy("memory")
+    prefixes: list[str | None] = []
+    failures: list[BaseException] = []
+
+    def fail() -> None:
+        try:
+            assert proxy.prefix
+        except PluginLoadError as error:
+            failures.append(error)
+
+    first = threading.Thread(target=fail, daemon=True)
+    second = threading.Thread(target=lambda: prefixes.append(proxy.prefix), daemon=True)
+    first.start()
+    assert memory_module.begun.wait(120)
+    second.start()
+
+    def waits() -> bool:
+        frame = sys._current_frames().get(second.ident or 0)
+        while frame is not None and frame.f_code.co_name != "_resolved":
+            frame = frame.f_back
+        return frame is not None
+
+    wait_until(waits, "the second thread to wait for the first")
+    memory_module.go_on.set()
+    for thread in (first, second):
+        thread.join(120)
+    assert (len(failures), prefixes) == (1, ["second"])
 
 
 def test_a_failure_keeps_what_was_registered_meanwhile(site: Site) -> None:

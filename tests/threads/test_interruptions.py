@@ -301,3 +301,30 @@ def test_a_fork_while_another_thread_changes_the_registry() -> None:
     leave.set()
     changing.join(DEADLINE_SECONDS)
     assert status == 0
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fork_while_another_thread_holds_the_proxys_lock() -> None:
+    inside, leave = threading.Event(), threading.Event()
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+
+    def hold() -> None:
+        with proxy._changed:
+            inside.set()
+            leave.wait(DEADLINE_SECONDS)
+
+    holding = threading.Thread(target=hold, daemon=True)
+    holding.start()
+    assert inside.wait(DEADLINE_SECONDS)
+
+    def child() -> None:
+        with proxy.use(CollectorRegistry("child")):
+            assert proxy.prefix == "child"
+
+    try:
+        status = _fork(child)
+    finally:
+        leave.set()
+        holding.join(DEADLINE_SECONDS)
+    assert status == 0

@@ -368,6 +368,12 @@ def test_a_conflict_message_tells_both_and_the_remedy(registry: CollectorRegistr
     assert caught.value.name == "h_count"
 
 
+def test_a_conflict_of_equal_metrics_has_a_remedy_of_its_own(registry: CollectorRegistry) -> None:
+    Counter("x", "X.", registry=registry)
+    with pytest.raises(ConflictError, match="they are alike but were made apart, each with its own numbers"):
+        registry.register(Counter("x", "X.", registry=None))
+
+
 def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry(on_conflict="warn")
     first = Counter("x", "X.", registry=registry)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning
+from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
 from pytheus.metrics import Family, Sample
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 
@@ -516,6 +517,13 @@ def test_a_registry_that_will_not_let_go_is_logged_and_left(
     proxy.set_registry(CollectorRegistry())
     assert list(proxy) == [hits]
     assert "would not unregister collector 'hits_total'" in caplog.text
+
+
+def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_module, "_resolver", None)
+    proxy = CollectorRegistryProxy("default")
+    with pytest.raises(SelectionError, match="no resolver was handed in"):
+        assert proxy.prefix
 
 
 # use() ----------------------------------------------------------------------------------------------------------------
