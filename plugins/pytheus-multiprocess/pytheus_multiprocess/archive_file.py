@@ -74,10 +74,13 @@ class ArchiveFile:
                 os.close(descriptor)
         self._descriptor = self._lock_descriptor = -1
 
-    def after_fork_in_child(self) -> None:
-        """Let go of the parent's lock, which it may be holding."""
+    def leave_parent(self) -> None:
+        """In a child after a fork: let go of the parent's lock, which it may be holding."""
+        was_open = self._lock_descriptor >= 0
         self.close()
-        self._lock_descriptor = self._open_lock()
+        if was_open:
+            with suppress(OSError):  # where the directory is gone, nothing is folded
+                self._lock_descriptor = self._open_lock()
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -131,7 +134,7 @@ class ArchiveFile:
         `read_dead` gives the snapshot of the shard with that file name if its process is dead and it can be read. With
         `retention_seconds`, series go that nothing was folded into for so long, unless one of `live` has them.
         """
-        if not self._system.lock(self._lock_descriptor):
+        if self._lock_descriptor < 0 or not self._system.lock(self._lock_descriptor):
             return False
         try:
             self._fold(read_dead, live, retention_seconds)

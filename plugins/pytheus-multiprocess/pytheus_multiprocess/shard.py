@@ -78,6 +78,7 @@ class Shard:
         self._homeless: dict[int, _Series] = {}
         self._outdated_bytes = 0
         self._ended = False
+        self._told_homeless = False
         self.why_homeless = ""
         """Why the last series that found no room found none."""
 
@@ -254,6 +255,18 @@ class Shard:
             for index, exemplar in series.exemplars.items():
                 self.set_exemplar(series, index, exemplar)
 
+    def tell_homeless(self) -> None:
+        """Log that there was no room, once. Call it without the lock: handlers may do anything, even fork."""
+        if self._homeless and not self._told_homeless:
+            self._told_homeless = True
+            import logging  # loaded late: it is only needed where something is wrong
+
+            logging.getLogger("pytheus_multiprocess").warning(
+                "series of %s are kept by this process alone and show in its own scrapes only: %s",
+                self.identity,
+                self.why_homeless,
+            )
+
     # Its own scrape --------------------------------------------------------------------------------------------------
 
     def homeless(self) -> Snapshot | None:
@@ -291,6 +304,7 @@ class ShardMemory:
                 series = self._series.get(labels)
                 if series is None:
                     series = self._series[labels] = self._shard.place(self._definition, labels, size)
+            self._shard.tell_homeless()
         return series.view
 
     def forget(self, labels: tuple[str, ...], /) -> None:

@@ -2,10 +2,11 @@
 
 Rules:
 
-- The file begins with a header of one page: who owns it, and a table of chunks. Chunks follow, each reserved on the
-  disk before it is mapped, and mapped once, by itself: what was handed out of it never moves.
-- There are three kinds. Number chunks hold doubles; in the order of the table they are one flat array. Index chunks hold
-  records, as one stream that may go on in the next chunk. Cell chunks hold exemplars, in cells that are overwritten.
+- The file begins with a header of one page: who owns it, and a table of chunks. Chunks follow, each reserved on
+  the disk before it is mapped, and mapped once, by itself: what was handed out of it never moves.
+- There are three kinds. Number chunks hold doubles; in the order of the table they are one flat array. Index chunks
+  hold records, as one stream that may go on in the next chunk. Cell chunks hold exemplars, in cells that are
+  overwritten.
 - What is committed is committed by storing one 64-bit number, after all that it commits. So a kill between any two
   instructions leaves the state before or the state after, and nothing has to be mended.
 - An index that has grown mostly of what is outdated is written afresh into other chunks; the header's `root` says
@@ -97,8 +98,8 @@ class _Mapped:
 class ShardFile:
     """The file of this process, for writing. Its methods must be called by one thread at a time.
 
-    `name` is made in `directory` (a descriptor), under another name until it is whole. What does not fit, on the disk or
-    below `max_size_bytes`, raises `NoRoomError`, and then nothing has changed.
+    `name` is made in `directory` (a descriptor), under another name until it is whole. What does not fit, on the disk
+    or below `max_size_bytes`, raises `NoRoomError`, and then nothing has changed.
     """
 
     def __init__(
@@ -344,7 +345,7 @@ class ShardFile:
             self._system.close(descriptor)
 
     def close(self) -> None:
-        """Let go of the lock: whoever comes next takes the shard for dead. Views stay valid for as long as they live."""
+        """Let go of the lock: whoever comes next takes the shard for dead. Views stay valid."""
         self.let_go_of_lock()
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

@@ -48,7 +48,7 @@ from pytheus_multiprocess.shard_file import (
     VERSION,
     Chunk,
 )
-from pytheus_multiprocess.system import System
+from pytheus_multiprocess.system import System, mapped
 
 __all__ = ["ExemplarCell", "ShardReader"]
 
@@ -110,8 +110,7 @@ class ShardReader:
             raise ShardFormatError(f"{self.name} belongs to user {status.st_uid}, not to {os.geteuid()}")
         if status.st_size < HEADER_SIZE:
             raise ShardFormatError(f"{self.name} has {status.st_size} bytes, which is less than a shard's header")
-        mapped = mmap.mmap(self._descriptor, status.st_size, mmap.MAP_SHARED, mmap.PROT_READ)
-        self._memory = memoryview(mapped)
+        self._memory = memoryview(mapped(self._descriptor, 0, status.st_size, mmap.PROT_READ))
         self._size = status.st_size
         self._state = self._memory[STATE_AT:TABLE_AT].cast("Q")
         self._chunks: list[Chunk] = []

@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
@@ -26,12 +26,9 @@ from pytheus_multiprocess.directory import open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.processes import ProcessesCollector
 from pytheus_multiprocess.shard import Shard, ShardMemory
-from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
+from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import System
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = ["MultiprocessStore"]
 
@@ -57,7 +54,7 @@ class MultiprocessStore:
         self._reading = threading.RLock()
         self._readers: dict[str, ShardReader] = {}
         self._unreadable: dict[str, tuple[_Seen | None, str]] = {}
-        self._told_homeless = False
+        self._pid = os.getpid()
         self._closed = False
         self._last = Reading((), Archive())
         self._telling: tuple[Collector, ...] = (_Health(self),)
@@ -133,7 +130,7 @@ class MultiprocessStore:
             wanted = [name for name in names if token_of(name) not in archive.folded]
             readers = [reader for name in wanted if (reader := self._reader(name)) is not None]
             if self._archive.is_current():
-                is_due = len(wanted) < len(names) or any([reader.is_dead() for reader in readers])
+                is_due = len(wanted) < len(names) or any(reader.is_dead() for reader in readers)
                 return archive, readers, is_due
         raise ShardFormatError(
             f"the archive in {self._options.path!r} was another one each time that it was read with the shards,"
@@ -221,8 +218,11 @@ class MultiprocessStore:
 
     # Life ------------------------------------------------------------------------------------------------------------
 
-    def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own."""
+    def leave_parent(self) -> None:
+        """In a child after a fork: give back what was inherited, once."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
         self._shard.abandon()
         self._reading = threading.RLock()
         readers, self._readers = self._readers, {}
@@ -230,8 +230,11 @@ class MultiprocessStore:
             reader.close()
         self._unreadable = {}
         self._last = Reading((), Archive())
-        if not self._closed:
-            self._archive.after_fork_in_child()
+        self._archive.leave_parent()
+
+    def after_fork_in_child(self) -> None:
+        """Begin a shard of the child's own."""
+        self.leave_parent()
         self._shard = self._new_shard()
         if self._closed:
             self._shard.close()
@@ -302,24 +305,36 @@ class _Health:
 
 # Forks ---------------------------------------------------------------------------------------------------------------
 
-_stores: Final[weakref.WeakSet[MultiprocessStore]] = weakref.WeakSet()
+# By id, for to copy a dict's values is one step, whatever other threads do.
+_stores: Final[dict[int, weakref.ref[MultiprocessStore]]] = {}
 _held: Final[list[threading.RLock]] = []
 _hooked = False
 
 
 def _hold_at_forks(store: MultiprocessStore) -> None:
     global _hooked
-    _stores.add(store)
+    key = id(store)
+    _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
     if not _hooked:
         _hooked = True
-        # The child's side is `after_fork_in_child`, which makes new locks.
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_held.clear)
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+
+
+def _living() -> list[MultiprocessStore]:
+    return [store for reference in list(_stores.values()) if (store := reference()) is not None]
 
 
 def _before_fork() -> None:
-    _held.extend(store.hold() for store in list(_stores))
+    # So that the child knows every descriptor that it has to close: one could have been opened, and not be noted yet.
+    _held.extend(store.hold() for store in _living())
 
 
-def _after_fork_in_parent() -> None:
+def _after_in_parent() -> None:
     while _held:
         _held.pop().release()
+
+
+def _after_in_child() -> None:
+    _held.clear()
+    for store in _living():
+        store.leave_parent()

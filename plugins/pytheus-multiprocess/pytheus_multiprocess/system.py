@@ -9,8 +9,16 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import sys
 
-__all__ = ["System"]
+__all__ = ["System", "mapped"]
+
+
+def mapped(descriptor: int, offset: int, size: int, protection: int) -> mmap.mmap:
+    """A mapping that others see; without a copy of the descriptor, where Python can do without."""
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset, trackfd=False)
+    return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset)
 
 
 class System:
@@ -56,7 +64,7 @@ class System:
 
     def map(self, descriptor: int, offset: int, size: int) -> mmap.mmap:
         self.step("mmap")
-        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=offset)
+        return mapped(descriptor, offset, size, mmap.PROT_READ | mmap.PROT_WRITE)
 
     def write(self, descriptor: int, data: bytes) -> None:
         """Write all of it; in two pieces, so that a test sees half a file as well."""
