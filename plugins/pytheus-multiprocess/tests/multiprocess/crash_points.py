@@ -112,13 +112,18 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
         info = store.memory(INFO)
         assert memory is not None
         assert info is not None
-        for number in range(700):
-            view = memory.numbers((f"kind{number % 400}-{'x' * 40}",), 1)
-            view[0] += 1.0
-            report(f"kind{number % 400}")
-            if number % 100 == 99:
+        for number in range(140):
+            kind = f"kind{number % 90}"
+            labels = (f"{kind}-{'x' * 100}",)
+            memory.numbers(labels, 1)[0] += 1.0
+            report(kind)
+            if number % 20 == 19:
                 info.facts(("a",), {"version": "1" * 20_000, "at": str(number)})
-                memory.exemplar((f"kind{number % 400}-{'x' * 40}",), 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
+                memory.exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
+        file = store._shard.file
+        assert file is not None
+        assert file.generation > 0, "the index was never written afresh"
+        assert len(file._chunks) > 4, "the file never grew"
 
     words, status = in_child(work)
     done = {kind: words.count(kind) for kind in set(words)}
