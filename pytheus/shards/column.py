@@ -17,7 +17,7 @@ LANES: Final = 8
 
 # What stands for a number that a shard does not have, by lane: nothing to add, and nothing that could be the least, the
 # greatest or the latest. It is put behind the shard's numbers, and its place counted from there.
-_PADDING: Final = (0.0, float("inf"), float("-inf"))
+_PADDING: Final[list[float]] = [0.0, float("inf"), float("-inf")]
 PADS: Final = (-3, -3, -2, -2, -1, -1, -1, -1)
 
 
@@ -35,6 +35,7 @@ class Column:
         "layout",
         "live",
         "offsets",
+        "present",
         "withdrawn",
     )
 
@@ -48,6 +49,8 @@ class Column:
         """How many of those that are gone were seen."""
         self.families: list[FamilyState | None] = []
         """By the definition's number; None where it does not count."""
+        self.present: list[int] = []
+        """By the definition's number: how many series there are of it."""
         self.cells: array[int] = array("q")
         """By the slot's number: the place of its first number in its family's lane, or -1."""
         self.offsets: list[list[int]] = [[] for _ in range(LANES)]

@@ -69,11 +69,11 @@ class Merger:
         self._reserved: list[str] = []
         self._arranged = False
         self._exposed: list[FamilyState] = []
-        self._conflicts: list[tuple[Definition, Definition]] = []
+        self._conflicts: list[tuple[Definition | None, Definition]] = []
 
     @property
-    def conflicts(self) -> Sequence[tuple[Definition, Definition]]:
-        """What the last merge left out: the definition exposed, and the one that was not."""
+    def conflicts(self) -> Sequence[tuple[Definition | None, Definition]]:
+        """What the last merge left out: the definition that is exposed (None: the name is reserved), and this one."""
         return self._conflicts
 
     def merge(
@@ -86,8 +86,9 @@ class Merger:
     ) -> list[MergedFamily]:
         """The families of all `snapshots` and `archive`, none of which exposes a name of another, or of `reserved`.
 
-        Those of `local` come first, in that order, also without series; the others follow by name. Where two processes
-        have defined a name differently, `local` decides, then the newest shard; `conflicts` tells what was left out.
+        Those of `local` come first, in that order, also without series; the others, if they have any, follow by name.
+        Where two processes have defined a name differently, `local` decides, then the newest shard; `conflicts` tells
+        what was left out.
         """
         present = self._present(snapshots, archive)
         self._follow(present, archive)
@@ -163,7 +164,7 @@ class Merger:
             for definition in definitions[len(column.families) :]:
                 counts = column.live or counts_the_gone(definition)
                 column.families.append(self._family(definition) if counts else None)
-            self._arranged = False
+                column.present.append(0)
         gone = layout.gone
         while column.withdrawn < len(gone):
             slot = gone[column.withdrawn]
@@ -174,15 +175,19 @@ class Merger:
             column.applied = number + 1
             column.cells.append(-1)
             offset = layout.offsets[number]
-            state = column.families[layout.definition_numbers[number]]
+            definition_number = layout.definition_numbers[number]
+            state = column.families[definition_number]
             if offset < 0 or state is None:
                 continue
             if state.way is Way.FACTS:
                 column.facts.append((state, number))
             elif state.way is Way.EACH:
                 column.each.append((state, number))
-            else:
-                self._place(column, state, number, offset)
+            elif not self._place(column, state, number, offset):
+                continue
+            if not column.present[definition_number]:
+                self._arranged = False
+            column.present[definition_number] += 1
 
     def _family(self, definition: Definition) -> FamilyState:
         shape = shape_of(definition)
@@ -191,8 +196,8 @@ class Merger:
             state = self._families[shape] = FamilyState(definition)
         return state
 
-    def _place(self, column: Column, state: FamilyState, number: int, offset: int) -> None:
-        """Give a slot its place in a lane."""
+    def _place(self, column: Column, state: FamilyState, number: int, offset: int) -> bool:
+        """Give a slot its place in a lane; False where the shard has that series already."""
         layout = column.layout
         lane = state.lane
         labels = layout.labels[number]
@@ -209,35 +214,39 @@ class Merger:
         if missing > 0:
             offsets += [PADS[lane]] * missing
         if offsets[cell] >= 0:
-            return  # the same series again, which no shard should have; the first one counts
+            return False  # which no shard should have; the first one counts
         for index in range(state.size):
             offsets[cell + index] = offset + index
         column.changed(lane)
         column.cells[number] = cell
         series.presence += 1
+        return True
 
     def _withdraw(self, column: Column, slot: int) -> None:
         """Take a slot's place away."""
         layout = column.layout
-        state = column.families[layout.definition_numbers[slot]]
+        definition_number = layout.definition_numbers[slot]
+        state = column.families[definition_number]
         if state is None:
             return
         if state.way is Way.FACTS:
             column.facts = [entry for entry in column.facts if entry[1] != slot]
-            return
-        if state.way is Way.EACH:
+        elif state.way is Way.EACH:
             column.each = [entry for entry in column.each if entry[1] != slot]
-            return
-        cell = column.cells[slot]
-        if cell < 0:
-            return
-        column.cells[slot] = -1
-        lane = state.lane
-        offsets = column.offsets[lane]
-        for index in range(state.size):
-            offsets[cell + index] = PADS[lane]
-        column.changed(lane)
-        self._release(state, layout.labels[slot])
+        else:
+            cell = column.cells[slot]
+            if cell < 0:
+                return
+            column.cells[slot] = -1
+            lane = state.lane
+            offsets = column.offsets[lane]
+            for index in range(state.size):
+                offsets[cell + index] = PADS[lane]
+            column.changed(lane)
+            self._release(state, layout.labels[slot])
+        column.present[definition_number] -= 1
+        if not column.present[definition_number]:
+            self._arranged = False
 
     def _retire(self, column: Column) -> None:
         """Let a shard's series go that no other has."""
@@ -267,7 +276,7 @@ class Merger:
         self._reserved = reserved
         claimed: dict[str, Definition | None] = dict.fromkeys((*RESERVED_NAMES, *reserved))
         exposed: list[FamilyState] = []
-        conflicts: list[tuple[Definition, Definition]] = []
+        conflicts: list[tuple[Definition | None, Definition]] = []
         held: set[int] = set()
         for definition in local:
             state = self._family(definition)
@@ -294,16 +303,20 @@ class Merger:
         self._exposed = exposed + accepted
         self._conflicts = conflicts
         kept = held.union(newest)
+        for column in [self._archive_column, *self._columns.values()]:
+            kept.update(map(id, column.families))
         self._families = {shape: state for shape, state in self._families.items() if id(state) in kept}
         self._arranged = True
 
     def _defined(self) -> Iterator[tuple[int, FamilyState, Definition]]:
-        """Every definition that any shard has, with its family, and which shard it is: 0 stands for the archive."""
+        """Each definition that any shard has series of, with its family, and which shard it is: 0 is the archive."""
         for value in self._left:
             yield 0, self._family(value.definition), value.definition
         for rank, column in enumerate([self._archive_column, *self._columns.values()]):
-            for state, definition in zip(column.families, column.layout.definitions, strict=False):
-                if state is not None:
+            for state, count, definition in zip(
+                column.families, column.present, column.layout.definitions, strict=False
+            ):
+                if state is not None and count:
                     yield rank, state, definition
 
     # Numbers ----------------------------------------------------------------------------------------------------------
@@ -394,14 +407,14 @@ def _age(snapshot: Snapshot) -> tuple[int, str]:
 
 
 def _claim(
-    state: FamilyState, claimed: dict[str, Definition | None], conflicts: list[tuple[Definition, Definition]]
+    state: FamilyState, claimed: dict[str, Definition | None], conflicts: list[tuple[Definition | None, Definition]]
 ) -> bool:
     """Let a family have its names, if they are free."""
     definition = state.definition
     names = definition.occupied_names
     for name in names:
         if name in claimed:
-            conflicts.append((claimed[name] or definition, definition))
+            conflicts.append((claimed[name], definition))
             return False
     for name in names:
         claimed[name] = definition
