@@ -337,6 +337,8 @@ def lint() -> int:
 
 def run_linters() -> list[str]:
     made = environment("lint", interpreters()[0], "lint")
+    install_package(made, "pure")  # mypy loads pytheus.mypy_plugin from there
+    install_plugins(made)
     failures = []
     for name, *arguments in LINTERS:
         line = " ".join([name, *arguments])
@@ -344,8 +346,6 @@ def run_linters() -> list[str]:
         if subprocess.run([made.program(name), *arguments], cwd=ROOT, env=linter_environ(made)).returncode:
             failures.append(line)
     # What mypy and pyright say to users' code is tested where those two are installed, and nowhere else.
-    install_package(made, "pure")
-    install_plugins(made)
     say("pytest tests/typing")
     command = [made.program("python"), "-P", "-m", "pytest", "tests/typing"]
     if subprocess.run(command, cwd=ROOT, env=linter_environ(made)).returncode:

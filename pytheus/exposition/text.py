@@ -91,7 +91,8 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
                 claimed.setdefault(name, definition)
     texts: list[str] = []
     written: set[int] = set()
-    for collector in collectors:
+    for held in collectors:
+        collector = held
         try:
             if _is_rendered(collector, kinds):
                 definition = collector.definition
@@ -102,10 +103,10 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
             else:
                 texts.append(_custom_text(collector, lead, claimed))
         except Exception as error:
-            name = collector_name(collector)
             if strict:
+                name = collector_name(held)
                 raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, name, error)
+            record_failure(registry, held, error)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))

@@ -12,6 +12,7 @@ from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
 from pytheus.metrics.around import Around, InProgress, Timer
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
@@ -41,7 +42,7 @@ class _Source:
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Gauge(Scalar):
+class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     """A number that rises and falls: requests in progress, a queue's length, a temperature.
 
         >>> queue = Gauge("queue_length", "Jobs waiting.", registry=None)
@@ -73,6 +74,7 @@ class Gauge(Scalar):
         labels_from: Mapping[str, Iterable[str]] | None = None,
         mode: GaugeMode = "sum",
         processes: Literal["live", "all"] = "live",
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(
@@ -82,6 +84,7 @@ class Gauge(Scalar):
             default_labels,
             labels_from,
             registry,
+            labels=labels,
             mode=_validated_mode(name, mode, processes),
         )
 
@@ -89,7 +92,7 @@ class Gauge(Scalar):
         super()._begin()
         self._source = None
 
-    def inc(self, amount: Number = ONE) -> None:
+    def inc(self: Gauge[Complete], amount: Number = ONE) -> None:
         """Add `amount`, which may be negative.
 
         Raises `NotANumberError` for what is no number, `OutOfRangeError` for what no double holds, and `LabelError`
@@ -104,7 +107,7 @@ class Gauge(Scalar):
         else:
             self._view[0] += value
 
-    def dec(self, amount: Number = ONE) -> None:
+    def dec(self: Gauge[Complete], amount: Number = ONE) -> None:
         """Subtract `amount`; otherwise as `inc`."""
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: a load, a subtraction and a store
@@ -115,7 +118,7 @@ class Gauge(Scalar):
         else:
             self._view[0] -= value
 
-    def set(self, value: Number) -> None:
+    def set(self: Gauge[Complete], value: Number) -> None:
         """Let the number be `value`; raises as `inc` does."""
         number = value if type(value) is float else to_float(value, self)
         if self._view is None:
@@ -125,11 +128,11 @@ class Gauge(Scalar):
         else:
             self._view[0] = number
 
-    def set_to_current_time(self) -> None:
+    def set_to_current_time(self: Gauge[Complete]) -> None:
         """Let the number be the seconds since the Unix epoch, as of now."""
         self.set(now())
 
-    def set_function(self, function: Callable[[], Number] | None) -> None:
+    def set_function(self: Gauge[Complete], function: Callable[[], Number] | None) -> None:
         """Let `function` give the number at each scrape; None ends that, and the gauge is written again, from zero.
 
             >>> jobs = ["a", "b"]
@@ -160,7 +163,7 @@ class Gauge(Scalar):
         self._source = source
         return source is None and former is not None
 
-    def _take(self, seconds: float) -> None:
+    def _take(self: Gauge[Complete], seconds: float) -> None:
         self.set(seconds)
 
     def refresh(self) -> None:
@@ -238,23 +241,27 @@ class Gauge(Scalar):
             return to_float(source.function(), self)
         return super()._number()
 
-    def track_inprogress(self) -> InProgress:
+    def track_inprogress(self: Gauge[Complete]) -> InProgress:
         """A context manager and decorator that counts a block or function in while it runs."""
         self._writable()
         return InProgress(self.inc, self.dec)
 
-    def time(self) -> Timer:
+    def time(self: Gauge[Complete]) -> Timer:
         """A context manager and decorator that sets the gauge to the seconds that its block or function took."""
         self._writable()
         return Timer(self)
 
     @overload
-    def __call__(self, function: Callable[P, R], /, *, track_inprogress: bool = False) -> Callable[P, R]: ...
+    def __call__(
+        self: Gauge[Complete], function: Callable[P, R], /, *, track_inprogress: bool = False
+    ) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self, *, track_inprogress: bool = False) -> Around: ...
+    def __call__(self: Gauge[Complete], *, track_inprogress: bool = False) -> Around: ...
 
-    def __call__(self, function: Callable[..., object] | None = None, *, track_inprogress: bool = False) -> object:
+    def __call__(
+        self: Gauge[Complete], function: Callable[..., object] | None = None, *, track_inprogress: bool = False
+    ) -> object:
         """As a decorator, with or without arguments: time the function, or with `track_inprogress` count it in."""
         around = self.track_inprogress() if track_inprogress else self.time()
         return around if function is None else around(function)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, cast
@@ -27,7 +26,6 @@ class Column:
     __slots__ = (
         "_getters",
         "applied",
-        "cells",
         "each",
         "facts",
         "families",
@@ -51,8 +49,6 @@ class Column:
         """By the definition's number; None where it does not count."""
         self.present: list[int] = []
         """By the definition's number: how many series there are of it."""
-        self.cells: array[int] = array("q")
-        """By the slot's number: the place of its first number in its family's lane, or -1."""
         self.offsets: list[list[int]] = [[] for _ in range(LANES)]
         """By lane, then by place there: which number of the shard it is."""
         self.facts: list[tuple[FamilyState, int]] = []

@@ -25,7 +25,7 @@ from pytheus.shards.combining import Shape, Way, counts_the_gone, shape_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.merged import Apart, MergedFamily, Scrape
 from pytheus.shards.snapshot import Snapshot
-from pytheus.shards.states import FamilyState, SeriesState
+from pytheus.shards.states import NO_LANE, FamilyState, SeriesState
 
 __all__ = ["Merger"]
 
@@ -171,23 +171,19 @@ class Merger:
             column.withdrawn += 1
             if slot < column.applied:
                 self._withdraw(column, slot)
-        for number in range(column.applied, len(layout.labels)):
-            column.applied = number + 1
-            column.cells.append(-1)
-            offset = layout.offsets[number]
-            definition_number = layout.definition_numbers[number]
-            state = column.families[definition_number]
-            if offset < 0 or state is None:
-                continue
-            if state.way is Way.FACTS:
-                column.facts.append((state, number))
-            elif state.way is Way.EACH:
-                column.each.append((state, number))
-            elif not self._place(column, state, number, offset):
-                continue
-            if not column.present[definition_number]:
-                self._arranged = False
-            column.present[definition_number] += 1
+        first = column.applied
+        if first < len(layout.labels):
+            # As lists, and from one moment, for there may be millions of them.
+            offsets: list[int] = layout.offsets[first:].tolist()
+            numbers: list[int] = layout.definition_numbers[first:].tolist()
+            column.applied = first + len(offsets)
+            for index, offset in enumerate(offsets):
+                number = numbers[index]
+                state = column.families[number]
+                if offset >= 0 and state is not None and self._include(column, state, first + index, offset):
+                    if not column.present[number]:
+                        self._arranged = False
+                    column.present[number] += 1
 
     def _family(self, definition: Definition) -> FamilyState:
         shape = shape_of(definition)
@@ -196,29 +192,35 @@ class Merger:
             state = self._families[shape] = FamilyState(definition)
         return state
 
-    def _place(self, column: Column, state: FamilyState, number: int, offset: int) -> bool:
-        """Give a slot its place in a lane; False where the shard has that series already."""
-        layout = column.layout
+    def _include(self, column: Column, state: FamilyState, slot: int, offset: int) -> bool:
+        """Take a slot in; False where the shard has that series already."""
+        if state.lane == NO_LANE:
+            (column.facts if state.way is Way.FACTS else column.each).append((state, slot))
+            return True
+        labels_of = column.layout.labels
+        labels = labels_of[slot]
         lane = state.lane
-        labels = layout.labels[number]
+        size = state.size
         series = state.series.get(labels)
         if series is None:
             series = state.series[labels] = SeriesState(labels, self._cells[lane])
-            self._cells[lane] += state.size
+            self._cells[lane] += size
             state.listed = None
-        else:
-            layout.labels[number] = series.labels  # which are equal, so that there is one object for all shards
+        elif series.labels is not labels:
+            labels_of[slot] = series.labels  # which are equal, so that there is one object for all shards
         offsets = column.offsets[lane]
         cell = series.cell
-        missing = cell + state.size - len(offsets)
-        if missing > 0:
-            offsets += [PADS[lane]] * missing
-        if offsets[cell] >= 0:
-            return False  # which no shard should have; the first one counts
-        for index in range(state.size):
-            offsets[cell + index] = offset + index
+        length = len(offsets)
+        if cell == length:
+            offsets += range(offset, offset + size) if size > 1 else (offset,)
+        else:
+            if cell + size > length:
+                offsets += [PADS[lane]] * (cell + size - length)
+            elif offsets[cell] >= 0:
+                return False  # which no shard should have; the first one counts
+            for index in range(size):
+                offsets[cell + index] = offset + index
         column.changed(lane)
-        column.cells[number] = cell
         series.presence += 1
         return True
 
@@ -234,37 +236,40 @@ class Merger:
         elif state.way is Way.EACH:
             column.each = [entry for entry in column.each if entry[1] != slot]
         else:
-            cell = column.cells[slot]
-            if cell < 0:
+            if not self._leave(column, state, layout.labels[slot]):
                 return
-            column.cells[slot] = -1
-            lane = state.lane
-            offsets = column.offsets[lane]
-            for index in range(state.size):
-                offsets[cell + index] = PADS[lane]
-            column.changed(lane)
-            self._release(state, layout.labels[slot])
         column.present[definition_number] -= 1
         if not column.present[definition_number]:
             self._arranged = False
 
     def _retire(self, column: Column) -> None:
         """Let a shard's series go that no other has."""
-        layout = column.layout
-        for slot, cell in enumerate(column.cells):
-            if cell >= 0:
-                state = column.families[layout.definition_numbers[slot]]
-                if state is not None:
-                    self._release(state, layout.labels[slot])
+        labels_of = column.layout.labels
+        for slot, number in enumerate(column.layout.definition_numbers[: column.applied].tolist()):
+            state = column.families[number]
+            if state is not None and state.lane != NO_LANE:
+                self._leave(column, state, labels_of[slot])
         self._arranged = False
 
-    def _release(self, state: FamilyState, labels: tuple[str, ...]) -> None:
-        series = state.series[labels]
+    def _leave(self, column: Column, state: FamilyState, labels: tuple[str, ...]) -> bool:
+        """Take a series' place in a column away; False where it has none."""
+        series = state.series.get(labels)
+        if series is None:
+            return False
+        lane = state.lane
+        cell = series.cell
+        offsets = column.offsets[lane]
+        if cell >= len(offsets) or offsets[cell] < 0:
+            return False
+        for index in range(state.size):
+            offsets[cell + index] = PADS[lane]
+        column.changed(lane)
         series.presence -= 1
         if series.presence == 0:
             del state.series[labels]
             state.listed = None
-            self._unused[state.lane] += state.size
+            self._unused[lane] += state.size
+        return True
 
     # Names ------------------------------------------------------------------------------------------------------------
 
