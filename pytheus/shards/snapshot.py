@@ -50,4 +50,5 @@ class Reading(NamedTuple):
 
     snapshots: Sequence[Snapshot]
     archive: Archive
+    """The same object while nothing was folded, for the same reason as a snapshot's layout."""
     problems: Sequence[Problem] = ()
