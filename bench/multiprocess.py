@@ -284,7 +284,7 @@ def print_tables(*, markdown: bool, quick: bool) -> None:
         print_row((title, f"{own:,.1f} ms", f"{other:,.1f} ms", f"{other / own:,.0f}x"), markdown=markdown)
 
 
-def run_task(library: str, directory: str, name: str, *numbers: int) -> None:
+def run_task(library: str, directory: str, name: str, numbers: Sequence[int]) -> None:
     if name == "work":
         work(library, directory, *numbers)
     else:
@@ -294,8 +294,7 @@ def run_task(library: str, directory: str, name: str, *numbers: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["--task"]:
-        library, directory, name, *numbers = given[1:]
-        run_task(library, directory, name, *map(int, numbers))
+        run_task(given[1], given[2], given[3], [int(number) for number in given[4:]])
         return 0
     parser = argparse.ArgumentParser(prog="bench/multiprocess.py", description="Measures a registry of processes.")
     parser.add_argument("--markdown", action="store_true", help="the tables as Markdown")

@@ -12,6 +12,7 @@ import sys
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess.store import MultiprocessStore
 from pytheus_multiprocess.system import System
 
 SERIES = 20
@@ -38,7 +39,9 @@ def main(directory: str, workers: int) -> None:
     depth = Gauge("depth", "Depth.", mode="max", processes="all", registry=registry)
     mine = Gauge("mine", "By process.", mode="each", registry=registry)
     counting = Counting()
-    registry.store._system = registry.store._archive._system = counting
+    store = registry.store
+    assert isinstance(store, MultiprocessStore)
+    store._system = store._archive._system = counting
     measured: list[dict[str, float]] = []
     for number in range(1, workers + 1):
         child = os.fork()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytheus import configure
-from pytheus.exceptions import OptionError, PluginLoadError
+from pytheus.exceptions import OptionError, PluginLoadError, ShardFormatError
 from pytheus.plugins import resolve_registry
 from pytheus_multiprocess import multiprocess_registry
 from pytheus_multiprocess.directory import DirectoryError
@@ -98,7 +98,7 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: str, re
 def test_an_archive_that_cannot_be_read_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"something else")
     registry = multiprocess_registry(tmp_path, process_metrics=False)
-    with pytest.raises(Exception, match="the archive cannot be read.*move it away to begin without it"):
+    with pytest.raises(ShardFormatError, match=r"the archive cannot be read.*move it away to begin without it"):
         registry.store.read()
     list(registry.collect())  # which goes on with this process's own numbers
     registry.close()

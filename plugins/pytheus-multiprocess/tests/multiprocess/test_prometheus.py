@@ -1,4 +1,4 @@
-"""Four gunicorn workers under `pytheus run`, a counted load, workers that are killed and reloaded, a real Prometheus."""
+"""Four gunicorn workers, a counted load, workers that are killed and reloaded, and a real Prometheus."""
 
 from __future__ import annotations
 
