@@ -271,15 +271,16 @@ def print_tables(*, markdown: bool, quick: bool) -> None:
     cases += [(f"scrape of {live} x {series:,} series", (live, 0, 0, series, 0)) for live, series in CURVES]
     for title, case in cases:
         live, dead, _, series, _ = case
+        shape: list[int] = [*case]
         if quick and (dead or live * series > 100_000):
             continue
-        own = task(ours.program, "pytheus", "scrapes", *case)
+        own = task(ours.program, "pytheus", "scrapes", *shape)
         assert isinstance(own, float)
         if live * series > LARGEST or dead:
             # Its files are as many as there were workers, and it reads them all: with 1,000, for minutes.
             print_row((title, f"{own:,.1f} ms", "-", "-"), markdown=markdown)
             continue
-        other = task(peers.program, "prometheus_client", "scrapes", *case)
+        other = task(peers.program, "prometheus_client", "scrapes", *shape)
         assert isinstance(other, float)
         print_row((title, f"{own:,.1f} ms", f"{other:,.1f} ms", f"{other / own:,.0f}x"), markdown=markdown)
 

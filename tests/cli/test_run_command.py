@@ -96,9 +96,11 @@ def test_the_registry_is_handed_on_with_its_options(tmp_path: Path) -> None:
 
 def test_the_environment_may_choose_the_registry(tmp_path: Path) -> None:
     command = ("--quiet", "--port", "0", "--", "printenv", "PYTHEUS_REGISTRY")
-    ended = run(tmp_path, *command, PYTHEUS_REGISTRY="multiprocess://?prefix=shop", TMPDIR=str(tmp_path))
-    assert re.fullmatch(rf"multiprocess://{tmp_path}/pytheus-\w+\?prefix=shop\n", ended.stdout)
-    assert os.listdir(tmp_path) == []
+    place = tmp_path / "temporary"
+    place.mkdir()
+    ended = run(tmp_path, *command, PYTHEUS_REGISTRY="multiprocess://?prefix=shop", TMPDIR=str(place))
+    assert re.fullmatch(rf"multiprocess://{place}/pytheus-\w+\?prefix=shop\n", ended.stdout)
+    assert os.listdir(place) == []
 
 
 def test_a_script_may_still_follow_the_dashes(tmp_path: Path) -> None:
@@ -130,5 +132,7 @@ def test_a_registry_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_leaves_no_directory_behind(tmp_path: Path) -> None:
-    refused(run(tmp_path, "--addr", "256.0.0.1", *SHARED, "--", "echo", TMPDIR=str(tmp_path)))
-    assert os.listdir(tmp_path) == []
+    place = tmp_path / "temporary"
+    place.mkdir()
+    refused(run(tmp_path, "--addr", "256.0.0.1", *SHARED, "--", "echo", TMPDIR=str(place)))
+    assert os.listdir(place) == []

@@ -3,8 +3,8 @@
 Rules:
 
 - The mapping and what was made of the index are kept from one reading to the next; only what was added is parsed.
-- First the index, then the numbers, then a look whether the index has changed; if it has, all over again. So numbers
-  that were given to another series meanwhile are never taken for the old one's.
+- First the index, then the numbers, then the index again; if a series went meanwhile, all over again. So numbers that
+  were given to another series are never taken for the old one's.
 - Nothing in the file is believed: every offset is held against the file's size, every record against its checksum. The
   mapping reaches no further than the file did when it was made, and the size is looked at before each reading, for
   memory behind the end of a file that somebody has cut short cannot be touched.
@@ -177,20 +177,28 @@ class ShardReader:
             raise ShardFormatError(f"{self.name} was cut short")
         numbers: list[float] = []
         for _ in range(_MOST_ROUNDS):
-            self._look_at_chunks()
-            root = self._index_chunk(self._state[ROOT])
-            generation, used = root[GENERATION], root[USED]
-            if generation != self._generation:
-                self._begin_anew()
-                self._generation = generation
-            if used != self._read_bytes:
-                self._read_index(used)
-            numbers = self._read_numbers()
-            root = self._index_chunk(self._state[ROOT])
-            if (root[GENERATION], root[USED]) == (generation, used):
+            self._catch_up()
+            layout = self._records.layout
+            gone = len(layout.gone)
+            numbers = self._read_numbers(0)
+            self._catch_up()
+            if self._records.layout is layout and len(layout.gone) == gone:
                 break
+        # What came meanwhile, or after the last round of a shard in which series come and go all the time.
+        numbers += self._read_numbers(len(numbers))
         self._read_cells()
         return Snapshot(self.identity, live, self._records.layout, numbers)
+
+    def _catch_up(self) -> None:
+        """Read what was added to the index, or all of it if it was written afresh."""
+        self._look_at_chunks()
+        root = self._index_chunk(self._state[ROOT])
+        generation, used = root[GENERATION], root[USED]
+        if generation != self._generation:
+            self._begin_anew()
+            self._generation = generation
+        if used != self._read_bytes:
+            self._read_index(used)
 
     def _index_chunk(self, number: int) -> memoryview[int]:
         if number >= len(self._chunks) or self._chunks[number].kind != INDEX:
@@ -220,16 +228,18 @@ class ShardReader:
         if self._records.pending:
             raise ShardFormatError(f"{self.name} has an index that ends within a record")
 
-    def _read_numbers(self) -> list[float]:
-        wanted = self._records.layout.size
+    def _read_numbers(self, start: int) -> list[float]:
+        """The numbers that the layout tells of, from the one at `start` on."""
+        end = self._records.layout.size
         parts: list[list[float]] = []
+        first = 0
         for view in self._numbers:
-            if wanted <= 0:
-                break
-            parts.append(cast("list[float]", view[:wanted].tolist()))  # typeshed takes every view for one of bytes
-            wanted -= len(view)
-        if wanted > 0:
-            raise ShardFormatError(f"{self.name} has {wanted} numbers less than its index tells of")
+            begin, stop = max(start - first, 0), min(end - first, len(view))
+            if begin < stop:
+                parts.append(cast("list[float]", view[begin:stop].tolist()))  # typeshed takes every view for bytes
+            first += len(view)
+        if end > first:
+            raise ShardFormatError(f"{self.name} has {end - first} numbers less than its index tells of")
         return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
     def _read_cells(self) -> None:

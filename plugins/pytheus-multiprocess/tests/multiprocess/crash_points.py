@@ -112,12 +112,12 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
         info = store.memory(INFO)
         assert memory is not None
         assert info is not None
-        for number in range(140):
-            kind = f"kind{number % 90}"
-            labels = (f"{kind}-{'x' * 100}",)
+        for number in range(70):
+            kind = f"kind{number % 50}"
+            labels = (f"{kind}-{'x' * 200}",)
             memory.numbers(labels, 1)[0] += 1.0
             report(kind)
-            if number % 20 == 19:
+            if number % 10 == 9:
                 info.facts(("a",), {"version": "1" * 20_000, "at": str(number)})
                 memory.exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
         file = store._shard.file

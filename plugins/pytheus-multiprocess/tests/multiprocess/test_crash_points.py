@@ -13,7 +13,7 @@ import pytest
 @pytest.mark.parametrize(
     ("operation", "least_steps"),
     [
-        pytest.param("growing", 200, id="beginning, growing and rewriting a file"),
+        pytest.param("growing", 100, id="beginning, growing and rewriting a file"),
         pytest.param("churning", 20, id="removing series and reusing their room"),
         pytest.param("folding", 15, id="folding dead shards into the archive"),
     ],

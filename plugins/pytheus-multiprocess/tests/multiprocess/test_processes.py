@@ -12,6 +12,7 @@ import pytest
 
 from pytheus import Counter, generate_metrics
 from pytheus.registry import Registry
+from pytheus_multiprocess import multiprocess_registry
 
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import Worker
@@ -359,6 +360,46 @@ for n in range(10_000): jobs.labels(f'kind{n}').inc()
     shared = len([name for name in seen if name.startswith("small")])
     assert 100 < shared < 10_000
     assert seen["pytheus_multiprocess_unshared_series"] == 10_000 - shared
+
+
+def test_a_disk_that_is_full_ends_nobody(worker: Start, scrape: Scrape) -> None:
+    one = worker()
+    # The kernel refuses to let a file grow any further, as it does where no block is free.
+    one.do("""
+import resource
+jobs.labels('early').inc()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, resource.RLIM_INFINITY))
+for n in range(20_000): jobs.labels(f'kind{n}').inc()
+jobs.labels('early').inc()
+""")
+    own, seen = one.scrape(), scrape()
+    assert own['jobs_total{kind="early"}'] == seen['jobs_total{kind="early"}'] == 2.0
+    assert sum(value for name, value in own.items() if name.startswith("jobs")) == 20_002.0
+    assert seen["pytheus_multiprocess_unshared_series"] > 1000
+    one.do("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))")
+    one.do("jobs.labels('late').inc()")
+    assert scrape()['jobs_total{kind="late"}'] == 1.0
+
+
+def test_series_that_nobody_adds_to_can_go_after_a_while(
+    worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    registry = multiprocess_registry(directory, process_metrics=False, retention_seconds=0.2)
+    living, one = worker(), worker()
+    living.do("jobs.labels('living').inc()")
+    one.do("jobs.labels('old').inc(); jobs.labels('living').inc()")
+    one.end()
+    assert 'jobs_total{kind="old"} 1.0' in generate_metrics(registry)
+
+    def is_gone() -> bool:
+        other = worker()
+        other.do("jobs.labels('new').inc()")
+        other.end()
+        return 'kind="old"' not in generate_metrics(registry)
+
+    wait_until(is_gone, "the series to expire")
+    assert 'jobs_total{kind="living"} 2.0' in generate_metrics(registry)
+    registry.close()
 
 
 def test_series_that_found_no_room_can_be_removed(worker: Start) -> None:
