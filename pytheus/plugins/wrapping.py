@@ -165,5 +165,9 @@ _LAYERS: Final[Mapping[str, Callable[..., Registry]]] = {
 
 
 def _applied(layer: WrapLayer, registry: Registry) -> Registry:
-    function: Callable[..., Registry] = _LAYERS[layer.name]  # `_check_argument` knows what each takes
-    return function(registry, **layer.arguments)
+    return _function(layer.name)(registry, **layer.arguments)
+
+
+def _function(name: str) -> Callable[..., Registry]:
+    # A type of its own, for `_check_argument` knows what each takes, and type checkers do not.
+    return _LAYERS[name]
