@@ -31,6 +31,7 @@ __all__ = [
     "PytheusWarning",
     "RegistryAddressError",
     "SelectionError",
+    "ShardFormatError",
     "UnknownRegistryError",
 ]
 
@@ -96,6 +97,10 @@ class NotARegistryError(PytheusError, TypeError):
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class ShardFormatError(PytheusError, ValueError):
+    """Bytes that are no shard or archive, or not whole, or something that cannot be written as such."""
 
 
 class CollectorError(PytheusError):
