@@ -77,8 +77,8 @@ class Layout:
         """The numbers of the slots that are gone, in the order in which they went; their offset is -1."""
         self.facts: dict[int, Mapping[str, str]] = {}
         """By slot number: the facts of an info."""
-        self.exemplars: dict[tuple[int, int], Exemplar] = {}
-        """By slot number and index of the number: the latest exemplar."""
+        self.exemplars: dict[int, dict[int, Exemplar]] = {}
+        """By slot number, and then by index of the number: the latest exemplar."""
         # By identity, then by labels: what `define` and `find` answer from. Made when they are first asked.
         self._of: dict[int, int] = {}
         self._found: dict[tuple[int, tuple[str, ...]], int] | None = None
@@ -127,8 +127,7 @@ class Layout:
         self.offsets[slot] = -1
         self.gone.append(slot)
         self.facts.pop(slot, None)
-        for key in [key for key in self.exemplars if key[0] == slot]:
-            del self.exemplars[key]
+        self.exemplars.pop(slot, None)
         self.version += 1
 
     def set_facts(self, slot: int, facts: Mapping[str, str]) -> None:
@@ -138,7 +137,7 @@ class Layout:
 
     def set_exemplar(self, slot: int, index: int, exemplar: Exemplar) -> None:
         """Let the latest exemplar of a slot's number `index` be this one. Does not change `version`."""
-        self.exemplars[slot, index] = exemplar
+        self.exemplars.setdefault(slot, {})[index] = exemplar
 
     def slot(self, number: int) -> Slot | None:
         """The slot of that number, or None if it is gone."""
@@ -164,6 +163,21 @@ class Layout:
                 if self.offsets[number] >= 0:
                     found[self.definition_numbers[number], labels_there] = number
         return found.get((definition, labels))
+
+    def copy(self) -> Layout:
+        """A layout like this one, with the same numbers, that grows by itself."""
+        other = Layout()
+        other.version = self.version
+        other.size = self.size
+        other.definitions = self.definitions[:]
+        other.definition_numbers = self.definition_numbers[:]
+        other.labels = self.labels[:]
+        other.offsets = self.offsets[:]
+        other.gone = self.gone[:]
+        other.facts = self.facts.copy()
+        other.exemplars = {slot: exemplars.copy() for slot, exemplars in self.exemplars.items()}
+        other._of = self._of.copy()
+        return other
 
     def __repr__(self) -> str:
         return f"<Layout of {len(self.labels) - len(self.gone)} series, {self.size} numbers>"
