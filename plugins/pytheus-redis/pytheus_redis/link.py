@@ -20,7 +20,7 @@ from pytheus_redis.trouble import Trouble
 
 __all__ = ["Answer", "Call", "Link", "RedisLink"]
 
-Answer: TypeAlias = "bytes | int | None | list[Answer]"
+Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
 class Call(NamedTuple):
@@ -178,10 +178,11 @@ class RedisLink:
         sentinel = make(
             list(options.sentinel_addresses), sentinel_kwargs={**common, **sentinel_login, **tls}, **common, **login
         )
-        return cast(_Client, sentinel.master_for(options.service, db=options.database))
+        primary = cast("Callable[..., _Client]", sentinel.master_for)
+        return primary(options.service, db=options.database)
 
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
-        from redis.cluster import RedisCluster  # loaded late: few need it
+        from redis.cluster import ClusterNode, RedisCluster  # loaded late: few need it
 
         from pytheus_redis.keys import Keys
 
@@ -189,8 +190,8 @@ class RedisLink:
         cluster = make(host=host, port=port, **common, **login)
         self._close = cluster.close
         # All keys lie in one slot. Where that moves, the node says so, and the next use asks the cluster anew.
-        node = cluster.get_node_from_key(Keys(self._options.namespace).state)
-        return cast(_Client, cluster.get_redis_connection(node))
+        node_of = cast("Callable[[str], ClusterNode]", cluster.get_node_from_key)
+        return cast(_Client, cluster.get_redis_connection(node_of(Keys(self._options.namespace).state)))
 
     def _trouble(self, error: Exception) -> Trouble:
         from redis import exceptions  # loaded late: as above

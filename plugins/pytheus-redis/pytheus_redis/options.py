@@ -47,16 +47,8 @@ class RedisOptions:
     Raises `ValueError` for a value that makes no sense. Times are in seconds.
     """
 
-    scheme: Literal[
-        "redis",
-        "rediss",
-        "redis+unix",
-        "redis+sentinel",
-        "rediss+sentinel",
-        "redis+cluster",
-        "rediss+cluster",
-    ] = "redis"
-    """How the server is reached; from the URL, it is the plugin's name."""
+    scheme: str = "redis"
+    """How the server is reached, one of `SCHEMES`; not an option of the URL, which begins with it."""
     host: str = "127.0.0.1"
     port: int | None = None
     """6379, or Sentinel's 26379."""
@@ -119,8 +111,8 @@ class RedisOptions:
             self._check_positive("series_expiry_seconds", self.series_expiry_seconds)
         if self.expiry_seconds < 3 * self.interval_seconds:
             raise ValueError(
-                f"expiry_seconds must be at least three times interval_seconds, so that one lost heartbeat does not make"
-                f" a process dead, but they are {self.expiry_seconds:g} and {self.interval_seconds:g}"
+                f"expiry_seconds must be at least three times interval_seconds, so that a lost heartbeat makes no process"
+                f" dead, but they are {self.expiry_seconds:g} and {self.interval_seconds:g}"
             )
         if self.database < 0:
             raise ValueError(f"db must not be negative but is {self.database}")

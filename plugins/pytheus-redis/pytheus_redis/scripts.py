@@ -108,42 +108,42 @@ COMMIT: Final = Script(
     "commit",
     _NOW
     + """
--- KEYS: state, shards, then about, index, numbers, base: of the new shard; then of each former one, with folded
+-- KEYS: state, shards, then about, index, numbers, base, folded: of the new shard, then of each former one
 -- ARGV: the epoch that is expected ('' for none), the epoch to begin then, token, attempt, parts, identity, base,
---       whether this is the last one, (token, what INSPECT said)*
+--       whether this is the last one, milliseconds to keep tombstones, (token, what INSPECT said)*
 local epoch = redis.call('HGET', KEYS[1], 'epoch') or ''
-if redis.call('HGET', KEYS[3], 'attempt') == ARGV[4] and redis.call('ZSCORE', KEYS[2], ARGV[3]) then
-  return {'ok', now, epoch}
+if redis.call('ZSCORE', KEYS[2], ARGV[3]) then
+  return {redis.call('HGET', KEYS[3], 'attempt') == ARGV[4] and 'ok' or 'changed', now}
 end
-if epoch ~= ARGV[1] then return {'changed', now, epoch} end
-local formers = (#ARGV - 8) / 2
+if epoch ~= ARGV[1] or redis.call('EXISTS', KEYS[7]) == 1 then return {'changed', now} end
+local formers = (#ARGV - 9) / 2
 for at = 1, formers do
-  local said = redis.call('GET', KEYS[6 + at * 5]) or ''
-  if redis.call('ZSCORE', KEYS[2], ARGV[7 + at * 2]) then said = 'live' end
-  if said ~= ARGV[8 + at * 2] then return {'changed', now, epoch} end
+  local said = redis.call('GET', KEYS[7 + at * 5]) or ''
+  if redis.call('ZSCORE', KEYS[2], ARGV[8 + at * 2]) then said = 'live' end
+  if said ~= ARGV[9 + at * 2] then return {'changed', now} end
 end
-if (redis.call('HGET', KEYS[3], 'part') or '0') ~= ARGV[5] then return {'unstaged', now, epoch} end
+if (redis.call('HGET', KEYS[3], 'part') or '0') ~= ARGV[5] then return {'unstaged', now} end
 redis.call('HSET', KEYS[3], 'attempt', ARGV[4], 'identity', ARGV[6])
-if epoch == '' then
-  epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
-end
+if epoch == '' then redis.call('HSET', KEYS[1], 'epoch', ARGV[2]) end
 for at = 3, 5 do redis.call('PERSIST', KEYS[at]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[6], ARGV[7]) end
 redis.call('ZADD', KEYS[2], ARGV[8] == '1' and 0 or now, ARGV[3])
 for at = 1, formers do
-  if ARGV[8 + at * 2] == 'live' then
-    redis.call('ZREM', KEYS[2], ARGV[7 + at * 2])
+  local said = ARGV[9 + at * 2]
+  if said == 'live' then
+    redis.call('ZREM', KEYS[2], ARGV[8 + at * 2])
     redis.call('HINCRBY', KEYS[1], 'moves', 1)
-    for key = 2 + at * 5, 5 + at * 5 do redis.call('DEL', KEYS[key]) end
   end
+  if said == 'live' or said == '' then redis.call('SET', KEYS[7 + at * 5], 'void', 'PX', ARGV[9]) end
+  for key = 3 + at * 5, 6 + at * 5 do redis.call('DEL', KEYS[key]) end
 end
-return {'ok', now, epoch}
+return {'ok', now}
 """,
 )
 """Let a staged shard stand, in place of those that the same process had before; all at once, or not at all.
 
-Answers "ok", "changed" (what `INSPECT` said holds no longer) or "unstaged" (the parts are gone).
+Answers "ok", "changed" (what `INSPECT` said holds no longer) or "unstaged" (the parts are gone). A former shard that
+may still arrive, as it was sent and not acknowledged, is made void.
 """
 
 LIST: Final = Script(
@@ -163,7 +163,7 @@ end
 return {state, now, archive, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), own}
 """,
 )
-"""The state, the time, the archive unless it is known, all shards with their last heartbeats, and this process's own."""
+"""The state, the time, the archive unless it is known, all shards with their heartbeats, and this process's own."""
 
 READ: Final = Script(
     "read",
