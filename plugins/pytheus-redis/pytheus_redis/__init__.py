@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pytheus.plugins import RegistryOptions
     from pytheus.registry import Portable, Registry
     from pytheus.shards import ShardedRegistry
-
     from pytheus_redis.options import RedisOptions
     from pytheus_redis.store import RedisStore
     from pytheus_redis.trouble import Trouble
@@ -68,7 +67,6 @@ def redis_registry(options: RedisOptions) -> ShardedRegistry:
     server that is not there is no error: metrics count, and are published when it is.
     """
     from pytheus.shards import ShardedRegistry  # loaded late: as above
-
     from pytheus_redis.store import RedisStore
 
     store = RedisStore(options)

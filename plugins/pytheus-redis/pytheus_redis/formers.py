@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pytheus.shards import Way, counts_the_gone, way_of
-
 from pytheus_redis.image import Image, Piece
 from pytheus_redis.keys import ShardKeys
 

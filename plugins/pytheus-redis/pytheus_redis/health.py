@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from pytheus.metrics import Counter, Gauge
 from pytheus.registry import Collector
-
 from pytheus_redis.trouble import KINDS, Trouble
 
 __all__ = ["Health"]

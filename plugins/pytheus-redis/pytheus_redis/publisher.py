@@ -23,7 +23,6 @@ from typing import Final
 
 from pytheus.registry import Portable
 from pytheus.shards import ShardIdentity, Snapshot
-
 from pytheus_redis.formers import Former, Publication, base_for
 from pytheus_redis.image import Image, packed
 from pytheus_redis.keys import Keys, ShardKeys

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pytheus.shards import Archive, LayoutReader, Problem, ShardFormatError, ShardIdentity, Snapshot, fold
-
 from pytheus_redis.image import doubles
 from pytheus_redis.keys import Keys, ShardKeys
 from pytheus_redis.link import Answer, Call, Link

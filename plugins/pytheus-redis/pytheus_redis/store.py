@@ -23,7 +23,6 @@ from typing import Final, TypeVar
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, Memory, Portable
 from pytheus.shards import Reading, ShardIdentity, Snapshot
-
 from pytheus_redis.health import Health
 from pytheus_redis.keys import Keys
 from pytheus_redis.link import Link, RedisLink
