@@ -37,17 +37,27 @@ class Publication(NamedTuple):
 class Former:
     """A shard that this process had, with all that is needed to tell what it held."""
 
-    __slots__ = ("acknowledged", "epoch", "folded_at", "heard_ms", "image", "keys", "queue")
+    __slots__ = ("acknowledged", "epoch", "folded_at", "heard_ms", "image", "keys", "queue", "unsure")
 
     def __init__(
-        self, keys: ShardKeys, image: Image, acknowledged: str, queue: Sequence[Publication], epoch: str, heard_ms: int
+        self,
+        keys: ShardKeys,
+        image: Image,
+        acknowledged: str,
+        queue: Sequence[Publication],
+        epoch: str,
+        heard_ms: int,
+        *,
+        unsure: bool,
     ) -> None:
         self.keys = keys
         self.image = image
         self.acknowledged = acknowledged
         """The last publication that is known to have arrived."""
         self.queue = list(queue)
-        """Those after it, of which the first may have arrived."""
+        """Those after it."""
+        self.unsure = unsure
+        """Whether the first of those may have arrived."""
         self.epoch = epoch
         self.heard_ms = heard_ms
         """Redis's time when it answered last."""
@@ -66,7 +76,7 @@ class Former:
         if now_ms - self.heard_ms < remember_seconds * 1000:
             return False
         if self.folded_at is None:
-            self.folded_at = self.queue[0].attempt if self.queue else self.acknowledged
+            self.folded_at = self.queue[0].attempt if self.unsure and self.queue else self.acknowledged
         return True
 
     def numbers_when_folded(self) -> array[float]:

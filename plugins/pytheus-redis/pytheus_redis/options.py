@@ -111,7 +111,7 @@ class RedisOptions:
             self._check_positive("series_expiry_seconds", self.series_expiry_seconds)
         if self.expiry_seconds < 3 * self.interval_seconds:
             raise ValueError(
-                f"expiry_seconds must be at least three times interval_seconds, so that a lost heartbeat makes no process"
+                f"expiry_seconds must be at least three times interval_seconds, or a lost heartbeat makes a process"
                 f" dead, but they are {self.expiry_seconds:g} and {self.interval_seconds:g}"
             )
         if self.database < 0:

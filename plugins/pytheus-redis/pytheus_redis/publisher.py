@@ -46,7 +46,7 @@ def text_of(answer: Answer) -> str:
 class _Shard:
     """The shard that stands in Redis, as far as this process knows."""
 
-    __slots__ = ("acknowledged", "count", "epoch", "heard_ms", "image", "keys", "queue")
+    __slots__ = ("acknowledged", "count", "epoch", "heard_ms", "image", "keys", "queue", "unsure")
 
     def __init__(self, keys: ShardKeys, image: Image, attempt: str, epoch: str, heard_ms: int) -> None:
         self.keys = keys
@@ -56,9 +56,13 @@ class _Shard:
         self.heard_ms = heard_ms
         self.count = 0
         self.queue: list[Publication] = []
+        # Whether the first of them was sent, and nothing is known of what became of it.
+        self.unsure = False
 
     def retired(self) -> Former:
-        return Former(self.keys, self.image, self.acknowledged, self.queue, self.epoch, self.heard_ms)
+        return Former(
+            self.keys, self.image, self.acknowledged, self.queue, self.epoch, self.heard_ms, unsure=self.unsure
+        )
 
 
 class Publisher:
@@ -117,6 +121,7 @@ class Publisher:
             if not self._run(shard, shard.acknowledged, attempt, ends, piece.arguments()):
                 return False
             shard.acknowledged = attempt
+            shard.unsure = False
             del queue[0]
             beaten = True
         if beat and not beaten:
@@ -127,13 +132,16 @@ class Publisher:
         self, shard: _Shard, before: str, attempt: str, last: bool, arguments: Sequence[str | bytes | int]
     ) -> bool:
         keys, own = self._keys, shard.keys
-        answer = self._link.run(
-            Call(
-                PUBLISH,
-                (keys.state, keys.shards, own.about, own.index, own.numbers, own.folded),
-                (shard.epoch, own.token, before, attempt, "1" if last else "0", *arguments),
-            )
+        call = Call(
+            PUBLISH,
+            (keys.state, keys.shards, own.about, own.index, own.numbers, own.folded),
+            (shard.epoch, own.token, before, attempt, "1" if last else "0", *arguments),
         )
+        try:
+            answer = self._link.run(call)
+        except Trouble as trouble:
+            shard.unsure = shard.unsure or trouble.unsure
+            raise
         verdict, now_ms = _worded(answer)
         if verdict != "ok":
             self._retire(shard)
@@ -231,7 +239,7 @@ class Publisher:
         except Trouble as trouble:
             if trouble.unsure:
                 # It may stand now, or still come to stand; the next one will replace it either way.
-                self._formers.append(Former(own, image, "0", (), new_epoch, inspected_ms))
+                self._formers.append(Former(own, image, "0", (), new_epoch, inspected_ms, unsure=False))
             raise
         if verdict == "unstaged":
             raise Trouble("data", "parts of a shard that was to be published were gone again")

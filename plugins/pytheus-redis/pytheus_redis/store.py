@@ -65,9 +65,9 @@ class RedisStore:
         self._begin_shard()
 
     def _begin_shard(self) -> None:
-        self._link = self._make_link(self._options)
-        self._publisher = Publisher(self._link, self._keys, self._options)
-        self._reader = Reader(self._link, self._keys, self._options)
+        self.link = self._make_link(self._options)
+        self.publisher = Publisher(self.link, self._keys, self._options)
+        self.reader = Reader(self.link, self._keys, self._options)
 
     def begin(self, source: Callable[[], Sequence[Portable] | None]) -> None:
         """Publish what `source` gives from now on."""
@@ -84,7 +84,7 @@ class RedisStore:
     @property
     def identity(self) -> ShardIdentity:
         """Of the shard that this process has now."""
-        return self._publisher.identity
+        return self.publisher.identity
 
     def memory(self, definition: Definition, /) -> Memory | None:
         """None: numbers stay in the metrics."""
@@ -101,26 +101,26 @@ class RedisStore:
         if self._closed:
             raise Trouble("other", "the registry was closed")
         fetched, mine = self._asked(lambda: self._publish_and_fetch(collectors), deadline)
-        view = self._reader.take(fetched)
+        view = self.reader.take(fetched)
         live = sum(snapshot.live for snapshot in view.snapshots)
         self._health.shards.labels("live").set(live)
         self._health.shards.labels("dead").set(len(view.snapshots) - live)
         snapshots = view.snapshots
         if mine is not None:
-            own = {keys.token for keys in self._publisher.own}
+            own = {keys.token for keys in self.publisher.own}
             snapshots = [each for each in snapshots if each.identity.token not in own]
             snapshots.append(mine)
         reading = Reading(snapshots, view.archive, view.problems)
-        folding = self._reader.folding(view)
+        folding = self.reader.folding(view)
         if folding is not None:
-            link = self._link
+            link = self.link
             call = folding.call
             try:
                 answer = self._asked(lambda: link.run(call), deadline)
             except Trouble as trouble:
                 self._health.noted(trouble)  # the next scrape sees what came of it
             else:
-                if self._reader.folded(folding, answer):
+                if self.reader.folded(folding, answer):
                     self._health.folded.inc(folding.shards)
         return reading
 
@@ -141,7 +141,7 @@ class RedisStore:
     def _tick(self) -> float | None:
         collectors = self._source()
         if collectors is None:
-            self._link.close()
+            self.link.close()
             return None
         began = time.thread_time()
         for collector in collectors:
@@ -165,12 +165,12 @@ class RedisStore:
     def _publish(self, collectors: Sequence[Portable], *, last: bool = False) -> None:
         try:
             try:
-                self._publisher.publish(collectors, last=last)
+                self.publisher.publish(collectors, last=last)
             except Trouble as trouble:
                 # A connection that was idle may have been closed by the other side.
                 if trouble.kind not in ("unreachable", "read_only", "cluster") or self._health.trouble is not None:
                     raise
-                self._publisher.publish(collectors, last=last)
+                self.publisher.publish(collectors, last=last)
         except Trouble as trouble:
             self._failures += 1
             self._health.failed(trouble, "numbers are published")
@@ -191,9 +191,9 @@ class RedisStore:
             raise trouble
         try:
             if trouble is None:
-                return self._reader.fetch(()), None
-            fetched = self._reader.fetch(self._publisher.own)
-            mine = self._publisher.snapshot(collectors, fetched.own, fetched.state.epoch, fetched.now_ms)
+                return self.reader.fetch(()), None
+            fetched = self.reader.fetch(self.publisher.own)
+            mine = self.publisher.snapshot(collectors, fetched.own, fetched.state.epoch, fetched.now_ms)
         except Trouble as raised:
             health.failed(raised, "shards are read")
             raise
@@ -206,7 +206,7 @@ class RedisStore:
                 self._publish(collectors, last=True)
             except Trouble:
                 pass
-        self._link.close()
+        self.link.close()
 
     # From other threads -----------------------------------------------------------------------------------------------
 
@@ -235,8 +235,8 @@ class RedisStore:
         self._pid = os.getpid()
         self._collectors = ()
         self._failures = 0
-        if isinstance(self._link, RedisLink):
-            self._link.abandon()
+        if isinstance(self.link, RedisLink):
+            self.link.abandon()
         self._begin_shard()
 
     def before_fork(self) -> None:
