@@ -15,6 +15,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "IncompatiblePluginError",
+    "GaugeModeError",
     "InvalidNameError",
     "LabelError",
     "NotACollectorError",
@@ -73,6 +74,10 @@ class OutOfRangeError(PytheusError, ValueError):
 
 class BucketError(PytheusError, ValueError):
     """Histogram buckets that are empty, unsorted, repeated or no numbers."""
+
+
+class GaugeModeError(PytheusError, ValueError):
+    """A way of bringing several processes' gauges together that there is not."""
 
 
 class ConflictError(PytheusError, ValueError):

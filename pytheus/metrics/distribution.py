@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
-from pytheus.metrics.doubles import UNBOUND
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
+from pytheus.registry.protocols import Memory
+from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, header
 from pytheus.turns import Turns
 
@@ -39,10 +41,6 @@ class Distribution(Metric):
     # What `_text` shows: the number of observations, or -1 for none, and their sum.
     _shown: int
     _shown_sum: float
-
-    def _size(self) -> int:
-        """How long the list of counts is."""
-        raise NotImplementedError
 
     def _render(self, name: str, total: float, counts: list[int]) -> str:
         """The series' lines; each begins with `name`, and the first with `_first(name)`."""
@@ -102,6 +100,60 @@ class Distribution(Metric):
         numbers[0] = 0.0
         return total, [int(number) for number in numbers]
 
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), self._laid_out(), None, exemplars)
+
+    def _laid_out(self) -> list[float]:
+        total, counts = self._read()
+        return [total, *[float(count) for count in counts[1:]]]
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+        if view is self._view:
+            return
+        if not carry:
+            self._lie_in(view)
+            return
+        moved = self._laid_out()
+        view[:] = array("d", moved)
+        left = self._lie_in(view)
+        # What was observed between the two.
+        for index, number in enumerate(left):
+            if number != moved[index]:
+                self._add(index, number - moved[index])
+
+    def _lie_in(self, view: Doubles | None) -> list[float]:
+        """Let the numbers lie in `view` (None: here) from now on; those that lay elsewhere, as they were left."""
+        size = self._size()
+        fresh = [0] * size
+        # atomic: whatever is observed is in one of the two
+        former = self._view
+        counts = self._counts
+        total = self._sum
+        if view is None:
+            self._counts = fresh
+            self._sum = 0.0
+        self._view = view
+        return former.tolist() if former is not None else [total, *[float(count) for count in counts[1:]]]
+
+    def _add(self, index: int, number: float) -> None:
+        count = int(number) if index else 0
+        # atomic: loads, an add and a store
+        view = self._view
+        if view is not None:
+            view[index] += number
+        elif index:
+            self._counts[index] = self._counts[index] + count
+        else:
+            self._sum += number
+
+    def _settle(self) -> bool:
+        if self._view is None:
+            return False
+        for index, number in enumerate(self._lie_in(None)):
+            self._add(index, number)
+        return True
+
     def _take(self, seconds: float) -> None:
         self.observe(seconds)
 
@@ -159,4 +211,4 @@ class Distribution(Metric):
 
 
 if LOCKED:
-    guard(Distribution, "_reset", "_share", "_read", "text_parts")
+    guard(Distribution, "_reset", "_read", "_lie_in", "_add", "text_parts")

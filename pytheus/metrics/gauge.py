@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, ParamSpec, TypeVar, overload
+from typing import ClassVar, Final, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.exceptions import NotANumberError, PytheusError
+from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
 from pytheus.metrics.around import Around, InProgress, Timer
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
@@ -19,7 +19,12 @@ from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
 
-__all__ = ["Gauge"]
+__all__ = ["Gauge", "GaugeMode"]
+
+GaugeMode: TypeAlias = Literal["sum", "min", "max", "last", "each"]
+
+_MODES: Final = ("sum", "min", "max", "last", "each")
+_PROCESSES: Final = ("live", "all")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +40,11 @@ class Gauge(Scalar):
         >>> queue.value
         4.0
 
-    The arguments are those of `Counter`. NaN and the infinities can be set, as in Prometheus itself.
+    Where a registry brings several processes together, `mode` says how their numbers become one: their "sum", "min" or
+    "max", the "last" that was set, or "each" by itself with a label `pid`; `processes` says whether only "live" ones
+    count or "all". Other registries have but one process, and ignore both.
+
+    The other arguments are those of `Counter`. NaN and the infinities can be set, as in Prometheus itself.
     """
 
     __slots__ = ("_function",)
@@ -53,9 +62,19 @@ class Gauge(Scalar):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        mode: GaugeMode = "sum",
+        processes: Literal["live", "all"] = "live",
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+        super().__init__(
+            name,
+            description,
+            required_labels,
+            default_labels,
+            labels_from,
+            registry,
+            mode=_validated_mode(name, mode, processes),
+        )
 
     def _begin(self) -> None:
         super()._begin()
@@ -129,6 +148,76 @@ class Gauge(Scalar):
     def _take(self, seconds: float) -> None:
         self.set(seconds)
 
+    def refresh(self) -> None:
+        """Call the functions that give numbers; see `pytheus.registry.Portable`."""
+        failure: Exception | None = None
+        for child in self._members():
+            former = child._function
+            if former is None:
+                continue
+            try:
+                number = to_float(former[0](), child)
+            except Exception as error:
+                failure = failure or error
+                continue
+            view = former[1]
+            if view is None:
+                child._value = number
+            else:
+                view[0] = number
+        if failure is not None:
+            raise failure
+
+    def _kept(self) -> float:
+        former = self._function
+        if former is None:
+            return super()._number()
+        view = former[1]
+        return self._value if view is None else view[0]
+
+    def _lie_in(self, view: Doubles, carry: bool) -> None:
+        while True:
+            former = self._function
+            if former is None:
+                # atomic: as for any scalar, and no function is set meanwhile
+                if self._function is None:
+                    if carry:
+                        view[0] = self._value if self._view is None else self._view[0]
+                    self._view = view
+                    return
+            else:
+                kept = former[1]
+                moved = (former[0], view)
+                # atomic: nor is it unset, or another one set
+                if self._function is former:
+                    if carry:
+                        view[0] = self._value if kept is None else kept[0]
+                    self._function = moved
+                    return
+
+    def _settle(self) -> bool:
+        while True:
+            former = self._function
+            if former is None:
+                # atomic: as in `_lie_in`
+                if self._function is None:
+                    view = self._view
+                    if view is None:
+                        return False
+                    self._value = view[0]
+                    self._view = None
+                    return True
+            else:
+                kept = former[1]
+                moved = (former[0], None)
+                if kept is None:
+                    return False
+                # atomic: as in `_lie_in`
+                if self._function is former:
+                    self._value = kept[0]
+                    self._function = moved
+                    return True
+
     def _writable(self) -> Gauge:
         series = self._bound()
         if series._function is not None:
@@ -174,6 +263,17 @@ class Gauge(Scalar):
         return around if function is None else around(function)
 
 
+def _validated_mode(name: str, mode: object, processes: object) -> str:
+    """The two as `Definition.mode` has them: "" for the sum of live processes, "max", "max of all"."""
+    if mode not in _MODES:
+        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(_MODES)} but got {mode!r:.80}")
+    if processes not in _PROCESSES:
+        raise GaugeModeError(f"gauge {name!r} counts processes that are 'live', or 'all', but got {processes!r:.80}")
+    if processes == "all":
+        return f"{mode} of all"
+    return "" if mode == "sum" else str(mode)
+
+
 if LOCKED:
     # Not "_number", for no lock may be held while a function runs that may wait for another thread.
-    guard(Gauge, "inc", "dec", "set", "_reset")
+    guard(Gauge, "inc", "dec", "set", "_reset", "_kept", "_lie_in", "_settle")

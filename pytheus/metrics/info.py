@@ -8,9 +8,9 @@ from typing import ClassVar, cast
 from pytheus.exceptions import LabelError
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, base_name, validate_label_name, validate_text
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Memory, Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.samples import Sample
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
 __all__ = ["Info"]
@@ -70,6 +70,23 @@ class Info(Metric):
                     raise LabelError(f"{subject} has the label {label!r} already; call the fact something else")
                 checked[label] = validate_text(source[name], f"{label!r} of {subject}")
         series._facts = checked
+        if self._series.memory:
+            self._series.memory[0].facts(cast("tuple[str, ...]", series._labels), checked)
+
+    def _size(self) -> int:
+        return 0
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), [], self._facts, exemplars)
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        if not carry:
+            self._facts = None
+        elif self._facts is not None:
+            memory.facts(cast("tuple[str, ...]", self._labels), self._facts)
+
+    def _settle(self) -> bool:
+        return self._series.children.get(cast("tuple[str, ...]", self._labels)) is self
 
     def _samples(self) -> list[Sample]:
         facts = self._facts

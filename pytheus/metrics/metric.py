@@ -31,8 +31,8 @@ from pytheus.names import (
 )
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Registry, SeriesLimit
-from pytheus.samples import Family, Sample
+from pytheus.registry.protocols import Memory, Registry, SeriesLimit
+from pytheus.samples import Exemplar, Family, Row, Sample
 
 __all__ = ["Metric"]
 
@@ -111,6 +111,22 @@ class Metric:
 
     def _samples(self) -> list[Sample]:
         """This series' samples as they stand now."""
+        raise NotImplementedError
+
+    def _size(self) -> int:
+        """How many numbers a series has, as `Row` lays them out."""
+        raise NotImplementedError
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        """This series as it stands now."""
+        raise NotImplementedError
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        """Let this series' numbers lie in `memory` from now on; with `carry` as they are, otherwise as found there."""
+        raise NotImplementedError
+
+    def _settle(self) -> bool:
+        """Let this series' numbers lie in itself again, as they are; whether they lay elsewhere."""
         raise NotImplementedError
 
     def _take(self, seconds: float) -> None:
@@ -225,10 +241,16 @@ class Metric:
                 key = limit(key)
             child = children.get(key)
         if child is None:
+            memory = self._series.memory[0] if self._series.memory else None
             made = self._handle(key)
             made._view = None
             made._reset()
+            if memory is not None:
+                made._move(memory, False)
             child = children.setdefault(key, made)
+            if memory is None and self._series.memory:
+                # `keep_in` came in between, and may have copied the series before this one was there.
+                child._move(self._series.memory[0], True)
         return cast(Self, child)
 
     def _bound(self) -> Self:
@@ -251,7 +273,7 @@ class Metric:
         key = series.key(series.bind(self._labels, values, named))
         for slot in [slot for slot in list(series.exemplars) if slot[0] == key]:
             series.exemplars.pop(slot, None)
-        return series.children.pop(key, None) is not None
+        return self._drop(key)
 
     def clear(self) -> None:
         """Forget every series, also from a handle with only some labels bound; those made ahead of time start again.
@@ -263,9 +285,66 @@ class Metric:
         if series.size == 0:
             self._bound()._reset()
             return
-        series.children.clear()
+        if series.memory:
+            for key in list(series.children):
+                self._drop(key)
+        else:
+            series.children.clear()
         for key in series.prepared:
             self._child(key)
+
+    def _drop(self, key: tuple[str, ...]) -> bool:
+        series = self._series
+        child = cast("Metric | None", series.children.get(key))
+        if child is None:
+            return False
+        # Forgotten before it can be made anew, by the one of several threads that took the numbers back.
+        if series.memory and child._settle():
+            series.memory[0].forget(key)
+        return series.children.pop(key, None) is not None
+
+    # Where the numbers lie, see `pytheus.registry.Portable` ----------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        """The numbers of every series as they stand now; see `pytheus.registry.Portable`."""
+        exemplars: dict[tuple[str, ...], dict[int, Exemplar]] = {}
+        for place, exemplar in self._series.exemplars.copy().items():
+            exemplars.setdefault(place[0], {})[place[1]] = exemplar
+        return [child._row(exemplars.get(cast("tuple[str, ...]", child._labels))) for child in self._members()]
+
+    def refresh(self) -> None:
+        """Call the functions that give numbers; see `pytheus.registry.Portable`."""
+
+    def restart(self) -> None:
+        """Let every series start again at zero; see `pytheus.registry.Portable`."""
+        self._series.exemplars.clear()
+        for child in list(self._series.children.values()):
+            cast(Metric, child)._reset()
+
+    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
+        """Keep the numbers of every series in `memory` from now on; see `pytheus.registry.Portable`."""
+        series = self._series
+        if series.memory and series.memory[0] is memory:
+            return
+        # A series that is made from here on asks `memory` itself.
+        series.memory[:] = [memory]
+        for child in list(series.children.values()):
+            cast(Metric, child)._move(memory, carry)
+        if carry:
+            for place, exemplar in series.exemplars.copy().items():
+                memory.exemplar(place[0], place[1], exemplar)
+        else:
+            series.exemplars.clear()
+
+    def leave(self, memory: Memory, /) -> None:
+        """Take the numbers back from `memory`, if they are there; see `pytheus.registry.Portable`."""
+        series = self._series
+        if not series.memory or series.memory[0] is not memory:
+            return
+        series.memory.clear()
+        for key, child in series.children.copy().items():
+            cast(Metric, child)._settle()
+            memory.forget(key)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -333,6 +412,8 @@ class Metric:
         # A handle on a series that was removed is not exposed, and what it kept would stay for good.
         if self._series.children.get(key) is self:
             self._series.exemplars[(key, slot)] = exemplar
+            if self._series.memory:
+                self._series.memory[0].exemplar(key, slot, exemplar)
 
     # Copies would share some of the numbers and lose what is written to the rest, so a metric is its own copy.
     def __copy__(self) -> Self:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
-from pytheus.registry.protocols import SeriesLimit
+from pytheus.registry.protocols import Memory, SeriesLimit
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -50,6 +50,7 @@ class SeriesSet:
         "definition",
         "exemplars",
         "limits",
+        "memory",
         "pick",
         "prepared",
         "size",
@@ -76,6 +77,8 @@ class SeriesSet:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
+        # None or one: where the numbers are kept. A list, so that all who share the series see it change.
+        self.memory: list[Memory] = []
 
     def share(self, other: SeriesSet) -> None:
         """Let this set hold what `other` holds, now and from now on."""
@@ -84,6 +87,7 @@ class SeriesSet:
         self.exemplars = other.exemplars
         self.values = other.values
         self.limits = other.limits
+        self.memory = other.memory
 
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
@@ -12,9 +12,9 @@ from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, validate_label_name, validate_metric_name, validate_text
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Memory, Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.samples import Sample
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
 __all__ = ["StateSet"]
@@ -101,7 +101,33 @@ class StateSet(Metric):
             view[:] = zeros
 
     def _share(self, incumbent: Metric) -> None:
-        self._view = incumbent._view
+        # Each write asks the incumbent, whose states may be moved at any time.
+        self._view = UNBOUND
+
+    def _size(self) -> int:
+        return len(self._series.definition.states)
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), self._numbers(), None, exemplars)
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+        if view is not self._view:
+            self._lie_in(view, carry)
+
+    def _settle(self) -> bool:
+        # A view again, for those take their numbers from any other, and arrays only from arrays.
+        self._lie_in(cast(Doubles, memoryview(array("d", bytes(8 * self._size())))), True)
+        return True
+
+    def _lie_in(self, view: Doubles, carry: bool) -> None:
+        whole = slice(None)
+        former: Any
+        # atomic: no state is written in between
+        if carry:
+            former = self._view
+            view[whole] = former
+        self._view = view
 
     def _samples(self) -> list[Sample]:
         name = self._series.definition.name
@@ -137,4 +163,4 @@ def _validated_states(states: object, subject: str) -> tuple[str, ...]:
 
 
 if LOCKED:
-    guard(StateSet, "_write", "_numbers", "_reset", "_share")
+    guard(StateSet, "_write", "_numbers", "_reset", "_lie_in")

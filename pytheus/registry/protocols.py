@@ -192,11 +192,15 @@ class Portable(Protocol):
         """
         ...
 
+    def restart(self) -> None:
+        """Let every series start again at zero, as a process begins after a fork. Functions that give numbers stay."""
+        ...
+
     def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
         """Keep the numbers in `memory` from now on, for every series that there is and that is to come.
 
         With `carry`, what was counted so far goes along and nothing is lost, whoever is writing meanwhile; without,
-        every series starts again at zero, as after a fork. A memory that was used before is forgotten unread.
+        every series starts at zero, as after a fork. What a memory that was used before holds is left as it is.
         """
         ...
 
@@ -207,7 +211,7 @@ class Portable(Protocol):
 
 @runtime_checkable
 class Rendered(Protocol):
-    """A collector of one family that writes its own lines of the text format, faster than they could be made of samples.
+    """A collector of one family that writes its own lines of the text format, faster than samples are rendered.
 
     Fallback: the families of `collect()` are rendered. What it writes is not checked, so this is for collectors that
     know their names and labels to be valid.
