@@ -22,6 +22,7 @@ import msgspec
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
+from pytheus.shards.bulk import is_better
 from pytheus.shards.combining import Shape, Way, counts_the_gone, shape_of, way_of
 from pytheus.shards.exact import parts_of
 from pytheus.shards.identity import ShardIdentity
@@ -287,7 +288,7 @@ class _Folding:
                     self._numbers[offset : offset + 2] = theirs
             else:
                 mine_, theirs_ = self._numbers[offset], numbers[start]
-                self._numbers[offset] = theirs_ if is_new or better(way, theirs_, mine_) else mine_
+                self._numbers[offset] = theirs_ if is_new or is_better(way, theirs_, mine_) else mine_
 
     def _place(self, definition: Definition, labels: tuple[str, ...], size: int) -> tuple[int, bool]:
         """Where the series lies, and whether it is new there."""
@@ -328,13 +329,6 @@ class _Folding:
         while remainders and not any(remainders[-1]):
             remainders.pop()
         return Archive(self._layout, numbers, remainders, _youngest(self._each), self._touched, frozenset(self._folded))
-
-
-def better(way: Way, candidate: float, present: float) -> bool:
-    """Whether `candidate` is the one to keep, by the least or the greatest; anything is better than NaN."""
-    if present != present:
-        return True
-    return candidate < present if way is Way.LEAST else candidate > present
 
 
 def _youngest(each: list[LastValue]) -> Sequence[LastValue]:
