@@ -124,6 +124,7 @@ class Image:
         self.index_bytes = 0
         """How long the index is with all its records."""
         self._useful_bytes = 0
+        self._record_bytes = array("l")  # by slot number
         self._parts: dict[int, tuple[Portable, _Part]] = {}
         self._free: dict[int, list[int]] = {}
 
@@ -218,6 +219,7 @@ class Image:
                 continue
             kept.append(at)
             slots.append(self.layout.add(part.definition, each, offset))
+            self._record_bytes.append(len(record))
             offsets.append(offset)
             values = flat[at * size : (at + 1) * size]
             former += values
@@ -248,7 +250,7 @@ class Image:
             offset = self.layout.offsets[slot]
             self.layout.forget(slot)
             self._append(encode_forget(slot), pieces, useful=False)
-            self._useful_bytes -= 40  # about what its record of a series took
+            self._useful_bytes -= self._record_bytes[slot]
             self._free.setdefault(size, []).append(offset)
 
     def _store(self, part: _Part, flat: array[float], pieces: list[Piece]) -> None:

@@ -65,6 +65,7 @@ class RedisStore:
         self._begin_shard()
 
     def _begin_shard(self) -> None:
+        self._identity: ShardIdentity | None = None
         self.link = self._make_link(self._options)
         self.publisher = Publisher(self.link, self._keys, self._options)
         self.reader = Reader(self.link, self._keys, self._options)
@@ -83,8 +84,8 @@ class RedisStore:
 
     @property
     def identity(self) -> ShardIdentity:
-        """Of the shard that this process has now."""
-        return self.publisher.identity
+        """Of the shard that this process had when it was read last, or has where nothing was read yet."""
+        return self._identity or self.publisher.identity
 
     def memory(self, definition: Definition, /) -> Memory | None:
         """None: numbers stay in the metrics."""
@@ -110,6 +111,7 @@ class RedisStore:
             own = {keys.token for keys in self.publisher.own}
             snapshots = [each for each in snapshots if each.identity.token not in own]
             snapshots.append(mine)
+        self._identity = self.publisher.identity
         reading = Reading(snapshots, view.archive, view.problems)
         folding = self.reader.folding(view)
         if folding is not None:
