@@ -42,7 +42,10 @@ def compiled_modules() -> Sequence[Extension]:
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
     settings.parent.mkdir(exist_ok=True)
-    settings.write_text("[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n")
+    settings.write_text(
+        "[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n"
+        "plugins = build_backend.erasing\n"
+    )
     # setuptools makes them, whatever the annotation says of distutils.
     return mypycify(  # type: ignore[return-value]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"

@@ -30,6 +30,7 @@ __all__ = [
     "PluginLoadError",
     "PytheusError",
     "PytheusWarning",
+    "ReadOnlyError",
     "RegistryAddressError",
     "SelectionError",
     "ShardFormatError",
@@ -94,6 +95,10 @@ class ConflictError(PytheusError, ValueError):
 
 class NotRegisteredError(PytheusError, LookupError):
     """A collector that this registry does not hold was to be unregistered."""
+
+
+class ReadOnlyError(PytheusError, TypeError):
+    """A registry that can only be read was to be changed; nothing has changed."""
 
 
 class NotARegistryError(PytheusError, TypeError):

@@ -102,10 +102,10 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
             else:
                 texts.append(_custom_text(collector, lead, claimed))
         except Exception as error:
-            name = collector_name(collector)
             if strict:
+                name = collector_name(collector)
                 raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, name, error)
+            record_failure(registry, collector, error)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))

@@ -11,6 +11,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.registry.protocols import Memory
@@ -25,7 +26,7 @@ R = TypeVar("R")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Distribution(Metric):
+class Distribution(Metric[L, C, D]):
     """The base of `Histogram` and `Summary`; not for use by itself.
 
     A series has its counts in one list and its sum beside it, and both are read in one step: a scrape never sees half
@@ -50,11 +51,11 @@ class Distribution(Metric):
         """What a text that was made for `name`, and for no other name, begins with."""
         raise NotImplementedError
 
-    def observe(self, value: Number) -> None:
+    def observe(self: Distribution[Complete], value: Number) -> None:
         """Count `value` in."""
         raise NotImplementedError
 
-    def _observe_elsewhere(self, index: int, number: float) -> None:
+    def _observe_elsewhere(self: Distribution[Complete], index: int, number: float) -> None:
         """Count `number` in at `index`, where this handle has no numbers of its own."""
         view = self._view
         if view is None or view is UNBOUND:
@@ -154,16 +155,16 @@ class Distribution(Metric):
             self._add(index, number)
         return True
 
-    def _take(self, seconds: float) -> None:
+    def _take(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
 
     @property
-    def count(self) -> float:
+    def count(self: Distribution[Complete]) -> float:
         """How many values were observed."""
         return float(sum(self._bound()._read()[1]))
 
     @property
-    def sum(self) -> float:
+    def sum(self: Distribution[Complete]) -> float:
         """The sum of all values observed."""
         return self._bound()._read()[0]
 
@@ -196,7 +197,7 @@ class Distribution(Metric):
         parts.append("".join(texts))
         return parts
 
-    def time(self) -> Timer:
+    def time(self: Distribution[Complete]) -> Timer:
         """A context manager and decorator that observes the seconds that its block or function took.
 
         Also when the block raised. Coroutines and generators are timed until they have ended.
@@ -205,7 +206,7 @@ class Distribution(Metric):
             self._bound()  # raises now, rather than after the work, if a label is missing
         return Timer(self)
 
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+    def __call__(self: Distribution[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: observe the seconds that each call takes."""
         return self.time()(function)
 

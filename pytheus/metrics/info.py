@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, base_name, validate_label_name, validate_text
 from pytheus.registry.protocols import Memory, Registry
@@ -16,7 +17,7 @@ from pytheus.textformat import format_labels, header
 __all__ = ["Info"]
 
 
-class Info(Metric):
+class Info(Metric[L, L, "Info[Complete]"]):
     """Facts that are text: a version, a build, a region. Exposed as labels of a series that is always 1.
 
         >>> build = Info("build", "What runs here.", registry=None)
@@ -41,9 +42,10 @@ class Info(Metric):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
     def _reset(self) -> None:
         self._facts = None
@@ -52,7 +54,7 @@ class Info(Metric):
         # Facts are replaced whole, so there is nothing to share but the series, which `_bound` finds.
         pass
 
-    def info(self, facts: Mapping[str, str] | None = None, /, **named: str) -> None:
+    def info(self: Info[Complete], facts: Mapping[str, str] | None = None, /, **named: str) -> None:
         """Let the facts be these, from one mapping and keywords together; those given before are gone.
 
         Raises `LabelError` or `InvalidNameError` for what cannot be a label, or is one of the metric's own; nothing has

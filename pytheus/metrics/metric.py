@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
+from types import GenericAlias
+from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
 from pytheus.exceptions import ConflictError, InvalidNameError, LabelError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
+from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
 from pytheus.metrics.series import SeriesSet
 from pytheus.names import (
     RESERVED_LABELS,
@@ -38,12 +40,14 @@ __all__ = ["Metric"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+M = TypeVar("M", bound="Metric[AnyLabels]")
 
 _NO_LABELS: tuple[str, ...] = ()
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Metric:
+class Metric(Generic[L, C, D]):
     """The base of every metric type; not for use by itself.
 
     Metrics can be read and written from any thread, signal handler and finalizer, before and after a fork.
@@ -65,10 +69,15 @@ class Metric:
         bounds: tuple[float, ...] = (),
         states: tuple[str, ...] = (),
         mode: str = "",
+        labels: L | None = None,
     ) -> None:
         type_ = self.type_
         name = validate_metric_name(name, type_)
         subject = f"{type_} {name!r}"
+        if labels is not None:
+            from pytheus.metrics.label_class import read_labels  # loaded late: only such a definition needs it
+
+            required_labels, default_labels = read_labels(labels, subject, required_labels, default_labels)
         definition = Definition(
             name,
             type_,
@@ -129,7 +138,7 @@ class Metric:
         """Let this series' numbers lie in itself again, as they are; whether they lay elsewhere."""
         raise NotImplementedError
 
-    def _take(self, seconds: float) -> None:
+    def _take(self: Metric[Complete], seconds: float) -> None:
         """What a timer does with the seconds that it measured."""
         raise NotImplementedError
 
@@ -138,7 +147,7 @@ class Metric:
         raise NotImplementedError
 
     # Declared here, though not every type has it, so that compiled objects of all types begin alike.
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+    def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: measure each call of `function`, in the way of this type."""
         raise TypeError(
             f"{self} measures nothing about a function; decorate it with a counter, gauge, histogram or summary"
@@ -188,7 +197,16 @@ class Metric:
 
     # Labels -----------------------------------------------------------------------------------------------------------
 
-    def labels(self, /, *values: str | Mapping[str, str], **named: str) -> Self:
+    @overload
+    def labels(self: M, /, *values: str | Mapping[str, str], **named: str) -> M: ...
+
+    @overload
+    def labels(self: Metric[Callable[..., object], type[T], D], labels: T, /) -> D: ...
+
+    @overload
+    def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
+
+    def labels(self, /, *values: object, **named: object) -> object:
         """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
 
         With every label bound (defaults count, and can be overridden) it can be written; with some missing it is a
@@ -261,7 +279,16 @@ class Metric:
             return cast(Self, self._series.children[_NO_LABELS])
         return self
 
-    def remove(self, /, *values: str | Mapping[str, str], **named: str) -> bool:
+    @overload
+    def remove(self: Metric[AnyLabels], /, *values: str | Mapping[str, str], **named: str) -> bool: ...
+
+    @overload
+    def remove(self: Metric[Callable[..., object], type[T]], labels: T, /) -> bool: ...
+
+    @overload
+    def remove(self: Metric[Callable[P, object], type[object]], /, *values: P.args, **named: P.kwargs) -> bool: ...
+
+    def remove(self, /, *values: object, **named: object) -> bool:
         """Forget the series that `labels()` would give for the same arguments; whether there was one.
 
         Later `labels()` calls start it again at zero. A handle on the old series can still be written to but is not
@@ -414,6 +441,11 @@ class Metric:
             self._series.exemplars[(key, slot)] = exemplar
             if self._series.memory:
                 self._series.memory[0].exemplar(key, slot, exemplar)
+
+    @classmethod
+    def __class_getitem__(cls, item: object) -> GenericAlias:
+        # The compiled build has no `typing.Generic` among its bases; see build_backend/erasing.py.
+        return GenericAlias(cls, item)
 
     # Copies would share some of the numbers and lose what is written to the rest, so a metric is its own copy.
     def __copy__(self) -> Self:

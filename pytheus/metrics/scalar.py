@@ -14,6 +14,7 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
 from pytheus.registry.protocols import Memory
 from pytheus.samples import Exemplar, Row, Sample
@@ -28,7 +29,7 @@ _NOTHING: Final = float("nan")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Scalar(Metric):
+class Scalar(Metric[L, C, D]):
     """The base of `Counter` and `Gauge`; not for use by itself."""
 
     __slots__ = ("_cut", "_line", "_shown", "_value")
@@ -89,7 +90,7 @@ class Scalar(Metric):
         return self._value if view is None else view[0]
 
     @property
-    def value(self) -> float:
+    def value(self: Scalar[Complete]) -> float:
         """The number as it stands now; raises `LabelError` where a label is missing."""
         return self._bound()._number()
 

@@ -29,7 +29,7 @@ _INFINITY: Final = float("inf")
 _SHARED_VALUES_AT_MOST: Final = 512
 
 
-def _picker(labels: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
     """Makes the key out of named labels; raises KeyError where one is missing."""
     if len(labels) > 1:
         return itemgetter(*labels)
@@ -102,6 +102,13 @@ class SeriesSet:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
             named = values[0]
             values = ()
+        elif len(values) == 1 and not named and not isinstance(values[0], str):
+            from pytheus.metrics.label_class import labels_of_record  # loaded late: labels are seldom given like that
+
+            record = labels_of_record(values[0])
+            if record is not None:
+                named = record
+                values = ()
         filled = list(bound)
         if values:
             if named:

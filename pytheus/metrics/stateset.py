@@ -10,6 +10,7 @@ from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, validate_label_name, validate_metric_name, validate_text
 from pytheus.registry.protocols import Memory, Registry
@@ -20,7 +21,7 @@ from pytheus.textformat import format_labels, header
 __all__ = ["StateSet"]
 
 
-class StateSet(Metric):
+class StateSet(Metric[L, L, "StateSet[Complete]"]):
     """Which of a fixed set of states hold; most often exactly one does.
 
         >>> door = StateSet("door", "The door.", states=["open", "closed"], registry=None)
@@ -46,6 +47,7 @@ class StateSet(Metric):
         states: Iterable[str],
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         subject = f"stateset {validate_metric_name(name, 'stateset')!r}"
@@ -58,23 +60,24 @@ class StateSet(Metric):
             labels_from,
             registry,
             states=_validated_states(states, subject),
+            labels=labels,
         )
 
-    def state(self, state: str) -> None:
+    def state(self: StateSet[Complete], state: str) -> None:
         """Let this state hold, and no other; raises `LabelError` for one that is not in the set."""
         self._write(state, alone=True, value=1.0)
 
-    def set(self, state: str, active: bool) -> None:
+    def set(self: StateSet[Complete], state: str, active: bool) -> None:
         """Let this state hold or not, whatever the others do; raises `LabelError` for one that is not in the set."""
         self._write(state, alone=False, value=1.0 if active else 0.0)
 
     @property
-    def active(self) -> tuple[str, ...]:
+    def active(self: StateSet[Complete]) -> tuple[str, ...]:
         """The states that hold now."""
         states = self._series.definition.states
         return tuple(state for state, number in zip(states, self._bound()._numbers(), strict=True) if number)
 
-    def _write(self, state: str, *, alone: bool, value: float) -> None:
+    def _write(self: StateSet[Complete], state: str, *, alone: bool, value: float) -> None:
         states = self._series.definition.states
         if state not in states:
             raise LabelError(f"stateset {self.name!r} has the states {states!r} but got {state!r}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from pytheus.definitions import Definition
-from pytheus.registry.protocols import Collector, Lookup, Registry
+from pytheus.registry.collector_registry import CollectorRegistry
+from pytheus.registry.protocols import Collector, Layered, Lookup, Registry
 
 __all__ = ["find_collector"]
 
@@ -11,12 +14,30 @@ __all__ = ["find_collector"]
 def find_collector(registry: Registry, name: str) -> Collector | None:
     """The collector in `registry` that occupies `name`, or None.
 
-    Asks the registry where it offers `Lookup`, and searches what it holds otherwise.
+    Asks the registry where it offers `Lookup`, and searches what it holds otherwise. A method that is called `find` and
+    is meant for something else does no harm: where it raises, or gives what does not occupy the name, it is passed
+    over. None is believed, for it is the answer to nearly every new name, and a search each time would cost all that
+    the capability saves.
     """
-    if isinstance(registry, Lookup):
+    if isinstance(registry, CollectorRegistry):
         return registry.find(name)
+    if isinstance(registry, Lookup):
+        try:
+            found: object = registry.find(name)
+        except Exception:
+            pass  # a registry that is out of order says so again when it is searched
+        else:
+            if found is None:
+                return None
+            # A registry with layers was written for pytheus, and may give what has another name below them.
+            if _occupies(found, name) or (isinstance(registry, Layered) and isinstance(found, Collector)):
+                return found
     for collector in registry.collect():
-        definition = getattr(collector, "definition", None)
-        if isinstance(definition, Definition) and name in definition.occupied_names:
+        if _occupies(collector, name):
             return collector
     return None
+
+
+def _occupies(candidate: object, name: str) -> TypeGuard[Collector]:
+    definition = getattr(candidate, "definition", None)
+    return isinstance(definition, Definition) and name in definition.occupied_names and hasattr(candidate, "collect")

@@ -229,7 +229,7 @@ class Rendered(Protocol):
 class Lookup(Protocol):
     """A registry that finds the collector that occupies a name, so that a metric defined twice shares its values.
 
-    Fallback: `collect()` is searched.
+    Fallback: `collect()` is searched, also where a method of this name turns out to be meant for something else.
     """
 
     def find(self, name: str, /) -> Collector | None:

@@ -17,17 +17,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pytheus.definitions import Definition
-from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
+from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Closable, Collector, Described, Layered, Registry
-
-if TYPE_CHECKING:
-    import logging
+from pytheus.registry.migration import bring, empty, move, refuse_taken_names
+from pytheus.registry.protocols import Closable, Collector, Layered, Registry
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
 
@@ -114,7 +111,7 @@ class CollectorRegistryProxy:
             chosen = self._checked(_resolve(self._choice))
             if self._base is None:  # unless the plugin itself set a registry, which was said explicitly and so wins
                 with _closed_on_failure(chosen):
-                    moved = self._move(self._waiting_room, chosen)
+                    moved = move(self._waiting_room, chosen)
                 self._replace(self._waiting_room, chosen, moved)
             return self._base if self._base is not None else chosen
         finally:
@@ -124,9 +121,10 @@ class CollectorRegistryProxy:
         """Let `registry`, an object or a plugin's name or URL, serve from now on.
 
         Every collector that the present one holds moves to it, with the values it has, all or none: if one is refused,
-        the error is raised, and the present registry serves on with all it had. With ``migrate=False`` they stay
-        behind, and a `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError`
-        for a name that cannot be had, `ConflictError` for a collector whose name is taken over there.
+        the error is raised, and the present registry serves on with all it had. A `registry` that only logs a conflict
+        makes no difference: the collector would be in neither. With ``migrate=False`` they stay behind, and a
+        `PytheusWarning` names them. Raises `NotARegistryError` for what is no registry, `SelectionError` for a name
+        that cannot be had, `ConflictError` for a collector whose name is taken over there.
         """
         left_behind: tuple[str, ...] = ()
         outer = self._begin_change()
@@ -141,7 +139,7 @@ class CollectorRegistryProxy:
                 self._base = chosen  # layers were put before it or taken away, and it goes on holding what it holds
             elif migrate:
                 with _closed_on_failure(chosen if isinstance(registry, str) else None):
-                    moved = self._move(present, chosen)
+                    moved = move(present, chosen)
                 self._replace(present, chosen, moved)
             else:
                 left_behind = tuple(collector_name(collector) for collector in present.collect())
@@ -209,49 +207,12 @@ class CollectorRegistryProxy:
             )
         return registry
 
-    @staticmethod
-    def _move(present: Registry, chosen: Registry) -> list[Collector]:
-        """Register in `chosen` all that `present` holds, or nothing; gives what it registered.
-
-        `present` holds it still, so that a metric that is defined again meanwhile finds itself there.
-        """
-        # Kept until the end, so that an id means one object.
-        before = _originals(chosen)
-        there_before = {id(collector) for collector in before}
-        moved: list[Collector] = []
-        try:
-            for collector in _originals(present):
-                if id(collector) not in there_before:
-                    chosen.register(collector)
-                    moved.append(collector)
-        except BaseException:
-            for collector in reversed(moved):
-                _let_go(chosen, collector)
-            raise
-        return moved
-
     def _replace(self, former: Registry, chosen: Registry, moved: list[Collector]) -> None:
         """Let `chosen` serve, and empty `former` of what has `moved` and of what came meanwhile."""
         self._formers += (former,)
         try:
             self._base = chosen
-            held = [*moved, *_originals(chosen)]
-            known = {id(collector) for collector in held}
-            for collector in _originals(former):
-                if id(collector) not in known:
-                    try:
-                        chosen.register(collector)
-                    except Exception as error:
-                        # It came from another thread, or an earlier call: no error of this caller's. An equal metric's
-                        # own thread is about to see the same, and to share the other's values.
-                        if not (isinstance(error, ConflictError) and _alike(collector, error.incumbent)):
-                            _log().error(
-                                "collector %r came while the registry changed, and the new one refused it",
-                                collector_name(collector),
-                                exc_info=True,
-                            )
-                # Only now, so that a metric that is defined again meanwhile finds it in one of them.
-                _let_go(former, collector)
+            empty(former, chosen, moved)
         finally:
             self._formers = self._formers[:-1]
 
@@ -261,12 +222,7 @@ class CollectorRegistryProxy:
         try:
             base = self._base
             if base is not None and base is not former:
-                try:
-                    if not _holds(base, collector):
-                        base.register(collector)
-                finally:
-                    if _holds(former, collector):
-                        _let_go(former, collector)
+                bring(collector, former, base)
         finally:
             self._end_change(outer)
 
@@ -288,7 +244,7 @@ class CollectorRegistryProxy:
             if present is None:
                 present = self._resolved(wait=False)
             for former in self._formers:
-                _check_names(collector, former)  # what is still on its way from there came first
+                refuse_taken_names(collector, former)  # what is still on its way from there came first
             try:
                 present.register(collector)
                 break
@@ -359,30 +315,6 @@ class CollectorRegistryProxy:
             self._formers = ()
 
 
-def _alike(collector: object, other: object) -> bool:
-    mine, theirs = getattr(collector, "definition", None), getattr(other, "definition", None)
-    return isinstance(mine, Definition) and isinstance(theirs, Definition) and mine.matches(theirs)
-
-
-def _holds(registry: Registry, collector: Collector) -> bool:
-    return any(held is collector for held in registry.collect())
-
-
-def _check_names(collector: Collector, former: Registry) -> None:
-    definition = collector.definition if isinstance(collector, Described) else None
-    if isinstance(definition, Definition):
-        for name in definition.occupied_names:
-            incumbent = find_collector(former, name)
-            held = getattr(incumbent, "definition", definition)
-            if held is not definition:
-                raise ConflictError(
-                    f"{definition} conflicts with {held}: both expose the name {name!r};"
-                    " rename one of them, or define both alike to share their values",
-                    name=name,
-                    incumbent=incumbent,
-                )
-
-
 def _leads_to(registry: Registry, target: Registry) -> bool:
     """Whether `target` is `registry`, or stands below it behind layers and proxies. Resolves no proxy."""
     pending = [registry]
@@ -403,28 +335,6 @@ def _leads_to(registry: Registry, target: Registry) -> bool:
     return False
 
 
-def _originals(registry: Registry) -> list[Collector]:
-    """The collectors as they were registered: layers may give others that they make of them, or not all."""
-    if not isinstance(registry, CollectorRegistryProxy) and isinstance(registry, Layered):
-        originals = {id(collector): collector for below in registry.layers for collector in _originals(below)}
-        return list(originals.values())
-    return list(registry.collect())
-
-
-def _let_go(registry: Registry, collector: Collector) -> None:
-    try:
-        registry.unregister(collector)
-    except NotRegisteredError:
-        pass  # another thread, which moves the same collectors, was quicker
-    except Exception:
-        _log().warning(
-            "%r would not unregister collector %r while collectors moved between registries",
-            registry,
-            collector_name(collector),
-            exc_info=True,
-        )
-
-
 @contextmanager
 def _closed_on_failure(made_here: Registry | None) -> Iterator[None]:
     """A registry that was made for a change that fails has nobody else to close it."""
@@ -435,12 +345,6 @@ def _closed_on_failure(made_here: Registry | None) -> Iterator[None]:
         if isinstance(candidate, Closable):
             candidate.close()
         raise
-
-
-def _log() -> logging.Logger:
-    import logging  # loaded late: it costs more to import than the rest of the package
-
-    return logging.getLogger("pytheus.registry")
 
 
 def _after_fork_in_child() -> None:

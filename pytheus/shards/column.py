@@ -17,7 +17,7 @@ LANES: Final = 8
 
 # What stands for a number that a shard does not have, by lane: nothing to add, and nothing that could be the least, the
 # greatest or the latest. It is put behind the shard's numbers, and its place counted from there.
-_PADDING: Final = (0.0, float("inf"), float("-inf"))
+_PADDING: Final[list[float]] = [0.0, float("inf"), float("-inf")]
 PADS: Final = (-3, -3, -2, -2, -1, -1, -1, -1)
 
 

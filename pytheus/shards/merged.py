@@ -148,19 +148,15 @@ class MergedFamily:
         totals = self._scrape.totals[self._state.lane]
         label_names = self.definition.labels
         listing = self._listing
+        if len(listing) == 1:  # as most families have, so that it is worth a way of its own
+            parts.append(name + _shown(listing[0], label_names, totals))
+            return
         turns = Turns()
         for start in range(0, len(listing), PART_SIZE):
             # The name goes between the lines, and so before each of them: the first "line" is empty.
             lines = [""]
             for series in listing[start : start + PART_SIZE]:
-                value = totals[series.cell]
-                rendered = series.rendered
-                if rendered is not None and rendered[1][0] == value:
-                    lines.append(rendered[2])
-                else:
-                    line = _line(format_labels(zip(label_names, series.labels, strict=True)), value)
-                    series.rendered = ("", [value], line)
-                    lines.append(line)
+                lines.append(_shown(series, label_names, totals))
             parts.append(name.join(lines))
             turns.offer()
 
@@ -200,14 +196,25 @@ class MergedFamily:
             return f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, numbers[1])}"
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
         count = 0.0
-        for index, bound in enumerate((*definition.bounds, _INFINITY), 1):
+        for index, bound in enumerate(self._state.bounds, 1):
             count += numbers[index]
-            lines.append(number_line(f'{head}"{format_number(bound)}"}} ', count))
+            lines.append(number_line(head + bound, count))
         lines.append(f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, count)}")
         return "".join(lines)
 
     def __repr__(self) -> str:
         return f"<MergedFamily {self.definition}>"
+
+
+def _shown(series: SeriesState, label_names: tuple[str, ...], totals: list[float]) -> str:
+    """The line of a series that is one number, without the name."""
+    value = totals[series.cell]
+    rendered = series.rendered
+    if rendered is not None and rendered[1][0] == value:
+        return rendered[2]
+    line = _line(format_labels(zip(label_names, series.labels, strict=True)), value)
+    series.rendered = ("", [value], line)
+    return line
 
 
 def _line(labels: str, value: float) -> str:

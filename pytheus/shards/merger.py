@@ -275,22 +275,20 @@ class Merger:
             if _claim(state, claimed, conflicts):
                 exposed.append(state)
             held.add(id(state))
-        newest: dict[int, tuple[int, str, str]] = {}
+        newest: dict[int, int] = {}
         others: list[FamilyState] = []
-        for identity, found, definition in self._defined():
+        # From the oldest to the newest.
+        for rank, found, definition in self._defined():
             if id(found) not in held:
-                rank = (identity.started, identity.token, repr(shape_of(definition)))
-                former = newest.get(id(found))
-                if former is None:
+                if id(found) not in newest:
                     others.append(found)
-                if former is None or rank >= former:
-                    newest[id(found)] = rank
-                    found.definition = definition
-        others.sort(key=lambda state: newest[id(state)], reverse=True)
+                newest[id(found)] = rank
+                found.definition = definition
+        others.sort(key=lambda state: (newest[id(state)], shape_of(state.definition)), reverse=True)
         accepted: list[FamilyState] = []
         for state in others:
             # What only processes that are gone had defined is no conflict, but what an older version left.
-            if _claim(state, claimed, conflicts if newest[id(state)][0] >= 0 else []):
+            if _claim(state, claimed, conflicts if newest[id(state)] else []):
                 accepted.append(state)
         accepted.sort(key=lambda state: state.definition.name)
         self._exposed = exposed + accepted
@@ -299,14 +297,14 @@ class Merger:
         self._families = {shape: state for shape, state in self._families.items() if id(state) in kept}
         self._arranged = True
 
-    def _defined(self) -> Iterator[tuple[ShardIdentity, FamilyState, Definition]]:
-        """Every definition that any shard has, with its family."""
+    def _defined(self) -> Iterator[tuple[int, FamilyState, Definition]]:
+        """Every definition that any shard has, with its family, and which shard it is: 0 stands for the archive."""
         for value in self._left:
-            yield _ARCHIVE, self._family(value.definition), value.definition
-        for column in [self._archive_column, *self._columns.values()]:
+            yield 0, self._family(value.definition), value.definition
+        for rank, column in enumerate([self._archive_column, *self._columns.values()]):
             for state, definition in zip(column.families, column.layout.definitions, strict=False):
                 if state is not None:
-                    yield column.identity, state, definition
+                    yield rank, state, definition
 
     # Numbers ----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.shards.combining import Way, counts_the_gone, size_of, way_of
-from pytheus.textformat import header
+from pytheus.textformat import format_number, header
 
 __all__ = ["NO_LANE", "FamilyState", "SeriesState", "lane_of"]
 
@@ -41,7 +41,7 @@ class SeriesState:
 class FamilyState:
     """One family of all processes together."""
 
-    __slots__ = ("_head", "definition", "lane", "listed", "series", "size", "way")
+    __slots__ = ("_head", "bounds", "definition", "lane", "listed", "series", "size", "way")
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
@@ -49,6 +49,8 @@ class FamilyState:
         self.way: Way = way_of(definition)
         self.size: int = size_of(definition)
         self.lane: int = lane_of(definition)
+        self.bounds: list[str] = [f'"{format_number(bound)}"}} ' for bound in (*definition.bounds, float("inf"))]
+        """What stands between ``le=`` and the number in the lines of a histogram."""
         self.series: dict[tuple[str, ...], SeriesState] = {}
         self.listed: list[SeriesState] | None = None
         """`series` as a list, which is replaced and never changed; None where it is to be made again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -335,19 +334,11 @@ def test_a_built_in_one_can_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_of_a_plugin_that_is_asked_for_blocks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("memory")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,audit")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,default")
     assert kind_of(resolve_registry("memory")) == "Memory"
 
 
 # At boot --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def serving() -> Iterator[Registry]:
-    """The registry behind `REGISTRY`, which is put back afterwards."""
-    before = REGISTRY.registry
-    yield before
-    REGISTRY.set_registry(before)
 
 
 def test_configure_gives_the_registry_that_serves(serving: Registry) -> None:

@@ -208,6 +208,60 @@ def test_an_error_of_the_new_registrys_own_brings_all_back_as_well(
     assert chosen.held == []
 
 
+@pytest.mark.parametrize("alike", [True, False], ids=["alike", "different"])
+def test_a_collector_that_is_refused_with_a_mere_warning_brings_all_back_as_well(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry, alike: bool
+) -> None:
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    custom = Custom()
+    proxy.register(custom)
+    chosen = CollectorRegistry(on_conflict="warn")
+    there: Collector = (
+        Counter("hits_b_total", "Hits.", registry=chosen) if alike else Gauge("hits_b", "There.", registry=chosen)
+    )
+    with pytest.raises(ConflictError, match=r"'hits_b_total'.* conflicts with .*migrate=False") as caught:
+        proxy.set_registry(chosen)
+    assert caught.value.incumbent is there
+    assert proxy.registry is registry
+    assert list(registry) == [*held, custom]
+    assert list(chosen) == [there]
+
+
+def test_a_registry_that_only_warns_is_not_asked_to_let_go_of_what_it_refused(
+    proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Keeping(Plain):
+        """It keeps the first of a name, without a word."""
+
+        def register(self, collector: Collector) -> None:
+            if getattr(collector, "name", "") not in [getattr(held, "name", "") for held in self.held]:
+                super().register(collector)
+
+    chosen = Keeping()
+    there = Counter("hits_b_total", "Hits.", registry=chosen)
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    with pytest.raises(ConflictError):
+        proxy.set_registry(chosen)
+    assert list(proxy) == held
+    assert chosen.held == [there]
+    assert caplog.records == []
+
+
+def test_all_moves_to_a_registry_that_only_warns_where_nothing_conflicts(proxy: CollectorRegistryProxy) -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=proxy)
+    chosen = CollectorRegistry(on_conflict="warn")
+    chosen.register(hits.labels("x"))
+    proxy.set_registry(chosen)
+    hits.labels("x").inc()
+    assert generate_metrics(proxy).endswith('\nhits_total{a="x"} 1.0\n')
+
+
+def test_what_keeps_nothing_has_refused_nothing(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(NoneRegistry())
+    assert list(proxy) == list(registry) == []
+
+
 def test_without_migration_they_stay_behind_and_a_warning_names_them(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry
 ) -> None:
