@@ -62,7 +62,6 @@ class ArchiveFile:
         self._descriptor = -1
         self._archive = Archive()
         self._lock_descriptor = self._open_lock()
-        self.size_bytes = 0
 
     def _open_lock(self) -> int:
         return self._system.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT, directory=self._directory)
@@ -108,15 +107,13 @@ class ArchiveFile:
         except FileNotFoundError:
             return self._archive
         try:
-            data = _content(descriptor)
-            self._archive = Archive.decode(data)
+            self._archive = Archive.decode(_content(descriptor))
         except ShardFormatError as error:
             os.close(descriptor)
             raise ShardFormatError(f"the archive cannot be read: {error}; move it away to begin without it") from error
         except BaseException:
             os.close(descriptor)
             raise
-        self.size_bytes = len(data)
         self._descriptor = descriptor
         return self._archive
 

@@ -165,11 +165,6 @@ class ShardReader:
         return self._known_dead
 
     @property
-    def size_bytes(self) -> int:
-        """How large the file is."""
-        return self._size
-
-    @property
     def homeless(self) -> int:
         """How many series its owner had to keep in its own memory."""
         return int(self._state[HOMELESS])

@@ -55,11 +55,10 @@ class MultiprocessStore:
         self._readers: dict[str, ShardReader] = {}
         self._unreadable: dict[str, tuple[_Seen | None, str]] = {}
         self._pid = os.getpid()
+        self._was_unshared = False
         self._closed = False
         self._last = Reading((), Archive())
-        self._telling: tuple[Collector, ...] = (_Health(self),)
-        if options.process_metrics:
-            self._telling += (ProcessesCollector(self._live_processes),)
+        self._processes = ProcessesCollector(self._live_processes) if options.process_metrics else None
         self._shard = self._new_shard()
         _hold_at_forks(self)
 
@@ -261,46 +260,33 @@ class MultiprocessStore:
     # Health ----------------------------------------------------------------------------------------------------------
 
     def collectors(self) -> Iterable[Collector]:
-        """How many series found no room, how large everything is, and what each process uses."""
-        return self._telling
+        """How many series found no room, if any ever did, and what each process uses."""
+        unshared = self._unshared_count()
+        self._was_unshared = self._was_unshared or unshared > 0
+        telling: list[Collector] = [_Unshared(unshared)] if self._was_unshared else []
+        if self._processes is not None:
+            telling.append(self._processes)
+        return telling
 
     def _live_processes(self) -> Sequence[ShardIdentity]:
         return [snapshot.identity for snapshot in self._last.snapshots if snapshot.live]
 
-    def health(self) -> tuple[float, float]:
-        """How many series are kept by their process alone; how many bytes the files have."""
-        readers = list(self._readers.values())
-        own = self._shard.file
-        homeless = sum(reader.homeless for reader in readers)
-        if own is None:
-            homeless += self._shard.homeless_count
-        return homeless, sum(reader.size_bytes for reader in readers) + self._archive.size_bytes
+    def _unshared_count(self) -> int:
+        """How many series their process keeps to itself, over all processes."""
+        own = 0 if self._shard.file is not None else self._shard.homeless_count
+        return own + sum(reader.homeless for reader in list(self._readers.values()))
 
 
-class _Health:
-    name: Final = "pytheus_multiprocess"
+class _Unshared:
+    name: Final = "pytheus_multiprocess_unshared_series"
 
-    def __init__(self, store: MultiprocessStore) -> None:
-        self._store = weakref.ref(store)
+    def __init__(self, count: int) -> None:
+        self._count = count
 
     def collect(self) -> Iterable[Family]:
-        """What to keep an eye on."""
-        store = self._store()
-        if store is None:
-            return
-        homeless, size = store.health()
-        yield Family(
-            "pytheus_multiprocess_unshared_series",
-            "gauge",
-            "Series that found no room in their process's file, and show in its own scrapes only.",
-            [Sample("", {}, homeless)],
-        )
-        yield Family(
-            "pytheus_multiprocess_size_bytes",
-            "gauge",
-            "Size of all processes' files and the archive.",
-            [Sample("", {}, size)],
-        )
+        """The one family."""
+        description = "Series that found no room in their process's file, and show in its own scrapes only."
+        yield Family(self.name, "gauge", description, [Sample("", {}, self._count)])
 
 
 # Forks ---------------------------------------------------------------------------------------------------------------
