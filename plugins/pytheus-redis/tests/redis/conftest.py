@@ -22,9 +22,8 @@ from typing import TypeVar, cast
 import pytest
 import redis
 
-from pytheus.definitions import Definition
-from pytheus.registry import Memory
-from pytheus.samples import Row
+from pytheus import Counter
+from pytheus.registry import Portable
 from pytheus.shards import Reading, fold
 from pytheus_redis.link import Answer, Call, Link, RedisLink
 from pytheus_redis.options import RedisOptions
@@ -162,41 +161,22 @@ def namespace() -> str:
 # Processes -----------------------------------------------------------------------------------------------------------
 
 
-class Tally:
-    """A counter as a registry sees it, that can be counted without labels or with one."""
-
-    def __init__(self, name: str = "tally_total", labels: tuple[str, ...] = ("of",)) -> None:
-        self.definition = Definition(name, "counter", "A tally.", labels)
-        self.numbers: dict[tuple[str, ...], float] = {}
-
-    def count(self, *labels: str, by: float = 1.0) -> None:
-        self.numbers[labels] = self.numbers.get(labels, 0.0) + by
-
-    def rows(self) -> list[Row]:
-        return [Row(labels, [number]) for labels, number in list(self.numbers.items())]
-
-    def refresh(self) -> None:
-        pass
-
-    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
-        raise NotImplementedError
-
-    def leave(self, memory: Memory, /) -> None:
-        raise NotImplementedError
-
-
 class Member:
     """One of several processes that meet in a namespace, all of which are in this process; without a thread."""
 
     def __init__(self, options: RedisOptions, link: Callable[[RedisOptions], Link] = RedisLink) -> None:
         self.store = RedisStore(options, link=link)
-        self.tally = Tally()
-        self.collectors = [self.tally]
+        self.tally = Counter("tally_total", "A tally.", ["of"], registry=None)
+        self.collectors: list[Portable] = [self.tally]
         self.exposed: dict[Series, float] = {}
 
     @property
     def token(self) -> str:
         return self.store.identity.token
+
+    def count(self, what: str, by: float = 1.0) -> None:
+        """Count in its counter."""
+        self.tally.labels(what).inc(by)
 
     def publish(self) -> None:
         """What the thread of a process does once in a while. Raises `Trouble`."""
@@ -208,9 +188,9 @@ class Member:
         self.exposed = totals(self.store.read())
         return self.exposed
 
-    def total(self, *labels: str) -> float:
-        """What a scrape of this process shows of one series."""
-        return self.scrape()[self.tally.definition.name, labels]
+    def total(self, what: str) -> float:
+        """What a scrape of this process shows of one series of its counter."""
+        return self.scrape()[self.tally.name, (what,)]
 
 
 def totals(reading: Reading) -> dict[Series, float]:
@@ -279,7 +259,7 @@ class LossyLink:
         self._link = RedisLink(options)
         self.sent = 0
         self.lose: tuple[int, str] | None = None
-        self.before: Callable[[int], None] = lambda number: None
+        self.before: Callable[[int], object] = lambda number: None
         """Called before each message, with its number."""
         self.calls: list[Call] = []
 

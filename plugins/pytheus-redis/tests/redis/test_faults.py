@@ -96,7 +96,7 @@ def play(all_members: Callable[[], Members], lossy_link: type[LossyLink]) -> Pla
 
 def test_the_first_publication(play: Play) -> None:
     def scene(stage: Stage) -> None:
-        stage.faulty.tally.count("a", by=3)
+        stage.faulty.count("a", by=3)
         stage.curtain()
         stage.insist(stage.faulty.publish)
         assert stage.watch() == 3
@@ -108,9 +108,9 @@ def test_the_first_publication(play: Play) -> None:
 
 def test_a_large_first_publication(play: Play) -> None:
     def scene(stage: Stage) -> None:
-        stage.faulty.tally.count("a", by=3)
+        stage.faulty.count("a", by=3)
         for number in range(4):
-            stage.faulty.tally.count(str(number) * 300_000)
+            stage.faulty.count(str(number) * 300_000)
         stage.curtain()
         stage.insist(stage.faulty.publish)
         assert stage.watch() == 3
@@ -121,12 +121,12 @@ def test_a_large_first_publication(play: Play) -> None:
 def test_a_later_publication(play: Play) -> None:
     def scene(stage: Stage) -> None:
         faulty = stage.faulty
-        faulty.tally.count("a", by=3)
+        faulty.count("a", by=3)
         faulty.publish()
         stage.curtain()
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.insist(faulty.publish)
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.insist(faulty.publish)
         assert stage.watch() == 5
         stage.members.die(faulty)
@@ -138,10 +138,10 @@ def test_a_later_publication(play: Play) -> None:
 def test_a_publication_that_is_lost_and_then_the_process(play: Play) -> None:
     def scene(stage: Stage) -> None:
         faulty = stage.faulty
-        faulty.tally.count("a", by=3)
+        faulty.count("a", by=3)
         faulty.publish()
         stage.curtain()
-        faulty.tally.count("a")
+        faulty.count("a")
         arrived = 4
         try:
             faulty.publish()
@@ -157,9 +157,9 @@ def test_a_publication_that_is_lost_and_then_the_process(play: Play) -> None:
 def test_folding(play: Play) -> None:
     def scene(stage: Stage) -> None:
         gone = stage.members()
-        gone.tally.count("a", by=3)
+        gone.count("a", by=3)
         gone.publish()
-        stage.faulty.tally.count("a", by=4)
+        stage.faulty.count("a", by=4)
         stage.faulty.publish()
         assert stage.watch() == 7
         stage.members.die(gone)
@@ -175,7 +175,7 @@ def test_folding(play: Play) -> None:
 def test_folding_by_two_at_once(play: Play) -> None:
     def scene(stage: Stage) -> None:
         gone = stage.members()
-        gone.tally.count("a", by=3)
+        gone.count("a", by=3)
         gone.publish()
         stage.faulty.publish()
         stage.members.die(gone)
@@ -191,15 +191,15 @@ def test_folding_by_two_at_once(play: Play) -> None:
 def test_coming_back_after_a_pause(play: Play) -> None:
     def scene(stage: Stage) -> None:
         faulty = stage.faulty
-        faulty.tally.count("a", by=3)
+        faulty.count("a", by=3)
         faulty.publish()
         stage.members.die(faulty)
         assert stage.watch() == 3
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.curtain()
         stage.insist(faulty.publish)
         assert stage.watch() == 4
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.insist(faulty.publish)
         assert stage.watch() == 5
         stage.members.die(faulty)
@@ -211,16 +211,16 @@ def test_coming_back_after_a_pause(play: Play) -> None:
 def test_a_pause_while_nobody_knows_whether_a_publication_arrived(play: Play) -> None:
     def scene(stage: Stage) -> None:
         faulty = stage.faulty
-        faulty.tally.count("a", by=3)
+        faulty.count("a", by=3)
         faulty.publish()
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.curtain()
         try:
             faulty.publish()
         except Trouble:
             stage.members.die(faulty)
             stage.watch()
-        faulty.tally.count("a")
+        faulty.count("a")
         stage.insist(faulty.publish)
         assert stage.watch() == 5
 
@@ -233,7 +233,7 @@ def test_being_folded_again_at_every_step_of_coming_back(
     for step in range(12):
         stage = Stage(all_members(), lossy_link, 0, "nothing")
         faulty = stage.faulty
-        faulty.tally.count("a", by=3)
+        faulty.count("a", by=3)
         faulty.publish()
         stage.members.die(faulty)
         stage.watch()
@@ -248,7 +248,7 @@ def test_being_folded_again_at_every_step_of_coming_back(
 
         link.before = die_and_fold
         for _ in range(3):
-            faulty.tally.count("a")
+            faulty.count("a")
             faulty.publish()
         link.before = lambda number: None
         assert stage.watch() == 6
@@ -261,12 +261,12 @@ def test_messages_that_arrive_a_second_time_change_nothing(
 ) -> None:
     stage = Stage(all_members(), lossy_link, 0, "nothing")
     faulty = stage.faulty
-    faulty.tally.count("a", by=3)
+    faulty.count("a", by=3)
     stage.curtain(watch=False)
     link = stage.link
     everything = []
     for _ in range(3):
-        faulty.tally.count("a")
+        faulty.count("a")
         faulty.publish()
         everything.append(faulty.scrape())
         stage.members.die(faulty)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def test_a_scrape_shows_the_sum_over_all_processes(members: Members) -> None:
     one, other = members(), members()
-    one.tally.count("a", by=3)
-    other.tally.count("a", by=4)
-    other.tally.count("b", by=5)
+    one.count("a", by=3)
+    other.count("a", by=4)
+    other.count("b", by=5)
     other.publish()
     assert one.scrape() == {("tally_total", ("a",)): 7, ("tally_total", ("b",)): 5}
     assert other.scrape() == one.exposed
@@ -22,7 +22,7 @@ def test_a_scrape_shows_the_sum_over_all_processes(members: Members) -> None:
 
 def test_publishing_without_a_change_changes_nothing(members: Members) -> None:
     one = members()
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     one.publish()
     assert one.total("a") == 1
@@ -30,30 +30,30 @@ def test_publishing_without_a_change_changes_nothing(members: Members) -> None:
 
 def test_series_that_come_later_are_published(members: Members) -> None:
     one, reader = members(), members()
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     assert reader.total("a") == 1
-    one.tally.count("a")
-    one.tally.count("b", by=2)
+    one.count("a")
+    one.count("b", by=2)
     one.publish()
     assert reader.scrape() == {("tally_total", ("a",)): 2, ("tally_total", ("b",)): 2}
 
 
 def test_a_series_that_is_removed_goes(members: Members) -> None:
     one, reader = members(), members()
-    one.tally.count("a")
-    one.tally.count("b")
+    one.count("a")
+    one.count("b")
     one.publish()
     reader.scrape()
-    del one.tally.numbers["a",]
-    one.tally.count("c", by=7)  # may have the place of "a"
+    one.tally.remove("a")
+    one.count("c", by=7)  # may have the place of "a"
     one.publish()
     assert reader.scrape() == {("tally_total", ("b",)): 1, ("tally_total", ("c",)): 7}
 
 
 def test_a_metric_that_is_unregistered_goes(members: Members) -> None:
     one, reader = members(), members()
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     assert reader.total("a") == 1
     one.collectors = []
@@ -63,7 +63,7 @@ def test_a_metric_that_is_unregistered_goes(members: Members) -> None:
 
 def test_what_the_dead_left_stays(members: Members, shared_server: Server, namespace: str) -> None:
     one, reader = members(), members()
-    one.tally.count("a", by=2)
+    one.count("a", by=2)
     one.publish()
     members.die(one)
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_sums_are_exact_whoever_dies_first(members: Members) -> None:
     numbers = [1e16, 1.0, 1e-9, 3.5, 1e16]
     everyone = [members() for _ in numbers]
     for member, number in zip(everyone, numbers, strict=True):
-        member.tally.count("a", by=number)
+        member.count("a", by=number)
         member.publish()
     reader = members()
     for member in everyone:
@@ -87,12 +87,12 @@ def test_sums_are_exact_whoever_dies_first(members: Members) -> None:
 
 def test_a_process_that_was_paused_and_folded_neither_doubles_nor_loses(members: Members) -> None:
     paused, reader = members(), members()
-    paused.tally.count("a", by=5)
+    paused.count("a", by=5)
     paused.publish()
     for counted in (1, 2, 3):
         members.die(paused)
         assert reader.total("a") == 5 + counted - 1
-        paused.tally.count("a")
+        paused.count("a")
         paused.publish()
         assert reader.total("a") == 5 + counted
     members.die(paused)
@@ -101,7 +101,7 @@ def test_a_process_that_was_paused_and_folded_neither_doubles_nor_loses(members:
 
 def test_a_process_that_was_paused_and_not_folded_goes_on_with_its_shard(members: Members) -> None:
     paused, reader = members(), members()
-    paused.tally.count("a", by=5)
+    paused.count("a", by=5)
     paused.publish()
     token = paused.token
     members.die(paused)
@@ -111,14 +111,14 @@ def test_a_process_that_was_paused_and_not_folded_goes_on_with_its_shard(members
 
 def test_a_process_that_was_folded_and_then_removed_a_series_keeps_what_is_in_the_archive(members: Members) -> None:
     paused, reader = members(), members()
-    paused.tally.count("a", by=5)
-    paused.tally.count("b", by=5)
+    paused.count("a", by=5)
+    paused.count("b", by=5)
     paused.publish()
     members.die(paused)
     reader.scrape()
     paused.publish()
-    del paused.tally.numbers["a",]
-    paused.tally.count("c", by=7)
+    paused.tally.remove("a")
+    paused.count("c", by=7)
     paused.publish()
     assert reader.scrape() == {
         ("tally_total", ("a",)): 5,
@@ -131,24 +131,24 @@ def test_it_remembers_by_itself_what_was_folded_when_redis_forgot(
     members: Members, shared_server: Server, namespace: str
 ) -> None:
     paused, reader = members(remember_seconds=0.001), members()
-    paused.tally.count("a", by=5)
+    paused.count("a", by=5)
     paused.publish()
     members.die(paused)
     reader.scrape()
     assert shared_server.command("DEL", f"pytheus1:{{{namespace}}}:folded:{paused.token}") == 1
-    paused.tally.count("a")
+    paused.count("a")
     paused.publish()
     assert reader.total("a") == 6
 
 
 def test_a_redis_that_was_emptied_is_filled_again(members: Members, shared_server: Server, namespace: str) -> None:
     one, other, gone = members(), members(), members()
-    gone.tally.count("a")
+    gone.count("a")
     gone.publish()
     members.die(gone)
-    one.tally.count("a", by=2)
+    one.count("a", by=2)
     one.publish()
-    other.tally.count("a", by=3)
+    other.count("a", by=3)
     assert other.total("a") == 6
     shared_server.command("DEL", *[key for key in keys_of(shared_server, namespace) if key])
     one.publish()
@@ -159,7 +159,7 @@ def test_a_folded_process_publishes_all_of_it_to_an_emptied_redis(
     members: Members, shared_server: Server, namespace: str
 ) -> None:
     paused, reader = members(), members()
-    paused.tally.count("a", by=5)
+    paused.count("a", by=5)
     paused.publish()
     members.die(paused)
     reader.scrape()
@@ -174,17 +174,17 @@ def test_a_redis_that_went_back_in_time_gets_everything_again(
     members: Members, shared_server: Server, namespace: str
 ) -> None:
     one, reader = members(), members()
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     about = f"pytheus1:{{{namespace}}}:about:{one.token}"
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     before = shared_server.command("HGET", about, "attempt")
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     assert isinstance(before, bytes)
     shared_server.command("HSET", about, "attempt", before)  # as a replica that lagged behind has it
-    one.tally.count("b")
+    one.count("b")
     one.publish()
     assert reader.scrape() == {("tally_total", ("a",)): 3, ("tally_total", ("b",)): 1}
 
@@ -192,13 +192,13 @@ def test_a_redis_that_went_back_in_time_gets_everything_again(
 def test_a_large_shard_is_laid_down_in_parts_that_nobody_sees(members: Members) -> None:
     one, reader = members(), members()
     for number in range(20_000):
-        one.tally.count(f"series {number}", by=number)
+        one.count(f"series {number}", by=number)
     one.publish()
     exposed = reader.scrape()
     assert len(exposed) == 20_000
     assert all(exposed["tally_total", (f"series {number}",)] == number for number in range(20_000))
     for number in range(20_000):
-        one.tally.count(f"series {number}")
+        one.count(f"series {number}")
     one.publish()
     assert reader.total("series 7") == 8
 
@@ -207,12 +207,12 @@ def test_an_index_that_has_grown_too_much_is_written_anew(
     members: Members, shared_server: Server, namespace: str
 ) -> None:
     one, reader = members(), members()
-    one.tally.count("stays", by=3)
+    one.count("stays", by=3)
     for number in range(300):
         comes_and_goes = f"{number}" * 400
-        one.tally.count(comes_and_goes)
+        one.count(comes_and_goes)
         one.publish()
-        del one.tally.numbers[comes_and_goes,]
+        one.tally.remove(comes_and_goes)
     one.publish()
     assert reader.scrape() == {("tally_total", ("stays",)): 3}
     index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.token}")
@@ -222,7 +222,7 @@ def test_an_index_that_has_grown_too_much_is_written_anew(
 
 def test_namespaces_do_not_see_each_other(members: Members) -> None:
     one, other = members(), members(namespace=f"{members.namespace}-another")
-    one.tally.count("a")
+    one.count("a")
     one.publish()
     assert other.scrape() == {}
 
@@ -231,10 +231,10 @@ def test_series_that_nobody_has_had_for_long_expire(
     members: Members, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
     gone, one = members(), members(series_expiry_seconds=0.001)
-    gone.tally.count("a")
-    gone.tally.count("shared")
+    gone.count("a")
+    gone.count("shared")
     gone.publish()
-    one.tally.count("shared")
+    one.count("shared")
     one.publish()
     members.die(gone)
     assert one.scrape() == {("tally_total", ("a",)): 1, ("tally_total", ("shared",)): 2}
