@@ -15,11 +15,11 @@ from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pytheus.shards import Way, counts_the_gone, way_of
+from pytheus.shards import Layout, Way, counts_the_gone, way_of
 from pytheus_redis.image import Image, Piece
 from pytheus_redis.keys import ShardKeys
 
-__all__ = ["ABSENT", "LIVE", "VOID", "Former", "Publication", "base_for"]
+__all__ = ["ABSENT", "LIVE", "VOID", "Former", "Publication", "base_for", "laid_out_as"]
 
 LIVE: Final = "live"
 VOID: Final = "void"
@@ -85,6 +85,22 @@ class Former:
         if self.queue and self.folded_at == self.queue[0].attempt:
             del pieces[0]
         return self.image.numbers_before(pieces)
+
+
+def laid_out_as(image: Image, former: Layout, numbers: Sequence[float]) -> array[float]:
+    """`numbers`, which are laid out as in `former`, as they lie in `image`; zeros for what is not among them.
+
+    Metrics are told by what they are, for those of a layout that was read are not those of this process.
+    """
+    there = {(str(slot.definition), slot.labels): slot for _, slot in former.slots()}
+    laid_out = array("d", bytes(8 * len(image.numbers)))
+    for _, slot in image.layout.slots():
+        found = there.get((str(slot.definition), slot.labels))
+        if found is not None:
+            laid_out[slot.offset : slot.offset + slot.size] = array(
+                "d", numbers[found.offset : found.offset + slot.size]
+            )
+    return laid_out
 
 
 def base_for(image: Image, former: Former) -> array[float] | None:

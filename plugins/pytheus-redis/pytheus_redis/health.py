@@ -1,4 +1,8 @@
-"""What the registry tells of its own dealings with Redis: metrics, and one log line where something changes."""
+"""What the registry tells of its own dealings with Redis: metrics, and one log line where something changes.
+
+The metrics are there from the first time on that they have something to tell: how it goes, once something has gone
+wrong, and how many processes there are, once there is more than one.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ class Health:
         self.failed_at = 0.0
         """When, by the monotonic clock."""
         self._logged = ""
+        self._has_failed = self._has_met = False
         self.up = Gauge(
             "pytheus_redis_up", "Whether this process's last attempt to publish its numbers succeeded.", registry=None
         )
@@ -52,8 +57,19 @@ class Health:
         )
 
     def collectors(self) -> Iterable[Collector]:
-        """The metrics."""
-        return (self.up, self.published, self.failures, self.shards, self.folded)
+        """The metrics that have something to tell."""
+        told: list[Collector] = []
+        if self._has_failed:
+            told += [self.up, self.published, self.failures]
+        if self._has_met:
+            told += [self.shards, self.folded]
+        return told
+
+    def met(self, live: int, dead: int) -> None:
+        """So many processes' shards were read."""
+        self.shards.labels("live").set(live)
+        self.shards.labels("dead").set(dead)
+        self._has_met = self._has_met or live + dead > 1
 
     def succeeded(self) -> None:
         """A publication went well."""
@@ -67,9 +83,12 @@ class Health:
     def failed(self, trouble: Trouble, doing: str) -> None:
         """Something went wrong while `doing` what the words say. One line is logged for each kind in a row."""
         now = time.monotonic()
+        self._has_failed = True
         self.failures.labels(reason=trouble.kind).inc()
         self.up.set(0)
-        self.trouble, self.failed_at = trouble, now
+        # Without its traceback, which holds on to what was being published.
+        self.trouble = Trouble(trouble.kind, str(trouble), unsure=trouble.unsure)
+        self.failed_at = now
         if self._logged != trouble.kind:
             self._logged = trouble.kind
             _logger.warning(
@@ -82,5 +101,6 @@ class Health:
 
     def noted(self, trouble: Trouble) -> None:
         """Something went wrong that will be tried again, and loses nothing."""
+        self._has_failed = True
         self.failures.labels(reason=trouble.kind).inc()
         _logger.debug("%s: %s", self._shown, trouble)

@@ -22,8 +22,10 @@ from typing import Final, TypeVar
 
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, Memory, Portable
-from pytheus.shards import Reading, ShardIdentity, Snapshot
+from pytheus.shards import Archive, Reading, ShardIdentity, Snapshot
+from pytheus_redis.formers import laid_out_as
 from pytheus_redis.health import Health
+from pytheus_redis.image import Image
 from pytheus_redis.keys import Keys
 from pytheus_redis.link import Link, RedisLink
 from pytheus_redis.options import RedisOptions
@@ -66,6 +68,7 @@ class RedisStore:
 
     def _begin_shard(self) -> None:
         self._identity: ShardIdentity | None = None
+        self._last: Reading | None = None
         self.link = self._make_link(self._options)
         self.publisher = Publisher(self.link, self._keys, self._options)
         self.reader = Reader(self.link, self._keys, self._options)
@@ -96,16 +99,38 @@ class RedisStore:
         self._collectors = collectors
 
     def read(self) -> Reading:
-        """Publish this process's numbers, and read everybody's. Raises `Trouble`, in ``scrape_seconds`` at most."""
+        """Publish this process's numbers, and read everybody's; takes ``scrape_seconds`` at most.
+
+        Where Redis cannot be read, that is what was read last, with this process's numbers as they are now.
+        """
         collectors, self._collectors = self._collectors, ()
+        try:
+            self._last = self.read_now(collectors)
+        except Trouble:  # which was counted and logged
+            return self._as_read_last(collectors)
+        return self._last
+
+    def _as_read_last(self, collectors: Sequence[Portable]) -> Reading:
+        image = Image()
+        image.gather(collectors)
+        mine = Snapshot(self.identity, True, image.layout, image.numbers)
+        if self._last is None:
+            return Reading([mine], Archive())
+        others: list[Snapshot] = []
+        for snapshot in self._last.snapshots:
+            if snapshot.identity.token != mine.identity.token:
+                others.append(snapshot)
+            elif snapshot.base is not None:
+                mine = mine._replace(base=laid_out_as(image, snapshot.layout, snapshot.base))
+        return Reading([*others, mine], self._last.archive, self._last.problems)
+
+    def read_now(self, collectors: Sequence[Portable]) -> Reading:
+        """As `read`, but raises `Trouble` where Redis cannot be read."""
         deadline = time.monotonic() + self._options.scrape_seconds
-        if self._closed:
-            raise Trouble("other", "the registry was closed")
         fetched, mine = self._asked(lambda: self._publish_and_fetch(collectors), deadline)
         view = self.reader.take(fetched)
         live = sum(snapshot.live for snapshot in view.snapshots)
-        self._health.shards.labels("live").set(live)
-        self._health.shards.labels("dead").set(len(view.snapshots) - live)
+        self._health.met(live, len(view.snapshots) - live)
         snapshots = view.snapshots
         if mine is not None:
             own = {keys.token for keys in self.publisher.own}
@@ -216,9 +241,10 @@ class RedisStore:
         try:
             return self._worker.ask(function, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            raise Trouble(
-                "timeout", f"Redis took longer than the {self._options.scrape_seconds:g} s that a scrape may wait"
-            ) from None
+            seconds = self._options.scrape_seconds
+            trouble = Trouble("timeout", f"it took longer than the {seconds:g} s that a scrape may wait for it")
+            self._health.failed(trouble, "it is scraped")
+            raise trouble from None
 
     def _finish(self) -> None:
         deadline = time.monotonic() + self._options.exit_seconds

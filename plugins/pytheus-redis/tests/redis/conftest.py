@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
+from urllib.parse import urlencode
 
 import pytest
 import redis
 
 from pytheus import Counter
+from pytheus.plugins import resolve_registry
 from pytheus.registry import Portable
-from pytheus.shards import Reading, fold
+from pytheus.shards import Reading, ShardedRegistry, fold
 from pytheus_redis.link import Answer, Call, Link, RedisLink
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.store import RedisStore
@@ -102,10 +104,9 @@ class Server:
 
     def silence(self, namespace: str, *tokens: str) -> None:
         """Let it be so long ago that these shards were heard of that they are dead; all of them if none is named."""
-        with self.client() as client:
-            key = f"pytheus1:{{{namespace}}}:shards"
-            for token in tokens or cast("list[bytes]", client.zrange(key, 0, -1)):
-                client.zadd(key, {token: 1}, xx=True)
+        key = f"pytheus1:{{{namespace}}}:shards"
+        for token in tokens or cast("list[bytes]", self.command("ZRANGE", key, 0, -1)):
+            self.command("ZADD", key, "XX", 1, token)
 
 
 class Servers:
@@ -184,8 +185,7 @@ class Member:
 
     def scrape(self) -> dict[Series, float]:
         """What a scrape of this process shows. Raises `Trouble`."""
-        self.store.publish(self.collectors)
-        self.exposed = totals(self.store.read())
+        self.exposed = totals(self.store.read_now(self.collectors))
         return self.exposed
 
     def total(self, what: str) -> float:
@@ -247,6 +247,24 @@ def all_members(shared_server: Server, namespace: str) -> Iterator[Callable[[], 
     yield make
     for members in made:
         members.end()
+
+
+@pytest.fixture
+def make_registry(shared_server: Server, namespace: str) -> Iterator[Callable[..., ShardedRegistry]]:
+    """Call it for a registry of the shared server, by URL, with its options; all of them are closed in the end."""
+    made: list[ShardedRegistry] = []
+
+    def make(server: Server | None = None, **options: str | float) -> ShardedRegistry:
+        query = urlencode({"namespace": namespace, "interval_seconds": 0.05} | options)
+        port = (server or shared_server).port
+        registry = resolve_registry(f"redis://127.0.0.1:{port}/0?{query}")
+        assert isinstance(registry, ShardedRegistry)
+        made.append(registry)
+        return registry
+
+    yield make
+    for registry in made:
+        registry.close()
 
 
 # What goes wrong -----------------------------------------------------------------------------------------------------
