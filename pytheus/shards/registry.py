@@ -279,6 +279,10 @@ class ShardedRegistry:
             with self._scraping:
                 self._closed = True
                 moved = self._moved
+                try:
+                    self._store.publish(self.portables())
+                except Exception as error:
+                    self._health.failed("publish", self._store, error)
                 self._moved = {}
                 for entry in moved.values():
                     entry.leave(for_good=False)

@@ -7,6 +7,8 @@ Rules:
 - Every answer has a time limit. (One that trickles in byte by byte can take longer; who must not wait, asks
   another thread.)
 - No message holds a credential.
+- redis-py is imported with this module, which is imported when a registry is made: at the end of a process, when the
+  last numbers are published, it cannot be any more.
 """
 
 from __future__ import annotations
@@ -14,6 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from pytheus_redis.keys import Keys
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.scripts import Script
 from pytheus_redis.trouble import Trouble
@@ -21,6 +31,10 @@ from pytheus_redis.trouble import Trouble
 __all__ = ["Answer", "Call", "Link", "RedisLink"]
 
 Answer: TypeAlias = "bytes | int | list[Answer] | None"
+
+
+# A pipeline has two scripts at most, and may find each of them forgotten.
+_LOADS: Final = 4
 
 
 class Call(NamedTuple):
@@ -79,10 +93,8 @@ class RedisLink:
 
     def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
         """What the scripts answer, in one round trip."""
-        from redis.exceptions import NoScriptError  # loaded late: importing a plugin should import no more than it must
-
         try:
-            while True:
+            for _ in range(_LOADS):
                 pipeline = self._connected().pipeline(transaction=False)
                 for script, keys, arguments in calls:
                     pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -90,7 +102,7 @@ class RedisLink:
                 answers = pipeline.execute(raise_on_error=False)
                 forgotten: Script | None = None
                 for call, answer in zip(calls, answers, strict=True):
-                    if isinstance(answer, NoScriptError):
+                    if isinstance(answer, exceptions.NoScriptError):
                         forgotten = call.script
                     elif isinstance(answer, Exception):
                         raise answer
@@ -98,18 +110,17 @@ class RedisLink:
                     return cast("list[Answer]", answers)
                 self.round_trips += 1
                 self._connected().execute_command("SCRIPT LOAD", forgotten.text)
+            raise exceptions.NoScriptError("scripts are forgotten as soon as they are loaded")
         except Exception as error:
             raise self._trouble(error) from None
 
     def _evaluate(self, call: Call) -> Answer:
-        from redis.exceptions import NoScriptError  # loaded late: as above
-
         client = self._connected()
         script, keys, arguments = call
         self.round_trips += 1
         try:
             return cast(Answer, client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments))
-        except NoScriptError:
+        except exceptions.NoScriptError:
             self.round_trips += 1
             return cast(Answer, client.execute_command("EVAL", script.text, len(keys), *keys, *arguments))
 
@@ -133,16 +144,13 @@ class RedisLink:
         return client
 
     def _connect(self) -> _Client:
-        import redis  # loaded late: it takes a while, and importing this plugin should not
-        import redis.backoff
-        import redis.retry
 
         options = self._options
         timeout = options.timeout_seconds
         common: dict[str, object] = {
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
-            "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            "retry": Retry(NoBackoff(), 0),
         }
         login: dict[str, object] = {"username": options.username, "password": options.password}
         if options.tls:
@@ -169,7 +177,6 @@ class RedisLink:
         return client
 
     def _by_sentinel(self, common: dict[str, object], login: dict[str, object]) -> _Client:
-        from redis.sentinel import Sentinel  # loaded late: few need it
 
         options = self._options
         sentinel_login = {"username": options.sentinel_username, "password": options.sentinel_password}
@@ -182,9 +189,6 @@ class RedisLink:
         return primary(options.service, db=options.database)
 
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
-        from redis.cluster import ClusterNode, RedisCluster  # loaded late: few need it
-
-        from pytheus_redis.keys import Keys
 
         make = cast("Callable[..., RedisCluster]", RedisCluster)
         cluster = make(host=host, port=port, **common, **login)
@@ -194,7 +198,6 @@ class RedisLink:
         return cast(_Client, cluster.get_redis_connection(node_of(Keys(self._options.namespace).state)))
 
     def _trouble(self, error: Exception) -> Trouble:
-        from redis import exceptions  # loaded late: as above
 
         options = self._options
         text = " ".join(str(error).split()) or type(error).__name__

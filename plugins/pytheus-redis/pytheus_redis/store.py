@@ -227,7 +227,9 @@ class RedisStore:
         return fetched, mine
 
     def _publish_last(self) -> None:
-        collectors = self._source()
+        # Those that were handed over for it, where the registry is closed; it has none any more.
+        collectors = self._collectors or self._source()
+        self._collectors = ()
         if collectors is not None:
             try:
                 self._publish(collectors, last=True)

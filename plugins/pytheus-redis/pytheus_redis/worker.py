@@ -124,6 +124,7 @@ class Worker:
                     question = None
             if question is not None:
                 question.work()
+                del question  # or it would keep what it was about alive until the next one
                 continue
             pause = self._tick()
             if pause is None:
