@@ -95,7 +95,7 @@ class Health:
                 "%s fails while %s: %s; %s. Metrics count on and are published as soon as that is possible.",
                 self._shown,
                 doing,
-                trouble,
+                str(trouble),
                 trouble.remedy,
             )
 
@@ -103,4 +103,4 @@ class Health:
         """Something went wrong that will be tried again, and loses nothing."""
         self._has_failed = True
         self.failures.labels(reason=trouble.kind).inc()
-        _logger.debug("%s: %s", self._shown, trouble)
+        _logger.debug("%s: %s", self._shown, str(trouble))

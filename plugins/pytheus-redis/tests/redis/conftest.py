@@ -42,10 +42,11 @@ Series = tuple[str, tuple[str, ...]]
 class Server:
     """A Redis server of the test's own."""
 
-    def __init__(self, program: str, directory: Path, port: int, *arguments: str) -> None:
+    def __init__(self, program: str, directory: Path, port: int, *arguments: str, first: str | None = None) -> None:
         self.directory, self.port = directory, port
-        self._command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
-        self._command += arguments
+        self._command = [program] if first is None else [program, first]
+        self._command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
+        self._command += arguments if first is not None else ("--save", "", *arguments)
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
         self.start()
@@ -61,9 +62,9 @@ class Server:
                 with self.client() as client:
                     client.ping()
                     return
-            except redis.RedisError as error:
-                if "NOAUTH" in str(error) or "Authentication" in str(error):
-                    return
+            except redis.AuthenticationError:
+                return
+            except redis.RedisError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"{self._command} did not start:\n{(self.directory / 'log').read_text()}")
                 time.sleep(0.02)
@@ -120,6 +121,19 @@ class Servers:
     def __call__(self, *arguments: str) -> Server:
         """A server with these arguments."""
         server = Server(self.program, self._directory("redis"), self._unused_port(), *arguments)
+        self._started.append(server)
+        return server
+
+    def sentinel(self, service: str, port: int) -> Server:
+        """A Sentinel that watches the server on `port`, and decides alone, and quickly."""
+        directory = self._directory("sentinel")
+        config = directory / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor {service} 127.0.0.1 {port} 1\n"
+            f"sentinel down-after-milliseconds {service} 300\n"
+            f"sentinel failover-timeout {service} 2000\n"
+        )
+        server = Server(self.program, directory, self._unused_port(), "--sentinel", first=str(config))
         self._started.append(server)
         return server
 

@@ -44,7 +44,7 @@ def test_every_type_of_metric_is_brought_together(make_registry: Make) -> None:
         Histogram("latency_seconds", "Latency.", buckets=[1, 2], registry=registry).observe(1.5)
         Summary("size_bytes", "Sizes.", registry=registry).observe(10)
         Info("build", "The build.", registry=registry).info({"version": "1.2"})
-        StateSet("feature", "Features.", states=["a", "b"], registry=registry).set("a")
+        StateSet("feature", "Features.", states=["a", "b"], registry=registry).set("a", True)
     exposed(other)
     seen = exposed(one)
     assert seen["orders_total"] == 4
