@@ -413,11 +413,23 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(shared_server: Server) -> Iterator[Proxy]:
+def make_proxy() -> Iterator[Callable[[Server], Proxy]]:
+    """Call it for a proxy before a server."""
+    made: list[Proxy] = []
+
+    def make(server: Server) -> Proxy:
+        made.append(Proxy(server))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.end()
+
+
+@pytest.fixture
+def proxy(shared_server: Server, make_proxy: Callable[[Server], Proxy]) -> Proxy:
     """A proxy before the shared server."""
-    made = Proxy(shared_server)
-    yield made
-    made.end()
+    return make_proxy(shared_server)
 
 
 @pytest.fixture
