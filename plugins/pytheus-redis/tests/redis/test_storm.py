@@ -164,10 +164,10 @@ class Storm:
             self.stopped.discard(worker)
             os.kill(worker, signal.SIGCONT)
             return
-        worker = self.one()
-        if worker is not None:
-            self.stopped.add(worker)
-            os.kill(worker, signal.SIGSTOP)
+        victim = self.one()
+        if victim is not None:
+            self.stopped.add(victim)
+            os.kill(victim, signal.SIGSTOP)
 
     def disturb(self) -> None:
         """Cut a group off, slow it down, lose answers, or let what it sent arrive again; or end that."""
