@@ -256,8 +256,8 @@ def put_stamp(made: Environment, name: str, text: str) -> None:
 
 
 def provide_prometheus() -> None:
-    """Let there be `prometheus`, `promtool` and `curl`, or say plainly what is left out without them."""
-    missing = [name for name in ("prometheus", "promtool", "curl") if shutil.which(name) is None]
+    """Let there be `prometheus`, `promtool`, `curl` and `redis-server`, or say plainly what is left out without them."""
+    missing = [name for name in ("prometheus", "promtool", "curl", "redis-server") if shutil.which(name) is None]
     if not missing:
         return
     apt = shutil.which("apt-get")
@@ -276,8 +276,9 @@ def provide_prometheus() -> None:
             call(install, environ=environ, stdout=subprocess.DEVNULL)
     except Failure as error:
         leave_out(missing, str(error))
-    if os.path.isdir("/run/systemd/system") and "prometheus" in packages:
-        subprocess.run(["systemctl", "disable", "--quiet", "--now", "prometheus.service"], check=False)
+    for service in {"prometheus", "redis-server"}.intersection(packages):
+        if os.path.isdir("/run/systemd/system"):
+            subprocess.run(["systemctl", "disable", "--quiet", "--now", f"{service}.service"], check=False)
 
 
 @contextlib.contextmanager
@@ -337,6 +338,8 @@ def lint() -> int:
 
 def run_linters() -> list[str]:
     made = environment("lint", interpreters()[0], "lint")
+    install_package(made, "pure")  # mypy loads pytheus.mypy_plugin from there
+    install_plugins(made)
     failures = []
     for name, *arguments in LINTERS:
         line = " ".join([name, *arguments])
@@ -344,8 +347,6 @@ def run_linters() -> list[str]:
         if subprocess.run([made.program(name), *arguments], cwd=ROOT, env=linter_environ(made)).returncode:
             failures.append(line)
     # What mypy and pyright say to users' code is tested where those two are installed, and nowhere else.
-    install_package(made, "pure")
-    install_plugins(made)
     say("pytest tests/typing")
     command = [made.program("python"), "-P", "-m", "pytest", "tests/typing"]
     if subprocess.run(command, cwd=ROOT, env=linter_environ(made)).returncode:

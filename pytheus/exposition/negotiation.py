@@ -17,7 +17,10 @@ from typing import Final, NamedTuple
 
 from pytheus.exposition.formats import ExpositionFormat
 
-__all__ = ["MediaType", "best_format", "parse_media_type", "weight"]
+__all__ = ["MAX_ACCEPT_CHARACTERS", "MediaType", "best_format", "parse_media_type", "weight"]
+
+MAX_ACCEPT_CHARACTERS: Final = 2048
+"""Prometheus sends about 300. To take a longer one apart could take long, and anybody may send it."""
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
 #   weight = OWS ";" OWS "q=" qvalue
@@ -27,7 +30,7 @@ _QVALUE: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 # https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2, section-5.6.4 and section-5.6.6
 #   parameter = token "=" ( token / quoted-string )
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
+_QUOTED: Final = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*"'
 _TYPE: Final = re.compile(rf"[ \t]*({_TOKEN})/({_TOKEN})[ \t]*", re.ASCII)
 _PARAMETER: Final = re.compile(rf"[ \t]*;[ \t]*(?:({_TOKEN})=({_TOKEN}|{_QUOTED}))?[ \t]*", re.ASCII)
 _ITEM: Final = re.compile(rf'(?:{_QUOTED}|[^,"])+', re.ASCII)
@@ -93,8 +96,10 @@ def weight(text: str) -> float:
 def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
     """The one of `formats` that a client with this ``Accept`` likes better than the media type `default`, or None.
 
-    Of several that it likes as well as each other, the first.
+    Of several that it likes as well, the first. None, too, for an ``Accept`` that is too long to be meant.
     """
+    if len(accept) > MAX_ACCEPT_CHARACTERS:
+        return None
     ranges: list[tuple[MediaType, float]] = []
     for item in _ITEM.findall(accept):
         media_range = parse_media_type(item)

@@ -85,7 +85,7 @@ def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_e
         formats = formats_of(registry)
         chosen = _best(accept, formats) if formats and accept else None
         content_type = CONTENT_TYPE if chosen is None else chosen.media_type
-        parts = _encoded(exposition_parts(registry)) if chosen is None else [bytes(p) for p in chosen.render(registry)]
+        parts = _encoded(exposition_parts(registry)) if chosen is None else _rendered(chosen, registry)
     except Exception:
         import logging  # loaded late: it costs more to import than the rest of the package
 
@@ -115,6 +115,16 @@ def _best(accept: str, formats: list[ExpositionFormat]) -> ExpositionFormat | No
     )  # loaded late: where no plugin brings a format, none needs it
 
     return best_format(accept, formats, CONTENT_TYPE)
+
+
+def _rendered(chosen: ExpositionFormat, registry: Registry) -> list[bytes]:
+    parts: list[bytes] = []
+    for part in chosen.render(registry):
+        candidate: object = part
+        if not isinstance(candidate, bytes):
+            raise TypeError(f"the format {chosen.media_type!r} gave a part that is {candidate!r:.40} and not bytes")
+        parts.append(candidate)
+    return parts
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

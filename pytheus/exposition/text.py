@@ -91,7 +91,8 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
                 claimed.setdefault(name, definition)
     texts: list[str] = []
     written: set[int] = set()
-    for collector in collectors:
+    for held in collectors:
+        collector = held
         try:
             if _is_rendered(collector, kinds):
                 definition = collector.definition
@@ -103,9 +104,9 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
                 texts.append(_custom_text(collector, lead, claimed))
         except Exception as error:
             if strict:
-                name = collector_name(collector)
+                name = collector_name(held)
                 raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, collector, error)
+            record_failure(registry, held, error)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))

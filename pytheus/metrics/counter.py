@@ -37,7 +37,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as it is given;
     OpenMetrics adds the ending where it is missing. `required_labels` are the label names, `default_labels` values for
     some or all of them. `labels_from` gives for each label the values to expect: every combination is there from the
-    start at zero, so that a rate sees the first increment. `registry` is where to register, or None for nowhere.
+    start at zero, so that a rate sees the first increment. `labels`, in place of `required_labels`, is a dataclass,
+    NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `registry` is where to
+    register, or None for nowhere.
 
     A second counter with the same name and labels in the same registry shares the values of the first.
 

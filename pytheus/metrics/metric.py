@@ -209,6 +209,8 @@ class Metric(Generic[L, C, D]):
     def labels(self, /, *values: object, **named: object) -> object:
         """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
 
+        An instance of a dataclass or NamedTuple will do for the mapping.
+
         With every label bound (defaults count, and can be overridden) it can be written; with some missing it is a
         handle worth keeping, whose own `labels()` binds the rest.
 

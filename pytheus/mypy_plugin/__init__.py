@@ -30,6 +30,9 @@ from pytheus.mypy_plugin.definitions import METRIC_TYPES, Definitions
 from pytheus.mypy_plugin.places import Places
 from pytheus.mypy_plugin.uses import READS, WRITES, Uses
 
+# mypy writes it into its cache, and does not use one that another version of the plugin has written.
+from pytheus.version import __version__ as __version__
+
 __all__ = ["plugin"]
 
 _OLDEST = (2, 4)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from mypy.types import Instance, LiteralType, ProperType, Type, get_proper_type
+from mypy.types import Instance, LiteralType, Type, get_proper_type
 
 from pytheus.definitions import Definition
 from pytheus.metrics.series import SeriesSet
@@ -120,9 +120,9 @@ def with_known(type: Instance, known: Known, text: Instance) -> Instance:
     return type.copy_with_extra_attr(_ATTRIBUTE, LiteralType(json.dumps(fields), text))
 
 
-def without_known(type: ProperType) -> ProperType:
+def without_known(type: Instance) -> Instance:
     """`type` with nothing known."""
-    if not isinstance(type, Instance) or type.extra_attrs is None or _ATTRIBUTE not in type.extra_attrs.attrs:
+    if type.extra_attrs is None or _ATTRIBUTE not in type.extra_attrs.attrs:
         return type
     bare = type.copy_modified()
     bare.extra_attrs = None

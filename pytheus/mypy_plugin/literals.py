@@ -1,4 +1,4 @@
-"""What a program says in so many words: texts, sequences of texts, and the keys of mappings, as far as mypy knows them.
+"""What a program says in so many words: texts, sequences of texts, and dicts with texts for keys.
 
 Constants count, too: a `Final` text, or a `Final` tuple of texts, has a type that tells its value.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mypy.checker import TypeChecker
 from mypy.nodes import DictExpr, Expression, ListExpr, NameExpr, SetExpr, TupleExpr
-from mypy.types import Instance, LiteralType, TupleType, Type, TypedDictType, get_proper_type
+from mypy.types import Instance, LiteralType, TupleType, Type, get_proper_type
 
 __all__ = ["is_none", "keys", "text", "texts", "type_of"]
 
@@ -41,20 +41,17 @@ def texts(expression: Expression, api: TypeChecker) -> list[str] | None:
     return seen if len(seen) == len(found) else None
 
 
-def keys(expression: Expression, api: TypeChecker) -> dict[str, Expression | None] | None:
-    """The keys that the mapping `expression` always has, with their values where those are written beside them."""
-    if isinstance(expression, DictExpr):
-        written: dict[str, Expression | None] = {}
-        for key, value in expression.items:
-            name = None if key is None else text(key, api)
-            if name is None:
-                return None
-            written[name] = value
-        return written
-    proper = get_proper_type(type_of(expression, api))
-    if isinstance(proper, TypedDictType) and proper.required_keys == set(proper.items):
-        return dict.fromkeys(proper.items)
-    return None
+def keys(expression: Expression, api: TypeChecker) -> dict[str, Expression] | None:
+    """The keys and values of a dict that is written out."""
+    if not isinstance(expression, DictExpr):
+        return None
+    written: dict[str, Expression] = {}
+    for key, value in expression.items:
+        name = None if key is None else text(key, api)
+        if name is None:
+            return None
+        written[name] = value
+    return written
 
 
 def _literal(type: Type) -> str | None:

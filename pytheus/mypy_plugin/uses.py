@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from mypy.checker import TypeChecker
-from mypy.nodes import ARG_STAR, ARG_STAR2, CallExpr, Context, Expression, MemberExpr
+from mypy.nodes import ARG_STAR, ARG_STAR2, CallExpr, Context, Decorator, Expression, MemberExpr
 from mypy.plugin import AttributeContext, MethodContext
 from mypy.types import Instance, Type, get_proper_type
 
 from pytheus.exceptions import LabelError
 from pytheus.mypy_plugin.codes import LABEL
 from pytheus.mypy_plugin.known import UNSEEN, Known, known_of, with_known, without_known
-from pytheus.mypy_plugin.literals import keys, text
+from pytheus.mypy_plugin.literals import keys, text, type_of
 from pytheus.mypy_plugin.places import Places
 
 __all__ = ["READS", "WRITES", "Uses"]
@@ -47,21 +47,23 @@ class Uses:
     def bind(self, context: MethodContext) -> Type:
         """What mypy asks for each `labels()`: the same metric with more labels bound."""
         result = get_proper_type(context.default_return_type)
-        known = self._believed(context.type, context.context, context.api)
         api = context.api
-        if known is None or not isinstance(result, Instance) or not isinstance(api, TypeChecker):
-            return without_known(result)
-        given = _given(context, api)
-        if given is None:
-            return without_known(result)
+        if not isinstance(result, Instance) or not isinstance(api, TypeChecker):
+            return context.default_return_type
+        # What the result has from the metric is from before this call.
+        bare = without_known(result)
+        known = self._believed(context.type, context.context, api)
+        given = None if known is None else _given(context, api)
+        if known is None or given is None:
+            return bare
         try:
             bound = known.binding(*given, self._places.home(context.context, api))
         except LabelError as error:
             api.fail(str(error), context.context, code=LABEL)
-            return without_known(result)
+            return bare
         if given[0] and not known.ordered:
-            return without_known(result)  # which label a value is for, only the set's order tells
-        return with_known(result, bound, api.str_type())
+            return bare  # which label a value is for, only the set's order tells
+        return with_known(bare, bound, api.str_type())
 
     def remove(self, context: MethodContext) -> Type:
         """What mypy asks for each `remove()`."""
@@ -82,11 +84,15 @@ class Uses:
         return context.default_return_type
 
     def call(self, context: MethodContext) -> Type:
-        """What mypy asks for each metric that is called, or is a decorator, which is a call without an expression."""
+        """What mypy asks for each metric that is called, or decorates a function."""
         where = context.context
-        for metric in (where.callee, where) if isinstance(where, CallExpr) else (where,):
-            if self._require_all(context.type, where, context.api, metric):
-                break
+        if isinstance(where, CallExpr):
+            self._require_all(context.type, where, context.api, where.callee)
+        elif isinstance(where, Decorator) and isinstance(context.api, TypeChecker):
+            # mypy does not tell which of the decorators it is at; this one's type is the metric's.
+            for decorator in where.decorators:
+                if type_of(decorator, context.api) == context.type:
+                    self._require_all(context.type, decorator, context.api, decorator)
         return context.default_return_type
 
     def read(self, context: AttributeContext) -> Type:
@@ -94,16 +100,13 @@ class Uses:
         self._require_all(context.type, context.context, context.api)
         return context.default_attr_type
 
-    def _require_all(self, type: Type, where: Context, api: object, metric: Context | None = None) -> bool:
-        """Report a missing label; whether what is known was believed."""
+    def _require_all(self, type: Type, where: Context, api: object, metric: Context | None = None) -> None:
         known = self._believed(type, where, api, metric)
-        if known is None or not isinstance(api, TypeChecker):
-            return False
-        try:
-            known.require_all()
-        except LabelError as error:
-            api.fail(str(error), where, code=LABEL)
-        return True
+        if known is not None and isinstance(api, TypeChecker):
+            try:
+                known.require_all()
+            except LabelError as error:
+                api.fail(str(error), where, code=LABEL)
 
     def _believed(self, type: Type, where: Context, api: object, metric: Context | None = None) -> Known | None:
         """What is known of `metric`, or else of that whose method or attribute `where` is, if it can be believed."""
@@ -138,7 +141,7 @@ def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], d
     mapping = keys(mappings[0], api)
     if mapping is None or len(mappings) > 1 or values or named:
         return None  # with anything beside it, a mapping is refused when the program runs
-    return (), {name: UNSEEN if value is None else _shown(value, api) for name, value in mapping.items()}
+    return (), {name: _shown(value, api) for name, value in mapping.items()}
 
 
 def _shown(expression: Expression, api: TypeChecker) -> str:

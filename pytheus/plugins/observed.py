@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pytheus.compose.derived import DerivedCollector, definition_of
 from pytheus.compose.layer import Layer
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import logging
 
     from pytheus.exposition.formats import ExpositionFormat
-    from pytheus.plugins.loading import Plugin
 
-__all__ = ["OBSERVERS", "ObservedRegistry", "observed"]
+__all__ = ["OBSERVERS", "ObservedRegistry", "Observer", "observed"]
 
 OBSERVERS: Final = (
     "pytheus_collector_registered",
@@ -35,7 +34,25 @@ OBSERVERS: Final = (
 )
 
 
-def observed(registry: Registry, plugins: Iterable[Plugin], formats: tuple[ExpositionFormat, ...]) -> Registry:
+class Observer(Protocol):
+    """Who is told: a `pytheus.plugins.loading.Plugin`, or what looks like one."""
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def implements(self) -> tuple[str, ...]:
+        """The hooks that it implements."""
+        ...
+
+    def call(self, hook: str, /, **arguments: object) -> object:
+        """Tell it. May raise."""
+        ...
+
+
+def observed(registry: Registry, plugins: Iterable[Observer], formats: tuple[ExpositionFormat, ...]) -> Registry:
     """`registry` with `plugins` told of what happens, and `formats` offered; itself if there is neither."""
     observers = tuple(plugin for plugin in plugins if not set(OBSERVERS).isdisjoint(plugin.implements))
     return ObservedRegistry(registry, observers, formats) if observers or formats else registry
@@ -46,7 +63,7 @@ class _Observers:
 
     __slots__ = ("_failures", "hook", "plugins")
 
-    def __init__(self, hook: str, plugins: tuple[Plugin, ...]) -> None:
+    def __init__(self, hook: str, plugins: tuple[Observer, ...]) -> None:
         self.hook: Final = hook
         self.plugins: Final = tuple(plugin for plugin in plugins if hook in plugin.implements)
         self._failures: Final[dict[int, object]] = {}
@@ -58,7 +75,7 @@ class _Observers:
             except (Exception, SystemExit) as error:
                 self._note(plugin, error)
 
-    def _note(self, plugin: Plugin, error: BaseException) -> None:
+    def _note(self, plugin: Observer, error: BaseException) -> None:
         mark = object()
         if self._failures.setdefault(id(plugin), mark) is mark:  # one step, so that of several threads one logs it
             _log().error(
@@ -76,7 +93,9 @@ class ObservedRegistry(Layer):
 
     __slots__ = ("_arriving", "_errors", "_formats", "_registered", "_rejected", "_unregistered")
 
-    def __init__(self, registry: Registry, plugins: tuple[Plugin, ...], formats: tuple[ExpositionFormat, ...]) -> None:
+    def __init__(
+        self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[ExpositionFormat, ...]
+    ) -> None:
         super().__init__(registry, "observed(...)")
         self._registered, self._unregistered, self._rejected, self._errors = (
             _Observers(hook, plugins) for hook in OBSERVERS

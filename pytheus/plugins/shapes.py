@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import Concatenate, Never, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from pytheus.exposition.formats import ExpositionFormat
 from pytheus.plugins.options import RegistryOptions
@@ -99,7 +99,7 @@ ExpositionFormatsHook = TypeVar("ExpositionFormatsHook", bound=_Offers)
 HookWithItsNamesAndTypes = TypeVar("HookWithItsNamesAndTypes", bound=_Makes | _Wraps | _SeesRejected)
 AnyHookWithItsNamesAndTypes = TypeVar("AnyHookWithItsNamesAndTypes", bound=_Makes | _Wraps | _SeesRejected | _Offers)
 
-Wrapper = TypeVar("Wrapper", bound=Callable[..., Generator[None, object, object]])
+Wrapper = TypeVar("Wrapper", bound=Callable[..., Generator[None, Never, object]])
 
 
 class _StatesItsPluginAPI(Protocol):

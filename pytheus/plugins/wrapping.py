@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from pytheus.compose import ReadOnlyRegistry, filtered, labelled, limited, prefixed
 from pytheus.compose.layer import Layer
@@ -165,5 +165,9 @@ _LAYERS: Final[Mapping[str, Callable[..., Registry]]] = {
 
 
 def _applied(layer: WrapLayer, registry: Registry) -> Registry:
-    # Checked by `_check_argument`, which type checkers cannot see through.
-    return _LAYERS[layer.name](registry, **cast("Mapping[str, str]", layer.arguments))
+    return _function(layer.name)(registry, **layer.arguments)
+
+
+def _function(name: str) -> Callable[..., Registry]:
+    # A type of its own, for `_check_argument` knows what each takes, and type checkers do not.
+    return _LAYERS[name]

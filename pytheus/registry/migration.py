@@ -68,8 +68,12 @@ def _refuse_silent_refusals(moved: list[Collector], chosen: Registry) -> None:
 
 
 def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
-    """Rid `former` of what has `moved` to `chosen`, and of what came meanwhile, which moves as well."""
-    shared = _shared(former, chosen)
+    """Rid `former` of what has `moved` to `chosen`, and of what came meanwhile, which moves as well.
+
+    What is held by a registry that stands below both has not moved, and stays there.
+    """
+    holders = _holders(former)
+    apart = [holder for holder in holders if all(holder is not other for other in _holders(chosen))]
     held = [*moved, *_originals(chosen)]
     known = {id(collector) for collector in held}
     for collector in _originals(former):
@@ -86,8 +90,19 @@ def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
                         exc_info=True,
                     )
         # Only now, so that a metric that is defined again meanwhile finds it in one of them.
-        if id(collector) not in shared:
+        if len(apart) == len(holders):
             _let_go(former, collector)
+        else:
+            # Not through its layers, which would also take it from what stands below both.
+            for holder in apart:
+                if _holds(holder, collector):
+                    _let_go(holder, collector)
+
+
+def _holders(registry: Registry) -> list[Registry]:
+    if isinstance(registry, Layered):
+        return [holder for below in registry.layers for holder in _holders(below)]
+    return [registry]
 
 
 def bring(collector: Collector, former: Registry, chosen: Registry) -> None:
@@ -140,18 +155,6 @@ def _originals(registry: Registry) -> list[Collector]:
         originals = {id(collector): collector for below in registry.layers for collector in _originals(below)}
         return list(originals.values())
     return list(registry.collect())
-
-
-def _shared(former: Registry, chosen: Registry) -> dict[int, Collector]:
-    """The collectors of registries that stand below both, which hold them on."""
-    holders = [below for below in _holders(former) if any(below is other for other in _holders(chosen))]
-    return {id(collector): collector for holder in holders for collector in holder.collect()}
-
-
-def _holders(registry: Registry) -> list[Registry]:
-    if isinstance(registry, Layered):
-        return [holder for below in registry.layers for holder in _holders(below)]
-    return [registry]
 
 
 def _let_go(registry: Registry, collector: Collector) -> None:

@@ -14,7 +14,9 @@ def below(registry: Registry) -> tuple[Registry, ...]:
     """The registries directly below `registry`. A proxy is resolved for it."""
     if isinstance(registry, CollectorRegistryProxy):
         return (registry.registry,)
-    return registry.layers if isinstance(registry, Layered) else ()
+    layers: object = registry.layers if isinstance(registry, Layered) else ()
+    # A foreign object may well have an attribute of that name.
+    return layers if isinstance(layers, tuple) else ()
 
 
 def standing(registry: Registry) -> Iterator[Registry]:

@@ -280,7 +280,7 @@ class _Folding:
                 for index in range(slot.size):
                     added = self._added.setdefault(offset + index, [])
                     added.append(numbers[start + index])
-                    if base is not None:
+                    if base is not None and start + index < len(base):
                         added.append(-base[start + index])
             elif way is Way.LATEST:
                 mine, theirs = self._numbers[offset : offset + 2], numbers[start : start + 2]

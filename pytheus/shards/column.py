@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final, cast
@@ -27,7 +26,6 @@ class Column:
     __slots__ = (
         "_getters",
         "applied",
-        "cells",
         "each",
         "facts",
         "families",
@@ -35,6 +33,7 @@ class Column:
         "layout",
         "live",
         "offsets",
+        "present",
         "withdrawn",
     )
 
@@ -48,8 +47,8 @@ class Column:
         """How many of those that are gone were seen."""
         self.families: list[FamilyState | None] = []
         """By the definition's number; None where it does not count."""
-        self.cells: array[int] = array("q")
-        """By the slot's number: the place of its first number in its family's lane, or -1."""
+        self.present: list[int] = []
+        """By the definition's number: how many series there are of it."""
         self.offsets: list[list[int]] = [[] for _ in range(LANES)]
         """By lane, then by place there: which number of the shard it is."""
         self.facts: list[tuple[FamilyState, int]] = []

@@ -64,7 +64,7 @@ class Health:
             self._failing.discard(step)
             _log().warning("%r succeeded to %s again", store, step)
 
-    def found(self, problems: Sequence[Problem], conflicts: Sequence[tuple[Definition, Definition]]) -> None:
+    def found(self, problems: Sequence[Problem], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
         """What this scrape left out. Each is logged once."""
         if problems:
             self._shown.add(HEALTH_NAMES[1])
@@ -81,7 +81,7 @@ class Health:
                     "%s of another process conflicts with %s and is left out, counted in %s;"
                     " rename one of them, or define both alike",
                     left_out,
-                    exposed,
+                    "another collector of this one" if exposed is None else exposed,
                     HEALTH_NAMES[2],
                 )
 

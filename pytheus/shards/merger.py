@@ -25,7 +25,7 @@ from pytheus.shards.combining import Shape, Way, counts_the_gone, shape_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.merged import Apart, MergedFamily, Scrape
 from pytheus.shards.snapshot import Snapshot
-from pytheus.shards.states import FamilyState, SeriesState
+from pytheus.shards.states import NO_LANE, FamilyState, SeriesState
 
 __all__ = ["Merger"]
 
@@ -69,11 +69,11 @@ class Merger:
         self._reserved: list[str] = []
         self._arranged = False
         self._exposed: list[FamilyState] = []
-        self._conflicts: list[tuple[Definition, Definition]] = []
+        self._conflicts: list[tuple[Definition | None, Definition]] = []
 
     @property
-    def conflicts(self) -> Sequence[tuple[Definition, Definition]]:
-        """What the last merge left out: the definition exposed, and the one that was not."""
+    def conflicts(self) -> Sequence[tuple[Definition | None, Definition]]:
+        """What the last merge left out: the definition that is exposed (None: the name is reserved), and this one."""
         return self._conflicts
 
     def merge(
@@ -86,8 +86,9 @@ class Merger:
     ) -> list[MergedFamily]:
         """The families of all `snapshots` and `archive`, none of which exposes a name of another, or of `reserved`.
 
-        Those of `local` come first, in that order, also without series; the others follow by name. Where two processes
-        have defined a name differently, `local` decides, then the newest shard; `conflicts` tells what was left out.
+        Those of `local` come first, in that order, also without series; the others, if they have any, follow by name.
+        Where two processes have defined a name differently, `local` decides, then the newest shard; `conflicts` tells
+        what was left out.
         """
         present = self._present(snapshots, archive)
         self._follow(present, archive)
@@ -163,26 +164,26 @@ class Merger:
             for definition in definitions[len(column.families) :]:
                 counts = column.live or counts_the_gone(definition)
                 column.families.append(self._family(definition) if counts else None)
-            self._arranged = False
+                column.present.append(0)
         gone = layout.gone
         while column.withdrawn < len(gone):
             slot = gone[column.withdrawn]
             column.withdrawn += 1
             if slot < column.applied:
                 self._withdraw(column, slot)
-        for number in range(column.applied, len(layout.labels)):
-            column.applied = number + 1
-            column.cells.append(-1)
-            offset = layout.offsets[number]
-            state = column.families[layout.definition_numbers[number]]
-            if offset < 0 or state is None:
-                continue
-            if state.way is Way.FACTS:
-                column.facts.append((state, number))
-            elif state.way is Way.EACH:
-                column.each.append((state, number))
-            else:
-                self._place(column, state, number, offset)
+        first = column.applied
+        if first < len(layout.labels):
+            # As lists, and from one moment, for there may be millions of them.
+            offsets: list[int] = layout.offsets[first:].tolist()
+            numbers: list[int] = layout.definition_numbers[first:].tolist()
+            column.applied = first + len(offsets)
+            for index, offset in enumerate(offsets):
+                number = numbers[index]
+                state = column.families[number]
+                if offset >= 0 and state is not None and self._include(column, state, first + index, offset):
+                    if not column.present[number]:
+                        self._arranged = False
+                    column.present[number] += 1
 
     def _family(self, definition: Definition) -> FamilyState:
         shape = shape_of(definition)
@@ -191,71 +192,84 @@ class Merger:
             state = self._families[shape] = FamilyState(definition)
         return state
 
-    def _place(self, column: Column, state: FamilyState, number: int, offset: int) -> None:
-        """Give a slot its place in a lane."""
-        layout = column.layout
+    def _include(self, column: Column, state: FamilyState, slot: int, offset: int) -> bool:
+        """Take a slot in; False where the shard has that series already."""
+        if state.lane == NO_LANE:
+            (column.facts if state.way is Way.FACTS else column.each).append((state, slot))
+            return True
+        labels_of = column.layout.labels
+        labels = labels_of[slot]
         lane = state.lane
-        labels = layout.labels[number]
+        size = state.size
         series = state.series.get(labels)
         if series is None:
             series = state.series[labels] = SeriesState(labels, self._cells[lane])
-            self._cells[lane] += state.size
+            self._cells[lane] += size
             state.listed = None
-        else:
-            layout.labels[number] = series.labels  # which are equal, so that there is one object for all shards
+        elif series.labels is not labels:
+            labels_of[slot] = series.labels  # which are equal, so that there is one object for all shards
         offsets = column.offsets[lane]
         cell = series.cell
-        missing = cell + state.size - len(offsets)
-        if missing > 0:
-            offsets += [PADS[lane]] * missing
-        if offsets[cell] >= 0:
-            return  # the same series again, which no shard should have; the first one counts
-        for index in range(state.size):
-            offsets[cell + index] = offset + index
+        length = len(offsets)
+        if cell == length:
+            offsets += range(offset, offset + size) if size > 1 else (offset,)
+        else:
+            if cell + size > length:
+                offsets += [PADS[lane]] * (cell + size - length)
+            elif offsets[cell] >= 0:
+                return False  # which no shard should have; the first one counts
+            for index in range(size):
+                offsets[cell + index] = offset + index
         column.changed(lane)
-        column.cells[number] = cell
         series.presence += 1
+        return True
 
     def _withdraw(self, column: Column, slot: int) -> None:
         """Take a slot's place away."""
         layout = column.layout
-        state = column.families[layout.definition_numbers[slot]]
+        definition_number = layout.definition_numbers[slot]
+        state = column.families[definition_number]
         if state is None:
             return
         if state.way is Way.FACTS:
             column.facts = [entry for entry in column.facts if entry[1] != slot]
-            return
-        if state.way is Way.EACH:
+        elif state.way is Way.EACH:
             column.each = [entry for entry in column.each if entry[1] != slot]
-            return
-        cell = column.cells[slot]
-        if cell < 0:
-            return
-        column.cells[slot] = -1
-        lane = state.lane
-        offsets = column.offsets[lane]
-        for index in range(state.size):
-            offsets[cell + index] = PADS[lane]
-        column.changed(lane)
-        self._release(state, layout.labels[slot])
+        else:
+            if not self._leave(column, state, layout.labels[slot]):
+                return
+        column.present[definition_number] -= 1
+        if not column.present[definition_number]:
+            self._arranged = False
 
     def _retire(self, column: Column) -> None:
         """Let a shard's series go that no other has."""
-        layout = column.layout
-        for slot, cell in enumerate(column.cells):
-            if cell >= 0:
-                state = column.families[layout.definition_numbers[slot]]
-                if state is not None:
-                    self._release(state, layout.labels[slot])
+        labels_of = column.layout.labels
+        for slot, number in enumerate(column.layout.definition_numbers[: column.applied].tolist()):
+            state = column.families[number]
+            if state is not None and state.lane != NO_LANE:
+                self._leave(column, state, labels_of[slot])
         self._arranged = False
 
-    def _release(self, state: FamilyState, labels: tuple[str, ...]) -> None:
-        series = state.series[labels]
+    def _leave(self, column: Column, state: FamilyState, labels: tuple[str, ...]) -> bool:
+        """Take a series' place in a column away; False where it has none."""
+        series = state.series.get(labels)
+        if series is None:
+            return False
+        lane = state.lane
+        cell = series.cell
+        offsets = column.offsets[lane]
+        if cell >= len(offsets) or offsets[cell] < 0:
+            return False
+        for index in range(state.size):
+            offsets[cell + index] = PADS[lane]
+        column.changed(lane)
         series.presence -= 1
         if series.presence == 0:
             del state.series[labels]
             state.listed = None
-            self._unused[state.lane] += state.size
+            self._unused[lane] += state.size
+        return True
 
     # Names ------------------------------------------------------------------------------------------------------------
 
@@ -267,7 +281,7 @@ class Merger:
         self._reserved = reserved
         claimed: dict[str, Definition | None] = dict.fromkeys((*RESERVED_NAMES, *reserved))
         exposed: list[FamilyState] = []
-        conflicts: list[tuple[Definition, Definition]] = []
+        conflicts: list[tuple[Definition | None, Definition]] = []
         held: set[int] = set()
         for definition in local:
             state = self._family(definition)
@@ -294,16 +308,20 @@ class Merger:
         self._exposed = exposed + accepted
         self._conflicts = conflicts
         kept = held.union(newest)
+        for column in [self._archive_column, *self._columns.values()]:
+            kept.update(map(id, column.families))
         self._families = {shape: state for shape, state in self._families.items() if id(state) in kept}
         self._arranged = True
 
     def _defined(self) -> Iterator[tuple[int, FamilyState, Definition]]:
-        """Every definition that any shard has, with its family, and which shard it is: 0 stands for the archive."""
+        """Each definition that any shard has series of, with its family, and which shard it is: 0 is the archive."""
         for value in self._left:
             yield 0, self._family(value.definition), value.definition
         for rank, column in enumerate([self._archive_column, *self._columns.values()]):
-            for state, definition in zip(column.families, column.layout.definitions, strict=False):
-                if state is not None:
+            for state, count, definition in zip(
+                column.families, column.present, column.layout.definitions, strict=False
+            ):
+                if state is not None and count:
                     yield rank, state, definition
 
     # Numbers ----------------------------------------------------------------------------------------------------------
@@ -394,14 +412,14 @@ def _age(snapshot: Snapshot) -> tuple[int, str]:
 
 
 def _claim(
-    state: FamilyState, claimed: dict[str, Definition | None], conflicts: list[tuple[Definition, Definition]]
+    state: FamilyState, claimed: dict[str, Definition | None], conflicts: list[tuple[Definition | None, Definition]]
 ) -> bool:
     """Let a family have its names, if they are free."""
     definition = state.definition
     names = definition.occupied_names
     for name in names:
         if name in claimed:
-            conflicts.append((claimed[name] or definition, definition))
+            conflicts.append((claimed[name], definition))
             return False
     for name in names:
         claimed[name] = definition

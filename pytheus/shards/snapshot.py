@@ -23,7 +23,7 @@ class Snapshot(NamedTuple):
     numbers: Sequence[float]
     """Flat, at least ``layout.size`` long. Not changed any more: a list or an ``array("d")``, and no live view."""
     base: Sequence[float] | None = None
-    """What of the numbers an archive holds already, to be subtracted from what adds up; as long as ``numbers``.
+    """What of the numbers an archive holds already, to be subtracted from what adds up; may end before them.
 
     For a process that was taken for dead and folded, and came back with its counts.
     """

@@ -32,7 +32,7 @@ def typed(ended: Ended) -> tuple[str, str]:
     return finding["status"], finding["message"] or ""
 
 
-def test_it_finds_what_is_wrongly_typed(pytheus: Pytheus, files: Files, site: object) -> None:
+def test_it_finds_what_is_wrongly_typed(pytheus: Pytheus, files: Files) -> None:
     files([("shop.py", SHOP.replace("def make() -> Registry", "def make() -> object"))])
     ended = pytheus("check", "shop:make", "--json")
     assert ended.code == 1
@@ -42,6 +42,6 @@ def test_it_finds_what_is_wrongly_typed(pytheus: Pytheus, files: Files, site: ob
 
 
 @pytest.mark.parametrize("subject", ["shop:make", "shop.py:make"])
-def test_it_accepts_what_is_rightly_typed(subject: str, pytheus: Pytheus, files: Files, site: object) -> None:
+def test_it_accepts_what_is_rightly_typed(subject: str, pytheus: Pytheus, files: Files) -> None:
     files([("shop.py", SHOP)])
     assert typed(pytheus("check", subject, "--json")) == ("passed", "")

@@ -33,7 +33,7 @@ DOCUMENTS = sorted(
 )
 # These install what they tell to install, with pip and a package index, into an environment of their own.
 INSTALLING = ("docs/tutorial-plugin.md",)
-TOOLS = ("curl", "prometheus", "promtool")
+TOOLS = ("curl", "prometheus", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 120
 
@@ -259,6 +259,7 @@ def test_every_block_of_a_document_does_what_it_says(
 
 
 @pytest.mark.network
+@pytest.mark.skipif(os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested")
 @pytest.mark.skipif(os.name == "nt", reason="console blocks are bash")
 @pytest.mark.parametrize("document", INSTALLING)
 def test_every_block_of_a_document_that_installs_does_what_it_says(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytheus.exposition.negotiation import best_format, parse_media_type
+from pytheus.exposition.negotiation import MAX_ACCEPT_CHARACTERS, best_format, parse_media_type
 from pytheus.exposition.text import CONTENT_TYPE
 from pytheus.registry import Registry
 
@@ -94,10 +94,17 @@ def test_of_several_that_weigh_the_same_the_first_is_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "text", "text/", "/plain", "text/plain; version", "text/plain, x", "text/plain;=1"]
+    "text",
+    ["", "text", "text/", "/plain", "text/plain; version", "text/plain, x", "text/plain;=1", 'text/plain; a="\n"'],
 )
 def test_what_is_no_media_type_is_none(text: str) -> None:
     assert parse_media_type(text) is None
+
+
+def test_an_endless_accept_is_not_taken_apart() -> None:
+    wanted = "application/openmetrics-text"
+    assert chosen(wanted + " " * (MAX_ACCEPT_CHARACTERS - len(wanted)), OPENMETRICS) == OPENMETRICS
+    assert chosen(wanted + " " * MAX_ACCEPT_CHARACTERS, OPENMETRICS) is None
 
 
 def test_a_quoted_parameter_is_unquoted() -> None:

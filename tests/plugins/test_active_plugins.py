@@ -329,8 +329,8 @@ def test_another_plugin_api_is_refused_with_both_versions(site: Site, monkeypatc
     [
         (
             "pytheus_wrap_registry(registri, options)",
-            "implements pytheus_wrap_registry with the parameter 'registri', and this hook has the parameters: 'registry',"
-            " 'options'; did you mean 'registry'? write def pytheus_wrap_registry(registry, options), or leave out",
+            "implements pytheus_wrap_registry with the parameter 'registri', and this hook has the parameters:"
+            " 'registry', 'options'; did you mean 'registry'? write def pytheus_wrap_registry(registry, options), or",
         ),
         ("pytheus_collect_error(collector, exc)", "this hook has the parameters: 'collector', 'error';"),
         (

@@ -86,6 +86,16 @@ def test_a_format_that_raises_is_a_500_and_the_others_serve_on(
     assert answer_scrape(registry, "GET").status == 200
 
 
+@pytest.mark.parametrize("part", ["'text'", "5", "None"])
+def test_a_format_that_gives_no_bytes_is_a_500(
+    part: str, site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.plugin("formats", FORMATS.replace('b"half"', part).replace('raise OSError("no ink")', ""))
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
+    assert answer_scrape(resolve_registry(), "GET", accept="text/x-broken").status == 500
+    assert "and not bytes" in caplog.text
+
+
 def test_head_gives_the_headers_of_get(registry: Registry) -> None:
     head = answer_scrape(registry, "HEAD", accept="text/x-names")
     assert head.headers == answer_scrape(registry, "GET", accept="text/x-names").headers

@@ -69,7 +69,7 @@ def test_listing_imports_no_plugin(site: Site) -> None:
     assert loaded_after(code, site.folder) & {"memory_module", "pluggy", "msgspec"} == set()
 
 
-# What a registration costs where nobody observes it --------------------------------------------------------------------
+# What a registration costs where nobody observes it ----------------------------------------------------------------
 
 REGISTER = """
 from pytheus import REGISTRY, Counter, generate_metrics

@@ -14,7 +14,7 @@ from pytheus import REGISTRY, Counter, Gauge, generate_metrics
 from pytheus.compose import ReadOnlyRegistry, labelled, union
 from pytheus.exceptions import ConflictError, NotRegisteredError, PytheusWarning, ReadOnlyError
 from pytheus.plugins import configure, resolve_registry
-from pytheus.plugins.observed import ObservedRegistry
+from pytheus.plugins.observed import ObservedRegistry, Observer
 from pytheus.registry import Collector, CollectorRegistry, NoneRegistry, Registry
 from pytheus.samples import Family
 
@@ -369,7 +369,7 @@ def test_a_derived_collector_is_told_as_the_one_that_was_registered(audit: Audit
     assert [event[1] is jobs for event in audit.events] == [True]
 
 
-def _plugins_of(registry: Registry) -> tuple[object, ...]:
+def _plugins_of(registry: Registry) -> tuple[Observer, ...]:
     assert isinstance(registry, ObservedRegistry)
     return registry._registered.plugins
 

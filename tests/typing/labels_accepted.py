@@ -146,5 +146,5 @@ Plain("x_total", "X.", labels=Http).labels(Http("GET", "200")).inc()
 # Without a class, all is as it was ------------------------------------------------------------------------------------
 
 assert_type(Counter("n_total", "N."), Counter)
-assert_type(Counter("n_total", "N.", ["a"]).labels(a="1").labels({"b": "2"}), Counter)
-Counter("n_total", "N.", ["a"]).inc()
+assert_type(Counter("n_total", "N.", ["a", "b"]).labels(a="1").labels({"b": "2"}), Counter)
+Counter("n_total", "N.", list("ab")).inc()
