@@ -38,6 +38,8 @@ from pytheus_multiprocess.shard_reader import ExemplarCell
 __all__ = ["Shard", "ShardMemory"]
 
 _WORTH_REWRITING_BYTES = 1 << 16
+_FORGET_BYTES = 16
+"""What a record that a slot is gone takes at most. For each slot so much is kept free, so that it can always go."""
 
 
 class _Series:
@@ -146,7 +148,7 @@ class Shard:
             # A view of doubles takes an array of doubles, and gives a list of them, whatever typeshed says of it.
             series.view = cast("Doubles", file.doubles(offset, series.size))
             self._broken_off = True
-            file.append(records)
+            file.append(records, headroom_bytes=_FORGET_BYTES * (len(self._placed) + 1))
         except (PytheusError, OSError):
             self._broken_off = False
             file.give_back(offset, series.size)
@@ -169,10 +171,7 @@ class Shard:
             self._heal(file)
             file.append(record)
         except NoRoomError:
-            # There was no room to say that it is gone: let it stand at zero, for others to find it so.
-            for place in range(series.size):
-                series.view[place] = 0.0
-            return
+            return  # only where healing found none; it stays as it is
         slot = series.slot
         series.slot = -1
         del self._placed[slot]
@@ -191,7 +190,7 @@ class Shard:
         try:
             record = encode_facts(series.slot, facts)
             self._heal(file)
-            file.append(record)
+            file.append(record, headroom_bytes=_FORGET_BYTES * len(self._placed))
         except (PytheusError, OSError) as error:
             self.why_homeless = str(error)
             return
@@ -242,7 +241,7 @@ class Shard:
                 record = encode_facts(slot, series.facts)
                 series.facts_bytes = len(record)
                 records.append(record)
-        file.rewrite(b"".join(records))
+        file.rewrite(b"".join(records), headroom_bytes=_FORGET_BYTES * len(kept))
         self._layout = layout
         for series in kept:
             for index in series.exemplars:

@@ -252,16 +252,17 @@ class ShardFile:
         """How many bytes of records are valid."""
         return self._used
 
-    def append(self, records: bytes) -> None:
-        """Commit `records`, all or none."""
+    def append(self, records: bytes, *, headroom_bytes: int = 0) -> None:
+        """Commit `records`, all or none, so that `headroom_bytes` more find room for sure."""
+        self._extend(self._stream, self._used + len(records) + headroom_bytes)
         self._write(self._stream, self._used, records)
         self._used += len(records)
         self._system.store(self._chunks[self._stream[0]].cells, USED, self._used)
 
-    def rewrite(self, records: bytes) -> None:
-        """Let `records` stand in the place of all records so far, all or none."""
+    def rewrite(self, records: bytes, *, headroom_bytes: int = 0) -> None:
+        """Let `records` stand in the place of all records so far, all or none; otherwise as `append`."""
         former = self._stream
-        stream = [self._chunk_for_index(len(records) * 2)]
+        stream = [self._chunk_for_index(len(records) + max(len(records), headroom_bytes))]
         first = self._chunks[stream[0]]
         self._system.store(first.cells, NEXT, 0)
         self._write(stream, 0, records)
@@ -273,6 +274,16 @@ class ShardFile:
         self._used = len(records)
         self._idle += former
 
+    def _extend(self, stream: list[int], size: int) -> None:
+        """Let the stream have room for `size` bytes altogether."""
+        missing = size - sum(self._chunks[number].chunk.size - INDEX_HEAD for number in stream)
+        if missing <= 0:
+            return
+        number = self._chunk_for_index(missing)
+        self._system.store(self._chunks[number].cells, NEXT, 0)
+        self._system.store(self._chunks[stream[-1]].cells, NEXT, number)
+        stream.append(number)
+
     def _chunk_for_index(self, at_least: int) -> int:
         """A chunk that the index goes on in, or begins anew in."""
         for number in self._idle:
@@ -282,25 +293,19 @@ class ShardFile:
         return self._add(INDEX, at_least + INDEX_HEAD)
 
     def _write(self, stream: list[int], position: int, records: bytes) -> None:
-        """Copy `records` to that position of a stream, which grows as needed. Commits nothing."""
+        """Copy `records` to that position of a stream that has room for them. Commits nothing."""
         start = 0
-        place = 0
-        while start < len(records):
-            while place < len(stream) and position >= self._chunks[stream[place]].chunk.size - INDEX_HEAD:
-                position -= self._chunks[stream[place]].chunk.size - INDEX_HEAD
-                place += 1
-            if place == len(stream):
-                number = self._chunk_for_index(len(records) - start)
-                added = self._chunks[number]
-                self._system.store(added.cells, NEXT, 0)
-                self._system.store(self._chunks[stream[-1]].cells, NEXT, number)
-                stream.append(number)
-            mapped = self._chunks[stream[place]]
-            room = mapped.chunk.size - INDEX_HEAD - position
-            part = records[start : start + room]
-            self._system.fill(mapped.bytes, INDEX_HEAD + position, part)
-            start += len(part)
-            position += len(part)
+        for number in stream:
+            mapped = self._chunks[number]
+            room = mapped.chunk.size - INDEX_HEAD
+            if position < room and start < len(records):
+                part = records[start : start + room - position]
+                self._system.fill(mapped.bytes, INDEX_HEAD + position, part)
+                start += len(part)
+                position = 0
+            else:
+                position -= room
+        assert start == len(records)
 
     # Exemplars -------------------------------------------------------------------------------------------------------
 

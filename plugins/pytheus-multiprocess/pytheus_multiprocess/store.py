@@ -110,9 +110,6 @@ class MultiprocessStore:
             homeless = self._shard.homeless()
             if homeless is not None:
                 snapshots.append(homeless)
-                problems.append(
-                    Problem(f"series of {self.identity}", f"kept by this process alone: {self._shard.why_homeless}")
-                )
             problems += [Problem(name, reason) for name, (_, reason) in self._unreadable.items()]
             self._last = Reading(snapshots, archive, problems)
             return self._last
