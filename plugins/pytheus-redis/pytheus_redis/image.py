@@ -42,6 +42,9 @@ PIECE_BYTES: Final = 512 * 1024
 # Numbers between two that changed are sent again where that is shorter than to say where the next one begins.
 _GAP: Final = 4
 
+# How many numbers are sent as one run, about.
+_RUN: Final = PIECE_BYTES // 16
+
 
 def packed(numbers: array[float]) -> bytes:
     """The numbers as little-endian doubles."""
@@ -154,7 +157,10 @@ class Image:
         return numbers
 
     def _gather_one(self, collector: Portable, pieces: list[Piece]) -> None:
-        rows = collector.rows()
+        try:
+            rows = collector.rows()
+        except Exception:  # somebody else's collector, for a metric's do not raise; what was read last stands
+            return
         labels = [row.labels for row in rows]
         flat = array("d", chain.from_iterable([row.numbers for row in rows]))
         known = self._parts.get(id(collector))
@@ -263,7 +269,7 @@ class Image:
             new, old = flat[here : here + size], former[here : here + size]
             if bytes(memoryview(new)) == bytes(memoryview(old)):
                 continue
-            if first >= 0 and 0 <= offset - last <= _GAP:
+            if first >= 0 and 0 <= offset - last <= _GAP and len(run) < _RUN:
                 run += self.numbers[last:offset]
                 run += new
             else:

@@ -44,6 +44,9 @@ _NO_USE_READING: Final = frozenset({"unreachable", "timeout", "credentials", "lo
 # Of one processor, this much at most goes into publishing; a process with very many series publishes less often.
 _SHARE: Final = 0.1
 
+# A scrape that comes so soon after a failure does not try again.
+_MOMENT_SECONDS: Final = 1.0
+
 
 class RedisStore:
     """This process's shard in Redis, and everybody's.
@@ -57,7 +60,6 @@ class RedisStore:
         self._options: Final = options
         self._make_link: Final = link
         self._keys: Final = Keys(options.namespace)
-        self._health: Final = Health(options.shown)
         self._source: Callable[[], Sequence[Portable] | None] = _nothing
         self._collectors: Sequence[Portable] = ()
         self._worker: Final = Worker("pytheus-redis", self._tick)
@@ -67,6 +69,7 @@ class RedisStore:
         self._begin_shard()
 
     def _begin_shard(self) -> None:
+        self._health = Health(self._options.shown)
         self._identity: ShardIdentity | None = None
         self._last: Reading | None = None
         self.link = self._make_link(self._options)
@@ -126,6 +129,8 @@ class RedisStore:
 
     def read_now(self, collectors: Sequence[Portable]) -> Reading:
         """As `read`, but raises `Trouble` where Redis cannot be read."""
+        if self._closed:
+            raise Trouble("other", "the registry was closed")
         deadline = time.monotonic() + self._options.scrape_seconds
         fetched, mine = self._asked(lambda: self._publish_and_fetch(collectors), deadline)
         view = self.reader.take(fetched)
@@ -193,21 +198,24 @@ class RedisStore:
         try:
             try:
                 self.publisher.publish(collectors, last=last)
-            except Trouble as trouble:
+            except Trouble as first:
                 # A connection that was idle may have been closed by the other side.
-                if trouble.kind not in ("unreachable", "read_only", "cluster") or self._health.trouble is not None:
+                if first.kind not in ("unreachable", "read_only", "cluster") or self._health.trouble is not None:
                     raise
                 self.publisher.publish(collectors, last=last)
-        except Trouble as trouble:
+        except Exception as error:
+            # Anything else is a mistake of ours, and must not end the thread.
+            trouble = error if isinstance(error, Trouble) else Trouble("other", f"{type(error).__name__}: {error}")
             self._failures += 1
             self._health.failed(trouble, "numbers are published")
-            raise
+            raise trouble from None
         self._failures = 0
         self._health.succeeded()
 
     def _publish_and_fetch(self, collectors: Sequence[Portable]) -> tuple[Fetched, Snapshot | None]:
         trouble, health = None, self._health
-        if health.trouble is not None and time.monotonic() - health.failed_at < self._options.interval_seconds:
+        moment = min(self._options.interval_seconds, _MOMENT_SECONDS)
+        if health.trouble is not None and time.monotonic() - health.failed_at < moment:
             trouble = health.trouble  # a moment ago
         else:
             try:
