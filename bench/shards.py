@@ -76,6 +76,7 @@ def measured(case: Case) -> tuple[float, float, float]:
         def __init__(self) -> None:
             self.snapshots: list[Snapshot] = []
             self.merger = Merger()
+            self.archive = Archive()
 
         def register(self, collector: Collector) -> None:
             raise NotImplementedError
@@ -84,7 +85,7 @@ def measured(case: Case) -> tuple[float, float, float]:
             raise NotImplementedError
 
         def collect(self) -> Iterator[Collector]:
-            return iter(self.merger.merge(self.snapshots, Archive()))
+            return iter(self.merger.merge(self.snapshots, self.archive))
 
     registry = Merged()
     for number in range(case.shards):

@@ -13,13 +13,21 @@ __all__ = ["Problem", "Reading", "Snapshot"]
 
 
 class Snapshot(NamedTuple):
-    """One shard's numbers as they stood at one moment."""
+    """One shard's numbers as they stood at one moment.
+
+    >>> identity = ShardIdentity("web-1", 4711, 1_790_000_000_000_000_000, "89abcdef01234567")
+    >>> Snapshot(identity, True, Layout(), []).base is None
+    True
+    """
 
     identity: ShardIdentity
     live: bool
     """Whether its process is alive. One that is not counts as if it were folded already."""
     layout: Layout
-    """The same object from scrape to scrape while it only grows, so that what was made of it can be kept."""
+    """The same object from scrape to scrape while it only grows, so that what was made of it can be kept.
+
+    It changes within `ShardStore.read` and at no other time, so it is not the one that this process's threads write.
+    """
     numbers: Sequence[float]
     """Flat, at least ``layout.size`` long. Not changed any more: a list or an ``array("d")``, and no live view."""
     base: Sequence[float] | None = None
@@ -42,4 +50,5 @@ class Reading(NamedTuple):
 
     snapshots: Sequence[Snapshot]
     archive: Archive
+    """The same object while nothing was folded, for the same reason as a snapshot's layout."""
     problems: Sequence[Problem] = ()

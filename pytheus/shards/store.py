@@ -38,9 +38,8 @@ class ShardStore(Protocol):
         """Let others see this process's numbers as they stand now; what `memory` was given for is there already.
 
         `collectors` are all that are registered and portable, after `refresh()`; the rows of a gauge in a mode of
-        "last" have two numbers. Called before this process's own scrape and before
-        `close`, by one thread at a time. May raise: the
-        failure is counted and logged, and the scrape goes on.
+        "last" have two numbers. Called before this process's own scrape and before `close`, by one thread at a time.
+        May raise: the failure is counted and logged, and the scrape goes on.
         """
         ...
 

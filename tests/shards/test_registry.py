@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -440,7 +441,10 @@ def test_what_is_registered_is_found(join: Join) -> None:
 def in_a_child(work: Callable[[], object]) -> str:
     """What `work` gives in a forked child, as text."""
     reader, writer = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # From 3.12 on a fork beside threads warns, which is what is tried here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         try:
             os.write(writer, str(work()).encode())

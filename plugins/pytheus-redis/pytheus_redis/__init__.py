@@ -4,7 +4,7 @@ Chosen by name, it needs no code: ``PYTHEUS_REGISTRY=redis://db.example:6379/0?n
 
     >>> from pytheus import Counter
     >>> from pytheus_redis import RedisOptions, redis_registry
-    >>> registry = redis_registry(RedisOptions(host="db.example", namespace="shop"))
+    >>> registry = redis_registry(RedisOptions(port=6390, namespace="shop"))
     >>> orders = Counter("orders_total", "Orders placed.", registry=registry)
     >>> orders.inc()
     >>> registry.close()

@@ -51,6 +51,12 @@ _MOMENT_SECONDS: Final = 1.0
 class RedisStore:
     """This process's shard in Redis, and everybody's.
 
+        >>> from pytheus.shards import ShardedRegistry
+        >>> store = RedisStore(RedisOptions(port=6390, namespace="shop"))
+        >>> registry = ShardedRegistry(store, hosts=True)
+        >>> store.begin(registry.portables)  # from now on, a thread publishes
+        >>> registry.close()
+
     `source` gives the metrics whose numbers are published from time to time, or None when there is nobody left to
     publish for; `begin` sets it. `link` makes the way to Redis, for tests. Nothing is connected before it is needed,
     and a server that is not there is no error.

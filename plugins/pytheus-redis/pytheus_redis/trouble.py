@@ -27,6 +27,9 @@ KINDS: Final = {
 class Trouble(PytheusError):
     """Redis did not do what it was asked; `kind` is one of `KINDS`.
 
+        >>> Trouble("full", "OOM command not allowed").remedy
+        'raise its maxmemory, or make room'
+
     `unsure` tells that it may have done it nevertheless, and that only the answer was lost.
     """
 
