@@ -256,7 +256,7 @@ def put_stamp(made: Environment, name: str, text: str) -> None:
 
 
 def provide_prometheus() -> None:
-    """Let there be `prometheus`, `promtool`, `curl` and `redis-server`, or say plainly what is left out without them."""
+    """Let there be `prometheus`, `promtool`, `curl` and `redis-server`, or say plainly what is left out for them."""
     missing = [name for name in ("prometheus", "promtool", "curl", "redis-server") if shutil.which(name) is None]
     if not missing:
         return

@@ -69,10 +69,16 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def registry_of(port: int, namespace: str) -> tuple[ShardedRegistry, RedisStore]:
-    registry = redis_registry(
-        RedisOptions(port=port, namespace=namespace, scrape_seconds=600, timeout_seconds=600, expiry_seconds=86400)
+def registry_of(port: int, namespace: str, *, interval_seconds: float) -> tuple[ShardedRegistry, RedisStore]:
+    patient = RedisOptions(
+        port=port,
+        namespace=namespace,
+        interval_seconds=interval_seconds,
+        scrape_seconds=600,
+        timeout_seconds=600,
+        expiry_seconds=86400,
     )
+    registry = redis_registry(patient)
     store = registry.store
     assert isinstance(store, RedisStore)
     return registry, store
@@ -81,7 +87,7 @@ def registry_of(port: int, namespace: str) -> tuple[ShardedRegistry, RedisStore]
 def increments(port: int, repetitions: int) -> list[tuple[str, float]]:
     """Nanoseconds for each increment: the best of the repetitions, which take turns."""
     memory = CollectorRegistry()
-    shared, _ = registry_of(port, "increments")
+    shared, _ = registry_of(port, "increments", interval_seconds=1)
     for registry in (memory, shared):  # what there is to publish beside the one that is counted
         others = Counter("others_total", "Others.", ["of"], registry=registry)
         for number in range(1000):
@@ -121,7 +127,7 @@ class Scrapes:
     def __init__(self, port: int, processes: int, series: int) -> None:
         self.namespace = f"p{processes}-s{series}"
         self._client = redis.Redis(port=port, socket_timeout=600)
-        source, store = registry_of(port, self.namespace)
+        source, store = registry_of(port, self.namespace, interval_seconds=3600)
         self.counter = Counter("orders_total", "Orders.", ["of"], registry=source)
         for number in range(series):
             self.counter.labels(f"label value {number}").inc(number)
@@ -138,7 +144,7 @@ class Scrapes:
         # The original is left out; the archive stays empty.
         self._client.zrem(f"{head}shards", token)
         self._head = head
-        self.scraper, self.store = registry_of(port, self.namespace)
+        self.scraper, self.store = registry_of(port, self.namespace, interval_seconds=3600)
         self._changes = 0
 
     def change(self) -> None:

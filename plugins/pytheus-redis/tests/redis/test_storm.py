@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
@@ -32,7 +32,7 @@ from pytheus_redis import RedisOptions, redis_registry
 if TYPE_CHECKING:
     from tests.redis.conftest import Proxy, Server, Servers
 
-SECONDS: Final = float(os.environ.get("PYTHEUS_STORM_SECONDS", "5"))
+SECONDS: Final = float(os.environ.get("PYTHEUS_STORM_SECONDS", "4"))
 SEED: Final = int(os.environ.get("PYTHEUS_STORM_SEED", "20261122"))
 WORKERS: Final = 6
 PATIENCE_SECONDS: Final = 120
@@ -128,7 +128,7 @@ class Storm:
         self.stopped: set[int] = set()
         self.killed: set[int] = set()
         self._asked = 0
-        make: Callable[..., RedisOptions] = RedisOptions
+        make = cast(Callable[..., RedisOptions], RedisOptions)
         self.watcher: ShardedRegistry = redis_registry(make(port=server.port, namespace=namespace, **QUICK))
         self.seen: dict[str, float] = {}
         self.keeps_data = True

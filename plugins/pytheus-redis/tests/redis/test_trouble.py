@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -39,7 +39,7 @@ class Process:
             "scrape_seconds": 1.0,
             "exit_seconds": 0.2,
         }
-        made: Callable[..., RedisOptions] = RedisOptions
+        made = cast(Callable[..., RedisOptions], RedisOptions)
         self.registry = redis_registry(made(**quick | {"port": port, "namespace": namespace} | options))
         self.counter = Counter("orders_total", "Orders.", registry=self.registry)
 
