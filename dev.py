@@ -5,6 +5,7 @@
     python3 dev.py lint           run the linters alone
     python3 dev.py test -k proxy  hand arguments to pytest; the linters are left out then
     python3 dev.py test --python 3.12 --build pure
+    python3 dev.py mutants        see whether the tests notice small defects in the registry, see mutation/README.md
 
 Rules:
 
@@ -370,6 +371,14 @@ def verdict(failures: Sequence[str]) -> int:
     return 1 if failures else 0
 
 
+def mutants(arguments: Sequence[str]) -> int:
+    interpreter = interpreters()[0]
+    made = environment(f"test-{interpreter.minor}", interpreter, "test")
+    # The copies that are tested stand before whatever is installed there.
+    command = [made.program("python"), str(ROOT / "mutation" / "run.py"), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=clean_environ()).returncode
+
+
 def shop(clients: int, orders: int) -> int:
     made = environment("shop", interpreters()[0], "shop")
     if not install_package(made, "compiled"):
@@ -452,8 +461,10 @@ def main() -> int:
     for_test.add_argument("--python", action="append", default=[], metavar="3.x", help="only this version; repeatable")
     for_test.add_argument("--build", action="append", choices=BUILDS, help="only this build")
     commands.add_parser("lint", help="linters alone")
+    about_mutants = "whether the tests notice small defects; takes the names of some"
+    commands.add_parser("mutants", allow_abbrev=False, add_help=False, help=about_mutants)
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "test":
+    if rest and arguments.command not in ("test", "mutants"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if sys.version_info < OLDEST:
         raise Failure(f"Python {'.'.join(map(str, OLDEST))} or later is needed, but this is {sys.version.split()[0]}")
@@ -461,6 +472,8 @@ def main() -> int:
         return shop(arguments.clients, arguments.orders)
     if arguments.command == "lint":
         return lint()
+    if arguments.command == "mutants":
+        return mutants(rest)
     return test(arguments.python, arguments.build or BUILDS, rest)
 
 

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from build_backend.compiling import can_compile
 
-# The write path and the rendering of a metric's own lines, with what they call; compiled together or not at all.
+# The write path, the rendering of a metric's own lines and the merging of several processes', with what they call;
+# compiled together or not at all.
 COMPILED_MODULES = [
     "pytheus/version.py",
     "pytheus/textformat.py",
@@ -33,6 +34,14 @@ COMPILED_MODULES = [
     "pytheus/metrics/distribution.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
+    "pytheus/shards/bulk.py",
+    "pytheus/shards/column.py",
+    "pytheus/shards/combining.py",
+    "pytheus/shards/exact.py",
+    "pytheus/shards/layout.py",
+    "pytheus/shards/merged.py",
+    "pytheus/shards/merger.py",
+    "pytheus/shards/states.py",
 ]
 
 

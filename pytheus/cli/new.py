@@ -84,13 +84,14 @@ def new(arguments: Sequence[str]) -> int:
     return call(command, arguments)
 
 
-@click.group("new")
+@click.group("new", no_args_is_help=False)
 def command() -> None:
     """Start a distribution of your own."""
 
 
 @command.command(
     "registry",
+    short_help="a registry plugin, complete with tests",
     epilog=(
         "\b\nexamples:\n  pytheus new registry teahouse\n"
         "  pytheus new registry teahouse --directory plugins/teahouse\n\n"

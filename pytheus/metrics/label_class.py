@@ -32,7 +32,7 @@ from typing import (
 from pytheus.exceptions import LabelError
 from pytheus.names import shown
 
-__all__ = ["labels_of_record", "read_labels"]
+__all__ = ["labels_of_record", "no_text", "read_labels"]
 
 _UNIONS: Final = (Union, types.UnionType)
 
@@ -112,10 +112,15 @@ def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:
         return
     for name in names:
         if name in hints and not _is_text(hints[name]):
-            raise LabelError(
-                f"{subject} has the label {name!r}, which {cls.__name__} annotates with {_named(hints[name])};"
-                " label values are text, so annotate it with str or a Literal of strs, and convert where it is given"
-            )
+            raise LabelError(no_text(subject, name, cls.__name__, _named(hints[name])))
+
+
+def no_text(subject: str, label: str, cls: str, annotation: str) -> str:
+    """What is wrong with a field of `cls` that holds no text."""
+    return (
+        f"{subject} has the label {label!r}, which {cls} annotates with {annotation}; label values are text, so"
+        " annotate it with str or a Literal of strs, and convert where it is given"
+    )
 
 
 def _is_text(hint: Any) -> bool:
@@ -139,7 +144,7 @@ def _named(hint: object) -> str:
 def labels_of_record(record: object) -> Mapping[str, object] | None:
     """The labels that an instance of such a class holds, or None if it is no such instance."""
     if isinstance(record, tuple) and hasattr(record, "_asdict"):
-        return cast("Mapping[str, object]", record._asdict())
+        return cast("Mapping[str, object]", cast("Any", record)._asdict())
     if hasattr(type(record), "__dataclass_fields__"):
         from dataclasses import fields  # loaded late: whoever has a dataclass has paid for it
 

@@ -6,15 +6,28 @@ from collections.abc import Callable
 from typing import Final
 
 from mypy.checker import TypeChecker
-from mypy.nodes import ARG_STAR, ARG_STAR2, Expression, FuncDef, OverloadedFuncDef, SetExpr, SymbolNode, TypeInfo
+from mypy.messages import format_type_bare
+from mypy.nodes import (
+    ARG_STAR,
+    ARG_STAR2,
+    Expression,
+    FuncDef,
+    MemberExpr,
+    NameExpr,
+    OverloadedFuncDef,
+    SetExpr,
+    SymbolNode,
+    TypeInfo,
+)
 from mypy.plugin import FunctionContext
-from mypy.types import Instance, Type, get_proper_type
+from mypy.types import CallableType, Instance, Type, get_proper_type
 
 from pytheus.exceptions import LabelError, PytheusError
 from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.metrics.label_class import no_text
 from pytheus.mypy_plugin.codes import LABEL, NAME
 from pytheus.mypy_plugin.known import UNSEEN, Known, with_known
-from pytheus.mypy_plugin.literals import is_none, keys, text, texts
+from pytheus.mypy_plugin.literals import is_none, keys, may_be_text, text, texts, type_of
 from pytheus.mypy_plugin.places import Places
 from pytheus.names import (
     RESERVED_LABELS,
@@ -137,7 +150,8 @@ class _Call:
 
     def _labels(self) -> tuple[str, ...] | None:
         if "labels" in self._arguments and not is_none(self._arguments["labels"]):
-            return None  # a class declares them, and mypy sees to the rest by itself
+            self._check_class(self._arguments["labels"])
+            return None  # mypy sees to the rest by itself
         where = self._arguments.get("required_labels")
         if where is None or is_none(where):
             return ()
@@ -145,12 +159,27 @@ class _Call:
         found = text(where, self._api) or texts(where, self._api)
         if found is None:
             return None
+        return self._allowed(found, where)
+
+    def _allowed(self, labels: object, where: Expression) -> tuple[str, ...] | None:
         reserved = self._name if self._type == "stateset" else RESERVED_LABELS.get(self._type)
         try:
-            return validate_label_names(found, self._subject, reserved)
+            return validate_label_names(labels, self._subject, reserved)
         except PytheusError as error:
             self._api.fail(str(error), where, code=NAME)
             return None
+
+    def _check_class(self, where: Expression) -> None:
+        """Check the fields of a class that declares the labels, which are what its constructor takes."""
+        constructor = get_proper_type(type_of(where, self._api))
+        if not isinstance(constructor, CallableType) or not isinstance(where, (NameExpr, MemberExpr)):
+            return
+        fields = {name: kind for name, kind in zip(constructor.arg_names, constructor.arg_types, strict=True) if name}
+        self._allowed([*fields], where)
+        for name, found in fields.items():
+            if not may_be_text(found):
+                shown = format_type_bare(found, self._api.options)
+                self._api.fail(no_text(self._subject, name, where.name, shown), where, code=LABEL)
 
     def _defaults(self, known: Known) -> tuple[str, ...] | None:
         where = self._arguments.get("default_labels")

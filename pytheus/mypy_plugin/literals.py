@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from mypy.checker import TypeChecker
 from mypy.nodes import DictExpr, Expression, ListExpr, NameExpr, SetExpr, TupleExpr
-from mypy.types import Instance, LiteralType, TupleType, Type, get_proper_type
+from mypy.types import (
+    CallableType,
+    Instance,
+    LiteralType,
+    NoneType,
+    TupleType,
+    Type,
+    TypedDictType,
+    UnionType,
+    get_proper_type,
+)
 
-__all__ = ["is_none", "keys", "text", "texts", "type_of"]
+__all__ = ["is_none", "keys", "may_be_text", "text", "texts", "type_of"]
 
 
 def type_of(expression: Expression, api: TypeChecker) -> Type | None:
@@ -61,3 +71,15 @@ def _literal(type: Type) -> str | None:
     if isinstance(proper, LiteralType) and isinstance(proper.value, str) and not proper.is_enum_literal():
         return proper.value
     return None
+
+
+def may_be_text(type: Type) -> bool:
+    """Whether values of `type` are texts, or may be for all that is known."""
+    proper = get_proper_type(type)
+    if isinstance(proper, UnionType):
+        return all(map(may_be_text, proper.items))
+    if isinstance(proper, LiteralType):
+        return may_be_text(proper.fallback)
+    if isinstance(proper, Instance):
+        return proper.type.has_base("builtins.str")
+    return not isinstance(proper, (NoneType, TupleType, CallableType, TypedDictType))

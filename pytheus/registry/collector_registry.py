@@ -43,9 +43,8 @@ class _Entry:
         self.names = self.definition.occupied_names if self.definition is not None else ()
 
     def __str__(self) -> str:
-        if self.definition is not None:
-            return str(self.definition)
-        return f"collector {collector_name(self.collector)!r} ({type(self.collector).__qualname__})"
+        # Only what has names can conflict, and so be spoken of.
+        return str(self.definition)
 
 
 class CollectorRegistry:

@@ -40,4 +40,6 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
 
 def _occupies(candidate: object, name: str) -> TypeGuard[Collector]:
     definition = getattr(candidate, "definition", None)
-    return isinstance(definition, Definition) and name in definition.occupied_names and hasattr(candidate, "collect")
+    if not isinstance(definition, Definition):
+        return False
+    return name in definition.occupied_names and isinstance(candidate, Collector)

@@ -38,7 +38,11 @@ class Snapshot(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something that a store skipped."""
+    """Something that a store skipped.
+
+    >>> Problem("shard-4711", "it ends 3 bytes into a record").subject
+    'shard-4711'
+    """
 
     subject: str
     """What: a file, a key. Each subject is logged once for each reason."""
@@ -46,7 +50,11 @@ class Problem(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """All that is there at one moment: no shard is missing in both, and none is in both."""
+    """All that is there at one moment: no shard is missing in both, and none is in both.
+
+    >>> Reading([], Archive()).problems
+    ()
+    """
 
     snapshots: Sequence[Snapshot]
     archive: Archive

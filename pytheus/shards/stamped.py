@@ -28,7 +28,7 @@ class StampedDoubles:
         return self.view[index]
 
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
-        number = value if isinstance(value, float) else value[0]
+        number = value[0] if isinstance(value, array) else value
         # A gauge that was never set says nothing, also when it is moved.
         if number == 0.0 and self._memory.is_moving and self.view[1] == 0.0:
             return

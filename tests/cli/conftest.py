@@ -109,7 +109,7 @@ def install(site: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def files(home: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[str, str]]], None]:
-    """Call it with names and texts of files in the working directory, where modules are found by `python -P`, too."""
+    """Call it with names and texts of files in the working directory, where modules are found whatever the flags."""
     monkeypatch.syspath_prepend(str(home))
 
     def write(named: Sequence[tuple[str, str]]) -> None:

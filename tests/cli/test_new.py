@@ -94,6 +94,14 @@ def test_a_name_that_cannot_be_is_refused(name: str, pytheus: Pytheus, home: Pat
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("arguments", [[], ["plugin"], ["registry"], ["registry", "tea", "cup"]])
+def test_what_it_cannot_make_is_refused_in_one_line(arguments: list[str], pytheus: Pytheus, home: Path) -> None:
+    ended = pytheus("new", *arguments)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "--help` tells more" in ended.err
+    assert list(home.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
 def test_what_is_there_is_never_touched(kind: str, pytheus: Pytheus, home: Path) -> None:
     target = home / "pytheus-tea"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -145,6 +147,18 @@ def test_collect_gives_the_same_objects_each_time(wrap: Wrap) -> None:
     assert all(one is other for one, other in zip(first, layer.collect(), strict=True))
 
 
+@pytest.mark.parametrize("wrap", [WRAPS["labelled"], WRAPS["union, prefixed"], WRAPS["nested"]])
+def test_nothing_is_kept_of_a_metric_that_leaves_by_another_handle(wrap: Wrap) -> None:
+    layer = wrap(CollectorRegistry())
+    counter = Counter("hits_total", "Hits.", ["path"], registry=layer)
+    other = Counter("hits_total", "Hits.", ["path"], registry=layer)
+    given = weakref.ref(next(iter(layer.collect())))
+    assert given() is not counter
+    layer.unregister(other.labels("/"))
+    gc.collect()
+    assert given() is None
+
+
 @wraps
 def test_what_is_not_held_is_not_unregistered(wrap: Wrap) -> None:
     below = Plain()
@@ -281,6 +295,57 @@ def test_a_circle_is_refused_when_it_is_scraped(wrap: Wrap) -> None:
     changeable.target = layer
     with pytest.raises(NotARegistryError, match="stands below itself"):
         generate_metrics(layer)
+
+
+@wraps
+def test_a_circle_is_refused_when_its_collectors_are_asked_for(wrap: Wrap) -> None:
+    changeable = Changeable()
+    layer = wrap(changeable)
+    changeable.target = layer
+    with pytest.raises(NotARegistryError, match="stands below itself"):
+        list(layer.collect())
+
+
+@pytest.mark.parametrize("wrap", [WRAPS["filtered"], WRAPS["prefixed"], WRAPS["labelled"], read_only])
+def test_a_circle_is_refused_when_its_prefix_is_asked_for(wrap: Wrap) -> None:
+    changeable = Changeable()
+    layer = wrap(changeable)
+    changeable.target = layer
+    with pytest.raises(NotARegistryError, match="stands below itself"):
+        assert layer.prefix
+
+
+def test_a_circle_of_others_below_is_gone_round_once() -> None:
+    changeable = Changeable()
+    changeable.target = changeable
+    assert not leads_to(changeable, CollectorRegistry())
+
+
+def test_what_stands_behind_a_proxy_stands_below() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    layer = prefixed(CollectorRegistryProxy(union(first, second)), "app")
+    assert leads_to(layer, first)
+    assert leads_to(layer, second)
+    assert not leads_to(layer, CollectorRegistry())
+
+
+@pytest.mark.parametrize("wrap", [*WRAPS.values(), read_only])
+def test_an_iteration_is_a_snapshot_whatever_is_below(wrap: Wrap) -> None:
+    class Live(Plain):
+        __slots__ = ()
+
+        def register(self, collector: Collector) -> None:
+            self.held.append(collector)
+
+        def collect(self) -> Iterable[Collector]:
+            return iter(self.held)
+
+    below = Live()
+    layer = wrap(below)
+    below.register(Counter("hits_total", "Hits.", registry=None))
+    iteration = iter(layer.collect())
+    below.register(Counter("misses_total", "Misses.", registry=None))
+    assert len(list(iteration)) == 1
 
 
 def test_a_circle_through_a_proxy_is_refused() -> None:

@@ -100,6 +100,27 @@ def test_what_several_members_hold_is_shown_once() -> None:
     assert list(union(first, second).collect()) == [counter, queue]
 
 
+def test_two_handles_on_one_metric_are_shown_once() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter = Counter("hits_total", "Hits.", ["path"], registry=first)
+    second.register(counter.labels("/"))
+    assert list(union(first, second).collect()) == [counter]
+
+
+def test_what_is_found_would_be_exposed_under_that_name() -> None:
+    first, second, third = CollectorRegistry(), CollectorRegistry("shop"), CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=second)
+    depth = Gauge("depth", "Depth.", registry=third)
+    every = union(first, second, third)
+    assert every.find("shop_hits_created") is hits
+    assert every.find("depth") is depth
+    for name in ("hits_total", "mail_hits_total", "shop_depth"):
+        assert every.find(name) is None
+    other_way = union(second, first, third)
+    assert other_way.find("hits_total") is hits
+    assert other_way.find("depth") is None
+
+
 def test_two_metrics_of_one_exposed_name_conflict_in_the_scrape_alone() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     Counter("hits_total", "Hits.", registry=first).inc()
@@ -132,6 +153,17 @@ def test_a_metric_that_another_member_has_is_shared() -> None:
     Counter("hits_total", "Hits.", registry=both).inc()
     assert len(first) == 0
     assert generate_metrics(both, strict=True).endswith("shop_hits_total 2.0\n")
+
+
+def test_what_another_member_holds_counts_as_registered() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    counter, queue = Counter("hits_total", "Hits.", ["path"], registry=second), Queue()
+    second.register(queue)
+    both = union(first, second)
+    for collector in (counter, counter.labels("/"), queue):
+        both.register(collector)
+    assert list(first) == []
+    assert list(second) == [counter, queue]
 
 
 def test_it_unregisters_from_every_member_that_holds_the_collector() -> None:
@@ -252,6 +284,18 @@ def test_one_registry_twice_is_refused() -> None:
     registry = CollectorRegistry()
     with pytest.raises(NotARegistryError, match="twice"):
         union(registry, registry)
+
+
+def test_members_are_told_apart_by_identity() -> None:
+    class EqualToAll(CollectorRegistry):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+
+    assert len(union(EqualToAll(), EqualToAll()).layers) == 2
 
 
 def test_an_empty_member_is_a_member() -> None:

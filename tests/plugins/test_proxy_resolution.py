@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -231,6 +232,56 @@ def test_a_plugin_that_reads_the_proxy_meanwhile_does_not_wait_for_itself(site: 
     assert proxy_of(site, "memory").prefix == "counting"
 
 
+def test_what_a_plugin_sets_itself_meanwhile_wins_over_what_it_gives(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        from memory_proxy import proxy
+
+        explicit = Memory(prefix="explicit")
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            proxy.set_registry(explicit)
+            return Memory(prefix="given")
+        """,
+    )
+    proxy, depth = proxy_of(site, "memory"), Depth()
+    proxy.register(depth)
+    assert proxy.prefix == "explicit"
+    assert list(proxy.collect()) == list(sys.modules["memory_module"].explicit.collect()) == [depth]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a Unix system")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_process_that_a_plugin_forks_is_still_within_the_resolution(site: Site) -> None:
+    site.plugin(
+        "memory",
+        """
+        import os
+        from memory_proxy import proxy
+
+        forked = []
+
+        @hookimpl
+        def pytheus_make_registry(options):
+            if forked:
+                return Memory(prefix="resolved_again")
+            forked.append(os.fork())
+            if not forked[0]:
+                status = 1
+                try:
+                    status = 0 if proxy.prefix is None else 2
+                finally:
+                    os._exit(status)
+            forked.append(os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]))
+            return Memory()
+        """,
+    )
+    assert list(proxy_of(site, "memory").collect()) == []
+    assert sys.modules["memory_module"].forked[1] == 0
+
+
 def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:
     site.plugin("memory", FAILS_ONCE)
     proxy, depth = CollectorRegistryProxy("memory"), Depth()
@@ -315,6 +366,55 @@ def test_after_a_conflict_in_the_new_registry_the_former_one_serves_on(site: Sit
     assert proxy.registry is former
     assert list(proxy.collect()) == depths
     assert list(made("memory_module")[0].collect()) == []
+
+
+CLOSES = """
+closed, made = [], []
+
+class Full(Memory):
+    def register(self, collector):
+        raise MemoryError("full")
+
+    def close(self):
+        closed.append(self)
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append(Full())
+    return made[-1]
+"""
+
+
+def test_a_registry_that_was_made_for_a_change_that_fails_is_closed(site: Site) -> None:
+    site.plugin("memory", CLOSES)
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    proxy.register(Depth())
+    with pytest.raises(MemoryError):
+        proxy.set_registry("memory")
+    plugin = sys.modules["memory_module"]
+    assert plugin.closed == plugin.made != []
+
+
+def test_a_registry_that_was_made_for_a_resolution_that_fails_is_closed(site: Site) -> None:
+    site.plugin(
+        "memory",
+        "from memory_proxy import proxy\n" + CLOSES.replace("    made", "    proxy.register(Memory())\n    made"),
+    )
+    proxy = proxy_of(site, "memory")
+    with pytest.raises(MemoryError):
+        list(proxy.collect())
+    plugin = sys.modules["memory_module"]
+    assert plugin.closed == plugin.made != []
+
+
+def test_a_registry_that_was_handed_in_is_left_open_when_the_change_fails(site: Site) -> None:
+    site.plugin("memory", CLOSES)
+    plugin = importlib.import_module("memory_module")
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    proxy.register(Depth())
+    with pytest.raises(MemoryError):
+        proxy.set_registry(plugin.Full())
+    assert plugin.closed == []
 
 
 def test_what_is_left_behind_is_warned_of() -> None:

@@ -239,3 +239,15 @@ def test_metrics_that_are_defined_while_the_registry_changes(
     assert len(list(first)) == 400
     assert generate_metrics(proxy).count("_total 1.0\n") == 400
     assert caplog.records == []
+
+
+def test_blocks_that_begin_and_end_at_the_same_time(together: Together) -> None:
+    base = CollectorRegistry()
+    proxy = CollectorRegistryProxy(base)
+
+    def use() -> None:
+        with proxy.use(CollectorRegistry()), proxy.use(CollectorRegistry()):
+            pass
+
+    together(*[_repeat(use, 1500)] * THREADS)
+    assert proxy.registry is base

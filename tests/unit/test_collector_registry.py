@@ -6,6 +6,8 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import ConflictError, InvalidNameError, NotACollectorError, NotRegisteredError
 from pytheus.metrics import Family, Metric, Sample
-from pytheus.registry import Closable, Collector, CollectorRegistry, Described, Lookup, Registry
+from pytheus.registry import Closable, Collector, CollectorRegistry, Described, Lookup, Registry, collector_registry
 
 
 class Custom:
@@ -259,6 +261,20 @@ def test_nothing_keeps_a_refused_metric_alive(registry: CollectorRegistry) -> No
     assert sys.getrefcount(refused) == references
 
 
+def test_a_collector_whose_name_cannot_be_had_is_called_by_its_class(registry: CollectorRegistry) -> None:
+    class Nameless(Custom):
+        @property
+        def name(self) -> str:
+            raise ConnectionError("away")
+
+    class Empty(Custom):
+        name = ""
+
+    for stranger in (Nameless(), Empty(), Custom()):
+        with pytest.raises(NotRegisteredError, match=f"{type(stranger).__qualname__}' is not registered here"):
+            registry.unregister(stranger)
+
+
 # Conflicts ------------------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +394,92 @@ def test_with_warn_an_equal_metric_still_shares_its_values(caplog: pytest.LogCap
 def test_other_policies_are_refused(policy: Literal["raise"]) -> None:
     with pytest.raises(ValueError, match="on_conflict must be 'raise' or 'warn'"):
         CollectorRegistry(on_conflict=policy)
+
+
+# Being overtaken ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def overtaken(step: str, act: Callable[[], object]) -> Iterator[None]:
+    """Has `act` done just before the next `step`, as another thread would that came between two instructions."""
+
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == step:
+            sys.settrace(None)
+            act()
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(former)
+
+
+def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(registry: CollectorRegistry) -> None:
+    first, second = Gauge("x", "X.", registry=None), Counter("x_total", "X.", registry=None)
+    with pytest.raises(ConflictError), overtaken("_commit", lambda: registry.register(first)):
+        registry.register(second)
+    assert list(registry) == [first]
+    assert registry.find("x") is first
+
+
+def test_an_unregistration_that_is_overtaken_undoes_no_registration(registry: CollectorRegistry) -> None:
+    first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=None)
+    with overtaken("_replace", lambda: registry.register(second)):
+        registry.unregister(first)
+    assert list(registry) == [second]
+    assert ("x" in registry, "y" in registry) == (False, True)
+
+
+def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: CollectorRegistry) -> None:
+    first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=registry)
+    with overtaken("_replace", lambda: registry.unregister(second)):
+        registry.unregister(first)
+    assert list(registry) == []
+    assert "y" not in registry
+
+
+def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegistry) -> None:
+    size = Histogram("size", "S.", registry=registry)
+    seen: list[object] = []
+    with overtaken("_replace", lambda: seen.extend((size in registry, "size_sum" in registry, *registry))):
+        registry.unregister(size)
+    assert seen == [True, True, size]
+
+
+def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(registry: CollectorRegistry) -> None:
+    hits = Gauge("x", "X.", registry=registry)
+    with pytest.raises(NotRegisteredError), overtaken("_replace", lambda: registry.unregister(hits)):
+        registry.unregister(hits)
+
+
+def test_what_is_registered_while_all_is_cleared_goes_too(registry: CollectorRegistry) -> None:
+    Gauge("x", "X.", registry=registry)
+    with overtaken("_replace", lambda: Gauge("y", "Y.", registry=registry)):
+        registry.clear()
+    assert list(registry) == []
+    assert "y" not in registry
+
+
+def test_without_the_gil_every_change_is_made_under_the_registrys_lock(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, int, int]] = []
+
+    @contextmanager
+    def lock_for(subject: object) -> Iterator[None]:
+        before = len(registry)
+        yield
+        seen.append((subject is registry, before, len(registry)))
+
+    monkeypatch.setattr(collector_registry, "LOCKED", True)
+    monkeypatch.setattr(collector_registry, "lock_for", lock_for)
+    hits = Gauge("x", "X.", registry=registry)
+    registry.unregister(hits)
+    registry.register(hits)
+    registry.clear()
+    assert seen == [(True, 0, 1), (True, 1, 0), (True, 0, 1), (True, 1, 0)]
 
 
 # The prefix -----------------------------------------------------------------------------------------------------------

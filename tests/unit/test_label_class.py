@@ -226,7 +226,7 @@ def test_an_annotation_that_only_checkers_can_read_is_left_to_them() -> None:
     class Labels:
         price: Decimal
 
-    assert Counter("m", "M.", labels=Labels, registry=None).label_names == ("price",)
+    assert Counter("m", "M.", labels=Labels, registry=None).label_names == ("price",)  # type: ignore[pytheus-label]  # on purpose
 
 
 def test_a_namedtuple_without_annotations_will_do() -> None:
@@ -261,7 +261,7 @@ def test_a_field_that_is_no_text_is_refused(annotation: object, shown: str) -> N
     Labels.__annotations__ = {"method": str, "code": annotation}
     registry = CollectorRegistry()
     with pytest.raises(LabelError) as raised:
-        Counter("hits_total", "Hits.", labels=Labels, registry=registry)
+        Counter("hits_total", "Hits.", labels=Labels, registry=registry)  # type: ignore[pytheus-label]  # on purpose
     assert str(raised.value) == (
         f"counter 'hits_total' has the label 'code', which Labels annotates with {shown}; label values are text, so"
         " annotate it with str or a Literal of strs, and convert where it is given"
@@ -331,7 +331,7 @@ def test_a_field_with_a_name_that_no_label_may_have_is_refused() -> None:
         le: str
 
     with pytest.raises(InvalidNameError, match="has the label name 'le', which its own exposition writes"):
-        Histogram("h", "H.", labels=Labels, registry=None)
+        Histogram("h", "H.", labels=Labels, registry=None)  # type: ignore[pytheus-name]  # on purpose
 
 
 def test_default_labels_that_are_no_mapping_are_refused_as_ever() -> None:

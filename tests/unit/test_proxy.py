@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -11,6 +13,8 @@ from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning
 from pytheus.metrics import Family, Sample
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+
+DEADLINE_SECONDS = 120
 
 
 class Custom:
@@ -354,6 +358,152 @@ def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
     assert caplog.records == []
 
 
+class Observed(CollectorRegistry):
+    """While its collectors are looked through for the first time after it began to serve, something happens.
+
+    At that moment a metric that came while collectors moved is still on its way to it.
+    """
+
+    __slots__ = ("happens", "late", "proxy")
+
+    def __init__(self, proxy: CollectorRegistryProxy, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self.proxy = proxy
+        self.happens: list[Callable[[], object]] = [happens]
+        self.late: list[Counter] = []
+
+    def register(self, collector: Collector, /) -> None:
+        super().register(collector)
+        if not self.late:
+            self.late.append(Counter("late_total", "Late.", registry=self.proxy))
+
+    def collect(self) -> Iterator[Collector]:
+        if self.happens and self.proxy.registry is self:
+            assert super().find("late_total") is None
+            self.happens.pop()()
+        return super().collect()
+
+
+def test_a_metric_that_is_on_its_way_is_found(proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture) -> None:
+    again: list[Counter] = []
+    found: list[object] = []
+
+    def define_again() -> None:
+        found.append(proxy.find("late"))
+        again.append(Counter("late_total", "Late.", registry=proxy))
+
+    Counter("hits_total", "Hits.", registry=proxy)
+    chosen = Observed(proxy, define_again)
+    proxy.set_registry(chosen)
+    assert found == chosen.late
+    for late in (*chosen.late, *again):
+        late.inc()
+    assert generate_metrics(proxy).endswith("\nlate_total 2.0\n")
+    assert caplog.records == []
+
+
+def test_the_names_of_a_metric_that_is_on_its_way_are_taken(
+    proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    def conflict() -> None:
+        with pytest.raises(ConflictError, match="both expose the name 'late'"):
+            Gauge("late", "Another.", registry=proxy)
+
+    Counter("hits_total", "Hits.", registry=proxy)
+    chosen = Observed(proxy, conflict)
+    proxy.set_registry(chosen)
+    assert chosen.happens == []
+    assert proxy.find("late") is chosen.late[0]
+    assert caplog.records == []
+
+
+def test_a_registry_that_was_replaced_has_no_say_any_more(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry
+) -> None:
+    proxy.set_registry(CollectorRegistry())
+    Counter("hits_total", "Hits.", registry=registry)
+    assert proxy.find("hits") is None
+    hits = Gauge("hits", "Hits.", registry=proxy)
+    assert list(proxy) == [hits]
+
+
+class ReplacedMeanwhile(CollectorRegistry):
+    """Another thread changes the registry while this one is asked, and what it answers is out of date."""
+
+    __slots__ = ("chosen", "proxy")
+
+    def __init__(self, chosen: Registry) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.proxy = CollectorRegistryProxy(self)
+
+    def register(self, collector: Collector, /) -> None:
+        self.proxy.set_registry(self.chosen)
+        raise ConflictError("with one that came too late", name="hits", incumbent=None)
+
+    def find(self, name: str, /) -> Collector | None:
+        self.proxy.set_registry(self.chosen)
+        return Gauge(name, "It came too late.", registry=None)
+
+
+def test_a_conflict_with_what_came_too_late_is_none() -> None:
+    chosen = CollectorRegistry()
+    custom = Custom()
+    ReplacedMeanwhile(chosen).proxy.register(custom)
+    assert list(chosen) == [custom]
+
+
+def test_what_came_too_late_is_not_found() -> None:
+    chosen = CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=chosen)
+    assert ReplacedMeanwhile(chosen).proxy.find("hits") is hits
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "after a change within it"])
+def test_a_change_waits_until_another_threads_is_over(
+    proxy: CollectorRegistryProxy, wait_until: Callable[[Callable[[], object], str], None], nested: bool
+) -> None:
+    last = CollectorRegistry()
+    second = threading.Thread(target=lambda: proxy.set_registry(last), daemon=True)
+
+    def waits_or_has_ended() -> bool:
+        frame = sys._current_frames().get(second.ident or 0)
+        while frame is not None and frame.f_code.co_name != "_begin_change":
+            frame = frame.f_back
+        return frame is not None or not second.is_alive()
+
+    class Slow(Plain):
+        def register(self, collector: Collector) -> None:
+            super().register(collector)
+            if nested:
+                with pytest.raises(NotARegistryError):
+                    proxy.set_registry(proxy)
+            second.start()
+            wait_until(waits_or_has_ended, "the second change to begin")
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    slow = Slow()
+    proxy.set_registry(slow)
+    second.join(DEADLINE_SECONDS)
+    assert proxy.registry is last
+    assert list(last) == [hits]
+    assert slow.held == []
+
+
+def test_a_change_within_a_change_is_made_at_once(proxy: CollectorRegistryProxy) -> None:
+    inner = CollectorRegistry()
+
+    class Changing(Plain):
+        def register(self, collector: Collector) -> None:
+            proxy.set_registry(inner)
+            super().register(collector)
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(Changing())
+    hits.inc()
+    assert generate_metrics(proxy).endswith("\nhits_total 1.0\n")
+
+
 def test_a_registry_that_will_not_let_go_is_logged_and_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -381,6 +531,60 @@ def test_use_swaps_for_a_block(proxy: CollectorRegistryProxy, registry: Collecto
         assert before not in proxy
     assert (list(proxy), proxy.prefix, proxy.registry) == ([before], None, registry)
     assert list(tenant) == [within]
+
+
+def test_a_block_has_its_own_metric_of_each_name(proxy: CollectorRegistryProxy) -> None:
+    outside = Counter("hits_total", "Hits.", registry=proxy)
+    outside.inc(5)
+    tenant = CollectorRegistry()
+    with proxy.use(tenant):
+        assert proxy.find("hits_total") is None
+        inside = Counter("hits_total", "Hits.", registry=proxy)
+        assert proxy.find("hits_total") is inside
+    assert inside.value == 0.0
+    assert proxy.find("hits_total") is outside
+
+
+def test_close_within_a_block_closes_the_blocks_registry() -> None:
+    class Closing(Plain):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    outside, inside = Closing(), Closing()
+    proxy = CollectorRegistryProxy(outside)
+    with proxy.use(inside):
+        proxy.close()
+    assert (outside.closed, inside.closed) == (False, True)
+
+
+def test_membership_in_a_registry_of_any_kind_is_by_object_and_by_name() -> None:
+    class EqualToAll(Custom):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+
+    proxy = CollectorRegistryProxy(Plain())
+    held, other = EqualToAll(), EqualToAll()
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.register(held)
+    assert (hits in proxy, held in proxy, other in proxy) == (True, True, False)
+    assert ("hits" in proxy, "hits_created" in proxy, "misses" in proxy) == (True, True, False)
+
+
+def test_clear_empties_a_registry_of_any_kind() -> None:
+    class Live(Plain):
+        def collect(self) -> Iterable[Collector]:
+            return self.held
+
+    live = Live()
+    proxy = CollectorRegistryProxy(live)
+    for letter in "abcd":
+        Counter(f"hits_{letter}_total", "Hits.", registry=proxy)
+    proxy.clear()
+    assert live.held == []
 
 
 def test_use_ends_with_an_exception_too(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:

@@ -1,0 +1,158 @@
+"""Collectors as they look through a layer: what they keep of their origin, and what they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, StateSet, generate_metrics
+from pytheus.compose import filtered, labelled, prefixed, union
+from pytheus.definitions import Definition
+from pytheus.exceptions import NotRegisteredError
+from pytheus.registry import Collector, CollectorRegistry, Described, Registry
+from pytheus.samples import Family, Sample
+
+Wrap = Callable[[Registry], Registry]
+
+WRAPS: dict[str, Wrap] = {
+    "union": lambda registry: union(prefixed(registry, "app")),
+    "filtered": lambda registry: filtered(registry, predicate=lambda family: True),
+    "labelled": lambda registry: labelled(registry, region="eu"),
+}
+
+wraps = pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+
+
+class Changing:
+    """A collector whose definition changes, as a metric's does that comes to share another one's values."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+
+    def collect(self) -> Iterable[Family]:
+        yield Family(self.definition.name, "gauge", "Changing.", [Sample("", {}, 1.0)])
+
+
+class Undefinable:
+    """A collector whose definition cannot be had."""
+
+    name = "undefinable"
+
+    @property
+    def definition(self) -> Definition:
+        raise ConnectionError("away")
+
+    def collect(self) -> Iterable[Family]:
+        yield Family("undefinable", "gauge", "Undefinable.", [Sample("", {}, 1.0)])
+
+
+class Selfish:
+    """A collector that yields itself."""
+
+    def collect(self) -> Iterable[Collector]:
+        yield self
+
+
+def definition(registry: Registry) -> Definition:
+    [collector] = registry.collect()
+    assert isinstance(collector, Described)
+    return collector.definition
+
+
+@pytest.mark.parametrize("wrap", [WRAPS["union"], WRAPS["labelled"]], ids=["union", "labelled"])
+def test_all_else_of_a_definition_stays(wrap: Wrap) -> None:
+    for metric in (
+        Histogram("wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None),
+        StateSet("door", "Door.", states=["open", "shut"], registry=None),
+        Gauge("depth", "Depth.", registry=None),
+    ):
+        below = CollectorRegistry()
+        below.register(metric)
+        origin, derived = metric.definition, definition(wrap(below))
+        assert derived is not origin
+        for kept in ("type", "description", "bounds", "states", "mode", "place"):
+            assert getattr(derived, kept) == getattr(origin, kept), kept
+
+
+def test_the_name_or_the_labels_change() -> None:
+    below = CollectorRegistry()
+    Counter("hits_total", "Hits.", ["path"], registry=below)
+    assert definition(WRAPS["union"](below)).name == "app_hits_total"
+    assert definition(WRAPS["labelled"](below)).labels == ("path", "region")
+
+
+def test_a_definition_that_changes_is_followed() -> None:
+    first, second = (Gauge(name, "G.", registry=None).definition for name in "ab")
+    below = CollectorRegistry()
+    changing = Changing(first)
+    below.register(changing)
+    layer = union(prefixed(below, "app"))
+    [derived] = layer.collect()
+    assert isinstance(derived, Described)
+    before = derived.definition
+    assert derived.definition is before
+    changing.definition = second
+    assert (before.name, derived.definition.name) == ("app_a", "app_b")
+
+
+@wraps
+def test_a_definition_that_cannot_be_had_costs_nobody_else_anything(wrap: Wrap) -> None:
+    class Plain(CollectorRegistry):
+        """It holds what it is given without a look at it."""
+
+        __slots__ = ()
+
+        def collect(self) -> Iterable[Collector]:  # type: ignore[override]  # as wide as the protocol has it
+            return [Undefinable(), *super().collect()]
+
+    below = Plain()
+    Counter("hits_total", "Hits.", registry=below).inc(2)
+    assert "hits_total" in generate_metrics(wrap(below))
+
+
+@wraps
+def test_a_collector_that_yields_itself_fails_with_a_reason(wrap: Wrap) -> None:
+    below = CollectorRegistry()
+    below.register(Selfish())
+    [derived] = wrap(below).collect()
+    with pytest.raises(RecursionError, match="more than 16 levels deep; does one yield itself"):
+        list(derived.collect())
+
+
+@wraps
+@pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
+def test_what_a_layer_gave_counts_as_registered(wrap: Wrap, make: Callable[[], Collector]) -> None:
+    below = CollectorRegistry()
+    collector = make()
+    below.register(collector)
+    layer = wrap(below)
+    [given] = layer.collect()
+    layer.register(given)
+    assert list(below.collect()) == [collector]
+
+
+@wraps
+@pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
+def test_what_a_layer_gave_is_unregistered_through_it(wrap: Wrap, make: Callable[[], Collector]) -> None:
+    below = CollectorRegistry()
+    below.register(make())
+    layer = wrap(below)
+    [given] = layer.collect()
+    layer.unregister(given)
+    assert list(below.collect()) == []
+
+
+def test_what_another_layer_gave_is_not_taken_for_its_own() -> None:
+    below = CollectorRegistry()
+    gauge = Gauge("depth", "D.", registry=below)
+    [given] = labelled(below, region="eu").collect()
+    with pytest.raises(NotRegisteredError):
+        labelled(below, region="us").unregister(given)
+    assert list(below.collect()) == [gauge]
+
+
+def test_who_reads_the_labels_cannot_change_them() -> None:
+    layer = labelled(CollectorRegistry(), region="eu")
+    layer.constant_labels["region"] = "us"
+    assert layer.constant_labels == {"region": "eu"}

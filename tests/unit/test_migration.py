@@ -1,0 +1,281 @@
+"""Moving collectors: all or none, whatever the registries do, and with nothing lost on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram
+from pytheus.compose import filtered, labelled, prefixed, union
+from pytheus.exceptions import ConflictError, NotRegisteredError
+from pytheus.metrics import Family
+from pytheus.registry import Collector, CollectorRegistry, Registry
+from pytheus.registry.migration import bring, empty, move, refuse_taken_names
+
+
+class Custom:
+    """A collector without a definition, equal to all."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("custom", "gauge", "Custom.")
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+
+
+class Plain:
+    """A registry with the four members and nothing more, which notes what it is asked."""
+
+    prefix: str | None = None
+
+    def __init__(self, *held: Collector) -> None:
+        self.held = list(held)
+        self.asked: list[str] = []
+
+    def register(self, collector: Collector) -> None:
+        self.asked.append("register")
+        self.held.append(collector)
+
+    def unregister(self, collector: Collector) -> None:
+        self.asked.append("unregister")
+        if not any(held is collector for held in self.held):
+            raise NotRegisteredError("not held")
+        self.held = [held for held in self.held if held is not collector]
+
+    def collect(self) -> Iterable[Collector]:
+        return list(self.held)
+
+
+class Refusing(Plain):
+    """It takes so many."""
+
+    def __init__(self, takes: int, error: BaseException, *held: Collector) -> None:
+        super().__init__(*held)
+        self.takes = takes
+        self.error = error
+
+    def register(self, collector: Collector) -> None:
+        if self.takes == 0:
+            raise self.error
+        self.takes -= 1
+        super().register(collector)
+
+
+def same(found: Iterable[Collector], expected: Iterable[Collector]) -> bool:
+    return list(map(id, found)) == list(map(id, expected))
+
+
+def gauges(names: str) -> list[Gauge]:
+    return [Gauge(name, "G.", registry=None) for name in names]
+
+
+# move() ---------------------------------------------------------------------------------------------------------------
+
+
+def test_both_hold_what_has_moved() -> None:
+    held = gauges("abc")
+    present, chosen = Plain(*held), Plain()
+    assert same(move(present, chosen), held)
+    assert same(present.held, held)
+    assert same(chosen.held, held)
+
+
+@pytest.mark.parametrize("error", [ValueError("full"), KeyboardInterrupt(), SystemExit()], ids=repr)
+@pytest.mark.parametrize("takes", [0, 1, 2])
+def test_whatever_stops_it_the_new_registry_is_as_it_was(takes: int, error: BaseException) -> None:
+    held, there = gauges("abc"), gauges("x")
+    present, chosen = Plain(*held), Refusing(takes, error, *there)
+    with pytest.raises(type(error)):
+        move(present, chosen)
+    assert same(present.held, held)
+    assert same(chosen.held, there)
+
+
+def test_what_both_held_is_not_taken_from_the_new_registry_again() -> None:
+    first, second, third = gauges("abc")
+    chosen = Refusing(1, ValueError("full"), first)
+    with pytest.raises(ValueError, match="full"):
+        move(Plain(first, second, third), chosen)
+    assert same(chosen.held, [first])
+
+
+def test_what_both_hold_is_not_registered_again() -> None:
+    first, second = gauges("ab")
+    chosen = Plain(first)
+    assert same(move(Plain(first, second), chosen), [second])
+    assert chosen.asked == ["register"]
+
+
+def test_equal_collectors_are_told_apart() -> None:
+    first, second, there = Custom(), Custom(), Custom()
+    chosen = Plain(there)
+    assert same(move(Plain(first, second), chosen), [first, second])
+    assert same(chosen.held, [there, first, second])
+
+
+def test_the_originals_move_from_below_all_layers_and_each_once() -> None:
+    hits, misses = Counter("hits_total", "H.", registry=None), Counter("misses_total", "M.", registry=None)
+    first, second = CollectorRegistry("a"), CollectorRegistry("b")
+    for registry in (first, second):
+        registry.register(hits)
+    second.register(misses)
+    chosen = Plain()
+    move(prefixed(labelled(union(first, filtered(second, names=[])), region="eu"), "app"), chosen)
+    assert same(chosen.held, [hits, misses])
+
+
+def test_what_stands_below_layers_already_is_there() -> None:
+    hits = Counter("hits_total", "H.", registry=None)
+    below = CollectorRegistry()
+    below.register(hits)
+    assert move(Plain(hits), labelled(below, region="eu")) == []
+
+
+@pytest.mark.parametrize("name", ["h", "h_bucket", "h_sum", "h_count"])
+def test_a_silent_refusal_for_any_name_is_an_error(name: str) -> None:
+    chosen = CollectorRegistry(on_conflict="warn")
+    there = Gauge(name, "G.", registry=chosen)
+    before, after = gauges("xy")
+    histogram = Histogram("h", "H.", registry=None)
+    with pytest.raises(ConflictError, match=f"both expose the name '{name}'") as caught:
+        move(Plain(before, histogram, after), chosen)
+    assert (caught.value.name, caught.value.incumbent) == (name, there)
+    assert list(chosen) == [there]
+
+
+def test_of_several_silent_refusals_the_first_is_told() -> None:
+    chosen = CollectorRegistry(on_conflict="warn")
+    for name in "ab":
+        Counter(f"{name}_total", "There.", registry=chosen)
+    with pytest.raises(ConflictError, match="'b_total'"):
+        move(Plain(*gauges("cba")), chosen)
+    assert len(chosen) == 2
+
+
+def test_what_a_registry_drops_without_anybody_in_its_place_is_its_own_affair() -> None:
+    class Forgetful(Plain):
+        def register(self, collector: Collector) -> None:
+            pass
+
+    held: list[Collector] = [*gauges("ab"), Custom()]
+    assert same(move(Plain(*held), Forgetful()), held)
+
+
+# empty() --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_old_registry_is_rid_of_what_has_moved() -> None:
+    held = gauges("ab")
+    former, chosen = Plain(*held), Plain()
+    empty(former, chosen, move(former, chosen))
+    assert former.held == []
+    assert same(chosen.held, held)
+    assert chosen.asked == ["register"] * 2
+
+
+def test_what_came_meanwhile_moves_before_it_leaves() -> None:
+    late = Gauge("late", "L.", registry=None)
+
+    class Former(Plain):
+        def unregister(self, collector: Collector) -> None:
+            assert any(held is collector for held in chosen.held)
+            super().unregister(collector)
+
+    former, chosen = Former(late), Plain()
+    empty(former, chosen, [])
+    assert former.held == []
+    assert same(chosen.held, [late])
+
+
+def test_what_came_meanwhile_and_is_refused_is_logged_and_gone(caplog: pytest.LogCaptureFixture) -> None:
+    late, later = gauges("ab")
+    former, chosen = Plain(late, later), Refusing(0, ValueError("full"))
+    empty(former, chosen, [])
+    assert former.held == []
+    assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "pytheus.registry")] * 2
+    assert "collector 'a' came while the registry changed, and the new one refused it" in caplog.text
+    assert "ValueError: full" in caplog.text
+
+
+def test_a_conflict_with_another_metric_is_logged_and_one_with_an_equal_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chosen = CollectorRegistry()
+    for name in "ab":
+        Gauge(name, "G.", registry=chosen)
+    equal, different = Gauge("a", "G.", registry=None), Counter("b_total", "C.", registry=None)
+    empty(Plain(equal, different), chosen, [])
+    assert ["'b_total'" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_that_another_thread_was_quicker_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    class Quicker(Plain):
+        def unregister(self, collector: Collector) -> None:
+            super().unregister(collector)
+            super().unregister(collector)
+
+    former = Quicker(*gauges("ab"))
+    empty(former, Plain(), [])
+    assert former.held == []
+    assert caplog.records == []
+
+
+def test_a_registry_that_clings_to_one_collector_lets_go_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = gauges("ab")
+
+    class Clinging(Plain):
+        def unregister(self, collector: Collector) -> None:
+            if collector is first:
+                raise OSError("mine")
+            super().unregister(collector)
+
+    former = Clinging(first, second)
+    empty(former, Plain(), [])
+    assert same(former.held, [first])
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "OSError: mine" in caplog.text
+
+
+# bring() --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_reached_the_old_registry_is_brought_to_the_new_one() -> None:
+    late = Custom()
+    former, chosen = Plain(late), Plain(Custom())
+    bring(late, former, chosen)
+    assert former.held == []
+    assert same(chosen.held[1:], [late])
+
+
+def test_what_another_thread_brought_is_left_alone() -> None:
+    late = Custom()
+    former, chosen = Plain(Custom()), Plain(late)
+    bring(late, former, chosen)
+    assert (former.asked, chosen.asked) == ([], [])
+
+
+def test_what_the_new_registry_refuses_does_not_stay_in_the_old_one() -> None:
+    late = Custom()
+    former = Plain(late)
+    with pytest.raises(ValueError, match="full"):
+        bring(late, former, Refusing(0, ValueError("full")))
+    assert former.held == []
+
+
+# refuse_taken_names() -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [CollectorRegistry, Plain], ids=lambda make: make.__name__)
+def test_a_name_that_is_on_its_way_is_refused_to_others(make: type[CollectorRegistry | Plain]) -> None:
+    former: Registry = make()
+    hits = Counter("hits_total", "H.", ["a"], registry=former)
+    refuse_taken_names(hits.labels("x"), former)
+    refuse_taken_names(Gauge("misses", "M.", registry=None), former)
+    refuse_taken_names(Custom(), former)
+    with pytest.raises(ConflictError, match="both expose the name 'hits'; rename one of them") as caught:
+        refuse_taken_names(Gauge("hits", "H.", registry=None), former)
+    assert (caught.value.name, caught.value.incumbent) == ("hits", hits)
