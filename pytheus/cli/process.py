@@ -32,9 +32,22 @@ __all__ = ["Serving", "find_command", "run_command"]
 
 _HANDED_ON: Final = tuple(
     getattr(signal, name)
-    for name in ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGTTIN", "SIGTTOU", "SIGALRM", "SIGCONT"]
+    for name in [
+        "SIGTERM",
+        "SIGINT",
+        "SIGHUP",
+        "SIGQUIT",
+        "SIGUSR1",
+        "SIGUSR2",
+        "SIGWINCH",
+        "SIGTTIN",
+        "SIGTTOU",
+        "SIGALRM",
+        "SIGCONT",
+    ]
     if hasattr(signal, name)
 )
+_IGNORED_BY_PYTHON: Final = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
 _FROM_KERNEL: Final = 0x80  # SI_KERNEL, sigaction(2): the terminal's, for those that are handed on
 _KILLED: Final = 128
 """What shells add to a signal's number for the exit status of what it ended."""
@@ -105,11 +118,10 @@ def _shared_registry(argument: str | None) -> tuple[str, Callable[[], None]]:
 def _run(path: str, arguments: Sequence[str], environ: dict[str, str]) -> int:
     watched = {*_HANDED_ON, signal.SIGCHLD}
     former = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    # Whoever ignores a signal has its children ignore it, too (nohup); one that nobody can wait for is not our matter.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, ended children cannot be waited for
     try:
         # Not by subprocess, for the command would inherit the mask. Descriptors of ours close with exec.
-        child = os.posix_spawn(path, list(arguments), environ, setsigmask=former)
+        child = os.posix_spawn(path, list(arguments), environ, setsigmask=former, setsigdef=_IGNORED_BY_PYTHON)
         while True:
             number, is_from_terminal = _next_signal(watched)
             if number == signal.SIGCHLD:
