@@ -66,6 +66,7 @@ class Server:
                 return
             except redis.RedisError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.kill()
                     pytest.fail(f"{self._command} did not start:\n{(self.directory / 'log').read_text()}")
                 time.sleep(0.02)
 
