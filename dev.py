@@ -257,8 +257,8 @@ def put_stamp(made: Environment, name: str, text: str) -> None:
 
 
 def provide_prometheus() -> None:
-    """Let there be `prometheus`, `promtool` and `curl`, or say plainly what is left out without them."""
-    missing = [name for name in ("prometheus", "promtool", "curl") if shutil.which(name) is None]
+    """Let there be `prometheus`, `promtool`, `curl` and `redis-server`, or say plainly what is left out for them."""
+    missing = [name for name in ("prometheus", "promtool", "curl", "redis-server") if shutil.which(name) is None]
     if not missing:
         return
     apt = shutil.which("apt-get")
@@ -277,8 +277,9 @@ def provide_prometheus() -> None:
             call(install, environ=environ, stdout=subprocess.DEVNULL)
     except Failure as error:
         leave_out(missing, str(error))
-    if os.path.isdir("/run/systemd/system") and "prometheus" in packages:
-        subprocess.run(["systemctl", "disable", "--quiet", "--now", "prometheus.service"], check=False)
+    for service in {"prometheus", "redis-server"}.intersection(packages):
+        if os.path.isdir("/run/systemd/system"):
+            subprocess.run(["systemctl", "disable", "--quiet", "--now", f"{service}.service"], check=False)
 
 
 @contextlib.contextmanager

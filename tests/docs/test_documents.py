@@ -33,7 +33,7 @@ DOCUMENTS = sorted(
 )
 # These install what they tell to install, with pip and a package index, into an environment of their own.
 INSTALLING = ("docs/tutorial-plugin.md",)
-TOOLS = ("curl", "prometheus", "promtool")
+TOOLS = ("curl", "prometheus", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 120
 
