@@ -24,6 +24,11 @@ EQUIVALENTS: Final[dict[str, str]] = {
     f"{_REGISTRY}._commit_plainly: `return True` gives None": _AGAIN,
     f"{_REGISTRY}._commit_plainly: `True` becomes False": _AGAIN,
     f"{_REGISTRY}._commit_plainly: `return False` gives None": _FALSE_ENOUGH,
+    f"{_PROXY}._replace: `1` becomes 2": (
+        "two registries are on their way out at once only where one changes the proxy while it is searched, which is a"
+        " step of the proxy's own change; nobody does, and nothing is promised for it"
+    ),
+    "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
     f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (

@@ -33,6 +33,7 @@ PROXY: Suite = (
     f"{_KIT}::TestProxy",
     f"{_KIT}::TestProxyThatIsResolvedByName",
     "tests/threads/test_interruptions.py::test_a_fork_while_another_thread_changes_the_registry",
+    "tests/threads/test_interruptions.py::test_a_fork_while_another_thread_empties_the_former_registry",
     "tests/threads/test_interruptions.py::test_a_fork_while_another_thread_holds_the_proxys_lock",
     "tests/threads/test_writes.py::test_blocks_that_begin_and_end_at_the_same_time",
 )

@@ -81,7 +81,7 @@ def test_nothing_is_resolved_before_the_first_use(site: Site, monkeypatch: pytes
     assert "memory_module" not in sys.modules
 
 
-@pytest.mark.parametrize("use", ["prefix", "collect", "register", "unregister"])
+@pytest.mark.parametrize("use", ["prefix", "collect", "register", "unregister", "find"])
 def test_the_first_use_resolves_and_the_next_do_not(use: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("memory", COUNTING)
     monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
@@ -92,6 +92,8 @@ def test_the_first_use_resolves_and_the_next_do_not(use: str, site: Site, monkey
         assert list(proxy.collect()) == []
     elif use == "register":
         proxy.register(depth)
+    elif use == "find":
+        assert proxy.find("queue_depth") is None
     else:
         with pytest.raises(ValueError, match="not in list"):
             proxy.unregister(depth)
@@ -156,7 +158,8 @@ def test_a_definition_does_not_wait_for_another_threads_resolution(site: Site) -
     resolving = threading.Thread(target=lambda: proxy.registry)
     resolving.start()
     assert memory_module.begun.wait(120)
-    proxy.register(depth)  # would never return if it waited
+    assert proxy.find("queue_depth") is None  # would never return if it waited
+    proxy.register(depth)  # nor would this
     memory_module.go_on.set()
     resolving.join()
     assert list(proxy.collect()) == [depth]

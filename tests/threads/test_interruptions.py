@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 
 DEADLINE_SECONDS = 120
 
@@ -296,6 +296,39 @@ def test_a_fork_while_another_thread_changes_the_registry() -> None:
         proxy.set_registry(CollectorRegistry("child"))
         Counter("x_total", "X.", registry=proxy).inc()
         assert generate_metrics(proxy).endswith("\nchild_x_total 1.0\n")
+
+    status = _fork(child)
+    leave.set()
+    changing.join(DEADLINE_SECONDS)
+    assert status == 0
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fork_while_another_thread_empties_the_former_registry() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    class Slow(CollectorRegistry):
+        __slots__ = ()
+
+        def collect(self) -> Iterator[Collector]:
+            if proxy.registry is self and threading.current_thread() is changing:
+                inside.set()
+                leave.wait(DEADLINE_SECONDS)
+            return super().collect()
+
+    former = CollectorRegistry()
+    proxy = CollectorRegistryProxy(former)
+    changing = threading.Thread(target=proxy.set_registry, args=(Slow(),), daemon=True)
+    changing.start()
+    assert inside.wait(DEADLINE_SECONDS)
+
+    def child() -> None:
+        # The thread that was emptying it does not exist here, and what is left there has no say.
+        Counter("x_total", "X.", registry=former)
+        assert list(proxy.collect()) == []
+        Gauge("x", "X.", registry=proxy).inc()
+        assert generate_metrics(proxy).endswith("\nx 1.0\n")
 
     status = _fork(child)
     leave.set()

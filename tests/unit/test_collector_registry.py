@@ -6,8 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import pytest
@@ -16,6 +15,8 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate
 from pytheus.exceptions import ConflictError, InvalidNameError, NotACollectorError, NotRegisteredError
 from pytheus.metrics import Family, Metric, Sample
 from pytheus.registry import Closable, Collector, CollectorRegistry, Described, Lookup, Registry, collector_registry
+
+Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
 
 
 class Custom:
@@ -405,24 +406,9 @@ def test_other_policies_are_refused(policy: Literal["raise"]) -> None:
 # Being overtaken ------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def overtaken(step: str, act: Callable[[], object]) -> Iterator[None]:
-    """Has `act` done just before the next `step`, as another thread would that came between two instructions."""
-
-    def trace(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name == step:
-            sys.settrace(None)
-            act()
-
-    former = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(former)
-
-
-def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(registry: CollectorRegistry) -> None:
+def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(
+    registry: CollectorRegistry, overtaken: Overtaken
+) -> None:
     first, second = Gauge("x", "X.", registry=None), Counter("x_total", "X.", registry=None)
     with pytest.raises(ConflictError), overtaken("_commit", lambda: registry.register(first)):
         registry.register(second)
@@ -430,7 +416,9 @@ def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(regist
     assert registry.find("x") is first
 
 
-def test_an_unregistration_that_is_overtaken_undoes_no_registration(registry: CollectorRegistry) -> None:
+def test_an_unregistration_that_is_overtaken_undoes_no_registration(
+    registry: CollectorRegistry, overtaken: Overtaken
+) -> None:
     first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=None)
     with overtaken("_replace", lambda: registry.register(second)):
         registry.unregister(first)
@@ -438,7 +426,7 @@ def test_an_unregistration_that_is_overtaken_undoes_no_registration(registry: Co
     assert ("x" in registry, "y" in registry) == (False, True)
 
 
-def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: CollectorRegistry) -> None:
+def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=registry)
     with overtaken("_replace", lambda: registry.unregister(second)):
         registry.unregister(first)
@@ -446,7 +434,7 @@ def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: Collector
     assert "y" not in registry
 
 
-def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegistry) -> None:
+def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     size = Histogram("size", "S.", registry=registry)
     seen: list[object] = []
     with overtaken("_replace", lambda: seen.extend((size in registry, "size_sum" in registry, *registry))):
@@ -454,13 +442,15 @@ def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegist
     assert seen == [True, True, size]
 
 
-def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(registry: CollectorRegistry) -> None:
+def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(
+    registry: CollectorRegistry, overtaken: Overtaken
+) -> None:
     hits = Gauge("x", "X.", registry=registry)
     with pytest.raises(NotRegisteredError), overtaken("_replace", lambda: registry.unregister(hits)):
         registry.unregister(hits)
 
 
-def test_what_is_registered_while_all_is_cleared_goes_too(registry: CollectorRegistry) -> None:
+def test_what_is_registered_while_all_is_cleared_goes_too(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     Gauge("x", "X.", registry=registry)
     with overtaken("_replace", lambda: Gauge("y", "Y.", registry=registry)):
         registry.clear()

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -16,6 +17,8 @@ from pytheus.metrics import Family, Sample
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 
 DEADLINE_SECONDS = 120
+
+Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
 
 
 class Custom:
@@ -335,6 +338,38 @@ def test_a_metric_that_reaches_a_registry_after_it_was_replaced_is_not_lost() ->
     assert former.held == []
 
 
+def test_after_a_metric_was_brought_other_threads_can_change_the_registry() -> None:
+    chosen, last = CollectorRegistry(), CollectorRegistry()
+
+    class Replaced(Plain):
+        def register(self, collector: Collector) -> None:
+            moving.set_registry(chosen)
+            super().register(collector)
+
+    moving = CollectorRegistryProxy(Replaced())
+    hits = Counter("hits_total", "Hits.", registry=moving)
+    changing = threading.Thread(target=lambda: moving.set_registry(last), daemon=True)
+    changing.start()
+    changing.join(DEADLINE_SECONDS)
+    assert list(last) == [hits]
+
+
+def test_a_metric_whose_registry_is_back_by_the_time_it_is_brought_stays(overtaken: Overtaken) -> None:
+    class Replaced(Plain):
+        def register(self, collector: Collector) -> None:
+            if not self.held:
+                moving.set_registry(CollectorRegistry())
+            super().register(collector)
+
+    former = Replaced()
+    moving = CollectorRegistryProxy(former)
+    custom = Custom()
+    with overtaken("_bring", lambda: moving.set_registry(former)):
+        moving.register(custom)
+    assert moving.registry is former
+    assert former.held == [custom]
+
+
 def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -643,6 +678,17 @@ def test_an_empty_falsy_registry_can_be_used(proxy: CollectorRegistryProxy) -> N
     with proxy.use(Plain()) as tenant:
         Counter("hits_total", "Hits.", registry=proxy)
         assert len(list(tenant.collect())) == 1
+
+
+def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) -> None:
+    class Circular(Plain):
+        @property
+        def layers(self) -> tuple[Registry, ...]:
+            return (self,)
+
+    circular = Circular()
+    with proxy.use(circular):
+        assert proxy.registry is circular
 
 
 def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
