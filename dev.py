@@ -38,6 +38,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENTS = ROOT / ".venv"
 PACKAGE_SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus")
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+"""The directories of the plugins' distributions, of which the tests have all installed."""
 BUILDS = ("compiled", "pure")
 LINTERS = (
     ("ruff", "format", "--check", "."),
@@ -136,9 +138,13 @@ class Environment(NamedTuple):
 
 
 def environment(name: str, interpreter: Interpreter, group: str) -> Environment:
-    """An environment with one of pyproject.toml's dependency groups, and what pytheus needs, but not pytheus itself."""
+    """An environment with one of pyproject.toml's dependency groups, and what pytheus and its plugins need.
+
+    pytheus itself is not in it. A plugin's dependency group "test" is, where tests or linters run.
+    """
     made = Environment(ENVIRONMENTS / name, interpreter)
-    recipe = f"{interpreter} {group} {digest([ROOT / 'pyproject.toml'])}"
+    projects = [ROOT, *(PLUGINS if group in ("test", "lint") else ())]
+    recipe = f"{interpreter} {group} {digest([directory / 'pyproject.toml' for directory in projects])}"
     if stamp(made, "dependencies") != recipe:
         say(f"making .venv/{name} with CPython {interpreter.version}")
         shutil.rmtree(made.path, ignore_errors=True)
@@ -147,8 +153,15 @@ def environment(name: str, interpreter: Interpreter, group: str) -> Environment:
         made.pip_install("--upgrade", "pip>=25.1")  # the first that knows dependency groups
         import tomllib  # loaded late: an older Python has none, and should get as far as main's message
 
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-        made.pip_install("--group", f"{ROOT / 'pyproject.toml'}:{group}", *project["dependencies"])
+        wanted: list[str] = []
+        for directory in projects:
+            file = directory / "pyproject.toml"
+            content = tomllib.loads(file.read_text("utf-8"))
+            wanted += [each for each in content["project"]["dependencies"] if re.match(r"pytheus\b", each) is None]
+            own_group = group if directory == ROOT else "test"
+            if own_group in content.get("dependency-groups", {}):
+                wanted += ["--group", f"{file}:{own_group}"]
+        made.pip_install(*wanted)
         put_stamp(made, "dependencies", recipe)
     return made
 
@@ -175,6 +188,28 @@ def install_package(made: Environment, build: str) -> bool:
         made.pip_install("--no-deps", "--force-reinstall", str(wheel))
         put_stamp(made, "package", str(wheel))
     return True
+
+
+def install_plugins(made: Environment) -> None:
+    """Install every plugin, built from its sources as they are now."""
+    wheels = [build_plugin(made, directory) for directory in PLUGINS]
+    if wheels and stamp(made, "plugins") != str(wheels):
+        made.pip_install("--no-deps", "--force-reinstall", *map(str, wheels))
+        put_stamp(made, "plugins", str(wheels))
+
+
+def build_plugin(made: Environment, directory: Path) -> Path:
+    """The plugin's wheel, kept until its sources change. It is pure Python, so one does for all interpreters."""
+    sources = [file for file in source_files(directory) if "tests" not in file.relative_to(directory).parts]
+    built = ENVIRONMENTS / "wheels" / f"{directory.name}-{digest(sources)[:16]}"
+    if not list(built.glob("*.whl")):
+        say(f"building {directory.name}")
+        for outdated in built.parent.glob(f"{directory.name}-*"):
+            shutil.rmtree(outdated)
+        pip = [made.program("python"), "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        call([*pip, "--wheel-dir", str(built), str(directory)], clean_environ())
+    (wheel,) = built.glob("*.whl")
+    return wheel
 
 
 def build_wheel(made: Environment, build: str) -> Path:
@@ -222,8 +257,8 @@ def put_stamp(made: Environment, name: str, text: str) -> None:
 
 
 def provide_prometheus() -> None:
-    """Let there be `prometheus`, `promtool` and `curl`, or say plainly what is left out without them."""
-    missing = [name for name in ("prometheus", "promtool", "curl") if shutil.which(name) is None]
+    """Let there be `prometheus`, `promtool`, `curl` and `redis-server`, or say plainly what is left out for them."""
+    missing = [name for name in ("prometheus", "promtool", "curl", "redis-server") if shutil.which(name) is None]
     if not missing:
         return
     apt = shutil.which("apt-get")
@@ -242,8 +277,9 @@ def provide_prometheus() -> None:
             call(install, environ=environ, stdout=subprocess.DEVNULL)
     except Failure as error:
         leave_out(missing, str(error))
-    if os.path.isdir("/run/systemd/system") and "prometheus" in packages:
-        subprocess.run(["systemctl", "disable", "--quiet", "--now", "prometheus.service"], check=False)
+    for service in {"prometheus", "redis-server"}.intersection(packages):
+        if os.path.isdir("/run/systemd/system"):
+            subprocess.run(["systemctl", "disable", "--quiet", "--now", f"{service}.service"], check=False)
 
 
 @contextlib.contextmanager
@@ -281,6 +317,7 @@ def test(only: Sequence[str], builds: Sequence[str], pytest_arguments: Sequence[
             title = f"pytest on CPython {interpreter.version}, {build}"
             try:
                 installed = install_package(made, build)
+                install_plugins(made)
             except Failure as error:
                 say(str(error))
                 failures.append(title)
@@ -302,6 +339,8 @@ def lint() -> int:
 
 def run_linters() -> list[str]:
     made = environment("lint", interpreters()[0], "lint")
+    install_package(made, "pure")  # mypy loads pytheus.mypy_plugin from there
+    install_plugins(made)
     failures = []
     for name, *arguments in LINTERS:
         line = " ".join([name, *arguments])
@@ -309,7 +348,6 @@ def run_linters() -> list[str]:
         if subprocess.run([made.program(name), *arguments], cwd=ROOT, env=linter_environ(made)).returncode:
             failures.append(line)
     # What mypy and pyright say to users' code is tested where those two are installed, and nowhere else.
-    install_package(made, "pure")
     say("pytest tests/typing")
     command = [made.program("python"), "-P", "-m", "pytest", "tests/typing"]
     if subprocess.run(command, cwd=ROOT, env=linter_environ(made)).returncode:

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from build_backend.compiling import can_compile
 
-# The write path and the rendering of a metric's own lines, with what they call; compiled together or not at all.
+# The write path, the rendering of a metric's own lines and the merging of several processes', with what they call;
+# compiled together or not at all.
 COMPILED_MODULES = [
     "pytheus/version.py",
     "pytheus/textformat.py",
@@ -33,6 +34,14 @@ COMPILED_MODULES = [
     "pytheus/metrics/distribution.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
+    "pytheus/shards/bulk.py",
+    "pytheus/shards/column.py",
+    "pytheus/shards/combining.py",
+    "pytheus/shards/exact.py",
+    "pytheus/shards/layout.py",
+    "pytheus/shards/merged.py",
+    "pytheus/shards/merger.py",
+    "pytheus/shards/states.py",
 ]
 
 
@@ -42,7 +51,10 @@ def compiled_modules() -> Sequence[Extension]:
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
     settings.parent.mkdir(exist_ok=True)
-    settings.write_text("[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n")
+    settings.write_text(
+        "[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n"
+        "plugins = build_backend.erasing\n"
+    )
     # setuptools makes them, whatever the annotation says of distutils.
     return mypycify(  # type: ignore[return-value]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"

@@ -15,6 +15,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "IncompatiblePluginError",
+    "GaugeModeError",
     "InvalidNameError",
     "LabelError",
     "NotACollectorError",
@@ -29,8 +30,10 @@ __all__ = [
     "PluginLoadError",
     "PytheusError",
     "PytheusWarning",
+    "ReadOnlyError",
     "RegistryAddressError",
     "SelectionError",
+    "ShardFormatError",
     "UnknownRegistryError",
 ]
 
@@ -74,6 +77,10 @@ class BucketError(PytheusError, ValueError):
     """Histogram buckets that are empty, unsorted, repeated or no numbers."""
 
 
+class GaugeModeError(PytheusError, ValueError):
+    """A way of bringing several processes' gauges together that there is not."""
+
+
 class ConflictError(PytheusError, ValueError):
     """Two definitions would expose the same name; the one that was there first is untouched.
 
@@ -90,12 +97,20 @@ class NotRegisteredError(PytheusError, LookupError):
     """A collector that this registry does not hold was to be unregistered."""
 
 
+class ReadOnlyError(PytheusError, TypeError):
+    """A registry that can only be read was to be changed; nothing has changed."""
+
+
 class NotARegistryError(PytheusError, TypeError):
     """An object that does not satisfy `pytheus.registry.Registry`; `problems` has a line for each member."""
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class ShardFormatError(PytheusError, ValueError):
+    """Bytes that are no shard or archive, or not whole, or something that cannot be written as such."""
 
 
 class CollectorError(PytheusError):

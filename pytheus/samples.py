@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pytheus.exceptions import InvalidNameError
 from pytheus.names import MetricType, occupied_names, validate_metric_name
 
-__all__ = ["Exemplar", "Family", "Sample"]
+__all__ = ["Exemplar", "Family", "Row", "Sample"]
 
 _TYPES = ("counter", "gauge", "histogram", "summary", "info", "stateset", "unknown")
 
@@ -42,6 +42,26 @@ class Sample(NamedTuple):
     value: float
     timestamp: float | None = None
     exemplar: Exemplar | None = None
+
+
+class Row(NamedTuple):
+    """One series of a metric as its numbers lie in memory, before any format has cumulated or named them.
+
+    `labels` has one value per label name, in the order of definition. `numbers` are doubles, by the metric's type:
+
+    - counter, gauge: the value;
+    - summary: the sum, the number of observations;
+    - histogram: the sum, and for each bucket in order, the last one up to +Inf, how many fell in it (not cumulated);
+    - stateset: 1.0 or 0.0 for each state in order;
+    - info: none, for `facts` are all it has (None until they are given).
+
+    `exemplars` are the latest ones, by the index of the number that they belong to.
+    """
+
+    labels: tuple[str, ...]
+    numbers: list[float]
+    facts: Mapping[str, str] | None = None
+    exemplars: Mapping[int, Exemplar] | None = None
 
 
 class Family:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import re
 import socket
@@ -9,11 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import pytheus
 
 DEADLINE_SECONDS = 120
 """How long to wait for what should come soon. Generous: it bounds a hang, and measures nothing."""
@@ -160,3 +166,31 @@ def make_venv() -> Callable[[Path], str]:
         return str(python)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def pytheus_wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that the pytheus under test was installed from; a pure one built now, where it runs from the checkout.
+
+    For tests that are marked `network`, as building takes a package index.
+    """
+    if not Path(pytheus.__file__).is_relative_to(checkout / "pytheus"):
+        origin = json.loads(importlib.metadata.distribution("pytheus").read_text("direct_url.json") or "{}")
+        installed = Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin.get("url", "")).path))
+        if installed.suffix == ".whl" and installed.is_file():
+            return installed
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(checkout)]
+    subprocess.run(build, check=True, cwd=directory, env=os.environ | {"PYTHEUS_PURE": "1"})
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def outside_environ(pytheus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For programs in an environment of their own: nothing of this one, and whoever installs pytheus gets the wheel."""
+    constraint = tmp_path_factory.mktemp("constraint") / "constraint.txt"
+    constraint.write_text(f"pytheus @ {pytheus_wheel.as_uri()}\n", "utf-8")
+    unwanted = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONWARNINGS", "VIRTUAL_ENV", "MYPYPATH")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted and name[:8] != "PYTHEUS_"}
+    return kept | {"PIP_CONSTRAINT": str(constraint), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

@@ -127,19 +127,23 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "circles-are-sought-for-ever",
-        "compose/layers.py",
+        "registry/standing.py",
         "The search for a circle goes round in another one.",
         """
         if id(current) not in visited:
-            visited.add(id(current))
-            pending += _below(current)
+            visited[id(current)] = current
+            yield current
+            pending += below(current)
         """,
-        "pending += _below(current)",
+        """
+        yield current
+        pending += below(current)
+        """,
         COMPOSE,
     ),
     Mutant(
         "circles-through-a-proxy-are-not-seen",
-        "compose/layers.py",
+        "registry/standing.py",
         "Proxies are not followed.",
         """
         if isinstance(registry, CollectorRegistryProxy):
@@ -150,10 +154,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "first-branch-alone-is-searched",
-        "compose/layers.py",
+        "registry/standing.py",
         "What stands below the other members of a union is not seen.",
-        "pending += _below(current)",
-        "pending += _below(current)[:1]",
+        "pending += below(current)",
+        "pending += below(current)[:1]",
         COMPOSE,
     ),
     Mutant(

@@ -535,8 +535,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "membership-by-equality",
         "registry/proxy.py",
         "A collector that equals one that is held counts as held.",
-        "return any(collector is subject for collector in registry.collect())",
-        "return any(collector == subject for collector in registry.collect())",
+        "return any(collector is subject for collector in originals(registry))",
+        "return any(collector == subject for collector in originals(registry))",
         PROXY,
     ),
     Mutant(

@@ -5,6 +5,7 @@ Rules:
 - Everything that can be refused is refused before the program starts, in one line and with exit code 2: the program is
   looked up, the registry resolved and the port bound, in this order.
 - Options end where the program begins; all that follows is the program's.
+- What follows ``--`` is a command, if there is one of that name, and runs as a process of its own (process.py).
 - The server stays until the process is gone, so that threads which outlive the main program are still scraped.
 """
 
@@ -30,7 +31,8 @@ from pytheus.registry import REGISTRY
 __all__ = ["run"]
 
 _USAGE: Final = (
-    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--quiet] (SCRIPT | -m MODULE) [ARGS...]"
+    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--quiet]"
+    " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
 
 _HELP: Final = f"""\
@@ -44,7 +46,8 @@ Run a program as python would, with its arguments, exit code, signals and traceb
   --port PORT        the port to serve at, 9464 by default; 0 takes any that is free
   --addr ADDRESS     the address to serve at, 127.0.0.1 by default; 0.0.0.0 opens the port to other machines
   --quiet            do not write to stderr where the metrics are
-  --                 what follows is SCRIPT, whatever it looks like
+  -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the registry that is chosen,
+                     such as multiprocess. Where there is no such command, it is a SCRIPT, whatever it looks like
 """
 
 _REFUSED: Final = 2
@@ -63,12 +66,14 @@ class _Options:
         self.addr = "127.0.0.1"
         self.quiet = False
         self.help = False
+        self.command: tuple[str, list[str]] | None = None
+        """A command's path, and its arguments with its name."""
         self.find: Callable[[], Program]
         rest = list(arguments)
         while rest:
             option = rest.pop(0)
             if option == "--":
-                self._set_program(find_script, "SCRIPT", rest)
+                self._set_command(rest)
                 return
             if option.startswith("-m") and not option.startswith("--"):
                 module = [option[2:], *rest] if option != "-m" else rest
@@ -82,6 +87,15 @@ class _Options:
                 return
             self._set(option, rest)
         raise _UsageError(f"which program? neither SCRIPT nor -m MODULE was given; {_USAGE}")
+
+    def _set_command(self, named: list[str]) -> None:
+        path = _find_command(named[0]) if named and named[0] else None
+        if path is not None:
+            self.command = (path, named)
+        elif named and named[0] and not os.path.exists(named[0]):
+            raise _UsageError(f"there is no command {named[0]!r} on PATH, nor a script of that name")
+        else:
+            self._set_program(find_script, "SCRIPT", named)
 
     def _set_program(self, find: Callable[[str, Sequence[str]], Program], what: str, named: Sequence[str]) -> None:
         if not named or not named[0]:
@@ -121,6 +135,8 @@ def run(arguments: Sequence[str]) -> int:
         if options.help:
             print(_HELP, end="")
             return 0
+        if options.command is not None:
+            return _run_command(*options.command, options)
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
@@ -136,6 +152,18 @@ def run(arguments: Sequence[str]) -> int:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()
     return 0
+
+
+def _find_command(name: str) -> str | None:
+    from pytheus.cli.process import find_command  # loaded late: a Python program does without it, and shows none of it
+
+    return find_command(name)
+
+
+def _run_command(path: str, arguments: Sequence[str], options: _Options) -> int:
+    from pytheus.cli.process import Serving, run_command  # loaded late: as above
+
+    return run_command(path, arguments, options.registry, Serving(options.port, options.addr, options.quiet))
 
 
 def _refuse(reason: str) -> int:

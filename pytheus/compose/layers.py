@@ -10,8 +10,9 @@ from typing import cast
 
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Layered, Registry
+from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import CollectorRegistryProxy
+from pytheus.registry.standing import below, standing
 
 __all__ = ["Composition", "checked_layer", "leads_to", "refuse_circle"]
 
@@ -33,27 +34,12 @@ def checked_layer(candidate: object, source: str) -> Registry:
 
 def leads_to(registry: Registry, target: Registry) -> bool:
     """Whether `target` is `registry` or stands somewhere below it. Proxies are followed, and resolved for it."""
-    pending = [registry]
-    visited: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if current is target:
-            return True
-        if id(current) not in visited:
-            visited.add(id(current))
-            pending += _below(current)
-    return False
-
-
-def _below(registry: Registry) -> tuple[Registry, ...]:
-    if isinstance(registry, CollectorRegistryProxy):
-        return (registry.registry,)
-    return registry.layers if isinstance(registry, Layered) else ()
+    return any(current is target for current in standing(registry))
 
 
 def refuse_circle(registry: Registry) -> None:
     """Raise `NotARegistryError` where `registry` stands below itself."""
-    if any(leads_to(below, registry) for below in _below(registry)):
+    if any(leads_to(lower, registry) for lower in below(registry)):
         raise NotARegistryError(
             f"{type(registry).__qualname__} stands below itself, so that its collectors would be looked for for ever;"
             " a registry that was made of another one, or of a proxy for it, cannot become that one's backing"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pytheus.compose.layer import Layer
-from pytheus.exceptions import PytheusError
+from pytheus.exceptions import ReadOnlyError
 from pytheus.registry.collector_registry import collector_name
 from pytheus.registry.protocols import Collector, Registry
 
 __all__ = ["ReadOnlyError", "ReadOnlyRegistry", "read_only"]
-
-
-class ReadOnlyError(PytheusError, TypeError):
-    """A registry that can only be read was to be changed; nothing has changed."""
 
 
 def read_only(registry: Registry) -> ReadOnlyRegistry:
@@ -22,7 +18,7 @@ def read_only(registry: Registry) -> ReadOnlyRegistry:
         >>> Counter("orders_total", "Orders placed.", registry=read_only(CollectorRegistry()))
         Traceback (most recent call last):
         ...
-        pytheus.compose.read_only.ReadOnlyError: counter 'orders_total' cannot be registered ...
+        pytheus.exceptions.ReadOnlyError: counter 'orders_total' cannot be registered ...
 
     It is about what is registered: whoever has a metric can still write to it, and a metric that is defined through the
     view just like one that `registry` holds shares that one's values.

@@ -3,13 +3,24 @@
 from typing import TYPE_CHECKING
 
 from pytheus.exposition.asgi import make_asgi_app
+from pytheus.exposition.failures import HearsFailures
+from pytheus.exposition.formats import ExpositionFormat, OffersFormats
 from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
 from pytheus.exposition.wsgi import make_wsgi_app
 
 if TYPE_CHECKING:
     from pytheus.exposition.server import start_http_server
 
-__all__ = ["CONTENT_TYPE", "generate_metrics", "make_asgi_app", "make_wsgi_app", "start_http_server"]
+__all__ = [
+    "CONTENT_TYPE",
+    "ExpositionFormat",
+    "HearsFailures",
+    "OffersFormats",
+    "generate_metrics",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "start_http_server",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -49,7 +49,7 @@ def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
     async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            response = await _off_the_loop(served, str(scope["method"]), _accept_encoding(scope))
+            response = await _off_the_loop(served, scope)
             await _send(response, send)
         elif kind == "lifespan":
             await _live(receive, send)
@@ -63,14 +63,15 @@ def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
     return metrics_app
 
 
-async def _off_the_loop(registry: Registry, method: str, accept_encoding: str) -> Response:
+async def _off_the_loop(registry: Registry, scope: Scope) -> Response:
     import asyncio  # loaded late: a program that serves ASGI has it already, and one that does not need not pay for it
 
+    method, accept, accept_encoding = str(scope["method"]), _field(scope, b"accept"), _field(scope, b"accept-encoding")
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # another event loop's server, such as trio's
-        return answer_scrape(registry, method, accept_encoding=accept_encoding)
-    return await asyncio.to_thread(answer_scrape, registry, method, accept_encoding=accept_encoding)
+        return answer_scrape(registry, method, accept=accept, accept_encoding=accept_encoding)
+    return await asyncio.to_thread(answer_scrape, registry, method, accept=accept, accept_encoding=accept_encoding)
 
 
 async def _send(response: Response, send: Send) -> None:
@@ -93,7 +94,7 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-def _accept_encoding(scope: Scope) -> str:
+def _field(scope: Scope, wanted: bytes) -> str:
     # Untyped by nature: the specification says "an iterable of [name, value] two-item iterables", names in lower case.
     headers = cast("Iterable[tuple[bytes, bytes]]", scope.get("headers", ()))
-    return ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"accept-encoding")
+    return ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == wanted)

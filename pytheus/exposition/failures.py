@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
-from pytheus.registry.protocols import Registry
+from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.standing import standing
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Failures", "failures_of", "record_failure"]
+__all__ = ["Failures", "HearsFailures", "failures_of", "record_failure"]
+
+
+@runtime_checkable
+class HearsFailures(Protocol):
+    """A registry, or a layer, that is told of each collector which failed in a scrape that reached it.
+
+    Fallback: failures are counted and logged, and that is all.
+    """
+
+    def collect_failed(self, collector: Collector, error: Exception, /) -> None:
+        """Take note that `collector`, as the registry that was scraped gives it, raised `error`.
+
+        Called after it was counted, from the thread that scrapes, without a lock. What it raises is logged.
+        """
+        ...
 
 
 class Failures:
@@ -59,12 +76,18 @@ def failures_of(registry: Registry) -> Failures | None:
     return None if entry is None else entry[1]
 
 
-def record_failure(registry: Registry, collector: str, error: Exception) -> None:
-    """Count that `collector` failed in a scrape of `registry`."""
+def record_failure(registry: Registry, collector: Collector, error: Exception) -> None:
+    """Count that `collector` failed in a scrape of `registry`, and tell those whom the scrape reaches."""
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)
-    failures.record(collector, error)
+    failures.record(collector_name(collector), error)
+    try:
+        for current in standing(registry):
+            if isinstance(current, HearsFailures):
+                current.collect_failed(collector, error)
+    except Exception:
+        _log().exception("a registry that was to be told of the failure has failed itself")
 
 
 def _begin(registry: Registry) -> Failures:

@@ -233,8 +233,8 @@ class MetricsServer:
     def _respond(self, request: Request) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
-            accept_encoding = request.fields.get("accept-encoding", "")
-            return answer_scrape(registry, request.method, accept_encoding=accept_encoding)
+            accept, accept_encoding = (request.fields.get(name, "") for name in ("accept", "accept-encoding"))
+            return answer_scrape(registry, request.method, accept=accept, accept_encoding=accept_encoding)
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
             return answer_text(request.method, 404, f"nothing is served at this path; there is:\n{paths}")

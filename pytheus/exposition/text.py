@@ -5,7 +5,8 @@ Rules:
 - What is asked of a registry is the protocol and nothing else; its prefix is read once, and put before every family.
 - A collector is rendered whole or not at all: if it raises, or yields what cannot be exposed, it is left out, and all
   others are served. The failure is logged once and counted in `pytheus_collector_errors_total`.
-- No name stands twice. Metrics, whose names are known beforehand, come before the families of custom collectors.
+- No name stands twice. Metrics and others that are `Rendered`, whose names are known beforehand, come before the
+  families of custom collectors.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -13,8 +14,9 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeGuard
 
+from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
 from pytheus.exposition.failures import failures_of, record_failure
 from pytheus.metrics.metric import Metric
@@ -22,7 +24,7 @@ from pytheus.metrics.number import to_float
 from pytheus.names import RESERVED_NAMES, base_name, validate_label_names, validate_prefix, validate_text
 from pytheus.registry.collector_registry import collector_name
 from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.protocols import Collector, Registry, Rendered
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 from pytheus.textformat import format_labels, format_number, header
@@ -78,16 +80,21 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
     lead = "" if prefix is None else prefix + "_"
     # Who has which name; metrics are told apart by their definitions, which the handles on one metric share.
     claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
+    kinds: dict[type, bool] = {}
     for collector in collectors:
-        if isinstance(collector, Metric):
-            definition = collector.definition
+        if _is_rendered(collector, kinds):
+            try:
+                definition = collector.definition
+            except Exception:
+                continue  # it is met again below, where what fails costs only itself
             for name in definition.occupied_names:
                 claimed.setdefault(name, definition)
     texts: list[str] = []
     written: set[int] = set()
-    for collector in collectors:
+    for held in collectors:
+        collector = held
         try:
-            if isinstance(collector, Metric):
+            if _is_rendered(collector, kinds):
                 definition = collector.definition
                 _check_claims(claimed, definition.occupied_names, definition)
                 if id(definition) not in written:
@@ -96,14 +103,27 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
             else:
                 texts.append(_custom_text(collector, lead, claimed))
         except Exception as error:
-            name = collector_name(collector)
             if strict:
+                name = collector_name(held)
                 raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, name, error)
+            record_failure(registry, held, error)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))
     return texts
+
+
+def _is_rendered(collector: Collector, kinds: dict[type, bool]) -> TypeGuard[Rendered]:
+    """Whether it writes its own lines. Asked once for each type, for the protocol's check takes microseconds."""
+    kind = type(collector)
+    known = kinds.get(kind)
+    if known is None:
+        try:
+            known = isinstance(collector, Rendered) and isinstance(collector.definition, Definition)
+        except Exception:
+            known = False  # 3.11 executes properties to see whether they are there
+        kinds[kind] = known
+    return known
 
 
 def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:

@@ -36,7 +36,10 @@ def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
 
     def metrics_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = answer_scrape(
-            served, environ["REQUEST_METHOD"], accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", "")
+            served,
+            environ["REQUEST_METHOD"],
+            accept=environ.get("HTTP_ACCEPT", ""),
+            accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
         )
         start_response(f"{response.status} {response.phrase}", list(response.headers))
         return list(response.parts)

@@ -11,6 +11,7 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.around import ExceptionCount
 from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
 from pytheus.names import MetricType
@@ -24,7 +25,7 @@ R = TypeVar("R")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Counter(Scalar):
+class Counter(Scalar[L, L, "Counter[Complete]"]):
     """A number that only grows, and starts again at zero with its process: requests served, bytes sent, errors.
 
         >>> orders = Counter("shop_orders_total", "Orders placed.", ["method"], registry=None)
@@ -36,7 +37,9 @@ class Counter(Scalar):
     `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as it is given;
     OpenMetrics adds the ending where it is missing. `required_labels` are the label names, `default_labels` values for
     some or all of them. `labels_from` gives for each label the values to expect: every combination is there from the
-    start at zero, so that a rate sees the first increment. `registry` is where to register, or None for nowhere.
+    start at zero, so that a rate sees the first increment. `labels`, in place of `required_labels`, is a dataclass,
+    NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `registry` is where to
+    register, or None for nowhere.
 
     A second counter with the same name and labels in the same registry shares the values of the first.
 
@@ -56,11 +59,12 @@ class Counter(Scalar):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
-    def inc(self, amount: Number = ONE, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self: Counter[Complete], amount: Number = ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Add `amount`, which is not negative; `exemplar` are labels that point at one cause, such as a trace's id.
 
         Raises `OutOfRangeError` for a negative amount or NaN, `NotANumberError` for what is no number, and `LabelError`
@@ -85,7 +89,7 @@ class Counter(Scalar):
             self._view[0] += value
 
     def count_exceptions(
-        self, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
+        self: Counter[Complete], exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
     ) -> ExceptionCount:
         """A context manager and decorator that counts the `exceptions` that leave its block or function.
 
@@ -101,15 +105,15 @@ class Counter(Scalar):
         return ExceptionCount(self.inc, exceptions)
 
     @overload
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def __call__(self: Counter[Complete], function: Callable[P, R], /) -> Callable[P, R]: ...
 
     @overload
     def __call__(
-        self, *, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
+        self: Counter[Complete], *, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
     ) -> ExceptionCount: ...
 
     def __call__(
-        self,
+        self: Counter[Complete],
         function: Callable[..., object] | None = None,
         *,
         exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
-from pytheus.metrics.doubles import UNBOUND
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
+from pytheus.registry.protocols import Memory
+from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, header
 from pytheus.turns import Turns
 
@@ -23,7 +26,7 @@ R = TypeVar("R")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Distribution(Metric):
+class Distribution(Metric[L, C, D]):
     """The base of `Histogram` and `Summary`; not for use by itself.
 
     A series has its counts in one list and its sum beside it, and both are read in one step: a scrape never sees half
@@ -40,10 +43,6 @@ class Distribution(Metric):
     _shown: int
     _shown_sum: float
 
-    def _size(self) -> int:
-        """How long the list of counts is."""
-        raise NotImplementedError
-
     def _render(self, name: str, total: float, counts: list[int]) -> str:
         """The series' lines; each begins with `name`, and the first with `_first(name)`."""
         raise NotImplementedError
@@ -52,11 +51,11 @@ class Distribution(Metric):
         """What a text that was made for `name`, and for no other name, begins with."""
         raise NotImplementedError
 
-    def observe(self, value: Number) -> None:
+    def observe(self: Distribution[Complete], value: Number) -> None:
         """Count `value` in."""
         raise NotImplementedError
 
-    def _observe_elsewhere(self, index: int, number: float) -> None:
+    def _observe_elsewhere(self: Distribution[Complete], index: int, number: float) -> None:
         """Count `number` in at `index`, where this handle has no numbers of its own."""
         view = self._view
         if view is None or view is UNBOUND:
@@ -102,16 +101,70 @@ class Distribution(Metric):
         numbers[0] = 0.0
         return total, [int(number) for number in numbers]
 
-    def _take(self, seconds: float) -> None:
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), self._laid_out(), None, exemplars)
+
+    def _laid_out(self) -> list[float]:
+        total, counts = self._read()
+        return [total, *[float(count) for count in counts[1:]]]
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+        if view is self._view:
+            return
+        if not carry:
+            self._lie_in(view)
+            return
+        moved = self._laid_out()
+        view[:] = array("d", moved)
+        left = self._lie_in(view)
+        # What was observed between the two.
+        for index, number in enumerate(left):
+            if number != moved[index]:
+                self._add(index, number - moved[index])
+
+    def _lie_in(self, view: Doubles | None) -> list[float]:
+        """Let the numbers lie in `view` (None: here) from now on; those that lay elsewhere, as they were left."""
+        size = self._size()
+        fresh = [0] * size
+        # atomic: whatever is observed is in one of the two
+        former = self._view
+        counts = self._counts
+        total = self._sum
+        if view is None:
+            self._counts = fresh
+            self._sum = 0.0
+        self._view = view
+        return former.tolist() if former is not None else [total, *[float(count) for count in counts[1:]]]
+
+    def _add(self, index: int, number: float) -> None:
+        count = int(number) if index else 0
+        # atomic: loads, an add and a store
+        view = self._view
+        if view is not None:
+            view[index] += number
+        elif index:
+            self._counts[index] = self._counts[index] + count
+        else:
+            self._sum += number
+
+    def _settle(self) -> bool:
+        if self._view is None:
+            return False
+        for index, number in enumerate(self._lie_in(None)):
+            self._add(index, number)
+        return True
+
+    def _take(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
 
     @property
-    def count(self) -> float:
+    def count(self: Distribution[Complete]) -> float:
         """How many values were observed."""
         return float(sum(self._bound()._read()[1]))
 
     @property
-    def sum(self) -> float:
+    def sum(self: Distribution[Complete]) -> float:
         """The sum of all values observed."""
         return self._bound()._read()[0]
 
@@ -144,7 +197,7 @@ class Distribution(Metric):
         parts.append("".join(texts))
         return parts
 
-    def time(self) -> Timer:
+    def time(self: Distribution[Complete]) -> Timer:
         """A context manager and decorator that observes the seconds that its block or function took.
 
         Also when the block raised. Coroutines and generators are timed until they have ended.
@@ -153,10 +206,10 @@ class Distribution(Metric):
             self._bound()  # raises now, rather than after the work, if a label is missing
         return Timer(self)
 
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+    def __call__(self: Distribution[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: observe the seconds that each call takes."""
         return self.time()(function)
 
 
 if LOCKED:
-    guard(Distribution, "_reset", "_share", "_read", "text_parts")
+    guard(Distribution, "_reset", "_read", "_lie_in", "_add", "text_parts")

@@ -12,6 +12,7 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import MetricType, validate_metric_name
 from pytheus.registry.protocols import Registry
@@ -31,7 +32,7 @@ _INFINITY: Final = float("inf")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Histogram(Distribution):
+class Histogram(Distribution[L, L, "Histogram[Complete]"]):
     """Observations counted in buckets, with their number and sum: durations, sizes.
 
         >>> latency = Histogram("latency_seconds", "Latency.", buckets=(0.1, 1.0), registry=None)
@@ -65,11 +66,14 @@ class Histogram(Distribution):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
         registry: Registry | None = REGISTRY,
     ) -> None:
         bounds = validate_buckets(buckets, f"histogram {validate_metric_name(name, 'histogram')!r}")
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry, bounds=bounds)
+        super().__init__(
+            name, description, required_labels, default_labels, labels_from, registry, bounds=bounds, labels=labels
+        )
 
     def _begin(self) -> None:
         super()._begin()
@@ -78,7 +82,7 @@ class Histogram(Distribution):
     def _size(self) -> int:
         return len(self._bounds) + 1
 
-    def observe(self, value: Number, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self: Histogram[Complete], value: Number, exemplar: Mapping[str, str] | None = None) -> None:
         """Count `value` in; `exemplar` are labels that point at this observation, such as a trace's id.
 
         Negative values are taken, but the sum is then no counter. Raises `OutOfRangeError` for NaN, `NotANumberError`

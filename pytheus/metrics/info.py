@@ -6,17 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, base_name, validate_label_name, validate_text
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Memory, Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.samples import Sample
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
 __all__ = ["Info"]
 
 
-class Info(Metric):
+class Info(Metric[L, L, "Info[Complete]"]):
     """Facts that are text: a version, a build, a region. Exposed as labels of a series that is always 1.
 
         >>> build = Info("build", "What runs here.", registry=None)
@@ -41,9 +42,10 @@ class Info(Metric):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
     def _reset(self) -> None:
         self._facts = None
@@ -52,7 +54,7 @@ class Info(Metric):
         # Facts are replaced whole, so there is nothing to share but the series, which `_bound` finds.
         pass
 
-    def info(self, facts: Mapping[str, str] | None = None, /, **named: str) -> None:
+    def info(self: Info[Complete], facts: Mapping[str, str] | None = None, /, **named: str) -> None:
         """Let the facts be these, from one mapping and keywords together; those given before are gone.
 
         Raises `LabelError` or `InvalidNameError` for what cannot be a label, or is one of the metric's own; nothing has
@@ -70,6 +72,23 @@ class Info(Metric):
                     raise LabelError(f"{subject} has the label {label!r} already; call the fact something else")
                 checked[label] = validate_text(source[name], f"{label!r} of {subject}")
         series._facts = checked
+        if self._series.memory:
+            self._series.memory[0].facts(cast("tuple[str, ...]", series._labels), checked)
+
+    def _size(self) -> int:
+        return 0
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), [], self._facts, exemplars)
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        if not carry:
+            self._facts = None
+        elif self._facts is not None:
+            memory.facts(cast("tuple[str, ...]", self._labels), self._facts)
+
+    def _settle(self) -> bool:
+        return self._series.children.get(cast("tuple[str, ...]", self._labels)) is self
 
     def _samples(self) -> list[Sample]:
         facts = self._facts

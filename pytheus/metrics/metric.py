@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
+from types import GenericAlias
+from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
 from pytheus.exceptions import ConflictError, InvalidNameError, LabelError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
+from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
 from pytheus.metrics.series import SeriesSet
 from pytheus.names import (
     RESERVED_LABELS,
@@ -31,19 +33,21 @@ from pytheus.names import (
 )
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Registry, SeriesLimit
-from pytheus.samples import Family, Sample
+from pytheus.registry.protocols import Memory, Registry, SeriesLimit
+from pytheus.samples import Exemplar, Family, Row, Sample
 
 __all__ = ["Metric"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+M = TypeVar("M", bound="Metric[AnyLabels]")
 
 _NO_LABELS: tuple[str, ...] = ()
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Metric:
+class Metric(Generic[L, C, D]):
     """The base of every metric type; not for use by itself.
 
     Metrics can be read and written from any thread, signal handler and finalizer, before and after a fork.
@@ -65,10 +69,15 @@ class Metric:
         bounds: tuple[float, ...] = (),
         states: tuple[str, ...] = (),
         mode: str = "",
+        labels: L | None = None,
     ) -> None:
         type_ = self.type_
         name = validate_metric_name(name, type_)
         subject = f"{type_} {name!r}"
+        if labels is not None:
+            from pytheus.metrics.label_class import read_labels  # loaded late: only such a definition needs it
+
+            required_labels, default_labels = read_labels(labels, subject, required_labels, default_labels)
         definition = Definition(
             name,
             type_,
@@ -113,7 +122,23 @@ class Metric:
         """This series' samples as they stand now."""
         raise NotImplementedError
 
-    def _take(self, seconds: float) -> None:
+    def _size(self) -> int:
+        """How many numbers a series has, as `Row` lays them out."""
+        raise NotImplementedError
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        """This series as it stands now."""
+        raise NotImplementedError
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        """Let this series' numbers lie in `memory` from now on; with `carry` as they are, otherwise as found there."""
+        raise NotImplementedError
+
+    def _settle(self) -> bool:
+        """Let this series' numbers lie in itself again, as they are; whether they lay elsewhere."""
+        raise NotImplementedError
+
+    def _take(self: Metric[Complete], seconds: float) -> None:
         """What a timer does with the seconds that it measured."""
         raise NotImplementedError
 
@@ -122,7 +147,7 @@ class Metric:
         raise NotImplementedError
 
     # Declared here, though not every type has it, so that compiled objects of all types begin alike.
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+    def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """As a decorator: measure each call of `function`, in the way of this type."""
         raise TypeError(
             f"{self} measures nothing about a function; decorate it with a counter, gauge, histogram or summary"
@@ -172,8 +197,19 @@ class Metric:
 
     # Labels -----------------------------------------------------------------------------------------------------------
 
-    def labels(self, /, *values: str | Mapping[str, str], **named: str) -> Self:
+    @overload
+    def labels(self: M, /, *values: str | Mapping[str, str], **named: str) -> M: ...
+
+    @overload
+    def labels(self: Metric[Callable[..., object], type[T], D], labels: T, /) -> D: ...
+
+    @overload
+    def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
+
+    def labels(self, /, *values: object, **named: object) -> object:
         """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
+
+        An instance of a dataclass or NamedTuple will do for the mapping.
 
         With every label bound (defaults count, and can be overridden) it can be written; with some missing it is a
         handle worth keeping, whose own `labels()` binds the rest.
@@ -225,10 +261,16 @@ class Metric:
                 key = limit(key)
             child = children.get(key)
         if child is None:
+            memory = self._series.memory[0] if self._series.memory else None
             made = self._handle(key)
             made._view = None
             made._reset()
+            if memory is not None:
+                made._move(memory, False)
             child = children.setdefault(key, made)
+            if memory is None and self._series.memory:
+                # `keep_in` came in between, and may have copied the series before this one was there.
+                child._move(self._series.memory[0], True)
         return cast(Self, child)
 
     def _bound(self) -> Self:
@@ -239,7 +281,16 @@ class Metric:
             return cast(Self, self._series.children[_NO_LABELS])
         return self
 
-    def remove(self, /, *values: str | Mapping[str, str], **named: str) -> bool:
+    @overload
+    def remove(self: Metric[AnyLabels], /, *values: str | Mapping[str, str], **named: str) -> bool: ...
+
+    @overload
+    def remove(self: Metric[Callable[..., object], type[T]], labels: T, /) -> bool: ...
+
+    @overload
+    def remove(self: Metric[Callable[P, object], type[object]], /, *values: P.args, **named: P.kwargs) -> bool: ...
+
+    def remove(self, /, *values: object, **named: object) -> bool:
         """Forget the series that `labels()` would give for the same arguments; whether there was one.
 
         Later `labels()` calls start it again at zero. A handle on the old series can still be written to but is not
@@ -251,7 +302,7 @@ class Metric:
         key = series.key(series.bind(self._labels, values, named))
         for slot in [slot for slot in list(series.exemplars) if slot[0] == key]:
             series.exemplars.pop(slot, None)
-        return series.children.pop(key, None) is not None
+        return self._drop(key)
 
     def clear(self) -> None:
         """Forget every series, also from a handle with only some labels bound; those made ahead of time start again.
@@ -263,9 +314,66 @@ class Metric:
         if series.size == 0:
             self._bound()._reset()
             return
-        series.children.clear()
+        if series.memory:
+            for key in list(series.children):
+                self._drop(key)
+        else:
+            series.children.clear()
         for key in series.prepared:
             self._child(key)
+
+    def _drop(self, key: tuple[str, ...]) -> bool:
+        series = self._series
+        child = cast("Metric | None", series.children.get(key))
+        if child is None:
+            return False
+        # Forgotten before it can be made anew, by the one of several threads that took the numbers back.
+        if series.memory and child._settle():
+            series.memory[0].forget(key)
+        return series.children.pop(key, None) is not None
+
+    # Where the numbers lie, see `pytheus.registry.Portable` ----------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        """The numbers of every series as they stand now; see `pytheus.registry.Portable`."""
+        exemplars: dict[tuple[str, ...], dict[int, Exemplar]] = {}
+        for place, exemplar in self._series.exemplars.copy().items():
+            exemplars.setdefault(place[0], {})[place[1]] = exemplar
+        return [child._row(exemplars.get(cast("tuple[str, ...]", child._labels))) for child in self._members()]
+
+    def refresh(self) -> None:
+        """Call the functions that give numbers; see `pytheus.registry.Portable`."""
+
+    def restart(self) -> None:
+        """Let every series start again at zero; see `pytheus.registry.Portable`."""
+        self._series.exemplars.clear()
+        for child in list(self._series.children.values()):
+            cast(Metric, child)._reset()
+
+    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
+        """Keep the numbers of every series in `memory` from now on; see `pytheus.registry.Portable`."""
+        series = self._series
+        if series.memory and series.memory[0] is memory:
+            return
+        # A series that is made from here on asks `memory` itself.
+        series.memory[:] = [memory]
+        for child in list(series.children.values()):
+            cast(Metric, child)._move(memory, carry)
+        if carry:
+            for place, exemplar in series.exemplars.copy().items():
+                memory.exemplar(place[0], place[1], exemplar)
+        else:
+            series.exemplars.clear()
+
+    def leave(self, memory: Memory, /) -> None:
+        """Take the numbers back from `memory`, if they are there; see `pytheus.registry.Portable`."""
+        series = self._series
+        if not series.memory or series.memory[0] is not memory:
+            return
+        series.memory.clear()
+        for key, child in series.children.copy().items():
+            cast(Metric, child)._settle()
+            memory.forget(key)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -333,6 +441,13 @@ class Metric:
         # A handle on a series that was removed is not exposed, and what it kept would stay for good.
         if self._series.children.get(key) is self:
             self._series.exemplars[(key, slot)] = exemplar
+            if self._series.memory:
+                self._series.memory[0].exemplar(key, slot, exemplar)
+
+    @classmethod
+    def __class_getitem__(cls, item: object) -> GenericAlias:
+        # The compiled build has no `typing.Generic` among its bases; see build_backend/erasing.py.
+        return GenericAlias(cls, item)
 
     # Copies would share some of the numbers and lose what is written to the rest, so a metric is its own copy.
     def __copy__(self) -> Self:

@@ -7,15 +7,17 @@ lines do not depend on the prefix, and several registries can expose the same me
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Mapping
 from typing import Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.doubles import Doubles
+from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
-from pytheus.samples import Sample
+from pytheus.registry.protocols import Memory
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
 from pytheus.turns import Turns
 
@@ -27,7 +29,7 @@ _NOTHING: Final = float("nan")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Scalar(Metric):
+class Scalar(Metric[L, C, D]):
     """The base of `Counter` and `Gauge`; not for use by itself."""
 
     __slots__ = ("_cut", "_line", "_shown", "_value")
@@ -51,17 +53,36 @@ class Scalar(Metric):
         self._value = 0.0
 
     def _share(self, incumbent: Metric) -> None:
-        assert isinstance(incumbent, Scalar)
-        view = incumbent._view
-        if view is None:
-            shared = cast(Doubles, array("d", (0.0,)))
-            # atomic: the number goes along, and neither an increment nor another sharer comes between
-            view = incumbent._view
-            if view is None:
-                shared[0] = incumbent._value
-                incumbent._view = shared
-                view = shared
+        # Each write asks the incumbent, whose number may be moved at any time.
+        self._view = UNBOUND
+
+    def _size(self) -> int:
+        return 1
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), [self._kept()], None, exemplars)
+
+    def _kept(self) -> float:
+        """This series' number, without asking any function for it."""
+        return self._number()
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        self._lie_in(memory.numbers(cast("tuple[str, ...]", self._labels), 1), carry)
+
+    def _lie_in(self, view: Doubles, carry: bool) -> None:
+        # atomic: the number goes along, and no increment comes between
+        if carry:
+            view[0] = self._value if self._view is None else self._view[0]
         self._view = view
+
+    def _settle(self) -> bool:
+        # atomic: as in `_lie_in`
+        view = self._view
+        if view is None:
+            return False
+        self._value = view[0]
+        self._view = None
+        return True
 
     def _number(self) -> float:
         """This series' number as it stands now."""
@@ -69,7 +90,7 @@ class Scalar(Metric):
         return self._value if view is None else view[0]
 
     @property
-    def value(self) -> float:
+    def value(self: Scalar[Complete]) -> float:
         """The number as it stands now; raises `LabelError` where a label is missing."""
         return self._bound()._number()
 
@@ -109,7 +130,7 @@ class Scalar(Metric):
 
 
 if LOCKED:
-    guard(Scalar, "_reset", "_share", "_number")
+    guard(Scalar, "_reset", "_number", "_lie_in", "_settle")
 
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
         """As `text_parts`, but without lines kept from before.

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
-from pytheus.registry.protocols import SeriesLimit
+from pytheus.registry.protocols import Memory, SeriesLimit
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -29,7 +29,7 @@ _INFINITY: Final = float("inf")
 _SHARED_VALUES_AT_MOST: Final = 512
 
 
-def _picker(labels: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
     """Makes the key out of named labels; raises KeyError where one is missing."""
     if len(labels) > 1:
         return itemgetter(*labels)
@@ -50,6 +50,7 @@ class SeriesSet:
         "definition",
         "exemplars",
         "limits",
+        "memory",
         "pick",
         "prepared",
         "size",
@@ -76,6 +77,8 @@ class SeriesSet:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
+        # None or one: where the numbers are kept. A list, so that all who share the series see it change.
+        self.memory: list[Memory] = []
 
     def share(self, other: SeriesSet) -> None:
         """Let this set hold what `other` holds, now and from now on."""
@@ -84,6 +87,7 @@ class SeriesSet:
         self.exemplars = other.exemplars
         self.values = other.values
         self.limits = other.limits
+        self.memory = other.memory
 
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
@@ -98,6 +102,13 @@ class SeriesSet:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
             named = values[0]
             values = ()
+        elif len(values) == 1 and not named and not isinstance(values[0], str):
+            from pytheus.metrics.label_class import labels_of_record  # loaded late: labels are seldom given like that
+
+            record = labels_of_record(values[0])
+            if record is not None:
+                named = record
+                values = ()
         filled = list(bound)
         if values:
             if named:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.names import MetricType, validate_label_name, validate_metric_name, validate_text
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Memory, Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.samples import Sample
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
 __all__ = ["StateSet"]
 
 
-class StateSet(Metric):
+class StateSet(Metric[L, L, "StateSet[Complete]"]):
     """Which of a fixed set of states hold; most often exactly one does.
 
         >>> door = StateSet("door", "The door.", states=["open", "closed"], registry=None)
@@ -46,6 +47,7 @@ class StateSet(Metric):
         states: Iterable[str],
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         subject = f"stateset {validate_metric_name(name, 'stateset')!r}"
@@ -58,23 +60,24 @@ class StateSet(Metric):
             labels_from,
             registry,
             states=_validated_states(states, subject),
+            labels=labels,
         )
 
-    def state(self, state: str) -> None:
+    def state(self: StateSet[Complete], state: str) -> None:
         """Let this state hold, and no other; raises `LabelError` for one that is not in the set."""
         self._write(state, alone=True, value=1.0)
 
-    def set(self, state: str, active: bool) -> None:
+    def set(self: StateSet[Complete], state: str, active: bool) -> None:
         """Let this state hold or not, whatever the others do; raises `LabelError` for one that is not in the set."""
         self._write(state, alone=False, value=1.0 if active else 0.0)
 
     @property
-    def active(self) -> tuple[str, ...]:
+    def active(self: StateSet[Complete]) -> tuple[str, ...]:
         """The states that hold now."""
         states = self._series.definition.states
         return tuple(state for state, number in zip(states, self._bound()._numbers(), strict=True) if number)
 
-    def _write(self, state: str, *, alone: bool, value: float) -> None:
+    def _write(self: StateSet[Complete], state: str, *, alone: bool, value: float) -> None:
         states = self._series.definition.states
         if state not in states:
             raise LabelError(f"stateset {self.name!r} has the states {states!r} but got {state!r}")
@@ -101,7 +104,33 @@ class StateSet(Metric):
             view[:] = zeros
 
     def _share(self, incumbent: Metric) -> None:
-        self._view = incumbent._view
+        # Each write asks the incumbent, whose states may be moved at any time.
+        self._view = UNBOUND
+
+    def _size(self) -> int:
+        return len(self._series.definition.states)
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        return Row(cast("tuple[str, ...]", self._labels), self._numbers(), None, exemplars)
+
+    def _move(self, memory: Memory, carry: bool) -> None:
+        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+        if view is not self._view:
+            self._lie_in(view, carry)
+
+    def _settle(self) -> bool:
+        # A view again, for those take their numbers from any other, and arrays only from arrays.
+        self._lie_in(cast(Doubles, memoryview(array("d", bytes(8 * self._size())))), True)
+        return True
+
+    def _lie_in(self, view: Doubles, carry: bool) -> None:
+        whole = slice(None)
+        former: Any
+        # atomic: no state is written in between
+        if carry:
+            former = self._view
+            view[whole] = former
+        self._view = view
 
     def _samples(self) -> list[Sample]:
         name = self._series.definition.name
@@ -137,4 +166,4 @@ def _validated_states(states: object, subject: str) -> tuple[str, ...]:
 
 
 if LOCKED:
-    guard(StateSet, "_write", "_numbers", "_reset", "_share")
+    guard(StateSet, "_write", "_numbers", "_reset", "_lie_in")

@@ -10,6 +10,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.guard import guard
+from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import MetricType
 from pytheus.registry.protocols import Registry
@@ -21,7 +22,7 @@ __all__ = ["Summary"]
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Summary(Distribution):
+class Summary(Distribution[L, L, "Summary[Complete]"]):
     """How many values were observed, and their sum, which together give a mean over any time.
 
         >>> sizes = Summary("response_size_bytes", "Response sizes.", registry=None)
@@ -45,14 +46,15 @@ class Summary(Distribution):
         *,
         default_labels: Mapping[str, str] | None = None,
         labels_from: Mapping[str, Iterable[str]] | None = None,
+        labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry)
+        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
     def _size(self) -> int:
         return 2
 
-    def observe(self, value: Number) -> None:
+    def observe(self: Summary[Complete], value: Number) -> None:
         """Count `value` in; raises as `Histogram.observe` does."""
         number = value if type(value) is float else to_float(value, self)
         if number != number:

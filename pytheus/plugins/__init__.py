@@ -11,30 +11,45 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pytheus.plugins.address import RegistryAddress
     from pytheus.plugins.catalog import PluginInfo, available_plugins, refresh_plugins
-    from pytheus.plugins.hooks import PLUGIN_API_VERSIONS, hookimpl
+    from pytheus.plugins.hooks import PLUGIN_API_VERSIONS
+    from pytheus.plugins.loading import implemented_hooks
+    from pytheus.plugins.marker import hookimpl
     from pytheus.plugins.options import RegistryOptions
     from pytheus.plugins.resolution import configure, resolve_registry
+    from pytheus.plugins.settings import PluginSettings, plugin_settings
+    from pytheus.plugins.switches import NamedPlugin
+    from pytheus.plugins.wrapping import WrapLayer
 
 __all__ = [
     "PLUGIN_API_VERSIONS",
+    "NamedPlugin",
     "PluginInfo",
+    "PluginSettings",
     "RegistryAddress",
     "RegistryOptions",
+    "WrapLayer",
     "available_plugins",
     "configure",
     "hookimpl",
+    "implemented_hooks",
+    "plugin_settings",
     "refresh_plugins",
     "resolve_registry",
 ]
 
 _HOMES: Final[dict[str, str]] = {
     "PLUGIN_API_VERSIONS": "hooks",
+    "NamedPlugin": "switches",
     "PluginInfo": "catalog",
+    "PluginSettings": "settings",
     "RegistryAddress": "address",
     "RegistryOptions": "options",
+    "WrapLayer": "wrapping",
     "available_plugins": "catalog",
     "configure": "resolution",
-    "hookimpl": "hooks",
+    "hookimpl": "marker",
+    "implemented_hooks": "loading",
+    "plugin_settings": "settings",
     "refresh_plugins": "catalog",
     "resolve_registry": "resolution",
 }

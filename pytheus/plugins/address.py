@@ -25,7 +25,14 @@ from typing import Final, NamedTuple
 from pytheus.exceptions import RegistryAddressError
 from pytheus.plugins.redaction import redact
 
-__all__ = ["MAX_ADDRESS_CHARACTERS", "RegistryAddress", "is_plugin_name", "normalized_distribution", "parse_address"]
+__all__ = [
+    "MAX_ADDRESS_CHARACTERS",
+    "RegistryAddress",
+    "is_plugin_name",
+    "normalized_distribution",
+    "parse_address",
+    "parse_plugin",
+]
 
 MAX_ADDRESS_CHARACTERS: Final = 8192
 
@@ -76,6 +83,12 @@ class RegistryAddress(NamedTuple):
 def is_plugin_name(text: str) -> bool:
     """Whether an address can name a plugin that is called so."""
     return _PLUGIN_NAME.fullmatch(text) is not None
+
+
+def parse_plugin(text: str) -> tuple[str, str | None] | None:
+    """The name and the distribution in NAME or NAME@DISTRIBUTION, or None where `text` is neither."""
+    plugin = _PLUGIN.fullmatch(text)
+    return None if plugin is None else (plugin["name"], plugin["distribution"])
 
 
 def normalized_distribution(name: str) -> str:

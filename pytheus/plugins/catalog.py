@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from pytheus.exceptions import AmbiguousPluginError, PluginLoadError
 from pytheus.plugins.address import is_plugin_name, normalized_distribution
 from pytheus.plugins.builtin import BUILTIN_REGISTRIES
 from pytheus.plugins.configuration import load_configuration
@@ -22,7 +23,18 @@ from pytheus.version import __version__
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
-__all__ = ["GROUP", "Catalog", "Claim", "PluginInfo", "PluginState", "available_plugins", "catalog", "refresh_plugins"]
+__all__ = [
+    "GROUP",
+    "Catalog",
+    "Claim",
+    "PluginInfo",
+    "PluginState",
+    "available_plugins",
+    "catalog",
+    "claims_of",
+    "only_claim",
+    "refresh_plugins",
+]
 
 GROUP: Final = "pytheus"
 
@@ -87,6 +99,48 @@ def refresh_plugins() -> None:
     """Forget the last scan, so that the next use of a plugin's name sees what was installed or removed since."""
     global _scanned
     _scanned = None
+
+
+def claims_of(name: str, distribution: str | None) -> tuple[Claim, ...]:
+    """Who claims `name`, of all distributions or of the one that is asked for; scans again before it gives none."""
+    claims = _of(catalog().claims.get(name, ()), distribution)
+    if not claims:
+        # It may have been installed since the last scan, as people do in a notebook.
+        refresh_plugins()
+        claims = _of(catalog().claims.get(name, ()), distribution)
+    return claims
+
+
+def _of(claims: tuple[Claim, ...], distribution: str | None) -> tuple[Claim, ...]:
+    if distribution is None:
+        return claims
+    wanted = normalized_distribution(distribution)
+    return tuple(claim for claim in claims if normalized_distribution(claim.distribution) == wanted)
+
+
+def only_claim(claims: tuple[Claim, ...], subject: str) -> Claim:
+    """The only one of `claims`, of which there is at least one; `subject` is what the error for several calls it.
+
+    Raises `AmbiguousPluginError`, or `PluginLoadError` where one distribution claims the name several times.
+    """
+    if len(claims) == 1:
+        return claims[0]
+    name = claims[0].name
+    distributions = tuple(dict.fromkeys(claim.distribution for claim in claims))
+    if len(distributions) == 1:
+        raise PluginLoadError(
+            f"{subject} could not be loaded: {distributions[0]} {claims[0].version}"
+            f" declares it {len(claims)} times, as {' and '.join(claim.value for claim in claims)};"
+            " ask its authors to keep one",
+            name=name,
+        )
+    raise AmbiguousPluginError(
+        f"{subject} is claimed by several distributions:"
+        f" {', '.join(f'{claim.distribution} {claim.version}' for claim in claims)};"
+        f" choose with {' or '.join(repr(f'{name}@{distribution}') for distribution in distributions)}",
+        name=name,
+        distributions=distributions,
+    )
 
 
 def available_plugins() -> tuple[PluginInfo, ...]:

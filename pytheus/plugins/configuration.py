@@ -17,29 +17,33 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytheus.exceptions import ConfigurationError
 from pytheus.plugins.closest import closest
 
-__all__ = ["MAX_FILE_BYTES", "NO_CONFIGURATION", "Configuration", "load_configuration"]
+if TYPE_CHECKING:
+    from pytheus.plugins.wrapping import WrapLayer
+
+__all__ = ["MAX_FILE_BYTES", "NO_CONFIGURATION", "Configuration", "kind", "load_configuration"]
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
-_KEYS: Final = ("plugins", "registries", "registry")
+_KEYS: Final = ("plugins", "registries", "registry", "wrap")
 
 
 class Configuration(NamedTuple):
     """What a configuration file says, checked for types and unknown keys; `path` is None where there is no file.
 
     `registry` is a name or URL as it was written, or None. `plugins` holds its entries as written. `registries` maps a
-    plugin's name to its options.
+    plugin's name to its options. `wrap` holds the layers to put before the registry, the innermost first.
     """
 
     path: str | None
     registry: str | None
     plugins: tuple[str, ...]
     registries: Mapping[str, Mapping[str, object]]
+    wrap: tuple[WrapLayer, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Configuration {self.path}>"  # no more of it, for options and URLs hold credentials
@@ -113,7 +117,7 @@ def _table(path: str, content: bytes, *, required: bool) -> Mapping[str, object]
     if isinstance(table, dict):
         return table
     if table is not None:
-        raise ConfigurationError(f"{path}: 'tool.pytheus' must be a table but is {_kind(table)}; write [tool.pytheus]")
+        raise ConfigurationError(f"{path}: 'tool.pytheus' must be a table but is {kind(table)}; write [tool.pytheus]")
     if required:
         hint = " ([pytheus] is not looked at)" if "pytheus" in document else ""
         raise ConfigurationError(
@@ -133,11 +137,23 @@ def _configuration(path: str, table: Mapping[str, object]) -> Configuration:
     registry = table.get("registry")
     if registry is not None and not isinstance(registry, str):
         raise ConfigurationError(
-            f"{path}: 'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {_kind(registry)}"
+            f"{path}: 'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {kind(registry)}"
         )
     return Configuration(
-        path, registry, _plugins(path, table.get("plugins")), _registries(path, table.get("registries"))
+        path,
+        registry,
+        _plugins(path, table.get("plugins")),
+        _registries(path, table.get("registries")),
+        _wrap(path, table.get("wrap")),
     )
+
+
+def _wrap(path: str, wrap: object) -> tuple[WrapLayer, ...]:
+    if wrap is None:
+        return ()
+    from pytheus.plugins.wrapping import parse_wrap  # loaded late: only a file that puts layers somewhere needs it
+
+    return parse_wrap(path, wrap)
 
 
 def _plugins(path: str, plugins: object) -> tuple[str, ...]:
@@ -148,7 +164,7 @@ def _plugins(path: str, plugins: object) -> tuple[str, ...]:
         if not isinstance(entry, str):
             raise ConfigurationError(
                 f"{path}: 'plugins' in [tool.pytheus] must be an array of strings but"
-                f" {f'has an item that is {_kind(entry)}' if isinstance(plugins, list) else f'is {_kind(plugins)}'};"
+                f" {f'has an item that is {kind(entry)}' if isinstance(plugins, list) else f'is {kind(plugins)}'};"
                 ' write plugins = ["no:NAME"]'
             )
         entries.append(entry)
@@ -160,19 +176,20 @@ def _registries(path: str, registries: object) -> Mapping[str, Mapping[str, obje
         return MappingProxyType({})
     if not isinstance(registries, dict):
         raise ConfigurationError(
-            f"{path}: 'registries' in [tool.pytheus] must be a table but is {_kind(registries)};"
+            f"{path}: 'registries' in [tool.pytheus] must be a table but is {kind(registries)};"
             " write [tool.pytheus.registries.NAME]"
         )
     for name, options in registries.items():
         if not isinstance(options, dict):
             raise ConfigurationError(
                 f"{path}: {name!r} in [tool.pytheus.registries] must be a table of that registry's options but is"
-                f" {_kind(options)}; write [tool.pytheus.registries.{name}]"
+                f" {kind(options)}; write [tool.pytheus.registries.{name}]"
             )
     return MappingProxyType({name: MappingProxyType(options) for name, options in registries.items()})
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What `value` is called in TOML."""
     # The value itself is not shown: a URL or an option may hold a credential.
     kinds = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
     return kinds.get(type(value), f"a {type(value).__name__}")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from pytheus.exceptions import (
-    AmbiguousPluginError,
     PluginBlockedError,
-    PluginLoadError,
     PytheusWarning,
     UnknownRegistryError,
 )
@@ -19,10 +16,13 @@ from pytheus.plugins.closest import closest
 from pytheus.plugins.configuration import Configuration, load_configuration
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.switches import Switches, load_switches
+from pytheus.plugins.turns import Turn, is_anybodys_turn
+from pytheus.registry.contract import check_registry
 from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import REGISTRY
 
 if TYPE_CHECKING:
+    from pytheus.plugins.activation import ActivePlugin
     from pytheus.plugins.catalog import Claim
 
 __all__ = ["configure", "resolve_registry"]
@@ -38,30 +38,62 @@ def resolve_registry(choice: str | None = None) -> Registry:
         >>> resolve_registry("default://?prefix=shop").prefix
         'shop'
 
-    Only the plugin that is named is imported. Raises `SelectionError`, or `NotARegistryError` for a plugin that gives
-    something else: never is another registry taken in its stead. May block, as the plugin does. Any thread may call it;
-    each call makes a registry of its own (`pytheus.REGISTRY` calls it once).
+    Before it stand the layers of ``wrap`` in the configuration file, and then what the active plugins put there: the
+    registry's own, and those that are named in ``PYTHEUS_PLUGINS`` or ``plugins``. Only these are imported. A plugin
+    that calls this for a name, to build on another registry, gets that one without any of it.
+
+    Raises `SelectionError`, or `NotARegistryError` for a plugin that gives something else: never is another registry
+    taken in its stead. May block, as the plugin does. Any thread may call it; each call makes a registry of its own
+    (`pytheus.REGISTRY` calls it once).
     """
     configuration = load_configuration()
     text, source = choose(choice, configuration)
     address = parse_address(text, source)
     switches = load_switches(configuration)
+    # To build on; from within a plugin, the configured registry is asked for only by a metric, on REGISTRY's account.
+    bare = choice is not None and is_anybodys_turn()
     if address.name in BUILTIN_REGISTRIES:
         _refuse_foreign_builtin(address, source)
         _refuse_blocked(address, source, switches)
         options = _options(address, source, configuration)
+        active = [] if bare else _named(configuration, switches, None)
         registry = make_builtin_registry(options)
         options.refuse_untaken()
-        return registry
+        return registry if bare else _activated(registry, active, configuration, made_here=True)
 
-    claims = _claims(address, source, switches)
-    _refuse_blocked(address, source, switches)
-    claim = _only(claims, address, source)
+    claim = _claim(address, source, switches)
     options = _options(address, source, configuration)
-    from pytheus.plugins.loading import make_registry  # loaded late: it imports pluggy, which built-in names never need
+    from pytheus.plugins.loading import MAKE, Plugin  # loaded late: it imports pluggy, which built-in names never need
 
-    with _Turn(claim, source):
-        return make_registry(claim, options)
+    with Turn(claim, f"registry plugin {address.name!r} ({source})"):
+        plugin = Plugin(claim, f"registry plugin {address.name!r} ({source})")
+        active = [] if bare else _named(configuration, switches, claim)
+        registry, made_here = plugin.make_registry(options)
+    if bare:
+        return registry
+    if set(plugin.implements) - {MAKE}:
+        from pytheus.plugins.activation import ActivePlugin  # loaded late: most registries' plugins only make them
+
+        active.insert(0, ActivePlugin(plugin, options))
+    return _activated(registry, active, configuration, made_here=made_here)
+
+
+def _named(configuration: Configuration, switches: Switches, chosen: Claim | None) -> list[ActivePlugin]:
+    if not switches.named and not switches.blocked:
+        return []
+    from pytheus.plugins.activation import load_named  # loaded late: most programs name and block no plugin
+
+    return load_named(configuration, switches, chosen)
+
+
+def _activated(
+    registry: Registry, active: list[ActivePlugin], configuration: Configuration, *, made_here: bool
+) -> Registry:
+    if not active and not configuration.wrap:
+        return registry
+    from pytheus.plugins.activation import activate  # loaded late: a registry that nothing is put before needs none
+
+    return activate(registry, active, configuration, made_here=made_here)
 
 
 def configure(registry: Registry | str | None = None) -> Registry:
@@ -76,12 +108,28 @@ def configure(registry: Registry | str | None = None) -> Registry:
         >>> pytheus.configure("default").prefix is None
         True
 
+    Layers and plugins that are configured apply to a registry object, too, other than with `REGISTRY.set_registry`,
+    which takes one as it is. They apply once: one that came from here or from `resolve_registry` is taken as it is, and
+    so is one that stands before such a one.
+
     Raises what `resolve_registry` raises and what `CollectorRegistryProxy.set_registry` raises; the registry that
     served before then serves on.
     """
     if registry is not None:
-        REGISTRY.set_registry(registry)
+        REGISTRY.set_registry(registry if isinstance(registry, str) else _as_configured(registry))
     return REGISTRY.registry
+
+
+def _as_configured(registry: Registry) -> Registry:
+    configuration = load_configuration()
+    switches = load_switches(configuration)
+    active = _named(configuration, switches, None)
+    if not active and not configuration.wrap:
+        return registry
+    from pytheus.plugins.activation import was_activated  # loaded late: as in `_activated`
+
+    checked = check_registry(registry, "configure(...)")
+    return checked if was_activated(checked) else _activated(checked, active, configuration, made_here=False)
 
 
 def _options(address: RegistryAddress, source: str, configuration: Configuration) -> RegistryOptions:
@@ -132,25 +180,15 @@ def _refuse_blocked(address: RegistryAddress, source: str, switches: Switches) -
         )
 
 
-def _claims(address: RegistryAddress, source: str, switches: Switches) -> tuple[Claim, ...]:
-    """Who claims the name, of the distribution that was asked for; never empty."""
-    from pytheus.plugins.catalog import catalog, refresh_plugins  # loaded late: built-in names need no catalog
+def _claim(address: RegistryAddress, source: str, switches: Switches) -> Claim:
+    """Who claims the name, of the distribution that was asked for."""
+    from pytheus.plugins.catalog import claims_of, only_claim  # loaded late: built-in names need no catalog
 
-    claims = _of(catalog().claims.get(address.name, ()), address.distribution)
-    if not claims:
-        # It may have been installed since the last scan, as people do in a notebook.
-        refresh_plugins()
-        claims = _of(catalog().claims.get(address.name, ()), address.distribution)
+    claims = claims_of(address.name, address.distribution)
     if not claims:
         raise _unknown(address, source, switches)
-    return claims
-
-
-def _of(claims: tuple[Claim, ...], distribution: str | None) -> tuple[Claim, ...]:
-    if distribution is None:
-        return claims
-    wanted = normalized_distribution(distribution)
-    return tuple(claim for claim in claims if normalized_distribution(claim.distribution) == wanted)
+    _refuse_blocked(address, source, switches)
+    return only_claim(claims, f"registry plugin {address.name!r} ({source})")
 
 
 def _unknown(address: RegistryAddress, source: str, switches: Switches) -> UnknownRegistryError:
@@ -176,48 +214,3 @@ def _unknown(address: RegistryAddress, source: str, switches: Switches) -> Unkno
     if found.unreadable:
         message += f"; could not be read: {', '.join(found.unreadable)}"
     return UnknownRegistryError(message, name=address.name, available=available, suggestion=suggestion)
-
-
-def _only(claims: tuple[Claim, ...], address: RegistryAddress, source: str) -> Claim:
-    if len(claims) == 1:
-        return claims[0]
-    distributions = tuple(dict.fromkeys(claim.distribution for claim in claims))
-    if len(distributions) == 1:
-        raise PluginLoadError(
-            f"registry plugin {address.name!r} ({source}) could not be loaded: {distributions[0]} {claims[0].version}"
-            f" declares it {len(claims)} times, as {' and '.join(claim.value for claim in claims)};"
-            " ask its authors to keep one",
-            name=address.name,
-        )
-    raise AmbiguousPluginError(
-        f"registry plugin {address.name!r} ({source}) is claimed by several distributions:"
-        f" {', '.join(f'{claim.distribution} {claim.version}' for claim in claims)};"
-        f" choose with {' or '.join(repr(f'{address.name}@{name}') for name in distributions)}",
-        name=address.name,
-        distributions=distributions,
-    )
-
-
-_turns = threading.local()
-
-
-class _Turn:
-    """The time in which a plugin makes its registry; one that asks for itself meanwhile would never end."""
-
-    def __init__(self, claim: Claim, source: str) -> None:
-        self._claim = claim
-        self._source = source
-
-    def __enter__(self) -> None:
-        running: list[str] = _turns.__dict__.setdefault("running", [])
-        key = str(self._claim)
-        if key in running:
-            raise PluginLoadError(
-                f"registry plugin {self._claim.name!r} ({self._source}) could not be made: {key} asks for itself while"
-                " it makes its registry; it must name the registry that it builds on",
-                name=self._claim.name,
-            )
-        running.append(key)
-
-    def __exit__(self, *_: object) -> None:
-        _turns.running.pop()

@@ -22,7 +22,7 @@ from pytheus.registry.protocols import Collector, Described, Layered, Registry
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["bring", "empty", "move", "refuse_taken_names"]
+__all__ = ["bring", "empty", "move", "originals", "refuse_taken_names"]
 
 
 def move(present: Registry, chosen: Registry) -> list[Collector]:
@@ -31,11 +31,11 @@ def move(present: Registry, chosen: Registry) -> list[Collector]:
     `present` holds it still. Raises what `chosen` raises, and `ConflictError` for what it silently refuses.
     """
     # Kept until the end, so that an id means one object.
-    before = _originals(chosen)
+    before = originals(chosen)
     there_before = {id(collector) for collector in before}
     moved: list[Collector] = []
     try:
-        for collector in _originals(present):
+        for collector in originals(present):
             if id(collector) not in there_before:
                 chosen.register(collector)
                 moved.append(collector)
@@ -49,7 +49,7 @@ def move(present: Registry, chosen: Registry) -> list[Collector]:
 
 def _refuse_silent_refusals(moved: list[Collector], chosen: Registry) -> None:
     """Raise `ConflictError` for the first that another's name has kept out; takes all such out of `moved`."""
-    held = {id(collector) for collector in _originals(chosen)}
+    held = {id(collector) for collector in originals(chosen)}
     refusal: ConflictError | None = None
     for collector in moved.copy():
         definition = _definition(collector)
@@ -68,10 +68,15 @@ def _refuse_silent_refusals(moved: list[Collector], chosen: Registry) -> None:
 
 
 def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
-    """Rid `former` of what has `moved` to `chosen`, and of what came meanwhile, which moves as well."""
-    held = [*moved, *_originals(chosen)]
+    """Rid `former` of what has `moved` to `chosen`, and of what came meanwhile, which moves as well.
+
+    What is held by a registry that stands below both has not moved, and stays there.
+    """
+    holders = _holders(former)
+    apart = [holder for holder in holders if all(holder is not other for other in _holders(chosen))]
+    held = [*moved, *originals(chosen)]
     known = {id(collector) for collector in held}
-    for collector in _originals(former):
+    for collector in originals(former):
         if id(collector) not in known:
             try:
                 chosen.register(collector)
@@ -85,7 +90,19 @@ def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
                         exc_info=True,
                     )
         # Only now, so that a metric that is defined again meanwhile finds it in one of them.
-        _let_go(former, collector)
+        if len(apart) == len(holders):
+            _let_go(former, collector)
+        else:
+            # Not through its layers, which would also take it from what stands below both.
+            for holder in apart:
+                if _holds(holder, collector):
+                    _let_go(holder, collector)
+
+
+def _holders(registry: Registry) -> list[Registry]:
+    if isinstance(registry, Layered):
+        return [holder for below in registry.layers for holder in _holders(below)]
+    return [registry]
 
 
 def bring(collector: Collector, former: Registry, chosen: Registry) -> None:
@@ -129,14 +146,14 @@ def _alike(collector: object, other: object) -> bool:
 
 
 def _holds(registry: Registry, collector: Collector) -> bool:
-    return any(held is collector for held in registry.collect())
+    return any(held is collector for held in originals(registry))
 
 
-def _originals(registry: Registry) -> list[Collector]:
+def originals(registry: Registry) -> list[Collector]:
     """The collectors as they were registered: layers may give others that they make of them, or not all."""
     if isinstance(registry, Layered):
-        originals = {id(collector): collector for below in registry.layers for collector in _originals(below)}
-        return list(originals.values())
+        found = {id(collector): collector for below in registry.layers for collector in originals(below)}
+        return list(found.values())
     return list(registry.collect())
 
 

@@ -6,13 +6,27 @@ once, and each has a plain fallback where it is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeAlias, runtime_checkable
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeAlias, overload, runtime_checkable
 
 from pytheus.definitions import Definition
-from pytheus.samples import Family
+from pytheus.samples import Exemplar, Family, Row
 
-__all__ = ["Closable", "Collector", "Described", "Layered", "Limitable", "Lookup", "Registry", "SeriesLimit"]
+__all__ = [
+    "Closable",
+    "Collector",
+    "Described",
+    "Doubles",
+    "Layered",
+    "Limitable",
+    "Lookup",
+    "Memory",
+    "Portable",
+    "Registry",
+    "Rendered",
+    "SeriesLimit",
+]
 
 SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """Takes the label values of a series that is to be made, and gives those of the series to write to instead.
@@ -110,6 +124,104 @@ class Limitable(Protocol):
 
     def unlimit_series(self, limit: SeriesLimit, /) -> None:
         """Ask `limit` no longer. One that is not asked is ignored."""
+        ...
+
+
+class Doubles(Protocol):
+    """Where a series' numbers lie: an array of doubles, or a view of memory that a registry hands out.
+
+    A ``memoryview`` of format "d" is one, and so is an ``array("d")``. Storing one number must be one step for all
+    other threads, as it is in both.
+    """
+
+    def __getitem__(self, index: int, /) -> float: ...
+    @overload
+    def __setitem__(self, index: int, value: float, /) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: array[float], /) -> None: ...
+    def __len__(self) -> int: ...
+    def tolist(self) -> list[float]: ...
+
+
+class Memory(Protocol):
+    """Where one metric keeps the numbers of its series, instead of in itself: a registry's side of `Portable`.
+
+    Called from any thread that writes; may block shortly (a file grows), and must not raise: what finds no room
+    elsewhere is kept in this process. How a series' numbers are laid out tells `pytheus.samples.Row`.
+    """
+
+    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        """Where to write the `size` numbers of the series with these label values: zeros when it is new.
+
+        The same view for the same labels until they are forgotten, also for two threads that ask at once. Every write
+        of the metric goes straight into it, with no call to tell of it.
+        """
+        ...
+
+    def forget(self, labels: tuple[str, ...], /) -> None:
+        """The series is no more, and its view is not written any longer. One that is not known is ignored."""
+        ...
+
+    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+        """The facts of an info's series are these from now on."""
+        ...
+
+    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        """The latest exemplar of a series' number `slot` is this one from now on."""
+        ...
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A collector whose numbers a registry may read as rows, or have kept elsewhere: every metric of pytheus is one.
+
+    Fallback: a collector that is not portable is collected by its own process, and no other sees it.
+    """
+
+    @property
+    def definition(self) -> Definition: ...
+
+    def rows(self) -> list[Row]:
+        """The numbers of every series as they stand now, each row as of one moment. Runs no code of the user's."""
+        ...
+
+    def refresh(self) -> None:
+        """Call the functions that give numbers (`Gauge.set_function`), so that rows and memory hold what they gave.
+
+        Raises what the first of them that failed raised, after all were called; its series keeps its former number.
+        """
+        ...
+
+    def restart(self) -> None:
+        """Let every series start again at zero, as a process begins after a fork. Functions that give numbers stay."""
+        ...
+
+    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
+        """Keep the numbers in `memory` from now on, for every series that there is and that is to come.
+
+        With `carry`, what was counted so far goes along and nothing is lost, whoever is writing meanwhile; without,
+        every series starts at zero, as after a fork. What a memory that was used before holds is left as it is.
+        """
+        ...
+
+    def leave(self, memory: Memory, /) -> None:
+        """Take the numbers back, values kept, if they are in `memory`; otherwise nothing happens."""
+        ...
+
+
+@runtime_checkable
+class Rendered(Protocol):
+    """A collector of one family that writes its own lines of the text format, faster than samples are rendered.
+
+    Fallback: the families of `collect()` are rendered. What it writes is not checked, so this is for collectors that
+    know their names and labels to be valid.
+    """
+
+    @property
+    def definition(self) -> Definition: ...
+
+    def text_parts(self, prefix: str, /) -> list[str]:
+        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         ...
 
 

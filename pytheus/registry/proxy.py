@@ -23,7 +23,7 @@ from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning,
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
 from pytheus.registry.contract import check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.migration import bring, empty, move, refuse_taken_names
+from pytheus.registry.migration import bring, empty, move, originals, refuse_taken_names
 from pytheus.registry.protocols import Closable, Collector, Layered, Registry
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
@@ -300,7 +300,7 @@ class CollectorRegistryProxy:
             return subject in registry
         if isinstance(subject, str):
             return find_collector(registry, subject) is not None
-        return any(collector is subject for collector in registry.collect())
+        return any(collector is subject for collector in originals(registry))
 
     def __repr__(self) -> str:
         swapped = self._in_block()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,13 +23,19 @@ def test_the_version_tells_which_build_runs(capsys: pytest.CaptureFixture[str]) 
 def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
 
-    assert "\n  run       run a program and serve its metrics\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "\n  run         run a program and serve its metrics\n" in shown
+    for name in ("config", "plugins", "check", "new", "completion"):
+        assert f"\n  {name} " in shown
 
 
 def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rum"]) == 2
 
-    assert capsys.readouterr() == ("", "pytheus: 'rum' is no command; there is: run\n")
+    assert capsys.readouterr() == (
+        "",
+        "pytheus: 'rum' is no command; there is: run, config, plugins, check, new, completion\n",
+    )
 
 
 @pytest.mark.parametrize("module", ["pytheus", "pytheus.cli"])
@@ -37,3 +44,36 @@ def test_python_runs_it_as_a_module(module: str) -> None:
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("pytheus ")
+
+
+WITHOUT_CLICK = "import sys; sys.modules['click'] = None; from pytheus.cli.__main__ import main; sys.exit(main())"
+
+
+@pytest.mark.parametrize("name", ["config", "plugins", "check", "new", "completion"])
+def test_without_click_a_command_says_how_to_install_it(name: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_CLICK, name], capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"pytheus {name}: click is not installed, which every command but `pytheus run` needs;"
+        " pip install 'pytheus[cli]'\n"
+    )
+
+
+def test_run_does_without_click(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import sys\nprint(sys.modules.get('click'))\n", "utf-8")
+    command = [sys.executable, "-c", WITHOUT_CLICK, "run", "--quiet", "--port", "0", "program.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "None\n", "")
+
+
+def test_run_loads_nothing_of_the_other_commands(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\nprint(*sorted(name for name in sys.modules if name.startswith(('click', 'pytheus.cli.'))))\n",
+        "utf-8",
+    )
+    command = [sys.executable, "-P", "-m", "pytheus", "run", "--quiet", "--port", "0", "program.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert ended.stdout == "pytheus.cli.__main__ pytheus.cli.program pytheus.cli.run\n", ended.stderr

@@ -61,3 +61,21 @@ def test_a_layer_before_the_proxy_cannot_stand_behind_it(layer: Callable[[Regist
         proxy.set_registry(prefixed(layer(proxy), "outer"))
     assert proxy.registry is below
     assert generate_metrics(proxy, strict=True).endswith("hits_total 0.0\n")
+
+
+def test_another_layer_before_the_same_registry_loses_nothing() -> None:
+    below = CollectorRegistry()
+    proxy = CollectorRegistryProxy(prefixed(below, "a"))
+    jobs = Counter("jobs_total", "Jobs.", registry=proxy)
+    proxy.set_registry(prefixed(below, "b"))
+    assert list(below) == [jobs]
+    assert list(proxy.collect()) == [jobs]
+
+
+def test_what_only_the_former_held_moves_where_one_registry_stands_below_both() -> None:
+    shared, other = CollectorRegistry(), CollectorRegistry()
+    proxy = CollectorRegistryProxy(union(shared, other))
+    jobs, calls = Counter("jobs_total", "Jobs.", registry=shared), Counter("calls_total", "Calls.", registry=other)
+    proxy.set_registry(prefixed(shared, "b"))
+    assert list(shared) == [jobs, calls]
+    assert list(other) == []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from pytheus import REGISTRY, Counter, Gauge, generate_metrics
 from pytheus.registry import CollectorRegistry
 
-# By name, so that the tests need no entry point; where it is installed, this one goes first.
+# By name: pytest_plugins may only stand in a conftest.py at the root.
 from pytheus.testing.fixtures import pytheus_registry as pytheus_registry
 
 
@@ -37,3 +38,23 @@ def test_the_plugin_imports_no_more_than_pytheus_itself() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "['pytheus.testing', 'pytheus.testing.fixtures']\n", done.stderr
+
+
+def test_it_is_loaded_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["pytheus.testing.fixtures"]\n', "utf-8")
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(pytheus_registry):\n    assert len(pytheus_registry) == 0\n", "utf-8"
+    )
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_pytest_starts_under_pytheus_run_with_warnings_as_errors(tmp_path: Path) -> None:
+    # It would not, were the distribution a plugin of pytest's.
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n", "utf-8")
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]
+    command = [sys.executable, "-P", "-m", "pytheus", "run", "--quiet", "--port", "0", *pytest]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

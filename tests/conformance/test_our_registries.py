@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pytheus.compose import Layered, filtered, labelled, limited, prefixed, read_only, union
+from pytheus.plugins.observed import OBSERVERS, ObservedRegistry
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 from pytheus.testing import RegistryConformance
 
@@ -120,3 +121,22 @@ class TestNested(RegistryConformance):
     def make_registry(self) -> Registry:
         shop = labelled(prefixed(CollectorRegistryProxy(CollectorRegistry()), "shop"), zone="a")
         return prefixed(labelled(filtered(union(shop, CollectorRegistry())), region="eu"), "all")
+
+
+class _Watching:
+    """An observer of everything, which does nothing."""
+
+    subject = "plugin 'watching'"
+    implements = OBSERVERS
+
+    def call(self, hook: str, /, **arguments: object) -> None: ...
+
+
+class TestObserved(RegistryConformance):
+    """The layer through which plugins observe, with an observer of each kind."""
+
+    def make_registry(self) -> Registry:
+        return ObservedRegistry(CollectorRegistry(), (_Watching(),), ())
+
+    def make_prefixed_registry(self, prefix: str | None) -> Registry:
+        return ObservedRegistry(CollectorRegistry(prefix=prefix), (_Watching(),), ())

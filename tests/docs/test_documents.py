@@ -18,7 +18,7 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,9 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "examples/*/*.md", "plugins/*/*.md")
     for path in CHECKOUT.glob(pattern)
 )
-TOOLS = ("curl", "prometheus", "promtool")
+# These install what they tell to install, with pip and a package index, into an environment of their own.
+INSTALLING = ("docs/tutorial-plugin.md",)
+TOOLS = ("curl", "prometheus", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 120
 
@@ -106,10 +108,12 @@ def same_output(got: str, wanted: str) -> bool:
 class Reader:
     """Does what a document says, as a reader would who types every block."""
 
-    def __init__(self, document: str, home: Path) -> None:
+    def __init__(self, document: str, home: Path, environ: Mapping[str, str] | None = None) -> None:
         self.document = document
         self.home = home
-        self.environ = os.environ | {"PATH": self._path(), "PYTHONWARNINGS": "error"}
+        # Where it installs, what pip and its helpers warn of is none of ours.
+        own = {"PATH": self._path(), "PYTHONWARNINGS": "error"}
+        self.environ = os.environ | own if environ is None else dict(environ)
         self.directory = str(home)
         self.printed: str | None = None
         self._background: list[subprocess.Popen[bytes]] = []
@@ -240,7 +244,7 @@ class Reader:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="console blocks are bash")
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document not in INSTALLING])
 def test_every_block_of_a_document_does_what_it_says(
     document: str, tmp_path: Path, unused_port: Callable[[], int]
 ) -> None:
@@ -251,7 +255,21 @@ def test_every_block_of_a_document_does_what_it_says(
         pytest.skip(f"needs {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
     if document.startswith("examples/"):
         shutil.copytree((CHECKOUT / document).parent, tmp_path, dirs_exist_ok=True)
-    reader = Reader(document, tmp_path)
+    read(Reader(document, tmp_path), blocks)
+
+
+@pytest.mark.network
+@pytest.mark.skipif(os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested")
+@pytest.mark.skipif(os.name == "nt", reason="console blocks are bash")
+@pytest.mark.parametrize("document", INSTALLING)
+def test_every_block_of_a_document_that_installs_does_what_it_says(
+    document: str, tmp_path: Path, make_venv: Callable[[Path], str], outside_environ: dict[str, str]
+) -> None:
+    make_venv(tmp_path / ".venv")
+    read(Reader(document, tmp_path, outside_environ), list(blocks_of((CHECKOUT / document).read_text("utf-8"))))
+
+
+def read(reader: Reader, blocks: Sequence[Block]) -> None:
     try:
         for block in blocks:
             reader.read(block)

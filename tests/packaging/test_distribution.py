@@ -57,6 +57,15 @@ def test_the_wheel_holds_every_module(checkout: Path, wheel_names: list[str]) ->
     assert {name for name in wheel_names if name.endswith(".py")} == modules
 
 
+def templates(checkout: Path) -> set[str]:
+    found = (checkout / "pytheus" / "cli" / "templates").rglob("*.template")
+    return {path.relative_to(checkout).as_posix() for path in found}
+
+
+def test_the_wheel_holds_the_templates(checkout: Path, wheel_names: list[str]) -> None:
+    assert {name for name in wheel_names if name.endswith(".template")} == templates(checkout) != set()
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(wheel_names: list[str]) -> None:
     tops = {name.split("/")[0] for name in wheel_names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"pytheus"}
@@ -76,6 +85,13 @@ def test_the_sdist_holds_what_a_build_needs(dist: Path) -> None:
     assert needed | {"pytheus/__init__.py", "pytheus/py.typed"} <= names
 
 
+def test_the_sdist_holds_the_templates(checkout: Path, dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in names if name.endswith(".template")} == templates(checkout)
+
+
 def test_the_metadata_says_who_may_use_it(metadata: Message) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("pytheus", pytheus.__version__)
     assert metadata["Requires-Python"] == ">=3.11"
@@ -86,6 +102,12 @@ def test_the_metadata_says_who_may_use_it(metadata: Message) -> None:
 def test_the_runtime_dependencies_are_few(metadata: Message) -> None:
     required = [name for name in metadata.get_all("Requires-Dist", []) if "extra ==" not in name]
     assert [name.split(">=")[0] for name in required] == ["pluggy", "msgspec"]
+
+
+def test_the_command_line_is_an_extra_that_needs_click_alone(metadata: Message) -> None:
+    required = [name for name in metadata.get_all("Requires-Dist", []) if "extra ==" in name]
+    assert [name.split(">=")[0] for name in required] == ["click"]
+    assert metadata.get_all("Provides-Extra") == ["cli"]
 
 
 def test_a_fresh_environment_can_use_the_wheel(wheel: Path, tmp_path: Path, make_venv: Callable[[Path], str]) -> None:

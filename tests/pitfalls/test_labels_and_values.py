@@ -56,7 +56,7 @@ def test_changing_the_callers_dict_renames_no_series(registry: CollectorRegistry
 
 def test_a_string_is_not_taken_apart_into_labels(registry: CollectorRegistry) -> None:
     with pytest.raises(InvalidNameError, match=r"plain string 'abc'; write \('abc',\)"):
-        Counter("x", "X.", "abc", registry=registry)
+        Counter("x", "X.", "abc", registry=registry)  # type: ignore[pytheus-name]  # on purpose
     assert "x" not in registry
 
 
@@ -98,7 +98,7 @@ def test_duplicate_bucket_bounds_are_refused() -> None:
 
 def test_duplicate_label_names_are_refused() -> None:
     with pytest.raises(InvalidNameError, match="twice"):
-        Counter("x", "X.", ["a", "a"], registry=None)
+        Counter("x", "X.", ["a", "a"], registry=None)  # type: ignore[pytheus-name]  # on purpose
 
 
 def test_positional_values_match_the_declared_order(registry: CollectorRegistry) -> None:

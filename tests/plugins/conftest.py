@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pytheus import REGISTRY
 from pytheus.plugins import refresh_plugins
+from pytheus.registry import Registry
 
 PRELUDE = """
 from dataclasses import dataclass
@@ -101,3 +103,71 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+AUDIT = """
+events = []
+
+
+def names():
+    return [(event, getattr(collector, "name", type(collector).__name__)) for event, collector, *_ in events]
+
+
+@hookimpl
+def pytheus_collector_registered(collector, registry):
+    events.append(("registered", collector, registry))
+
+
+@hookimpl
+def pytheus_collector_unregistered(collector, registry):
+    events.append(("unregistered", collector, registry))
+
+
+@hookimpl
+def pytheus_collector_rejected(collector, registry, error):
+    events.append(("rejected", collector, registry, error))
+
+
+@hookimpl
+def pytheus_collect_error(collector, error):
+    events.append(("failed", collector, error))
+"""
+"""A plugin that notes down what every observer is told."""
+
+
+class Audit:
+    """What the plugin "audit" has noted down."""
+
+    @property
+    def events(self) -> list[tuple[object, ...]]:
+        events: list[tuple[object, ...]] = sys.modules["audit_module"].events
+        return events
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Each event with the collector's name."""
+        names: list[tuple[str, str]] = sys.modules["audit_module"].names()
+        return names
+
+    def clear(self) -> None:
+        self.events.clear()
+
+
+@pytest.fixture
+def audit(site: Site, monkeypatch: pytest.MonkeyPatch) -> Audit:
+    """The plugin "audit", installed and named."""
+    site.plugin("audit", AUDIT)
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
+    return Audit()
+
+
+@pytest.fixture
+def serving() -> Iterator[Registry]:
+    """The registry behind `REGISTRY`, which is put back afterwards, without what came meanwhile."""
+    before = REGISTRY.registry
+    held = list(before.collect())
+    yield before
+    REGISTRY.set_registry(before)
+    for collector in list(before.collect()):
+        if not any(collector is other for other in held):
+            before.unregister(collector)

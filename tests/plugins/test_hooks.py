@@ -6,10 +6,12 @@ import pluggy
 import pytest
 
 from pytheus.plugins import PLUGIN_API_VERSIONS, hookimpl, hooks
+from pytheus.plugins.loading import HOOKS, MAKE, WRAP
+from pytheus.registry import CollectorRegistry
 
 
-def make(options: object) -> object:
-    return options
+def make(options: object) -> CollectorRegistry:
+    return CollectorRegistry()
 
 
 def test_a_marked_function_is_the_same_function() -> None:
@@ -26,7 +28,10 @@ PLUGGYS = pluggy.HookimplMarker("pytheus")
     [
         (hookimpl, PLUGGYS),
         (hookimpl(tryfirst=True), PLUGGYS(tryfirst=True)),
-        (hookimpl(trylast=True, specname="x"), PLUGGYS(trylast=True, specname="x")),
+        (
+            hookimpl(trylast=True, specname="pytheus_collect_error"),
+            PLUGGYS(trylast=True, specname="pytheus_collect_error"),
+        ),
         (hookimpl(optionalhook=True), PLUGGYS(optionalhook=True)),
         (hookimpl(wrapper=True), PLUGGYS(wrapper=True)),
     ],
@@ -54,13 +59,24 @@ def test_a_static_method_may_be_marked_from_above() -> None:
     class Plugin:
         @hookimpl
         @staticmethod
-        def pytheus_make_registry(options: object) -> object:
-            return options
+        def pytheus_make_registry(options: object) -> CollectorRegistry:
+            return CollectorRegistry(prefix=str(options))
 
     manager = pluggy.PluginManager("pytheus")
     manager.add_hookspecs(hooks)
     manager.register(Plugin())
-    assert manager.hook.pytheus_make_registry(options=7) == 7
+    assert manager.hook.pytheus_make_registry(options="shop").prefix == "shop"
+
+
+@pytest.mark.parametrize("name", sorted(HOOKS))
+def test_each_specification_tells_its_contract(name: str) -> None:
+    manager = pluggy.PluginManager("pytheus")
+    manager.add_hookspecs(hooks)
+    caller: pluggy.HookCaller = getattr(manager.hook, name)
+    assert caller.spec is not None
+    assert caller.spec.argnames == HOOKS[name]
+    assert caller.spec.opts["firstresult"] is (name in (MAKE, WRAP))
+    assert len(str(caller.spec.function.__doc__)) > 100
 
 
 def test_one_plugin_api_is_spoken() -> None:

@@ -67,3 +67,41 @@ def test_listing_imports_no_plugin(site: Site) -> None:
     site.plugin("memory")
     code = "from pytheus.plugins import available_plugins\nassert 'memory' in {p.name for p in available_plugins()}"
     assert loaded_after(code, site.folder) & {"memory_module", "pluggy", "msgspec"} == set()
+
+
+# What a registration costs where nobody observes it ----------------------------------------------------------------
+
+REGISTER = """
+from pytheus import REGISTRY, Counter, generate_metrics
+jobs = Counter("jobs_total", "Jobs.")
+REGISTRY.unregister(jobs)
+REGISTRY.register(jobs)
+generate_metrics()
+"""
+
+
+def test_a_registration_without_an_observer_loads_no_plugin_machinery() -> None:
+    assert loaded_after(REGISTER) == set()
+
+
+def test_a_registration_without_an_observer_calls_no_hook(site: Site) -> None:
+    # A plugin is named, and so pluggy is there; no function of it runs once the registry is made.
+    site.plugin("wraps", "@hookimpl\ndef pytheus_wrap_registry(registry): ...")
+    code = f"""
+from pytheus import REGISTRY
+REGISTRY.registry
+import sys
+called = set()
+sys.setprofile(lambda frame, event, argument: called.add(frame.f_globals.get("__name__", "")))
+{REGISTER}
+sys.setprofile(None)
+assert "pytheus.registry.collector_registry" in called
+assert not [name for name in called if name.startswith(("pluggy", "pytheus.plugins", "wraps_module"))], called
+"""
+    assert "wraps_module" in loaded_after(code, site.folder, environ={"PYTHEUS_PLUGINS": "wraps"})
+
+
+def test_what_is_configured_is_told_without_an_import(site: Site) -> None:
+    site.plugin("memory")
+    code = "from pytheus.plugins import plugin_settings\nassert plugin_settings().named[0].name == 'memory'"
+    assert loaded_after(code, site.folder, environ={"PYTHEUS_PLUGINS": "memory"}) == set()

@@ -299,7 +299,7 @@ def test_a_plugin_that_asks_for_itself_is_stopped(site: Site) -> None:
             return resolve_registry("memory")
         """,
     )
-    assert "asks for itself while it makes its registry" in str(refused(PluginLoadError))
+    assert "asks for itself while it makes or wraps a registry" in str(refused(PluginLoadError))
 
 
 def test_a_plugin_may_build_on_another_one(site: Site) -> None:
@@ -356,15 +356,19 @@ def test_a_function_without_the_mark_is_refused(site: Site) -> None:
 def test_a_hook_that_is_misspelt_is_refused(site: Site) -> None:
     site.plugin("memory", "@hookimpl\ndef pytheus_make_registri(options): ...")
     assert str(refused(PluginLoadError)).endswith(
-        "leads to no registry: it implements pytheus_make_registri; the hook is called pytheus_make_registry(options)"
+        f"could not be loaded: {ENTRY} implements the hook 'pytheus_make_registri', which this pytheus does not have;"
+        " did you mean 'pytheus_make_registry'? If another version has it, mark it with @hookimpl(optionalhook=True)"
     )
 
 
 def test_a_hook_that_does_not_exist_is_refused(site: Site) -> None:
-    site.plugin("memory", "@hookimpl\ndef pytheus_frobnicate(): ...\n@hookimpl\ndef pytheus_make_registry(): ...")
+    site.plugin("memory", "@hookimpl\ndef zzz_frobnicate(): ...\n@hookimpl\ndef pytheus_make_registry(): ...")
     error = str(refused(PluginLoadError))
-    assert "implements a hook that this pytheus does not have: unknown hook 'pytheus_frobnicate'" in error
-    assert "correct its name, or mark it with @hookimpl(optionalhook=True)" in error
+    assert (
+        "implements the hook 'zzz_frobnicate', which this pytheus does not have; there are: pytheus_collect_error,"
+        in error
+    )
+    assert error.endswith(". If another version has it, mark it with @hookimpl(optionalhook=True)")
 
 
 def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -> None:
@@ -381,8 +385,12 @@ def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -
 @pytest.mark.parametrize(
     ("signature", "words"),
     [
-        ("opts", "name its parameter 'options', or leave it out"),
-        ("options, extra", "name its parameter 'options', or leave it out"),
+        (
+            "opts",
+            "with the parameter 'opts', and this hook has the parameters: 'options'; did you mean 'options'? write def"
+            " pytheus_make_registry(options), or leave out what is not needed",
+        ),
+        ("options, extra", "with the parameter 'extra', and this hook has the parameters: 'options'; write def"),
         ("options=None", "with the parameter 'options=None', which would never be handed in"),
         ("*, options", "with the parameter 'options', which would never be handed in"),
         ("*options", "with the parameter '*options', which would never be handed in"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,17 +207,17 @@ def test_a_table_of_another_plugin_is_not_warned_of(home: Path, site: Site) -> N
 
 
 def test_an_unknown_name_is_refused_with_the_closest_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.distribution("pytheus-redis", {"redis": "r"})
-    site.distribution("pytheus-multiprocess", {"multiprocess": "m"})
-    monkeypatch.setenv("PYTHEUS_REGISTRY", "redsi")
+    site.distribution("kitchen-dist", {"kitchen": "k"})
+    site.distribution("cellar-dist", {"cellar": "c"})
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "kitchne")
     error = refused(UnknownRegistryError)
     assert str(error) == (
-        "registry plugin 'redsi' (from PYTHEUS_REGISTRY) is not installed; did you mean 'redis'?"
-        f" available: {', '.join(listed('multiprocess', 'redis'))}"
+        "registry plugin 'kitchne' (from PYTHEUS_REGISTRY) is not installed; did you mean 'kitchen'?"
+        f" available: {', '.join(listed('cellar', 'kitchen'))}"
     )
     assert isinstance(error, UnknownRegistryError)
-    assert (error.name, error.suggestion) == ("redsi", "redis")
-    assert error.available == listed("multiprocess", "redis")
+    assert (error.name, error.suggestion) == ("kitchne", "kitchen")
+    assert error.available == listed("cellar", "kitchen")
 
 
 def test_an_unknown_name_that_is_like_no_other_is_to_be_installed(home: Path) -> None:
@@ -245,10 +244,10 @@ def test_an_unknown_name_tells_what_could_not_be_read(site: Site) -> None:
 
 
 def test_the_wrong_distribution_is_refused_with_the_right_one(site: Site) -> None:
-    site.distribution("pytheus-redis", {"redis": "r"})
-    assert str(refused(UnknownRegistryError, "redis@fast-redis")) == (
-        "registry plugin 'redis@fast-redis' (as argument) is not installed; did you mean 'redis@pytheus-redis'?"
-        f" available: {', '.join(listed('redis'))}"
+    site.distribution("kitchen-dist", {"kitchen": "k"})
+    assert str(refused(UnknownRegistryError, "kitchen@fast-kitchen")) == (
+        "registry plugin 'kitchen@fast-kitchen' (as argument) is not installed; did you mean 'kitchen@kitchen-dist'?"
+        f" available: {', '.join(listed('kitchen'))}"
     )
 
 
@@ -335,19 +334,11 @@ def test_a_built_in_one_can_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_name_of_a_plugin_that_is_asked_for_blocks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("memory")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,audit")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory,default")
     assert kind_of(resolve_registry("memory")) == "Memory"
 
 
 # At boot --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def serving() -> Iterator[Registry]:
-    """The registry behind `REGISTRY`, which is put back afterwards."""
-    before = REGISTRY.registry
-    yield before
-    REGISTRY.set_registry(before)
 
 
 def test_configure_gives_the_registry_that_serves(serving: Registry) -> None:

@@ -29,8 +29,8 @@ from pytheus import (
 from pytheus.metrics import ExceptionCount, Family, InProgress, Timer
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 
-counter = Counter("c_total", "C.", ["a", "b"], default_labels={"b": "1"}, labels_from={"a": ["1", "2"]})
-gauge = Gauge("g", "G.", ("a",), registry=None)
+counter = Counter("c_total", "C.", ["a", "b"], default_labels={"a": "0", "b": "1"}, labels_from={"a": ["1", "2"]})
+gauge = Gauge("g", "G.", ("a",), default_labels={"a": "0"}, registry=None)
 histogram = Histogram("h", "H.", buckets=[1, 2.5, Decimal("5")], registry=CollectorRegistry())
 summary = Summary("s", "S.", registry=NoneRegistry())
 info = Info("i", "I.", registry=REGISTRY)

@@ -154,15 +154,15 @@ def test_only_the_exceptions_asked_for_are_counted(
 
 def test_measuring_needs_every_label() -> None:
     with pytest.raises(LabelError):
-        Histogram("h", "H.", ["a"], registry=None).time()
+        Histogram("h", "H.", ["a"], registry=None).time()  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError):
-        Summary("s", "S.", ["a"], registry=None).time()
+        Summary("s", "S.", ["a"], registry=None).time()  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError):
-        Gauge("g", "G.", ["a"], registry=None).track_inprogress()
+        Gauge("g", "G.", ["a"], registry=None).track_inprogress()  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError):
-        Gauge("g", "G.", ["a"], registry=None).time()
+        Gauge("g", "G.", ["a"], registry=None).time()  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError):
-        Counter("c", "C.", ["a"], registry=None).count_exceptions()
+        Counter("c", "C.", ["a"], registry=None).count_exceptions()  # type: ignore[pytheus-label]  # on purpose
 
 
 def test_each_series_is_measured_on_its_own() -> None:

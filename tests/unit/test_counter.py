@@ -69,16 +69,16 @@ def test_a_counter_that_lacks_labels_cannot_count(registry: CollectorRegistry) -
     with pytest.raises(
         LabelError, match=r"lacks 'queue', 'kind': complete it with \.labels\(queue=\.\.\., kind=\.\.\.\)"
     ):
-        jobs.inc()
+        jobs.inc()  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError, match="lacks 'kind'"):
-        jobs.labels(queue="mail").inc()
+        jobs.labels(queue="mail").inc()  # type: ignore[pytheus-label]  # on purpose
     assert "jobs_total{" not in generate_metrics(registry)
 
 
 def test_a_counter_that_lacks_labels_has_no_value() -> None:
     jobs = Counter("jobs_total", "Jobs done.", ["queue"], registry=None)
     with pytest.raises(LabelError):
-        _ = jobs.value
+        _ = jobs.value  # type: ignore[pytheus-label]  # on purpose
 
 
 def test_without_a_registry_it_is_registered_nowhere(registry: CollectorRegistry) -> None:

@@ -112,7 +112,7 @@ def test_a_refused_number_leaves_no_exemplar() -> None:
 def test_one_that_lacks_labels_leaves_no_exemplar() -> None:
     hits = Counter("hits_total", "Hits.", ["a"], registry=None)
     with pytest.raises(LabelError):
-        hits.inc(1, {"id": "x"})
+        hits.inc(1, {"id": "x"})  # type: ignore[pytheus-label]  # on purpose
     assert _exemplars(hits) == []
 
 

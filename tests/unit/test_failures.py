@@ -143,7 +143,7 @@ def test_each_registry_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_its_name_is_taken_from_the_start(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    for make in (partial(Counter, "pytheus_collector_errors_total"), partial(Gauge, "pytheus_collector_errors")):
+    for make in (partial(Counter, "pytheus_collector_errors_total"), partial(Gauge, "pytheus_collector_errors")):  # type: ignore[pytheus-name]  # on purpose
         with pytest.raises(InvalidNameError, match="which counts failed collectors"):
             make("Mine.", registry=registry)
     assert len(registry) == 0

@@ -100,15 +100,15 @@ def test_nan_is_refused_and_changes_nothing(sizes: Histogram) -> None:
 def test_one_that_lacks_labels_observes_nothing(registry: CollectorRegistry) -> None:
     sizes = Histogram("sizes", "Sizes.", ["kind"], registry=registry)
     with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.observe(1)
+        sizes.observe(1)  # type: ignore[pytheus-label]  # on purpose
     with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.time()
+        sizes.time()  # type: ignore[pytheus-label]  # on purpose
     assert "sizes_" not in generate_metrics(registry)
 
 
 def test_le_is_no_label_of_a_users() -> None:
     with pytest.raises(InvalidNameError, match="'le'"):
-        Histogram("sizes", "Sizes.", ["le"], registry=None)
+        Histogram("sizes", "Sizes.", ["le"], registry=None)  # type: ignore[pytheus-name]  # on purpose
 
 
 def test_a_failed_definition_leaves_nothing_behind(registry: CollectorRegistry) -> None:

@@ -90,7 +90,7 @@ def test_a_fact_given_twice_is_refused() -> None:
 def test_one_that_lacks_labels_takes_no_facts(registry: CollectorRegistry) -> None:
     build = Info("build", "The build.", ["part"], registry=registry)
     with pytest.raises(LabelError, match="lacks 'part'"):
-        build.info(version="1")
+        build.info(version="1")  # type: ignore[pytheus-label]  # on purpose
     assert "build_info{" not in generate_metrics(registry)
 
 

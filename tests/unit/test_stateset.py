@@ -61,7 +61,7 @@ def test_bad_sets_of_states_are_refused_and_nothing_is_registered(
 
 def test_its_name_cannot_be_a_label_as_well(registry: CollectorRegistry) -> None:
     with pytest.raises(InvalidNameError, match="'door'"):
-        StateSet("door", "The door.", ["door"], states=["open"], registry=registry)
+        StateSet("door", "The door.", ["door"], states=["open"], registry=registry)  # type: ignore[pytheus-name]  # on purpose
 
 
 @pytest.mark.parametrize("name", ["house:door", "__door"])
@@ -84,7 +84,7 @@ def test_labels_stand_before_the_state(registry: CollectorRegistry) -> None:
 def test_one_that_lacks_labels_takes_no_state(registry: CollectorRegistry) -> None:
     doors = StateSet("door", "The door.", ["house"], states=["open"], registry=registry)
     with pytest.raises(LabelError, match="lacks 'house'"):
-        doors.state("open")
+        doors.state("open")  # type: ignore[pytheus-label]  # on purpose
     assert "door{" not in generate_metrics(registry)
 
 

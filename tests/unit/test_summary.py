@@ -53,13 +53,13 @@ def test_nan_is_refused_and_changes_nothing(sizes: Summary) -> None:
 def test_one_that_lacks_labels_observes_nothing(registry: CollectorRegistry) -> None:
     sizes = Summary("sizes", "Sizes.", ["kind"], registry=registry)
     with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.observe(1)
+        sizes.observe(1)  # type: ignore[pytheus-label]  # on purpose
     assert "sizes_" not in generate_metrics(registry)
 
 
 def test_quantile_is_no_label_of_a_users() -> None:
     with pytest.raises(InvalidNameError, match="'quantile'"):
-        Summary("sizes", "Sizes.", ["quantile"], registry=None)
+        Summary("sizes", "Sizes.", ["quantile"], registry=None)  # type: ignore[pytheus-name]  # on purpose
 
 
 def test_clear_starts_again_from_zero(sizes: Summary, registry: CollectorRegistry) -> None:

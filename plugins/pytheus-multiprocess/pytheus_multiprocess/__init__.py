@@ -1,0 +1,71 @@
+"""The metrics of all processes of one machine, as one: a registry plugin of pytheus.
+
+Every process writes its numbers to a file of its own that is mapped into its memory, and a scrape in any of them adds
+them up. See docs/how-to/multiprocess.md.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pytheus.plugins import RegistryOptions, hookimpl
+
+if TYPE_CHECKING:
+    from pytheus.shards import ShardedRegistry
+
+__all__ = ["multiprocess_registry", "pytheus_make_registry"]
+
+__version__ = "1.0.0"
+
+pytheus_plugin_api = 1
+
+
+@hookimpl
+def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
+    """The registry that ``multiprocess:///run/shop`` names."""
+    from pytheus.shards import ShardedRegistry  # loaded late, as the following: to be listed takes none of it
+    from pytheus_multiprocess.options import MultiprocessOptions
+    from pytheus_multiprocess.store import MultiprocessStore
+
+    parsed = options.parse(MultiprocessOptions)
+    return ShardedRegistry(MultiprocessStore(parsed), prefix=parsed.prefix)
+
+
+def multiprocess_registry(
+    directory: str | os.PathLike[str],
+    *,
+    prefix: str | None = None,
+    max_size_bytes: int = 1 << 28,
+    retention_seconds: float | None = None,
+    process_metrics: bool = True,
+) -> ShardedRegistry:
+    """A registry of all processes that share `directory`, which is made if only its last part is missing.
+
+        >>> import tempfile
+        >>> from pytheus import Counter, generate_metrics
+        >>> directory = tempfile.TemporaryDirectory()
+        >>> registry = multiprocess_registry(directory.name, process_metrics=False)
+        >>> Counter("orders_total", "Orders placed.", registry=registry).inc()
+        >>> print(generate_metrics(registry).split("# HELP pytheus")[0], end="")
+        # HELP orders_total Orders placed.
+        # TYPE orders_total counter
+        orders_total 1.0
+        >>> registry.close()
+        >>> directory.cleanup()
+
+    A file becomes at most `max_size_bytes` large. With `retention_seconds`, series that only dead processes had go when
+    nothing has been added to them for so long. `process_metrics` says whether a scrape tells what each process uses.
+    Raises `pytheus_multiprocess.directory.DirectoryError` for a directory that is not this user's alone.
+    """
+    from pytheus.shards import ShardedRegistry  # loaded late, as the following: to be listed takes none of it
+    from pytheus_multiprocess.options import MultiprocessOptions
+    from pytheus_multiprocess.store import MultiprocessStore
+
+    options = MultiprocessOptions(
+        os.fspath(directory),
+        max_size_bytes=max_size_bytes,
+        retention_seconds=retention_seconds,
+        process_metrics=process_metrics,
+    )
+    return ShardedRegistry(MultiprocessStore(options), prefix=prefix)

@@ -1,0 +1,74 @@
+"""The directory that the processes share: made, opened once, and held to be this user's alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Final
+
+from pytheus.exceptions import PytheusError
+
+__all__ = ["DirectoryError", "open_directory"]
+
+_PRIVATE: Final = 0o700
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+class DirectoryError(PytheusError):
+    """The directory cannot be used for sharing metrics."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def open_directory(path: str) -> int:
+    """A descriptor of the directory `path`, which is made if only its last part is missing.
+
+    Everything else is reached from the descriptor, so that nobody can put something else in the path's place. Raises
+    `DirectoryError` if it cannot be had, is a symbolic link, belongs to somebody else, or can be written by others.
+    """
+    path = os.path.abspath(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            try:
+                os.mkdir(path, _PRIVATE)
+            except FileExistsError:
+                pass  # another process of the same program was quicker
+            descriptor = os.open(path, flags)
+    except OSError as error:
+        raise _error(path, _reason(path, error)) from error
+    try:
+        status = os.fstat(descriptor)
+        me = os.geteuid()
+        if status.st_uid != me:
+            raise _error(
+                path, f"belongs to user {status.st_uid}, but this process runs as user {me}; run all as one user"
+            )
+        if status.st_mode & _WRITABLE_BY_OTHERS:
+            mode = stat.S_IMODE(status.st_mode)
+            raise _error(path, f"can be written by other users (mode {mode:o}); `chmod 700` it, or name another one")
+        if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
+            raise _error(path, "cannot be written by this process; check its mode and whether it is mounted read-only")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _reason(path: str, error: OSError) -> str:
+    if os.path.islink(path):
+        return "is a symbolic link; name the directory that it leads to"
+    if error.errno == errno.ENOENT:
+        return f"cannot be made, for {os.path.dirname(path)!r} does not exist; make that first"
+    if error.errno == errno.ENOTDIR:
+        return "is no directory; name one"
+    return f"cannot be made or opened: {error.strerror}"
+
+
+def _error(path: str, what: str) -> DirectoryError:
+    return DirectoryError(f"directory {path!r} for the metrics of several processes {what}", path=path)

@@ -1,0 +1,268 @@
+"""The file of any process, for reading while its owner writes.
+
+Rules:
+
+- The mapping and what was made of the index are kept from one reading to the next; only what was added is parsed.
+- First the index, then the numbers, then the index again; if a series went meanwhile, all over again. So numbers that
+  were given to another series are never taken for the old one's.
+- Nothing in the file is believed: every offset is held against the file's size, every record against its checksum. The
+  mapping reaches no further than the file did when it was made, and the size is looked at before each reading, for
+  memory behind the end of a file that somebody has cut short cannot be touched.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import zlib
+from itertools import chain
+from typing import cast
+
+import msgspec
+
+from pytheus.exceptions import ShardFormatError
+from pytheus.samples import Exemplar
+from pytheus.shards import LayoutReader, ShardIdentity, Snapshot
+from pytheus_multiprocess.shard_file import (
+    CELL_HEAD,
+    CELL_SIZE,
+    CELLS,
+    CHUNK,
+    CHUNKS,
+    GENERATION,
+    HEAD,
+    HEADER_SIZE,
+    HOMELESS,
+    INDEX,
+    INDEX_HEAD,
+    MAGIC,
+    MOST_CHUNKS,
+    NEXT,
+    NUMBERS,
+    ORDER_MARK,
+    ROOT,
+    STATE_AT,
+    TABLE_AT,
+    USED,
+    VERSION,
+    Chunk,
+)
+from pytheus_multiprocess.system import System, mapped
+
+__all__ = ["ExemplarCell", "ShardReader"]
+
+_MOST_ROUNDS = 20
+
+
+class ExemplarCell(msgspec.Struct, array_like=True):
+    """What a cell holds. It counts only for the generation of the index that it was written in."""
+
+    generation: int
+    slot: int
+    index: int
+    labels: dict[str, str]
+    value: float
+    timestamp: float | None
+
+
+_exemplar_decoder = msgspec.msgpack.Decoder(ExemplarCell)
+
+
+class ShardReader:
+    """One shard's file, opened. Raises `ShardFormatError` for what is none, and OSError for what cannot be read.
+
+    To be used by one thread at a time.
+    """
+
+    def __init__(self, system: System, directory: int, name: str) -> None:
+        self.name = name
+        self._system = system
+        self._descriptor = system.open(name, os.O_RDONLY | os.O_NONBLOCK, directory=directory)
+        try:
+            self._known_dead = False
+            self._map()
+            self.identity = self._read_identity()
+        except BaseException:
+            self.close()
+            raise
+        self._generation = -1
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._records = LayoutReader()
+        self._read_bytes = 0
+        self._cell_versions: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Give the file back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    # The file --------------------------------------------------------------------------------------------------------
+
+    def _map(self) -> None:
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ShardFormatError(f"{self.name} is no file")
+        if status.st_uid != os.geteuid():
+            raise ShardFormatError(f"{self.name} belongs to user {status.st_uid}, not to {os.geteuid()}")
+        if status.st_size < HEADER_SIZE:
+            raise ShardFormatError(f"{self.name} has {status.st_size} bytes, which is less than a shard's header")
+        self._memory = memoryview(mapped(self._descriptor, 0, status.st_size, mmap.PROT_READ))
+        self._size = status.st_size
+        self._state = self._memory[STATE_AT:TABLE_AT].cast("Q")
+        self._chunks: list[Chunk] = []
+        self._numbers: list[memoryview[float]] = []
+
+    def _read_identity(self) -> ShardIdentity:
+        magic, order, version, checksum, length = HEAD.unpack_from(self._memory)
+        if magic != MAGIC:
+            raise ShardFormatError(f"{self.name} is no shard: it begins with {magic!r}")
+        if order != ORDER_MARK:
+            raise ShardFormatError(f"{self.name} was written by a machine of another byte order")
+        if version != VERSION:
+            raise ShardFormatError(f"{self.name} has the format version {version}, but {VERSION} is what can be read")
+        content = bytes(self._memory[HEAD.size : min(HEAD.size + length, STATE_AT)])
+        if zlib.crc32(content) != checksum:
+            raise ShardFormatError(f"{self.name} has a header that does not match its checksum")
+        try:
+            token, pid, started, host = content.decode("utf-8", "replace").split("\n", 3)
+            identity = ShardIdentity(host, int(pid), int(started), token)
+        except ValueError as error:
+            raise ShardFormatError(f"{self.name} has an identity that cannot be read: {content!r:.80}") from error
+        if not self.name.startswith(f"{token}."):
+            raise ShardFormatError(f"{self.name} is the copy of another shard, {token}")
+        return identity
+
+    def _look_at_chunks(self) -> None:
+        """Have all chunks that the header tells of in the mapping."""
+        count = self._state[CHUNKS]
+        if count == len(self._chunks):
+            return
+        if count > MOST_CHUNKS or count < len(self._chunks):
+            raise ShardFormatError(f"{self.name} claims to consist of {count} chunks")
+        chunks = [Chunk(*CHUNK.unpack_from(self._memory, TABLE_AT + number * CHUNK.size)) for number in range(count)]
+        end = max(chunk.offset + chunk.size for chunk in chunks)
+        if end > self._size:
+            self._map()
+        for number, chunk in enumerate(chunks):
+            if chunk.kind not in (INDEX, NUMBERS, CELLS) or chunk.offset % 8 or chunk.size % 8 or end > self._size:
+                raise ShardFormatError(f"{self.name} has a chunk {number} that makes no sense: {chunk}, or was cut off")
+        self._chunks = chunks
+        self._numbers = [
+            self._memory[chunk.offset : chunk.offset + chunk.size].cast("d")
+            for chunk in chunks
+            if chunk.kind == NUMBERS
+        ]
+
+    def is_dead(self) -> bool:
+        """Whether its process has ended: nobody holds the lock that the owner has for life."""
+        if not self._known_dead and self._system.lock(self._descriptor, shared=True):
+            # Nobody can take it again, for no owner opens a shard a second time. So it may stay with us.
+            self._known_dead = True
+        return self._known_dead
+
+    @property
+    def homeless(self) -> int:
+        """How many series its owner had to keep in its own memory."""
+        return int(self._state[HOMELESS])
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def read(self, *, live: bool) -> Snapshot:
+        """The shard as it stands now. Raises `ShardFormatError` where it makes no sense, or was cut short."""
+        if os.fstat(self._descriptor).st_size < self._size:
+            raise ShardFormatError(f"{self.name} was cut short")
+        numbers: list[float] = []
+        for _ in range(_MOST_ROUNDS):
+            self._catch_up()
+            layout = self._records.layout
+            gone = len(layout.gone)
+            numbers = self._read_numbers(0)
+            self._catch_up()
+            if self._records.layout is layout and len(layout.gone) == gone:
+                break
+        # What came meanwhile, or after the last round of a shard in which series come and go all the time.
+        numbers += self._read_numbers(len(numbers))
+        self._read_cells()
+        return Snapshot(self.identity, live, self._records.layout, numbers)
+
+    def _catch_up(self) -> None:
+        """Read what was added to the index, or all of it if it was written afresh."""
+        self._look_at_chunks()
+        root = self._index_chunk(self._state[ROOT])
+        generation, used = root[GENERATION], root[USED]
+        if generation != self._generation:
+            self._begin_anew()
+            self._generation = generation
+        if used != self._read_bytes:
+            self._read_index(used)
+
+    def _index_chunk(self, number: int) -> memoryview[int]:
+        if number >= len(self._chunks) or self._chunks[number].kind != INDEX:
+            raise ShardFormatError(f"{self.name} has its index at {number}, which is no part of an index")
+        chunk = self._chunks[number]
+        return self._memory[chunk.offset : chunk.offset + chunk.size].cast("Q")
+
+    def _read_index(self, used: int) -> None:
+        """Parse what was added up to `used`, which must be a record's end."""
+        number = self._state[ROOT]
+        start = 0
+        steps = 0
+        while start < used:
+            head = self._index_chunk(number)
+            chunk = self._chunks[number]
+            room = chunk.size - INDEX_HEAD
+            first, last = max(self._read_bytes - start, 0), min(used - start, room)
+            if first < last:
+                begin = chunk.offset + INDEX_HEAD
+                self._records.feed(bytes(self._memory[begin + first : begin + last]))
+                self._read_bytes = start + last
+            start += room
+            number = head[NEXT]
+            steps += 1
+            if steps > MOST_CHUNKS:
+                raise ShardFormatError(f"{self.name} has an index that runs in a circle")
+        if self._records.pending:
+            raise ShardFormatError(f"{self.name} has an index that ends within a record")
+
+    def _read_numbers(self, start: int) -> list[float]:
+        """The numbers that the layout tells of, from the one at `start` on."""
+        end = self._records.layout.size
+        parts: list[list[float]] = []
+        first = 0
+        for view in self._numbers:
+            begin, stop = max(start - first, 0), min(end - first, len(view))
+            if begin < stop:
+                parts.append(cast("list[float]", view[begin:stop].tolist()))  # typeshed takes every view for bytes
+            first += len(view)
+        if end > first:
+            raise ShardFormatError(f"{self.name} has {end - first} numbers less than its index tells of")
+        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+
+    def _read_cells(self) -> None:
+        layout = self._records.layout
+        for chunk in self._chunks:
+            if chunk.kind != CELLS:
+                continue
+            versions = self._memory[chunk.offset : chunk.offset + chunk.size].cast("Q")[:: CELL_SIZE // 8].tolist()
+            for number, version in enumerate(versions):
+                start = chunk.offset + number * CELL_SIZE
+                if version == 0 or self._cell_versions.get(start) == version:
+                    continue
+                content = bytes(self._memory[start : start + CELL_SIZE])
+                _, length, checksum = CELL_HEAD.unpack_from(content)
+                record = content[CELL_HEAD.size : CELL_HEAD.size + length]
+                if zlib.crc32(record) != checksum:
+                    continue  # it is being written
+                self._cell_versions[start] = version
+                try:
+                    cell = _exemplar_decoder.decode(record)
+                except msgspec.MsgspecError:
+                    continue
+                if cell.generation == self._generation and cell.slot < len(layout):
+                    slot = layout.slot(cell.slot)
+                    if slot is not None and cell.index < slot.size:
+                        layout.set_exemplar(cell.slot, cell.index, Exemplar(cell.labels, cell.value, cell.timestamp))

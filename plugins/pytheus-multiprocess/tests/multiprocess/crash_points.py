@@ -1,0 +1,239 @@
+"""Kills a process before its first step, its second, ... until the operation runs through; see test_crash_points.py.
+
+Run as a program with the name of an operation and a directory. What every kill left is read by this process, which is
+another one. Prints one line of JSON: how many steps there were, and what was wrong after which of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pytheus.definitions import Definition
+from pytheus.samples import Exemplar
+from pytheus.shards import Layout, Reading
+from pytheus_multiprocess.options import MultiprocessOptions
+from pytheus_multiprocess.store import MultiprocessStore
+from pytheus_multiprocess.system import System
+
+JOBS = Definition("jobs_total", "counter", "Jobs.", ("kind",))
+INFO = Definition("build", "info", "Build.", ("part",))
+
+Totals = dict[str, float]
+
+
+class KilledAt(System):
+    """A system in which the process is killed before a certain step."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.count = 0
+
+    def step(self, what: str) -> None:
+        self.count += 1
+        if self.count == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def store_in(directory: Path, system: System | None = None) -> MultiprocessStore:
+    """The smallest steps there are, so that files grow often."""
+    options = MultiprocessOptions(str(directory), index_step_bytes=4096, numbers_step_bytes=4096)
+    return MultiprocessStore(options, system)
+
+
+def totals(reading: Reading) -> Totals:
+    """The sum of each series over everything that was read."""
+    sums: Totals = {}
+    both: list[tuple[Layout, list[float]]] = [(each.layout, list(each.numbers)) for each in reading.snapshots]
+    both.append((reading.archive.layout, list(reading.archive.numbers)))
+    for layout, numbers in both:
+        for number in range(len(layout)):
+            slot = layout.slot(number)
+            if slot is not None and slot.size == 1:
+                key = slot.labels[0]
+                sums[key] = sums.get(key, 0.0) + numbers[slot.offset]
+    return sums
+
+
+def in_child(function: Callable[[Callable[[str], None]], None]) -> tuple[list[str], int]:
+    """Run `function` in a forked child; gives the words that it reported, and the status it ended with."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            function(lambda word: void(os.write(writer, f"{word}\n".encode())))
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        words = stream.read().split()
+    return words, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def void(_: object) -> None:
+    pass
+
+
+def leave_dead(directory: Path, count: int, amount: float) -> None:
+    """Let `count` processes count something, and be killed."""
+    for number in range(count):
+
+        def work(report: Callable[[str], None], number: int = number) -> None:
+            memory = store_in(directory).memory(JOBS)
+            assert memory is not None
+            for kind in ("all", f"kind{number}"):
+                memory.numbers((kind,), 1)[0] += amount
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        in_child(work)
+
+
+# Operations: what is there before, what the child does, and what must be there afterwards ---------------------------
+
+Wrong = str | None
+
+
+def growing(directory: Path, at: int) -> tuple[int, Wrong]:
+    """A process begins a shard, and fills it until it has grown several times and was rewritten."""
+
+    def work(report: Callable[[str], None]) -> None:
+        store = store_in(directory, KilledAt(at))
+        memory = store.memory(JOBS)
+        info = store.memory(INFO)
+        assert memory is not None
+        assert info is not None
+        for number in range(70):
+            kind = f"kind{number % 50}"
+            labels = (f"{kind}-{'x' * 200}",)
+            memory.numbers(labels, 1)[0] += 1.0
+            report(kind)
+            if number % 10 == 9:
+                info.facts(("a",), {"version": "1" * 20_000, "at": str(number)})
+                memory.exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
+        file = store._shard.file
+        assert file is not None
+        assert file.generation > 0, "the index was never written afresh"
+        assert len(file._chunks) > 4, "the file never grew"
+
+    words, status = in_child(work)
+    done = {kind: words.count(kind) for kind in set(words)}
+    reading = store_in(directory).read()
+    found = {labels.partition("-")[0]: value for labels, value in totals(reading).items()}
+    if reading.problems:
+        return status, f"{reading.problems}"
+    # One more may have been counted than was reported.
+    more = {kind: found.get(kind, 0.0) - done.get(kind, 0) for kind in {*found, *done}}
+    if any(value not in (0.0, 1.0) for value in more.values()) or sum(more.values()) > 1:
+        return status, f"{ {kind: value for kind, value in more.items() if value} }"
+    return status, None
+
+
+def churning(directory: Path, at: int) -> tuple[int, Wrong]:
+    """A process removes series, whose room others get."""
+
+    def work(report: Callable[[str], None]) -> None:
+        store = store_in(directory, KilledAt(at))
+        memory = store.memory(JOBS)
+        assert memory is not None
+        memory.numbers(("stays-",), 1)[0] = 5.0
+        report("begun")
+        for number in range(3):
+            labels = (f"kind{number}",)
+            memory.numbers(labels, 1)[0] = 7.0
+            report(f"made{number}")
+            memory.forget(labels)
+            report(f"forgotten{number}")
+
+    words, status = in_child(work)
+    reading = store_in(directory).read()
+    found = totals(reading)
+    if reading.problems:
+        return status, f"{reading.problems}"
+    if "begun" in words and found.pop("stays-", None) != 5.0:
+        return status, "the series that stays is not as it was"
+    found.pop("stays-", None)
+    for kind, value in found.items():
+        number = kind.removeprefix("kind")
+        if value not in (0.0, 7.0) or f"forgotten{number}" in words:
+            return status, f"{kind} is {value} after {words}"
+        if value == 0.0 and f"made{number}" in words:
+            return status, f"{kind} is lost after {words}"
+    return status, None
+
+
+def folding(directory: Path, at: int) -> tuple[int, Wrong]:
+    """A process folds dead shards into an archive in which others are already; a third one goes on afterwards."""
+    leave_dead(directory, 2, 1.5)
+    store_in(directory).read()  # which folds them
+    leave_dead(directory, 3, 0.25)
+    expected = {"all": 3.75, "kind0": 1.75, "kind1": 1.75, "kind2": 0.25}
+
+    def work(report: Callable[[str], None]) -> None:
+        store = store_in(directory)
+        # What comes before does not change anything.
+        store._system = store._archive._system = KilledAt(at)
+        store.read()
+        store.read()
+
+    _, status = in_child(work)
+
+    def look(report: Callable[[str], None]) -> None:
+        # As a scrape sees it that cannot fold, for a process that was stopped has the lock.
+        holder = store_in(directory)
+        assert System().lock(holder._archive._lock_descriptor)
+        report(json.dumps(totals(store_in(directory).read())).replace(" ", ""))
+
+    seen = json.loads("".join(in_child(look)[0]))
+    if seen != expected:
+        return status, f"before anybody goes on folding: {seen}"
+    leave_dead(directory, 1, 2.0)
+    expected |= {"all": 5.75, "kind0": 3.75}
+    for _ in range(2):
+        reading = store_in(directory).read()
+        if totals(reading) != expected or reading.problems:
+            return status, f"after folding goes on: {totals(reading)}, {reading.problems}"
+    leave_dead(directory, 1, 1.0)
+    reading = store_in(directory).read()
+    expected |= {"all": 6.75, "kind0": 4.75}
+    if totals(reading) != expected:
+        return status, f"after folding once more: {totals(reading)}"
+    left = sorted(os.listdir(directory))
+    if left != ["archive", "archive.lock"]:
+        return status, f"left behind: {left}"
+    return status, None
+
+
+OPERATIONS = {"growing": growing, "churning": churning, "folding": folding}
+
+
+def main(name: str, directory: Path) -> None:
+    wrong: list[str] = []
+    at = 0
+    while True:
+        at += 1
+        place = directory / str(at)
+        place.mkdir(mode=0o700)
+        status, what = OPERATIONS[name](place, at)
+        shutil.rmtree(place)
+        if what is not None:
+            wrong.append(f"killed before step {at}: {what}")
+        if status == 0:
+            break
+        if status != -signal.SIGKILL:
+            wrong.append(f"with step {at}, the process ended with {status}")
+            break
+    print(json.dumps({"steps": at - 1, "wrong": wrong}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,105 @@
+"""The directory is this user's alone, or it is refused with a reason."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from pytheus import configure
+from pytheus.exceptions import OptionError, PluginLoadError, ShardFormatError
+from pytheus.plugins import resolve_registry
+from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess.directory import DirectoryError
+
+needs_other_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DirectoryError) as refused:
+        multiprocess_registry(path)
+    assert refused.value.path == str(path)
+    return str(refused.value)
+
+
+def test_it_is_made_private(tmp_path: Path) -> None:
+    multiprocess_registry(tmp_path / "shards").close()
+    assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o700
+
+
+def test_one_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir(mode=0o755)
+    multiprocess_registry(tmp_path / "shards").close()
+    assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_missing_parent_is_told(tmp_path: Path) -> None:
+    assert "does not exist; make that first" in refusal(tmp_path / "nowhere" / "shards")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_one_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    assert re.search(rf"can be written by other users \(mode {mode:o}\); `chmod 700` it", refusal(tmp_path))
+
+
+@needs_other_users
+def test_one_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, -1)
+    assert "belongs to user 12345, but this process runs as user 0" in refusal(tmp_path)
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    assert "is a symbolic link; name the directory that it leads to" in refusal(tmp_path / "link")
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "is no directory" in refusal(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_one_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "cannot be written by this process" in refusal(tmp_path)
+
+
+def test_a_refusal_names_the_plugin_and_changes_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PluginLoadError, match="multiprocess") as refused:
+        resolve_registry(f"multiprocess://{tmp_path}")
+    assert isinstance(refused.value.__cause__, DirectoryError)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_url_without_a_directory_is_refused() -> None:
+    with pytest.raises(OptionError, match="needs the option 'path'"):
+        configure("multiprocess")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("numbers_step_bytes=100", "numbers_step_bytes must be at least 4096"),
+        ("max_size_bytes=100", "max_size_bytes must be at least 65536"),
+        ("retention_seconds=0", "retention_seconds must be greater than 0"),
+        ("retention_second=5", "did you mean 'retention_seconds'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: str, reason: str) -> None:
+    with pytest.raises(OptionError, match=reason):
+        resolve_registry(f"multiprocess://{tmp_path}?{options}")
+
+
+def test_an_archive_that_cannot_be_read_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_bytes(b"something else")
+    registry = multiprocess_registry(tmp_path, process_metrics=False)
+    with pytest.raises(ShardFormatError, match=r"the archive cannot be read.*move it away to begin without it"):
+        registry.store.read()
+    list(registry.collect())  # which goes on with this process's own numbers
+    registry.close()
+    assert (tmp_path / "archive").read_bytes() == b"something else"

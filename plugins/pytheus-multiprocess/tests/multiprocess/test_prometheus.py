@@ -1,0 +1,151 @@
+"""Four gunicorn workers, a counted load, workers that are killed and reloaded, and a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Program, Start
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="needs prometheus (Debian: apt-get install prometheus)"
+)
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+APP = """
+import os
+from pytheus import Counter, Gauge, Histogram
+
+ORDERS = Counter("orders_total", "Orders.", ["status"])
+ITEMS = Histogram("items", "Items of an order.", buckets=[1, 2, 5])
+BUSY = Gauge("busy", "Requests in progress.", mode="each")
+
+def app(environ, start_response):
+    with BUSY.track_inprogress():
+        items = int(environ["PATH_INFO"].strip("/"))
+        ORDERS.labels("paid" if items % 2 else "declined").inc()
+        ITEMS.observe(items)
+        start_response("200 OK", [])
+        return [str(os.getpid()).encode()]
+"""
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url: str) -> str:
+    with _opener.open(url, timeout=60) as response:
+        text: str = response.read().decode()
+        return text
+
+
+class Load:
+    """Sends orders, and keeps books."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.sent: list[int] = []
+        self.workers: set[str] = set()
+
+    def send(self, count: int) -> None:
+        for _ in range(count):
+            items = len(self.sent) * 7 % 8
+            self.workers.add(get(f"{self.url}/{items}"))
+            self.sent.append(items)
+
+
+def answers(program: Program, url: str) -> bool:
+    assert program.process.poll() is None, program.output
+    try:
+        _opener.open(url, timeout=60).close()
+    except urllib.error.HTTPError:
+        return True
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
+
+
+def test_promql_sums_are_exact_over_workers_and_their_restarts(
+    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    port = unused_port()
+    run = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", "--")
+    server = (sys.executable, "-m", "gunicorn", "app:app", "-w", "4", "-b", f"127.0.0.1:{port}")
+    program = start(*run, *server, cwd=tmp_path)
+    metrics_url = program.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
+    # A request that the application fails on counts nothing.
+    wait_until(lambda: answers(program, f"http://127.0.0.1:{port}/ready"), "gunicorn to answer")
+
+    prometheus_port = unused_port()
+    (tmp_path / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{urlsplit(metrics_url).netloc}']}}]}}]\n"
+    )
+    prometheus = start(
+        "prometheus",
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{prometheus_port}",
+        cwd=tmp_path,
+    )
+    prometheus.wait_for("Server is ready to receive web requests")
+
+    def query(promql: str, at: float | None = None) -> dict[str, float]:
+        """What Prometheus answers, by the value of the one label that matters, or ""."""
+        asked = {"query": promql} | ({} if at is None else {"time": f"{at:.3f}"})
+        answer = json.loads(get(f"http://127.0.0.1:{prometheus_port}/api/v1/query?{urlencode(asked)}"))
+        own = {"status", "le", "pid"}
+        return {
+            "".join(value for label, value in series["metric"].items() if label in own): float(series["value"][1])
+            for series in answer["data"]["result"]
+        }
+
+    def is_gone(pid: str) -> bool:
+        return f'process_cpu_seconds_total{{pid="{pid}"}}' not in get(metrics_url)
+
+    load = Load(f"http://127.0.0.1:{port}")
+    load.send(150)
+    for _ in range(3):
+        victim = load.workers.pop()
+        os.kill(int(victim), signal.SIGKILL)
+        wait_until(lambda victim=victim: is_gone(victim), "the worker to be gone")  # type: ignore[misc]  # pid is a str
+        load.send(60)
+        load.workers = {pid for pid in load.workers if not is_gone(pid)}
+    former = set(load.workers)
+    program.process.send_signal(signal.SIGHUP)  # by way of `pytheus run`: gunicorn replaces all workers
+    wait_until(lambda: all(is_gone(pid) for pid in former), "the former workers to be gone")
+    load.send(100)
+
+    loaded_at = time.time()
+    scrapes: list[float] = []
+
+    def scraped_since() -> bool:
+        scrapes.extend(query("max(timestamp(orders_total))").values())
+        return bool(scrapes) and scrapes[-1] > loaded_at
+
+    wait_until(scraped_since, "a scrape that began after the load")
+    at = scrapes[-1]
+    paid = sum(items % 2 for items in load.sent)
+    assert query("orders_total", at) == {"paid": paid, "declined": len(load.sent) - paid}
+    assert query("sum(orders_total)", at) == {"": len(load.sent)}
+    assert query("items_count", at) == {"": len(load.sent)}
+    assert query("items_sum", at) == {"": sum(load.sent)}
+    assert query('items_bucket{le="2.0"}', at) == {"2.0": sum(items <= 2 for items in load.sent)}
+    assert query("count(busy)", at) == {"": 4.0}
+    assert query("sum(busy)", at) == {"": 0.0}
+    assert query("sum(resets(orders_total[1h]))", at) == {"": 0.0}
+    assert program.end() == 0

@@ -1,0 +1,258 @@
+"""A process's file: what is written to it is what is read from it, however it grows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytheus.definitions import Definition
+from pytheus.exceptions import ShardFormatError
+from pytheus.shards import ShardIdentity, Snapshot, encode_definition, encode_forget, encode_series
+from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
+from pytheus_multiprocess.shard_reader import ShardReader
+from pytheus_multiprocess.system import System
+
+HITS = Definition("hits_total", "counter", "Hits.", ("path",))
+
+
+class Place:
+    """A directory, with files in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY)
+        self.system = System()
+
+    def begin(self, *, max_size_bytes: int = 1 << 24) -> ShardFile:
+        self.identity = ShardIdentity.of_this_process()
+        self.name = f"{self.identity.token}.shard"
+        return ShardFile(
+            self.system,
+            self.descriptor,
+            self.name,
+            self.identity,
+            index_step_bytes=4096,
+            numbers_step_bytes=4096,
+            max_size_bytes=max_size_bytes,
+        )
+
+    def reader(self) -> ShardReader:
+        return ShardReader(self.system, self.descriptor, self.name)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    os.close(place.descriptor)
+
+
+def values(snapshot: Snapshot) -> dict[str, float]:
+    slots = map(snapshot.layout.slot, range(len(snapshot.layout)))
+    return {slot.labels[0]: snapshot.numbers[slot.offset] for slot in slots if slot is not None}
+
+
+def add(file: ShardFile, path: str, value: float, *, first: bool = False) -> int:
+    offset = file.take(1)
+    file.append((encode_definition(HITS) if first else b"") + encode_series(0, (path,), offset))
+    file.doubles(offset, 1)[0] = value
+    return offset
+
+
+def test_a_reader_sees_who_wrote(place: Place) -> None:
+    place.begin()
+    assert place.reader().identity == place.identity
+
+
+def test_a_reader_sees_what_is_written_after_it_came(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    offset = add(file, "/", 1.5, first=True)
+    assert values(reader.read(live=True)) == {"/": 1.5}
+
+    file.doubles(offset, 1)[0] = 2.5
+    add(file, "/tea", 4.0)
+    assert values(reader.read(live=True)) == {"/": 2.5, "/tea": 4.0}
+
+
+def test_the_layout_stays_the_same_object_while_it_grows(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    add(file, "/", 1.0, first=True)
+    layout = reader.read(live=True).layout
+    add(file, "/tea", 1.0)
+    assert reader.read(live=True).layout is layout
+
+
+def test_views_stay_where_they_are_when_the_file_grows(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    offset = add(file, "first", 1.0, first=True)
+    view = file.doubles(offset, 1)
+    for number in range(3000):
+        add(file, f"path{number}", float(number))
+    view[0] = 17.0
+
+    found = values(reader.read(live=True))
+    assert found.pop("first") == 17.0
+    assert found == {f"path{number}": float(number) for number in range(3000)}
+
+
+def test_room_that_was_given_back_is_zero_again(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    offset = add(file, "gone", 9.0, first=True)
+    file.append(encode_forget(0))
+    file.give_back(offset, 1)
+    assert file.take(1) == offset
+    file.append(encode_series(0, ("new",), offset))
+    assert values(reader.read(live=True)) == {"new": 0.0}
+
+
+def test_an_index_that_was_written_afresh_is_read_afresh(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    offsets = [add(file, f"path{number}", float(number), first=number == 0) for number in range(100)]
+    reader.read(live=True)
+    file.rewrite(encode_definition(HITS) + encode_series(0, ("path7",), offsets[7]))
+    assert values(reader.read(live=True)) == {"path7": 7.0}
+    add(file, "more", 3.0)
+    assert values(reader.read(live=True)) == {"path7": 7.0, "more": 3.0}
+
+
+def test_writing_the_index_afresh_again_and_again_takes_no_more_room(place: Place) -> None:
+    file = place.begin()
+    offset = add(file, "/", 1.0, first=True)
+    records = encode_definition(HITS) + encode_series(0, ("/",), offset)
+    for _ in range(3):
+        file.rewrite(records)
+    size = file.size_bytes
+    for _ in range(100):
+        file.rewrite(records)
+    assert file.size_bytes == size
+
+
+def test_a_limit_on_the_size_changes_nothing_when_it_is_reached(place: Place) -> None:
+    file, reader = place.begin(max_size_bytes=1 << 15), place.reader()
+    add(file, "/", 1.0, first=True)
+    with pytest.raises(NoRoomError, match=r"would grow beyond max_size_bytes = 32768"):
+        for number in range(5000):
+            add(file, f"path{number}", 1.0)
+    kept = values(reader.read(live=True))
+    assert kept["/"] == 1.0
+    assert all(value == 1.0 for value in kept.values())
+
+
+def test_the_owner_holds_the_lock_until_it_closes_the_file(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    assert not reader.is_dead()
+    file.close()
+    assert reader.is_dead()
+
+
+def test_only_the_user_can_read_the_file(place: Place) -> None:
+    place.begin()
+    assert (place.path / place.name).stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_left_of_a_file_that_found_no_room(place: Place) -> None:
+    with pytest.raises(NoRoomError):
+        place.begin(max_size_bytes=8192)
+    assert os.listdir(place.path) == []
+
+
+# What is no shard ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_was_cut_short_is_told(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    add(file, "/", 1.0, first=True)
+    os.truncate(place.path / place.name, 4096)
+    with pytest.raises(ShardFormatError, match="was cut short"):
+        reader.read(live=True)
+    with pytest.raises(ShardFormatError, match="cut off"):
+        place.reader().read(live=True)
+
+
+def overwritten(place: Place, offset: int, data: bytes) -> None:
+    with open(place.path / place.name, "r+b") as stream:
+        stream.seek(offset)
+        stream.write(data)
+
+
+def test_a_foreign_file_is_told(place: Place) -> None:
+    place.begin()
+    overwritten(place, 0, b"SQLite format 3\0")
+    with pytest.raises(ShardFormatError, match="is no shard: it begins with b'SQLite f'"):
+        place.reader()
+
+
+def test_a_short_file_is_told(place: Place) -> None:
+    place.begin()
+    os.truncate(place.path / place.name, 10)
+    with pytest.raises(ShardFormatError, match="has 10 bytes"):
+        place.reader()
+
+
+def test_a_file_of_a_newer_version_is_told(place: Place) -> None:
+    place.begin()
+    overwritten(place, 12, (99).to_bytes(4, "little"))
+    with pytest.raises(ShardFormatError, match="has the format version 99, but 1 is what can be read"):
+        place.reader()
+
+
+def test_a_file_of_another_byte_order_is_told(place: Place) -> None:
+    place.begin()
+    overwritten(place, 8, (0x01020304).to_bytes(4, "big"))
+    with pytest.raises(ShardFormatError, match="byte order"):
+        place.reader()
+
+
+def test_a_header_that_was_overwritten_is_told(place: Place) -> None:
+    place.begin()
+    overwritten(place, 30, b"????")
+    with pytest.raises(ShardFormatError, match="checksum"):
+        place.reader()
+
+
+def test_a_copy_under_another_name_is_told(place: Place) -> None:
+    place.begin()
+    os.rename(place.path / place.name, place.path / "0123456789abcdef.shard")
+    place.name = "0123456789abcdef.shard"
+    with pytest.raises(ShardFormatError, match="is the copy of another shard"):
+        place.reader()
+
+
+def test_records_that_were_overwritten_are_told(place: Place) -> None:
+    file = place.begin()
+    for number in range(10):
+        add(file, f"path{number}", 1.0, first=number == 0)
+    overwritten(place, 4096 + 24 + 200, b"\xff" * 50)
+    with pytest.raises(ShardFormatError):
+        place.reader().read(live=True)
+
+
+@pytest.mark.parametrize("offset", [512, 520, 1024, 1032, 1040, 4096, 4104, 4112])
+@pytest.mark.parametrize("value", [1, 2**31, 2**63, 2**64 - 1])
+def test_whatever_stands_in_the_header_is_read_or_told(place: Place, offset: int, value: int) -> None:
+    file = place.begin()
+    add(file, "/", 1.0, first=True)
+    overwritten(place, offset, value.to_bytes(8, "little"))
+    try:
+        place.reader().read(live=True)
+    except ShardFormatError:
+        pass
+
+
+def test_a_symbolic_link_is_not_followed(place: Place) -> None:
+    place.begin()
+    link = "0123456789abcdef.shard"
+    os.symlink(place.name, place.path / link)
+    place.name = link
+    with pytest.raises(OSError, match="symbolic links"):
+        place.reader()
+
+
+def test_a_pipe_is_not_waited_for(place: Place) -> None:
+    place.name = "0123456789abcdef.shard"
+    os.mkfifo(place.path / place.name)
+    with pytest.raises(ShardFormatError, match="is no file"):
+        place.reader()

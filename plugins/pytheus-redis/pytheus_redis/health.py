@@ -1,0 +1,106 @@
+"""What the registry tells of its own dealings with Redis: metrics, and one log line where something changes.
+
+The metrics are there from the first time on that they have something to tell: how it goes, once something has gone
+wrong, and how many processes there are, once there is more than one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from pytheus.metrics import Counter, Gauge
+from pytheus.registry import Collector
+from pytheus_redis.trouble import KINDS, Trouble
+
+__all__ = ["Health"]
+
+_logger = logging.getLogger("pytheus.redis")
+
+
+class Health:
+    """Whether Redis does what this process asks of it. Each process tells of itself."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self.trouble: Trouble | None = None
+        """What went wrong last, if nothing has gone right since."""
+        self.failed_at = 0.0
+        """When, by the monotonic clock."""
+        self._logged = ""
+        self._has_failed = self._has_met = False
+        self.up = Gauge(
+            "pytheus_redis_up", "Whether this process's last attempt to publish its numbers succeeded.", registry=None
+        )
+        self.published = Counter(
+            "pytheus_redis_publications_total", "How often this process has published its numbers.", registry=None
+        )
+        self.failures = Counter(
+            "pytheus_redis_failures_total",
+            "How often Redis did not do what this process asked of it.",
+            ["reason"],
+            labels_from={"reason": KINDS},
+            registry=None,
+        )
+        self.shards = Gauge(
+            "pytheus_redis_shards",
+            "How many processes' numbers stand in Redis besides the archive, as of the last scrape that reached it.",
+            ["state"],
+            labels_from={"state": ("live", "dead")},
+            registry=None,
+        )
+        self.folded = Counter(
+            "pytheus_redis_folded_shards_total",
+            "How many dead processes' numbers this process has put into the archive.",
+            registry=None,
+        )
+
+    def collectors(self) -> Iterable[Collector]:
+        """The metrics that have something to tell."""
+        told: list[Collector] = []
+        if self._has_failed:
+            told += [self.up, self.published, self.failures]
+        if self._has_met:
+            told += [self.shards, self.folded]
+        return told
+
+    def met(self, live: int, dead: int) -> None:
+        """So many processes' shards were read."""
+        self.shards.labels("live").set(live)
+        self.shards.labels("dead").set(dead)
+        self._has_met = self._has_met or live + dead > 1
+
+    def succeeded(self) -> None:
+        """A publication went well."""
+        self.published.inc()
+        self.up.set(1)
+        if self.trouble is not None:
+            self.trouble = None
+            _logger.warning("%s does again what this process asks; everything is published", self._shown)
+        self._logged = ""
+
+    def failed(self, trouble: Trouble, doing: str) -> None:
+        """Something went wrong while `doing` what the words say. One line is logged for each kind in a row."""
+        now = time.monotonic()
+        self._has_failed = True
+        self.failures.labels(reason=trouble.kind).inc()
+        self.up.set(0)
+        # Without its traceback, which holds on to what was being published.
+        self.trouble = Trouble(trouble.kind, str(trouble), unsure=trouble.unsure)
+        self.failed_at = now
+        if self._logged != trouble.kind:
+            self._logged = trouble.kind
+            _logger.warning(
+                "%s fails while %s: %s; %s. Metrics count on and are published as soon as that is possible.",
+                self._shown,
+                doing,
+                str(trouble),
+                trouble.remedy,
+            )
+
+    def noted(self, trouble: Trouble) -> None:
+        """Something went wrong that will be tried again, and loses nothing."""
+        self._has_failed = True
+        self.failures.labels(reason=trouble.kind).inc()
+        _logger.debug("%s: %s", self._shown, str(trouble))

@@ -1,0 +1,64 @@
+"""The registry keeps the contract, with a Redis and without."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from pytheus.plugins import resolve_registry
+from pytheus.registry import Collector, Registry
+from pytheus.registry.collector_registry import collector_name
+from pytheus.testing import RegistryConformance
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import Server
+
+_numbers = itertools.count()
+
+
+class TestRedisRegistry(RegistryConformance):
+    gives_originals = False
+    plugin_name = "redis"
+    port: ClassVar[int]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _redis(cls, shared_server: Server) -> None:
+        cls.port = shared_server.port
+
+    def make_registry(self) -> Registry:
+        return resolve_registry(f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}")
+
+    def make_prefixed_registry(self, prefix: str | None) -> Registry:
+        return resolve_registry(
+            f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}&prefix={prefix or ''}"
+        )
+
+
+class TestRedisRegistryWithoutARedis(RegistryConformance):
+    gives_originals = False
+    port: ClassVar[int]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _nothing(cls, unused_port: Callable[[], int]) -> None:
+        cls.port = unused_port()
+
+    def make_registry(self) -> Registry:
+        return resolve_registry(f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}")
+
+    # It also tells that there is none.
+
+    def held(self, registry: Registry) -> list[Collector]:
+        return [each for each in super().held(registry) if not _tells(each)]
+
+    def require_same(self, given: Sequence[Collector], expected: Sequence[Collector], promise: str) -> None:
+        super().require_same([each for each in given if not _tells(each)], expected, promise)
+
+
+def _tells(collector: Collector) -> bool:
+    return collector_name(collector).startswith("pytheus_redis_")

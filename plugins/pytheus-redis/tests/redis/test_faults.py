@@ -1,0 +1,280 @@
+"""A message is lost at every step of publishing, folding and coming back, one after the other, and no number is.
+
+Not by chance: each scene is played again and again, and each time the next of its messages is lost, once before Redis
+hears it and once after, until it runs through without one to lose. Between any two messages, and after each scene,
+another process scrapes, and no counter that it sees ever decreases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus_redis.options import RedisOptions
+from pytheus_redis.trouble import Trouble
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import LossyLink, Member, Members, Server
+
+LOST = ("request", "reply")
+SERIES = ("tally_total", ("a",))
+
+
+class Stage:
+    """Two processes: one loses a message, the other watches."""
+
+    def __init__(self, members: Members, lossy: type[LossyLink], number: int, lost: str) -> None:
+        self._links: list[LossyLink] = []
+        self._number, self.lost = number, lost
+        self._first = 0
+        self._seen = 0.0
+        self.members = members
+        self.faulty: Member = members(lambda options: self._link(lossy, options))
+        self.watcher: Member = members()
+
+    @property
+    def link(self) -> LossyLink:
+        """The faulty one's way to Redis."""
+        (link,) = self._links
+        return link
+
+    def _link(self, lossy: type[LossyLink], options: RedisOptions) -> LossyLink:
+        link = lossy(options)
+        self._links.append(link)
+        return link
+
+    def curtain(self, *, watch: bool = True) -> None:
+        """From here on, that message is lost, and the watcher scrapes before each."""
+        link = self.link
+        self._first = link.sent
+        link.lose = (link.sent + self._number, self.lost)
+        if watch:
+            link.before = lambda number: self.watch()
+
+    def watch(self) -> float:
+        """What the watcher sees; never less than before."""
+        seen = self.watcher.scrape().get(SERIES, 0.0)
+        assert seen >= self._seen
+        self._seen = seen
+        return seen
+
+    def insist(self, act: Callable[[], object]) -> None:
+        """Do it again if the message was lost meanwhile."""
+        try:
+            act()
+        except Trouble as trouble:
+            assert trouble.unsure
+            act()
+
+    @property
+    def over(self) -> bool:
+        """Whether there was no such message any more."""
+        return self.link.sent - self._first <= self._number
+
+
+Play = Callable[[Callable[[Stage], None]], int]
+
+
+@pytest.fixture
+def play(all_members: Callable[[], Members], lossy_link: type[LossyLink]) -> Play:
+    """Call it with a scene, to be played with each message lost; gives how often that was."""
+
+    def play(scene: Callable[[Stage], None]) -> int:
+        times = 0
+        for lost in LOST:
+            number, over = 0, False
+            while not over:
+                stage = Stage(all_members(), lossy_link, number, lost)
+                scene(stage)
+                times, number, over = times + 1, number + 1, stage.over
+        return times
+
+    return play
+
+
+def test_the_first_publication(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        stage.faulty.count("a", by=3)
+        stage.curtain()
+        stage.insist(stage.faulty.publish)
+        assert stage.watch() == 3
+        stage.members.die(stage.faulty)
+        assert stage.watch() == 3
+
+    assert play(scene) == 2 * (3 + 1)  # inspect, stage, commit; and once without a loss
+
+
+def test_a_large_first_publication(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        stage.faulty.count("a", by=3)
+        for number in range(4):
+            stage.faulty.count(str(number) * 300_000)
+        stage.curtain()
+        stage.insist(stage.faulty.publish)
+        assert stage.watch() == 3
+
+    assert play(scene) == 2 * (4 + 1)
+
+
+def test_a_later_publication(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        faulty = stage.faulty
+        faulty.count("a", by=3)
+        faulty.publish()
+        stage.curtain()
+        faulty.count("a")
+        stage.insist(faulty.publish)
+        faulty.count("a")
+        stage.insist(faulty.publish)
+        assert stage.watch() == 5
+        stage.members.die(faulty)
+        assert stage.watch() == 5
+
+    assert play(scene) == 2 * (2 + 1)
+
+
+def test_a_publication_that_is_lost_and_then_the_process(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        faulty = stage.faulty
+        faulty.count("a", by=3)
+        faulty.publish()
+        stage.curtain()
+        faulty.count("a")
+        arrived = 4
+        try:
+            faulty.publish()
+        except Trouble:
+            arrived = 3 if stage.lost == "request" else 4
+        stage.members.die(faulty)
+        assert stage.watch() == arrived
+        assert stage.watch() == arrived
+
+    assert play(scene) == 2 * (1 + 1)
+
+
+def test_folding(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        gone = stage.members()
+        gone.count("a", by=3)
+        gone.publish()
+        stage.faulty.count("a", by=4)
+        stage.faulty.publish()
+        assert stage.watch() == 7
+        stage.members.die(gone)
+        stage.curtain(watch=False)
+        for _ in range(2):
+            stage.insist(stage.faulty.scrape)
+            assert stage.faulty.exposed == {SERIES: 7}
+        assert stage.watch() == 7
+
+    assert play(scene) == 2 * (4 + 3 + 1)  # publish, list, read, fold; then without the last; and one without a loss
+
+
+def test_folding_by_two_at_once(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        gone = stage.members()
+        gone.count("a", by=3)
+        gone.publish()
+        stage.faulty.publish()
+        stage.members.die(gone)
+        stage.curtain()  # the watcher folds as well, at each step
+        for _ in range(2):
+            stage.insist(stage.faulty.scrape)
+            assert stage.faulty.exposed == {SERIES: 3}
+        assert stage.watch() == 3
+
+    play(scene)
+
+
+def test_coming_back_after_a_pause(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        faulty = stage.faulty
+        faulty.count("a", by=3)
+        faulty.publish()
+        stage.members.die(faulty)
+        assert stage.watch() == 3
+        faulty.count("a")
+        stage.curtain()
+        stage.insist(faulty.publish)
+        assert stage.watch() == 4
+        faulty.count("a")
+        stage.insist(faulty.publish)
+        assert stage.watch() == 5
+        stage.members.die(faulty)
+        assert stage.watch() == 5
+
+    assert play(scene) == 2 * (5 + 1)  # publish, inspect, stage, commit, publish
+
+
+def test_a_pause_while_nobody_knows_whether_a_publication_arrived(play: Play) -> None:
+    def scene(stage: Stage) -> None:
+        faulty = stage.faulty
+        faulty.count("a", by=3)
+        faulty.publish()
+        faulty.count("a")
+        stage.curtain()
+        try:
+            faulty.publish()
+        except Trouble:
+            stage.members.die(faulty)
+            stage.watch()
+        faulty.count("a")
+        stage.insist(faulty.publish)
+        assert stage.watch() == 5
+
+    play(scene)
+
+
+def test_being_folded_again_at_every_step_of_coming_back(
+    all_members: Callable[[], Members], lossy_link: type[LossyLink]
+) -> None:
+    for step in range(12):
+        stage = Stage(all_members(), lossy_link, 0, "nothing")
+        faulty = stage.faulty
+        faulty.count("a", by=3)
+        faulty.publish()
+        stage.members.die(faulty)
+        stage.watch()
+        stage.curtain()
+        link = stage.link
+        first = link.sent
+
+        def die_and_fold(number: int, step: int = step, first: int = first, stage: Stage = stage) -> None:
+            if number == first + step:
+                stage.members.die(stage.faulty)
+            stage.watch()
+
+        link.before = die_and_fold
+        for _ in range(3):
+            faulty.count("a")
+            faulty.publish()
+        link.before = lambda number: None
+        assert stage.watch() == 6
+        stage.members.die(faulty)
+        assert stage.watch() == 6
+
+
+def test_messages_that_arrive_a_second_time_change_nothing(
+    all_members: Callable[[], Members], lossy_link: type[LossyLink], shared_server: Server
+) -> None:
+    stage = Stage(all_members(), lossy_link, 0, "nothing")
+    faulty = stage.faulty
+    faulty.count("a", by=3)
+    stage.curtain(watch=False)
+    link = stage.link
+    everything = []
+    for _ in range(3):
+        faulty.count("a")
+        faulty.publish()
+        everything.append(faulty.scrape())
+        stage.members.die(faulty)
+        stage.watch()
+    faulty.publish()
+    before = stage.watch()
+    for call in list(link.calls):
+        link.run(call)
+        assert stage.watch() == before
+    stage.members.die()
+    assert stage.watch() == before

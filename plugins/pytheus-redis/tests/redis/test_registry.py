@@ -1,0 +1,306 @@
+"""Real registries, chosen by URL, each with its thread: all metric types, forks, and the end of a process."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus.exceptions import OptionError
+from pytheus.plugins import resolve_registry
+from pytheus.registry import REGISTRY, Registry
+from pytheus.shards import ShardedRegistry
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import Server
+
+Make = Callable[..., ShardedRegistry]
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+
+def exposed(registry: Registry) -> dict[str, float]:
+    """Every sample of an exposition, by its name with labels."""
+    lines = [line for line in generate_metrics(registry).splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_every_type_of_metric_is_brought_together(make_registry: Make) -> None:
+    one, other = make_registry(), make_registry()
+    for registry in (one, other):
+        Counter("orders_total", "Orders.", registry=registry).inc(2)
+        Gauge("baskets_open", "Baskets.", registry=registry).set(3)
+        Gauge("oldest_seconds", "Age.", registry=registry, mode="max").set(id(registry) % 2 + 5)
+        Histogram("latency_seconds", "Latency.", buckets=[1, 2], registry=registry).observe(1.5)
+        Summary("size_bytes", "Sizes.", registry=registry).observe(10)
+        Info("build", "The build.", registry=registry).info({"version": "1.2"})
+        StateSet("feature", "Features.", states=["a", "b"], registry=registry).set("a", True)
+    exposed(other)
+    seen = exposed(one)
+    assert seen["orders_total"] == 4
+    assert seen["baskets_open"] == 6
+    assert seen["latency_seconds_count"] == 2
+    assert seen['latency_seconds_bucket{le="2.0"}'] == 2
+    assert seen['latency_seconds_bucket{le="1.0"}'] == 0
+    assert seen["size_bytes_sum"] == 20
+    assert seen['build_info{version="1.2"}'] == 1
+    assert seen['feature{feature="a"}'] == 1
+    assert seen['feature{feature="b"}'] == 0
+
+
+def test_the_latest_gauge_wins(make_registry: Make) -> None:
+    one, other = make_registry(), make_registry()
+    gauges = [Gauge("level", "Level.", registry=registry, mode="last") for registry in (one, other)]
+    gauges[0].set(1)
+    gauges[1].set(2)
+    exposed(other)
+    assert exposed(one)["level"] == 2
+    gauges[0].set(3)
+    exposed(one)
+    assert exposed(other)["level"] == 3
+
+
+def test_gauges_of_each_process_say_which(make_registry: Make) -> None:
+    one, other = make_registry(), make_registry()
+    for number, registry in enumerate((one, other)):
+        Gauge("memory_bytes", "Memory.", registry=registry, mode="each").set(number)
+    exposed(other)
+    seen = {name: value for name, value in exposed(one).items() if name.startswith("memory_bytes")}
+    assert len(seen) >= 1
+    assert all(f'pid="{os.getpid()}"' in name for name in seen)
+
+
+def test_exemplars_are_brought_along(make_registry: Make) -> None:
+    from pytheus.shards import MergedFamily
+
+    one, other = make_registry(), make_registry()
+    Counter("orders_total", "Orders.", registry=one)
+    Counter("orders_total", "Orders.", registry=other).inc(1, exemplar={"trace_id": "abc"})
+    exposed(other)
+    (family,) = [each for each in one.collect() if isinstance(each, MergedFamily)]
+    (sample,) = next(iter(family.collect())).samples
+    assert sample.exemplar is not None
+    assert sample.exemplar.labels == {"trace_id": "abc"}
+
+
+def test_the_thread_publishes_by_itself(make_registry: Make, wait_until: WaitUntil) -> None:
+    one, other = make_registry(), make_registry()
+    counter = Counter("orders_total", "Orders.", registry=one)
+    counter.inc(5)
+    wait_until(lambda: exposed(other).get("orders_total") == 5, "the counter to be published")
+    counter.inc()
+    wait_until(lambda: exposed(other).get("orders_total") == 6, "its change to be published")
+
+
+def test_functions_are_asked_by_the_thread(make_registry: Make, wait_until: WaitUntil) -> None:
+    one, other = make_registry(), make_registry()
+    jobs = [1, 2]
+    Gauge("jobs", "Jobs.", registry=one).set_function(lambda: len(jobs))
+    wait_until(lambda: exposed(other).get("jobs") == 2, "the function's number to be published")
+
+
+def test_a_closed_registry_has_published_what_was_counted(make_registry: Make) -> None:
+    one, other = make_registry(interval_seconds=1000, expiry_seconds=10000), make_registry()
+    counter = Counter("orders_total", "Orders.", registry=one)
+    gauge = Gauge("baskets_open", "Baskets.", registry=one)
+    counter.inc(5)
+    gauge.set(5)
+    one.close()
+    one.close()
+    counter.inc()
+    seen = exposed(other)
+    assert seen["orders_total"] == 5
+    assert "baskets_open" not in seen
+    assert exposed(one)["orders_total"] == 6
+
+
+def test_a_registry_that_nobody_has_any_more_leaves_no_thread(
+    make_registry: Make, shared_server: Server, namespace: str, wait_until: WaitUntil
+) -> None:
+    before = {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"}
+    registry = resolve_registry(f"redis://127.0.0.1:{shared_server.port}?namespace={namespace}&interval_seconds=0.01")
+    reference = weakref.ref(registry)
+    del registry
+    gc.collect()
+    assert reference() is None
+    wait_until(
+        lambda: not {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"} - before,
+        "the thread to end",
+    )
+
+
+# Forks ----------------------------------------------------------------------------------------------------------------
+
+
+def in_a_fork(work: Callable[[], None]) -> None:
+    """Do it in a child, which ends like one of a server's workers: with the interpreter's farewell."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            import atexit
+
+            atexit._run_exitfuncs()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_begins_at_zero_and_counts_for_itself(make_registry: Make) -> None:
+    registry = make_registry()
+    counter = Counter("orders_total", "Orders.", registry=registry)
+    gauge = Gauge("baskets_open", "Baskets.", registry=registry)
+    histogram = Histogram("latency_seconds", "Latency.", registry=registry)
+    counter.inc(5)
+    gauge.set(5)
+    histogram.observe(1)
+
+    def work() -> None:
+        counter.inc(2)
+        assert counter.value == 2
+        assert exposed(registry)["orders_total"] >= 2
+
+    in_a_fork(work)
+    counter.inc()
+    seen = exposed(registry)
+    assert seen["orders_total"] == 8
+    assert seen["baskets_open"] == 5
+    assert seen["latency_seconds_count"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forks_of_forks_count(make_registry: Make) -> None:
+    registry = make_registry()
+    counter = Counter("orders_total", "Orders.", registry=registry)
+
+    def work() -> None:
+        counter.inc(2)
+        in_a_fork(lambda: counter.inc(3))
+        counter.inc(4)
+
+    counter.inc(1)
+    in_a_fork(work)
+    assert exposed(registry)["orders_total"] == 10
+
+
+def test_a_fork_finds_the_thread_at_rest_and_the_parent_goes_on(make_registry: Make, wait_until: WaitUntil) -> None:
+    # Where it was not at rest, Python 3.12 and later warn, which is an error here.
+    one, other = make_registry(), make_registry()
+    counter = Counter("orders_total", "Orders.", registry=one)
+    in_a_fork(lambda: None)
+    counter.inc(5)
+    wait_until(lambda: exposed(other).get("orders_total") == 5, "the parent to publish again")
+
+
+def _count_in_pool(amount: int) -> float:
+    counter = REGISTRY.find("pool_total")
+    assert isinstance(counter, Counter)
+    counter.inc(amount)
+    return counter.value
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_processes_of_a_pool_publish_at_their_end(make_registry: Make) -> None:
+    registry = make_registry()
+    with REGISTRY.use(registry):
+        counter = Counter("pool_total", "Work.", registry=registry)
+        counter.inc(100)
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+            list(pool.map(_count_in_pool, range(20)))
+        assert exposed(registry)["pool_total"] == 100 + sum(range(20))
+
+
+PROGRAM = """\
+import sys
+from pytheus import Counter, REGISTRY
+counter = Counter("orders_total", "Orders.")
+counter.inc(7)
+{then}
+"""
+
+
+@pytest.mark.parametrize("then", ["", "sys.exit(0)", "raise SystemExit"])
+def test_the_end_of_a_program_publishes(make_registry: Make, namespace: str, then: str, tmp_path: Path) -> None:
+    registry = make_registry()
+    run_program(registry, namespace, then, tmp_path)
+    assert exposed(registry)["orders_total"] == 7
+
+
+def run_program(registry: ShardedRegistry, namespace: str, then: str, cwd: Path) -> None:
+    from pytheus_redis import RedisStore
+
+    store = registry.store
+    assert isinstance(store, RedisStore)
+    url = f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(then=then)],
+        env=os.environ | {"PYTHEUS_REGISTRY": url},
+        cwd=cwd,
+        check=True,
+        timeout=120,
+    )
+
+
+# What was asked for ---------------------------------------------------------------------------------------------------
+
+
+def test_importing_the_plugin_imports_no_redis() -> None:
+    code = "import sys, pytheus_redis; assert 'redis' not in sys.modules and 'threading' not in pytheus_redis.__dict__"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("redis://h?namespace=a%20b", "namespace must be"),
+        ("redis://h?namespace=", "namespace must be"),
+        ("redis://h?interval_seconds=0", "interval_seconds must be a number of seconds above 0"),
+        ("redis://h?interval_seconds=fast", "interval_seconds"),
+        ("redis://h?interval_seconds=nan", "interval_seconds"),
+        ("redis://h?expiry_seconds=2", "three times"),
+        ("redis://h/zero", "number of a database"),
+        ("redis://h/1?db=2", "says 2"),
+        ("redis://h?db=-1", "negative"),
+        ("redis://h?scheme=rediss", "no option 'scheme'"),
+        ("redis://h?sentinels=a:1", "sentinel"),
+        ("redis://h?ca_file=/ca.pem", "certificates"),
+        ("redis+unix://", "socket's path"),
+        ("redis+sentinel://h", "service's name"),
+        ("redis+sentinel://h/main?sentinels=a:b", "HOST:PORT"),
+        ("redis+cluster://h/1", "only the database 0"),
+        ("rediss://h?verify=maybe", "verify"),
+        ("redis://h?intervall=1", "did you mean"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(url: str, complaint: str) -> None:
+    with pytest.raises(Exception, match="redis") as raised:
+        resolve_registry(url)
+    error: BaseException | None = raised.value
+    assert isinstance(error, OptionError)
+    assert complaint in str(error)
+
+
+def test_no_password_is_shown() -> None:
+    registry = resolve_registry("redis://shop:hunter2@127.0.0.1:1/0?sentinels=&namespace=x")
+    from pytheus_redis import RedisStore
+
+    assert isinstance(registry, ShardedRegistry)
+    store = registry.store
+    assert isinstance(store, RedisStore)
+    for shown in (repr(registry), repr(store), repr(store.options), store.options.shown, repr(store.link)):
+        assert "hunter2" not in shown
+    assert store.options.password == "hunter2"
+    registry.close()

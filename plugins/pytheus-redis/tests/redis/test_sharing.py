@@ -1,0 +1,248 @@
+"""Processes meet: what one publishes, all see; what the dead left stays, and nothing counts twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import Members, Server
+
+
+def test_a_scrape_shows_the_sum_over_all_processes(members: Members) -> None:
+    one, other = members(), members()
+    one.count("a", by=3)
+    other.count("a", by=4)
+    other.count("b", by=5)
+    other.publish()
+    assert one.scrape() == {("tally_total", ("a",)): 7, ("tally_total", ("b",)): 5}
+    assert other.scrape() == one.exposed
+
+
+def test_publishing_without_a_change_changes_nothing(members: Members) -> None:
+    one = members()
+    one.count("a")
+    one.publish()
+    one.publish()
+    assert one.total("a") == 1
+
+
+def test_series_that_come_later_are_published(members: Members) -> None:
+    one, reader = members(), members()
+    one.count("a")
+    one.publish()
+    assert reader.total("a") == 1
+    one.count("a")
+    one.count("b", by=2)
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("a",)): 2, ("tally_total", ("b",)): 2}
+
+
+def test_a_series_that_is_removed_goes(members: Members) -> None:
+    one, reader = members(), members()
+    one.count("a")
+    one.count("b")
+    one.publish()
+    reader.scrape()
+    one.tally.remove("a")
+    one.count("c", by=7)  # may have the place of "a"
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("b",)): 1, ("tally_total", ("c",)): 7}
+
+
+def test_a_metric_that_is_unregistered_goes(members: Members) -> None:
+    one, reader = members(), members()
+    one.count("a")
+    one.publish()
+    assert reader.total("a") == 1
+    one.collectors = []
+    one.publish()
+    assert reader.scrape() == {}
+
+
+def test_what_the_dead_left_stays(members: Members, shared_server: Server, namespace: str) -> None:
+    one, reader = members(), members()
+    one.count("a", by=2)
+    one.publish()
+    members.die(one)
+    for _ in range(3):
+        assert reader.total("a") == 2
+    assert not shared_server.command("KEYS", f"pytheus1:{{{namespace}}}:numbers:{one.token}")
+    assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1
+
+
+def test_sums_are_exact_whoever_dies_first(members: Members) -> None:
+    numbers = [1e16, 1.0, 1e-9, 3.5, 1e16]
+    everyone = [members() for _ in numbers]
+    for member, number in zip(everyone, numbers, strict=True):
+        member.count("a", by=number)
+        member.publish()
+    reader = members()
+    for member in everyone:
+        assert reader.total("a") == math.fsum(numbers)
+        members.die(member)
+    assert reader.total("a") == math.fsum(numbers)
+
+
+def test_a_process_that_was_paused_and_folded_neither_doubles_nor_loses(members: Members) -> None:
+    paused, reader = members(), members()
+    paused.count("a", by=5)
+    paused.publish()
+    for counted in (1, 2, 3):
+        members.die(paused)
+        assert reader.total("a") == 5 + counted - 1
+        paused.count("a")
+        paused.publish()
+        assert reader.total("a") == 5 + counted
+    members.die(paused)
+    assert reader.total("a") == 8
+
+
+def test_a_process_that_was_paused_and_not_folded_goes_on_with_its_shard(members: Members) -> None:
+    paused, reader = members(), members()
+    paused.count("a", by=5)
+    paused.publish()
+    token = paused.token
+    members.die(paused)
+    paused.publish()
+    assert (paused.token, reader.total("a")) == (token, 5)
+
+
+def test_a_process_that_was_folded_and_then_removed_a_series_keeps_what_is_in_the_archive(members: Members) -> None:
+    paused, reader = members(), members()
+    paused.count("a", by=5)
+    paused.count("b", by=5)
+    paused.publish()
+    members.die(paused)
+    reader.scrape()
+    paused.publish()
+    paused.tally.remove("a")
+    paused.count("c", by=7)
+    paused.publish()
+    assert reader.scrape() == {
+        ("tally_total", ("a",)): 5,
+        ("tally_total", ("b",)): 5,
+        ("tally_total", ("c",)): 7,
+    }
+
+
+def test_it_remembers_by_itself_what_was_folded_when_redis_forgot(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    paused, reader = members(remember_seconds=0.001), members()
+    paused.count("a", by=5)
+    paused.publish()
+    members.die(paused)
+    reader.scrape()
+    assert shared_server.command("DEL", f"pytheus1:{{{namespace}}}:folded:{paused.token}") == 1
+    paused.count("a")
+    paused.publish()
+    assert reader.total("a") == 6
+
+
+def test_a_redis_that_was_emptied_is_filled_again(members: Members, shared_server: Server, namespace: str) -> None:
+    one, other, gone = members(), members(), members()
+    gone.count("a")
+    gone.publish()
+    members.die(gone)
+    one.count("a", by=2)
+    one.publish()
+    other.count("a", by=3)
+    assert other.total("a") == 6
+    shared_server.command("DEL", *[key for key in keys_of(shared_server, namespace) if key])
+    one.publish()
+    assert other.total("a") == 5
+
+
+def test_a_folded_process_publishes_all_of_it_to_an_emptied_redis(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    paused, reader = members(), members()
+    paused.count("a", by=5)
+    paused.publish()
+    members.die(paused)
+    reader.scrape()
+    paused.publish()
+    assert reader.total("a") == 5
+    shared_server.command("DEL", *keys_of(shared_server, namespace))
+    paused.publish()
+    assert reader.total("a") == 5
+
+
+def test_a_redis_that_went_back_in_time_gets_everything_again(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("a")
+    one.publish()
+    about = f"pytheus1:{{{namespace}}}:about:{one.token}"
+    one.count("a")
+    one.publish()
+    before = shared_server.command("HGET", about, "attempt")
+    one.count("a")
+    one.publish()
+    assert isinstance(before, bytes)
+    shared_server.command("HSET", about, "attempt", before)  # as a replica that lagged behind has it
+    one.count("b")
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("a",)): 3, ("tally_total", ("b",)): 1}
+
+
+def test_a_large_shard_is_laid_down_in_parts_that_nobody_sees(members: Members) -> None:
+    one, reader = members(), members()
+    names = [f"{number} " * 30 for number in range(5000)]
+    for number, name in enumerate(names):
+        one.count(name, by=number)
+    one.publish()
+    exposed = reader.scrape()
+    assert exposed == {("tally_total", (name,)): number for number, name in enumerate(names)}
+    for name in names:
+        one.count(name)
+    one.publish()
+    assert reader.total(names[7]) == 8
+
+
+def test_an_index_that_has_grown_too_much_is_written_anew(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("stays", by=3)
+    for number in range(300):
+        comes_and_goes = f"{number}" * 400
+        one.count(comes_and_goes)
+        one.publish()
+        one.tally.remove(comes_and_goes)
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("stays",)): 3}
+    index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.token}")
+    assert isinstance(index, int)
+    assert index < 100_000
+
+
+def test_namespaces_do_not_see_each_other(members: Members) -> None:
+    one, other = members(), members(namespace=f"{members.namespace}-another")
+    one.count("a")
+    one.publish()
+    assert other.scrape() == {}
+
+
+def test_series_that_nobody_has_had_for_long_expire(
+    members: Members, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    gone, one = members(), members(series_expiry_seconds=0.001)
+    gone.count("a")
+    gone.count("shared")
+    gone.publish()
+    one.count("shared")
+    one.publish()
+    members.die(gone)
+    assert one.scrape() == {("tally_total", ("a",)): 1, ("tally_total", ("shared",)): 2}
+    wait_until(lambda: ("tally_total", ("a",)) not in one.scrape(), "the series to expire")
+    assert one.exposed == {("tally_total", ("shared",)): 2}
+
+
+def keys_of(server: Server, namespace: str) -> list[bytes]:
+    keys = server.command("KEYS", f"pytheus1:{{{namespace}}}:*")
+    assert isinstance(keys, list)
+    return keys

@@ -1,0 +1,185 @@
+"""``pytheus check``: whether a registry keeps the contract, in one report.
+
+The checks are those of `pytheus.testing.RegistryConformance`, which a plugin's own tests run with pytest; here they
+need no pytest. What is left out does not fail, and says why it was left out: mypy that is not installed, a capability
+that the registry does not declare, a check that rests on another one that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import click
+
+from pytheus.cli.command import call, plugin_names, print_json
+from pytheus.cli.subject import Subject, Typed, subject_of
+from pytheus.testing.packaging import PackagingChecks
+from pytheus.testing.report import Outcome, run_conformance
+
+__all__ = ["check", "command"]
+
+_PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT = "protocol and signatures", "types", "distribution", "contract"
+_SECTIONS: Final = (_PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT)
+_OF_THEIR_OWN: Final[dict[str, str]] = {
+    "test_it_satisfies_the_protocol": _PROTOCOL,
+    "test_the_plugin_is_typed": _TYPES,
+}
+
+_ASSIGNMENT: Final = """\
+import {module}
+
+from pytheus.registry import Registry
+
+registry: Registry = {module}.{expression}
+"""
+
+
+class _Finding(NamedTuple):
+    section: str
+    outcome: Outcome
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Run ``pytheus check`` with `arguments`; gives the exit code."""
+    return call(command, arguments)
+
+
+@click.command(
+    "check",
+    epilog=(
+        "\b\nexamples:\n  pytheus check audited\n"
+        "  pytheus check 'redis://127.0.0.1:6379/15?namespace=check'\n"
+        "  pytheus check shop.metrics:MyRegistry\n"
+        "  pytheus check audited --conformance tests/test_conformance.py:TestAudited\n\n"
+        "\b\nexit codes: 0, or 1 if a check fails; 2 if there is nothing of that name to check."
+    ),
+)
+@click.argument("registry", shell_complete=plugin_names, metavar="NAME|URL|MODULE:OBJECT")
+@click.option(
+    "--conformance",
+    metavar="MODULE:CLASS",
+    help="The RegistryConformance subclass that declares what this registry does differently. FILE.py:CLASS as well.",
+)
+@click.option("--verbose", is_flag=True, help="Show what passed, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(registry: str, conformance: str | None, verbose: bool, as_json: bool) -> int:
+    """Check that a registry keeps the contract.
+
+    NAME or URL is an installed plugin's, as in PYTHEUS_REGISTRY; it is checked as a distribution, too. MODULE:OBJECT
+    (FILE.py:OBJECT as well) is a registry, or a class or factory that gives one without arguments.
+
+    mypy takes part where it is installed.
+    """
+    _be_quiet()
+    subject = subject_of(registry, conformance)
+    findings = sorted(_findings(subject), key=lambda finding: _SECTIONS.index(finding.section))
+    if as_json:
+        print_json(_document(subject, findings))
+    else:
+        for line in _report(subject, findings, verbose=verbose):
+            click.echo(line)
+    return 1 if any(outcome.status == "failed" for _, outcome in findings) else 0
+
+
+def _be_quiet() -> None:
+    """Let what registries under test log be no part of the report."""
+    import logging  # loaded late: the other commands do not need it
+
+    # Without any handler, logging would write to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _findings(subject: Subject) -> Iterator[_Finding]:
+    for outcome in run_conformance(subject.conformance):
+        if subject.conformance.plugin_name is None and hasattr(PackagingChecks, outcome.check):
+            continue  # there is no distribution
+        section = _DISTRIBUTION if hasattr(PackagingChecks, outcome.check) else _CONTRACT
+        yield _Finding(_OF_THEIR_OWN.get(outcome.check, section), outcome)
+    if subject.typed is not None:
+        yield _Finding(_TYPES, _typed(subject.typed))
+
+
+def _typed(typed: Typed) -> Outcome:
+    name, promise = "test_it_is_typed", "``mypy --strict`` accepts that it satisfies the contract."
+    import importlib.util  # loaded late: only objects come here
+
+    if importlib.util.find_spec("mypy") is None:
+        return Outcome(name, "skipped", promise, "mypy is not installed", None)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "check_typed.py")
+        file.write_text(_ASSIGNMENT.format(module=typed.module, expression=typed.expression), "utf-8")
+        path = os.pathsep.join([typed.folder, *filter(None, [os.environ.get("MYPYPATH")])])
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
+            cwd=folder,
+            env={**os.environ, "MYPYPATH": path},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        return Outcome(name, "failed", promise, done.stdout.strip() or done.stderr.strip(), None)
+    return Outcome(name, "passed", promise, "", None)
+
+
+def _document(subject: Subject, findings: Sequence[_Finding]) -> dict[str, object]:
+    counts = Counter(outcome.status for _, outcome in findings)
+    return {
+        "subject": subject.title,
+        "sound": not counts["failed"],
+        "passed": counts["passed"],
+        "failed": counts["failed"],
+        "left_out": counts["skipped"],
+        "checks": [
+            {
+                "section": section,
+                "check": outcome.check,
+                "status": _STATUS[outcome.status],
+                "promise": outcome.promise,
+                "message": outcome.message or None,
+            }
+            for section, outcome in findings
+        ],
+    }
+
+
+_STATUS: Final[dict[Literal["passed", "failed", "skipped"], str]] = {
+    "passed": "passed",
+    "failed": "failed",
+    "skipped": "left out",
+}
+_COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
+
+
+def _report(subject: Subject, findings: Sequence[_Finding], *, verbose: bool) -> Iterator[str]:
+    yield click.style(subject.title, bold=True)
+    for section in _SECTIONS:
+        outcomes = [outcome for where, outcome in findings if where == section]
+        if not outcomes:
+            continue
+        yield f"\n{section}: {_counted(outcomes)}"
+        for outcome in outcomes:
+            if outcome.status != "passed" or verbose:
+                yield from _told(outcome)
+    everything = [outcome for _, outcome in findings]
+    failed = any(outcome.status == "failed" for outcome in everything)
+    verdict = click.style("FAILED", fg="red") if failed else click.style("passed", fg="green")
+    yield f"\n{verdict}: {_counted(everything)}"
+
+
+def _counted(outcomes: Sequence[Outcome]) -> str:
+    counts = Counter(outcome.status for outcome in outcomes)
+    return ", ".join(f"{counts[status]} {word}" for status, word in _STATUS.items() if counts[status])
+
+
+def _told(outcome: Outcome) -> Iterator[str]:
+    status = click.style(_STATUS[outcome.status], fg=_COLOURS[outcome.status])
+    yield f"  {status} {outcome.check}"
+    for line in (outcome.message or outcome.promise).splitlines():
+        yield f"      {line}"

@@ -1,0 +1,152 @@
+"""Label names and default labels out of a class: a dataclass, a NamedTuple or a TypedDict.
+
+Rules:
+
+- The fields are the labels, in their order; a field's default is the label's default.
+- A field holds text: it is annotated with `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
+  union of those. An `int` or `bool` is refused at the definition, for how to write one is the program's to decide, and
+  a label value is never converted. An annotation that cannot be evaluated (with a name that only checkers import) is
+  left to the checkers; the values are checked as ever.
+- Whoever calls the class gives every field: one that its constructor does not take has no value that `labels()` could
+  be given.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import (
+    Any,
+    Final,
+    Literal,
+    LiteralString,
+    NewType,
+    NoReturn,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pytheus.exceptions import LabelError
+from pytheus.names import shown
+
+__all__ = ["labels_of_record", "no_text", "read_labels"]
+
+_UNIONS: Final = (Union, types.UnionType)
+
+
+def read_labels(
+    labels: object, subject: str, required_labels: object, default_labels: object
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The label names and default labels of a metric that is defined with `labels`.
+
+    `default_labels` come before the fields' own defaults. Raises `LabelError` where the class is none of the three
+    kinds, or a field cannot be a label.
+    """
+    if required_labels is not None:
+        raise LabelError(
+            f"{subject} got required_labels and labels=; the class names every label, so leave required_labels out"
+        )
+    if not isinstance(labels, type):
+        _refuse(labels, subject)
+    # Whatever class it is, only the attributes that its kind has are asked for.
+    cls: Any = labels
+    if hasattr(cls, "__dataclass_fields__"):
+        names, defaults = _of_dataclass(cls, subject)
+    elif issubclass(labels, tuple) and hasattr(cls, "_fields"):
+        names, defaults = tuple(cls._fields), dict(cls._field_defaults)
+    elif issubclass(labels, dict) and hasattr(cls, "__required_keys__"):
+        names, defaults = tuple(cls.__annotations__), {}
+    else:
+        _refuse(labels, subject)
+    _check_types(cls, names, subject)
+    if isinstance(default_labels, Mapping):
+        defaults |= default_labels
+    elif default_labels is not None:
+        return names, cast("Mapping[str, str]", default_labels)  # refused where that always is
+    for name in getattr(cls, "__optional_keys__", ()):
+        if name not in defaults:
+            raise LabelError(
+                f"{subject} may be without the label {name!r} of {cls.__name__}, which every series needs:"
+                f" give default_labels={{{name!r}: ...}}, or do not declare it NotRequired"
+            )
+    return names, defaults
+
+
+def _refuse(labels: object, subject: str) -> NoReturn:
+    raise LabelError(
+        f"{subject} takes labels= as a dataclass, NamedTuple or TypedDict (the class itself) but got {shown(labels)};"
+        " for plain names use required_labels"
+    )
+
+
+def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    from dataclasses import MISSING, InitVar, fields  # loaded late: whoever has a dataclass has paid for it
+
+    for name, annotation in getattr(cls, "__annotations__", {}).items():
+        if isinstance(annotation, InitVar) or (isinstance(annotation, str) and annotation.startswith("InitVar")):
+            raise LabelError(f"{subject} cannot read the label {name!r} of {cls.__name__}, an InitVar; make it a field")
+    defaults: dict[str, str] = {}
+    for field in fields(cls):
+        if not field.init:
+            raise LabelError(
+                f"{subject} cannot be given the label {field.name!r} of {cls.__name__}, a field with init=False;"
+                " drop init=False, or leave the field out of the class"
+            )
+        if field.default_factory is not MISSING:
+            raise LabelError(
+                f"{subject} has the label {field.name!r} of {cls.__name__} with a default_factory;"
+                " a label's default is one text, so give default="
+            )
+        if field.default is not MISSING:
+            defaults[field.name] = field.default
+    return tuple(field.name for field in fields(cls)), defaults
+
+
+def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:
+    try:
+        hints = get_type_hints(cls)
+    except Exception:  # an annotation may hold any expression
+        return
+    for name in names:
+        if name in hints and not _is_text(hints[name]):
+            raise LabelError(no_text(subject, name, cls.__name__, _named(hints[name])))
+
+
+def no_text(subject: str, label: str, cls: str, annotation: str) -> str:
+    """What is wrong with a field of `cls` that holds no text."""
+    return (
+        f"{subject} has the label {label!r}, which {cls} annotates with {annotation}; label values are text, so"
+        " annotate it with str or a Literal of strs, and convert where it is given"
+    )
+
+
+def _is_text(hint: Any) -> bool:
+    while isinstance(hint, NewType):
+        hint = hint.__supertype__
+    hint = getattr(hint, "__value__", hint)  # of a `type` statement
+    if isinstance(hint, type):
+        return issubclass(hint, str)
+    origin = get_origin(hint)
+    if origin is Literal:
+        return all(isinstance(value, str) for value in get_args(hint))
+    if origin in _UNIONS:
+        return all(map(_is_text, get_args(hint)))
+    return hint is LiteralString
+
+
+def _named(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def labels_of_record(record: object) -> Mapping[str, object] | None:
+    """The labels that an instance of such a class holds, or None if it is no such instance."""
+    if isinstance(record, tuple) and hasattr(record, "_asdict"):
+        return cast("Mapping[str, object]", cast("Any", record)._asdict())
+    if hasattr(type(record), "__dataclass_fields__"):
+        from dataclasses import fields  # loaded late: whoever has a dataclass has paid for it
+
+        return {field.name: getattr(record, field.name) for field in fields(cast("Any", record))}
+    return None

@@ -1,0 +1,206 @@
+"""Definitions: are the names allowed, and what is known of the metric from now on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from mypy.checker import TypeChecker
+from mypy.messages import format_type_bare
+from mypy.nodes import (
+    ARG_STAR,
+    ARG_STAR2,
+    Expression,
+    FuncDef,
+    MemberExpr,
+    NameExpr,
+    OverloadedFuncDef,
+    SetExpr,
+    SymbolNode,
+    TypeInfo,
+)
+from mypy.plugin import FunctionContext
+from mypy.types import CallableType, Instance, Type, get_proper_type
+
+from pytheus.exceptions import LabelError, PytheusError
+from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.metrics.label_class import no_text
+from pytheus.mypy_plugin.codes import LABEL, NAME
+from pytheus.mypy_plugin.known import UNSEEN, Known, with_known
+from pytheus.mypy_plugin.literals import is_none, keys, may_be_text, text, texts, type_of
+from pytheus.mypy_plugin.places import Places
+from pytheus.names import (
+    RESERVED_LABELS,
+    RESERVED_NAMES,
+    MetricType,
+    occupied_names,
+    validate_label_name,
+    validate_label_names,
+    validate_metric_name,
+)
+
+__all__ = ["METRIC_TYPES", "Definitions"]
+
+METRIC_TYPES: Final[dict[str, MetricType]] = {
+    f"{cls.__module__}.{cls.__qualname__}": cls.type_ for cls in (Counter, Gauge, Histogram, Info, StateSet, Summary)
+}
+"""The metric classes, by their full names."""
+
+
+def metric_type(info: TypeInfo) -> MetricType | None:
+    """Which type of metric a class is, or None if it is none."""
+    for base in info.mro:
+        if base.fullname in METRIC_TYPES:
+            return METRIC_TYPES[base.fullname]
+    return None
+
+
+class Definitions:
+    """Checks definitions."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def check_subclass(self, node: SymbolNode | None) -> Callable[[FunctionContext], Type] | None:
+        """As `check`, if `node` is a metric class of somebody's own that is defined as its base is."""
+        if not isinstance(node, TypeInfo) or metric_type(node) is None:
+            return None
+        for name in ("__init__", "__new__"):
+            found = node.get(name)
+            if (
+                found is not None
+                and isinstance(found.node, (FuncDef, OverloadedFuncDef))
+                and found.node.info.fullname not in (*METRIC_TYPES, "builtins.object")
+            ):
+                return None
+        return self.check
+
+    def check(self, context: FunctionContext) -> Type:
+        """What mypy asks for each call of a metric class."""
+        made = get_proper_type(context.default_return_type)
+        api = context.api
+        if not isinstance(made, Instance) or not isinstance(api, TypeChecker):
+            return context.default_return_type
+        kind = metric_type(made.type)
+        if kind is None or any(ARG_STAR in kinds or ARG_STAR2 in kinds for kinds in context.arg_kinds):
+            return context.default_return_type
+        arguments = {
+            name: given[0]
+            for name, given in zip(context.callee_arg_names, context.args, strict=True)
+            if name is not None and given
+        }
+        call = _Call(kind, arguments, api)
+        call.check_name()
+        known = call.known(self._places.home(context.context, api))
+        return context.default_return_type if known is None else with_known(made, known, api.str_type())
+
+
+class _Call:
+    """One definition in the making."""
+
+    def __init__(self, type: MetricType, arguments: dict[str, Expression], api: TypeChecker) -> None:
+        self._type: MetricType = type
+        self._arguments = arguments
+        self._api = api
+        name = text(arguments["name"], api) if "name" in arguments else None
+        self._name = UNSEEN if name is None else name
+        self._subject = f"{type} {self._name!r}"
+
+    def check_name(self) -> None:
+        if self._name is UNSEEN:
+            return
+        where = self._arguments["name"]
+        try:
+            name = validate_metric_name(self._name, self._type)
+            if self._type == "stateset":
+                validate_label_name(name, f"{self._subject} shows its states in a label of its own name, and so")
+        except PytheusError as error:
+            self._api.fail(str(error), where, code=NAME)
+            return
+        if "registry" in self._arguments and is_none(self._arguments["registry"]):
+            return
+        taken = [name for name in occupied_names(name, self._type) if name in RESERVED_NAMES]
+        if taken:
+            self._api.fail(
+                f"{self._subject} would expose the name {taken[0]!r}, which counts failed collectors; call it something"
+                " else",
+                where,
+                code=NAME,
+            )
+
+    def known(self, home: str) -> Known | None:
+        """What is known of the metric, or None where its labels are not."""
+        labels = self._labels()
+        if labels is None:
+            return None
+        ordered = not isinstance(self._arguments.get("required_labels"), SetExpr)
+        known = Known(
+            self._type,
+            self._name,
+            labels,
+            ordered=ordered,
+            defaults=None,
+            bound=(None,) * len(labels),
+            home=home,
+        )
+        defaults = self._defaults(known)
+        known.defaults = defaults
+        self._check_labels_from(known)
+        return known
+
+    def _labels(self) -> tuple[str, ...] | None:
+        if "labels" in self._arguments and not is_none(self._arguments["labels"]):
+            self._check_class(self._arguments["labels"])
+            return None  # mypy sees to the rest by itself
+        where = self._arguments.get("required_labels")
+        if where is None or is_none(where):
+            return ()
+        # A plain text is refused below, as when the program runs.
+        found = text(where, self._api) or texts(where, self._api)
+        if found is None:
+            return None
+        return self._allowed(found, where)
+
+    def _allowed(self, labels: object, where: Expression) -> tuple[str, ...] | None:
+        reserved = self._name if self._type == "stateset" else RESERVED_LABELS.get(self._type)
+        try:
+            return validate_label_names(labels, self._subject, reserved)
+        except PytheusError as error:
+            self._api.fail(str(error), where, code=NAME)
+            return None
+
+    def _check_class(self, where: Expression) -> None:
+        """Check the fields of a class that declares the labels, which are what its constructor takes."""
+        constructor = get_proper_type(type_of(where, self._api))
+        if not isinstance(constructor, CallableType) or not isinstance(where, (NameExpr, MemberExpr)):
+            return
+        fields = {name: kind for name, kind in zip(constructor.arg_names, constructor.arg_types, strict=True) if name}
+        self._allowed([*fields], where)
+        for name, found in fields.items():
+            if not may_be_text(found):
+                shown = format_type_bare(found, self._api.options)
+                self._api.fail(no_text(self._subject, name, where.name, shown), where, code=LABEL)
+
+    def _defaults(self, known: Known) -> tuple[str, ...] | None:
+        where = self._arguments.get("default_labels")
+        if where is None or is_none(where):
+            return ()
+        found = keys(where, self._api)
+        if found is None:
+            return None
+        try:
+            known.binding((), dict.fromkeys(found, UNSEEN), "")
+        except LabelError as error:
+            self._api.fail(f"default_labels: {error}", where, code=LABEL)
+            return None
+        return tuple(found)
+
+    def _check_labels_from(self, known: Known) -> None:
+        where = self._arguments.get("labels_from")
+        found = None if where is None or is_none(where) else keys(where, self._api)
+        if where is None or found is None:
+            return
+        try:
+            known.binding((), dict.fromkeys(found, UNSEEN), "").require_all()
+        except LabelError as error:
+            self._api.fail(f"labels_from: {error}", where, code=LABEL)

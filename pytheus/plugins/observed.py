@@ -1,0 +1,193 @@
+"""The layer through which plugins observe a registry. Where no plugin does, there is no such layer.
+
+Rules:
+
+- Observers are told after the fact, and while no lock is held. One that raises is logged, and breaks nothing.
+- A registration is told of if the registry holds the collector afterwards and did not before. What it holds is looked
+  up with public means, so that this works with any registry; where those do not show a collector, nothing is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pytheus.compose.derived import DerivedCollector, definition_of
+from pytheus.compose.layer import Layer
+from pytheus.exceptions import ConflictError
+from pytheus.registry.lookup import find_collector
+from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.standing import below, standing
+
+if TYPE_CHECKING:
+    import logging
+
+    from pytheus.exposition.formats import ExpositionFormat
+
+__all__ = ["OBSERVERS", "ObservedRegistry", "Observer", "observed"]
+
+OBSERVERS: Final = (
+    "pytheus_collector_registered",
+    "pytheus_collector_unregistered",
+    "pytheus_collector_rejected",
+    "pytheus_collect_error",
+)
+
+
+class Observer(Protocol):
+    """Who is told: a `pytheus.plugins.loading.Plugin`, or what looks like one."""
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def implements(self) -> tuple[str, ...]:
+        """The hooks that it implements."""
+        ...
+
+    def call(self, hook: str, /, **arguments: object) -> object:
+        """Tell it. May raise."""
+        ...
+
+
+def observed(registry: Registry, plugins: Iterable[Observer], formats: tuple[ExpositionFormat, ...]) -> Registry:
+    """`registry` with `plugins` told of what happens, and `formats` offered; itself if there is neither."""
+    observers = tuple(plugin for plugin in plugins if not set(OBSERVERS).isdisjoint(plugin.implements))
+    return ObservedRegistry(registry, observers, formats) if observers or formats else registry
+
+
+class _Observers:
+    """The plugins that implement one observer."""
+
+    __slots__ = ("_failures", "hook", "plugins")
+
+    def __init__(self, hook: str, plugins: tuple[Observer, ...]) -> None:
+        self.hook: Final = hook
+        self.plugins: Final = tuple(plugin for plugin in plugins if hook in plugin.implements)
+        self._failures: Final[dict[int, object]] = {}
+
+    def tell(self, **arguments: object) -> None:
+        for plugin in self.plugins:
+            try:
+                plugin.call(self.hook, **arguments)
+            except (Exception, SystemExit) as error:
+                self._note(plugin, error)
+
+    def _note(self, plugin: Observer, error: BaseException) -> None:
+        mark = object()
+        if self._failures.setdefault(id(plugin), mark) is mark:  # one step, so that of several threads one logs it
+            _log().error(
+                "%s failed in %s and is asked again; further failures are logged at the level DEBUG",
+                plugin.subject,
+                self.hook,
+                exc_info=error,
+            )
+        else:
+            _log().debug("%s failed in %s again", plugin.subject, self.hook, exc_info=error)
+
+
+class ObservedRegistry(Layer):
+    """What `observed` gives. May be used from any thread."""
+
+    __slots__ = ("_arriving", "_errors", "_formats", "_registered", "_rejected", "_unregistered")
+
+    def __init__(
+        self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[ExpositionFormat, ...]
+    ) -> None:
+        super().__init__(registry, "observed(...)")
+        self._registered, self._unregistered, self._rejected, self._errors = (
+            _Observers(hook, plugins) for hook in OBSERVERS
+        )
+        self._formats: Final = formats
+        # Whose registration is under way: of several threads that register the same one, one tells of it.
+        self._arriving: Final[dict[int, object]] = {}
+
+    @property
+    def exposition_formats(self) -> tuple[ExpositionFormat, ...]:
+        """The formats that plugins have brought; see `pytheus.exposition.OffersFormats`."""
+        return self._formats
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector` in the registry below, and tell of it."""
+        key, mark = id(collector), object()
+        told = self._registered.plugins or self._rejected.plugins
+        if not told or self._arriving.setdefault(key, mark) is not mark:
+            self._registry.register(collector)
+            return
+        error: Exception | None = None
+        came = False
+        try:
+            before = _held(self._registry, collector)
+            try:
+                self._registry.register(collector)
+            except Exception as refusal:
+                error = refusal
+                raise
+            else:
+                if before is None:
+                    came = _held(self._registry, collector) is not None
+                    error = None if came else _silent_refusal(self._registry, collector)
+        finally:
+            self._arriving.pop(key, None)
+            if came:
+                self._registered.tell(collector=collector, registry=self)
+            elif error is not None:
+                self._rejected.tell(collector=collector, registry=self, error=error)
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector` from the registry below, and tell of it."""
+        held = _held(self._registry, collector) if self._unregistered.plugins else None
+        self._registry.unregister(collector)
+        if held is not None:
+            self._unregistered.tell(collector=held, registry=self)
+
+    def collect_failed(self, collector: Collector, error: Exception, /) -> None:
+        """Tell that `collector` failed in a scrape; see `pytheus.exposition.HearsFailures`."""
+        self._errors.tell(collector=collector, error=error)
+
+    def __repr__(self) -> str:
+        return f"<observed {self._registry!r}>"
+
+
+def _held(registry: Registry, collector: Collector) -> Collector | None:
+    """What `registry` holds for `collector`: itself, or the metric that it shares its values with; None for neither."""
+    while isinstance(collector, DerivedCollector):  # a layer has made it of one that is held
+        collector = collector.origin
+    definition = definition_of(collector)
+    try:
+        if definition is not None:
+            found = find_collector(registry, definition.name)
+            same = found is not None and (found is collector or definition_of(found) is definition)
+            return found if same else None
+        for current in standing(registry):
+            if not below(current) and any(held is collector for held in current.collect()):
+                return collector
+    except Exception:
+        _log().debug("what %r holds could not be looked up", registry, exc_info=True)
+    return None
+
+
+def _silent_refusal(registry: Registry, collector: Collector) -> ConflictError | None:
+    """The error that a registry did not raise which has refused `collector`; None where nothing shows that it has."""
+    definition = definition_of(collector)
+    try:
+        for name in () if definition is None else definition.occupied_names:
+            incumbent = find_collector(registry, name)
+            if incumbent is not None:
+                return ConflictError(
+                    f"{definition} conflicts with {definition_of(incumbent) or incumbent!r}: both expose the name"
+                    f" {name!r}, and the registry keeps the first",
+                    name=name,
+                    incumbent=incumbent,
+                )
+    except Exception:
+        _log().debug("what %r holds could not be looked up", registry, exc_info=True)
+    return None
+
+
+def _log() -> logging.Logger:
+    import logging  # loaded late: a program whose plugins never fail does without
+
+    return logging.getLogger("pytheus.plugins")

@@ -1,0 +1,32 @@
+"""Which registries a scrape of a registry reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytheus.registry.protocols import Layered, Registry
+from pytheus.registry.proxy import CollectorRegistryProxy
+
+__all__ = ["below", "standing"]
+
+
+def below(registry: Registry) -> tuple[Registry, ...]:
+    """The registries directly below `registry`. A proxy is resolved for it."""
+    if isinstance(registry, CollectorRegistryProxy):
+        return (registry.registry,)
+    layers: object = registry.layers if isinstance(registry, Layered) else ()
+    # A foreign object may well have an attribute of that name.
+    return layers if isinstance(layers, tuple) else ()
+
+
+def standing(registry: Registry) -> Iterator[Registry]:
+    """`registry`, and all that stands below it behind layers and proxies, each once."""
+    pending = [registry]
+    # Kept until the end, so that an id means one object.
+    visited: dict[int, Registry] = {}
+    while pending:
+        current = pending.pop(0)
+        if id(current) not in visited:
+            visited[id(current)] = current
+            yield current
+            pending += below(current)

@@ -1,0 +1,208 @@
+"""A store of shards in this process's memory: for tests, and as the example of how one is written.
+
+A shelf stands for what a directory or a server is to other stores. On it, each shard is what it would be there: who it
+is of, records that tell its layout, numbers, and whether its process is alive. Other stores differ in how those lie,
+in how they learn that a process has died, and in how they fold without doing it twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from pytheus.definitions import Definition
+from pytheus.registry.protocols import Doubles, Memory, Portable
+from pytheus.samples import Exemplar
+from pytheus.shards.archive import Archive, fold
+from pytheus.shards.combining import size_of
+from pytheus.shards.identity import ShardIdentity
+from pytheus.shards.layout import Layout
+from pytheus.shards.records import (
+    LayoutReader,
+    encode_definition,
+    encode_exemplar,
+    encode_facts,
+    encode_forget,
+    encode_layout,
+    encode_series,
+)
+from pytheus.shards.rows import snapshot_of
+from pytheus.shards.snapshot import Reading, Snapshot
+
+__all__ = ["MemoryShardStore", "Shelf"]
+
+
+class Shelf:
+    """What several `MemoryShardStore` share: shards by token, and the archive.
+
+    >>> Shelf().archive
+    <Archive of 0 series, 0 shards not forgotten>
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.shards: dict[str, KeptShard] = {}
+        self.archive = Archive()
+
+
+class KeptShard:
+    """A shard as it lies on a shelf."""
+
+    def __init__(self, identity: ShardIdentity) -> None:
+        self.identity = identity
+        self.live = True
+        self.records = bytearray()
+        # For each slot its own array, so that a view never moves while the shard grows. One that is gone keeps its
+        # place, and its zeros, for nothing bounds this store's memory.
+        self.views: list[array[float]] = []
+
+    def numbers(self) -> list[float]:
+        return [number for view in self.views for number in view]
+
+
+class MemoryShardStore:
+    """One process's access to a shelf, though all are in one process here.
+
+        >>> from pytheus import Counter, generate_metrics
+        >>> from pytheus.shards import ShardedRegistry
+        >>> shelf = Shelf()
+        >>> worker = MemoryShardStore(shelf)
+        >>> Counter("jobs_total", "Jobs done.", registry=ShardedRegistry(worker)).inc(5)
+        >>> worker.die()
+        >>> print(generate_metrics(ShardedRegistry(MemoryShardStore(shelf))), end="")
+        # HELP jobs_total Jobs done.
+        # TYPE jobs_total counter
+        jobs_total 5.0
+
+    With `publishing`, metrics keep their numbers, and others see them as they were at the last `publish`.
+    """
+
+    def __init__(
+        self, shelf: Shelf | None = None, *, identity: ShardIdentity | None = None, publishing: bool = False
+    ) -> None:
+        self.shelf = Shelf() if shelf is None else shelf
+        self._publishing = publishing
+        self._readers: dict[str, tuple[LayoutReader, KeptShard]] = {}
+        self._begin(ShardIdentity.of_this_process() if identity is None else identity)
+
+    def _begin(self, identity: ShardIdentity) -> None:
+        """Begin a shard."""
+        self.shard = KeptShard(identity)
+        # What the shard's records come to. Written by whoever makes a series; a scrape reads the records instead, so
+        # that what it works with does not change meanwhile.
+        self.layout = Layout()
+        with self.shelf.lock:
+            self.shelf.shards[identity.token] = self.shard
+
+    @property
+    def identity(self) -> ShardIdentity:
+        """Of the shard that it writes."""
+        return self.shard.identity
+
+    def memory(self, definition: Definition, /) -> Memory | None:
+        """Memory in the shard; see `ShardStore.memory`."""
+        return None if self._publishing else ShelfMemory(self, definition)
+
+    def publish(self, collectors: Sequence[Portable], /) -> None:
+        """Put the rows on the shelf, with `publishing`; see `ShardStore.publish`."""
+        if not self._publishing:
+            return
+        snapshot = snapshot_of(self.identity, collectors)
+        records = encode_layout(snapshot.layout)
+        with self.shelf.lock:
+            if self.shard.records != records:
+                # A layout that only grows is begun anew here whenever it changes, which costs the scrapes their caches.
+                self.shard.records = bytearray(records)
+                self._readers.pop(self.identity.token, None)
+            self.shard.views = [array("d", snapshot.numbers)]
+
+    def read(self) -> Reading:
+        """Fold what has died, and read the rest; see `ShardStore.read`."""
+        shelf = self.shelf
+        with shelf.lock:
+            dead = [self._snapshot(shard) for shard in shelf.shards.values() if not shard.live]
+            # One step here, under the lock. A store on disk, or on a server, first commits the archive, in which the
+            # token is, then deletes the shard, and then forgets the token, so that it can be killed between any two.
+            shelf.archive = fold(shelf.archive, dead)
+            for snapshot in dead:
+                token = snapshot.identity.token
+                del shelf.shards[token]
+                self._readers.pop(token, None)
+            shelf.archive = shelf.archive.forget_folded([snapshot.identity.token for snapshot in dead])
+            return Reading([self._snapshot(shard) for shard in shelf.shards.values()], shelf.archive)
+
+    def _snapshot(self, shard: KeptShard) -> Snapshot:
+        token = shard.identity.token
+        reader, known = self._readers.get(token, (None, None))
+        if reader is None or known is not shard or reader.consumed > len(shard.records):
+            reader = LayoutReader()
+            self._readers[token] = (reader, shard)
+        reader.feed(shard.records[reader.consumed :])
+        return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
+
+    def close(self) -> None:
+        """Leave the shard to the archive; idempotent."""
+        self.shard.live = False
+
+    def die(self) -> None:
+        """What the kernel would do for a process that is killed."""
+        self.shard.live = False
+
+    def after_fork_in_child(self) -> None:
+        """Begin a shard of the child's own; see `Forkable`. Its shelf is a copy of the parent's from here on."""
+        self.shelf.lock = threading.RLock()
+        self._readers = {}
+        self._begin(ShardIdentity.of_this_process())
+
+    def __repr__(self) -> str:
+        return f"<MemoryShardStore of {self.identity}>"
+
+
+class ShelfMemory:
+    """The part of a shard that has the series of one metric."""
+
+    def __init__(self, store: MemoryShardStore, definition: Definition) -> None:
+        self._store = store
+        self._definition = definition
+
+    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        store = self._store
+        layout, shard = store.layout, store.shard
+        with store.shelf.lock:
+            slot = self._slot(labels)
+            if slot is None:
+                number = layout.number_of(self._definition)
+                if number is None:
+                    shard.records += encode_definition(self._definition)
+                    number = layout.define(self._definition)
+                offset = layout.size
+                shard.records += encode_series(number, labels, offset)
+                slot = layout.add(number, labels, offset)
+                shard.views.append(array("d", bytes(8 * size_of(self._definition))))
+            return cast(Doubles, shard.views[slot])
+
+    def _slot(self, labels: tuple[str, ...]) -> int | None:
+        number = self._store.layout.number_of(self._definition)
+        return None if number is None else self._store.layout.find(number, labels)
+
+    def forget(self, labels: tuple[str, ...], /) -> None:
+        with self._store.shelf.lock:
+            slot = self._slot(labels)
+            if slot is not None:
+                self._store.shard.records += encode_forget(slot)
+                self._store.layout.forget(slot)
+
+    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+        with self._store.shelf.lock:
+            self.numbers(labels, 0)
+            slot = self._slot(labels)
+            assert slot is not None
+            self._store.shard.records += encode_facts(slot, facts)
+
+    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        with self._store.shelf.lock:
+            found = self._slot(labels)
+            if found is not None:
+                self._store.shard.records += encode_exemplar(found, slot, exemplar)

@@ -1,0 +1,135 @@
+"""Gauges of which the last one set counts: numbers that remember when they were set."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import cast
+
+from pytheus.definitions import Definition
+from pytheus.registry.protocols import Doubles, Memory, Portable
+from pytheus.samples import Exemplar, Row
+
+__all__ = ["OwnMemory", "StampedMemory", "StampedRows"]
+
+
+class StampedDoubles:
+    """A gauge's number, kept as two in `view`: the number and when it was set, in seconds since the Unix epoch."""
+
+    __slots__ = ("_memory", "view")
+
+    def __init__(self, view: Doubles, memory: StampedMemory) -> None:
+        self.view = view
+        self._memory = memory
+
+    def __getitem__(self, index: int, /) -> float:
+        return self.view[index]
+
+    def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
+        number = value[0] if isinstance(value, array) else value
+        # A gauge that was never set says nothing, also when it is moved.
+        if number == 0.0 and self._memory.is_moving and self.view[1] == 0.0:
+            return
+        # Both in one step, as all that is stored in a `Doubles`.
+        self.view[0:2] = array("d", (number, time.time()))
+
+    def __len__(self) -> int:
+        return 1
+
+    def tolist(self) -> list[float]:
+        return [self.view[0]]
+
+
+class StampedMemory:
+    """Another memory as a gauge in a mode of "last" is given it.
+
+    An increment is then not one step any more: of two threads that add at once, one may go unseen. Such a gauge is
+    there to be set.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._made: dict[tuple[str, ...], StampedDoubles] = {}
+        self.is_moving = False
+        """Whether what is written is what was set before."""
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """While numbers are moved here from elsewhere."""
+        self.is_moving = True
+        try:
+            yield
+        finally:
+            self.is_moving = False
+
+    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        made = self._made.get(labels)
+        if made is None:
+            made = self._made.setdefault(labels, StampedDoubles(self._memory.numbers(labels, size + 1), self))
+        return cast(Doubles, made)
+
+    def forget(self, labels: tuple[str, ...], /) -> None:
+        self._made.pop(labels, None)
+        self._memory.forget(labels)
+
+    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+        self._memory.facts(labels, facts)
+
+    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        self._memory.exemplar(labels, slot, exemplar)
+
+    def pair(self, labels: tuple[str, ...]) -> list[float]:
+        """The number of a series and when it was set."""
+        made = self._made.get(labels)
+        return [0.0, 0.0] if made is None else made.view.tolist()
+
+
+class OwnMemory:
+    """Memory of this process, where a store has none."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, ...], array[float]] = {}
+
+    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        found = self._arrays.get(labels)
+        if found is None:
+            found = self._arrays.setdefault(labels, array("d", bytes(8 * size)))
+        return cast(Doubles, found)
+
+    def forget(self, labels: tuple[str, ...], /) -> None:
+        self._arrays.pop(labels, None)
+
+    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+        """Nothing is lost, for the metric has them too."""
+
+    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        """Nothing is lost, for the metric has it too."""
+
+
+class StampedRows:
+    """A gauge in a mode of "last" with rows of two numbers: the number and when it was set."""
+
+    def __init__(self, gauge: Portable, memory: StampedMemory) -> None:
+        self._gauge = gauge
+        self._memory = memory
+
+    @property
+    def definition(self) -> Definition:
+        return self._gauge.definition
+
+    def rows(self) -> list[Row]:
+        return [row._replace(numbers=self._memory.pair(row.labels)) for row in self._gauge.rows()]
+
+    def refresh(self) -> None:
+        self._gauge.refresh()
+
+    def restart(self) -> None:
+        self._gauge.restart()
+
+    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
+        self._gauge.keep_in(memory, carry=carry)
+
+    def leave(self, memory: Memory, /) -> None:
+        self._gauge.leave(memory)

@@ -1,0 +1,84 @@
+"""What a plugin implements to bring processes together: where shards are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+from pytheus.definitions import Definition
+from pytheus.registry.protocols import Collector, Memory, Portable
+from pytheus.shards.identity import ShardIdentity
+from pytheus.shards.snapshot import Reading
+
+__all__ = ["Forkable", "ShardStore", "Telling"]
+
+
+class ShardStore(Protocol):
+    """Where this process's shard is written, and all shards are read: `ShardedRegistry` works over one.
+
+    `MemoryShardStore` shows how to write one.
+    """
+
+    @property
+    def identity(self) -> ShardIdentity:
+        """Of the shard that this process writes now. Another one after a fork, or when the store began a new shard."""
+        ...
+
+    def memory(self, definition: Definition, /) -> Memory | None:
+        """Where a metric that was registered keeps its numbers, or None: in itself, and `publish` is given them.
+
+        Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives an
+        object of its own. A series may have been in the shard before, and been forgotten; it begins at zero again. Must
+        not raise: what finds no room in the shard is kept in this process's memory, and exposed by it alone. A gauge
+        in a mode of "last" asks it for two doubles, see `Slot`.
+        """
+        ...
+
+    def publish(self, collectors: Sequence[Portable], /) -> None:
+        """Let others see this process's numbers as they stand now; what `memory` was given for is there already.
+
+        `collectors` are all that are registered and portable, after `refresh()`; the rows of a gauge in a mode of
+        "last" have two numbers. Called before this process's own scrape and before `close`, by one thread at a time.
+        May raise: the failure is counted and logged, and the scrape goes on.
+        """
+        ...
+
+    def read(self) -> Reading:
+        """All shards, this process's own included, and the archive: a state in which nothing is missing or double.
+
+        Folds shards of dead processes, if that is due. Called for each scrape, by one thread at a time. May block, and
+        may raise: the scrape then shows what was read last, with this process's numbers as they are now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back; idempotent. Metrics have taken their numbers back then, and go on counting."""
+        ...
+
+
+@runtime_checkable
+class Forkable(Protocol):
+    """A store that must do something where its process forks.
+
+    Fallback: the child asks `memory` anew for each metric, and that is all.
+    """
+
+    def after_fork_in_child(self) -> None:
+        """Begin a shard of the child's own, and give back what was inherited, locks included.
+
+        Called in the child before anything else of the store, while it has one thread. `memory` is called next for each
+        metric that is registered, whose numbers are zero then. Must not raise.
+        """
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A store that has metrics of its own.
+
+    Fallback: none are shown but those that `ShardedRegistry` has.
+    """
+
+    def collectors(self) -> Iterable[Collector]:
+        """Metrics, made with ``registry=None``, or other collectors, which every scrape shows after all others."""
+        ...

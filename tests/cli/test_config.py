@@ -1,0 +1,155 @@
+"""``pytheus config``: what would be used, from where, without credentials and without an import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Ended
+
+Pytheus: TypeAlias = "Callable[..., Ended]"
+Install: TypeAlias = Callable[..., None]
+
+
+def told(ended: Ended) -> Any:
+    return json.loads(ended.out)
+
+
+def test_without_any_setting_it_is_the_default(pytheus: Pytheus) -> None:
+    ended = pytheus("config")
+    assert (ended.code, ended.err) == (0, "")
+    rows = {key: " ".join(rest) for key, *rest in (line.split() for line in ended.out.splitlines() if line)}
+    assert rows["registry"] == "default"
+    assert rows["chosen"] == "by default"
+    assert rows["configuration"] == "no file"
+    assert ended.out.endswith("\noptions: none\n")
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "file", "origin", "name"),
+    [
+        (["--registry", "none"], "kitchen", "default", "argument", "none"),
+        ([], "kitchen", "none", "environment", "kitchen"),
+        ([], "", "none", "configuration", "none"),
+        ([], "", "", "default", "default"),
+    ],
+    ids=["argument", "environment", "configuration", "default"],
+)
+def test_it_tells_who_decides(
+    argument: list[str],
+    variable: str,
+    file: str,
+    origin: str,
+    name: str,
+    pytheus: Pytheus,
+    install: Install,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install("kitchen")
+    monkeypatch.setenv("PYTHEUS_REGISTRY", variable)
+    if file:
+        (home / "pyproject.toml").write_text(f'[tool.pytheus]\nregistry = "{file}"\n', "utf-8")
+    ended = pytheus("config", "--json", *argument)
+    assert ended.code == 0
+    assert (told(ended)["registry"]["origin"], told(ended)["registry"]["name"]) == (origin, name)
+
+
+def test_it_tells_where_each_option_comes_from(
+    pytheus: Pytheus, install: Install, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("kitchen")
+    (home / "pyproject.toml").write_text(
+        "[tool.pytheus.registries.kitchen]\nprefix = 'file'\nburners = 4\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "kitchen://stove:99?prefix=url")
+    options = told(pytheus("config", "--json"))["options"]
+    table = f"from [tool.pytheus.registries.kitchen] in {home / 'pyproject.toml'}"
+    assert options == {
+        "prefix": {"value": "url", "source": "from PYTHEUS_REGISTRY"},
+        "burners": {"value": 4, "source": table},
+        "host": {"value": "stove", "source": "from PYTHEUS_REGISTRY"},
+        "port": {"value": 99, "source": "from PYTHEUS_REGISTRY"},
+    }
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
+def test_no_credential_is_shown(
+    arguments: list[str], pytheus: Pytheus, install: Install, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("kitchen")
+    (home / "pyproject.toml").write_text(
+        "[tool.pytheus.registries.kitchen]\napi_key = 'hush1'\nbackup = 'redis://a:hush2@h'\n"
+        "inner = { password = 'hush3', urls = ['redis://b:hush4@h'] }\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "kitchen://cook:hush5@stove?token=hush6")
+    ended = pytheus("config", *arguments)
+    assert ended.code == 0
+    assert "hush" not in ended.out + ended.err
+    assert "***" in ended.out
+
+
+def test_plugins_that_are_named_and_blocked_are_told(
+    pytheus: Pytheus, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("audit")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit@audit-dist,no:kitchen")
+    ended = pytheus("config", "--json")
+    assert ended.code == 0
+    assert told(ended)["plugins"] == {
+        "named": [{"name": "audit", "distribution": "audit-dist", "setting": "'audit@audit-dist' in PYTHEUS_PLUGINS"}],
+        "blocked": {"kitchen": "'no:kitchen' in PYTHEUS_PLUGINS"},
+    }
+
+
+def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
+    pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
+    ended = pytheus("config")
+    assert ended.code == 1
+    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed\n" in ended.out
+
+
+def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
+    (home / "pyproject.toml").write_text('[tool.pytheus]\nwrap = [{ prefixed = "app" }, "read_only"]\n', "utf-8")
+    assert "\nwrapped in       prefixed(prefix='app'), read_only()\n" in pytheus("config").out
+    assert told(pytheus("config", "--json"))["wrap"] == [
+        {"layer": "prefixed", "arguments": {"prefix": "app"}},
+        {"layer": "read_only", "arguments": {}},
+    ]
+
+
+def test_what_cannot_be_had_is_told_and_fails(pytheus: Pytheus, install: Install) -> None:
+    install("kitchen")
+    ended = pytheus("config", "--registry", "kitchen@pantry")
+    assert ended.code == 1
+    assert (
+        "\nproblem: registry plugin 'kitchen@pantry' (as argument) is not installed; did you mean"
+        " 'kitchen@kitchen-dist'?\n" in ended.out
+    )
+
+
+def test_a_file_that_cannot_be_read_is_one_line(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_CONFIG", "nowhere.toml")
+    ended = pytheus("config")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith("pytheus config: configuration file ")
+
+
+def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
+    install("kitchen", "raise RuntimeError('imported')")
+    program = (
+        "import sys; from pytheus.cli.__main__ import main; code = main(['config', '--registry', 'kitchen'])\n"
+        "print(code, {'kitchen_module', 'pluggy'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.stdout.splitlines()[-1] == "0 set()", ended.stderr

@@ -1,0 +1,113 @@
+"""Which format a client would like best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from pytheus.exposition.negotiation import MAX_ACCEPT_CHARACTERS, best_format, parse_media_type
+from pytheus.exposition.text import CONTENT_TYPE
+from pytheus.registry import Registry
+
+# What Prometheus 3 sends.
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+
+class Format:
+    def __init__(self, media_type: str) -> None:
+        self.media_type = media_type
+
+    def render(self, registry: Registry, /) -> Iterable[bytes]:
+        return ()
+
+
+def chosen(accept: str, *media_types: str) -> str | None:
+    best = best_format(accept, [Format(media_type) for media_type in media_types], CONTENT_TYPE)
+    return None if best is None else best.media_type
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "*/*",
+        "text/plain",
+        "text/*",
+        "image/png",
+        "application/openmetrics-text; version=0.0.1",  # another version than is offered
+        "application/openmetrics-text;q=0",
+        "application/openmetrics-text;q=0.5, text/plain;q=0.5",
+        "application/openmetrics-text;q=0.5, */*;q=0.8",
+        "application/*;q=0.3, text/plain;version=0.0.4;q=0.4",
+        "application/openmetrics-text;q=1.5",  # a weight that is none
+        "application/openmetrics-text;q=",
+        "application openmetrics-text",
+        '"application/openmetrics-text"',
+    ],
+)
+def test_text_it_is(accept: str) -> None:
+    assert chosen(accept, OPENMETRICS) is None
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        PROMETHEUS,
+        "application/openmetrics-text",
+        "APPLICATION/OpenMetrics-Text; Version=1.0.0",
+        'application/openmetrics-text; version="1.0.0"',
+        "application/openmetrics-text;charset=UTF-8",
+        "application/*",
+        "application/openmetrics-text;q=0.5, text/plain;q=0.4",
+        "text/plain;q=0.9, application/openmetrics-text",
+        "*/*, text/plain;q=0.9",
+        "*/*;q=0.5, text/*;q=0.1",
+        "text/plain;version=1.0.0, application/openmetrics-text;q=0.1",
+        "application/openmetrics-text;q=0.001",
+        'image/x; a="b, application/*;q=0", application/openmetrics-text',
+    ],
+)
+def test_the_other_format_it_is(accept: str) -> None:
+    assert chosen(accept, OPENMETRICS) == OPENMETRICS
+
+
+def test_the_more_exact_range_decides_wherever_it_stands() -> None:
+    assert chosen("application/openmetrics-text;version=1.0.0;q=0.1, */*;q=0.9", OPENMETRICS) is None
+    assert chosen("*/*;q=0.9, application/openmetrics-text;q=1, text/*;q=0.95", OPENMETRICS) == OPENMETRICS
+
+
+def test_of_several_the_one_that_weighs_most_is_chosen() -> None:
+    accept = f"{PROTOBUF.replace(' ', '')};q=0.7,{PROMETHEUS}"
+    assert chosen(accept, OPENMETRICS, PROTOBUF) == PROTOBUF
+
+
+def test_of_several_that_weigh_the_same_the_first_is_chosen() -> None:
+    assert chosen("application/*", OPENMETRICS, PROTOBUF) == OPENMETRICS
+    assert chosen("application/*", PROTOBUF, OPENMETRICS) == PROTOBUF
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "text", "text/", "/plain", "text/plain; version", "text/plain, x", "text/plain;=1", 'text/plain; a="\n"'],
+)
+def test_what_is_no_media_type_is_none(text: str) -> None:
+    assert parse_media_type(text) is None
+
+
+def test_an_endless_accept_is_not_taken_apart() -> None:
+    wanted = "application/openmetrics-text"
+    assert chosen(wanted + " " * (MAX_ACCEPT_CHARACTERS - len(wanted)), OPENMETRICS) == OPENMETRICS
+    assert chosen(wanted + " " * MAX_ACCEPT_CHARACTERS, OPENMETRICS) is None
+
+
+def test_a_quoted_parameter_is_unquoted() -> None:
+    parsed = parse_media_type(r'text/plain; a="x\"y"; ; b=1')
+    assert parsed is not None
+    assert parsed.parameters == {"a": 'x"y', "b": "1"}

@@ -1,0 +1,74 @@
+"""Shards made by hand, and what a merge of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pytest
+
+from pytheus import generate_metrics
+from pytheus.definitions import Definition
+from pytheus.registry import Registry
+from pytheus.shards import Archive, Layout, Merger, ShardIdentity, Snapshot, size_of
+
+Numbers = Mapping[tuple[str, ...], Sequence[float]]
+
+
+class Shards:
+    """Makes shards of processes that began one after the other."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def identity(self, pid: int | None = None, host: str = "web-1") -> ShardIdentity:
+        self._made += 1
+        return ShardIdentity(host, self._made if pid is None else pid, self._made, f"{self._made:016x}")
+
+    def __call__(
+        self,
+        *metrics: tuple[Definition, Numbers],
+        live: bool = True,
+        base: Sequence[float] | None = None,
+        identity: ShardIdentity | None = None,
+    ) -> Snapshot:
+        layout = Layout()
+        numbers: list[float] = []
+        for definition, series in metrics:
+            number = layout.define(definition)
+            for labels, values in series.items():
+                assert len(values) == size_of(definition)
+                layout.add(number, labels, len(numbers))
+                numbers += values
+        return Snapshot(self.identity() if identity is None else identity, live, layout, numbers, base)
+
+
+@pytest.fixture
+def shards() -> Shards:
+    return Shards()
+
+
+class Lines:
+    """The sample lines of an exposition, or of a merge."""
+
+    def of(self, registry: Registry) -> list[str]:
+        return self._samples(generate_metrics(registry))
+
+    def merged(
+        self,
+        snapshots: Iterable[Snapshot],
+        archive: Archive | None = None,
+        *,
+        local: Sequence[Definition] = (),
+        hosts: bool = False,
+    ) -> list[str]:
+        families = Merger(hosts=hosts).merge(list(snapshots), Archive() if archive is None else archive, local=local)
+        return self._samples("".join(part for family in families for part in family.text_parts("")))
+
+    @staticmethod
+    def _samples(text: str) -> list[str]:
+        return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()

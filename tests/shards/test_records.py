@@ -1,0 +1,202 @@
+"""Layouts as records: what was written is read, in whatever pieces, and nothing else is."""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytheus.definitions import Definition
+from pytheus.samples import Exemplar
+from pytheus.shards import (
+    RECORD_BYTES_AT_MOST,
+    Layout,
+    LayoutReader,
+    ShardFormatError,
+    encode_definition,
+    encode_exemplar,
+    encode_facts,
+    encode_forget,
+    encode_layout,
+    encode_series,
+)
+
+HITS = Definition("hits_total", "counter", "Hits.", ("code",), place="app.py:3")
+LATENCY = Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0))
+DOOR = Definition("door", "stateset", "The door.", states=("open", "closed"))
+LAST = Definition("backup_time", "gauge", "The last backup.", mode="last of all")
+BUILD = Definition("build", "info", "What runs here.", ("arch",))
+ALL = (HITS, LATENCY, DOOR, LAST, BUILD)
+
+
+def whole() -> Layout:
+    layout = Layout()
+    for definition in ALL:
+        layout.add(layout.define(definition), tuple("x" for _ in definition.labels), layout.size)
+    layout.set_facts(4, {"version": "1.2"})
+    layout.set_exemplar(1, 2, Exemplar({"trace": "a"}, 0.5, 12.25))
+    return layout
+
+
+def described(layout: Layout) -> list[object]:
+    return [
+        (
+            str(slot.definition),
+            slot.definition.description,
+            slot.labels,
+            slot.offset,
+            slot.size,
+            layout.facts.get(number),
+        )
+        for number, slot in layout.slots()
+    ]
+
+
+def read(data: bytes) -> Layout:
+    reader = LayoutReader()
+    reader.feed(data)
+    assert reader.pending == 0
+    assert reader.consumed == len(data)
+    return reader.layout
+
+
+def record(*payload: object) -> bytes:
+    data = msgspec.msgpack.encode(payload)
+    return struct.pack("<II", len(data), crc32(data)) + data
+
+
+def test_a_layout_is_read_as_it_was_written() -> None:
+    layout = read(encode_layout(whole()))
+    assert described(layout) == described(whole())
+    assert layout.exemplars == {1: {2: Exemplar({"trace": "a"}, 0.5, 12.25)}}
+    assert all(one.matches(other) for one, other in zip(layout.definitions, ALL, strict=True))
+
+
+@given(st.lists(st.integers(0, 400), max_size=10))
+def test_it_may_come_in_any_pieces(cuts: list[int]) -> None:
+    data = encode_layout(whole())
+    reader = LayoutReader()
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in zip(places, places[1:], strict=False):
+        reader.feed(data[start:end])
+        assert reader.consumed + reader.pending == end
+    assert described(reader.layout) == described(whole())
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_it_may_come_as_any_bytes(kind: type[bytes | bytearray | memoryview]) -> None:
+    reader = LayoutReader()
+    reader.feed(kind(encode_layout(whole())))
+    assert described(reader.layout) == described(whole())
+
+
+def test_a_series_that_is_gone_is_not_written_anew() -> None:
+    layout = whole()
+    layout.forget(0)
+    anew = read(encode_layout(layout))
+    assert [slot.definition.name for _, slot in anew.slots()] == ["latency_seconds", "door", "backup_time", "build"]
+    assert anew.facts == {3: {"version": "1.2"}}
+
+
+def test_a_series_that_was_forgotten_can_come_again() -> None:
+    records = [encode_definition(HITS), encode_series(0, ("200",), 0), encode_forget(0), encode_series(0, ("200",), 1)]
+    layout = read(b"".join(records))
+    assert [(number, slot.offset) for number, slot in layout.slots()] == [(1, 1)]
+    assert layout.find(0, ("200",)) == 1
+    assert layout.gone == [0]
+
+
+def test_later_facts_and_exemplars_replace_earlier_ones() -> None:
+    records = [
+        encode_definition(BUILD),
+        encode_series(0, ("x86",), 0),
+        encode_facts(0, {"version": "1"}),
+        encode_facts(0, {"version": "2"}),
+        encode_definition(LATENCY),
+        encode_series(1, (), 0),
+        encode_exemplar(1, 1, Exemplar({}, 1.0)),
+        encode_exemplar(1, 1, Exemplar({}, float("inf"))),
+    ]
+    layout = read(b"".join(records))
+    assert layout.facts == {0: {"version": "2"}}
+    assert layout.exemplars == {1: {1: Exemplar({}, float("inf"))}}
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(place: int, change: int) -> None:
+    first = encode_definition(HITS) + encode_series(0, ("200",), 0)
+    data = bytearray(first + encode_series(0, ("500",), 1))
+    data[len(first) + place % (len(data) - len(first))] ^= change
+    reader = LayoutReader()
+    try:
+        reader.feed(data)
+    except ShardFormatError:
+        with pytest.raises(ShardFormatError):
+            reader.feed(b"")
+    else:
+        assert reader.pending  # the length grew, so that it seems to be cut off
+    assert [slot.labels for _, slot in reader.layout.slots()] == [("200",)]
+    assert reader.consumed == len(first)
+
+
+BEFORE = (
+    encode_definition(HITS) + encode_series(0, ("200",), 0) + encode_definition(BUILD) + encode_series(1, ("x",), 1)
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (b"\xff" * 8, "bytes long"),
+        (struct.pack("<II", 1, 7) + b"x", "checksum"),
+        (record("x"), "Invalid value"),
+        (record("s", 0, ["200"]), "of at least length"),
+        (record("s", 0, ["200"], 0, 0), "of at most length"),
+        (record("s", 0, ["200"], -1), ">= 0"),
+        (record("s", 0, ["200"], 1 << 60), "<="),
+        (record("s", 7, ["200"], 0), "definition 7, which is not there"),
+        (record("s", 0, ["200", "GET"], 0), "for the labels"),
+        (record("f", 9), "slot 9, which is not there"),
+        (record("i", 9, {}), "slot 9, which is not there"),
+        (record("i", 0, {}), "which is no info"),
+        (record("i", 1, {"arch": "arm"}), "which is a label of"),
+        (record("i", 1, {"a b": "arm"}), "does not allow"),
+        (record("e", 0, 1, {}, 1.0, None), "exemplar of number 1"),
+        (record("e", 0, 0, {"a b": ""}, 1.0, None), "does not allow"),
+        (record("d", "a b", "gauge", "", [], [], [], "", ""), "not allowed by Prometheus"),
+        (record("d", "a", "meter", "", [], [], [], "", ""), "meter"),
+        (record("d", "a", "gauge", "", ["b", "b"], [], [], "", ""), "twice"),
+        (record("d", "a", "histogram", "", ["le"], [1.0], [], "", ""), "its own exposition"),
+        (record("d", "a", "histogram", "", [], [2.0, 1.0], [], "", ""), "buckets"),
+        (record("d", "a", "histogram", "", [], [float("inf")], [], "", ""), "buckets"),
+        (record("d", "a", "stateset", "", [], [], [], "", ""), "states"),
+        (record("d", "a:b", "stateset", "", [], [], ["x"], "", ""), "label name"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_changes_nothing(wrong: bytes, message: str) -> None:
+    reader = LayoutReader()
+    reader.feed(BEFORE)
+    before = described(reader.layout)
+    with pytest.raises(ShardFormatError, match=f"byte {len(BEFORE)} cannot be read: .*{message}"):
+        reader.feed(wrong)
+    assert described(reader.layout) == before
+    assert len(reader.layout.definitions) == 2
+
+
+def test_what_is_too_long_for_a_record_is_refused_when_it_is_written() -> None:
+    with pytest.raises(ShardFormatError, match="shorten"):
+        encode_series(0, ("x" * RECORD_BYTES_AT_MOST,), 0)
+
+
+def test_a_copy_of_a_layout_grows_by_itself() -> None:
+    layout = whole()
+    copy = layout.copy()
+    copy.add(0, ("other",), copy.size)
+    copy.forget(1)
+    assert described(layout) == described(whole())
+    assert layout.find(0, ("other",)) is None
+    assert copy.find(0, ("other",)) == 5

@@ -1,0 +1,33 @@
+"""Which registries a scrape reaches."""
+
+from __future__ import annotations
+
+from pytheus.compose import prefixed, union
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry.standing import below, standing
+
+
+def test_a_registry_that_holds_its_collectors_stands_alone() -> None:
+    registry = CollectorRegistry()
+    assert list(standing(registry)) == [registry]
+
+
+def test_layers_and_proxies_are_looked_through_the_outermost_first() -> None:
+    first, second = CollectorRegistry(), CollectorRegistry()
+    proxy = CollectorRegistryProxy(first)
+    both = union(proxy, second)
+    outer = prefixed(both, "app")
+    assert [id(found) for found in standing(outer)] == [id(each) for each in (outer, both, proxy, second, first)]
+
+
+def test_each_is_met_once() -> None:
+    registry = CollectorRegistry()
+    both = union(prefixed(registry, "a"), prefixed(registry, "b"))
+    assert sum(found is registry for found in standing(both)) == 1
+
+
+def test_an_attribute_that_means_something_else_is_none() -> None:
+    class Cake(CollectorRegistry):
+        layers = 3
+
+    assert below(Cake()) == ()
