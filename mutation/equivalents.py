@@ -35,7 +35,6 @@ EQUIVALENTS: Final[dict[str, str]] = {
     "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
     f"{_LOOKUP} _occupies: `return False` gives None": _FALSE_ENOUGH,
-    "compose/layers.py leads_to: `return False` gives None": _FALSE_ENOUGH,
     "compose/filtered.py _Selection.takes: `return False` gives None": _FALSE_ENOUGH,
     "compose/limited.py LimitedRegistry.has_room: `return False` gives None": _FALSE_ENOUGH,
     "compose/filtered.py FilteredRegistry.collect: leaves out `refuse_circle(self)`": (

@@ -30,6 +30,7 @@ SWEPT: Final[dict[str, Suite]] = {
     "registry/lookup.py": LOOKUP,
     "registry/proxy.py": PROXY,
     "registry/migration.py": PROXY,
+    "registry/standing.py": COMPOSE,
     "compose/derived.py": COMPOSE,
     "compose/filtered.py": COMPOSE,
     "compose/labelled.py": COMPOSE,

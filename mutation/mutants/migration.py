@@ -121,6 +121,34 @@ MUTANTS: tuple[Mutant, ...] = (
         PROXY,
     ),
     Mutant(
+        "what-stands-below-both-is-emptied",
+        "registry/migration.py",
+        "What the old and the new registry both stand before is taken out of it.",
+        "apart = [holder for holder in holders if all(holder is not other for other in _holders(chosen))]",
+        "apart = holders",
+        PROXY,
+    ),
+    Mutant(
+        "what-stands-below-the-old-one-alone-is-kept",
+        "registry/migration.py",
+        "Where the registries share a member, the others are not emptied.",
+        """
+        for holder in apart:
+            if _holds(holder, collector):
+                _let_go(holder, collector)
+        """,
+        "pass",
+        PROXY,
+    ),
+    Mutant(
+        "members-below-layers-are-not-seen",
+        "registry/migration.py",
+        "A layer counts as one that holds its collectors itself.",
+        "return [holder for below in registry.layers for holder in _holders(below)]",
+        "return [registry]",
+        PROXY,
+    ),
+    Mutant(
         "let-go-of-before-it-is-taken",
         "registry/migration.py",
         "For a moment what came meanwhile is in neither registry.",
