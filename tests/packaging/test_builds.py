@@ -12,7 +12,13 @@ import pytest
 
 import pytheus
 
-pytestmark = pytest.mark.network
+pytestmark = [
+    pytest.mark.network,
+    # It builds from the sources, whatever is installed; once for each interpreter is enough.
+    pytest.mark.skipif(
+        os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested"
+    ),
+]
 
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "build_backend", "pyproject.toml", "pytheus", "setup.py")
 
