@@ -79,3 +79,26 @@ def test_what_only_the_former_held_moves_where_one_registry_stands_below_both() 
     proxy.set_registry(prefixed(shared, "b"))
     assert list(shared) == [jobs, calls]
     assert list(other) == []
+
+
+@layers
+def test_with_a_layer_put_before_it_or_taken_away_nothing_is_left_behind(layer: Callable[[Registry], Registry]) -> None:
+    below = CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=below)
+    proxy, chosen = CollectorRegistryProxy(below), layer(below)
+    # A warning would name what is left behind, and warnings are errors here.
+    proxy.set_registry(chosen, migrate=False)
+    assert proxy.registry is chosen
+    proxy.set_registry(below, migrate=False)
+    assert list(proxy) == [hits]
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+def test_a_proxy_put_before_what_serves_or_taken_away_leaves_the_collectors_where_they_are(migrate: bool) -> None:
+    below = CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=below)
+    proxy = CollectorRegistryProxy(below)
+    proxy.set_registry(CollectorRegistryProxy(below), migrate=migrate)
+    assert list(proxy) == list(below) == [hits]
+    proxy.set_registry(below, migrate=migrate)
+    assert list(proxy) == list(below) == [hits]
