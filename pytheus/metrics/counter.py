@@ -80,13 +80,14 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
                 )
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, value, 0)
-        # atomic: a load, an add and a store
+        # atomic: loads, an add and stores
         if self._view is None:
             self._value += value
         elif self._view is UNBOUND:
             self._bound().inc(value)
         else:
-            self._view[0] += value
+            self._value += value
+            self._view[0] = self._value
 
     def count_exceptions(
         self: Counter[Complete], exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception

@@ -99,24 +99,26 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         where a label is missing; nothing has changed then.
         """
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
-        # atomic: a load, an add and a store
+        # atomic: loads, an add and stores
         if self._view is None:
             self._value += value
         elif self._view is UNBOUND:
             self._writable().inc(value)
         else:
-            self._view[0] += value
+            self._value += value
+            self._view[0] = self._value
 
     def dec(self: Gauge[Complete], amount: Number = ONE) -> None:
         """Subtract `amount`; otherwise as `inc`."""
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
-        # atomic: a load, a subtraction and a store
+        # atomic: loads, a subtraction and stores
         if self._view is None:
             self._value -= value
         elif self._view is UNBOUND:
             self._writable().dec(value)
         else:
-            self._view[0] -= value
+            self._value -= value
+            self._view[0] = self._value
 
     def set(self: Gauge[Complete], value: Number) -> None:
         """Let the number be `value`; raises as `inc` does."""
@@ -126,6 +128,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         elif self._view is UNBOUND:
             self._writable().set(number)
         else:
+            self._value = number
             self._view[0] = number
 
     def set_to_current_time(self: Gauge[Complete]) -> None:
@@ -198,7 +201,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         source = self._source
         if source is None:
             if carry:
-                view[0] = self._value if self._view is None else self._view[0]
+                view[0] = self._value
+            else:
+                self._value = view[0]
             self._view = view
         else:
             if carry:

@@ -32,6 +32,9 @@ _NOTHING: Final = float("nan")
 class Scalar(Metric[L, C, D]):
     """The base of `Counter` and `Gauge`; not for use by itself."""
 
+    # Where the number lies in a view, it is in `_value` as well: nobody else writes it, and to read it from the view
+    # before each increment would take as long as to store it there.
+
     __slots__ = ("_cut", "_line", "_shown", "_value")
 
     _value: float
@@ -49,7 +52,6 @@ class Scalar(Metric[L, C, D]):
         view = self._view
         if view is not None and len(view) > 0:
             view[0] = 0.0
-            return
         self._value = 0.0
 
     def _share(self, incumbent: Metric) -> None:
@@ -72,7 +74,9 @@ class Scalar(Metric[L, C, D]):
     def _lie_in(self, view: Doubles, carry: bool) -> None:
         # atomic: the number goes along, and no increment comes between
         if carry:
-            view[0] = self._value if self._view is None else self._view[0]
+            view[0] = self._value
+        else:
+            self._value = view[0]
         self._view = view
 
     def _settle(self) -> bool:
