@@ -3,7 +3,8 @@
     python -P bench/redis_registry.py            everything: about a minute
     python -P bench/redis_registry.py --quick    fewer repetitions, and no large shards
 
-Needs pytheus and pytheus-redis installed (-P keeps the checkout from standing in for them), and a redis-server on PATH. What is compared is measured in the same run:
+Needs pytheus and pytheus-redis installed (-P keeps the checkout from standing in for them), and a redis-server
+on PATH. What is compared is measured in the same run:
 
 - an increment in a registry in memory, in a registry in Redis whose thread publishes beside it, and by one round trip
   to Redis for each increment (HINCRBYFLOAT), which is what pytheus 0.6.1's Redis backend does;
