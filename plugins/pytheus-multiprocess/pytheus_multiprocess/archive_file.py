@@ -160,6 +160,8 @@ class ArchiveFile:
                 dead.append(snapshot)
         if not dead:
             return
+        # Oldest first, for series show in the order in which they come here, and that of the names is chance.
+        dead.sort(key=lambda snapshot: (snapshot.identity.started, snapshot.identity.token))
         now = time.time()
         folded = fold(archive.forget_folded(archive.folded - tokens), dead, now=now)
         if retention_seconds > 0:
