@@ -266,10 +266,13 @@ def test_a_child_that_is_forked_during_a_fold_does_not_keep_the_lock(
     one = worker()
     one.do("""
 assert registry.store._system.lock(registry.store._archive._lock_descriptor)
+reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
     os.close(0), os.close(1)
+    os.write(writer, b'x')
     time.sleep(600)
+os.read(reader, 1)
 answer = child
 """)
     child = one.do("answer = child")
