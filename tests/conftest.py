@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,15 @@ DEADLINE_SECONDS = 120
 # A registry that the developer's shell chose would be chosen by every test as well.
 for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
     del os.environ[_name]
+
+# What runs in a shell's background, or under nohup, ignores these, and so would every program that a test starts.
+for _signal, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (getattr(signal, "SIGHUP", None), signal.SIG_DFL),
+    (getattr(signal, "SIGQUIT", None), signal.SIG_DFL),
+):
+    if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # Time says nothing on a machine that other work shares.
 settings.register_profile("pytheus", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

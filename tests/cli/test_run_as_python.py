@@ -446,9 +446,12 @@ def test_a_signal_from_outside_ends_it_the_same_way(programs: Programs, number: 
             stderr=subprocess.DEVNULL,
             text=True,
         ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(number)
-            statuses.append(process.wait(_PATIENCE_SECONDS))
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                process.send_signal(number)
+                statuses.append(process.wait(_PATIENCE_SECONDS))
+            finally:
+                process.kill()
 
     assert statuses == [-number, -number]
