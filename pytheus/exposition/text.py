@@ -14,6 +14,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final, TypeGuard
 
 from pytheus.definitions import Definition
@@ -78,39 +79,64 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
             check_registry(registry, "generate_metrics(...)")
         raise
     lead = "" if prefix is None else prefix + "_"
-    # Who has which name; metrics are told apart by their definitions, which the handles on one metric share.
-    claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
     kinds: dict[type, bool] = {}
-    for collector in collectors:
-        if _is_rendered(collector, kinds):
-            try:
-                definition = collector.definition
-            except Exception:
-                continue  # it is met again below, where what fails costs only itself
-            for name in definition.occupied_names:
-                claimed.setdefault(name, definition)
-    texts: list[str] = []
-    written: set[int] = set()
+    found: list[Collector] = []
+    rendering: list[Rendered | None] = []
+    definitions: list[Definition] = []
     for held in collectors:
         collector = held
+        if _is_rendered(collector, kinds):
+            try:
+                definitions.append(collector.definition)
+            except Exception as error:
+                _note_failure(registry, held, error, strict=strict)
+                continue
+            rendering.append(collector)
+        else:
+            rendering.append(None)
+        found.append(held)
+    # With no name twice, as nearly always, nobody needs to be asked whose it is.
+    owned = [definition.occupied_names for definition in definitions]
+    distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
+    claimed = {} if distinct and len(definitions) == len(found) else _claims(definitions)
+    texts: list[str] = []
+    written: set[int] = set()
+    defined = iter(definitions)
+    for held, rendered in zip(found, rendering, strict=True):
         try:
-            if _is_rendered(collector, kinds):
-                definition = collector.definition
-                _check_claims(claimed, definition.occupied_names, definition)
-                if id(definition) not in written:
-                    texts += collector.text_parts(lead)
-                    written.add(id(definition))
-            else:
-                texts.append(_custom_text(collector, lead, claimed))
+            if rendered is None:
+                texts.append(_custom_text(held, lead, claimed))
+                continue
+            definition = next(defined)
+            if distinct:
+                texts += rendered.text_parts(lead)
+                continue
+            _check_claims(claimed, definition.occupied_names, definition)
+            if id(definition) not in written:
+                texts += rendered.text_parts(lead)
+                written.add(id(definition))
         except Exception as error:
-            if strict:
-                name = collector_name(held)
-                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, held, error)
+            _note_failure(registry, held, error, strict=strict)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))
     return texts
+
+
+def _claims(definitions: list[Definition]) -> dict[str, object]:
+    """Who has which name; metrics are told apart by their definitions, which the handles on one metric share."""
+    claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
+    for definition in definitions:
+        for name in definition.occupied_names:
+            claimed.setdefault(name, definition)
+    return claimed
+
+
+def _note_failure(registry: Registry, collector: Collector, error: Exception, *, strict: bool) -> None:
+    if strict:
+        name = collector_name(collector)
+        raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
+    record_failure(registry, collector, error)
 
 
 def _is_rendered(collector: Collector, kinds: dict[type, bool]) -> TypeGuard[Rendered]:

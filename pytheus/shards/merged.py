@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Final
 
 from pytheus.definitions import Definition
-from pytheus.names import base_name
 from pytheus.samples import Exemplar, Family, Sample
 from pytheus.shards.column import Column
 from pytheus.shards.combining import Way
@@ -127,17 +126,16 @@ class MergedFamily:
 
     def text_parts(self, prefix: str, /) -> list[str]:
         """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
-        definition = self.definition
-        kind = definition.type
-        name = prefix + (base_name(definition.name, kind) + "_info" if kind == "info" else definition.name)
-        parts = [self._state.head(name)]
+        state = self._state
+        name, head = state.head(self.definition, prefix)
+        parts = [head]
         if self._apart:
             lines = [""]
             for apart in self._apart:
                 lines.append(_line(format_labels(apart.labels.items()), apart.value))
             parts.append(name.join(lines))
         if self._listing:
-            if kind == "histogram" or kind == "summary" or kind == "stateset":
+            if state.in_blocks:
                 self._add_blocks(name, parts)
             else:
                 self._add_lines(name, parts)
@@ -170,12 +168,12 @@ class MergedFamily:
         for series in self._listing:
             cell = series.cell
             numbers = totals[cell : cell + size]
-            rendered = series.rendered
-            if rendered is not None and rendered[1] == numbers and rendered[0] == name:
-                texts.append(rendered[2])
+            block = series.block
+            if block is not None and block[1] == numbers and block[0] == name:
+                texts.append(block[2])
             else:
                 text = self._block(name, series.labels, numbers)
-                series.rendered = (name, numbers, text)
+                series.block = (name, numbers, text)
                 texts.append(text)
             if len(texts) >= at_most:
                 parts.append("".join(texts))
@@ -209,13 +207,18 @@ class MergedFamily:
 def _shown(series: SeriesState, label_names: tuple[str, ...], totals: list[float]) -> str:
     """The line of a series that is one number, without the name."""
     value = totals[series.cell]
-    rendered = series.rendered
-    if rendered is not None and rendered[1][0] == value:
-        return rendered[2]
-    line = _line(format_labels(zip(label_names, series.labels, strict=True)), value)
-    series.rendered = ("", [value], line)
+    shown, line = series.line
+    if shown != value:
+        # All up to the last space stays the same.
+        head = line[: line.rfind(" ") + 1] or _head(format_labels(zip(label_names, series.labels, strict=True)))
+        line = number_line(head, value)
+        series.line = (value, line)
     return line
 
 
+def _head(labels: str) -> str:
+    return "{" + labels + "} " if labels else " "
+
+
 def _line(labels: str, value: float) -> str:
-    return number_line("{" + labels + "} " if labels else " ", value)
+    return number_line(_head(labels), value)

@@ -37,6 +37,8 @@ _ARCHIVE: Final = ShardIdentity("", 0, -1, "")
 
 _UNUSED_AT_MOST: Final = 1024
 
+_NOTHING: Final[list[Apart]] = []
+
 
 class Merger:
     """Merges shards, scrape after scrape, and keeps what it found out about their layouts.
@@ -98,7 +100,7 @@ class Merger:
         self._each(present, archive, apart)
         scrape = Scrape(totals, [self._columns[snapshot.identity.token] for snapshot in present])
         return [
-            MergedFamily(state.definition, state, scrape, state.listing(), apart.get(id(state), []))
+            MergedFamily(state.definition, state, scrape, state.listing(), apart.get(id(state), _NOTHING))
             for state in self._exposed
         ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Final
 
 from pytheus.definitions import Definition
+from pytheus.names import base_name
 from pytheus.shards.combining import Way, counts_the_gone, size_of, way_of
 from pytheus.textformat import format_number, header
 
@@ -25,7 +27,7 @@ def lane_of(definition: Definition) -> int:
 class SeriesState:
     """One series of all processes together."""
 
-    __slots__ = ("cell", "labels", "presence", "rendered")
+    __slots__ = ("block", "cell", "labels", "line", "presence")
 
     def __init__(self, labels: tuple[str, ...], cell: int) -> None:
         self.labels = labels
@@ -33,15 +35,17 @@ class SeriesState:
         """Where its numbers begin in its family's lane."""
         self.presence = 0
         """How many shards have it."""
-        # One object, so that what is shown and its text belong together, whoever else is rendering: the name that it
-        # was made for, if that stands in it; the numbers; the text.
-        self.rendered: tuple[str, list[float], str] | None = None
+        # Each one object, so that numbers and their text belong together, whoever else is rendering.
+        self.line: tuple[float, str] = (nan, "")
+        """Of a series that is one number: that number when it was last shown, and its line without the name."""
+        self.block: tuple[str, list[float], str] | None = None
+        """Of a series of several lines: the name that stands in them, the numbers, and the lines."""
 
 
 class FamilyState:
     """One family of all processes together."""
 
-    __slots__ = ("_head", "bounds", "definition", "lane", "listed", "series", "size", "way")
+    __slots__ = ("_head", "bounds", "definition", "in_blocks", "lane", "listed", "series", "size", "way")
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
@@ -49,12 +53,14 @@ class FamilyState:
         self.way: Way = way_of(definition)
         self.size: int = size_of(definition)
         self.lane: int = lane_of(definition)
+        self.in_blocks: bool = definition.type in ("histogram", "summary", "stateset")
+        """Whether a series is several lines."""
         self.bounds: list[str] = [f'"{format_number(bound)}"}} ' for bound in (*definition.bounds, float("inf"))]
         """What stands between ``le=`` and the number in the lines of a histogram."""
         self.series: dict[tuple[str, ...], SeriesState] = {}
         self.listed: list[SeriesState] | None = None
         """`series` as a list, which is replaced and never changed; None where it is to be made again."""
-        self._head: tuple[str, Definition, str] | None = None
+        self._head: tuple[str, Definition, str, str] | None = None
 
     def listing(self) -> list[SeriesState]:
         """All series, in a list that does not change any more."""
@@ -63,10 +69,11 @@ class FamilyState:
             listed = self.listed = list(self.series.values())
         return listed
 
-    def head(self, name: str) -> str:
-        """The lines before the family's samples, where `name` is what it is exposed as."""
+    def head(self, definition: Definition, prefix: str) -> tuple[str, str]:
+        """What the family is exposed as with that prefix, and the lines before its samples."""
         head = self._head
-        definition = self.definition
-        if head is None or head[0] != name or head[1] is not definition:
-            head = self._head = (name, definition, header(name, definition.type, definition.description))
-        return head[2]
+        if head is None or head[0] != prefix or head[1] is not definition:
+            kind = definition.type
+            name = prefix + (base_name(definition.name, kind) + "_info" if kind == "info" else definition.name)
+            head = self._head = (prefix, definition, name, header(name, kind, definition.description))
+        return head[2], head[3]
