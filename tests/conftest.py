@@ -63,11 +63,20 @@ def _wait_until() -> Callable[[Callable[[], object], str], None]:
     return wait_until
 
 
+_given_ports: set[int] = set()
+
+
 def unused_port() -> int:
-    """A port that nothing listened on a moment ago. Prefer port 0 where the program says which one it took."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nothing listened on a moment ago, and that no other test was given.
+
+    Prefer port 0 where the program says which one it took.
+    """
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 @pytest.fixture(name="unused_port", scope="session")
@@ -88,6 +97,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # so that all that it starts can be ended with it
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -126,7 +136,14 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join()
+        if hasattr(os, "killpg"):
+            try:
+                # What it has left behind would go on, and hold its output open.
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self._reader.join(DEADLINE_SECONDS)
+        assert not self._reader.is_alive(), f"something holds the output of {self.command} open"
         assert self.process.stdout is not None
         self.process.stdout.close()
         return self.process.returncode
