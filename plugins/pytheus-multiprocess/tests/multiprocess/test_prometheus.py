@@ -43,6 +43,9 @@ def app(environ, start_response):
         return [str(os.getpid()).encode()]
 """
 
+DATED_LATER_SECONDS = 0.01
+"""More than Prometheus dates a scrape later than it began, so that scrapes are evenly spaced: up to 2 ms."""
+
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -129,8 +132,10 @@ def test_promql_sums_are_exact_over_workers_and_their_restarts(
     program.process.send_signal(signal.SIGHUP)  # by way of `pytheus run`: gunicorn replaces all workers
     wait_until(lambda: all(is_gone(pid) for pid in former), "the former workers to be gone")
     load.send(100)
+    # Some may take longer than the load to begin, or to end.
+    wait_until(lambda: get(metrics_url).count("\nbusy{") == 4, "all four new workers to have begun, and nobody else")
 
-    loaded_at = time.time()
+    loaded_at = time.time() + DATED_LATER_SECONDS
     scrapes: list[float] = []
 
     def scraped_since() -> bool:
