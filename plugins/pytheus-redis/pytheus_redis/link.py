@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import redis
@@ -168,7 +169,7 @@ class RedisLink:
         if options.reached_by == "unix":
             client = make(unix_socket_path=options.path, db=options.database, **common, **login)
         elif options.reached_by == "sentinel":
-            client = self._by_sentinel(common, login)
+            return self._by_sentinel(common, login)
         elif options.reached_by == "cluster":
             return self._by_cluster(host, port, common, login)
         else:
@@ -186,7 +187,16 @@ class RedisLink:
             list(options.sentinel_addresses), sentinel_kwargs={**common, **sentinel_login, **tls}, **common, **login
         )
         primary = cast("Callable[..., _Client]", sentinel.master_for)
-        return primary(options.service, db=options.database)
+        client = primary(options.service, db=options.database)
+
+        def close() -> None:
+            # The Sentinels are asked over connections of their own, which the client does not know of.
+            with ExitStack() as stack:
+                for each in (client, *cast("list[_Client]", sentinel.sentinels)):
+                    stack.callback(each.close)
+
+        self._close = close
+        return client
 
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
 

@@ -17,6 +17,7 @@ import pytest
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.registry import Registry
 from pytheus_redis import RedisOptions, RedisStore, redis_registry
+from pytheus_redis.link import RedisLink
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Proxy, Server, Servers
@@ -435,6 +436,31 @@ def test_sentinel_names_the_server_and_its_successor(
     wait_until(lambda: b"role:master" in info(replica), "the replica to take over")
     wait_until(lambda: one.seen() == other.seen() == 16, "both to be seen through the successor")
     assert one.seen("baskets") == 2
+
+
+def test_closing_gives_back_the_connections_to_sentinels_too(servers: Servers, wait_until: WaitUntil) -> None:
+    sentinel = servers.sentinel("main", servers().port)
+    link = RedisLink(sentinel.options(scheme="redis+sentinel", path="/main"))
+    kept: list[object] = []  # so that nothing is closed only because nobody has it any more
+
+    def answers() -> bool:
+        kept.append(link._connected())
+        try:
+            link._connected().execute_command("PING")
+        except Exception:
+            link.close()
+            return False
+        return True
+
+    wait_until(answers, "the primary to be known")
+    assert connections(sentinel) >= 2  # the link's, and that of the one who asks
+    link.close()
+    wait_until(lambda: connections(sentinel) == 1, "the link's connection to Sentinel to end")
+
+
+def connections(server: Server) -> int:
+    clients = server.command("CLIENT", "LIST")
+    return clients.count(b"\n") if isinstance(clients, bytes) else len(cast("list[object]", clients))
 
 
 def info(server: Server) -> bytes:
