@@ -63,15 +63,15 @@ class SeriesSet:
         defaults: tuple[str | None, ...],
         prepared: tuple[tuple[str, ...], ...],
     ) -> None:
-        self.definition = definition
-        self.size = len(definition.labels)
+        self.definition: Definition = definition
+        self.size: int = len(definition.labels)
         # The identity of this tuple tells the handle that has no label bound from all others.
         self.blank: tuple[str | None, ...] = tuple([None] * self.size)
         # A histogram's bounds after -Inf, see there.
-        self.bounds = (-_INFINITY, *definition.bounds)
-        self.defaults = defaults
-        self.prepared = prepared
-        self.pick = _picker(definition.labels)
+        self.bounds: tuple[float, ...] = (-_INFINITY, *definition.bounds)
+        self.defaults: tuple[str | None, ...] = defaults
+        self.prepared: tuple[tuple[str, ...], ...] = prepared
+        self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
         # Of metrics, which stand above: each is a handle on this set with all labels bound.
         self.children: dict[tuple[str, ...], Any] = {}
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}

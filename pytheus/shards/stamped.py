@@ -21,7 +21,7 @@ class StampedDoubles:
     __slots__ = ("_memory", "view")
 
     def __init__(self, view: Doubles, memory: StampedMemory) -> None:
-        self.view = view
+        self.view: Doubles = view
         self._memory = memory
 
     def __getitem__(self, index: int, /) -> float:
@@ -52,7 +52,7 @@ class StampedMemory:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._made: dict[tuple[str, ...], StampedDoubles] = {}
-        self.is_moving = False
+        self.is_moving: bool = False
         """Whether what is written is what was set before."""
 
     @contextmanager

@@ -26,31 +26,31 @@ class Health:
         self._shown = shown
         self.trouble: Trouble | None = None
         """What went wrong last, if nothing has gone right since."""
-        self.failed_at = 0.0
+        self.failed_at: float = 0.0
         """When, by the monotonic clock."""
         self._logged = ""
         self._has_failed = self._has_met = False
-        self.up = Gauge(
+        self.up: Gauge = Gauge(
             "pytheus_redis_up", "Whether this process's last attempt to publish its numbers succeeded.", registry=None
         )
-        self.published = Counter(
+        self.published: Counter = Counter(
             "pytheus_redis_publications_total", "How often this process has published its numbers.", registry=None
         )
-        self.failures = Counter(
+        self.failures: Counter = Counter(
             "pytheus_redis_failures_total",
             "How often Redis did not do what this process asked of it.",
             ["reason"],
             labels_from={"reason": KINDS},
             registry=None,
         )
-        self.shards = Gauge(
+        self.shards: Gauge = Gauge(
             "pytheus_redis_shards",
             "How many processes' numbers stand in Redis besides the archive, as of the last scrape that reached it.",
             ["state"],
             labels_from={"state": ("live", "dead")},
             registry=None,
         )
-        self.folded = Counter(
+        self.folded: Counter = Counter(
             "pytheus_redis_folded_shards_total",
             "How many dead processes' numbers this process has put into the archive.",
             registry=None,

@@ -124,7 +124,7 @@ class Image:
         self.numbers: array[float] = array("d")
         self.reuses = True
         """Whether parts of the numbers that were left may be used again."""
-        self.index_bytes = 0
+        self.index_bytes: int = 0
         """How long the index is with all its records."""
         self._useful_bytes = 0
         self._record_bytes = array("l")  # by slot number

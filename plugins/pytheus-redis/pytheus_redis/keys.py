@@ -28,12 +28,12 @@ class ShardKeys:
     __slots__ = ("about", "base", "folded", "index", "numbers", "token")
 
     def __init__(self, head: str, token: str) -> None:
-        self.token = token
-        self.about = f"{head}about:{token}"
-        self.index = f"{head}index:{token}"
-        self.numbers = f"{head}numbers:{token}"
-        self.base = f"{head}base:{token}"
-        self.folded = f"{head}folded:{token}"
+        self.token: str = token
+        self.about: str = f"{head}about:{token}"
+        self.index: str = f"{head}index:{token}"
+        self.numbers: str = f"{head}numbers:{token}"
+        self.base: str = f"{head}base:{token}"
+        self.folded: str = f"{head}folded:{token}"
 
 
 class Keys:
@@ -47,9 +47,9 @@ class Keys:
 
     def __init__(self, namespace: str) -> None:
         self._head = f"pytheus1:{{{namespace}}}:"
-        self.state = f"{self._head}state"
-        self.shards = f"{self._head}shards"
-        self.archive = f"{self._head}archive"
+        self.state: str = f"{self._head}state"
+        self.shards: str = f"{self._head}shards"
+        self.archive: str = f"{self._head}archive"
 
     def shard(self, token: str) -> ShardKeys:
         """The keys of the shard `token`."""

@@ -81,7 +81,7 @@ class RedisLink:
         self._options: Final = options
         self._client: _Client | None = None
         self._close: Callable[[], None] | None = None
-        self.round_trips = 0
+        self.round_trips: int = 0
         """How many times an answer was waited for, for those who count."""
 
     def run(self, call: Call, /) -> Answer:

@@ -72,7 +72,7 @@ class Publisher:
         self._link: Final = link
         self._keys: Final = keys
         self._options: Final = options
-        self.identity = ShardIdentity.of_this_process()
+        self.identity: ShardIdentity = ShardIdentity.of_this_process()
         self._shard: _Shard | None = None
         self._formers: list[Former] = []
         """The oldest first."""

@@ -25,9 +25,9 @@ class Script:
     __slots__ = ("name", "sha", "text")
 
     def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.name: str = name
+        self.text: str = text
+        self.sha: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def __repr__(self) -> str:
         return f"<script {self.name}>"

@@ -78,9 +78,9 @@ class RedisStore:
         self._health = Health(self._options.shown)
         self._identity: ShardIdentity | None = None
         self._last: Reading | None = None
-        self.link = self._make_link(self._options)
-        self.publisher = Publisher(self.link, self._keys, self._options)
-        self.reader = Reader(self.link, self._keys, self._options)
+        self.link: Link = self._make_link(self._options)
+        self.publisher: Publisher = Publisher(self.link, self._keys, self._options)
+        self.reader: Reader = Reader(self.link, self._keys, self._options)
 
     def begin(self, source: Callable[[], Sequence[Portable] | None]) -> None:
         """Publish what `source` gives from now on."""
