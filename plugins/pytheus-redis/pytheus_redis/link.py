@@ -7,13 +7,18 @@ Rules:
 - Every answer has a time limit. (One that trickles in byte by byte can take longer; who must not wait, asks
   another thread.)
 - No message holds a credential.
-- redis-py is imported with this module, which is imported when a registry is made: at the end of a process, when the
-  last numbers are published, it cannot be any more.
+- redis-py is imported with this module, which is imported when a registry is made, and so is what it would load when
+  it first connects. At the end of a process, when the last numbers are published, that cannot be done any more; and
+  a thread that is at it while another one forks would leave the child with half a module, for good.
 """
 
 from __future__ import annotations
 
+import encodings.idna
+import importlib.metadata
+import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import redis
@@ -29,6 +34,11 @@ from pytheus_redis.scripts import Script
 from pytheus_redis.trouble import Trouble
 
 __all__ = ["Answer", "Call", "Link", "RedisLink"]
+
+# Host names are encoded, client objects get random names, and the server is told which version it speaks to.
+_LOADED_BEFOREHAND: Final = (encodings.idna, secrets)
+with suppress(importlib.metadata.PackageNotFoundError):
+    importlib.metadata.version("redis")  # a file of it is parsed, which loads the parser
 
 Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
