@@ -244,7 +244,10 @@ def run_program(registry: ShardedRegistry, namespace: str, then: str, cwd: Path)
 
     store = registry.store
     assert isinstance(store, RedisStore)
-    url = f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+    url = (
+        f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+        "&timeout_seconds=20&exit_seconds=20"
+    )
     subprocess.run(
         [sys.executable, "-c", PROGRAM.format(then=then)],
         env=os.environ | {"PYTHEUS_REGISTRY": url},
