@@ -191,7 +191,8 @@ class RedisLink:
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
 
         make = cast("Callable[..., RedisCluster]", RedisCluster)
-        cluster = make(host=host, port=port, **common, **login)
+        # Other slots than the namespace's do not matter; and where one misses, redis-py would leave connections open.
+        cluster = make(host=host, port=port, require_full_coverage=False, **common, **login)
         self._close = cluster.close
         # All keys lie in one slot. Where that moves, the node says so, and the next use asks the cluster anew.
         node_of = cast("Callable[[str], ClusterNode]", cluster.get_node_from_key)
@@ -209,6 +210,10 @@ class RedisLink:
         if kind is None:
             if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
                 kind = "credentials"
+            elif isinstance(error, exceptions.MasterDownError):
+                kind = "loading"
+            elif isinstance(error, _OF_CLUSTERS):
+                kind = "cluster"
             elif isinstance(error, exceptions.ResponseError):
                 kind = "other"
             elif isinstance(error, exceptions.TimeoutError | TimeoutError):
@@ -254,6 +259,15 @@ _CODES: Final = (
     ("TRYAGAIN", "cluster"),
     ("CROSSSLOT", "cluster"),
     ("WRONGTYPE", "data"),
+)
+
+
+# redis-py takes their codes away from what it says.
+_OF_CLUSTERS: Final = (
+    exceptions.AskError,  # and MovedError, which is one
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.ClusterCrossSlotError,
 )
 
 

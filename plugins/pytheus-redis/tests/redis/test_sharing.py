@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pytheus import Counter
+
 if TYPE_CHECKING:
     from tests.redis.conftest import Members, Server
 
@@ -216,6 +218,39 @@ def test_an_index_that_has_grown_too_much_is_written_anew(
     one.publish()
     assert reader.scrape() == {("tally_total", ("stays",)): 3}
     index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.token}")
+    assert isinstance(index, int)
+    assert index < 100_000
+
+
+def test_what_belonged_to_series_that_went_counts_as_outdated(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("stays", by=3)
+    for number in range(1500):
+        one.tally.labels(str(number)).inc(exemplar={"trace_id": "0123456789abcdef" * 5})
+        one.publish()
+        one.tally.remove(str(number))
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("stays",)): 3}
+    index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.store.publisher.identity.token}")
+    assert isinstance(index, int)
+    assert index < 100_000
+
+
+def test_what_defined_metrics_that_went_counts_as_outdated(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("stays", by=3)
+    for number in range(700):
+        passing = Counter(f"passing_{number}_total", "Comes and goes. " * 10, registry=None)
+        one.collectors = [one.tally, passing]
+        one.publish()
+    one.collectors = [one.tally]
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("stays",)): 3}
+    index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.store.publisher.identity.token}")
     assert isinstance(index, int)
     assert index < 100_000
 

@@ -344,6 +344,42 @@ def test_a_shard_that_cannot_be_read_is_left_out(
     assert fresh.seen("pytheus_shard_problems") == 1
 
 
+def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    server.command("HSET", f"pytheus1:{{{namespace}}}:state", "archive", "from-the-future")
+    server.command("SET", f"pytheus1:{{{namespace}}}:archive", "pytheus archive 2\n")
+    one.counter.inc()
+    for _ in range(3):
+        assert one.seen() == 12
+    assert one.seen('pytheus_redis_failures_total{reason="data"}') == 4
+    assert one.seen("pytheus_redis_up") == 1
+    server.command("FLUSHALL")
+    wait_until(lambda: one.seen() == 12, "both to be published again")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2, lines
+    assert "fails while shards are read: the archive cannot be read" in lines[0]
+    assert "can be read again" in lines[1]
+
+
+def test_a_process_that_may_publish_but_not_read_logs_one_line(
+    server: Server, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">hunter2", "~pytheus1:*", "+@all", "-script")
+    one = process(server.port, username="shop", password="hunter2")
+    for count in range(1, 4):
+        one.counter.inc()
+        wait_until(lambda count=count: (one.seen("pytheus_redis_publications_total") or 0) > count, "publications")  # type: ignore[misc]  # a default binds
+        assert one.seen() == count
+    assert one.seen("pytheus_redis_up") == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "script|load" in line or "script" in line
+
+
 # Other ways to a server -----------------------------------------------------------------------------------------------
 
 
@@ -391,6 +427,24 @@ def test_in_a_cluster(servers: Servers, process: Processes, wait_until: WaitUnti
     assert one.seen() == 5
     wait_until(lambda: other.seen() == 5, "it to be seen")
     assert other.seen("pytheus_redis_up") is None
+
+
+def test_a_slot_that_is_not_served_is_told_of_and_heals(
+    servers: Servers, process: Processes, wait_until: WaitUntil
+) -> None:
+    server = servers("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    server.command("CLUSTER", "ADDSLOTS", *range(16384))
+    wait_until(lambda: b"cluster_state:ok" in cluster_state(server), "the cluster to be there")
+    one = process(server.port, scheme="redis+cluster")
+    one.counter.inc(5)
+    assert one.seen() == 5
+    slot = server.command("CLUSTER", "KEYSLOT", f"pytheus1:{{{one.store.options.namespace}}}:state")
+    assert isinstance(slot, int)
+    server.command("CLUSTER", "DELSLOTS", slot)
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="cluster"}') or 0) > 0, "the failure")
+    assert one.seen('pytheus_redis_failures_total{reason="other"}') == 0
+    server.command("CLUSTER", "ADDSLOTS", slot)
+    wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be reached again")
 
 
 def cluster_state(server: Server) -> bytes:
