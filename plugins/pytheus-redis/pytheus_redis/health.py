@@ -37,8 +37,8 @@ class Health:
         """What went wrong when numbers were to be published last; None if nothing did."""
         self.failed_at = 0.0
         """When, by the monotonic clock."""
-        # By step: the kind of trouble that was logged, until it goes right again. One that goes right says nothing of the
-        # other, which may fail all the time.
+        # By step: the kind of trouble that was logged, until it goes right again. One that goes right says nothing of
+        # the other, which may fail all the time.
         self._logged: dict[Step, str] = {}
         self._has_failed = self._has_met = False
         self.up = Gauge(

@@ -93,6 +93,14 @@ class Piece:
     def __bool__(self) -> bool:
         return bool(self.records or self.runs)
 
+    @property
+    def fills(self) -> frozenset[str]:
+        """Which of "index" and "numbers" there are once it has arrived."""
+        filled = {"index"} if self.records else set()
+        if any(len(numbers) for _, numbers in self.runs):
+            filled.add("numbers")
+        return frozenset(filled)
+
     def arguments(self) -> list[str | bytes | int]:
         """As the scripts take it: records, then pairs of offset and bytes."""
         arguments: list[str | bytes | int] = [b"".join(self.records)]
@@ -313,7 +321,7 @@ class Image:
                 self._append(encode_exemplar(slot, index, exemplar), pieces, slot=slot if former is None else None)
 
     def _append(self, record: bytes, pieces: list[Piece], *, slot: int | None = None) -> None:
-        """Append to the index what is useful for as long as `slot` is there; None if it is not, or counted otherwise."""
+        """Append to the index what is useful for as long as `slot` is there; None if it is not, or told otherwise."""
         if pieces[-1].full:
             pieces.append(Piece())
         pieces[-1].record(record)

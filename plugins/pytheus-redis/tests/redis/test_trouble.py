@@ -380,6 +380,26 @@ def test_a_process_that_may_publish_but_not_read_logs_one_line(
     assert "script|load" in line or "script" in line
 
 
+@pytest.mark.parametrize("junk", ["wrong type", "no number", "bytes"])
+def test_a_shard_that_was_never_one_is_left_out(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, junk: str
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    head = f"pytheus1:{{{namespace}}}:"
+    server.command("ZADD", f"{head}shards", "1e15", b"\xff\xfe" if junk == "bytes" else "junk")
+    if junk == "wrong type":
+        server.command("SET", f"{head}about:junk", "junk")
+    elif junk == "no number":
+        server.command("HSET", f"{head}about:junk", "attempt", "1", "identity", '["host", 1e999, 3]')
+    other.counter.inc()
+    wait_until(lambda: one.seen() == 12, "the others")
+    assert one.seen("pytheus_shard_problems") == 1
+    assert one.seen("pytheus_redis_up") is None
+
+
 # Other ways to a server -----------------------------------------------------------------------------------------------
 
 
