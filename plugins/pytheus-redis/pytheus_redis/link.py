@@ -168,7 +168,7 @@ class RedisLink:
         if options.reached_by == "unix":
             client = make(unix_socket_path=options.path, db=options.database, **common, **login)
         elif options.reached_by == "sentinel":
-            client = self._by_sentinel(common, login)
+            return self._by_sentinel(common, login)
         elif options.reached_by == "cluster":
             return self._by_cluster(host, port, common, login)
         else:
@@ -186,7 +186,15 @@ class RedisLink:
             list(options.sentinel_addresses), sentinel_kwargs={**common, **sentinel_login, **tls}, **common, **login
         )
         primary = cast("Callable[..., _Client]", sentinel.master_for)
-        return primary(options.service, db=options.database)
+        client = primary(options.service, db=options.database)
+
+        def close() -> None:
+            client.close()
+            for each in cast("list[_Client]", sentinel.sentinels):
+                each.close()
+
+        self._close = close
+        return client
 
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import subprocess
@@ -497,3 +498,25 @@ def test_sentinel_names_the_server_and_its_successor(
 def info(server: Server) -> bytes:
     with server.client() as client:
         return "\n".join(f"{key}:{value}" for key, value in client.info("replication").items()).encode()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to see what is open")
+def test_a_sentinel_that_knows_no_primary_is_asked_without_leaving_connections_open(
+    servers: Servers, process: Processes, wait_until: WaitUntil, unused_port: Callable[[], int]
+) -> None:
+    sentinel = servers.sentinel("main", unused_port())
+    gc.collect()
+    gc.disable()  # which would close them some time
+    try:
+        one = process(sentinel.port, scheme="redis+sentinel", path="/another", retry_seconds=0.05)
+        failures = 'pytheus_redis_failures_total{reason="unreachable"}'
+        wait_until(lambda: (one.seen(failures) or 0) > 1, "failures")
+        before = open_files()
+        wait_until(lambda: (one.seen(failures) or 0) > 12, "more failures")
+        assert open_files() < before + 5
+    finally:
+        gc.enable()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
