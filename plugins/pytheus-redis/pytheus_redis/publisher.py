@@ -28,7 +28,7 @@ from pytheus_redis.image import Image, packed
 from pytheus_redis.keys import Keys, ShardKeys
 from pytheus_redis.link import Answer, Call, Link
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.scripts import COMMIT, INSPECT, PUBLISH, STAGE
+from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PUBLISH, STAGE
 from pytheus_redis.trouble import Trouble
 
 __all__ = ["Publisher", "text_of"]
@@ -180,7 +180,13 @@ class Publisher:
         identity = self._new_identity()
         own = self._keys.shard(identity.token)
         image = Image()
-        parts, filled = self._stage(own, image, collectors)
+        try:
+            parts, filled = self._stage(own, image, collectors)
+        except Trouble as trouble:
+            if trouble.kind == "full":
+                # Else each attempt would leave less room to everybody, until what it laid down expires.
+                self._link.run(Call(DROP, (own.about, own.index, own.numbers), ()))
+            raise
         for _ in range(_TRIES):
             base = self._base(image, self._formers, states, epoch, now_ms)
             image.reuses = base is None

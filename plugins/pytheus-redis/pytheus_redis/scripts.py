@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-__all__ = ["COMMIT", "FOLD", "INSPECT", "LIST", "PUBLISH", "READ", "STAGE", "STATE", "Script"]
+__all__ = ["COMMIT", "DROP", "FOLD", "INSPECT", "LIST", "PUBLISH", "READ", "STAGE", "STATE", "Script"]
 
 
 class Script:
@@ -133,6 +133,9 @@ return 'ok'
 """,
 )
 """Lay down a part of a whole shard, which nobody sees before `COMMIT`, and which goes by itself if that never comes."""
+
+DROP: Final = Script("drop", "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])")
+"""Take away what was laid down of a shard that is not to stand. KEYS: about, index, numbers"""
 
 INSPECT: Final = Script(
     "inspect",

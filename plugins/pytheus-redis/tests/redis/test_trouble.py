@@ -271,6 +271,25 @@ def test_a_full_server_at_the_start_shows_this_process_alone(
     wait_until(lambda: other.seen() == 5, "it to be published")
 
 
+def test_a_shard_that_finds_no_room_leaves_nothing_that_takes_room_from_others(
+    server: Server, process: Processes, wait_until: WaitUntil
+) -> None:
+    small = process(server.port)
+    small.counter.inc(5)
+    assert small.seen() == 5
+    with server.client() as client:
+        server.command("CONFIG", "SET", "maxmemory", client.info("memory")["used_memory"] + 4_000_000)
+    large = process(server.port, interval_seconds=1000, expiry_seconds=10000)
+    labelled = Counter("large_total", "Large.", ["label"], registry=large.registry)
+    for number in range(400):
+        labelled.labels(f"{number:05}" * 5000).inc()
+    assert large.seen('pytheus_redis_failures_total{reason="full"}') == 1
+    indexes = server.command("KEYS", "*:index:*")
+    assert isinstance(indexes, list)
+    assert len(indexes) == 1
+    wait_until(lambda: small.seen("pytheus_redis_up") in (None, 1), "the small one to be published")
+
+
 def test_a_server_that_became_a_replica_is_told_of_and_heals(
     server: Server, servers: Servers, process: Processes, wait_until: WaitUntil
 ) -> None:
