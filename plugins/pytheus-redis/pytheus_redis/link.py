@@ -178,7 +178,7 @@ class RedisLink:
         if options.reached_by == "unix":
             client = make(unix_socket_path=options.path, db=options.database, **common, **login)
         elif options.reached_by == "sentinel":
-            client = self._by_sentinel(common, login)
+            return self._by_sentinel(common, login)
         elif options.reached_by == "cluster":
             return self._by_cluster(host, port, common, login)
         else:
@@ -196,12 +196,21 @@ class RedisLink:
             list(options.sentinel_addresses), sentinel_kwargs={**common, **sentinel_login, **tls}, **common, **login
         )
         primary = cast("Callable[..., _Client]", sentinel.master_for)
-        return primary(options.service, db=options.database)
+        client = primary(options.service, db=options.database)
+
+        def close() -> None:
+            client.close()
+            for each in cast("list[_Client]", sentinel.sentinels):
+                each.close()
+
+        self._close = close
+        return client
 
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
 
         make = cast("Callable[..., RedisCluster]", RedisCluster)
-        cluster = make(host=host, port=port, **common, **login)
+        # Other slots than the namespace's do not matter; and where one misses, redis-py would leave connections open.
+        cluster = make(host=host, port=port, require_full_coverage=False, **common, **login)
         self._close = cluster.close
         # All keys lie in one slot. Where that moves, the node says so, and the next use asks the cluster anew.
         node_of = cast("Callable[[str], ClusterNode]", cluster.get_node_from_key)
@@ -219,6 +228,10 @@ class RedisLink:
         if kind is None:
             if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
                 kind = "credentials"
+            elif isinstance(error, exceptions.MasterDownError):
+                kind = "loading"
+            elif isinstance(error, _OF_CLUSTERS):
+                kind = "cluster"
             elif isinstance(error, exceptions.ResponseError):
                 kind = "other"
             elif isinstance(error, exceptions.TimeoutError | TimeoutError):
@@ -264,6 +277,15 @@ _CODES: Final = (
     ("TRYAGAIN", "cluster"),
     ("CROSSSLOT", "cluster"),
     ("WRONGTYPE", "data"),
+)
+
+
+# redis-py takes their codes away from what it says.
+_OF_CLUSTERS: Final = (
+    exceptions.AskError,  # and MovedError, which is one
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.ClusterCrossSlotError,
 )
 
 

@@ -283,6 +283,10 @@ def test_importing_the_plugin_imports_no_redis() -> None:
         ("redis+unix://", "socket's path"),
         ("redis+sentinel://h", "service's name"),
         ("redis+sentinel://h/main?sentinels=a:b", "HOST:PORT"),
+        ("redis+sentinel://h/main?sentinels=shop:hunter2@a:1", "one is '***@a:1'"),
+        ("redis://h?port=65536", "port must be from 1 to 65535"),
+        ("redis://h:0", "port must be from 1 to 65535"),
+        ("rediss://h?ca_file=/there/is/no/ca.pem", "ca_file must be a file that can be read"),
         ("redis+cluster://h/1", "only the database 0"),
         ("rediss://h?verify=maybe", "verify"),
         ("redis://h?intervall=1", "did you mean"),
@@ -294,6 +298,7 @@ def test_options_that_make_no_sense_are_refused(url: str, complaint: str) -> Non
     error: BaseException | None = raised.value
     assert isinstance(error, OptionError)
     assert complaint in str(error)
+    assert "hunter2" not in str(error)
 
 
 def test_no_password_is_shown() -> None:
