@@ -207,7 +207,7 @@ class Metric(Generic[L, C, D]):
     def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
 
     def labels(self, /, *values: object, **named: object) -> object:
-        """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
+        """This metric with labels bound: by position in the order of definition, by keyword, or from one mapping.
 
         An instance of a dataclass or NamedTuple will do for the mapping.
 
