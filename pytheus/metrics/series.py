@@ -130,7 +130,8 @@ class SeriesSet:
                 )
             if filled[index] is not None:
                 raise LabelError(
-                    f"{self._subject()} but got {name!r} twice, by position ({filled[index]!r}) and by name; give it once"
+                    f"{self._subject()} but got {name!r} twice, by position ({filled[index]!r}) and by name; give it"
+                    " once"
                 )
             filled[index] = self._value(name, named[name])
         return tuple(filled)
