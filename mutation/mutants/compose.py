@@ -117,10 +117,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "label-twice-two-layers-apart",
         "compose/labelled.py",
         "A layer between hides that a label is given already.",
-        """
-        if isinstance(below, Layered):
-            pending += below.layers
-        """,
+        "pending += layers_of(below)",
         "",
         COMPOSE,
     ),

@@ -123,7 +123,7 @@ def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, st
         if field.default is not MISSING:
             defaults[field.name] = field.default
     # Those that are keyword-only come last, wherever they stand: no position is theirs.
-    return tuple(field.name for field in sorted(fields(cls), key=lambda field: field.kw_only)), defaults
+    return tuple(field.name for field in sorted(fields(cls), key=lambda field: field.kw_only is True)), defaults
 
 
 def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:

@@ -6,7 +6,8 @@ from typing import TypeGuard
 
 from pytheus.definitions import Definition
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.protocols import Collector, Layered, Lookup, Registry
+from pytheus.registry.contract import layers_of
+from pytheus.registry.protocols import Collector, Lookup, Registry
 
 __all__ = ["find_collector"]
 
@@ -30,7 +31,7 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
             if found is None:
                 return None
             # A registry with layers was written for pytheus, and may give what has another name below them.
-            if _occupies(found, name) or (isinstance(registry, Layered) and isinstance(found, Collector)):
+            if _occupies(found, name) or (layers_of(registry) and isinstance(found, Collector)):
                 return found
     for collector in registry.collect():
         if _occupies(collector, name):
