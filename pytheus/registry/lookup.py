@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import NotARegistryError, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import layers_of
 from pytheus.registry.protocols import Collector, Lookup, Registry
@@ -25,6 +26,8 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
     if isinstance(registry, Lookup):
         try:
             found: object = registry.find(name)
+        except (SelectionError, NotARegistryError):
+            raise  # no registry could be had, and to ask for one again takes as long as it did
         except Exception:
             pass  # a registry that is out of order says so again when it is searched
         else:
