@@ -49,6 +49,8 @@ class View(NamedTuple):
     problems: list[Problem]
     waiting: frozenset[str]
     """The tokens of shards that may look dead, but are not to be folded before there was time to hear of them."""
+    gone: list[str]
+    """The tokens of shards that are dead and of which nothing is left: their keys were evicted, or never were."""
 
 
 class _State(NamedTuple):
@@ -151,18 +153,23 @@ class Reader:
         self._take_archive(state, fetched.archive)
         for token in self._known.keys() - fetched.heard.keys():
             del self._known[token]
-        snapshots, problems = [], []
+        waits = fetched.now_ms - fetched.since_ms < self._expiry_ms
+        waiting = frozenset(token for token, last_heard in fetched.heard.items() if waits and last_heard > 0)
+        snapshots: list[Snapshot] = []
+        problems: list[Problem] = []
+        gone: list[str] = []
         for token, last_heard in fetched.heard.items():
             self._take(token, fetched.shards[token])
             known = self._known[token]
+            live = last_heard > fetched.now_ms - self._expiry_ms
+            # Another one's key could not be named, for what Redis had was no text.
+            if fetched.shards[token] is None and not live and token not in waiting and token.isascii():
+                gone.append(token)
             if known.identity is None or known.problem:
                 problems.append(Problem(f"shard {token}", known.problem or "it has no identity"))
                 continue
-            live = last_heard > fetched.now_ms - self._expiry_ms
             snapshots.append(Snapshot(known.identity, live, known.reader.layout, known.numbers, known.base))
-        waits = fetched.now_ms - fetched.since_ms < self._expiry_ms
-        waiting = frozenset(token for token, last_heard in fetched.heard.items() if waits and last_heard > 0)
-        return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems, waiting)
+        return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems, waiting, gone)
 
     def _take_archive(self, state: _State, data: Answer) -> None:
         if isinstance(data, bytes):
@@ -220,15 +227,15 @@ class Reader:
             # Their keys go in the same step, so that nothing can be folded twice.
             archive = fold(archive, dead, now=now).forget_folded(tokens)
         archive = self._without_expired(archive, view, now)
-        if archive is view.archive:
+        gone = view.gone[:FOLDED_AT_ONCE]
+        if archive is view.archive and not gone:
             return None
         version = os.urandom(8).hex()
         keys = self._keys
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         arguments: list[str | bytes | int] = [view.epoch, self._version, version, self._expiry_ms, self._remember_ms]
         arguments.append(archive.encode())
-        for snapshot in dead:
-            token = snapshot.identity.token
+        for token in [*(snapshot.identity.token for snapshot in dead), *gone]:
             shard = keys.shard(token)
             names += [shard.about, shard.index, shard.numbers, shard.base]
             arguments += [token, self._known[token].attempt]

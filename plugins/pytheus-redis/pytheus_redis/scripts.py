@@ -258,7 +258,7 @@ FOLD: Final = Script(
     + """
 -- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of each dead shard
 -- ARGV: epoch, the archive's version before, its version after, milliseconds without a heartbeat, milliseconds to keep
---       notes, archive, (token, attempt)*
+--       notes, archive, (token, attempt, '' where there is none any more)*
 local state = redis.call('HMGET', KEYS[1], 'archive', 'since')
 if epoch_of(KEYS[1], KEYS[3]) ~= ARGV[1] then return 'changed' end
 if state[1] == ARGV[3] then return 'ok' end
@@ -268,7 +268,8 @@ local dead = (#ARGV - 6) / 2
 for at = 1, dead do
   local heard = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[5 + at * 2]))
   if not heard or heard > now - ARGV[4] or waits and heard > 0 then return 'changed' end
-  if redis.call('HGET', KEYS[2 + at * 4], 'attempt') ~= ARGV[6 + at * 2] then return 'changed' end
+  local attempt = redis.pcall('HGET', KEYS[2 + at * 4], 'attempt')
+  if (type(attempt) == 'string' and attempt or '') ~= ARGV[6 + at * 2] then return 'changed' end
 end
 redis.call('SET', KEYS[3], ARGV[6])
 redis.call('HSET', KEYS[1], 'archive', ARGV[3])

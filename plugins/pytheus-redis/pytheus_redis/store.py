@@ -181,8 +181,15 @@ class RedisStore:
 
     # In the worker's thread -------------------------------------------------------------------------------------------
 
-    def _tick(self) -> float | None:
+    def _to_publish(self) -> Sequence[Portable] | None:
         collectors = self._source()
+        # Those that were handed over for it, where the registry is closed; it has none any more.
+        return collectors or self._collectors or collectors
+
+    def _tick(self) -> float | None:
+        if self._closed:
+            return self._options.interval_seconds  # the last publication stands, or comes next; then the thread ends
+        collectors = self._to_publish()
         if collectors is None:
             self.link.close()
             return None
@@ -246,8 +253,7 @@ class RedisStore:
         return fetched, mine
 
     def _publish_last(self) -> None:
-        # Those that were handed over for it, where the registry is closed; it has none any more.
-        collectors = self._collectors or self._source()
+        collectors = self._to_publish()
         self._collectors = ()
         if collectors is not None:
             try:

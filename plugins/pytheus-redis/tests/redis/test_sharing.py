@@ -303,6 +303,28 @@ def test_a_process_whose_key_was_evicted_publishes_everything_again(
         assert who.scrape() == {("tally_total", ("a",)): 103, ("tally_total", ("b",)): 1}
 
 
+@pytest.mark.parametrize("left", ["nothing", "junk"])
+def test_the_dead_of_whom_nothing_is_left_are_not_listed_for_ever(
+    members: Members, shared_server: Server, namespace: str, left: str
+) -> None:
+    gone, folded, reader = members(), members(), members()
+    for member in (gone, folded):
+        member.count("a", by=3)
+        member.publish()
+    about = f"pytheus1:{{{namespace}}}:about:{gone.token}"
+    assert shared_server.command("DEL", about) == 1
+    if left == "junk":
+        shared_server.command("SET", about, "junk")
+    members.die(gone, folded)
+    (problem,) = reader.store.read_now(reader.collectors).problems
+    assert problem.reason == "its keys are gone, though it is listed"
+    assert reader.total("a") == 3
+    assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1
+    gone.count("a")
+    gone.publish()
+    assert reader.total("a") == 7
+
+
 @pytest.mark.parametrize("key", ["archive", "state"])
 def test_when_the_archive_was_evicted_everybody_alive_is_counted_exactly(
     members: Members, shared_server: Server, namespace: str, key: str
