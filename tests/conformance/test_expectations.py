@@ -34,7 +34,7 @@ def test_fractions_may_be_rounded() -> None:
 def test_large_numbers_are_told_apart() -> None:
     counter = Counter("bytes_total", "Bytes.", registry=None)
     with (
-        pytest.raises(AssertionError, match="was to grow by 1234567891 but grew by 1234567890$"),
+        pytest.raises(AssertionError, match=r"was to grow by 1234567891 but grew by 1234567890$"),
         assert_increments(counter, by=1234567891),
     ):
         counter.inc(1234567890)
