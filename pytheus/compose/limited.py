@@ -156,10 +156,12 @@ class _Limit:
         self.metric = metric
         self.definition = definition
         self.overflow = overflow
-        # Whether the overflow series was made; where somebody has removed it since, there is one series more.
+        # Whether the overflow series was made; where somebody has removed just that since, there is one series more.
         self.overflowed = False
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        if self.overflowed and self.metric.series_count == 0:
+            self.overflowed = False  # the metric was cleared
         if key != self.overflow and self.registry.has_room(self):
             return key
         self.overflowed = True

@@ -11,6 +11,8 @@ put, its home, and is believed only of an expression that reads that place:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mypy.checker import TypeChecker
 from mypy.nodes import (
     AssignmentStmt,
@@ -23,11 +25,13 @@ from mypy.nodes import (
     ForStmt,
     FuncDef,
     IfStmt,
+    ImportBase,
     ListExpr,
     MatchStmt,
     MemberExpr,
     NameExpr,
     OperatorAssignmentStmt,
+    OverloadedFuncDef,
     StarExpr,
     Statement,
     TryStmt,
@@ -35,6 +39,15 @@ from mypy.nodes import (
     Var,
     WhileStmt,
     WithStmt,
+)
+from mypy.patterns import (
+    AsPattern,
+    ClassPattern,
+    MappingPattern,
+    OrPattern,
+    Pattern,
+    SequencePattern,
+    StarredPattern,
 )
 from mypy.types import CallableType, Instance, TypeType, get_proper_type
 
@@ -137,6 +150,9 @@ class _Bindings:
 
     def _walk(self, statements: list[Statement], cls: ClassDef | None, self_name: str) -> None:
         for statement in statements:
+            if isinstance(statement, OverloadedFuncDef):  # a property that can be set is one, too
+                self._walk([*statement.items], cls, self_name)
+                continue
             function = statement.func if isinstance(statement, Decorator) else statement
             if isinstance(function, FuncDef):
                 # In a function inside of a method, `self` is still the method's.
@@ -182,7 +198,34 @@ def _targets(statement: Statement) -> list[Expression]:
         return [statement.index]
     if isinstance(statement, WithStmt):
         return [target for target in statement.target if target is not None]
+    if isinstance(statement, TryStmt):
+        return [name for name in statement.vars if name is not None]
+    if isinstance(statement, MatchStmt):
+        return [name for pattern in statement.patterns for name in _captured(pattern)]
+    if isinstance(statement, ImportBase):
+        # Where a name is imported that was bound before.
+        return [target for assignment in statement.assignments for target in assignment.lvalues]
     return []
+
+
+def _captured(pattern: Pattern) -> Iterator[Expression]:
+    """The names that `pattern` binds."""
+    names: list[NameExpr | None] = []
+    inner: list[Pattern | None] = []
+    if isinstance(pattern, AsPattern):
+        names, inner = [pattern.name], [pattern.pattern]
+    elif isinstance(pattern, StarredPattern):
+        names = [pattern.capture]
+    elif isinstance(pattern, (OrPattern, SequencePattern)):
+        inner = [*pattern.patterns]
+    elif isinstance(pattern, MappingPattern):
+        names, inner = [pattern.rest], [*pattern.values]
+    elif isinstance(pattern, ClassPattern):
+        inner = [*pattern.positionals, *pattern.keyword_values]
+    yield from (name for name in names if name is not None)
+    for part in inner:
+        if part is not None:
+            yield from _captured(part)
 
 
 def _blocks(statement: Statement) -> list[Block]:

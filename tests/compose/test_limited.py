@@ -167,6 +167,15 @@ def test_removed_series_make_room_beside_an_overflow_series() -> None:
     assert {sample.labels["user"] for family in visits.collect() for sample in family.samples} == {"overflow", "c"}
 
 
+def test_a_metric_that_is_cleared_begins_anew() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=2))
+    for _ in range(2):
+        visits.clear()
+        for user in "abcd":
+            visits.labels(user).inc()
+    assert visits.series_count == 3
+
+
 def test_overflow_series_take_no_room_from_other_metrics() -> None:
     registry = limited(CollectorRegistry(), max_series=1)
     visits, orders = (Counter(name, "V.", ["user"], registry=registry) for name in ("visits_total", "orders_total"))
