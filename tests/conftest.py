@@ -32,6 +32,10 @@ LONGEST_SECONDS = 2400
 for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
     del os.environ[_name]
 
+# Nor is what the tests read on a terminal, whatever the shell or CI says of colours, or of options for pytest.
+for _name in ("FORCE_COLOR", "PY_COLORS", "PYTHON_COLORS", "CLICOLOR_FORCE", "PYTEST_ADDOPTS"):
+    os.environ.pop(_name, None)
+
 # What runs in a shell's background, or under nohup, ignores these, and so would every program that a test starts.
 for _signal, _handler in (
     (signal.SIGINT, signal.default_int_handler),

@@ -290,8 +290,17 @@ class _Unshared:
 
 # By id, for to copy a dict's values is one step, whatever other threads do.
 _stores: Final[dict[int, weakref.ref[MultiprocessStore]]] = {}
-_held: Final[list[threading.RLock]] = []
 _hooked = False
+
+
+class _Held(threading.local):
+    """Of each thread, for several may fork at once: the locks for each fork that it is about, the innermost last."""
+
+    def __init__(self) -> None:
+        self.of_forks: list[list[threading.RLock]] = []
+
+
+_held: Final = _Held()
 
 
 def _hold_at_forks(store: MultiprocessStore) -> None:
@@ -309,15 +318,16 @@ def _living() -> list[MultiprocessStore]:
 
 def _before_fork() -> None:
     # So that the child knows every descriptor that it has to close: one could have been opened, and not be noted yet.
-    _held.extend(store.hold() for store in _living())
+    _held.of_forks.append([store.hold() for store in _living()])
 
 
 def _after_in_parent() -> None:
-    while _held:
-        _held.pop().release()
+    if _held.of_forks:  # not where the first store was made between the two hooks
+        for lock in _held.of_forks.pop():
+            lock.release()
 
 
 def _after_in_child() -> None:
-    _held.clear()
+    _held.of_forks.clear()
     for store in _living():
         store.leave_parent()

@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pytheus.definitions import Definition
@@ -58,6 +59,13 @@ def totals(reading: Reading) -> Totals:
                 key = slot.labels[0]
                 sums[key] = sums.get(key, 0.0) + numbers[slot.offset]
     return sums
+
+
+def found_in(directory: Path) -> tuple[Totals, Sequence[object]]:
+    """What a process finds there, with the problems that it has with it; nothing of it stays open."""
+    with closing(store_in(directory)) as store:
+        reading = store.read()
+        return totals(reading), reading.problems
 
 
 def in_child(function: Callable[[Callable[[str], None]], None]) -> tuple[list[str], int]:
@@ -127,10 +135,10 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
 
     words, status = in_child(work)
     done = {kind: words.count(kind) for kind in set(words)}
-    reading = store_in(directory).read()
-    found = {labels.partition("-")[0]: value for labels, value in totals(reading).items()}
-    if reading.problems:
-        return status, f"{reading.problems}"
+    all_found, problems = found_in(directory)
+    found = {labels.partition("-")[0]: value for labels, value in all_found.items()}
+    if problems:
+        return status, f"{problems}"
     # One more may have been counted than was reported.
     more = {kind: found.get(kind, 0.0) - done.get(kind, 0) for kind in {*found, *done}}
     if any(value not in (0.0, 1.0) for value in more.values()) or sum(more.values()) > 1:
@@ -155,10 +163,9 @@ def churning(directory: Path, at: int) -> tuple[int, Wrong]:
             report(f"forgotten{number}")
 
     words, status = in_child(work)
-    reading = store_in(directory).read()
-    found = totals(reading)
-    if reading.problems:
-        return status, f"{reading.problems}"
+    found, problems = found_in(directory)
+    if problems:
+        return status, f"{problems}"
     if "begun" in words and found.pop("stays-", None) != 5.0:
         return status, "the series that stays is not as it was"
     found.pop("stays-", None)
@@ -174,7 +181,7 @@ def churning(directory: Path, at: int) -> tuple[int, Wrong]:
 def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     """A process folds dead shards into an archive in which others are already; a third one goes on afterwards."""
     leave_dead(directory, 2, 1.5)
-    store_in(directory).read()  # which folds them
+    found_in(directory)  # which folds them
     leave_dead(directory, 3, 0.25)
     expected = {"all": 3.75, "kind0": 1.75, "kind1": 1.75, "kind2": 0.25}
 
@@ -199,14 +206,14 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     leave_dead(directory, 1, 2.0)
     expected |= {"all": 5.75, "kind0": 3.75}
     for _ in range(2):
-        reading = store_in(directory).read()
-        if totals(reading) != expected or reading.problems:
-            return status, f"after folding goes on: {totals(reading)}, {reading.problems}"
+        found, problems = found_in(directory)
+        if found != expected or problems:
+            return status, f"after folding goes on: {found}, {problems}"
     leave_dead(directory, 1, 1.0)
-    reading = store_in(directory).read()
+    found, _ = found_in(directory)
     expected |= {"all": 6.75, "kind0": 4.75}
-    if totals(reading) != expected:
-        return status, f"after folding once more: {totals(reading)}"
+    if found != expected:
+        return status, f"after folding once more: {found}"
     left = sorted(os.listdir(directory))
     if left != ["archive", "archive.lock"]:
         return status, f"left behind: {left}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.registry import Registry
 from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess import store as store_module
+from pytheus_multiprocess.store import MultiprocessStore
 
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import Worker
@@ -315,6 +319,55 @@ assert answer == [0] * 30, answer
     assert found['jobs_total{kind="forked"}'] == 30.0
     assert one.scrape() == found
     assert found.get("pytheus_shard_problems", 0.0) == 0.0
+
+
+def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = multiprocess_registry(directory, process_metrics=False)
+    store = registry.store
+    assert isinstance(store, MultiprocessStore)
+    lock = store.hold()
+    lock.release()
+    monkeypatch.setattr(store_module, "_stores", {id(store): weakref.ref(store)})
+    is_held, is_held_again = threading.Event(), threading.Event()
+
+    class Lock:
+        """The store's, which the other thread has as soon as the first one lets go of it."""
+
+        def __init__(self) -> None:
+            lock.acquire()
+
+        def release(self) -> None:
+            lock.release()
+            assert is_held_again.wait(60)
+
+    monkeypatch.setattr(store, "hold", Lock)
+
+    def first() -> None:
+        store_module._before_fork()
+        is_held.set()
+        store_module._after_in_parent()
+
+    def second() -> None:
+        assert is_held.wait(60)
+        store_module._before_fork()
+        is_held_again.set()
+        forking.join(60)
+        store_module._after_in_parent()
+
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    forking, other = threading.Thread(target=first, daemon=True), threading.Thread(target=second, daemon=True)
+    for thread in (forking, other):
+        thread.start()
+    for thread in (forking, other):
+        thread.join(120)
+    assert raised == []
+    assert lock.acquire(timeout=60)
+    lock.release()
+    monkeypatch.undo()
+    registry.close()
 
 
 def test_a_registry_that_was_closed_is_closed_in_the_child_as_well(worker: Start) -> None:

@@ -177,7 +177,9 @@ def test_a_web_server_with_several_workers(
 @pytest.mark.parametrize("how", ["multiprocessing", "concurrent.futures"])
 def test_pools_of_processes(how: str, method: str, tmp_path: Path, start: Start) -> None:
     (tmp_path / "jobs.py").write_text(POOLS.replace("sys.stdin.read()", "import time; time.sleep(600)"))
-    program = start(*RUN, "--", sys.executable, "jobs.py", how, method, cwd=tmp_path)
+    # Not a long one, for multiprocessing makes sockets there, whose paths have room for a hundred characters only.
+    place = {"TMPDIR": "/tmp"} if os.access("/tmp", os.W_OK) else {}
+    program = start(*RUN, "--", sys.executable, "jobs.py", how, method, cwd=tmp_path, **place)
     url = metrics_url(program)
     program.wait_for("^done$")
     assert samples(url)["handled_total"] == 200.0
