@@ -164,14 +164,17 @@ class ArchiveFile:
                 self._remove(name)
             elif (snapshot := read_dead(name)) is not None:
                 dead.append(snapshot)
-        if not dead:
+        if not dead and retention_seconds <= 0:
             return
         # Oldest first, for series show in the order in which they come here, and that of the names is chance.
         dead.sort(key=lambda snapshot: (snapshot.identity.started, snapshot.identity.token))
         now = time.time()
         folded = fold(archive.forget_folded(archive.folded - tokens), dead, now=now)
         if retention_seconds > 0:
-            folded = folded.expire(now - retention_seconds, live)
+            expired = folded.expire(now - retention_seconds, live)
+            if not dead and expired is folded:
+                return
+            folded = expired
         content = folded.encode()
         if os.getpid() != process:
             return  # forked by a signal handler in the middle of it: the parent has the lock, and does the rest

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -62,6 +63,7 @@ class MultiprocessStore:
         self._was_unshared = False
         self._closed = False
         self._last = Reading((), Archive())
+        self._looks_at = 0.0
         self._processes = ProcessesCollector(self._live_processes) if options.process_metrics else None
         self._shard = self._new_shard()
         _hold_at_forks(self)
@@ -108,7 +110,7 @@ class MultiprocessStore:
         with self._reading:
             problems: list[Problem] = []
             archive, readers, is_due = self._at_one_moment()
-            if is_due and self._fold(problems):
+            if (is_due or self._may_expire(archive)) and self._fold(problems):
                 archive, readers, _ = self._at_one_moment()
             snapshots = [snapshot for reader in readers if (snapshot := self._snapshot(reader)) is not None]
             homeless = self._shard.homeless()
@@ -210,6 +212,16 @@ class MultiprocessStore:
             # They go on counting as they are, and the next scrape tries again.
             problems.append(Problem("folding of dead processes", error.strerror or str(error)))
             return True
+
+    def _may_expire(self, archive: Archive) -> bool:
+        """Whether it is time to look what goes, though nobody has died: now and then, for it takes a while."""
+        retention = self._options.retention_seconds
+        if not retention or time.monotonic() < self._looks_at:
+            return False
+        self._looks_at = time.monotonic() + retention / 10
+        before = time.time() - retention
+        each = archive.each
+        return min(archive.touched, default=before) < before or bool(each and each[0].identity.started < before * 1e9)
 
     def _read_dead(self, name: str) -> Snapshot | None:
         reader = self._reader(name)

@@ -481,6 +481,20 @@ def test_series_that_nobody_adds_to_can_go_after_a_while(
     registry.close()
 
 
+def test_series_go_also_while_nobody_dies(
+    worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    living, one = worker(), worker()
+    living.do("jobs.labels('living').inc()")
+    one.do("jobs.labels('old').inc(); jobs.labels('living').inc()")
+    one.end()
+    registry = multiprocess_registry(directory, process_metrics=False, retention_seconds=0.2)
+    assert 'jobs_total{kind="old"} 1.0' in generate_metrics(registry)
+    wait_until(lambda: 'kind="old"' not in generate_metrics(registry), "the series to expire")
+    assert 'jobs_total{kind="living"} 2.0' in generate_metrics(registry)
+    registry.close()
+
+
 def test_series_that_found_no_room_can_be_removed(worker: Start) -> None:
     one = worker()
     one.do("""
