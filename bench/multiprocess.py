@@ -297,7 +297,9 @@ def print_tables(*, markdown: bool, quick: bool) -> None:
         if dead:
             # The peer would read a file for each of them at every scrape, for minutes.
             times = f"{own[1] / own[0]:.2f} of that"
-            print_row((f"... after {dead:,} workers more have died", f"{own[1]:,.1f} ms", "-", times), markdown=markdown)
+            print_row(
+                (f"... after {dead:,} workers more have died", f"{own[1]:,.1f} ms", "-", times), markdown=markdown
+            )
 
 
 def run_task(library: str, directory: str, name: str, numbers: Sequence[int]) -> None:

@@ -18,7 +18,8 @@ def _share() -> None:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    names = ("checkout", "make_venv", "start", "start_for_module", "_unused_port", "_wait_until")
+    fixtures = ("checkout", "make_venv", "start", "start_for_module", "_unused_port", "_wait_until")
+    names = (*fixtures, "pytest_runtest_protocol")
     globals().update({name: getattr(module, name) for name in names})
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,9 @@ import pytheus
 
 DEADLINE_SECONDS = 120
 """How long to wait for what should come soon. Generous: it bounds a hang, and measures nothing."""
+
+LONGEST_SECONDS = 2400
+"""More than any test takes: whatever it waits for then is not going to come."""
 
 # A registry that the developer's shell chose would be chosen by every test as well.
 for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
@@ -41,6 +44,24 @@ for _signal, _handler in (
 # Time says nothing on a machine that other work shares.
 settings.register_profile("pytheus", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("pytheus")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that hangs fails, so that those after it run. By a signal, as a thread would be in the way of forks."""
+    if not hasattr(signal, "setitimer"):
+        return (yield)
+
+    def give_up(*_: object) -> None:
+        pytest.fail(f"{item.nodeid} goes on for more than {LONGEST_SECONDS} s")
+
+    former = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +84,20 @@ def _wait_until() -> Callable[[Callable[[], object], str], None]:
     return wait_until
 
 
+_given_ports: set[int] = set()
+
+
 def unused_port() -> int:
-    """A port that nothing listened on a moment ago. Prefer port 0 where the program says which one it took."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nothing listened on a moment ago, and that no other test was given.
+
+    Prefer port 0 where the program says which one it took.
+    """
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 @pytest.fixture(name="unused_port", scope="session")
@@ -88,6 +118,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # so that all that it starts can be ended with it
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -126,7 +157,14 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._reader.join()
+        if hasattr(os, "killpg"):
+            try:
+                # What it has left behind would go on, and hold its output open.
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self._reader.join(DEADLINE_SECONDS)
+        assert not self._reader.is_alive(), f"something holds the output of {self.command} open"
         assert self.process.stdout is not None
         self.process.stdout.close()
         return self.process.returncode

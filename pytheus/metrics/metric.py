@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overl
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
-from pytheus.exceptions import ConflictError, InvalidNameError, LabelError
+from pytheus.exceptions import ConflictError, InvalidNameError, LabelError, PytheusError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
@@ -163,6 +163,8 @@ class Metric(Generic[L, C, D]):
                 )
         try:
             self._join_checked(registry)
+        except PytheusError:
+            raise  # it tells by itself what is wrong, as where a plugin gave no registry
         except (AttributeError, TypeError):
             # Checked only now, so that a registry that is one costs nothing.
             check_registry(registry, f"registry=... of {self}")
@@ -207,7 +209,7 @@ class Metric(Generic[L, C, D]):
     def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
 
     def labels(self, /, *values: object, **named: object) -> object:
-        """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
+        """This metric with labels bound: by position in the order of definition, by keyword, or from one mapping.
 
         An instance of a dataclass or NamedTuple will do for the mapping.
 

@@ -5,7 +5,8 @@ that is bound twice, or a dict's values, the first one's. So what is known of a 
 put, its home, and is believed only of an expression that reads that place:
 
 - a variable or attribute that its module binds once, to that metric;
-- the value of a call, where it is used at once: ``Counter(...).labels(...).inc()``.
+- the value of a definition or of `labels()`, where it is used at once: ``Counter(...).labels(...).inc()``. Any other
+  call (``metrics.pop()``) may give another metric of the type.
 """
 
 from __future__ import annotations
@@ -56,29 +57,37 @@ class Places:
         # Of the module looked at last. The daemon puts new statements into the old module.
         self._statements: list[Statement] = []
         self._bindings = _Bindings([])
+        self._calls: set[Context] = set()
 
     def home(self, call: Context, api: TypeChecker) -> str:
-        """The place that the value of `call` is put, or "" where it is none to speak of."""
-        statements = api.tree.defs
-        if statements is not self._statements:
-            self._bindings = _Bindings(statements)
-            self._statements = statements
+        """The place that the value of `call`, which makes a metric, is put, or "" where it is none to speak of."""
+        self._look_at(api.tree.defs)
+        self._calls.add(call)
         return self._bindings.home(call)
 
     def holds(self, expression: Context, home: str, api: TypeChecker) -> bool:
         """Whether `expression` must be the metric that was put at `home`."""
+        self._look_at(api.tree.defs)
         if isinstance(expression, CallExpr):
-            return home == ""
+            return home == "" and expression in self._calls
         if isinstance(expression, (NameExpr, MemberExpr)):
             variable = self._variable(expression, api)
             return variable is not None and _place(variable) == home
         return False
 
+    def _look_at(self, statements: list[Statement]) -> None:
+        if statements is not self._statements:
+            self._bindings = _Bindings(statements)
+            self._statements = statements
+            self._calls.clear()
+
     def _variable(self, expression: NameExpr | MemberExpr, api: TypeChecker) -> Var | None:
+        if isinstance(expression, NameExpr):
+            return expression.node if isinstance(expression.node, Var) else None
+        if self._bindings.binds_of_others(expression.name):
+            return None
         if isinstance(expression.node, Var):
             return expression.node
-        if isinstance(expression, NameExpr):
-            return None
         proper = get_proper_type(type_of(expression.expr, api))
         if isinstance(proper, TypeType):
             proper = get_proper_type(proper.item)
@@ -87,7 +96,15 @@ class Places:
         if not isinstance(proper, Instance):
             return None
         found = proper.type.get(expression.name)
-        return found.node if found is not None and isinstance(found.node, Var) else None
+        if found is None or not isinstance(found.node, Var):
+            return None
+        derived = (
+            proper.type.mro[: proper.type.mro.index(found.node.info)] if found.node.info in proper.type.mro else []
+        )
+        # mypy knows no attribute of a class that only binds an inherited one anew, for itself.
+        if any(self._bindings.binds(f"{cls.fullname}.{expression.name}") for cls in derived):
+            return None
+        return found.node
 
 
 class _Bindings:
@@ -104,9 +121,17 @@ class _Bindings:
         self._others: set[str] = set()
         self._walk(statements, None, "")
 
+    def binds(self, place: str) -> bool:
+        """Whether the module binds `place`."""
+        return place in self._times
+
+    def binds_of_others(self, attribute: str) -> bool:
+        """Whether the module binds an attribute of this name, of whichever object or module."""
+        return attribute in self._others
+
     def home(self, call: Context) -> str:
         place = self._homes.get(call, "") if isinstance(call, CallExpr) else ""
-        if self._times.get(place, 0) > 1 or place.rpartition(".")[2] in self._others:
+        if self._times.get(place, 0) > 1 or self.binds_of_others(place.rpartition(".")[2]):
             return ""
         return place
 

@@ -24,7 +24,7 @@ class _Moving:
     __slots__ = ("now",)
 
     def __init__(self) -> None:
-        self.now = False
+        self.now: bool = False
 
 
 class StampedDoubles:
@@ -33,7 +33,7 @@ class StampedDoubles:
     __slots__ = ("_moving", "view")
 
     def __init__(self, view: Doubles, moving: _Moving) -> None:
-        self.view = view
+        self.view: Doubles = view
         self._moving = moving
 
     def __getitem__(self, index: int, /) -> float:

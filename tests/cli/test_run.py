@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,9 +72,14 @@ def running(directory: Path, source: str, *options: str, **environ: str) -> Iter
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        # So that a program that neither says anything nor ends is a failure, and not waited for.
+        patience = threading.Timer(_PATIENCE_SECONDS, process.kill)
+        patience.start()
         try:
             yield Running(process)
         finally:
+            patience.cancel()
+            patience.join()
             if process.poll() is None:
                 process.kill()
 

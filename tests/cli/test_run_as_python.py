@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -436,7 +437,7 @@ def test_a_program_can_start_itself_again(programs: Programs) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_from_outside_ends_it_the_same_way(programs: Programs, number: signal.Signals) -> None:
-    programs.write("program.py", "import signal; print('ready', flush=True); signal.pause()")
+    programs.write("program.py", "import time; print('ready', flush=True)\nwhile True: time.sleep(0.05)\n")
     statuses = []
     for entry in ([], ["-m", "pytheus", "run", "--quiet", "--port", "0"]):
         with subprocess.Popen(
@@ -448,6 +449,7 @@ def test_a_signal_from_outside_ends_it_the_same_way(programs: Programs, number: 
         ) as process:
             try:
                 assert process.stdout is not None
+                assert select.select([process.stdout], [], [], _PATIENCE_SECONDS)[0]
                 assert process.stdout.readline() == "ready\n"
                 process.send_signal(number)
                 statuses.append(process.wait(_PATIENCE_SECONDS))

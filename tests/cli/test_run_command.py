@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -57,14 +58,14 @@ def test_a_command_that_a_signal_ended_has_the_exit_status_that_shells_give_it(t
 
 
 _HEARS = """
-import os, signal, sys
+import os, signal, sys, time
 def hear(number, frame):
     print("heard", signal.Signals(number).name, flush=True)
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, name), hear)
 print("ready", os.getpid(), flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.05)  # not pause(), which sleeps over a signal that comes just before it
 """
 
 
@@ -77,7 +78,7 @@ def test_signals_are_passed_on_once(tmp_path: Path, start: Start) -> None:
         program.wait_for(f"^heard {name}$")
     assert [line for line in program.lines if line.startswith("heard")] == [f"heard {name}" for name in names]
     os.kill(child, signal.SIGKILL)
-    assert program.process.wait() == 128 + signal.SIGKILL
+    assert program.process.wait(120) == 128 + signal.SIGKILL
 
 
 def test_the_command_blocks_no_signal_and_ignores_none_that_only_the_interpreter_ignores(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_the_command_blocks_no_signal_and_ignores_none_that_only_the_interpreter
 
 
 def test_the_registry_is_handed_on_with_its_options(tmp_path: Path) -> None:
-    shared = f"multiprocess://{tmp_path}/shards?prefix=shop"
+    shared = f"multiprocess://{quote(str(tmp_path))}/shards?prefix=shop"
     ended = run(tmp_path, "--quiet", "--port", "0", "--registry", shared, "--", "printenv", "PYTHEUS_REGISTRY")
     assert ended.stdout == f"{shared}\n"
     assert (tmp_path / "shards").is_dir()  # it was named, so it is not ours to remove
@@ -99,7 +100,7 @@ def test_the_environment_may_choose_the_registry(tmp_path: Path) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
     ended = run(tmp_path, *command, PYTHEUS_REGISTRY="multiprocess://?prefix=shop", TMPDIR=str(place))
-    assert re.fullmatch(rf"multiprocess://{place}/pytheus-\w+\?prefix=shop\n", ended.stdout)
+    assert re.fullmatch(rf"multiprocess://{re.escape(quote(str(place)))}/pytheus-\w+\?prefix=shop\n", ended.stdout)
     assert os.listdir(place) == []
 
 
@@ -127,7 +128,9 @@ def test_a_registry_that_nobody_else_sees_is_refused(tmp_path: Path, registry: s
 def test_a_registry_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    reason = refused(run(tmp_path, "--port", "0", "--registry", f"multiprocess://{tmp_path}/open", "--", "echo"))
+    reason = refused(
+        run(tmp_path, "--port", "0", "--registry", f"multiprocess://{quote(str(tmp_path))}/open", "--", "echo")
+    )
     assert "can be written by other users (mode 777)" in reason
 
 

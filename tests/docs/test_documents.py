@@ -10,6 +10,7 @@ import doctest
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -36,6 +37,7 @@ INSTALLING = ("docs/tutorial-plugin.md",)
 TOOLS = ("curl", "prometheus", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 120
+LONGEST_SECONDS = 600
 
 
 class Block(NamedTuple):
@@ -170,6 +172,9 @@ class Reader:
         assert self._session.stdout is not None
         request = {"file": self.document, "line": block.line, "source": block.source}
         print(json.dumps(request), file=self._session.stdin, flush=True)
+        # It gives a line for a line, so nothing is left in the stream's buffer that this would not see.
+        answered, _, _ = select.select([self._session.stdout], [], [], LONGEST_SECONDS)
+        assert answered, self._about(block, f"it goes on for more than {LONGEST_SECONDS} s")
         answer = json.loads(self._session.stdout.readline())
         assert not answer["error"], self._about(block, answer["error"])
         self.printed = answer["printed"]
@@ -219,7 +224,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=LONGEST_SECONDS,
         )
         if state.exists():  # unless the line ended the shell
             self.directory, _, environ = state.read_text().partition("\n")
@@ -240,7 +245,10 @@ class Reader:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self._session.communicate(timeout=PATIENCE_SECONDS)
+        try:
+            self._session.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            self._session.kill()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="console blocks are bash")

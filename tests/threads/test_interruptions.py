@@ -29,26 +29,19 @@ class Alarms:
     def __init__(self, action: Callable[[], object]) -> None:
         self.action = action
         self.count = 0
-        self.wanted = True
+        self.armed = False
         self.former = signal.getsignal(signal.SIGALRM)
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGALRM, self._handle)
-        self._arm()
         return self
-
-    def _arm(self) -> None:
-        # Once each time, so that a slow machine is not caught in handlers that interrupt handlers.
-        signal.setitimer(signal.ITIMER_REAL, 0.00003 + self.count % 17 * 0.000005)
 
     def _handle(self, *_: object) -> None:
         self.action()
         self.count += 1
-        if self.wanted:
-            self._arm()
+        self.armed = False
 
     def __exit__(self, *_: object) -> None:
-        self.wanted = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self.former)
 
@@ -57,6 +50,10 @@ class Alarms:
         deadline = time.monotonic() + DEADLINE_SECONDS
         rounds = 0
         while self.count < times:
+            if not self.armed:
+                # From here, and not from the handler, which a slow machine would interrupt before it has returned.
+                self.armed = True
+                signal.setitimer(signal.ITIMER_REAL, 0.00003 + self.count % 97 * 0.000005)
             work()
             rounds += 1
             assert time.monotonic() < deadline, f"only {self.count} alarms came"

@@ -12,7 +12,7 @@ import pytest
 import pytheus
 from pytheus.atomic import LOCKED
 
-DEADLINE_SECONDS = 900
+DEADLINE_SECONDS = 1800
 
 
 @pytest.mark.skipif(LOCKED, reason="the tests run with locks already")

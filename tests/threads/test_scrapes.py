@@ -227,7 +227,7 @@ def test_a_gauges_function_that_waits_for_a_writer_does_not_deadlock(registry: C
     def write_elsewhere() -> float:
         writer = threading.Thread(target=gauge.labels("2").inc, daemon=True)
         writer.start()
-        writer.join(10)
+        writer.join(60)
         finished.append(not writer.is_alive())
         return 1.0
 

@@ -50,15 +50,15 @@ class _Series:
     __slots__ = ("definition", "exemplars", "facts", "facts_bytes", "labels", "offset", "size", "slot", "view")
 
     def __init__(self, definition: Definition, labels: tuple[str, ...], size: int) -> None:
-        self.definition = definition
-        self.labels = labels
-        self.size = size
-        self.slot = -1
+        self.definition: Definition = definition
+        self.labels: tuple[str, ...] = labels
+        self.size: int = size
+        self.slot: int = -1
         """Its number in the layout, or -1 for one that is homeless."""
-        self.offset = 0
+        self.offset: int = 0
         self.view: Doubles
         self.facts: Mapping[str, str] | None = None
-        self.facts_bytes = 0
+        self.facts_bytes: int = 0
         self.exemplars: dict[int, Exemplar] = {}
 
 
@@ -74,7 +74,7 @@ class Shard:
         self._homeless_identity = identity._replace(token=identity.token[::-1])
         self._open_file = open_file
         self.file: ShardFile | None = None
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._busy = False
         self._postponed: list[Callable[[], None]] = []
         self._broken_off = False
@@ -84,7 +84,7 @@ class Shard:
         self._outdated_bytes = 0
         self._ended = False
         self._told_homeless = False
-        self.why_homeless = ""
+        self.why_homeless: str = ""
         """Why the last series that found no room found none."""
 
     def abandon(self) -> None:

@@ -123,7 +123,7 @@ class ShardFile:
         self._stream: list[int] = []
         self._used = 0
         self._idle: list[int] = []
-        self.generation = 0
+        self.generation: int = 0
         """How often the index was written afresh."""
         # The doubles: where the next ones are taken from, and those that were given back, by how many they are.
         self._next = 0
@@ -136,7 +136,7 @@ class ShardFile:
         self._cell_version = 0
         # Two open file descriptions: mmap() keeps one, in copies of the descriptor that a forked child inherits. The
         # other carries the lock, and nothing but it, so that the child can let go of it.
-        self.lock_descriptor = -1
+        self.lock_descriptor: int = -1
         self._descriptor = -1
         self._inode: Inode | None = None
         self._begin(directory, name, encode_header(identity))

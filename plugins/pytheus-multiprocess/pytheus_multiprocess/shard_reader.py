@@ -84,7 +84,7 @@ class ShardReader:
         try:
             self._known_dead = False
             self._map()
-            self.identity = self._read_identity()
+            self.identity: ShardIdentity = self._read_identity()
         except BaseException:
             self.close()
             raise

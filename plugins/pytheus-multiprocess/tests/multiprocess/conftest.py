@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from pytheus import generate_metrics
 from pytheus.registry import Registry
 from pytheus_multiprocess import multiprocess_registry
+
+PATIENCE_SECONDS = 300
 
 
 class Worker:
@@ -32,6 +35,9 @@ class Worker:
 
     def _answer(self) -> object:
         assert self.process.stdout is not None
+        # It gives a line for a line, so nothing is left in the stream's buffer that this would not see.
+        answered, _, _ = select.select([self.process.stdout], [], [], PATIENCE_SECONDS)
+        assert answered, f"the worker did not answer within {PATIENCE_SECONDS} s"
         line = self.process.stdout.readline()
         assert line, f"the worker ended with {self.process.wait()}"
         reply = json.loads(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
 import pytest
 
@@ -21,7 +22,7 @@ class TestMultiprocessRegistry(RegistryConformance):
     @pytest.fixture(autouse=True)
     def _in_a_directory(self, tmp_path: Path) -> None:
         type(self)._place = str(tmp_path)
-        type(self).plugin_address = f"multiprocess://{tmp_path}/plugin?process_metrics=false"
+        type(self).plugin_address = f"multiprocess://{quote(str(tmp_path))}/plugin?process_metrics=false"
 
     def make_registry(self) -> Registry:
         return multiprocess_registry(tempfile.mkdtemp(dir=self._place), process_metrics=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_it_is_made_private(tmp_path: Path) -> None:
 
 
 def test_one_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "shards").mkdir(mode=0o755)
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards").chmod(0o755)
     multiprocess_registry(tmp_path / "shards").close()
     assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o755
 
@@ -88,7 +90,7 @@ def test_one_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_a_refusal_names_the_plugin_and_changes_nothing(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(PluginLoadError, match="multiprocess") as refused:
-        resolve_registry(f"multiprocess://{tmp_path}")
+        resolve_registry(f"multiprocess://{quote(str(tmp_path))}")
     assert isinstance(refused.value.__cause__, DirectoryError)
     assert os.listdir(tmp_path) == []
 
@@ -109,7 +111,7 @@ def test_a_url_without_a_directory_is_refused() -> None:
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: str, reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
-        resolve_registry(f"multiprocess://{tmp_path}?{options}")
+        resolve_registry(f"multiprocess://{quote(str(tmp_path))}?{options}")
 
 
 def test_an_archive_that_cannot_be_read_is_told_and_left_as_it_is(tmp_path: Path) -> None:

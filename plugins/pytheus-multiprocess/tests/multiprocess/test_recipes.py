@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -200,7 +201,7 @@ def test_celery(tmp_path: Path, start: Start, wait_until: WaitUntil) -> None:
 def test_the_directory_is_private_while_it_runs_and_gone_afterwards(tmp_path: Path, start: Start) -> None:
     source = "import os, time; print(os.environ['PYTHEUS_REGISTRY'], flush=True); time.sleep(600)"
     program = start(*RUN, "--", sys.executable, "-c", source, cwd=tmp_path, TMPDIR=str(tmp_path))
-    directory = Path(program.wait_for(r"^multiprocess://(/\S+)$")[1])
+    directory = Path(unquote(program.wait_for(r"^multiprocess://(/\S+)$")[1]))
     assert directory.parent == tmp_path
     assert directory.stat().st_mode & 0o777 == 0o700
     program.end()

@@ -110,6 +110,8 @@ class Server:
     def silence(self, namespace: str, *tokens: str) -> None:
         """Let it be so long ago that these shards were heard of that they are dead; all of them if none is named."""
         key = f"pytheus1:{{{namespace}}}:shards"
+        # That nobody was heard of for long, and no silence of all, after which the dead get time to come back.
+        self.command("HSET", f"pytheus1:{{{namespace}}}:state", "since", 2)
         for token in tokens or cast("list[bytes]", self.command("ZRANGE", key, 0, -1)):
             self.command("ZADD", key, "XX", 1, token)
 
@@ -232,7 +234,8 @@ class Members:
 
     def __call__(self, link: Callable[[RedisOptions], Link] = RedisLink, **options: object) -> Member:
         """A process that has counted nothing yet."""
-        member = Member(self.server.options(**{"namespace": self.namespace, "interval_seconds": 1e-6} | options), link)
+        quick = {"namespace": self.namespace, "interval_seconds": 1e-6, "timeout_seconds": PATIENCE_SECONDS}
+        member = Member(self.server.options(**quick | options), link)
         self._made.append(member)
         return member
 
@@ -273,7 +276,9 @@ def make_registry(shared_server: Server, namespace: str) -> Iterator[Callable[..
     made: list[ShardedRegistry] = []
 
     def make(server: Server | None = None, **options: str | float) -> ShardedRegistry:
-        query = urlencode({"namespace": namespace, "interval_seconds": 0.05} | options)
+        # An answer that a busy machine delays is none that is missing.
+        patient = {"timeout_seconds": 20, "scrape_seconds": 60, "exit_seconds": 20}
+        query = urlencode({"namespace": namespace, "interval_seconds": 0.05} | patient | options)
         port = (server or shared_server).port
         registry = resolve_registry(f"redis://127.0.0.1:{port}/0?{query}")
         assert isinstance(registry, ShardedRegistry)
@@ -347,16 +352,19 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self.cut:
-                client.close()
-                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server.port))
             except OSError:
                 client.close()
                 continue
             with self._lock:
-                self._ends |= {client, server}
+                # Whoever cuts and then drops all is to find this one as well, or to have it refused here.
+                cut = self.cut
+                if not cut:
+                    self._ends |= {client, server}
+            if cut:
+                self._drop(client, server)
+                continue
             threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
             threading.Thread(target=self._replies, args=(server, client), daemon=True).start()
 
@@ -412,6 +420,10 @@ class Proxy:
 
     def end(self) -> None:
         self.replay = False
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes up whoever waits for a connection
+        except OSError:
+            pass
         self._listener.close()
         self.drop_all()
 

@@ -244,7 +244,10 @@ def run_program(registry: ShardedRegistry, namespace: str, then: str, cwd: Path)
 
     store = registry.store
     assert isinstance(store, RedisStore)
-    url = f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+    url = (
+        f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+        "&timeout_seconds=20&exit_seconds=20"
+    )
     subprocess.run(
         [sys.executable, "-c", PROGRAM.format(then=then)],
         env=os.environ | {"PYTHEUS_REGISTRY": url},
@@ -280,6 +283,10 @@ def test_importing_the_plugin_imports_no_redis() -> None:
         ("redis+unix://", "socket's path"),
         ("redis+sentinel://h", "service's name"),
         ("redis+sentinel://h/main?sentinels=a:b", "HOST:PORT"),
+        ("redis+sentinel://h/main?sentinels=shop:hunter2@a:1", "one is '***@a:1'"),
+        ("redis://h?port=65536", "port must be from 1 to 65535"),
+        ("redis://h:0", "port must be from 1 to 65535"),
+        ("rediss://h?ca_file=/there/is/no/ca.pem", "ca_file must be a file that can be read"),
         ("redis+cluster://h/1", "only the database 0"),
         ("rediss://h?verify=maybe", "verify"),
         ("redis://h?intervall=1", "did you mean"),
@@ -291,6 +298,7 @@ def test_options_that_make_no_sense_are_refused(url: str, complaint: str) -> Non
     error: BaseException | None = raised.value
     assert isinstance(error, OptionError)
     assert complaint in str(error)
+    assert "hunter2" not in str(error)
 
 
 def test_no_password_is_shown() -> None:
