@@ -270,9 +270,18 @@ class Metric(Generic[L, C, D]):
             if memory is not None:
                 made._move(memory, False)
             child = children.setdefault(key, made)
-            if memory is None and self._series.memory:
-                # `keep_in` came in between, and may have copied the series before this one was there.
-                child._move(self._series.memory[0], True)
+            while True:
+                present = self._series.memory[0] if self._series.memory else None
+                if present is memory:
+                    break
+                # `keep_in` or `leave` came in between, and may have copied the series before this one was there.
+                if present is None:
+                    child._settle()
+                else:
+                    child._move(present, True)
+                if memory is not None:
+                    memory.forget(key)
+                memory = present
         return cast(Self, child)
 
     def _bound(self) -> Self:
