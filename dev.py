@@ -41,11 +41,14 @@ PACKAGE_SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LI
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 """The directories of the plugins' distributions, of which the tests have all installed."""
 BUILDS = ("compiled", "pure")
+TYPED_PACKAGES = ("pytheus", "pytheus_multiprocess", "pytheus_redis")
 LINTERS = (
     ("ruff", "format", "--check", "."),
     ("ruff", "check", "."),
     ("mypy",),
     ("pyright",),
+    # Whether every public type is said, and not left for each checker to infer in its way.
+    *(("pyright", "--verifytypes", package, "--ignoreexternal") for package in TYPED_PACKAGES),
     ("lint-imports",),
 )
 OLDEST = (3, 11)

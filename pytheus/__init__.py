@@ -16,6 +16,7 @@ Importing it reads no environment variable, no file and no metadata, starts no t
 from typing import TYPE_CHECKING
 
 from pytheus.exposition import generate_metrics, make_asgi_app, make_wsgi_app
+from pytheus.lazy import lazy_names
 from pytheus.metrics import (
     Counter,
     CustomCollector,
@@ -69,19 +70,13 @@ def _resolve(choice: str | None) -> Registry:
 hand_in_resolver(_resolve)
 
 
-def __getattr__(name: str) -> object:
-    # Loaded late: a server and the plugin machinery cost more to import than all the rest, and not every program
-    # needs them.
-    if name == "configure":
-        from pytheus.plugins import configure
-
-        return configure
-    if name == "start_http_server":
-        from pytheus.exposition.server import start_http_server
-
-        return start_http_server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Loaded late: a server and the plugin machinery cost more to import than all the rest, and not every program needs
+# them.
+if not TYPE_CHECKING:  # for checkers would take the package to have every name
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "configure": "pytheus.plugins",
+            "start_http_server": "pytheus.exposition.server",
+        },
+    )

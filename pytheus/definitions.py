@@ -32,15 +32,15 @@ class Definition:
         mode: str = "",
         place: str = "",
     ) -> None:
-        self.name = name
+        self.name: str = name
         self.type: MetricType = type
-        self.description = description
-        self.labels = labels
-        self.bounds = bounds
-        self.states = states
-        self.mode = mode
-        self.place = place
-        self.occupied_names = occupied_names(name, type)
+        self.description: str = description
+        self.labels: tuple[str, ...] = labels
+        self.bounds: tuple[float, ...] = bounds
+        self.states: tuple[str, ...] = states
+        self.mode: str = mode
+        self.place: str = place
+        self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:
         """Whether both describe the same metric: name, type, labels and shape. Descriptions may differ."""

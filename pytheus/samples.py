@@ -82,8 +82,8 @@ class Family:
         if type not in _TYPES:
             raise InvalidNameError(f"family {name!r} has the type {type!r}; expected one of {', '.join(_TYPES)}")
         self.type: MetricType = type
-        self.description = description
-        self.samples = tuple(samples)
+        self.description: str = description
+        self.samples: tuple[Sample, ...] = tuple(samples)
 
     @property
     def occupied_names(self) -> tuple[str, ...]:

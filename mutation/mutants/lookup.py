@@ -13,7 +13,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "registry/lookup.py",
         "Whatever a method called find gives is taken.",
         """
-        if _occupies(found, name) or (isinstance(registry, Layered) and isinstance(found, Collector)):
+        if _occupies(found, name) or (layers_of(registry) and isinstance(found, Collector)):
             return found
         """,
         "return found  # type: ignore[return-value]",
@@ -48,7 +48,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "layers-are-not-believed",
         "registry/lookup.py",
         "What has another name below a layer is not found through it.",
-        "if _occupies(found, name) or (isinstance(registry, Layered) and isinstance(found, Collector)):",
+        "if _occupies(found, name) or (layers_of(registry) and isinstance(found, Collector)):",
         "if _occupies(found, name):",
         LOOKUP,
     ),

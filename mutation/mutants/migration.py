@@ -144,7 +144,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "members-below-layers-are-not-seen",
         "registry/migration.py",
         "A layer counts as one that holds its collectors itself.",
-        "return [holder for below in registry.layers for holder in _holders(below)]",
+        "return [holder for below in layers for holder in _holders(below)] if layers else [registry]",
         "return [registry]",
         PROXY,
     ),
@@ -291,8 +291,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "registry/migration.py",
         "What moves is a layer's view of a collector, not the collector.",
         """
-        if isinstance(registry, Layered):
-            found = {id(collector): collector for below in registry.layers for collector in originals(below)}
+        if layers := layers_of(registry):
+            found = {id(collector): collector for below in layers for collector in originals(below)}
             return list(found.values())
         return list(registry.collect())
         """,
@@ -303,16 +303,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "one-layer-is-looked-through",
         "registry/migration.py",
         "Below two layers what moves is a layer's view.",
-        "found = {id(collector): collector for below in registry.layers for collector in originals(below)}",
-        "found = {id(collector): collector for below in registry.layers for collector in below.collect()}",
+        "found = {id(collector): collector for below in layers for collector in originals(below)}",
+        "found = {id(collector): collector for below in layers for collector in below.collect()}",
         PROXY,
     ),
     Mutant(
         "first-member-alone-moves",
         "registry/migration.py",
         "What the other members of a union hold is left behind.",
-        "found = {id(collector): collector for below in registry.layers for collector in originals(below)}",
-        "found = {id(collector): collector for below in registry.layers[:1] for collector in originals(below)}",
+        "found = {id(collector): collector for below in layers for collector in originals(below)}",
+        "found = {id(collector): collector for below in layers[:1] for collector in originals(below)}",
         PROXY,
     ),
     Mutant(

@@ -85,11 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None and _COMPLETION_VARIABLE in os.environ:
         return _with_click("completion", lambda: _complete(os.environ[_COMPLETION_VARIABLE]))
     if not given or given[0] in ("-h", "--help"):
-        print(_help(), end="")
-        return 0
+        return _print(_help())
     if given[0] in ("-V", "--version"):
-        print(_version())
-        return 0
+        return _print(_version() + "\n")
     subcommand = _SUBCOMMANDS.get(given[0])
     if subcommand is None:
         print(f"pytheus: {given[0]!r} is no command; there is: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
@@ -116,6 +114,19 @@ def _complete(instruction: str) -> int:
     from pytheus.cli.completion import complete  # loaded late: it needs click
 
     return complete(instruction)
+
+
+def _print(text: str) -> int:
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        # What is left in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 1  # as in `pytheus.cli.command.call`: whoever read our output has enough of it
+        print(f"pytheus: {error}", file=sys.stderr)
+        return _REFUSED
+    return 0
 
 
 def _help() -> str:

@@ -214,7 +214,7 @@ def _emptied(make: Callable[[], Registry]) -> Callable[[], Registry]:
 
     def make_empty() -> Registry:
         registry = make()
-        if any(registry is one for one in made):
+        if any(registry is one for one in made) and _is_registry(registry):
             for collector in list(registry.collect()):
                 try:
                     registry.unregister(collector)

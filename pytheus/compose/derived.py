@@ -71,9 +71,9 @@ class DerivedCollector:
     __slots__ = ("__weakref__", "change", "origin", "owner")
 
     def __init__(self, origin: Collector, change: Change, owner: object) -> None:
-        self.origin = origin
-        self.change = change
-        self.owner = owner
+        self.origin: Collector = origin
+        self.change: Change = change
+        self.owner: object = owner
 
     @property
     def name(self) -> str:

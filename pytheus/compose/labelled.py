@@ -11,7 +11,8 @@ from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import RESERVED_LABELS, validate_label_name, validate_text
-from pytheus.registry.protocols import Collector, Layered, Registry
+from pytheus.registry.contract import layers_of
+from pytheus.registry.protocols import Collector, Registry
 from pytheus.samples import Family
 
 __all__ = ["LabelledRegistry", "labelled"]
@@ -98,8 +99,7 @@ def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
                         " give each label once"
                     )
         # Proxies are not followed: what stands behind them changes, and is held to this when it is scraped.
-        if isinstance(below, Layered):
-            pending += below.layers
+        pending += layers_of(below)
 
 
 class _Labels:

@@ -5,7 +5,7 @@ Rules:
 - The limit is asked when a series would be made, so that memory is bounded, and not only the scrape.
 - A series that there is no room for is not made, and what was meant for it is counted in the metric's overflow series,
   all of whose labels have one value. So totals stay right, and the overflow shows. There is at most one for each
-  metric; it is made beyond the limit.
+  metric; it is made beyond the limit, and does not count towards it.
 - Series that are there already stay. A metric without labels is one series, and is never refused.
 - No lock is taken: when several threads make series in the same instant, there may be as many more as there are
   threads.
@@ -22,6 +22,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError
 from pytheus.names import validate_text
 from pytheus.registry.protocols import Collector, Limitable, Registry
+from pytheus.registry.standing import below, standing
 
 __all__ = ["LimitedRegistry", "limited"]
 
@@ -88,16 +89,32 @@ class LimitedRegistry(Layer):
     def collect(self) -> Iterator[Collector]:
         """What the registry below holds. What it was not known to hold is limited from now on."""
         refuse_circle(self)
+        # Before it is asked what is held: what is registered from here on is limited, and need not be among that.
+        before = self._limits.copy()
         held = list(self._registry.collect())
+        originals = self._originals(held)
         known: set[int] = set()
-        for collector in held:
+        for collector in held if originals is None else originals:
             if isinstance(collector, Limitable):
                 known.add(id(collector.definition))
                 self._limit(collector)
-        for key in self._limits.copy():
+        for key in before if originals is not None else ():
             if key not in known:
                 self._unlimit(key)
         return iter(held)
+
+    def _originals(self, held: list[Collector]) -> list[Collector] | None:
+        """What was registered below layers that hide some of it, or show others instead; None where that fails."""
+        if not below(self._registry):
+            return held
+        found: list[Collector] = []
+        try:
+            for current in standing(self._registry):
+                if not below(current):
+                    found += current.collect()
+        except Exception:
+            return None  # the scrape tells of it; what was held is limited on
+        return found
 
     def _limit(self, metric: Limitable) -> None:
         definition = metric.definition
@@ -112,13 +129,14 @@ class LimitedRegistry(Layer):
         if limit is not None:
             limit.metric.unlimit_series(limit)
 
-    def has_room(self, metric: Limitable) -> bool:
-        """Whether `metric`, which is held here, may have one more series."""
+    def has_room(self, limit: _Limit) -> bool:
+        """Whether the metric of `limit`, which is held here, may have one more series."""
         each = self._max_series_per_metric
-        if each is not None and metric.series_count >= each:
+        if each is not None and limit.metric.series_count - limit.overflowed >= each:
             return False
         total = self._max_series
-        return total is None or sum(limit.metric.series_count for limit in self._limits.copy().values()) < total
+        limits = self._limits.copy().values()
+        return total is None or sum(every.metric.series_count - every.overflowed for every in limits) < total
 
     def __repr__(self) -> str:
         limits = {"max_series": self._max_series, "max_series_per_metric": self._max_series_per_metric}
@@ -129,7 +147,7 @@ class LimitedRegistry(Layer):
 class _Limit:
     """What a metric asks. It also keeps the definition alive by whose id it is found."""
 
-    __slots__ = ("definition", "metric", "overflow", "registry")
+    __slots__ = ("definition", "metric", "overflow", "overflowed", "registry")
 
     def __init__(
         self, registry: LimitedRegistry, metric: Limitable, definition: Definition, overflow: tuple[str, ...]
@@ -138,6 +156,13 @@ class _Limit:
         self.metric = metric
         self.definition = definition
         self.overflow = overflow
+        # Whether the overflow series was made; where somebody has removed just that since, there is one series more.
+        self.overflowed = False
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
-        return key if key == self.overflow or self.registry.has_room(self.metric) else self.overflow
+        if self.overflowed and self.metric.series_count == 0:
+            self.overflowed = False  # the metric was cleared
+        if key != self.overflow and self.registry.has_room(self):
+            return key
+        self.overflowed = True
+        return self.overflow

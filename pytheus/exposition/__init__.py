@@ -7,6 +7,7 @@ from pytheus.exposition.failures import HearsFailures
 from pytheus.exposition.formats import ExpositionFormat, OffersFormats
 from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
 from pytheus.exposition.wsgi import make_wsgi_app
+from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pytheus.exposition.server import start_http_server
@@ -23,10 +24,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "start_http_server":
-        # Loaded late: sockets and threads, which not every program needs.
-        from pytheus.exposition.server import start_http_server
-
-        return start_http_server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Loaded late: sockets and threads, which not every program needs.
+if not TYPE_CHECKING:  # for checkers would take the package to have every name
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "start_http_server": "pytheus.exposition.server",
+        },
+    )

@@ -17,6 +17,7 @@ import atexit
 import os
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,9 @@ _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
+
+# Neither epoll nor kqueue: those take a descriptor, which a program that is short of them may not have.
+_Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
 
 _servers: Final[set[MetricsServer]] = set()
 
@@ -177,7 +181,7 @@ class MetricsServer:
             acceptor.join(_WAKE_SECONDS)
 
     def _accept(self) -> None:
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not (self._closed or self._pauses):

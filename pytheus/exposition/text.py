@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final, TypeGuard
+from typing import Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
@@ -80,34 +80,21 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
         raise
     lead = "" if prefix is None else prefix + "_"
     kinds: dict[type, bool] = {}
-    found: list[Collector] = []
-    rendering: list[Rendered | None] = []
-    definitions: list[Definition] = []
-    for held in collectors:
-        collector = held
-        if _is_rendered(collector, kinds):
-            try:
-                definitions.append(collector.definition)
-            except Exception as error:
-                _note_failure(registry, held, error, strict=strict)
-                continue
-            rendering.append(collector)
-        else:
-            rendering.append(None)
-        found.append(held)
+    # One for each collector: who writes its own lines is asked for its names before anything is written.
+    rendering: list[tuple[Rendered, Definition] | None] = [_rendered(collector, kinds) for collector in collectors]
+    definitions = [entry[1] for entry in rendering if entry is not None]
     # With no name twice, as nearly always, nobody needs to be asked whose it is.
     owned = [definition.occupied_names for definition in definitions]
     distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
-    claimed = {} if distinct and len(definitions) == len(found) else _claims(definitions)
+    claimed = {} if distinct and len(definitions) == len(collectors) else _claims(definitions)
     texts: list[str] = []
     written: set[int] = set()
-    defined = iter(definitions)
-    for held, rendered in zip(found, rendering, strict=True):
+    for collector, entry in zip(collectors, rendering, strict=True):
         try:
-            if rendered is None:
-                texts.append(_custom_text(held, lead, claimed))
+            if entry is None:
+                texts.append(_custom_text(collector, lead, claimed))
                 continue
-            definition = next(defined)
+            rendered, definition = entry
             if distinct:
                 texts += rendered.text_parts(lead)
                 continue
@@ -116,7 +103,10 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
                 texts += rendered.text_parts(lead)
                 written.add(id(definition))
         except Exception as error:
-            _note_failure(registry, held, error, strict=strict)
+            if strict:
+                name = collector_name(collector)
+                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
+            record_failure(registry, collector, error)
     failures = failures_of(registry)
     if failures is not None:
         texts.append(failures.text(lead))
@@ -132,15 +122,11 @@ def _claims(definitions: list[Definition]) -> dict[str, object]:
     return claimed
 
 
-def _note_failure(registry: Registry, collector: Collector, error: Exception, *, strict: bool) -> None:
-    if strict:
-        name = collector_name(collector)
-        raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-    record_failure(registry, collector, error)
+def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[Rendered, Definition] | None:
+    """`collector` and its definition if it writes its own lines, and None where its families are asked for.
 
-
-def _is_rendered(collector: Collector, kinds: dict[type, bool]) -> TypeGuard[Rendered]:
-    """Whether it writes its own lines. Asked once for each type, for the protocol's check takes microseconds."""
+    Which types do is asked once for each, for the protocol's check takes microseconds.
+    """
     kind = type(collector)
     known = kinds.get(kind)
     if known is None:
@@ -149,7 +135,13 @@ def _is_rendered(collector: Collector, kinds: dict[type, bool]) -> TypeGuard[Ren
         except Exception:
             known = False  # 3.11 executes properties to see whether they are there
         kinds[kind] = known
-    return known
+    if not known:
+        return None
+    rendered = cast(Rendered, collector)
+    try:
+        return rendered, rendered.definition
+    except Exception:
+        return None  # its families may be had all the same
 
 
 def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:

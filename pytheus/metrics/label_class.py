@@ -2,7 +2,7 @@
 
 Rules:
 
-- The fields are the labels, in their order; a field's default is the label's default.
+- The fields are the labels, in the order in which the class takes them; a field's default is the label's default.
 - A field holds text: it is annotated with `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
   union of those. An `int` or `bool` is refused at the definition, for how to write one is the program's to decide, and
   a label value is never converted. An annotation that cannot be evaluated (with a name that only checkers import) is
@@ -16,12 +16,15 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from typing import (
+    Annotated,
     Any,
     Final,
     Literal,
     LiteralString,
     NewType,
     NoReturn,
+    NotRequired,
+    Required,
     Union,
     cast,
     get_args,
@@ -66,13 +69,30 @@ def read_labels(
         defaults |= default_labels
     elif default_labels is not None:
         return names, cast("Mapping[str, str]", default_labels)  # refused where that always is
-    for name in getattr(cls, "__optional_keys__", ()):
-        if name not in defaults:
+    for name in names:
+        if name not in defaults and _may_be_left_out(cls, name):
             raise LabelError(
                 f"{subject} may be without the label {name!r} of {cls.__name__}, which every series needs:"
                 f" give default_labels={{{name!r}: ...}}, or do not declare it NotRequired"
             )
     return names, defaults
+
+
+def _may_be_left_out(cls: Any, name: str) -> bool:
+    """Whether `cls` is a TypedDict whose key `name` is optional."""
+    optional = getattr(cls, "__optional_keys__", None)
+    if optional is None:
+        return False
+    try:
+        hint = get_type_hints(cls, include_extras=True)[name]
+    except Exception:  # as in `_check_types`
+        return name in optional
+    # Where annotations are kept as text, `__optional_keys__` was made without having seen these.
+    while get_origin(hint) is not None:
+        if get_origin(hint) in (Required, NotRequired):
+            return get_origin(hint) is NotRequired
+        hint = get_args(hint)[0] if get_origin(hint) is Annotated else None
+    return name in optional
 
 
 def _refuse(labels: object, subject: str) -> NoReturn:
@@ -102,7 +122,8 @@ def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, st
             )
         if field.default is not MISSING:
             defaults[field.name] = field.default
-    return tuple(field.name for field in fields(cls)), defaults
+    # Those that are keyword-only come last, wherever they stand: no position is theirs.
+    return tuple(field.name for field in sorted(fields(cls), key=lambda field: field.kw_only is True)), defaults
 
 
 def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:

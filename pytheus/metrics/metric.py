@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overl
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, calling_place
-from pytheus.exceptions import ConflictError, InvalidNameError, LabelError
+from pytheus.exceptions import ConflictError, InvalidNameError, LabelError, PytheusError
 from pytheus.metrics.doubles import UNBOUND, Doubles
 from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
@@ -163,6 +163,8 @@ class Metric(Generic[L, C, D]):
                 )
         try:
             self._join_checked(registry)
+        except PytheusError:
+            raise  # it tells by itself what is wrong, as where a plugin gave no registry
         except (AttributeError, TypeError):
             # Checked only now, so that a registry that is one costs nothing.
             check_registry(registry, f"registry=... of {self}")
@@ -207,7 +209,7 @@ class Metric(Generic[L, C, D]):
     def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
 
     def labels(self, /, *values: object, **named: object) -> object:
-        """This metric with labels bound: by keyword, by position in the order of definition, or from one mapping.
+        """This metric with labels bound: by position in the order of definition, by keyword, or from one mapping.
 
         An instance of a dataclass or NamedTuple will do for the mapping.
 
@@ -268,9 +270,18 @@ class Metric(Generic[L, C, D]):
             if memory is not None:
                 made._move(memory, False)
             child = children.setdefault(key, made)
-            if memory is None and self._series.memory:
-                # `keep_in` came in between, and may have copied the series before this one was there.
-                child._move(self._series.memory[0], True)
+            while True:
+                present = self._series.memory[0] if self._series.memory else None
+                if present is memory:
+                    break
+                # `keep_in` or `leave` came in between, and may have copied the series before this one was there.
+                if present is None:
+                    child._settle()
+                else:
+                    child._move(present, True)
+                if memory is not None:
+                    memory.forget(key)
+                memory = present
         return cast(Self, child)
 
     def _bound(self) -> Self:

@@ -63,15 +63,15 @@ class SeriesSet:
         defaults: tuple[str | None, ...],
         prepared: tuple[tuple[str, ...], ...],
     ) -> None:
-        self.definition = definition
-        self.size = len(definition.labels)
+        self.definition: Definition = definition
+        self.size: int = len(definition.labels)
         # The identity of this tuple tells the handle that has no label bound from all others.
         self.blank: tuple[str | None, ...] = tuple([None] * self.size)
         # A histogram's bounds after -Inf, see there.
-        self.bounds = (-_INFINITY, *definition.bounds)
-        self.defaults = defaults
-        self.prepared = prepared
-        self.pick = _picker(definition.labels)
+        self.bounds: tuple[float, ...] = (-_INFINITY, *definition.bounds)
+        self.defaults: tuple[str | None, ...] = defaults
+        self.prepared: tuple[tuple[str, ...], ...] = prepared
+        self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
         # Of metrics, which stand above: each is a handle on this set with all labels bound.
         self.children: dict[tuple[str, ...], Any] = {}
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
@@ -92,7 +92,7 @@ class SeriesSet:
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
-        """`bound` with more labels set: by position among those not yet set, or by name (or by one mapping).
+        """`bound` with more labels set: by position among those not yet set, and by name (or by one mapping).
 
         Raises `LabelError` and changes nothing where they do not fit.
         """
@@ -111,8 +111,6 @@ class SeriesSet:
                 values = ()
         filled = list(bound)
         if values:
-            if named:
-                raise LabelError(f"{self._subject()}, by position or by name, but got both at once")
             free = [index for index, value in enumerate(bound) if value is None]
             if len(values) > len(free):
                 raise LabelError(
@@ -129,6 +127,11 @@ class SeriesSet:
                 raise LabelError(
                     f"{self._subject()}: {name!r} is set to {bound[index]!r} already and cannot be set again;"
                     " start from the metric itself"
+                )
+            if filled[index] is not None:
+                raise LabelError(
+                    f"{self._subject()} but got {name!r} twice, by position ({filled[index]!r}) and by name; give it"
+                    " once"
                 )
             filled[index] = self._value(name, named[name])
         return tuple(filled)

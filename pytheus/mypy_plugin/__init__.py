@@ -21,10 +21,10 @@ from collections.abc import Callable
 try:
     from mypy.plugin import AttributeContext, FunctionContext, MethodContext, Plugin
     from mypy.types import Type
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "pytheus.mypy_plugin is for mypy to load, and mypy cannot be imported here; install mypy 2.4 or later"
-    ) from error
+    ) from _error
 
 from pytheus.mypy_plugin.definitions import METRIC_TYPES, Definitions
 from pytheus.mypy_plugin.places import Places

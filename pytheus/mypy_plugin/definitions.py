@@ -10,6 +10,8 @@ from mypy.messages import format_type_bare
 from mypy.nodes import (
     ARG_STAR,
     ARG_STAR2,
+    CallExpr,
+    Context,
     Expression,
     FuncDef,
     MemberExpr,
@@ -20,7 +22,7 @@ from mypy.nodes import (
     TypeInfo,
 )
 from mypy.plugin import FunctionContext
-from mypy.types import CallableType, Instance, Type, get_proper_type
+from mypy.types import CallableType, FunctionLike, Instance, Type, TypeType, get_proper_type
 
 from pytheus.exceptions import LabelError, PytheusError
 from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
@@ -91,8 +93,18 @@ class Definitions:
         }
         call = _Call(kind, arguments, api)
         call.check_name()
+        if not _makes_one(context.context, api):
+            return context.default_return_type
         known = call.known(self._places.home(context.context, api))
         return context.default_return_type if known is None else with_known(made, known, api.str_type())
+
+
+def _makes_one(where: Context, api: TypeChecker) -> bool:
+    """Whether `where` is a call of a metric class, and not one that only binds arguments, as functools.partial does."""
+    callee = get_proper_type(type_of(where.callee, api)) if isinstance(where, CallExpr) else None
+    if isinstance(callee, FunctionLike):
+        return callee.is_type_obj() and metric_type(callee.type_object()) is not None
+    return isinstance(callee, TypeType)
 
 
 class _Call:

@@ -5,10 +5,13 @@ that is bound twice, or a dict's values, the first one's. So what is known of a 
 put, its home, and is believed only of an expression that reads that place:
 
 - a variable or attribute that its module binds once, to that metric;
-- the value of a call, where it is used at once: ``Counter(...).labels(...).inc()``.
+- the value of a definition or of `labels()`, where it is used at once: ``Counter(...).labels(...).inc()``. Any other
+  call (``metrics.pop()``) may give another metric of the type.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from mypy.checker import TypeChecker
 from mypy.nodes import (
@@ -22,11 +25,13 @@ from mypy.nodes import (
     ForStmt,
     FuncDef,
     IfStmt,
+    ImportBase,
     ListExpr,
     MatchStmt,
     MemberExpr,
     NameExpr,
     OperatorAssignmentStmt,
+    OverloadedFuncDef,
     StarExpr,
     Statement,
     TryStmt,
@@ -34,6 +39,15 @@ from mypy.nodes import (
     Var,
     WhileStmt,
     WithStmt,
+)
+from mypy.patterns import (
+    AsPattern,
+    ClassPattern,
+    MappingPattern,
+    OrPattern,
+    Pattern,
+    SequencePattern,
+    StarredPattern,
 )
 from mypy.types import CallableType, Instance, TypeType, get_proper_type
 
@@ -56,29 +70,37 @@ class Places:
         # Of the module looked at last. The daemon puts new statements into the old module.
         self._statements: list[Statement] = []
         self._bindings = _Bindings([])
+        self._calls: set[Context] = set()
 
     def home(self, call: Context, api: TypeChecker) -> str:
-        """The place that the value of `call` is put, or "" where it is none to speak of."""
-        statements = api.tree.defs
-        if statements is not self._statements:
-            self._bindings = _Bindings(statements)
-            self._statements = statements
+        """The place that the value of `call`, which makes a metric, is put, or "" where it is none to speak of."""
+        self._look_at(api.tree.defs)
+        self._calls.add(call)
         return self._bindings.home(call)
 
     def holds(self, expression: Context, home: str, api: TypeChecker) -> bool:
         """Whether `expression` must be the metric that was put at `home`."""
+        self._look_at(api.tree.defs)
         if isinstance(expression, CallExpr):
-            return home == ""
+            return home == "" and expression in self._calls
         if isinstance(expression, (NameExpr, MemberExpr)):
             variable = self._variable(expression, api)
             return variable is not None and _place(variable) == home
         return False
 
+    def _look_at(self, statements: list[Statement]) -> None:
+        if statements is not self._statements:
+            self._bindings = _Bindings(statements)
+            self._statements = statements
+            self._calls.clear()
+
     def _variable(self, expression: NameExpr | MemberExpr, api: TypeChecker) -> Var | None:
+        if isinstance(expression, NameExpr):
+            return expression.node if isinstance(expression.node, Var) else None
+        if self._bindings.binds_of_others(expression.name):
+            return None
         if isinstance(expression.node, Var):
             return expression.node
-        if isinstance(expression, NameExpr):
-            return None
         proper = get_proper_type(type_of(expression.expr, api))
         if isinstance(proper, TypeType):
             proper = get_proper_type(proper.item)
@@ -87,7 +109,15 @@ class Places:
         if not isinstance(proper, Instance):
             return None
         found = proper.type.get(expression.name)
-        return found.node if found is not None and isinstance(found.node, Var) else None
+        if found is None or not isinstance(found.node, Var):
+            return None
+        derived = (
+            proper.type.mro[: proper.type.mro.index(found.node.info)] if found.node.info in proper.type.mro else []
+        )
+        # mypy knows no attribute of a class that only binds an inherited one anew, for itself.
+        if any(self._bindings.binds(f"{cls.fullname}.{expression.name}") for cls in derived):
+            return None
+        return found.node
 
 
 class _Bindings:
@@ -104,14 +134,25 @@ class _Bindings:
         self._others: set[str] = set()
         self._walk(statements, None, "")
 
+    def binds(self, place: str) -> bool:
+        """Whether the module binds `place`."""
+        return place in self._times
+
+    def binds_of_others(self, attribute: str) -> bool:
+        """Whether the module binds an attribute of this name, of whichever object or module."""
+        return attribute in self._others
+
     def home(self, call: Context) -> str:
         place = self._homes.get(call, "") if isinstance(call, CallExpr) else ""
-        if self._times.get(place, 0) > 1 or place.rpartition(".")[2] in self._others:
+        if self._times.get(place, 0) > 1 or self.binds_of_others(place.rpartition(".")[2]):
             return ""
         return place
 
     def _walk(self, statements: list[Statement], cls: ClassDef | None, self_name: str) -> None:
         for statement in statements:
+            if isinstance(statement, OverloadedFuncDef):  # a property that can be set is one, too
+                self._walk([*statement.items], cls, self_name)
+                continue
             function = statement.func if isinstance(statement, Decorator) else statement
             if isinstance(function, FuncDef):
                 # In a function inside of a method, `self` is still the method's.
@@ -157,7 +198,34 @@ def _targets(statement: Statement) -> list[Expression]:
         return [statement.index]
     if isinstance(statement, WithStmt):
         return [target for target in statement.target if target is not None]
+    if isinstance(statement, TryStmt):
+        return [name for name in statement.vars if name is not None]
+    if isinstance(statement, MatchStmt):
+        return [name for pattern in statement.patterns for name in _captured(pattern)]
+    if isinstance(statement, ImportBase):
+        # Where a name is imported that was bound before.
+        return [target for assignment in statement.assignments for target in assignment.lvalues]
     return []
+
+
+def _captured(pattern: Pattern) -> Iterator[Expression]:
+    """The names that `pattern` binds."""
+    names: list[NameExpr | None] = []
+    inner: list[Pattern | None] = []
+    if isinstance(pattern, AsPattern):
+        names, inner = [pattern.name], [pattern.pattern]
+    elif isinstance(pattern, StarredPattern):
+        names = [pattern.capture]
+    elif isinstance(pattern, (OrPattern, SequencePattern)):
+        inner = [*pattern.patterns]
+    elif isinstance(pattern, MappingPattern):
+        names, inner = [pattern.rest], [*pattern.values]
+    elif isinstance(pattern, ClassPattern):
+        inner = [*pattern.positionals, *pattern.keyword_values]
+    yield from (name for name in names if name is not None)
+    for part in inner:
+        if part is not None:
+            yield from _captured(part)
 
 
 def _blocks(statement: Statement) -> list[Block]:

@@ -113,12 +113,22 @@ class Uses:
         known = known_of(type)
         if known is None or not isinstance(api, TypeChecker):
             return None
+        name = "__call__"
         if metric is None:
             member = where.callee if isinstance(where, CallExpr) else where
             if not isinstance(member, MemberExpr):
                 return None
-            metric = member.expr
+            metric, name = member.expr, member.name
+        if not _is_ours(type, name):
+            return None
         return known if self._places.holds(metric, known.home, api) else None
+
+
+def _is_ours(type: Type, member: str) -> bool:
+    """Whether a metric has `member` from its base, and not from a class of somebody's own, which may see to labels."""
+    proper = get_proper_type(type)
+    info = proper.type.get_containing_type_info(member) if isinstance(proper, Instance) else None
+    return info is not None and info.fullname.startswith("pytheus.")
 
 
 def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], dict[str, str]] | None:

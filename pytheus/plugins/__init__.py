@@ -6,7 +6,9 @@ plugin imports neither pluggy nor any package metadata. https://peps.python.org/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pytheus.plugins.address import RegistryAddress
@@ -37,34 +39,23 @@ __all__ = [
     "resolve_registry",
 ]
 
-_HOMES: Final[dict[str, str]] = {
-    "PLUGIN_API_VERSIONS": "hooks",
-    "NamedPlugin": "switches",
-    "PluginInfo": "catalog",
-    "PluginSettings": "settings",
-    "RegistryAddress": "address",
-    "RegistryOptions": "options",
-    "WrapLayer": "wrapping",
-    "available_plugins": "catalog",
-    "configure": "resolution",
-    "hookimpl": "marker",
-    "implemented_hooks": "loading",
-    "plugin_settings": "settings",
-    "refresh_plugins": "catalog",
-    "resolve_registry": "resolution",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # loaded late: only the first use of each name needs it
-
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # for checkers would take the package to have every name
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "PLUGIN_API_VERSIONS": "pytheus.plugins.hooks",
+            "NamedPlugin": "pytheus.plugins.switches",
+            "PluginInfo": "pytheus.plugins.catalog",
+            "PluginSettings": "pytheus.plugins.settings",
+            "RegistryAddress": "pytheus.plugins.address",
+            "RegistryOptions": "pytheus.plugins.options",
+            "WrapLayer": "pytheus.plugins.wrapping",
+            "available_plugins": "pytheus.plugins.catalog",
+            "configure": "pytheus.plugins.resolution",
+            "hookimpl": "pytheus.plugins.marker",
+            "implemented_hooks": "pytheus.plugins.loading",
+            "plugin_settings": "pytheus.plugins.settings",
+            "refresh_plugins": "pytheus.plugins.catalog",
+            "resolve_registry": "pytheus.plugins.resolution",
+        },
+    )

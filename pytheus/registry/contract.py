@@ -12,9 +12,9 @@ from typing import cast
 
 from pytheus.exceptions import InvalidNameError, NotARegistryError, NotTextError
 from pytheus.names import validate_prefix
-from pytheus.registry.protocols import Registry
+from pytheus.registry.protocols import Layered, Registry
 
-__all__ = ["check_registry"]
+__all__ = ["check_registry", "layers_of"]
 
 _CALLS: dict[str, int] = {"register": 1, "unregister": 1, "collect": 0}
 _SHAPES: dict[str, str] = {
@@ -39,6 +39,20 @@ def check_registry(candidate: object, source: str = "registry") -> Registry:
         )
     # Not by isinstance: from 3.12 on it does not see what a wrapper's __getattr__ passes on.
     return cast(Registry, candidate)
+
+
+def layers_of(registry: object) -> tuple[Registry, ...]:
+    """The registries directly below `registry`, where it is `Layered`; none for one whose `layers` are something else.
+
+    Resolves no proxy.
+    """
+    layers: object = registry.layers if isinstance(registry, Layered) else ()
+    if not isinstance(layers, tuple):
+        return ()
+    for layer in layers:
+        if not (callable(getattr(layer, "register", None)) and callable(getattr(layer, "collect", None))):
+            return ()
+    return layers
 
 
 def _described(candidate: object) -> str:
@@ -85,9 +99,17 @@ def _problems(candidate: object) -> list[str]:
             continue
         if not callable(member):
             problems.append(f"{name!r} is {member!r:.60}, which cannot be called; it should be {_SHAPES[name]}")
+        elif _is_async(member):
+            problems.append(f"{name!r} is async, and nobody would await it; it should be {_SHAPES[name]}")
         elif not _takes(member, arguments):
             problems.append(f"{name!r} does not take {arguments} argument(s); it should be {_SHAPES[name]}")
     return problems
+
+
+def _is_async(member: object) -> bool:
+    import inspect  # loaded late: as below
+
+    return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
 
 
 def _takes(member: object, arguments: int) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import NotARegistryError, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.protocols import Collector, Layered, Lookup, Registry
+from pytheus.registry.contract import layers_of
+from pytheus.registry.protocols import Collector, Lookup, Registry
 
 __all__ = ["find_collector"]
 
@@ -24,13 +26,15 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
     if isinstance(registry, Lookup):
         try:
             found: object = registry.find(name)
+        except (SelectionError, NotARegistryError):
+            raise  # no registry could be had, and to ask for one again takes as long as it did
         except Exception:
             pass  # a registry that is out of order says so again when it is searched
         else:
             if found is None:
                 return None
             # A registry with layers was written for pytheus, and may give what has another name below them.
-            if _occupies(found, name) or (isinstance(registry, Layered) and isinstance(found, Collector)):
+            if _occupies(found, name) or (layers_of(registry) and isinstance(found, Collector)):
                 return found
     for collector in registry.collect():
         if _occupies(collector, name):

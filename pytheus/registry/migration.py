@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.contract import layers_of
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Collector, Described, Layered, Registry
+from pytheus.registry.protocols import Collector, Described, Registry
 
 if TYPE_CHECKING:
     import logging
@@ -100,9 +101,8 @@ def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
 
 
 def _holders(registry: Registry) -> list[Registry]:
-    if isinstance(registry, Layered):
-        return [holder for below in registry.layers for holder in _holders(below)]
-    return [registry]
+    layers = layers_of(registry)
+    return [holder for below in layers for holder in _holders(below)] if layers else [registry]
 
 
 def bring(collector: Collector, former: Registry, chosen: Registry) -> None:
@@ -151,8 +151,8 @@ def _holds(registry: Registry, collector: Collector) -> bool:
 
 def originals(registry: Registry) -> list[Collector]:
     """The collectors as they were registered: layers may give others that they make of them, or not all."""
-    if isinstance(registry, Layered):
-        found = {id(collector): collector for below in registry.layers for collector in originals(below)}
+    if layers := layers_of(registry):
+        found = {id(collector): collector for below in layers for collector in originals(below)}
         return list(found.values())
     return list(registry.collect())
 

@@ -21,10 +21,10 @@ from typing import Final
 
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
-from pytheus.registry.contract import check_registry
+from pytheus.registry.contract import check_registry, layers_of
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.migration import bring, empty, move, originals, refuse_taken_names
-from pytheus.registry.protocols import Closable, Collector, Layered, Registry
+from pytheus.registry.protocols import Closable, Collector, Registry
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
 
@@ -330,8 +330,8 @@ def _leads_to(registry: Registry, target: Registry) -> bool:
             pending += [swap[1] for swap in current._swapped]
             if current._base is not None:
                 pending.append(current._base)
-        elif isinstance(current, Layered):
-            pending += current.layers
+        else:
+            pending += layers_of(current)
     return False
 
 

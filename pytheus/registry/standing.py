@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytheus.registry.protocols import Layered, Registry
+from pytheus.registry.contract import layers_of
+from pytheus.registry.protocols import Registry
 from pytheus.registry.proxy import CollectorRegistryProxy
 
 __all__ = ["below", "standing"]
@@ -14,9 +15,7 @@ def below(registry: Registry) -> tuple[Registry, ...]:
     """The registries directly below `registry`. A proxy is resolved for it."""
     if isinstance(registry, CollectorRegistryProxy):
         return (registry.registry,)
-    layers: object = registry.layers if isinstance(registry, Layered) else ()
-    # A foreign object may well have an attribute of that name.
-    return layers if isinstance(layers, tuple) else ()
+    return layers_of(registry)
 
 
 def standing(registry: Registry) -> Iterator[Registry]:

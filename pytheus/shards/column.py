@@ -38,12 +38,12 @@ class Column:
     )
 
     def __init__(self, identity: ShardIdentity, live: bool, layout: Layout) -> None:
-        self.identity = identity
-        self.live = live
-        self.layout = layout
-        self.applied = 0
+        self.identity: ShardIdentity = identity
+        self.live: bool = live
+        self.layout: Layout = layout
+        self.applied: int = 0
         """How many slots of the layout were seen."""
-        self.withdrawn = 0
+        self.withdrawn: int = 0
         """How many of those that are gone were seen."""
         self.families: list[FamilyState | None] = []
         """By the definition's number; None where it does not count."""

@@ -20,7 +20,7 @@ class ShardIdentity(NamedTuple):
     started: int
     """When the shard began, in nanoseconds since the Unix epoch."""
     token: str
-    """16 random hexadecimal digits."""
+    """16 random hexadecimal digits, where a store does not give another one."""
 
     @classmethod
     def of_this_process(cls) -> ShardIdentity:

@@ -42,9 +42,9 @@ class Shelf:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.shards: dict[str, KeptShard] = {}
-        self.archive = Archive()
+        self.archive: Archive = Archive()
 
 
 class KeptShard:
@@ -53,7 +53,7 @@ class KeptShard:
     def __init__(self, identity: ShardIdentity) -> None:
         self.identity = identity
         self.live = True
-        self.records = bytearray()
+        self.records: bytearray = bytearray()
         # For each slot its own array, so that a view never moves while the shard grows. One that is gone keeps its
         # place, and its zeros, for nothing bounds this store's memory.
         self.views: list[array[float]] = []
@@ -82,17 +82,17 @@ class MemoryShardStore:
     def __init__(
         self, shelf: Shelf | None = None, *, identity: ShardIdentity | None = None, publishing: bool = False
     ) -> None:
-        self.shelf = Shelf() if shelf is None else shelf
+        self.shelf: Shelf = Shelf() if shelf is None else shelf
         self._publishing = publishing
         self._readers: dict[str, tuple[LayoutReader, KeptShard]] = {}
         self._begin(ShardIdentity.of_this_process() if identity is None else identity)
 
     def _begin(self, identity: ShardIdentity) -> None:
         """Begin a shard."""
-        self.shard = KeptShard(identity)
+        self.shard: KeptShard = KeptShard(identity)
         # What the shard's records come to. Written by whoever makes a series; a scrape reads the records instead, so
         # that what it works with does not change meanwhile.
-        self.layout = Layout()
+        self.layout: Layout = Layout()
         with self.shelf.lock:
             self.shelf.shards[identity.token] = self.shard
 

@@ -27,8 +27,8 @@ class Apart:
     __slots__ = ("labels", "value")
 
     def __init__(self, labels: Mapping[str, str], value: float) -> None:
-        self.labels = labels
-        self.value = value
+        self.labels: Mapping[str, str] = labels
+        self.value: float = value
 
 
 class Scrape:
@@ -37,7 +37,7 @@ class Scrape:
     __slots__ = ("_columns", "_exemplars", "totals")
 
     def __init__(self, totals: list[list[float]], columns: Sequence[Column]) -> None:
-        self.totals = totals
+        self.totals: list[list[float]] = totals
         """By lane: the merged numbers."""
         self._columns = columns
         self._exemplars: dict[int, _Exemplars] | None = None
@@ -72,7 +72,7 @@ class MergedFamily:
     def __init__(
         self, definition: Definition, state: FamilyState, scrape: Scrape, listing: list[SeriesState], apart: list[Apart]
     ) -> None:
-        self.definition = definition
+        self.definition: Definition = definition
         self._state = state
         self._scrape = scrape
         self._listing = listing

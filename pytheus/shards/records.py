@@ -193,8 +193,8 @@ class LayoutReader:
     __slots__ = ("_failure", "_rest", "consumed", "layout")
 
     def __init__(self) -> None:
-        self.layout = Layout()
-        self.consumed = 0
+        self.layout: Layout = Layout()
+        self.consumed: int = 0
         """How many of the bytes fed were whole records that are in the layout."""
         self._rest = b""
         self._failure: str | None = None

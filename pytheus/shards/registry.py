@@ -338,25 +338,36 @@ class _Moved:
         if self.memory is not None:
             self.memory.forgets = for_good
             self.portable.leave(self.memory)
+            if for_good:
+                # A metric that lies in another registry's memory by now has left without a word to this one.
+                self.memory.forget_all()
 
 
 class _KeptMemory:
     """A store's memory that, at the end, does not forget what a metric takes a copy of."""
 
-    __slots__ = ("_memory", "forgets")
+    __slots__ = ("_labels", "_memory", "forgets")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._labels: set[tuple[str, ...]] = set()
         self.forgets = True
 
     def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        self._labels.add(labels)
         return self._memory.numbers(labels, size)
 
     def forget(self, labels: tuple[str, ...], /) -> None:
         if self.forgets:
+            self._labels.discard(labels)
             self._memory.forget(labels)
 
+    def forget_all(self) -> None:
+        while self._labels:
+            self._memory.forget(self._labels.pop())
+
     def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+        self._labels.add(labels)
         self._memory.facts(labels, facts)
 
     def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:

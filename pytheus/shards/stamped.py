@@ -15,14 +15,26 @@ from pytheus.samples import Exemplar, Row
 __all__ = ["OwnMemory", "StampedMemory", "StampedRows"]
 
 
+class _Moving:
+    """Whether what is written is what was set before: what a memory and its numbers share.
+
+    Not the memory itself, which would make a circle: what is mapped would then go only when garbage is collected.
+    """
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now: bool = False
+
+
 class StampedDoubles:
     """A gauge's number, kept as two in `view`: the number and when it was set, in seconds since the Unix epoch."""
 
-    __slots__ = ("_memory", "view")
+    __slots__ = ("_moving", "view")
 
-    def __init__(self, view: Doubles, memory: StampedMemory) -> None:
-        self.view = view
-        self._memory = memory
+    def __init__(self, view: Doubles, moving: _Moving) -> None:
+        self.view: Doubles = view
+        self._moving = moving
 
     def __getitem__(self, index: int, /) -> float:
         return self.view[index]
@@ -30,7 +42,7 @@ class StampedDoubles:
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
         number = value[0] if isinstance(value, array) else value
         # A gauge that was never set says nothing, also when it is moved.
-        if number == 0.0 and self._memory.is_moving and self.view[1] == 0.0:
+        if number == 0.0 and self._moving.now and self.view[1] == 0.0:
             return
         # Both in one step, as all that is stored in a `Doubles`.
         self.view[0:2] = array("d", (number, time.time()))
@@ -52,22 +64,21 @@ class StampedMemory:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._made: dict[tuple[str, ...], StampedDoubles] = {}
-        self.is_moving = False
-        """Whether what is written is what was set before."""
+        self._moving = _Moving()
 
     @contextmanager
     def moving(self) -> Iterator[None]:
         """While numbers are moved here from elsewhere."""
-        self.is_moving = True
+        self._moving.now = True
         try:
             yield
         finally:
-            self.is_moving = False
+            self._moving.now = False
 
     def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
         made = self._made.get(labels)
         if made is None:
-            made = self._made.setdefault(labels, StampedDoubles(self._memory.numbers(labels, size + 1), self))
+            made = self._made.setdefault(labels, StampedDoubles(self._memory.numbers(labels, size + 1), self._moving))
         return cast(Doubles, made)
 
     def forget(self, labels: tuple[str, ...], /) -> None:

@@ -30,10 +30,10 @@ class SeriesState:
     __slots__ = ("block", "cell", "labels", "line", "presence")
 
     def __init__(self, labels: tuple[str, ...], cell: int) -> None:
-        self.labels = labels
-        self.cell = cell
+        self.labels: tuple[str, ...] = labels
+        self.cell: int = cell
         """Where its numbers begin in its family's lane."""
-        self.presence = 0
+        self.presence: int = 0
         """How many shards have it."""
         # Each one object, so that numbers and their text belong together, whoever else is rendering.
         self.line: tuple[float, str] = (nan, "")
@@ -48,7 +48,7 @@ class FamilyState:
     __slots__ = ("_head", "bounds", "definition", "in_blocks", "lane", "listed", "series", "size", "way")
 
     def __init__(self, definition: Definition) -> None:
-        self.definition = definition
+        self.definition: Definition = definition
         """The one to expose, of several alike."""
         self.way: Way = way_of(definition)
         self.size: int = size_of(definition)

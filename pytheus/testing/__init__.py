@@ -14,7 +14,9 @@ run of pytest imports, costs next to nothing. https://peps.python.org/pep-0562/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pytheus.testing.conformance import RegistryConformance
@@ -37,31 +39,20 @@ __all__ = [
     "run_conformance",
 ]
 
-_HOMES: Final[dict[str, str]] = {
-    "NamingProblem": "lint",
-    "Outcome": "report",
-    "ParsedFamily": "exposition",
-    "ParsedSample": "exposition",
-    "RegistryConformance": "conformance",
-    "assert_exposition": "expectations",
-    "assert_increments": "expectations",
-    "assert_well_named": "lint",
-    "lint_names": "lint",
-    "parse_exposition": "exposition",
-    "run_conformance": "report",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # loaded late: only the first use of each name needs it
-
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # for checkers would take the package to have every name
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "NamingProblem": "pytheus.testing.lint",
+            "Outcome": "pytheus.testing.report",
+            "ParsedFamily": "pytheus.testing.exposition",
+            "ParsedSample": "pytheus.testing.exposition",
+            "RegistryConformance": "pytheus.testing.conformance",
+            "assert_exposition": "pytheus.testing.expectations",
+            "assert_increments": "pytheus.testing.expectations",
+            "assert_well_named": "pytheus.testing.lint",
+            "lint_names": "pytheus.testing.lint",
+            "parse_exposition": "pytheus.testing.exposition",
+            "run_conformance": "pytheus.testing.report",
+        },
+    )

@@ -35,7 +35,7 @@ class Probe:
     def __init__(self, probe: str, value: float = 1.0) -> None:
         self.probe = probe
         self.value = value
-        self.collected = 0
+        self.collected: int = 0
 
     def collect(self) -> Iterator[Family | Collector]:
         self.collected += 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from pytheus.compose import filtered
 from pytheus.exceptions import LabelError
@@ -13,19 +15,21 @@ from pytheus.registry.protocols import Registry
 
 __all__ = ["assert_exposition", "assert_increments"]
 
+_ROUNDINGS: Final = 256
+
 
 @contextmanager
 def assert_increments(counter: Counter, by: float = 1.0, labels: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Fail unless `counter` grows by exactly `by` while the block runs; ``by=0`` means that it must not.
+    """Fail unless `counter` grows by just `by` while the block runs; ``by=0`` means that it must not.
 
         >>> orders = Counter("orders_total", "Orders.", ["method", "country"], registry=None)
         >>> with assert_increments(orders, by=2, labels={"method": "card"}):
         ...     orders.labels("card", "fr").inc()
         ...     orders.labels("card", "at").inc()
 
-    With `labels`, the series that have those count together; without, all of them. No series is made for it. Raises
-    `AssertionError` that tells what was counted instead, and `LabelError` for a label that the counter does not have.
-    An error of the block passes through.
+    With `labels`, the series that have those count together; without, all of them. No series is made for it. Fractions
+    may differ by what floats are rounded by. Raises `AssertionError` that tells what was counted instead, and
+    `LabelError` for a label that the counter does not have. An error of the block passes through.
     """
     wanted = {} if labels is None else dict(labels)
     for name in wanted:
@@ -34,16 +38,18 @@ def assert_increments(counter: Counter, by: float = 1.0, labels: Mapping[str, st
     before = _series(counter, wanted)
     yield
     after = _series(counter, wanted)
-    grown = sum(after.values()) - sum(before.values())
-    if grown != by:
+    reached = sum(after.values())
+    grown = reached - sum(before.values())
+    # A fraction that is added to a larger number is rounded to what that has room for, each time.
+    if not math.isclose(grown, by, rel_tol=0.0, abs_tol=_ROUNDINGS * math.ulp(reached)):
         changes = [
-            f"{dict(key)} by {value - before.get(key, 0.0):g}"
+            f"{dict(key)} by {value - before.get(key, 0.0):.12g}"
             for key, value in after.items()
             if value != before.get(key, 0.0)
         ]
         raise AssertionError(
-            f"counter {counter.name!r}{f' with {wanted}' if wanted else ''} was to grow by {by:g} but grew by {grown:g}"
-            + (f": {', '.join(changes)}" if wanted or counter.label_names else "")
+            f"counter {counter.name!r}{f' with {wanted}' if wanted else ''} was to grow by {by:.12g} but grew"
+            f" by {grown:.12g}" + (f": {', '.join(changes)}" if wanted or counter.label_names else "")
         )
 
 

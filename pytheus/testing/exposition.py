@@ -45,9 +45,9 @@ class ParsedFamily:
     __slots__ = ("description", "name", "samples", "type")
 
     def __init__(self, name: str, type: str, description: str) -> None:
-        self.name = name
-        self.type = type
-        self.description = description
+        self.name: str = name
+        self.type: str = type
+        self.description: str = description
         self.samples: list[ParsedSample] = []
 
     def __repr__(self) -> str:

@@ -150,6 +150,7 @@ def test_an_object_that_is_no_registry_fails(pytheus: Pytheus, files: Files) -> 
     ended = pytheus("check", "shop:half", "--json")
     assert ended.code == 1
     assert failed(ended) == ["test_it_satisfies_the_protocol"]
+    assert "'register' is missing" in checks(ended)["test_it_satisfies_the_protocol"][1]
 
 
 CONFORMANCE = """

@@ -49,8 +49,9 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(no_color: str, coloured: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="it is bash that closes the pipe")
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = f'"{sys.executable}" -P -m pytheus check default --verbose --json'
+@pytest.mark.parametrize("arguments", ["check default --verbose --json", "--help", "--version"])
+def test_a_reader_that_leaves_early_is_no_error(arguments: str) -> None:
+    command = f'"{sys.executable}" -P -m pytheus {arguments}'
     ended = subprocess.run(["bash", "-c", f"{command} | true"], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
 

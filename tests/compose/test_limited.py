@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
-from pytheus.compose import labelled, limited, prefixed
+from pytheus.compose import filtered, labelled, limited, prefixed, union
 from pytheus.exceptions import OutOfRangeError
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
+from pytheus.shards import MemoryShardStore, ShardedRegistry
 
 
 def test_a_metric_has_no_more_series_than_it_may() -> None:
@@ -94,6 +96,94 @@ def test_what_is_unregistered_below_is_free_again_after_a_scrape() -> None:
     for user in "abc":
         visits.labels(user).inc()
     assert visits.series_count == 3
+
+
+@pytest.mark.parametrize(
+    "layered",
+    [
+        lambda below: labelled(below, region="eu"),
+        lambda below: filtered(below, names=["others_total"]),
+        lambda below: union(CollectorRegistry(prefix="app"), below),
+        lambda below: CollectorRegistryProxy(labelled(below, region="eu")),
+        lambda below: ShardedRegistry(MemoryShardStore()),
+    ],
+    ids=["labelled", "filtered", "union", "proxy", "shards"],
+)
+def test_what_stands_between_makes_no_difference_after_a_scrape(layered: Callable[[Registry], Registry]) -> None:
+    registry = limited(layered(CollectorRegistry()), max_series_per_metric=1)
+    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    generate_metrics(registry)
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 2
+
+
+def test_a_metric_that_a_layer_hides_is_limited_after_a_scrape() -> None:
+    below = CollectorRegistry()
+    visits = Counter("visits_total", "V.", ["user"], registry=below)
+    generate_metrics(limited(filtered(below, names=["others_total"]), max_series_per_metric=1))
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 2
+
+
+class _Failing(CollectorRegistry):
+    def collect(self) -> Iterator[Collector]:
+        raise OSError("out of order")
+
+
+def test_a_member_that_fails_frees_no_metric() -> None:
+    registry = limited(union(_Failing(), CollectorRegistry()), max_series_per_metric=1)
+    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    generate_metrics(registry)
+    for user in "abc":
+        visits.labels(user).inc()
+    assert visits.series_count == 2
+
+
+def test_a_metric_that_comes_during_a_scrape_is_limited() -> None:
+    came: list[Counter] = []
+
+    class Slow(CollectorRegistry):
+        def collect(self) -> Iterator[Collector]:
+            held = list(super().collect())
+            if not came:
+                came.append(Counter("visits_total", "V.", ["user"], registry=registry))
+            return iter(held)
+
+    registry = limited(Slow(), max_series_per_metric=1)
+    generate_metrics(registry)
+    for user in "abc":
+        came[0].labels(user).inc()
+    assert came[0].series_count == 2
+
+
+def test_removed_series_make_room_beside_an_overflow_series() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
+    for user in "ab":
+        visits.labels(user).inc()
+    visits.remove("a")
+    visits.labels("c").inc()
+    assert {sample.labels["user"] for family in visits.collect() for sample in family.samples} == {"overflow", "c"}
+
+
+def test_a_metric_that_is_cleared_begins_anew() -> None:
+    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=2))
+    for _ in range(2):
+        visits.clear()
+        for user in "abcd":
+            visits.labels(user).inc()
+    assert visits.series_count == 3
+
+
+def test_overflow_series_take_no_room_from_other_metrics() -> None:
+    registry = limited(CollectorRegistry(), max_series=1)
+    visits, orders = (Counter(name, "V.", ["user"], registry=registry) for name in ("visits_total", "orders_total"))
+    for user in "ab":
+        visits.labels(user).inc()
+    visits.remove("a")
+    orders.labels("c").inc()
+    assert [sample.labels["user"] for family in orders.collect() for sample in family.samples] == ["c"]
 
 
 def test_nothing_is_lost_in_many_threads() -> None:

@@ -23,6 +23,23 @@ def test_an_increment_of_one_is_the_default() -> None:
         counter.inc()
 
 
+def test_fractions_may_be_rounded() -> None:
+    counter = Counter("busy_seconds_total", "Busy.", registry=None)
+    counter.inc(5)
+    with assert_increments(counter, by=0.3):
+        for _ in range(3):
+            counter.inc(0.1)
+
+
+def test_large_numbers_are_told_apart() -> None:
+    counter = Counter("bytes_total", "Bytes.", registry=None)
+    with (
+        pytest.raises(AssertionError, match=r"was to grow by 1234567891 but grew by 1234567890$"),
+        assert_increments(counter, by=1234567891),
+    ):
+        counter.inc(1234567890)
+
+
 def test_too_little_fails() -> None:
     counter = Counter("hits_total", "Hits.", registry=None)
     with (

@@ -522,6 +522,40 @@ def test_forks_in_several_threads_while_it_serves(tmp_path: Path) -> None:
     assert (ended.stdout, ended.stderr) == ("200\n", "")
 
 
+_SHORT_OF_DESCRIPTORS = """
+import os, resource, urllib.request
+from pytheus import start_http_server
+from pytheus.registry import CollectorRegistry
+
+start_http_server(0, registry=CollectorRegistry()).close()  # so that all modules are loaded
+taken = [os.open(os.devnull, os.O_RDONLY)]
+resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for _ in range(3):  # the listener, and the two that wake its thread
+    os.close(taken.pop())
+server = start_http_server(0, registry=CollectorRegistry())
+for descriptor in taken:
+    os.close(descriptor)
+print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(server.url, timeout=60).status)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such limit")
+def test_its_thread_takes_no_descriptor_which_may_be_the_one_too_many(tmp_path: Path) -> None:
+    script = tmp_path / "short.py"
+    script.write_text(_SHORT_OF_DESCRIPTORS)
+
+    ended = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
+    )
+
+    assert (ended.stdout, ended.stderr) == ("200\n", "")
+
+
 def test_a_program_that_forgets_to_close_ends_quietly(tmp_path: Path) -> None:
     program = "import pytheus; pytheus.start_http_server(0)"
 

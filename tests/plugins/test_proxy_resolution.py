@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus.exceptions import ConflictError, PluginLoadError, PytheusWarning, UnknownRegistryError
+from pytheus import Counter
+from pytheus.exceptions import ConflictError, NotARegistryError, PluginLoadError, PytheusWarning, UnknownRegistryError
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
 from pytheus.samples import Family
 
@@ -79,6 +80,26 @@ def test_nothing_is_resolved_before_the_first_use(site: Site, monkeypatch: pytes
     assert repr(proxy) == "<CollectorRegistryProxy for a registry not resolved yet>"
     proxy.close()
     assert "memory_module" not in sys.modules
+
+
+NO_REGISTRY = """
+made = []
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append({})
+    return made[-1]
+"""
+
+
+def test_a_metric_tells_which_plugin_gave_no_registry_and_asks_it_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.plugin("memory", NO_REGISTRY)
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
+    with pytest.raises(NotARegistryError, match=r"^registry plugin 'memory' \(from PYTHEUS_REGISTRY\), entry point"):
+        Counter("jobs_total", "Jobs.", registry=CollectorRegistryProxy())
+    assert len(made("memory_module")) == 1
 
 
 @pytest.mark.parametrize("use", ["prefix", "collect", "register", "unregister", "find"])

@@ -430,6 +430,21 @@ def test_metrics_move_in_and_out_with_their_numbers(join: Join, lines: Lines) ->
     assert lines.of(sharded) == []
 
 
+def test_a_metric_that_another_registry_takes_over_is_gone_from_the_first(join: Join, lines: Lines) -> None:
+    one, other, watching = join(), join(), join()
+    proxy = CollectorRegistryProxy()
+    proxy.set_registry(one)
+    hits = Counter("hits_total", "Hits.", ["code"], registry=proxy)
+    hits.labels("200").inc(3)
+    for registry in (other, one, other, one):
+        proxy.set_registry(registry)
+        hits.labels("200").inc()
+        for each in (one, other):
+            list(each.collect())  # which publishes what it has
+        assert lines.of(watching) == lines.of(proxy)
+    assert lines.of(proxy) == ['hits_total{code="200"} 7.0']
+
+
 def test_what_is_registered_is_found(join: Join) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", registry=registry)

@@ -131,7 +131,8 @@ def project(tmp_path: Path, shared_cache: Path) -> Project:
 
 def test_mistakes_are_reported_and_all_else_is_left_alone(project: Project) -> None:
     text = (HERE / "plugin_refused.txt").read_text(encoding="utf-8")
-    (file,) = project.write(plugin_refused=text)
+    elsewhere = 'from pytheus import Counter\n\nthere = Counter("z_total", "Z.", ["b"])\n'
+    file, _ = project.write(plugin_refused=text, elsewhere=elsewhere)
     expected: list[str] = []
     pending: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):

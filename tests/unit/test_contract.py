@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 import pytest
@@ -161,6 +161,12 @@ class WrongArguments(NotCallable):
         return ()
 
 
+class Async(NotCallable):
+    async def register(self, collector: object) -> None: ...  # type: ignore[override]  # the very thing that is tested
+    async def collect(self) -> AsyncIterator[object]:  # type: ignore[override]  # likewise
+        yield None
+
+
 @pytest.mark.parametrize(
     ("candidate", "problems"),
     [
@@ -169,12 +175,13 @@ class WrongArguments(NotCallable):
         (RaisingPrefix(), ["'prefix' raised RuntimeError('no connection')"]),
         (NotCallable(), ["'register' is 1, which cannot be called"]),
         (WrongArguments(), ["'register' does not take 1 argument(s)", "'collect' does not take 0 argument(s)"]),
+        (Async(), ["'register' is async, and nobody would await it", "'collect' is async"]),
         (None, ["'prefix'", "'register'", "'unregister'", "'collect'"]),
         ("default", ["it is a name, not an object; resolve it"]),
         (CollectorRegistry, ["it is a class, not an object; call it: CollectorRegistry()"]),
         (types, ["it is a module, not an object"]),
     ],
-    ids=["no prefix", "bad prefix", "raising", "register = 1", "arguments", "None", "str", "class", "module"],
+    ids=["no prefix", "bad prefix", "raising", "register = 1", "arguments", "async", "None", "str", "class", "module"],
 )
 def test_each_problem_is_named(candidate: object, problems: list[str]) -> None:
     with pytest.raises(NotARegistryError) as caught:

@@ -18,6 +18,7 @@ from typing import (
     NamedTuple,
     NewType,
     NotRequired,
+    Required,
     TypedDict,
 )
 
@@ -72,6 +73,21 @@ METRICS: list[Callable[[], Metric]] = [
     lambda: Info("m", "M.", labels=Http, registry=None),
     lambda: StateSet("m", "M.", labels=Http, states=["on"], registry=None),
 ]
+
+
+def test_keyword_only_fields_come_last_for_no_position_is_theirs() -> None:
+    @dataclass(kw_only=True)
+    class Zoned:
+        zone: str = "a"
+
+    @dataclass
+    class Hit(Zoned):
+        code: str = "200"
+
+    hits = Counter("hits_total", "Hits.", labels=Hit, registry=None)
+    hits.labels("404").inc()
+    assert hits.labels(Hit("404")).value == 1.0
+    assert hits.labels("404", zone="b") is hits.labels(Hit("404", zone="b"))
 
 
 @pytest.mark.parametrize("make", METRICS)
@@ -295,6 +311,26 @@ def test_a_label_that_a_dict_need_not_have_is_refused_without_a_default() -> Non
 
     with pytest.raises(LabelError, match="may be without the label 'code' of Optional, which every series needs"):
         Counter("hits_total", "Hits.", labels=Optional, registry=None)
+
+
+class KeyInBrackets(TypedDict):
+    code: NotRequired[str]
+
+
+class OneRequired(TypedDict, total=False):
+    method: Required[str]
+    code: str
+
+
+def test_a_label_that_a_dict_need_not_have_is_seen_where_annotations_are_text() -> None:
+    with pytest.raises(LabelError, match="may be without the label 'code' of KeyInBrackets"):
+        Counter("hits_total", "Hits.", labels=KeyInBrackets, registry=None)
+
+
+def test_a_label_that_a_dict_must_have_is_seen_where_annotations_are_text() -> None:
+    hits = Counter("hits_total", "Hits.", labels=OneRequired, default_labels={"code": "200"}, registry=None)
+    hits.labels({"method": "GET"}).inc()
+    assert hits.labels({"method": "GET", "code": "200"}).value == 1.0
 
 
 def test_a_field_that_the_constructor_does_not_take_is_refused() -> None:

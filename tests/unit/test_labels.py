@@ -45,6 +45,11 @@ def test_positional_values_fill_what_is_free_in_declared_order(hits: Counter) ->
     assert hits.labels("GET").labels("/").labels("200") is hits.labels(**ALL)
 
 
+def test_positional_values_and_keywords_go_together(hits: Counter) -> None:
+    assert hits.labels("GET", code="200", path="/") is hits.labels(**ALL)
+    assert hits.labels(code="200").labels("GET", path="/") is hits.labels(**ALL)
+
+
 def test_positional_values_follow_the_declaration_not_the_alphabet(registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", ["zone", "app"], registry=registry).labels("z", "a").inc()
     assert generate_metrics(registry).endswith('\nhits_total{zone="z",app="a"} 1.0\n')
@@ -85,9 +90,9 @@ MISTAKES: list[tuple[str, Callable[[Counter], object], str]] = [
     ("too many for the rest", lambda hits: hits.labels(method="GET").labels("/", "200", "x"), "got 3 values"),
     ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is set to 'GET' already"),
     (
-        "by position and by name",
-        lambda hits: hits.labels("GET", path="/"),
-        "by position or by name, but got both at once",
+        "twice, by position and by name",
+        lambda hits: hits.labels("GET", method="PUT"),
+        "got 'method' twice, by position ('GET') and by name",
     ),
     (
         "mapping and keywords",

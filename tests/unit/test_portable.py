@@ -252,6 +252,41 @@ def test_numbers_move_from_one_memory_to_another() -> None:
     assert (third[()], fourth[()]) == ([2.0, 0.0, 1.0], [2.0, 1.0, 1.0])
 
 
+class Passing(Arena):
+    """A memory that the metric leaves, as by another thread, just when a series is made in it."""
+
+    def __init__(self, leave: Callable[[Passing], object]) -> None:
+        super().__init__()
+        self.leave: Callable[[Passing], object] | None = leave
+
+    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave(self)
+        return super().numbers(labels, size)
+
+
+def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one() -> None:
+    second = Arena()
+    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+    first = Passing(lambda _: hits.keep_in(second))
+    hits.keep_in(first)
+    hits.labels("200").inc(2)
+    assert second["200",] == [2.0]
+    assert first.views == {}
+
+
+def test_a_series_that_is_made_while_the_memory_is_left_is_in_none() -> None:
+    sizes = Histogram("sizes", "Sizes.", ["kind"], buckets=(1,), registry=None)
+    first = Passing(sizes.leave)
+    sizes.keep_in(first)
+    sizes.labels("big").observe(2)
+    assert first.views == {}
+    assert sizes.rows() == [Row(("big",), [2.0, 0.0, 1.0])]
+    sizes.keep_in(second := Arena())
+    assert second["big",] == [2.0, 0.0, 1.0]
+
+
 def test_keeping_in_the_same_memory_again_changes_nothing() -> None:
     arena = Arena()
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)

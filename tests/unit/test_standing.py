@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pytheus.compose import prefixed, union
+import pytest
+
+from pytheus import Counter
+from pytheus.compose import labelled, prefixed, union
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
 from pytheus.registry.standing import below, standing
 
@@ -31,3 +34,19 @@ def test_an_attribute_that_means_something_else_is_none() -> None:
         layers = 3
 
     assert below(Cake()) == ()
+
+
+@pytest.mark.parametrize("meaning", [3, (), ["sponge"], ("sponge", "cream"), lambda: None], ids=repr)
+def test_what_a_registry_holds_moves_whatever_it_calls_its_layers(meaning: object) -> None:
+    class Cake(CollectorRegistry):
+        layers = meaning
+
+    cake, plate = Cake(), CollectorRegistry()
+    proxy = CollectorRegistryProxy(cake)
+    eaten = Counter("eaten_total", "Eaten.", registry=labelled(proxy, kind="plum"))
+    assert eaten in proxy
+    proxy.set_registry(labelled(plate, kind="plum"))
+    assert eaten in plate
+    proxy.set_registry(cake)
+    assert eaten in cake
+    assert eaten not in plate

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, InvalidNameError
 from pytheus.exposition import CONTENT_TYPE
 from pytheus.metrics import CustomCollector, Family, Metric, Sample
@@ -244,6 +245,41 @@ def test_a_registry_that_checks_nothing_still_exposes_no_name_twice(caplog: pyte
     text = generate_metrics(_of(lambda: [first, second]))
     assert _names(text) == ["x", "pytheus_collector_errors_total"]
     assert "# HELP x First." in text
+
+
+class Lines:
+    """Writes its own lines, under whatever name it has at the moment."""
+
+    def __init__(self, name: str) -> None:
+        self.given = Definition(name, "gauge", "A gauge.")
+        self.fails = False
+
+    @property
+    def definition(self) -> Definition:
+        if self.fails:
+            raise OSError("connection lost")
+        return self.given
+
+    def collect(self) -> Iterator[Family]:
+        yield Family(self.given.name, "gauge", "A gauge.", [Sample("", {}, 1.0)])
+
+    def text_parts(self, prefix: str, /) -> list[str]:
+        return [f"# TYPE {prefix}{self.given.name} gauge\n", f"{prefix}{self.given.name} 1.0\n"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_writes_its_own_lines_and_fails_to_say_its_name_is_asked_for_its_families(order: int) -> None:
+    good, bad = Lines("good"), Lines("bad")
+    bad.fails = True
+    text = generate_metrics(_of(lambda: [good, bad][::order]))
+    assert sorted(_names(text)) == ["bad", "good"]
+    assert "\nbad 1.0\n" in text
+
+
+def test_what_writes_its_own_lines_cannot_take_a_reserved_name(caplog: pytest.LogCaptureFixture) -> None:
+    text = generate_metrics(_of(lambda: [Lines("pytheus_collector_errors_total"), Lines("good")]))
+    assert _names(text) == ["good", "pytheus_collector_errors_total"]
+    assert "\npytheus_collector_errors_total 1.0\n" not in text
 
 
 # Custom collectors ----------------------------------------------------------------------------------------------------

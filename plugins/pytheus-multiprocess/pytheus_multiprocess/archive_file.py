@@ -22,7 +22,7 @@ from typing import Final
 
 from pytheus.exceptions import ShardFormatError
 from pytheus.shards import Archive, Snapshot, fold
-from pytheus_multiprocess.system import System
+from pytheus_multiprocess.system import Inode, System, inode_of
 
 __all__ = ["ArchiveFile", "shard_names", "token_of"]
 
@@ -60,17 +60,21 @@ class ArchiveFile:
         self._system = system
         self._directory = directory
         self._descriptor = -1
+        self._inode: Inode | None = None
         self._archive = Archive()
+        self._lock_inode: Inode | None = None
         self._lock_descriptor = self._open_lock()
 
     def _open_lock(self) -> int:
-        return self._system.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT, directory=self._directory)
+        descriptor = self._system.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT, directory=self._directory)
+        self._lock_inode = inode_of(descriptor)
+        return descriptor
 
     def close(self) -> None:
         """Give everything back."""
-        for descriptor in (self._descriptor, self._lock_descriptor):
+        for descriptor, inode in ((self._descriptor, self._inode), (self._lock_descriptor, self._lock_inode)):
             if descriptor >= 0:
-                os.close(descriptor)
+                self._system.close(descriptor, inode)
         self._descriptor = self._lock_descriptor = -1
 
     def leave_parent(self) -> None:
@@ -115,6 +119,7 @@ class ArchiveFile:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        self._inode = inode_of(descriptor)
         return self._archive
 
     # Folding ---------------------------------------------------------------------------------------------------------
@@ -143,6 +148,7 @@ class ArchiveFile:
     def _fold(
         self, read_dead: Callable[[str], Snapshot | None], live: Sequence[Snapshot], retention_seconds: float
     ) -> None:
+        process = os.getpid()
         archive = self.read()
         names = listed(self._directory)
         for name in names:
@@ -158,15 +164,21 @@ class ArchiveFile:
                 self._remove(name)
             elif (snapshot := read_dead(name)) is not None:
                 dead.append(snapshot)
-        if not dead:
+        if not dead and retention_seconds <= 0:
             return
         # Oldest first, for series show in the order in which they come here, and that of the names is chance.
         dead.sort(key=lambda snapshot: (snapshot.identity.started, snapshot.identity.token))
         now = time.time()
         folded = fold(archive.forget_folded(archive.folded - tokens), dead, now=now)
         if retention_seconds > 0:
-            folded = folded.expire(now - retention_seconds, live)
-        self._replace(folded.encode())
+            expired = folded.expire(now - retention_seconds, live)
+            if not dead and expired is folded:
+                return
+            folded = expired
+        content = folded.encode()
+        if os.getpid() != process:
+            return  # forked by a signal handler in the middle of it: the parent has the lock, and does the rest
+        self._replace(content)
         for snapshot in dead:
             self._remove(f"{snapshot.identity.token}.shard")
 

@@ -5,8 +5,10 @@ Rules:
 - A file is begun when the first series asks for room, so that a process without metrics leaves no trace.
 - A series is placed whole or not at all: room is taken, its record committed, and only then the layout here changed.
   Where that was broken off halfway (an exception in a signal handler), the index is written afresh first of all.
-- What finds no room (a full disk, the size limit), and what comes while this very thread is placing something else
-  (a finalizer, a signal handler), is kept in the process's own memory: homeless. It is exposed by this process alone.
+- One change of the file is made at a time, also by one thread. What it comes with in the middle of another (a
+  finalizer, a signal handler) waits until that is made; only a new series cannot wait.
+- What finds no room (a full disk, the size limit), and a series that comes in the middle of a change, is kept in the
+  process's own memory: homeless. It is exposed by this process alone.
 - No foreign code runs, and nothing is logged, while the lock is held: a fork waits for it.
 """
 
@@ -48,15 +50,15 @@ class _Series:
     __slots__ = ("definition", "exemplars", "facts", "facts_bytes", "labels", "offset", "size", "slot", "view")
 
     def __init__(self, definition: Definition, labels: tuple[str, ...], size: int) -> None:
-        self.definition = definition
-        self.labels = labels
-        self.size = size
-        self.slot = -1
+        self.definition: Definition = definition
+        self.labels: tuple[str, ...] = labels
+        self.size: int = size
+        self.slot: int = -1
         """Its number in the layout, or -1 for one that is homeless."""
-        self.offset = 0
+        self.offset: int = 0
         self.view: Doubles
         self.facts: Mapping[str, str] | None = None
-        self.facts_bytes = 0
+        self.facts_bytes: int = 0
         self.exemplars: dict[int, Exemplar] = {}
 
 
@@ -72,8 +74,9 @@ class Shard:
         self._homeless_identity = identity._replace(token=identity.token[::-1])
         self._open_file = open_file
         self.file: ShardFile | None = None
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._busy = False
+        self._postponed: list[Callable[[], None]] = []
         self._broken_off = False
         self._layout = Layout()
         self._placed: dict[int, _Series] = {}
@@ -81,7 +84,7 @@ class Shard:
         self._outdated_bytes = 0
         self._ended = False
         self._told_homeless = False
-        self.why_homeless = ""
+        self.why_homeless: str = ""
         """Why the last series that found no room found none."""
 
     def abandon(self) -> None:
@@ -89,9 +92,10 @@ class Shard:
         self.lock = threading.RLock()
         self._ended = True
         self._busy = False
+        self._postponed = []
         file, self.file = self.file, None
         if file is not None:
-            file.close()
+            file.abandon()
 
     def close(self) -> None:
         """Let go of the file, so that what is in it is folded. Series that are placed from now on are homeless."""
@@ -112,23 +116,45 @@ class Shard:
         """A new series, in the file if there is room, and in this process's memory if not. Call it with the lock."""
         series = _Series(definition, labels, size)
         if not self._ended and not self._busy:
-            self._busy = True
-            try:
-                self._place(series)
+            self._change(lambda: self._try_to_place(series))
+            if series.slot >= 0 and not self._ended:
                 return series
-            except (PytheusError, OSError) as error:
-                self.why_homeless = str(error)
-            finally:
-                self._busy = False
         elif self._busy:
             self.why_homeless = "it was made while this very thread was placing another one"
-        series.slot = -1
         series.view = array("d", bytes(8 * size))
         if not self._ended:
             self._homeless[id(series)] = series
             if self.file is not None:
                 self.file.count_homeless(len(self._homeless))
         return series
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Make a change of the file, or leave it to who is making one just now, further down this thread's stack."""
+        if self._busy:
+            self._postponed.append(change)
+            return
+        self._busy = True
+        try:
+            # Before it as well, for what an exception in a signal handler may have left.
+            self._make_postponed()
+            change()
+            self._make_postponed()
+        except ValueError:
+            # A signal handler has forked in the middle of it, and this is the child, to which the memory is closed.
+            if not self._ended:
+                raise
+        finally:
+            self._busy = False
+
+    def _make_postponed(self) -> None:
+        while self._postponed:
+            self._postponed.pop(0)()
+
+    def _try_to_place(self, series: _Series) -> None:
+        try:
+            self._place(series)
+        except (PytheusError, OSError) as error:
+            self.why_homeless = str(error)
 
     def _place(self, series: _Series) -> None:
         file = self.file
@@ -163,19 +189,24 @@ class Shard:
             if self.file is not None:
                 self.file.count_homeless(len(self._homeless))
             return
+        self._change(lambda: self._displace(series))
+
+    def _displace(self, series: _Series) -> None:
         file = self.file
         if self._ended or file is None or series.slot < 0:
             return
-        record = encode_forget(series.slot)
         try:
             self._heal(file)
-            file.append(record)
         except NoRoomError:
-            return  # only where healing found none; it stays as it is
+            return  # it stays as it is
         slot = series.slot
+        record = encode_forget(slot)
+        self._broken_off = True
         series.slot = -1
         del self._placed[slot]
         self._layout.forget(slot)
+        file.append(record)
+        self._broken_off = False
         for index in series.exemplars:
             file.drop((slot, index))
         file.give_back(series.offset, series.size)
@@ -184,6 +215,9 @@ class Shard:
     def set_facts(self, series: _Series, facts: Mapping[str, str]) -> None:
         """The facts of an info's series are these. Call it with the lock."""
         series.facts = dict(facts)
+        self._change(lambda: self._write_facts(series, facts))
+
+    def _write_facts(self, series: _Series, facts: Mapping[str, str]) -> None:
         file = self.file
         if self._ended or file is None or series.slot < 0:
             return
@@ -201,6 +235,9 @@ class Shard:
     def set_exemplar(self, series: _Series, index: int, exemplar: Exemplar) -> None:
         """The latest exemplar of the series' number `index` is this one. Call it with the lock."""
         series.exemplars[index] = exemplar
+        self._change(lambda: self._write_exemplar(series, index, exemplar))
+
+    def _write_exemplar(self, series: _Series, index: int, exemplar: Exemplar) -> None:
         file = self.file
         if self._ended or file is None or series.slot < 0:
             return
@@ -251,8 +288,8 @@ class Shard:
             series.slot = slot
         self._outdated_bytes = 0
         for series in kept:
-            for index, exemplar in series.exemplars.items():
-                self.set_exemplar(series, index, exemplar)
+            for index, exemplar in series.exemplars.copy().items():
+                self._write_exemplar(series, index, exemplar)
 
     def tell_homeless(self) -> None:
         """Log that there was no room, once. Call it without the lock: handlers may do anything, even fork."""
@@ -275,12 +312,12 @@ class Shard:
         with self.lock:
             layout = Layout()
             numbers: list[float] = []
-            for series in self._homeless.values():
+            for series in list(self._homeless.values()):
                 slot = layout.add(layout.define(series.definition), series.labels, len(numbers))
                 numbers += series.view.tolist()
                 if series.facts is not None:
                     layout.set_facts(slot, series.facts)
-                for index, exemplar in series.exemplars.items():
+                for index, exemplar in series.exemplars.copy().items():
                     layout.set_exemplar(slot, index, exemplar)
             return Snapshot(self._homeless_identity, True, layout, numbers)
 
@@ -302,7 +339,10 @@ class ShardMemory:
             with self._shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    series = self._series[labels] = self._shard.place(self._definition, labels, size)
+                    placed = self._shard.place(self._definition, labels, size)
+                    series = self._series.setdefault(labels, placed)
+                    if series is not placed:  # a finalizer or a signal handler was quicker
+                        self._shard.displace(placed)
             self._shard.tell_homeless()
         return series.view
 

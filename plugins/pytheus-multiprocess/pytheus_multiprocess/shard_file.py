@@ -31,7 +31,7 @@ from typing import Final, NamedTuple
 
 from pytheus.exceptions import PytheusError
 from pytheus.shards import ShardIdentity
-from pytheus_multiprocess.system import System
+from pytheus_multiprocess.system import Inode, System, inode_of
 
 __all__ = ["NoRoomError", "ShardFile"]
 
@@ -123,7 +123,7 @@ class ShardFile:
         self._stream: list[int] = []
         self._used = 0
         self._idle: list[int] = []
-        self.generation = 0
+        self.generation: int = 0
         """How often the index was written afresh."""
         # The doubles: where the next ones are taken from, and those that were given back, by how many they are.
         self._next = 0
@@ -136,14 +136,16 @@ class ShardFile:
         self._cell_version = 0
         # Two open file descriptions: mmap() keeps one, in copies of the descriptor that a forked child inherits. The
         # other carries the lock, and nothing but it, so that the child can let go of it.
-        self.lock_descriptor = -1
+        self.lock_descriptor: int = -1
         self._descriptor = -1
+        self._inode: Inode | None = None
         self._begin(directory, name, encode_header(identity))
 
     def _begin(self, directory: int, name: str, header: bytes) -> None:
         system = self._system
         unfinished = f"new-{name}"
         self.lock_descriptor = system.open(unfinished, O_RDWR | O_CREAT | O_EXCL, 0o600, directory=directory)
+        self._inode = inode_of(self.lock_descriptor)
         try:
             # Somebody who clears up takes the lock first, and then takes the file for abandoned.
             if not system.lock(self.lock_descriptor):
@@ -173,6 +175,9 @@ class ShardFile:
     def _reserve(self, offset: int, size: int) -> None:
         if offset + size > self._max_size:
             raise NoRoomError(f"shard {self._name} would grow beyond max_size_bytes = {self._max_size}")
+        # Or it would be somebody else's file that grows, and is written to.
+        if inode_of(self._descriptor) != self._inode:
+            raise NoRoomError(f"shard {self._name} cannot grow, for the program has closed its descriptor")
         try:
             self._system.reserve(self._descriptor, offset, size)
         except OSError as error:
@@ -347,11 +352,20 @@ class ShardFile:
         """Close this process's copy of the lock's descriptor: as the owner's end, or in a child that inherited it."""
         descriptor, self.lock_descriptor = self.lock_descriptor, -1
         if descriptor >= 0:
-            self._system.close(descriptor)
+            self._system.close(descriptor, self._inode)
+
+    def abandon(self) -> None:
+        """In a child after a fork: `close`, and nothing can be written to the parent's file from here any more."""
+        for mapped in self._chunks:
+            for memory in (mapped.bytes, mapped.cells, mapped.doubles):
+                memory.release()
+        self._state.release()
+        self._header.release()
+        self.close()
 
     def close(self) -> None:
         """Let go of the lock: whoever comes next takes the shard for dead. Views stay valid."""
         self.let_go_of_lock()
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            self._system.close(descriptor)
+            self._system.close(descriptor, self._inode)

@@ -3,8 +3,9 @@
 Rules:
 
 - The mapping and what was made of the index are kept from one reading to the next; only what was added is parsed.
-- First the index, then the numbers, then the index again; if a series went meanwhile, all over again. So numbers that
-  were given to another series are never taken for the old one's.
+- First the index, then the numbers, then the index again. Series that are in both have numbers of their own; those
+  that came meanwhile may have had somebody else's, and are taken for what they began with, zero. If the index was
+  written afresh meanwhile, all over again.
 - Nothing in the file is believed: every offset is held against the file's size, every record against its checksum. The
   mapping reaches no further than the file did when it was made, and the size is looked at before each reading, for
   memory behind the end of a file that somebody has cut short cannot be touched.
@@ -48,7 +49,7 @@ from pytheus_multiprocess.shard_file import (
     VERSION,
     Chunk,
 )
-from pytheus_multiprocess.system import System, mapped
+from pytheus_multiprocess.system import System, inode_of, mapped
 
 __all__ = ["ExemplarCell", "ShardReader"]
 
@@ -79,10 +80,11 @@ class ShardReader:
         self.name = name
         self._system = system
         self._descriptor = system.open(name, os.O_RDONLY | os.O_NONBLOCK, directory=directory)
+        self._inode = inode_of(self._descriptor)
         try:
             self._known_dead = False
             self._map()
-            self.identity = self._read_identity()
+            self.identity: ShardIdentity = self._read_identity()
         except BaseException:
             self.close()
             raise
@@ -98,7 +100,7 @@ class ShardReader:
         """Give the file back."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            self._system.close(descriptor, self._inode)
 
     # The file --------------------------------------------------------------------------------------------------------
 
@@ -175,19 +177,23 @@ class ShardReader:
         """The shard as it stands now. Raises `ShardFormatError` where it makes no sense, or was cut short."""
         if os.fstat(self._descriptor).st_size < self._size:
             raise ShardFormatError(f"{self.name} was cut short")
-        numbers: list[float] = []
         for _ in range(_MOST_ROUNDS):
             self._catch_up()
             layout = self._records.layout
-            gone = len(layout.gone)
+            known = len(layout)
             numbers = self._read_numbers(0)
             self._catch_up()
-            if self._records.layout is layout and len(layout.gone) == gone:
+            if self._records.layout is layout:
                 break
-        # What came meanwhile, or after the last round of a shard in which series come and go all the time.
-        numbers += self._read_numbers(len(numbers))
+        else:
+            raise ShardFormatError(f"{self.name} was written afresh while it was read, {_MOST_ROUNDS} times")
+        numbers += [0.0] * (layout.size - len(numbers))
+        for number in range(known, len(layout)):
+            slot = layout.slot(number)
+            if slot is not None:
+                numbers[slot.offset : slot.offset + slot.size] = [0.0] * slot.size
         self._read_cells()
-        return Snapshot(self.identity, live, self._records.layout, numbers)
+        return Snapshot(self.identity, live, layout, numbers)
 
     def _catch_up(self) -> None:
         """Read what was added to the index, or all of it if it was written afresh."""

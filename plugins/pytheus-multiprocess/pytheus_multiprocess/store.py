@@ -4,20 +4,23 @@ Rules:
 
 - This process's shard is written through `Shard`, and read like everybody else's.
 - A scrape takes what belongs together: the archive, and the shards that it lacks. Dead ones are folded on the occasion.
-- What cannot be read is left out, and told as a problem; it is looked at again when the file has changed.
+- What cannot be read is left out, and told as a problem. What is wrong with a file is remembered until it has changed,
+  but not what the system refused, nor anything of a process that lives: what that writes shows in no time of change.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from pytheus.definitions import Definition
-from pytheus.exceptions import ShardFormatError
+from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, Memory, Portable
 from pytheus.samples import Family, Sample
 from pytheus.shards import Archive, Problem, Reading, ShardIdentity, Snapshot
@@ -28,7 +31,7 @@ from pytheus_multiprocess.processes import ProcessesCollector
 from pytheus_multiprocess.shard import Shard, ShardMemory
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
-from pytheus_multiprocess.system import System
+from pytheus_multiprocess.system import System, inode_of
 
 __all__ = ["MultiprocessStore"]
 
@@ -44,8 +47,10 @@ class MultiprocessStore:
 
     def __init__(self, options: MultiprocessOptions, system: System | None = None) -> None:
         self._options = options
+        self._path = os.path.abspath(options.path)  # wherever the program goes from here
         self._system = System() if system is None else system
-        self._directory = open_directory(options.path)
+        self._directory = open_directory(self._path)
+        self._inode = inode_of(self._directory)
         try:
             self._archive = ArchiveFile(self._system, self._directory)
         except BaseException:
@@ -58,6 +63,7 @@ class MultiprocessStore:
         self._was_unshared = False
         self._closed = False
         self._last = Reading((), Archive())
+        self._looks_at = 0.0
         self._processes = ProcessesCollector(self._live_processes) if options.process_metrics else None
         self._shard = self._new_shard()
         _hold_at_forks(self)
@@ -104,13 +110,21 @@ class MultiprocessStore:
         with self._reading:
             problems: list[Problem] = []
             archive, readers, is_due = self._at_one_moment()
-            if is_due and self._fold(problems):
+            if (is_due or self._may_expire(archive)) and self._fold(problems):
                 archive, readers, _ = self._at_one_moment()
             snapshots = [snapshot for reader in readers if (snapshot := self._snapshot(reader)) is not None]
             homeless = self._shard.homeless()
             if homeless is not None:
                 snapshots.append(homeless)
             problems += [Problem(name, reason) for name, (_, reason) in self._unreadable.items()]
+            if self._shard.file is not None and self._seen(f"{self.identity.token}.shard") is None:
+                problems.append(
+                    Problem(
+                        str(self.identity),
+                        f"its file in {self._path!r} is gone while it runs: somebody removed it, or the program has"
+                        " closed the descriptor that keeps it; what it counts is lost until it is started again",
+                    )
+                )
             self._last = Reading(snapshots, archive, problems)
             return self._last
 
@@ -129,7 +143,7 @@ class MultiprocessStore:
                 is_due = len(wanted) < len(names) or any(reader.is_dead() for reader in readers)
                 return archive, readers, is_due
         raise ShardFormatError(
-            f"the archive in {self._options.path!r} was another one each time that it was read with the shards,"
+            f"the archive in {self._path!r} was another one each time that it was read with the shards,"
             f" {_MOST_ATTEMPTS} times"
         )
 
@@ -158,9 +172,10 @@ class MultiprocessStore:
                 return reader.read(live=not reader.is_dead())
             except (ShardFormatError, OSError) as error:
                 self._readers.pop(reader.name, None)
+                if last:
+                    self._leave_out(reader.name, error, for_good=reader.is_dead())
                 reader.close()
                 if last:
-                    self._leave_out(reader.name, error)
                     return None
             again = self._reader(reader.name)
             if again is None:
@@ -168,9 +183,12 @@ class MultiprocessStore:
             reader = again
         return None
 
-    def _leave_out(self, name: str, error: Exception) -> None:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self._unreadable[name] = (self._seen(name), reason)
+    def _leave_out(self, name: str, error: Exception, *, for_good: bool = True) -> None:
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = error.strerror or reason
+            for_good = False
+        self._unreadable[name] = (self._seen(name) if for_good else None, reason)
 
     def _seen(self, name: str) -> _Seen | None:
         try:
@@ -195,12 +213,22 @@ class MultiprocessStore:
             problems.append(Problem("folding of dead processes", error.strerror or str(error)))
             return True
 
+    def _may_expire(self, archive: Archive) -> bool:
+        """Whether it is time to look what goes, though nobody has died: now and then, for it takes a while."""
+        retention = self._options.retention_seconds
+        if not retention or time.monotonic() < self._looks_at:
+            return False
+        self._looks_at = time.monotonic() + retention / 10
+        before = time.time() - retention
+        each = archive.each
+        return min(archive.touched, default=before) < before or bool(each and each[0].identity.started < before * 1e9)
+
     def _read_dead(self, name: str) -> Snapshot | None:
         reader = self._reader(name)
         return self._snapshot(reader) if reader is not None and reader.is_dead() else None
 
     def _fold_in_passing(self) -> None:
-        with suppress(OSError, ShardFormatError):
+        with suppress(OSError, PytheusError):
             # With readers of its own, for a scrape may be using the others.
             store = MultiprocessStore._for_folding(self)
             try:
@@ -210,7 +238,7 @@ class MultiprocessStore:
 
     @classmethod
     def _for_folding(cls, other: MultiprocessStore) -> MultiprocessStore:
-        return cls(other._options, other._system)
+        return cls(replace(other._options, path=other._path), other._system)
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -227,6 +255,13 @@ class MultiprocessStore:
         self._unreadable = {}
         self._last = Reading((), Archive())
         self._archive.leave_parent()
+        if not self._closed and inode_of(self._directory) != self._inode:
+            # The parent has closed all descriptors, as daemons do; the child need not go without.
+            with suppress(OSError, PytheusError):
+                self._directory = open_directory(self._path)
+                self._inode = inode_of(self._directory)
+                self._archive.close()
+                self._archive = ArchiveFile(self._system, self._directory)
 
     def after_fork_in_child(self) -> None:
         """Begin a shard of the child's own."""
@@ -246,7 +281,10 @@ class MultiprocessStore:
                 reader.close()
             self._readers = {}
             self._archive.close()
-            os.close(self._directory)
+            self._system.close(self._directory, self._inode)
+
+    def __repr__(self) -> str:
+        return f"<MultiprocessStore in {self._path!r}>"
 
     def hold(self) -> threading.RLock:
         """Wait until nothing of the shard is halfway done, and keep it so: for the moment of a fork."""

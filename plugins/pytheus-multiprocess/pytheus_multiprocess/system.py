@@ -11,7 +11,22 @@ import mmap
 import os
 import sys
 
-__all__ = ["System", "mapped"]
+__all__ = ["Inode", "System", "inode_of", "mapped"]
+
+Inode = tuple[int, int]
+"""Which file it is, on this machine."""
+
+
+def inode_of(descriptor: int) -> Inode | None:
+    """Of which file it is a descriptor, or None if it is none.
+
+    A program that makes a daemon of itself may close all descriptors that it finds, and be given their numbers again.
+    """
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def mapped(descriptor: int, offset: int, size: int, protection: int) -> mmap.mmap:
@@ -32,9 +47,11 @@ class System:
         self.step(f"open {name}")
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode, dir_fd=directory)
 
-    def close(self, descriptor: int) -> None:
+    def close(self, descriptor: int, inode: Inode | None = None) -> None:
+        """Close `descriptor`, unless it is none any more, or not one of the file `inode`."""
         self.step("close")
-        os.close(descriptor)
+        if inode is None or inode_of(descriptor) == inode:
+            os.close(descriptor)
 
     def lock(self, descriptor: int, *, shared: bool = False) -> bool:
         """Whether the lock could be had at once: the kernel's, on the open file description, gone with its process."""

@@ -37,12 +37,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        import importlib  # loaded late: naming the plugin should import no more than it must
+if not TYPE_CHECKING:  # for checkers would take the package to have every name
 
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'pytheus_redis' has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            import importlib  # loaded late: naming the plugin should import no more than it must
+
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'pytheus_redis' has no attribute {name!r}")
 
 
 @hookimpl

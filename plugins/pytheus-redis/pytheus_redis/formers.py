@@ -50,16 +50,16 @@ class Former:
         *,
         unsure: bool,
     ) -> None:
-        self.keys = keys
-        self.image = image
-        self.acknowledged = acknowledged
+        self.keys: ShardKeys = keys
+        self.image: Image = image
+        self.acknowledged: str = acknowledged
         """The last publication that is known to have arrived."""
-        self.queue = list(queue)
+        self.queue: list[Publication] = list(queue)
         """Those after it."""
-        self.unsure = unsure
+        self.unsure: bool = unsure
         """Whether the first of those may have arrived."""
-        self.epoch = epoch
-        self.heard_ms = heard_ms
+        self.epoch: str = epoch
+        self.heard_ms: int = heard_ms
         """Redis's time when it answered last."""
         self.folded_at: str | None = None
         """The last publication that had arrived when the shard was folded, as far as is known."""

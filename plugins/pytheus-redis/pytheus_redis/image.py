@@ -93,6 +93,14 @@ class Piece:
     def __bool__(self) -> bool:
         return bool(self.records or self.runs)
 
+    @property
+    def fills(self) -> frozenset[str]:
+        """Which of "index" and "numbers" there are once it has arrived."""
+        filled = {"index"} if self.records else set()
+        if any(len(numbers) for _, numbers in self.runs):
+            filled.add("numbers")
+        return frozenset(filled)
+
     def arguments(self) -> list[str | bytes | int]:
         """As the scripts take it: records, then pairs of offset and bytes."""
         arguments: list[str | bytes | int] = [b"".join(self.records)]
@@ -124,10 +132,12 @@ class Image:
         self.numbers: array[float] = array("d")
         self.reuses = True
         """Whether parts of the numbers that were left may be used again."""
-        self.index_bytes = 0
+        self.index_bytes: int = 0
         """How long the index is with all its records."""
         self._useful_bytes = 0
-        self._record_bytes = array("l")  # by slot number
+        # Of what is useful: by definition's number, and by slot's, whatever records there are of it.
+        self._definition_bytes: dict[int, int] = {}
+        self._slot_bytes = array("l")
         self._parts: dict[int, tuple[Portable, _Part]] = {}
         self._free: dict[int, list[int]] = {}
 
@@ -145,7 +155,7 @@ class Image:
             self._gather_one(collector, pieces)
         for key in [key for key in self._parts if key not in present]:
             _, part = self._parts.pop(key)
-            self._forget(part.slots, part.size, pieces)
+            self._leave(part, pieces)
         return [piece for piece in pieces if piece]
 
     def numbers_before(self, pieces: Sequence[Piece]) -> array[float]:
@@ -168,7 +178,7 @@ class Image:
             part = known[1]
         else:
             if known is not None:
-                self._forget(known[1].slots, known[1].size, pieces)
+                self._leave(known[1], pieces)
             definition = collector.definition
             try:
                 record = encode_definition(definition)
@@ -176,9 +186,11 @@ class Image:
                 return
             number = len(self.layout.definitions)
             if self.layout.define(definition) == number:
-                self._append(record, pieces, useful=True)
+                self._append(record, pieces)
             else:
                 number = self.layout.define(definition)
+            self._definition_bytes[number] = len(record)
+            self._useful_bytes += len(record)
             part = _Part(number, size_of(definition))
             self._parts[id(collector)] = (collector, part)
         if len(flat) != part.size * len(rows):
@@ -225,11 +237,11 @@ class Image:
                 continue
             kept.append(at)
             slots.append(self.layout.add(part.definition, each, offset))
-            self._record_bytes.append(len(record))
+            self._slot_bytes.append(0)
             offsets.append(offset)
             values = flat[at * size : (at + 1) * size]
             former += values
-            self._append(record, pieces, useful=True)
+            self._append(record, pieces, slot=slots[-1])
             zeros = array("d", bytes(8 * size))
             # Also where they are zeros, for another series' numbers may stand there.
             pieces[-1].store(offset, values, zeros)
@@ -251,12 +263,16 @@ class Image:
         self.numbers.extend(array("d", bytes(8 * size)))
         return offset
 
+    def _leave(self, part: _Part, pieces: list[Piece]) -> None:
+        self._forget(part.slots, part.size, pieces)
+        self._useful_bytes -= self._definition_bytes.pop(part.definition, 0)
+
     def _forget(self, slots: Sequence[int], size: int, pieces: list[Piece]) -> None:
         for slot in slots:
             offset = self.layout.offsets[slot]
             self.layout.forget(slot)
-            self._append(encode_forget(slot), pieces, useful=False)
-            self._useful_bytes -= self._record_bytes[slot]
+            self._append(encode_forget(slot), pieces)
+            self._useful_bytes -= self._slot_bytes[slot]
             self._free.setdefault(size, []).append(offset)
 
     def _store(self, part: _Part, flat: array[float], pieces: list[Piece]) -> None:
@@ -295,19 +311,21 @@ class Image:
             facts = dict(facts)
             layout.set_facts(slot, facts)
             try:
-                self._append(encode_facts(slot, facts), pieces, useful=not replaces)
+                self._append(encode_facts(slot, facts), pieces, slot=None if replaces else slot)
             except ShardFormatError:  # as above
                 pass
         for index, exemplar in (row.exemplars or {}).items():
             former = layout.exemplars.get(slot, {}).get(index)
             if former is not exemplar and former != exemplar:
                 layout.set_exemplar(slot, index, exemplar)
-                self._append(encode_exemplar(slot, index, exemplar), pieces, useful=former is None)
+                self._append(encode_exemplar(slot, index, exemplar), pieces, slot=slot if former is None else None)
 
-    def _append(self, record: bytes, pieces: list[Piece], *, useful: bool) -> None:
+    def _append(self, record: bytes, pieces: list[Piece], *, slot: int | None = None) -> None:
+        """Append to the index what is useful for as long as `slot` is there; None if it is not, or told otherwise."""
         if pieces[-1].full:
             pieces.append(Piece())
         pieces[-1].record(record)
         self.index_bytes += len(record)
-        if useful:
+        if slot is not None:
+            self._slot_bytes[slot] += len(record)
             self._useful_bytes += len(record)

@@ -7,14 +7,18 @@ Rules:
 - Every answer has a time limit. (One that trickles in byte by byte can take longer; who must not wait, asks
   another thread.)
 - No message holds a credential.
-- redis-py is imported with this module, which is imported when a registry is made: at the end of a process, when the
-  last numbers are published, it cannot be any more.
+- redis-py is imported with this module, which is imported when a registry is made, and so is what it would load when
+  it first connects. At the end of a process, when the last numbers are published, that cannot be done any more; and
+  a thread that is at it while another one forks would leave the child with half a module, for good.
 """
 
 from __future__ import annotations
 
+import encodings.idna
+import importlib.metadata
+import secrets
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import redis
@@ -30,6 +34,11 @@ from pytheus_redis.scripts import Script
 from pytheus_redis.trouble import Trouble
 
 __all__ = ["Answer", "Call", "Link", "RedisLink"]
+
+# Host names are encoded, client objects get random names, and the server is told which version it speaks to.
+_LOADED_BEFOREHAND: Final = (encodings.idna, secrets)
+with suppress(importlib.metadata.PackageNotFoundError):
+    importlib.metadata.version("redis")  # a file of it is parsed, which loads the parser
 
 Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
@@ -82,7 +91,7 @@ class RedisLink:
         self._options: Final = options
         self._client: _Client | None = None
         self._close: Callable[[], None] | None = None
-        self.round_trips = 0
+        self.round_trips: int = 0
         """How many times an answer was waited for, for those who count."""
 
     def run(self, call: Call, /) -> Answer:
@@ -190,10 +199,9 @@ class RedisLink:
         client = primary(options.service, db=options.database)
 
         def close() -> None:
-            # The Sentinels are asked over connections of their own, which the client does not know of.
-            with ExitStack() as stack:
-                for each in (client, *cast("list[_Client]", sentinel.sentinels)):
-                    stack.callback(each.close)
+            client.close()
+            for each in cast("list[_Client]", sentinel.sentinels):
+                each.close()
 
         self._close = close
         return client
@@ -201,7 +209,8 @@ class RedisLink:
     def _by_cluster(self, host: str, port: int, common: dict[str, object], login: dict[str, object]) -> _Client:
 
         make = cast("Callable[..., RedisCluster]", RedisCluster)
-        cluster = make(host=host, port=port, **common, **login)
+        # Other slots than the namespace's do not matter; and where one misses, redis-py would leave connections open.
+        cluster = make(host=host, port=port, require_full_coverage=False, **common, **login)
         self._close = cluster.close
         # All keys lie in one slot. Where that moves, the node says so, and the next use asks the cluster anew.
         node_of = cast("Callable[[str], ClusterNode]", cluster.get_node_from_key)
@@ -219,6 +228,10 @@ class RedisLink:
         if kind is None:
             if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
                 kind = "credentials"
+            elif isinstance(error, exceptions.MasterDownError):
+                kind = "loading"
+            elif isinstance(error, _OF_CLUSTERS):
+                kind = "cluster"
             elif isinstance(error, exceptions.ResponseError):
                 kind = "other"
             elif isinstance(error, exceptions.TimeoutError | TimeoutError):
@@ -264,6 +277,15 @@ _CODES: Final = (
     ("TRYAGAIN", "cluster"),
     ("CROSSSLOT", "cluster"),
     ("WRONGTYPE", "data"),
+)
+
+
+# redis-py takes their codes away from what it says.
+_OF_CLUSTERS: Final = (
+    exceptions.AskError,  # and MovedError, which is one
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.ClusterCrossSlotError,
 )
 
 

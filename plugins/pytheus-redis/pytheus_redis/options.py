@@ -36,6 +36,11 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
 
+def _without_user(address: str) -> str:
+    _, at, rest = address.rpartition("@")
+    return f"***@{rest}" if at else address
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RedisOptions:
     """The options of a Redis registry, by the names that they have in its URL and in the configuration file.
@@ -114,6 +119,10 @@ class RedisOptions:
                 f"expiry_seconds must be at least three times interval_seconds, or a lost heartbeat makes a process"
                 f" dead, but they are {self.expiry_seconds:g} and {self.interval_seconds:g}"
             )
+        if not self.host and self.reached_by != "unix":
+            raise ValueError("host must be a name or an address but is empty")
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise ValueError(f"port must be from 1 to 65535 but is {self.port}")
         if self.database < 0:
             raise ValueError(f"db must not be negative but is {self.database}")
         if self.reached_by == "unix" and not self.path:
@@ -125,6 +134,8 @@ class RedisOptions:
             raise ValueError(f"sentinel options are for redis+sentinel and rediss+sentinel, not for {self.scheme}")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file or self.verify != "full"):
             raise ValueError(f"certificates are for rediss, rediss+sentinel and rediss+cluster, not for {self.scheme}")
+        for name in ("ca_file", "cert_file", "key_file"):
+            self._check_file(name, getattr(self, name))
         if self.reached_by == "cluster" and self.database != 0:
             raise ValueError("a cluster has only the database 0")
 
@@ -132,6 +143,15 @@ class RedisOptions:
     def _check_positive(name: str, value: float) -> None:
         if not (math.isfinite(value) and 0 < value <= 10**9):
             raise ValueError(f"{name} must be a number of seconds above 0 but is {value!r}")
+
+    @staticmethod
+    def _check_file(name: str, path: str | None) -> None:
+        # At once, for a connection that fails for it looks like a server that is not there.
+        if path is not None:
+            try:
+                open(path, "rb").close()
+            except OSError as error:
+                raise ValueError(f"{name} must be a file that can be read but {path!r} is none: {error}") from error
 
     @property
     def reached_by(self) -> str:
@@ -172,7 +192,9 @@ class RedisOptions:
         for text in self.sentinels:
             parts = _HOST_AND_PORT.fullmatch(text)
             if parts is None:
-                raise ValueError(f"sentinels must be written HOST:PORT, separated by commas, but one is {text!r}")
+                raise ValueError(
+                    f"sentinels must be written HOST:PORT, separated by commas, but one is {_without_user(text)!r}"
+                )
             addresses.append((parts[1].strip("[]"), int(parts[2] or 26379)))
         return tuple(addresses)
 

@@ -23,12 +23,12 @@ from typing import Final
 
 from pytheus.registry import Portable
 from pytheus.shards import ShardIdentity, Snapshot
-from pytheus_redis.formers import Former, Publication, base_for
+from pytheus_redis.formers import LIVE, Former, Publication, base_for
 from pytheus_redis.image import Image, packed
 from pytheus_redis.keys import Keys, ShardKeys
 from pytheus_redis.link import Answer, Call, Link
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.scripts import COMMIT, INSPECT, PUBLISH, STAGE
+from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PUBLISH, STAGE
 from pytheus_redis.trouble import Trouble
 
 __all__ = ["Publisher", "text_of"]
@@ -46,14 +46,18 @@ def text_of(answer: Answer) -> str:
 class _Shard:
     """The shard that stands in Redis, as far as this process knows."""
 
-    __slots__ = ("acknowledged", "count", "epoch", "heard_ms", "image", "keys", "queue", "unsure")
+    __slots__ = ("acknowledged", "count", "epoch", "filled", "heard_ms", "image", "keys", "queue", "unsure")
 
-    def __init__(self, keys: ShardKeys, image: Image, attempt: str, epoch: str, heard_ms: int) -> None:
+    def __init__(
+        self, keys: ShardKeys, image: Image, attempt: str, epoch: str, heard_ms: int, filled: frozenset[str]
+    ) -> None:
         self.keys = keys
         self.image = image
         self.acknowledged = attempt
         self.epoch = epoch
         self.heard_ms = heard_ms
+        self.filled = filled
+        """Those of "index", "numbers" and "base" that there are; a server may have dropped one by itself."""
         self.count = 0
         self.queue: list[Publication] = []
         # Whether the first of them was sent, and nothing is known of what became of it.
@@ -72,10 +76,17 @@ class Publisher:
         self._link: Final = link
         self._keys: Final = keys
         self._options: Final = options
-        self.identity = ShardIdentity.of_this_process()
+        # All tokens of this process's shards begin alike, so that it finds those again that it forgot.
+        self._lineage: Final = ShardIdentity.of_this_process().token + "-"
+        self._begun = 0
+        self.identity: ShardIdentity = self._new_identity()
         self._shard: _Shard | None = None
         self._formers: list[Former] = []
         """The oldest first."""
+
+    def _new_identity(self) -> ShardIdentity:
+        self._begun += 1
+        return ShardIdentity.of_this_process()._replace(token=f"{self._lineage}{self._begun:x}")
 
     @property
     def own(self) -> list[ShardKeys]:
@@ -122,6 +133,7 @@ class Publisher:
                 return False
             shard.acknowledged = attempt
             shard.unsure = False
+            shard.filled |= piece.fills
             del queue[0]
             beaten = True
         if beat and not beaten:
@@ -134,8 +146,12 @@ class Publisher:
         keys, own = self._keys, shard.keys
         call = Call(
             PUBLISH,
-            (keys.state, keys.shards, own.about, own.index, own.numbers, own.folded),
-            (shard.epoch, own.token, before, attempt, "1" if last else "0", *arguments),
+            (keys.state, keys.shards, keys.archive, keys.folded, own.about, own.index, own.numbers, own.base),
+            (
+                *(shard.epoch, own.token, before, attempt, "1" if last else "0"),
+                *(int(self._options.expiry_seconds * 1000), len(shard.filled)),
+                *arguments,
+            ),
         )
         try:
             answer = self._link.run(call)
@@ -161,15 +177,22 @@ class Publisher:
 
     def _begin(self, collectors: Sequence[Portable], *, last: bool) -> None:
         epoch, now_ms, states = self._inspect()
-        identity = ShardIdentity.of_this_process()
+        identity = self._new_identity()
         own = self._keys.shard(identity.token)
         image = Image()
-        parts = self._stage(own, image, collectors)
+        try:
+            parts, filled = self._stage(own, image, collectors)
+        except Trouble as trouble:
+            if trouble.kind == "full":
+                # Else each attempt would leave less room to everybody, until what it laid down expires.
+                self._link.run(Call(DROP, (own.about, own.index, own.numbers), ()))
+            raise
         for _ in range(_TRIES):
             base = self._base(image, self._formers, states, epoch, now_ms)
             image.reuses = base is None
             made = self._commit(own, identity, image, parts, base, epoch, now_ms, states, last=last)
             if made is not None:
+                made.filled = filled if base is None else filled | {"base"}
                 self.identity = identity
                 self._shard = made
                 self._formers = [
@@ -188,16 +211,24 @@ class Publisher:
         answer = self._link.run(
             Call(
                 INSPECT,
-                (keys.state, keys.shards, *(former.keys.folded for former in formers)),
-                [former.keys.token for former in formers],
+                (keys.state, keys.shards, keys.archive, keys.folded),
+                [self._lineage, *(former.keys.token for former in formers)],
             )
         )
-        if not isinstance(answer, list) or len(answer) != 2 + len(formers) or not isinstance(answer[1], int):
+        if not (isinstance(answer, list) and len(answer) == 3 + len(formers)):
             raise Trouble("data", f"the script inspect answered {answer!r:.100}")
-        return text_of(answer[0]), answer[1], [text_of(state) for state in answer[2:]]
+        epoch, now_ms, strays, *states = answer
+        if not (isinstance(now_ms, int) and isinstance(strays, list)):
+            raise Trouble("data", f"the script inspect answered {answer!r:.100}")
+        self._formers[:0] = [
+            Former(keys.shard(text_of(token)), Image(), "", (), text_of(epoch), now_ms, unsure=False)
+            for token in strays
+        ]
+        return text_of(epoch), now_ms, [LIVE] * len(strays) + [text_of(state) for state in states]
 
-    def _stage(self, own: ShardKeys, image: Image, collectors: Sequence[Portable]) -> int:
+    def _stage(self, own: ShardKeys, image: Image, collectors: Sequence[Portable]) -> tuple[int, frozenset[str]]:
         length = parts = 0
+        filled: frozenset[str] = frozenset()
         for piece in image.gather(collectors):
             parts += 1
             arguments = piece.arguments()
@@ -207,7 +238,8 @@ class Publisher:
             if text_of(answer) != "ok":
                 raise Trouble("data", "parts of a shard that was to be published were gone again")
             length += sum(len(record) for record in piece.records)
-        return parts
+            filled |= piece.fills
+        return parts, filled
 
     def _commit(
         self,
@@ -223,16 +255,18 @@ class Publisher:
         last: bool,
     ) -> _Shard | None:
         keys = self._keys
-        names = [keys.state, keys.shards, own.about, own.index, own.numbers, own.base, own.folded]
+        names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
+        names += [own.about, own.index, own.numbers, own.base]
         about = json.dumps([identity.host, identity.pid, identity.started])
         new_epoch = epoch or os.urandom(8).hex()
         ends = "1" if last else "0"
         remember_ms = int(self._options.remember_seconds * 1000)
         arguments: list[str | bytes | int] = [epoch, new_epoch, identity.token, "0", parts, about]
         arguments += [b"" if base is None else packed(base), ends, remember_ms]
+        arguments.append(int(self._options.expiry_seconds * 1000))
         for former, state in zip(self._formers, states, strict=True):
             theirs = former.keys
-            names += [theirs.about, theirs.index, theirs.numbers, theirs.base, theirs.folded]
+            names += [theirs.about, theirs.index, theirs.numbers, theirs.base]
             arguments += [theirs.token, state]
         try:
             verdict, now_ms = _worded(self._link.run(Call(COMMIT, names, arguments)))
@@ -243,7 +277,7 @@ class Publisher:
             raise
         if verdict == "unstaged":
             raise Trouble("data", "parts of a shard that was to be published were gone again")
-        return _Shard(own, image, "0", new_epoch, now_ms) if verdict == "ok" else None
+        return _Shard(own, image, "0", new_epoch, now_ms, frozenset()) if verdict == "ok" else None
 
     def _base(
         self, image: Image, formers: Sequence[Former], states: Sequence[str], epoch: str, now_ms: int

@@ -47,6 +47,10 @@ class View(NamedTuple):
     snapshots: list[Snapshot]
     archive: Archive
     problems: list[Problem]
+    waiting: frozenset[str]
+    """The tokens of shards that may look dead, but are not to be folded before there was time to hear of them."""
+    gone: list[str]
+    """The tokens of shards that are dead and of which nothing is left: their keys were evicted, or never were."""
 
 
 class _State(NamedTuple):
@@ -64,7 +68,9 @@ class Fetched(NamedTuple):
     own: list[str]
     """What became of this process's shards, in the order asked."""
     heard: dict[str, float]
-    """By token: when the shard was heard of last."""
+    """By token: when the shard was heard of last; 0 where it said that it ends."""
+    since_ms: float
+    """When the first one was heard of after a silence."""
     shards: dict[str, Answer]
 
 
@@ -117,18 +123,19 @@ class Reader:
 
     def _fetch_once(self, own: Sequence[ShardKeys]) -> Fetched | None:
         keys = self._keys
-        names = [keys.state, keys.shards, keys.archive, *(each.folded for each in own)]
+        names = [keys.state, keys.shards, keys.archive, keys.folded]
         answer = self._link.run(Call(LIST, names, [self._version, *(each.token for each in own)]))
-        if not (isinstance(answer, list) and len(answer) == 5):
+        if not (isinstance(answer, list) and len(answer) == 6):
             raise Trouble("data", f"the script list answered {answer!r:.100}")
-        state, now_ms, archive, members, states = _state(answer[0]), *answer[1:]
+        state, now_ms, archive, members, states, since = _state(answer[0]), *answer[1:]
         if not (isinstance(now_ms, int) and isinstance(members, list) and isinstance(states, list)):
             raise Trouble("data", f"the script list answered {answer!r:.100}")
         heard = {text_of(members[at]): _milliseconds(members[at + 1]) for at in range(0, len(members), 2)}
-        fetched = Fetched(state, now_ms, archive, [text_of(each) for each in states], heard, {})
+        fetched = Fetched(state, now_ms, archive, [text_of(each) for each in states], heard, _milliseconds(since), {})
         calls = []
         for token in heard:
-            shard, known = keys.shard(token), self._known.get(token)
+            shard = keys.shard(token)
+            known = self._known.get(token) if state.epoch == self._epoch else None  # as `take` will have it
             names = [shard.about, shard.index, shard.numbers, shard.base]
             calls.append(Call(READ, names, [b"", 0] if known is None else [known.attempt, known.length]))
         if calls:
@@ -146,16 +153,23 @@ class Reader:
         self._take_archive(state, fetched.archive)
         for token in self._known.keys() - fetched.heard.keys():
             del self._known[token]
-        snapshots, problems = [], []
+        waits = fetched.now_ms - fetched.since_ms < self._expiry_ms
+        waiting = frozenset(token for token, last_heard in fetched.heard.items() if waits and last_heard > 0)
+        snapshots: list[Snapshot] = []
+        problems: list[Problem] = []
+        gone: list[str] = []
         for token, last_heard in fetched.heard.items():
             self._take(token, fetched.shards[token])
             known = self._known[token]
+            live = last_heard > fetched.now_ms - self._expiry_ms
+            # Another one's key could not be named, for what Redis had was no text.
+            if fetched.shards[token] is None and not live and token not in waiting and token.isascii():
+                gone.append(token)
             if known.identity is None or known.problem:
                 problems.append(Problem(f"shard {token}", known.problem or "it has no identity"))
                 continue
-            live = last_heard > fetched.now_ms - self._expiry_ms
             snapshots.append(Snapshot(known.identity, live, known.reader.layout, known.numbers, known.base))
-        return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems)
+        return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems, waiting, gone)
 
     def _take_archive(self, state: _State, data: Answer) -> None:
         if isinstance(data, bytes):
@@ -188,7 +202,7 @@ class Reader:
             known.reader.feed(index)
             if known.reader.pending:
                 raise ShardFormatError("its index ends within a record")
-        except (ValueError, TypeError, ShardFormatError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, ShardFormatError) as error:
             self._known[token] = known = _Known()
             known.problem = f"it cannot be read: {error}"
             return
@@ -203,7 +217,9 @@ class Reader:
 
     def folding(self, view: View) -> Folding | None:
         """How to fold what is dead in `view`, which must be the latest; None where nothing is."""
-        dead = [snapshot for snapshot in view.snapshots if not snapshot.live][:FOLDED_AT_ONCE]
+        dead = [
+            snapshot for snapshot in view.snapshots if not snapshot.live and snapshot.identity.token not in view.waiting
+        ][:FOLDED_AT_ONCE]
         archive = view.archive
         now = view.now_ms / 1000
         if dead:
@@ -211,17 +227,17 @@ class Reader:
             # Their keys go in the same step, so that nothing can be folded twice.
             archive = fold(archive, dead, now=now).forget_folded(tokens)
         archive = self._without_expired(archive, view, now)
-        if archive is view.archive:
+        gone = view.gone[:FOLDED_AT_ONCE]
+        if archive is view.archive and not gone:
             return None
         version = os.urandom(8).hex()
         keys = self._keys
-        names = [keys.state, keys.shards, keys.archive]
+        names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         arguments: list[str | bytes | int] = [view.epoch, self._version, version, self._expiry_ms, self._remember_ms]
         arguments.append(archive.encode())
-        for snapshot in dead:
-            token = snapshot.identity.token
+        for token in [*(snapshot.identity.token for snapshot in dead), *gone]:
             shard = keys.shard(token)
-            names += [shard.about, shard.index, shard.numbers, shard.base, shard.folded]
+            names += [shard.about, shard.index, shard.numbers, shard.base]
             arguments += [token, self._known[token].attempt]
         return Folding(Call(FOLD, names, arguments), archive, version, len(dead))
 
@@ -248,7 +264,7 @@ def _state(answer: Answer) -> _State:
 
 
 def _milliseconds(score: Answer) -> float:
-    return float(score) if isinstance(score, bytes | int | float) else 0.0
+    return float(score) if isinstance(score, bytes | int | float) and score != b"" else 0.0
 
 
 def _at_least(numbers: array[float], size: int) -> array[float]:

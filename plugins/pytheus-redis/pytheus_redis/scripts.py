@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-__all__ = ["COMMIT", "FOLD", "INSPECT", "LIST", "PUBLISH", "READ", "STAGE", "STATE", "Script"]
+__all__ = ["COMMIT", "DROP", "FOLD", "INSPECT", "LIST", "PUBLISH", "READ", "STAGE", "STATE", "Script"]
 
 
 class Script:
@@ -25,9 +25,9 @@ class Script:
     __slots__ = ("name", "sha", "text")
 
     def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.text = text
-        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.name: str = name
+        self.text: str = text
+        self.sha: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def __repr__(self) -> str:
         return f"<script {self.name}>"
@@ -36,6 +36,46 @@ class Script:
 _NOW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+# An epoch ends with the state, and with the archive, without which the notes of what was folded mean nothing.
+_EPOCH: Final = """
+local function epoch_of(state, archive)
+  local known = redis.call('HMGET', state, 'epoch', 'archive')
+  if known[2] and redis.call('EXISTS', archive) == 0 then return '' end
+  return known[1] or ''
+end
+local function said_of(epoch, shards, folded, token)
+  if redis.call('ZSCORE', shards, token) then return 'live' end
+  return epoch ~= '' and redis.call('HGET', folded, token) or ''
+end
+"""
+
+# Notes have no expiry of Redis's, so that no server that needs room takes them for what it may drop.
+_NOTE: Final = """
+local function note(folded, notes, token, what, keep)
+  redis.call('HSET', folded, token, what)
+  redis.call('ZADD', notes, now + keep, token)
+end
+local function drop_notes(folded, notes)
+  for _, token in ipairs(redis.call('ZRANGEBYSCORE', notes, '-inf', now, 'LIMIT', 0, 1000)) do
+    redis.call('HDEL', folded, token)
+    redis.call('ZREM', notes, token)
+  end
+end
+"""
+
+# Where nothing at all was heard for long, that says nothing of single processes: Redis was away, or went back in time.
+# They get as long to be heard again as one may be silent, but for those that had said that they end, whose score is 0.
+# A silence that is older than the last one is that of the dead, or they would never be folded where nobody stays.
+_BEAT: Final = """
+local function beat(state, shards, token, last, expiry)
+  local newest = tonumber(redis.call('ZREVRANGE', shards, 0, 0, 'WITHSCORES')[2])
+  if newest and now - newest > expiry / 2 and newest > tonumber(redis.call('HGET', state, 'since') or '0') then
+    redis.call('HSET', state, 'since', now)
+  end
+  redis.call('ZADD', shards, last == '1' and 0 or now, token)
+end
 """
 
 # Pairs of offset and bytes, from ARGV[first] on.
@@ -51,21 +91,27 @@ end
 PUBLISH: Final = Script(
     "publish",
     _NOW
+    + _EPOCH
+    + _BEAT
     + _STORE
     + """
--- KEYS: state, shards, about, index, numbers, folded
--- ARGV: epoch, token, the attempt before, this attempt, whether this is the last one, records, (offset, bytes)*
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'unknown', now} end
+-- KEYS: state, shards, archive, folded, about, index, numbers, base
+-- ARGV: epoch, token, the attempt before, this attempt, whether this is the last one, milliseconds that a process may
+--       be silent, how many of index, numbers and base there were before, records, (offset, bytes)*
+if epoch_of(KEYS[1], KEYS[3]) ~= ARGV[1] then return {'unknown', now} end
 if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
-  return {redis.call('EXISTS', KEYS[6]) == 1 and 'folded' or 'unknown', now}
+  return {redis.call('HEXISTS', KEYS[4], ARGV[2]) == 1 and 'folded' or 'unknown', now}
 end
-local attempt = redis.call('HGET', KEYS[3], 'attempt')
-if attempt ~= ARGV[4] then
+local attempt = redis.call('HGET', KEYS[5], 'attempt')
+if attempt ~= ARGV[4] or ARGV[3] == ARGV[4] then
   if attempt ~= ARGV[3] then return {'unknown', now} end
-  redis.call('HSET', KEYS[3], 'attempt', ARGV[4])
-  store(KEYS[4], KEYS[5], ARGV[6], 7)
+  if redis.call('EXISTS', KEYS[6], KEYS[7], KEYS[8]) ~= tonumber(ARGV[7]) then return {'unknown', now} end
 end
-redis.call('ZADD', KEYS[2], ARGV[5] == '1' and 0 or now, ARGV[2])
+if attempt ~= ARGV[4] then
+  redis.call('HSET', KEYS[5], 'attempt', ARGV[4])
+  store(KEYS[6], KEYS[7], ARGV[8], 9)
+end
+beat(KEYS[1], KEYS[2], ARGV[2], ARGV[5], ARGV[6])
 return {'ok', now}
 """,
 )
@@ -88,55 +134,74 @@ return 'ok'
 )
 """Lay down a part of a whole shard, which nobody sees before `COMMIT`, and which goes by itself if that never comes."""
 
+DROP: Final = Script("drop", "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])")
+"""Take away what was laid down of a shard that is not to stand. KEYS: about, index, numbers"""
+
 INSPECT: Final = Script(
     "inspect",
     _NOW
+    + _EPOCH
     + """
--- KEYS: state, shards, the tombstone of each former shard
--- ARGV: the token of each former shard
-local answer = {redis.call('HGET', KEYS[1], 'epoch') or '', now}
-for at, token in ipairs(ARGV) do
-  if redis.call('ZSCORE', KEYS[2], token) then answer[at + 2] = 'live'
-  else answer[at + 2] = redis.call('GET', KEYS[at + 2]) or '' end
+-- KEYS: state, shards, archive, folded
+-- ARGV: how the tokens of all shards of this process begin, the token of each former shard
+local epoch = epoch_of(KEYS[1], KEYS[3])
+local strays, known = {}, {}
+local answer = {epoch, now, strays}
+for at = 2, #ARGV do
+  known[ARGV[at]] = true
+  answer[at + 2] = said_of(epoch, KEYS[2], KEYS[4], ARGV[at])
+end
+for _, token in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  if string.sub(token, 1, #ARGV[1]) == ARGV[1] and not known[token] then strays[#strays + 1] = token end
 end
 return answer
 """,
 )
-"""What became of the shards that this process had: "live", the attempt with which it was folded, or nothing known."""
+"""What became of the shards that this process had: "live", the attempt with which it was folded, or nothing known.
+
+Before them it lists those that stand there and that the process forgot, as they were replaced: Redis went back in time.
+"""
 
 COMMIT: Final = Script(
     "commit",
     _NOW
+    + _EPOCH
+    + _NOTE
+    + _BEAT
     + """
--- KEYS: state, shards, then about, index, numbers, base, folded: of the new shard, then of each former one
+-- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of the new shard, then of each former
 -- ARGV: the epoch that is expected ('' for none), the epoch to begin then, token, attempt, parts, identity, base,
---       whether this is the last one, milliseconds to keep tombstones, (token, what INSPECT said)*
-local epoch = redis.call('HGET', KEYS[1], 'epoch') or ''
+--       whether this is the last one, milliseconds to keep notes, milliseconds that a process may be silent,
+--       (token, what INSPECT said)*
+local epoch = epoch_of(KEYS[1], KEYS[3])
 if redis.call('ZSCORE', KEYS[2], ARGV[3]) then
-  return {redis.call('HGET', KEYS[3], 'attempt') == ARGV[4] and 'ok' or 'changed', now}
+  return {redis.call('HGET', KEYS[6], 'attempt') == ARGV[4] and 'ok' or 'changed', now}
 end
-if epoch ~= ARGV[1] or redis.call('EXISTS', KEYS[7]) == 1 then return {'changed', now} end
-local formers = (#ARGV - 9) / 2
+if epoch ~= ARGV[1] or redis.call('HEXISTS', KEYS[4], ARGV[3]) == 1 then return {'changed', now} end
+local formers = (#ARGV - 10) / 2
 for at = 1, formers do
-  local said = redis.call('GET', KEYS[7 + at * 5]) or ''
-  if redis.call('ZSCORE', KEYS[2], ARGV[8 + at * 2]) then said = 'live' end
-  if said ~= ARGV[9 + at * 2] then return {'changed', now} end
+  if said_of(epoch, KEYS[2], KEYS[4], ARGV[9 + at * 2]) ~= ARGV[10 + at * 2] then return {'changed', now} end
 end
-if (redis.call('HGET', KEYS[3], 'part') or '0') ~= ARGV[5] then return {'unstaged', now} end
-redis.call('HSET', KEYS[3], 'attempt', ARGV[4], 'identity', ARGV[6])
-if epoch == '' then redis.call('HSET', KEYS[1], 'epoch', ARGV[2]) end
-for at = 3, 5 do redis.call('PERSIST', KEYS[at]) end
-if ARGV[7] ~= '' then redis.call('SET', KEYS[6], ARGV[7]) end
-redis.call('ZADD', KEYS[2], ARGV[8] == '1' and 0 or now, ARGV[3])
+if (redis.call('HGET', KEYS[6], 'part') or '0') ~= ARGV[5] then return {'unstaged', now} end
+redis.call('HSET', KEYS[6], 'attempt', ARGV[4], 'identity', ARGV[6])
+if epoch == '' then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
+  redis.call('HDEL', KEYS[1], 'archive')
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
+end
+for at = 6, 8 do redis.call('PERSIST', KEYS[at]) end
+if ARGV[7] ~= '' then redis.call('SET', KEYS[9], ARGV[7]) end
+beat(KEYS[1], KEYS[2], ARGV[3], ARGV[8], ARGV[10])
 for at = 1, formers do
-  local said = ARGV[9 + at * 2]
+  local token, said = ARGV[9 + at * 2], ARGV[10 + at * 2]
   if said == 'live' then
-    redis.call('ZREM', KEYS[2], ARGV[8 + at * 2])
+    redis.call('ZREM', KEYS[2], token)
     redis.call('HINCRBY', KEYS[1], 'moves', 1)
   end
-  if said == 'live' or said == '' then redis.call('SET', KEYS[7 + at * 5], 'void', 'PX', ARGV[9]) end
-  for key = 3 + at * 5, 6 + at * 5 do redis.call('DEL', KEYS[key]) end
+  if said == 'live' or said == '' then note(KEYS[4], KEYS[5], token, 'void', ARGV[9]) end
+  for key = 6 + at * 4, 9 + at * 4 do redis.call('DEL', KEYS[key]) end
 end
+drop_notes(KEYS[4], KEYS[5])
 return {'ok', now}
 """,
 )
@@ -149,29 +214,32 @@ may still arrive, as it was sent and not acknowledged, is made void.
 LIST: Final = Script(
     "list",
     _NOW
+    + _EPOCH
     + """
--- KEYS: state, shards, archive, then the tombstones of this process's shards
+-- KEYS: state, shards, archive, folded
 -- ARGV: the archive's version that is known already, then the tokens of this process's shards
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'archive', 'moves')
 local archive = false
 if state[2] and state[2] ~= ARGV[1] then archive = redis.call('GET', KEYS[3]) end
 local own = {}
 for at = 2, #ARGV do
-  if redis.call('ZSCORE', KEYS[2], ARGV[at]) then own[at - 1] = 'live'
-  else own[at - 1] = redis.call('GET', KEYS[at + 2]) or '' end
+  own[at - 1] = said_of(epoch_of(KEYS[1], KEYS[3]), KEYS[2], KEYS[4], ARGV[at])
 end
-return {state, now, archive, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), own}
+return {state, now, archive, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), own,
+  redis.call('HGET', KEYS[1], 'since') or ''}
 """,
 )
-"""The state, the time, the archive unless it is known, all shards with their heartbeats, and this process's own."""
+"""The state, the time, the archive unless it is known, all shards with their heartbeats, this process's own, and since
+when there is somebody after a silence.
+"""
 
 READ: Final = Script(
     "read",
     """
 -- KEYS: about, index, numbers, base
 -- ARGV: the attempt whose numbers are known already, how many bytes of the index are
-local about = redis.call('HMGET', KEYS[1], 'attempt', 'identity')
-if not about[1] then return false end
+local about = redis.pcall('HMGET', KEYS[1], 'attempt', 'identity')
+if about.err or not about[1] then return false end
 if about[1] == ARGV[1] then return {about[1]} end
 return {about[1], about[2], redis.call('GETRANGE', KEYS[2], ARGV[2], -1), redis.call('GET', KEYS[3]) or '',
   redis.call('GET', KEYS[4]) or ''}
@@ -185,31 +253,36 @@ STATE: Final = Script("state", "return redis.call('HMGET', KEYS[1], 'epoch', 'ar
 FOLD: Final = Script(
     "fold",
     _NOW
+    + _EPOCH
+    + _NOTE
     + """
--- KEYS: state, shards, archive, then about, index, numbers, base, folded: of each dead shard
+-- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of each dead shard
 -- ARGV: epoch, the archive's version before, its version after, milliseconds without a heartbeat, milliseconds to keep
---       tombstones, archive, (token, attempt)*
-local state = redis.call('HMGET', KEYS[1], 'epoch', 'archive')
-if state[1] ~= ARGV[1] then return 'changed' end
-if state[2] == ARGV[3] then return 'ok' end
-if (state[2] or '') ~= ARGV[2] then return 'changed' end
+--       notes, archive, (token, attempt, '' where there is none any more)*
+local state = redis.call('HMGET', KEYS[1], 'archive', 'since')
+if epoch_of(KEYS[1], KEYS[3]) ~= ARGV[1] then return 'changed' end
+if state[1] == ARGV[3] then return 'ok' end
+if (state[1] or '') ~= ARGV[2] then return 'changed' end
+local waits = now - tonumber(state[2] or '0') < tonumber(ARGV[4])
 local dead = (#ARGV - 6) / 2
 for at = 1, dead do
-  local heard = redis.call('ZSCORE', KEYS[2], ARGV[5 + at * 2])
-  if not heard or tonumber(heard) > now - ARGV[4] then return 'changed' end
-  if redis.call('HGET', KEYS[at * 5 - 1], 'attempt') ~= ARGV[6 + at * 2] then return 'changed' end
+  local heard = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[5 + at * 2]))
+  if not heard or heard > now - ARGV[4] or waits and heard > 0 then return 'changed' end
+  local attempt = redis.pcall('HGET', KEYS[2 + at * 4], 'attempt')
+  if (type(attempt) == 'string' and attempt or '') ~= ARGV[6 + at * 2] then return 'changed' end
 end
 redis.call('SET', KEYS[3], ARGV[6])
 redis.call('HSET', KEYS[1], 'archive', ARGV[3])
 for at = 1, dead do
-  redis.call('SET', KEYS[at * 5 + 3], ARGV[6 + at * 2], 'PX', ARGV[5])
+  note(KEYS[4], KEYS[5], ARGV[5 + at * 2], ARGV[6 + at * 2], ARGV[5])
   redis.call('ZREM', KEYS[2], ARGV[5 + at * 2])
-  for key = at * 5 - 1, at * 5 + 2 do redis.call('DEL', KEYS[key]) end
+  for key = 2 + at * 4, 5 + at * 4 do redis.call('DEL', KEYS[key]) end
 end
+drop_notes(KEYS[4], KEYS[5])
 return 'ok'
 """,
 )
 """Put a new archive in the place of the one that it was made from, and take away the shards that went into it.
 
-Answers "changed" where somebody else was faster, or where one of the shards turns out to live.
+Answers "changed" where somebody else was faster, where one of the shards turns out to live, or may yet come back.
 """

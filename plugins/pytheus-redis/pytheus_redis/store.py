@@ -78,9 +78,9 @@ class RedisStore:
         self._health = Health(self._options.shown)
         self._identity: ShardIdentity | None = None
         self._last: Reading | None = None
-        self.link = self._make_link(self._options)
-        self.publisher = Publisher(self.link, self._keys, self._options)
-        self.reader = Reader(self.link, self._keys, self._options)
+        self.link: Link = self._make_link(self._options)
+        self.publisher: Publisher = Publisher(self.link, self._keys, self._options)
+        self.reader: Reader = Reader(self.link, self._keys, self._options)
 
     def begin(self, source: Callable[[], Sequence[Portable] | None]) -> None:
         """Publish what `source` gives from now on."""
@@ -139,7 +139,12 @@ class RedisStore:
             raise Trouble("other", "the registry was closed")
         deadline = time.monotonic() + self._options.scrape_seconds
         fetched, mine = self._asked(lambda: self._publish_and_fetch(collectors), deadline)
-        view = self.reader.take(fetched)
+        try:
+            view = self.reader.take(fetched)
+        except Trouble as trouble:
+            self._health.failed(trouble, "read")
+            raise
+        self._health.was_read()
         live = sum(snapshot.live for snapshot in view.snapshots)
         self._health.met(live, len(view.snapshots) - live)
         snapshots = view.snapshots
@@ -176,8 +181,15 @@ class RedisStore:
 
     # In the worker's thread -------------------------------------------------------------------------------------------
 
-    def _tick(self) -> float | None:
+    def _to_publish(self) -> Sequence[Portable] | None:
         collectors = self._source()
+        # Those that were handed over for it, where the registry is closed; it has none any more.
+        return collectors or self._collectors or collectors
+
+    def _tick(self) -> float | None:
+        if self._closed:
+            return self._options.interval_seconds  # the last publication stands, or comes next; then the thread ends
+        collectors = self._to_publish()
         if collectors is None:
             self.link.close()
             return None
@@ -213,7 +225,7 @@ class RedisStore:
             # Anything else is a mistake of ours, and must not end the thread.
             trouble = error if isinstance(error, Trouble) else Trouble("other", f"{type(error).__name__}: {error}")
             self._failures += 1
-            self._health.failed(trouble, "numbers are published")
+            self._health.failed(trouble, "publish")
             raise trouble from None
         self._failures = 0
         self._health.succeeded()
@@ -236,13 +248,12 @@ class RedisStore:
             fetched = self.reader.fetch(self.publisher.own)
             mine = self.publisher.snapshot(collectors, fetched.own, fetched.state.epoch, fetched.now_ms)
         except Trouble as raised:
-            health.failed(raised, "shards are read")
+            health.failed(raised, "read")
             raise
         return fetched, mine
 
     def _publish_last(self) -> None:
-        # Those that were handed over for it, where the registry is closed; it has none any more.
-        collectors = self._collectors or self._source()
+        collectors = self._to_publish()
         self._collectors = ()
         if collectors is not None:
             try:
@@ -259,7 +270,7 @@ class RedisStore:
         except TimeoutError:
             seconds = self._options.scrape_seconds
             trouble = Trouble("timeout", f"it took longer than the {seconds:g} s that a scrape may wait for it")
-            self._health.failed(trouble, "it is scraped")
+            self._health.failed(trouble, "read")
             raise trouble from None
 
     def _finish(self) -> None:

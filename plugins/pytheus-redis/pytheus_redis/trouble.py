@@ -12,7 +12,7 @@ KINDS: Final = {
     "unreachable": "is it running, and is the address right?",
     "timeout": "it is slow, hung, or behind a network that loses packets",
     "credentials": "check the user name and password",
-    "permission": "let this user run EVAL and EVALSHA on the namespace's keys",
+    "permission": "let this user run EVAL, EVALSHA, SCRIPT LOAD and what they call on the namespace's keys",
     "full": "raise its maxmemory, or make room",
     "read_only": "this is a replica; name the primary, or use Sentinel",
     "loading": "it is reading its data and will be there soon",

@@ -58,6 +58,10 @@ class Worker:
         self._questions: list[_Question[object]] = []
         self._pause: float | None = None
         self._resting = False
+        # Whether questions are answered by the thread: until it has ended, also while it comes to rest, and during a
+        # fork, for it will be there again. Else two threads would do at once what is meant for one.
+        self._answering = False
+        self._forking = False
 
     @property
     def running(self) -> bool:
@@ -71,6 +75,7 @@ class Worker:
                 return
             self._pause = pause
             self._resting = False
+            self._answering = True
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
@@ -81,11 +86,11 @@ class Worker:
         """
         question = _Question(function)
         with self._condition:
-            running = self.running and not self._resting
-            if running:
+            answering = self._forking or (self._answering and self.running)
+            if answering:
                 self._questions.append(question)  # type: ignore[arg-type]  # what it answers is known here only
                 self._condition.notify_all()
-        if not running:
+        if not answering:
             question.work()
         if not question.done.wait(seconds):
             with self._condition:
@@ -119,6 +124,7 @@ class Worker:
                 if self._questions:
                     question = self._questions.pop(0)
                 elif self._resting:
+                    self._answering = False
                     return
                 else:
                     question = None
@@ -128,7 +134,11 @@ class Worker:
                 continue
             pause = self._tick()
             if pause is None:
-                return
+                with condition:
+                    if not self._questions:
+                        self._answering = False
+                        return
+                pause = 0.0
             due = time.monotonic() + pause
 
     # Forks ------------------------------------------------------------------------------------------------------------
@@ -136,6 +146,7 @@ class Worker:
     def before_fork(self) -> None:
         """Let the thread come to rest, so that the child inherits nothing half done, and few threads."""
         if self.running:
+            self._forking = True
             self.stop(_FORK_WAIT_SECONDS)
 
     def after_fork_in_parent(self, pause: float) -> None:
@@ -144,9 +155,12 @@ class Worker:
         if thread is None:
             return
         with self._condition:
-            self._resting = False
-            if thread.is_alive():
+            self._forking = False
+            if self._answering:
+                self._resting = False
                 return  # it was busy, and goes on as if nothing had been
+        # It has nothing more to do than to end, if it has not.
+        thread.join()
         self._thread = None
         self.start(pause)
 

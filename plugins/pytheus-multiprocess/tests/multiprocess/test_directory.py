@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pytheus import configure
+from pytheus import Counter, configure, generate_metrics
 from pytheus.exceptions import OptionError, PluginLoadError, ShardFormatError
 from pytheus.plugins import resolve_registry
 from pytheus_multiprocess import multiprocess_registry
@@ -35,6 +35,23 @@ def test_one_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "shards").chmod(0o755)
     multiprocess_registry(tmp_path / "shards").close()
     assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o755
+
+
+def test_one_that_is_named_relative_to_here_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry = multiprocess_registry("shards", process_metrics=False)
+    others = [multiprocess_registry("shards", process_metrics=False) for _ in range(100)]
+    for other in others:  # so many that the next one to begin its shard looks what can be folded
+        Counter("jobs_total", "Jobs.", registry=other).inc()
+        other.close()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "shards").touch()
+    monkeypatch.chdir("elsewhere")
+    Counter("mine_total", "Mine.", registry=registry).inc()
+    seen = multiprocess_registry(tmp_path / "shards", process_metrics=False)
+    assert "mine_total 1.0" in generate_metrics(seen)
+    seen.close()
+    registry.close()
 
 
 def test_a_missing_parent_is_told(tmp_path: Path) -> None:

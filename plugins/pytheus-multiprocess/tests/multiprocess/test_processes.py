@@ -402,6 +402,82 @@ def test_a_shard_that_was_cut_short_is_left_out(worker: Start, scrape: Scrape, d
     assert sum(value for name, value in found.items() if name.startswith("pytheus_shard_problems")) == 1.0
 
 
+def test_a_live_shard_that_could_not_be_read_is_looked_at_again(
+    worker: Start, scrape: Scrape, directory: Path, shards: Shards
+) -> None:
+    worker().do("jobs.labels('mail').inc()")
+    (name,) = shards()
+    status = os.stat(directory / name)
+    # As its owner would write it, whose stores in the mapping show in no time of change.
+    with open(directory / name, "r+b") as file:
+        begun = os.pread(file.fileno(), 8, 4096)
+        os.pwrite(file.fileno(), (77).to_bytes(8, "little"), 4096)
+        os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert scrape()["pytheus_shard_problems"] == 1.0
+        os.pwrite(file.fileno(), begun, 4096)
+        os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    found = scrape()
+    assert (found['jobs_total{kind="mail"}'], found["pytheus_shard_problems"]) == (1.0, 0.0)
+
+
+def test_shards_that_a_process_has_no_descriptors_for_are_read_when_it_has(worker: Start) -> None:
+    for _ in range(3):
+        worker().do("jobs.labels('mail').inc()")
+    one = worker()
+    # Two that are free are enough to list the directory, but each shard keeps one at least.
+    one.do("""
+import logging, resource  # both while there are descriptors to load them with
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+taken = []
+try:
+    while True: taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    os.close(taken.pop()), os.close(taken.pop())
+generate_metrics(registry)
+for descriptor in taken: os.close(descriptor)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+""")
+    assert one.scrape()['jobs_total{kind="mail"}'] == 3.0
+
+
+def test_a_process_whose_file_was_removed_is_told(worker: Start, directory: Path, shards: Shards) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc()")
+    assert "pytheus_shard_problems" not in one.scrape()
+    for name in shards():
+        (directory / name).unlink()
+    assert one.scrape()["pytheus_shard_problems"] == 1.0
+
+
+def test_a_program_that_closes_all_descriptors_has_its_own_files_left_alone(worker: Start, tmp_path: Path) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc()")
+    source = f"""
+def closing():
+    os.closerange(3, 256)
+    files = [open(f"{tmp_path}/{{n}}", "w+b", buffering=0) for n in range(20)]
+    for n in range(3000): jobs.labels(f'kind{{n}}').inc()
+    assert [file.seek(0, os.SEEK_END) for file in files] == [0] * 20
+    for file in files: file.close()
+answer = forked(closing)
+"""
+    assert one.do(source) == 0
+
+
+def test_a_child_of_a_program_that_closed_all_descriptors_is_seen(worker: Start, scrape: Scrape) -> None:
+    one = worker()
+    one.do("""
+def closing():
+    os.closerange(3, 256)
+    files = [open(os.devnull) for n in range(20)]
+    assert forked(lambda: (jobs.labels('mail').inc(), files[10].read()) and None) == 0
+answer = forked(closing)
+assert answer == 0
+""")
+    assert scrape()['jobs_total{kind="mail"}'] == 1.0
+
+
 def test_series_that_find_no_room_show_in_their_own_process(worker: Start, scrape: Scrape) -> None:
     one = worker()
     one.do("""
@@ -454,6 +530,20 @@ def test_series_that_nobody_adds_to_can_go_after_a_while(
         return 'kind="old"' not in generate_metrics(registry)
 
     wait_until(is_gone, "the series to expire")
+    assert 'jobs_total{kind="living"} 2.0' in generate_metrics(registry)
+    registry.close()
+
+
+def test_series_go_also_while_nobody_dies(
+    worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    living, one = worker(), worker()
+    living.do("jobs.labels('living').inc()")
+    one.do("jobs.labels('old').inc(); jobs.labels('living').inc()")
+    one.end()
+    registry = multiprocess_registry(directory, process_metrics=False, retention_seconds=0.2)
+    assert 'jobs_total{kind="old"} 1.0' in generate_metrics(registry)
+    wait_until(lambda: 'kind="old"' not in generate_metrics(registry), "the series to expire")
     assert 'jobs_total{kind="living"} 2.0' in generate_metrics(registry)
     registry.close()
 

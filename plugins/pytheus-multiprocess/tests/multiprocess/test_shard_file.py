@@ -108,6 +108,34 @@ def test_room_that_was_given_back_is_zero_again(place: Place) -> None:
     assert values(reader.read(live=True)) == {"new": 0.0}
 
 
+def test_a_series_that_comes_while_its_shard_is_read_never_has_anothers_numbers(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, reader = place.begin(), place.reader()
+    offset = add(file, "path0", 100.0, first=True)
+    add(file, "stays", 5.0)
+    read_numbers = reader._read_numbers
+    slots = iter(range(2, 1000))
+    last = 0
+
+    def read(start: int) -> list[float]:
+        # Each time that the numbers have been read, a series goes, and another takes its place.
+        nonlocal last
+        found = read_numbers(start)
+        file.append(encode_forget(last))
+        file.give_back(offset, 1)
+        last = next(slots)
+        assert add(file, f"path{last}", float(last)) == offset
+        return found
+
+    monkeypatch.setattr(reader, "_read_numbers", read)
+    found = values(reader.read(live=True))
+    assert found.pop("stays") == 5.0
+    assert found == {f"path{last}": 0.0}
+    monkeypatch.undo()
+    assert values(reader.read(live=True)) == {f"path{last}": float(last), "stays": 5.0}
+
+
 def test_an_index_that_was_written_afresh_is_read_afresh(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     offsets = [add(file, f"path{number}", float(number), first=number == 0) for number in range(100)]

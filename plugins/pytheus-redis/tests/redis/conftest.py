@@ -110,6 +110,8 @@ class Server:
     def silence(self, namespace: str, *tokens: str) -> None:
         """Let it be so long ago that these shards were heard of that they are dead; all of them if none is named."""
         key = f"pytheus1:{{{namespace}}}:shards"
+        # That nobody was heard of for long, and no silence of all, after which the dead get time to come back.
+        self.command("HSET", f"pytheus1:{{{namespace}}}:state", "since", 2)
         for token in tokens or cast("list[bytes]", self.command("ZRANGE", key, 0, -1)):
             self.command("ZADD", key, "XX", 1, token)
 

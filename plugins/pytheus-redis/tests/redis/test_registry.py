@@ -21,7 +21,7 @@ from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
 from pytheus.registry import REGISTRY, Registry
 from pytheus.shards import ShardedRegistry
-from pytheus_redis import worker
+from pytheus_redis import RedisStore, worker
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server
@@ -123,6 +123,33 @@ def test_a_closed_registry_has_published_what_was_counted(make_registry: Make) -
     assert seen["orders_total"] == 5
     assert "baskets_open" not in seen
     assert exposed(one)["orders_total"] == 6
+
+
+def test_nothing_is_published_after_the_last_publication(make_registry: Make) -> None:
+    reader = make_registry()
+    for number in range(20):
+        one = make_registry(interval_seconds=0.0001)  # so that the thread would publish again at once
+        Counter("orders_total", "Orders.", registry=one).inc()
+        Gauge("baskets_open", "Baskets.", registry=one).set(1)
+        one.close()
+        seen = exposed(reader)
+        assert seen.get("orders_total") == number + 1
+        assert "baskets_open" not in seen
+
+
+def test_what_a_registry_was_told_to_publish_once_is_not_all_that_it_publishes(
+    make_registry: Make, wait_until: WaitUntil
+) -> None:
+    one, other = make_registry(), make_registry()
+    counter = Counter("orders_total", "Orders.", registry=one)
+    one.publish()
+    later = Counter("later_total", "Defined later.", registry=one)
+    counter.inc(5)
+    later.inc(6)
+    assert isinstance(one.store, RedisStore)
+    one.store.close()  # as at the end of the process
+    seen = exposed(other)
+    assert (seen["orders_total"], seen.get("later_total")) == (5, 6)
 
 
 def test_a_registry_that_nobody_has_any_more_leaves_no_thread(
@@ -244,7 +271,6 @@ def test_the_end_of_a_program_publishes(make_registry: Make, namespace: str, the
 
 
 def run_program(registry: ShardedRegistry, namespace: str, then: str, cwd: Path) -> None:
-    from pytheus_redis import RedisStore
 
     store = registry.store
     assert isinstance(store, RedisStore)
@@ -287,6 +313,10 @@ def test_importing_the_plugin_imports_no_redis() -> None:
         ("redis+unix://", "socket's path"),
         ("redis+sentinel://h", "service's name"),
         ("redis+sentinel://h/main?sentinels=a:b", "HOST:PORT"),
+        ("redis+sentinel://h/main?sentinels=shop:hunter2@a:1", "one is '***@a:1'"),
+        ("redis://h?port=65536", "port must be from 1 to 65535"),
+        ("redis://h:0", "port must be from 1 to 65535"),
+        ("rediss://h?ca_file=/there/is/no/ca.pem", "ca_file must be a file that can be read"),
         ("redis+cluster://h/1", "only the database 0"),
         ("rediss://h?verify=maybe", "verify"),
         ("redis://h?intervall=1", "did you mean"),
@@ -298,11 +328,11 @@ def test_options_that_make_no_sense_are_refused(url: str, complaint: str) -> Non
     error: BaseException | None = raised.value
     assert isinstance(error, OptionError)
     assert complaint in str(error)
+    assert "hunter2" not in str(error)
 
 
 def test_no_password_is_shown() -> None:
     registry = resolve_registry("redis://shop:hunter2@127.0.0.1:1/0?sentinels=&namespace=x")
-    from pytheus_redis import RedisStore
 
     assert isinstance(registry, ShardedRegistry)
     store = registry.store

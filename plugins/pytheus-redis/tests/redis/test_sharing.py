@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytheus import Counter
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Members, Server
@@ -135,7 +139,7 @@ def test_it_remembers_by_itself_what_was_folded_when_redis_forgot(
     paused.publish()
     members.die(paused)
     reader.scrape()
-    assert shared_server.command("DEL", f"pytheus1:{{{namespace}}}:folded:{paused.token}") == 1
+    assert shared_server.command("HDEL", f"pytheus1:{{{namespace}}}:folded", paused.token) == 1
     paused.count("a")
     paused.publish()
     assert reader.total("a") == 6
@@ -189,6 +193,191 @@ def test_a_redis_that_went_back_in_time_gets_everything_again(
     assert reader.scrape() == {("tally_total", ("a",)): 3, ("tally_total", ("b",)): 1}
 
 
+class Rewinder:
+    """Lets a namespace go back in time, as a server does that is restored from what it last saved."""
+
+    def __init__(self, server: Server, namespace: str) -> None:
+        self._server, self._namespace = server, namespace
+        self._saved: dict[bytes, object] = {}
+
+    def save(self) -> None:
+        self._saved = {key: self._server.command("DUMP", key) for key in keys_of(self._server, self._namespace)}
+
+    def rewind(self) -> None:
+        """Back to what was saved, which was long ago."""
+        self._server.command("DEL", *keys_of(self._server, self._namespace))
+        for key, data in self._saved.items():
+            assert isinstance(data, bytes)
+            self._server.command("RESTORE", key, 0, data)
+        shards = f"pytheus1:{{{self._namespace}}}:shards"
+        for token in cast("list[bytes]", self._server.command("ZRANGE", shards, 0, -1)):
+            self._server.command("ZADD", shards, "XX", 1000, token)
+
+    def let_the_silence_be_long_over(self) -> None:
+        self._server.command("HSET", f"pytheus1:{{{self._namespace}}}:state", "since", 2000)
+
+
+@pytest.fixture
+def rewinder(shared_server: Server, namespace: str) -> Rewinder:
+    return Rewinder(shared_server, namespace)
+
+
+def test_who_scrapes_a_redis_that_went_back_in_time_leaves_the_others_time_to_come_back(
+    members: Members, rewinder: Rewinder
+) -> None:
+    one, reader = members(), members()
+    one.count("a", by=3)
+    one.publish()
+    rewinder.save()
+    one.count("a", by=10)
+    one.publish()
+    assert reader.total("a") == 13
+    rewinder.rewind()
+    assert reader.total("a") == 3
+    one.publish()
+    assert reader.total("a") == 13
+    rewinder.let_the_silence_be_long_over()
+    members.die(one)
+    assert reader.total("a") == 13
+
+
+def test_a_shard_that_was_replaced_and_comes_back_as_redis_went_back_in_time_is_replaced_again(
+    members: Members, rewinder: Rewinder, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("a", by=3)
+    one.publish()
+    rewinder.save()
+    for number in range(300):  # until its index is written anew
+        one.count(f"{number}" * 400)
+        one.publish()
+        one.tally.remove(f"{number}" * 400)
+    one.count("a", by=10)
+    one.publish()
+    assert reader.total("a") == 13
+    rewinder.rewind()
+    one.publish()
+    assert reader.total("a") == 13
+    assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 2
+
+
+def test_after_a_silence_of_all_the_dead_are_folded_by_somebody_who_does_not_stay(
+    members: Members, rewinder: Rewinder, shared_server: Server, namespace: str
+) -> None:
+    gone = members()
+    gone.count("a", by=3)
+    gone.publish()
+    rewinder.save()
+    rewinder.rewind()
+    shards = f"pytheus1:{{{namespace}}}:shards"
+    passing = members()
+    assert passing.total("a") == 3
+    passing.store.publisher.publish(passing.collectors, last=True)
+    assert shared_server.command("ZCARD", shards) == 2
+    rewinder.let_the_silence_be_long_over()
+    passing = members()
+    assert passing.total("a") == 3
+    assert shared_server.command("ZCARD", shards) == 1
+
+
+@pytest.mark.parametrize("key", ["about:TOKEN", "index:TOKEN", "numbers:TOKEN", "base:TOKEN", "shards"])
+def test_a_process_whose_key_was_evicted_publishes_everything_again(
+    members: Members, shared_server: Server, namespace: str, key: str
+) -> None:
+    gone, one, reader = members(), members(), members()
+    gone.count("a", by=100)
+    gone.publish()
+    members.die(gone)
+    one.count("a", by=3)
+    one.publish()
+    reader.scrape()
+    if key == "base:TOKEN":
+        members.die(one)
+        reader.scrape()
+    one.count("b")
+    one.publish()
+    evicted = f"pytheus1:{{{namespace}}}:{key}".replace("TOKEN", one.store.publisher.identity.token)
+    assert shared_server.command("DEL", evicted) == 1
+    one.publish()
+    for who in (reader, members()):
+        assert who.scrape() == {("tally_total", ("a",)): 103, ("tally_total", ("b",)): 1}
+
+
+@pytest.mark.parametrize("left", ["nothing", "junk"])
+def test_the_dead_of_whom_nothing_is_left_are_not_listed_for_ever(
+    members: Members, shared_server: Server, namespace: str, left: str
+) -> None:
+    gone, folded, reader = members(), members(), members()
+    for member in (gone, folded):
+        member.count("a", by=3)
+        member.publish()
+    about = f"pytheus1:{{{namespace}}}:about:{gone.token}"
+    assert shared_server.command("DEL", about) == 1
+    if left == "junk":
+        shared_server.command("SET", about, "junk")
+    members.die(gone, folded)
+    (problem,) = reader.store.read_now(reader.collectors).problems
+    assert problem.reason == "its keys are gone, though it is listed"
+    assert reader.total("a") == 3
+    assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1
+    gone.count("a")
+    gone.publish()
+    assert reader.total("a") == 7
+
+
+@pytest.mark.parametrize("key", ["archive", "state"])
+def test_when_the_archive_was_evicted_everybody_alive_is_counted_exactly(
+    members: Members, shared_server: Server, namespace: str, key: str
+) -> None:
+    gone, one, paused, reader = members(), members(), members(), members()
+    gone.count("a", by=100)
+    paused.count("a", by=20)
+    for member in (gone, paused):
+        member.publish()
+        members.die(member)
+    reader.scrape()
+    one.count("a", by=3)
+    one.publish()
+    assert reader.total("a") == 123
+    assert shared_server.command("DEL", f"pytheus1:{{{namespace}}}:{key}") == 1
+    one.publish()
+    paused.count("a")
+    paused.publish()
+    for who in (reader, members()):
+        assert who.total("a") == 24
+
+
+def test_notes_of_what_was_folded_are_nothing_that_a_full_server_may_drop(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.publish()
+    members.die(one)
+    reader.scrape()
+    folded = f"pytheus1:{{{namespace}}}:folded"
+    assert shared_server.command("HEXISTS", folded, one.token) == 1
+    assert shared_server.command("TTL", folded) == -1  # it does not expire, so no policy that is "volatile" takes it
+
+
+def test_notes_of_what_was_folded_go_in_time(
+    members: Members, shared_server: Server, namespace: str, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
+    one, reader = members(), members(remember_seconds=0.0001)
+    one.count("a")
+    one.publish()
+    members.die(one)
+    assert reader.total("a") == 1
+
+    def folded_another() -> bool:
+        another = members()
+        another.publish()
+        members.die(another)
+        assert reader.total("a") == 1
+        return shared_server.command("HEXISTS", f"pytheus1:{{{namespace}}}:folded", one.token) == 0
+
+    wait_until(folded_another, "the note to go")
+
+
 def test_a_large_shard_is_laid_down_in_parts_that_nobody_sees(members: Members) -> None:
     one, reader = members(), members()
     names = [f"{number} " * 30 for number in range(5000)]
@@ -216,6 +405,39 @@ def test_an_index_that_has_grown_too_much_is_written_anew(
     one.publish()
     assert reader.scrape() == {("tally_total", ("stays",)): 3}
     index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.token}")
+    assert isinstance(index, int)
+    assert index < 100_000
+
+
+def test_what_belonged_to_series_that_went_counts_as_outdated(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("stays", by=3)
+    for number in range(1500):
+        one.tally.labels(str(number)).inc(exemplar={"trace_id": "0123456789abcdef" * 5})
+        one.publish()
+        one.tally.remove(str(number))
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("stays",)): 3}
+    index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.store.publisher.identity.token}")
+    assert isinstance(index, int)
+    assert index < 100_000
+
+
+def test_what_defined_metrics_that_went_counts_as_outdated(
+    members: Members, shared_server: Server, namespace: str
+) -> None:
+    one, reader = members(), members()
+    one.count("stays", by=3)
+    for number in range(700):
+        passing = Counter(f"passing_{number}_total", "Comes and goes. " * 10, registry=None)
+        one.collectors = [one.tally, passing]
+        one.publish()
+    one.collectors = [one.tally]
+    one.publish()
+    assert reader.scrape() == {("tally_total", ("stays",)): 3}
+    index = shared_server.command("STRLEN", f"pytheus1:{{{namespace}}}:index:{one.store.publisher.identity.token}")
     assert isinstance(index, int)
     assert index < 100_000
 

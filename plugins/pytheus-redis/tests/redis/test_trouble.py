@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -281,6 +282,25 @@ def test_a_full_server_at_the_start_shows_this_process_alone(
     wait_until(lambda: other.seen() == 5, "it to be published")
 
 
+def test_a_shard_that_finds_no_room_leaves_nothing_that_takes_room_from_others(
+    server: Server, process: Processes, wait_until: WaitUntil
+) -> None:
+    small = process(server.port)
+    small.counter.inc(5)
+    assert small.seen() == 5
+    with server.client() as client:
+        server.command("CONFIG", "SET", "maxmemory", client.info("memory")["used_memory"] + 4_000_000)
+    large = process(server.port, interval_seconds=1000, expiry_seconds=10000)
+    labelled = Counter("large_total", "Large.", ["label"], registry=large.registry)
+    for number in range(400):
+        labelled.labels(f"{number:05}" * 5000).inc()
+    assert large.seen('pytheus_redis_failures_total{reason="full"}') == 1
+    indexes = server.command("KEYS", "*:index:*")
+    assert isinstance(indexes, list)
+    assert len(indexes) == 1
+    wait_until(lambda: small.seen("pytheus_redis_up") in (None, 1), "the small one to be published")
+
+
 def test_a_server_that_became_a_replica_is_told_of_and_heals(
     server: Server, servers: Servers, process: Processes, wait_until: WaitUntil
 ) -> None:
@@ -355,6 +375,62 @@ def test_a_shard_that_cannot_be_read_is_left_out(
     assert fresh.seen("pytheus_shard_problems") == 1
 
 
+def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    server.command("HSET", f"pytheus1:{{{namespace}}}:state", "archive", "from-the-future")
+    server.command("SET", f"pytheus1:{{{namespace}}}:archive", "pytheus archive 2\n")
+    one.counter.inc()
+    for _ in range(3):
+        assert one.seen() == 12
+    assert one.seen('pytheus_redis_failures_total{reason="data"}') == 4
+    assert one.seen("pytheus_redis_up") == 1
+    server.command("FLUSHALL")
+    wait_until(lambda: one.seen() == 12, "both to be published again")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2, lines
+    assert "fails while shards are read: the archive cannot be read" in lines[0]
+    assert "can be read again" in lines[1]
+
+
+def test_a_process_that_may_publish_but_not_read_logs_one_line(
+    server: Server, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">hunter2", "~pytheus1:*", "+@all", "-script")
+    one = process(server.port, username="shop", password="hunter2")
+    for count in range(1, 4):
+        one.counter.inc()
+        wait_until(lambda count=count: (one.seen("pytheus_redis_publications_total") or 0) > count, "publications")  # type: ignore[misc]  # a default binds
+        assert one.seen() == count
+    assert one.seen("pytheus_redis_up") == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "script|load" in line or "script" in line
+
+
+@pytest.mark.parametrize("junk", ["wrong type", "no number", "bytes"])
+def test_a_shard_that_was_never_one_is_left_out(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, junk: str
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    head = f"pytheus1:{{{namespace}}}:"
+    server.command("ZADD", f"{head}shards", "1e15", b"\xff\xfe" if junk == "bytes" else "junk")
+    if junk == "wrong type":
+        server.command("SET", f"{head}about:junk", "junk")
+    elif junk == "no number":
+        server.command("HSET", f"{head}about:junk", "attempt", "1", "identity", '["host", 1e999, 3]')
+    other.counter.inc()
+    wait_until(lambda: one.seen() == 12, "the others")
+    assert one.seen("pytheus_shard_problems") == 1
+    assert one.seen("pytheus_redis_up") is None
+
+
 # Other ways to a server -----------------------------------------------------------------------------------------------
 
 
@@ -409,6 +485,24 @@ def test_in_a_cluster(servers: Servers, process: Processes, wait_until: WaitUnti
     assert one.seen() == 5
     wait_until(lambda: other.seen() == 5, "it to be seen")
     assert other.seen("pytheus_redis_up") is None
+
+
+def test_a_slot_that_is_not_served_is_told_of_and_heals(
+    servers: Servers, process: Processes, wait_until: WaitUntil
+) -> None:
+    server = servers("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    server.command("CLUSTER", "ADDSLOTS", *range(16384))
+    wait_until(lambda: b"cluster_state:ok" in cluster_state(server), "the cluster to be there")
+    one = process(server.port, scheme="redis+cluster")
+    one.counter.inc(5)
+    assert one.seen() == 5
+    slot = server.command("CLUSTER", "KEYSLOT", f"pytheus1:{{{one.store.options.namespace}}}:state")
+    assert isinstance(slot, int)
+    server.command("CLUSTER", "DELSLOTS", slot)
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="cluster"}') or 0) > 0, "the failure")
+    assert one.seen('pytheus_redis_failures_total{reason="other"}') == 0
+    server.command("CLUSTER", "ADDSLOTS", slot)
+    wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be reached again")
 
 
 def cluster_state(server: Server) -> bytes:
@@ -466,3 +560,25 @@ def connections(server: Server) -> int:
 def info(server: Server) -> bytes:
     with server.client() as client:
         return "\n".join(f"{key}:{value}" for key, value in client.info("replication").items()).encode()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to see what is open")
+def test_a_sentinel_that_knows_no_primary_is_asked_without_leaving_connections_open(
+    servers: Servers, process: Processes, wait_until: WaitUntil, unused_port: Callable[[], int]
+) -> None:
+    sentinel = servers.sentinel("main", unused_port())
+    gc.collect()
+    gc.disable()  # which would close them some time
+    try:
+        one = process(sentinel.port, scheme="redis+sentinel", path="/another", retry_seconds=0.05)
+        failures = 'pytheus_redis_failures_total{reason="unreachable"}'
+        wait_until(lambda: (one.seen(failures) or 0) > 1, "failures")
+        before = open_files()
+        wait_until(lambda: (one.seen(failures) or 0) > 12, "more failures")
+        assert open_files() < before + 5
+    finally:
+        gc.enable()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

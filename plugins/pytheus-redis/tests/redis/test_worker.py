@@ -1,0 +1,88 @@
+"""One thread, and no other, does what the worker is asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from pytheus_redis.worker import Worker
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+PATIENCE_SECONDS: Final = 120
+
+
+class Busy:
+    """A worker whose thread is busy until it is let go."""
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self._let_go = threading.Event()
+        self._asking: list[threading.Thread] = []
+        self.done_by: list[str] = []
+        self.worker = Worker("busy", self._tick)
+        self.worker.start(0.0)
+        assert self._begun.wait(PATIENCE_SECONDS)
+
+    def _tick(self) -> float:
+        self._begun.set()
+        self._let_go.wait(PATIENCE_SECONDS)
+        return 1000.0
+
+    def ask(self) -> None:
+        """Ask from another thread, and do not wait for the answer."""
+        asking = threading.Thread(
+            target=lambda: self.worker.ask(
+                lambda: self.done_by.append(threading.current_thread().name), PATIENCE_SECONDS
+            )
+        )
+        asking.start()
+        self._asking.append(asking)
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+    def end(self) -> None:
+        self.let_go()
+        self.worker.stop(PATIENCE_SECONDS)
+        for asking in self._asking:
+            asking.join(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def busy() -> Iterator[Busy]:
+    made = Busy()
+    yield made
+    made.end()
+
+
+def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(busy: Busy, wait_until: WaitUntil) -> None:
+    busy.worker.before_fork()
+    busy.ask()
+    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    assert busy.done_by == []
+    busy.worker.after_fork_in_parent(1000.0)
+    busy.let_go()
+    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+
+
+def test_who_asks_while_the_thread_rests_for_a_fork_is_answered_by_the_next_one(
+    busy: Busy, wait_until: WaitUntil
+) -> None:
+    busy.let_go()
+    wait_until(lambda: busy.worker.before_fork() or not busy.worker.running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
+    busy.ask()
+    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    assert busy.done_by == []
+    busy.worker.after_fork_in_parent(1000.0)
+    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+
+
+def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
+    busy.let_go()
+    assert busy.worker.stop(PATIENCE_SECONDS)
+    busy.worker.ask(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
+    assert busy.done_by == [threading.current_thread().name]
