@@ -25,7 +25,7 @@ from pytheus.shards.records import (
 )
 from pytheus.shards.registry import ShardedRegistry
 from pytheus.shards.snapshot import Problem, Reading, Snapshot
-from pytheus.shards.store import Forkable, ShardStore, Telling
+from pytheus.shards.store import Forkable, Releasing, ShardStore, Telling
 
 __all__ = [
     "EACH_AT_MOST",
@@ -39,6 +39,7 @@ __all__ = [
     "Merger",
     "Problem",
     "Reading",
+    "Releasing",
     "ShardFormatError",
     "ShardIdentity",
     "ShardStore",

@@ -34,7 +34,7 @@ from pytheus.shards.merger import Merger
 from pytheus.shards.rows import snapshot_of
 from pytheus.shards.snapshot import Problem, Reading, Snapshot
 from pytheus.shards.stamped import OwnMemory, StampedMemory, StampedRows
-from pytheus.shards.store import Forkable, ShardStore, Telling
+from pytheus.shards.store import Forkable, Releasing, ShardStore, Telling
 
 __all__ = ["ShardedRegistry"]
 
@@ -145,6 +145,8 @@ class ShardedRegistry:
             if moved is not None:
                 self._moved = {key: other for key, other in self._moved.items() if other is not moved}
                 moved.leave()
+                if isinstance(self._store, Releasing):
+                    self._store.release(self.portables)
         with self._scraping:
             if not self._is_scraping:
                 self._shown = []  # which may refer to the collector

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from pytheus.definitions import Definition
@@ -10,7 +10,7 @@ from pytheus.registry.protocols import Collector, Memory, Portable
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.snapshot import Reading
 
-__all__ = ["Forkable", "ShardStore", "Telling"]
+__all__ = ["Forkable", "Releasing", "ShardStore", "Telling"]
 
 
 class ShardStore(Protocol):
@@ -68,6 +68,22 @@ class Forkable(Protocol):
 
         Called in the child before anything else of the store, while it has one thread. `memory` is called next for each
         metric that is registered, whose numbers are zero then. Must not raise.
+        """
+        ...
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """A store that publishes by itself, and must do so when a metric has left: its numbers may be on their way back.
+
+    Fallback: what is left is published by the next scrape, if there is one.
+    """
+
+    def release(self, remaining: Callable[[], Sequence[Portable]], /) -> None:
+        """A metric was unregistered, and took its numbers along: let others see that soon.
+
+        `remaining` gives what is to be published then. It keeps the registry alive, which nobody else may refer to any
+        more; so let go of it when that is done. Called by any thread; must neither block nor raise.
         """
         ...
 

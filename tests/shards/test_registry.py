@@ -364,6 +364,26 @@ def test_a_shard_that_lacks_numbers_is_skipped(lines: Lines) -> None:
     assert lines.of(registry) == ["orders_total 1.0", "pytheus_shard_problems 1.0"]
 
 
+class Releases(MemoryShardStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.remaining: list[list[str]] = []
+
+    def release(self, remaining: Callable[[], Sequence[Portable]], /) -> None:
+        self.remaining.append([portable.definition.name for portable in remaining()])
+
+
+def test_a_store_is_told_what_is_left_when_a_metric_goes() -> None:
+    store = Releases()
+    registry = ShardedRegistry(store)
+    hits, level = Counter("hits_total", "H.", registry=registry), Gauge("level", "L.", mode="last", registry=registry)
+    other = CollectorRegistry()
+    registry.register(other)
+    for collector in (hits, other, level):
+        registry.unregister(collector)
+    assert store.remaining == [["level"], []]
+
+
 class Talkative(MemoryShardStore):
     def __init__(self) -> None:
         super().__init__()

@@ -68,6 +68,7 @@ class RedisStore:
         self._keys: Final = Keys(options.namespace)
         self._source: Callable[[], Sequence[Portable] | None] = _nothing
         self._collectors: Sequence[Portable] = ()
+        self._remaining: Callable[[], Sequence[Portable]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
         self._failures = 0
         self._closed = False
@@ -106,6 +107,15 @@ class RedisStore:
     def publish(self, collectors: Sequence[Portable], /) -> None:
         """Remember what to publish; `read` does it, so that a scrape waits for Redis only once."""
         self._collectors = collectors
+
+    def release(self, remaining: Callable[[], Sequence[Portable]], /) -> None:
+        """Keep the registry alive until the thread has published that a metric has left it; see `Releasing`.
+
+        Else it would be folded with the shard, and count twice where it was registered with this Redis again.
+        """
+        self._collectors = ()  # which may have what left
+        if self._worker.running and not self._closed:
+            self._remaining = remaining
 
     def read(self) -> Reading:
         """Publish this process's numbers, and read everybody's; takes ``scrape_seconds`` at most.
@@ -178,6 +188,7 @@ class RedisStore:
         self._closed = True
         _stores.discard(self)
         self._finish()
+        self._remaining = None
 
     # In the worker's thread -------------------------------------------------------------------------------------------
 
@@ -189,6 +200,7 @@ class RedisStore:
     def _tick(self) -> float | None:
         if self._closed:
             return self._options.interval_seconds  # the last publication stands, or comes next; then the thread ends
+        remaining = self._remaining
         collectors = self._to_publish()
         if collectors is None:
             self.link.close()
@@ -204,6 +216,8 @@ class RedisStore:
             self._publish(collectors)
         except Trouble:
             return self._pause()
+        if self._remaining is remaining:  # and nothing has left meanwhile
+            self._remaining = None
         return max(self._options.interval_seconds, (time.thread_time() - began) / _SHARE)
 
     def _pause(self) -> float:
@@ -289,6 +303,7 @@ class RedisStore:
         self._worker.after_fork_in_child()
         self._pid = os.getpid()
         self._collectors = ()
+        self._remaining = None
         self._failures = 0
         if isinstance(self.link, RedisLink):
             self.link.abandon()

@@ -19,7 +19,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
-from pytheus.registry import REGISTRY, Registry
+from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.shards import ShardedRegistry
 from pytheus_redis import RedisStore, worker
 
@@ -165,6 +165,40 @@ def test_a_registry_that_nobody_has_any_more_leaves_no_thread(
         lambda: not {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"} - before,
         "the thread to end",
     )
+
+
+def test_what_moves_from_one_registry_to_another_counts_once(
+    make_registry: Make, shared_server: Server, namespace: str, wait_until: WaitUntil
+) -> None:
+    url = f"redis://127.0.0.1:{shared_server.port}?namespace={namespace}&interval_seconds=0.05&expiry_seconds=3"
+    observer = make_registry(expiry_seconds=3)
+    proxy = CollectorRegistryProxy()
+    former = resolve_registry(url)
+    assert isinstance(former, ShardedRegistry)
+    proxy.set_registry(former)
+    counter = Counter("orders_total", "Orders.", registry=proxy)
+    counter.inc(5)
+    former.publish()
+    token, reference = former.store.identity.token, weakref.ref(former)
+    proxy.set_registry(CollectorRegistry())
+    proxy.set_registry(resolve_registry(url))
+    del former
+
+    def has_gone() -> bool:
+        gc.collect()
+        return reference() is None
+
+    def is_folded() -> bool:
+        assert isinstance(observer.store, RedisStore)
+        exposed(observer)
+        return token not in {snapshot.identity.token for snapshot in observer.store.read().snapshots}
+
+    wait_until(has_gone, "the former registry to be let go of, when it has published that the counter left")
+    wait_until(is_folded, "its shard to be put into the archive")
+    wait_until(lambda: exposed(observer).get("orders_total") == 5, "the counter to be seen, once")
+    final = proxy.registry
+    assert isinstance(final, ShardedRegistry)
+    final.close()
 
 
 # Forks ----------------------------------------------------------------------------------------------------------------
