@@ -9,10 +9,10 @@ The first run makes the environments, see bench/environments.py. It takes about 
 Rules:
 
 - Each figure is measured in a process of its own, in turn for both libraries; the best of several windows counts.
-- Workers are processes that have written all their series and stay alive. The scrape is one of a process that is none
-  of them and has scraped before, as it is in operation: of 20, the best one counts. Before each, every worker has
-  written to each of its series once more. "Dead" workers come and go in the middle, and are folded by one scrape that
-  does not count; then the same process scrapes the same live workers again.
+- Workers are processes that have written all their series and stay alive; "dead" ones have ended before the first
+  scrape, and stood behind other workers, which are scraped in turn with those that have none behind them.
+- The scrape is one of a process that is no worker and has scraped before, as it is in operation: of 20, the best one
+  counts. Before each, every worker has written to each of its series once more.
 - prometheus_client reads everything anew at each scrape, so it has no first scrape that would be unlike the others.
 """
 
@@ -152,55 +152,68 @@ def calls(library: str, directory: str) -> dict[str, float]:
 def scrapes(
     library: str, directory: str, live: int, dead: int, counters: int, series: int, histograms: int
 ) -> list[float]:
-    """Milliseconds of a scrape of `live` processes, and of the same again after `dead` others have come and gone."""
-    program = [sys.executable, str(Path(__file__).resolve()), "--task", library, directory, "work"]
+    """Milliseconds of a scrape of `live` processes, and of as many others, behind which there were `dead` ones."""
     shape = list(map(str, (counters, series, histograms)))
-    workers: list[subprocess.Popen[str]] = []
+    groups: list[Group] = []
     try:
-        for _ in range(live):
-            command = [*program, "0", *shape]
-            workers.append(
-                subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ_of(directory)
-                )
-            )
-        for worker in workers:
-            answered(worker)
-        scrape = Peer(library, directory).scraper()
-        text = scrape()
-        lines = counters + series + histograms * (len(BUCKETS) + 3)
-        found = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
-        if found < lines:
-            raise SystemExit(f"{library} exposes {found} samples, and {lines} are expected")
-        figures = [best_scrape(scrape, workers)]
+        for count in (0, dead) if dead else (0,):
+            groups.append(Group(library, os.path.join(directory, f"behind-{count}"), live, count, shape))
+        for group in groups:
+            lines = counters + series + histograms * (len(BUCKETS) + 3)
+            found = sum(1 for line in group.scrape().splitlines() if not line.startswith(b"#"))
+            if found < lines:
+                raise SystemExit(f"{library} exposes {found} samples, and {lines} are expected")
+        times: list[list[float]] = [[] for _ in groups]
+        until = perf_counter() + SCRAPES_SECONDS * len(groups)
+        while len(times[0]) < SCRAPES and (len(times[0]) < 3 or perf_counter() < until):
+            for group, taken in zip(groups, times, strict=True):
+                group.write()
+                start = perf_counter()
+                group.scrape()
+                taken.append(perf_counter() - start)
+        return [min(taken) * 1000 for taken in times]
+    finally:
+        for group in groups:
+            group.end()
+
+
+class Group:
+    """Workers that share a directory, and a process that scrapes them."""
+
+    def __init__(self, library: str, directory: str, live: int, dead: int, shape: Sequence[str]) -> None:
+        os.mkdir(directory)
+        environ = environ_of(directory)
+        program = [sys.executable, str(Path(__file__).resolve()), "--task", library, directory, "work"]
         for _ in range(0, dead, 20):
             # Twenty at a time, forked from one, for an interpreter for each would take an hour.
-            subprocess.run([*program, "20", *shape], check=True, env=environ_of(directory))
-        if dead:
-            scrape()
-            figures.append(best_scrape(scrape, workers))
-        return figures
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
+            subprocess.run([*program, "20", *shape], check=True, env=environ)
+        self.workers: list[subprocess.Popen[str]] = []
+        try:
+            for _ in range(live):
+                command = [*program, "0", *shape]
+                pipe = subprocess.PIPE
+                self.workers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ))
+            for worker in self.workers:
+                answered(worker)
+        except BaseException:
+            self.end()
+            raise
+        self.scrape = Peer(library, directory).scraper()
 
-
-def best_scrape(scrape: Callable[[], bytes], workers: Sequence[subprocess.Popen[str]]) -> float:
-    """The shortest of several, in milliseconds; before each, all workers have written to everything."""
-    times: list[float] = []
-    until = perf_counter() + SCRAPES_SECONDS
-    while len(times) < SCRAPES and (len(times) < 3 or perf_counter() < until):
-        for worker in workers:
+    def write(self) -> None:
+        """Have all workers write to everything."""
+        for worker in self.workers:
             assert worker.stdin is not None
             worker.stdin.write("\n")
             worker.stdin.flush()
-        for worker in workers:
+        for worker in self.workers:
             answered(worker)
-        start = perf_counter()
-        scrape()
-        times.append(perf_counter() - start)
-    return min(times) * 1000
+
+    def end(self) -> None:
+        """End the workers."""
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
 
 
 def answered(worker: subprocess.Popen[str]) -> None:
@@ -297,9 +310,7 @@ def print_tables(*, markdown: bool, quick: bool) -> None:
         if dead:
             # The peer would read a file for each of them at every scrape, for minutes.
             times = f"{own[1] / own[0]:.2f} of that"
-            print_row(
-                (f"... after {dead:,} workers more have died", f"{own[1]:,.1f} ms", "-", times), markdown=markdown
-            )
+            print_row((f"... with {dead:,} dead workers behind", f"{own[1]:,.1f} ms", "-", times), markdown=markdown)
 
 
 def run_task(library: str, directory: str, name: str, numbers: Sequence[int]) -> None:
