@@ -40,9 +40,6 @@ EQUIVALENTS: Final[dict[str, str]] = {
     "compose/filtered.py FilteredRegistry.collect: leaves out `refuse_circle(self)`": (
         "the prefix below is read next, and the next layer of the circle that is asked refuses it as well"
     ),
-    "compose/limited.py _Limit.__init__: leaves out `self.definition = definition`": (
-        "it is never read, and keeps an id from being used again, which no test can have happen"
-    ),
     f"{_UNION}.unregister: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._find_in_others: leaves out `continue`": _LAST_OF_ITS_LOOP,
     f"{_UNION}._origin: `True` becomes False": _ALIKE_LONG,

@@ -152,12 +152,12 @@ class _Limit:
     def __init__(
         self, registry: LimitedRegistry, metric: Limitable, definition: Definition, overflow: tuple[str, ...]
     ) -> None:
-        self.registry = registry
-        self.metric = metric
-        self.definition = definition
-        self.overflow = overflow
+        self.registry: LimitedRegistry = registry
+        self.metric: Limitable = metric
+        self.definition: Definition = definition
+        self.overflow: tuple[str, ...] = overflow
         # Whether the overflow series was made; where somebody has removed just that since, there is one series more.
-        self.overflowed = False
+        self.overflowed: bool = False
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
         if self.overflowed and self.metric.series_count == 0:
