@@ -139,9 +139,10 @@ def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[Rendered, 
         return None
     rendered = cast(Rendered, collector)
     try:
-        return rendered, rendered.definition
+        definition: object = rendered.definition
     except Exception:
         return None  # its families may be had all the same
+    return (rendered, definition) if isinstance(definition, Definition) else None
 
 
 def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:

@@ -276,6 +276,12 @@ def test_what_writes_its_own_lines_and_fails_to_say_its_name_is_asked_for_its_fa
     assert "\nbad 1.0\n" in text
 
 
+def test_what_writes_its_own_lines_and_has_no_definition_costs_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    good, bad = Lines("good"), Lines("bad")
+    setattr(bad, "given", None)  # noqa: B010  # mypy refuses the plain way, rightly
+    assert _names(generate_metrics(_of(lambda: [good, bad]))) == ["good", "pytheus_collector_errors_total"]
+
+
 def test_what_writes_its_own_lines_cannot_take_a_reserved_name(caplog: pytest.LogCaptureFixture) -> None:
     text = generate_metrics(_of(lambda: [Lines("pytheus_collector_errors_total"), Lines("good")]))
     assert _names(text) == ["good", "pytheus_collector_errors_total"]
