@@ -21,6 +21,7 @@ from build_backend.compiling import can_compile
 # compiled together or not at all.
 COMPILED_MODULES = [
     "pytheus/version.py",
+    "pytheus/kinds.py",
     "pytheus/textformat.py",
     "pytheus/turns.py",
     "pytheus/metrics/number.py",

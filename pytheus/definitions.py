@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from pytheus.names import MetricType, occupied_names
+from pytheus.kinds import MetricType
+from pytheus.names import occupied_names
 
-__all__ = ["Definition", "calling_place"]
+__all__ = ["Definition", "caller_location"]
 
 
 class Definition:
@@ -14,11 +15,11 @@ class Definition:
 
     Two handles that share their values share one `Definition` object, so that a registry can tell "the same metric"
     (the same object) from "an equal one" (`matches`) and from one that conflicts. `bounds` are a histogram's upper
-    bounds, `states` a stateset's states, `mode` how several processes' gauges become one. `place` is "file:line".
+    bounds, `states` a stateset's states, `mode` how several processes' gauges become one. `location` is "file:line".
     Immutable by convention; safe to read from any thread.
     """
 
-    __slots__ = ("bounds", "description", "labels", "mode", "name", "occupied_names", "place", "states", "type")
+    __slots__ = ("bounds", "description", "labels", "mode", "name", "occupied_names", "location", "states", "type")
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class Definition:
         bounds: tuple[float, ...] = (),
         states: tuple[str, ...] = (),
         mode: str = "",
-        place: str = "",
+        location: str = "",
     ) -> None:
         self.name: str = name
         self.type: MetricType = type
@@ -39,7 +40,7 @@ class Definition:
         self.bounds: tuple[float, ...] = bounds
         self.states: tuple[str, ...] = states
         self.mode: str = mode
-        self.place: str = place
+        self.location: str = location
         self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:
@@ -63,15 +64,15 @@ class Definition:
             text += f" with states {self.states!r}"
         if self.mode:
             text += f" in mode {self.mode!r}"
-        if self.place:
-            text += f" (defined at {self.place})"
+        if self.location:
+            text += f" (defined at {self.location})"
         return text
 
     def __repr__(self) -> str:
         return f"<Definition of {self}>"
 
 
-def calling_place() -> str:
+def caller_location() -> str:
     """ "file:line" of the nearest caller outside of this package, or "" where the interpreter keeps no frames."""
     try:
         frame = sys._getframe(1)

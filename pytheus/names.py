@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 from pytheus.exceptions import InvalidNameError, LabelError, NotTextError
+from pytheus.kinds import KINDS, MetricType
 
 __all__ = [
-    "MetricType",
     "FAILURES_NAME",
-    "RESERVED_LABELS",
     "RESERVED_NAMES",
     "base_name",
     "occupied_names",
+    "reserved_label",
     "shown",
     "validate_label_name",
     "validate_label_names",
@@ -32,31 +32,14 @@ __all__ = [
     "validate_text",
 ]
 
-MetricType = Literal["counter", "gauge", "histogram", "summary", "info", "stateset", "unknown"]
-
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
-
-RESERVED_LABELS: Final[dict[str, str]] = {"histogram": "le", "summary": "quantile"}
-
-_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
-    "counter": ("", "_total", "_created"),
-    "gauge": ("",),
-    "histogram": ("", "_bucket", "_sum", "_count", "_created"),
-    "summary": ("", "_sum", "_count", "_created"),
-    "info": ("", "_info"),
-    "stateset": ("",),
-    "unknown": ("",),
-}
-
-# A suffix that belongs to the samples and not to the family's name in OpenMetrics, however the user wrote it.
-_OWN_SUFFIX: Final[dict[str, str]] = {"counter": "_total", "info": "_info"}
 
 
 def base_name(name: str, type_: MetricType) -> str:
     """The family's name in OpenMetrics: a counter's without ``_total``, an info's without ``_info``."""
-    suffix = _OWN_SUFFIX.get(type_)
-    if suffix is not None and name.endswith(suffix) and len(name) > len(suffix):
+    suffix = KINDS[type_].own_suffix
+    if suffix and name.endswith(suffix) and len(name) > len(suffix):
         return name[: -len(suffix)]
     return name
 
@@ -65,11 +48,17 @@ def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
     """Every name that the family `name` of type `type_` produces in some exposition format, its own first."""
     base = base_name(name, type_)
     names = [name]
-    for suffix in _SUFFIXES[type_]:
+    for suffix in KINDS[type_].occupied_suffixes:
         produced = base + suffix
         if produced not in names:
             names.append(produced)
     return tuple(names)
+
+
+def reserved_label(name: str, type_: MetricType) -> str | None:
+    """The label that the exposition of metric `name` writes itself, which its definition must not have; or None."""
+    reserved = KINDS[type_].reserved_label
+    return name if reserved == "" else reserved
 
 
 FAILURES_NAME: Final = "pytheus_collector_errors_total"

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pytheus.exceptions import InvalidNameError
-from pytheus.names import MetricType, occupied_names, validate_metric_name
+from pytheus.kinds import KINDS, MetricType
+from pytheus.names import occupied_names, validate_metric_name
 
 __all__ = ["Exemplar", "Family", "Row", "Sample"]
-
-_TYPES = ("counter", "gauge", "histogram", "summary", "info", "stateset", "unknown")
 
 
 class Exemplar(NamedTuple):
@@ -53,14 +52,14 @@ class Row(NamedTuple):
     - summary: the sum, the number of observations;
     - histogram: the sum, and for each bucket in order, the last one up to +Inf, how many fell in it (not cumulated);
     - stateset: 1.0 or 0.0 for each state in order;
-    - info: none, for `facts` are all it has (None until they are given).
+    - info: none, because its labels are in `info` (None until they are set).
 
     `exemplars` are the latest ones, by the index of the number that they belong to.
     """
 
     labels: tuple[str, ...]
     numbers: list[float]
-    facts: Mapping[str, str] | None = None
+    info: Mapping[str, str] | None = None
     exemplars: Mapping[int, Exemplar] | None = None
 
 
@@ -79,8 +78,8 @@ class Family:
 
     def __init__(self, name: str, type: MetricType, description: str, samples: Iterable[Sample] = ()) -> None:
         self.name: str = validate_metric_name(name, "family")
-        if type not in _TYPES:
-            raise InvalidNameError(f"family {name!r} has the type {type!r}; expected one of {', '.join(_TYPES)}")
+        if type not in KINDS:
+            raise InvalidNameError(f"family {name!r} has the type {type!r}; expected one of {', '.join(KINDS)}")
         self.type: MetricType = type
         self.description: str = description
         self.samples: tuple[Sample, ...] = tuple(samples)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pytheus.kinds import KINDS
 from pytheus.version import COMPILED
 
 __all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header", "number_line"]
@@ -19,9 +20,6 @@ PART_SIZE: Final = 1024
 
 # From 1e16 on a repr has an exponent.
 _WHOLE_BELOW: Final = 1e16
-
-# In this format an info is a gauge that is always 1, a stateset a gauge of 0 and 1, and what is unknown is "untyped".
-_WRITTEN_TYPES: dict[str, str] = {"info": "gauge", "stateset": "gauge", "unknown": "untyped"}
 
 
 def escape_help(text: str) -> str:
@@ -68,4 +66,4 @@ def number_line(head: str, value: float) -> str:
 
 def header(name: str, type_: str, description: str) -> str:
     """The two lines before a family's samples."""
-    return f"# HELP {name} {escape_help(description)}\n# TYPE {name} {_WRITTEN_TYPES.get(type_, type_)}\n"
+    return f"# HELP {name} {escape_help(description)}\n# TYPE {name} {KINDS[type_].text_type}\n"

@@ -30,8 +30,7 @@ from pytheus.plugins.catalog import Claim, claims_of, only_claim
 from pytheus.plugins.configuration import load_configuration
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.resolution import resolve_registry
-from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry, check_registry
 from pytheus.testing.conformance import RegistryConformance
 
 __all__ = ["Subject", "object_at", "subject_of"]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pytheus.names import MetricType
+from pytheus.kinds import MetricType
 from pytheus.samples import Family, Sample
 
 __all__ = ["ProcessCollector"]

@@ -26,13 +26,13 @@ from pytheus.compose.limited import LimitedRegistry, limited
 from pytheus.compose.prefixed import PrefixedRegistry, prefixed
 from pytheus.compose.read_only import ReadOnlyError, ReadOnlyRegistry, read_only
 from pytheus.compose.union import UnionRegistry, union
-from pytheus.registry.protocols import Layered
+from pytheus.registry.capabilities import Wrapper
 
 __all__ = [
     "FamilyHead",
     "FilteredRegistry",
     "LabelledRegistry",
-    "Layered",
+    "Wrapper",
     "LimitedRegistry",
     "PrefixedRegistry",
     "ReadOnlyError",

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from pytheus.definitions import Definition
+from pytheus.registry.capabilities import HasDefinition
 from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.protocols import Collector, Described
+from pytheus.registry.contract import Collector
 from pytheus.samples import Family
 
 __all__ = ["Change", "DerivedCollector", "DerivedCollectors", "definition_of", "redefined"]
@@ -44,7 +45,7 @@ class Change(Protocol):
 def definition_of(collector: Collector) -> Definition | None:
     """The collector's definition, where it has one."""
     try:
-        definition = collector.definition if isinstance(collector, Described) else None
+        definition = collector.definition if isinstance(collector, HasDefinition) else None
     except Exception:
         return None  # it will be scraped as one that has none, and show its failure there
     # A foreign object may well have an attribute of that name.
@@ -61,7 +62,7 @@ def redefined(definition: Definition, *, name: str | None = None, labels: tuple[
         bounds=definition.bounds,
         states=definition.states,
         mode=definition.mode,
-        place=definition.place,
+        location=definition.location,
     )
 
 

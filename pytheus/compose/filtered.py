@@ -10,8 +10,9 @@ from pytheus.compose.layer import Layer
 from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import InvalidNameError
-from pytheus.names import MetricType, occupied_names, shown, validate_metric_name, validate_prefix
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.kinds import MetricType
+from pytheus.names import occupied_names, shown, validate_metric_name, validate_prefix
+from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family
 
 __all__ = ["FamilyHead", "FilteredRegistry", "filtered"]

@@ -10,9 +10,10 @@ from pytheus.compose.layer import Layer
 from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.names import RESERVED_LABELS, validate_label_name, validate_text
-from pytheus.registry.contract import layers_of
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.kinds import KINDS
+from pytheus.names import validate_label_name, validate_text
+from pytheus.registry.capabilities import wrapped_registries
+from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family
 
 __all__ = ["LabelledRegistry", "labelled"]
@@ -50,7 +51,7 @@ class LabelledRegistry(Layer):
         checked: dict[str, str] = {}
         for label, value in labels.items():
             name = validate_label_name(label, "labelled(...)")
-            if name in RESERVED_LABELS.values():
+            if any(name == kind.reserved_label for kind in KINDS.values()):
                 raise LabelError(f"labelled(...) got the label {name!r}, which expositions write themselves; rename it")
             checked[name] = validate_text(value, f"label {name!r} of labelled(...)")
         _refuse_given_below(checked, self._registry)
@@ -99,7 +100,7 @@ def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
                         " give each label once"
                     )
         # Proxies are not followed: what stands behind them changes, and is held to this when it is scraped.
-        pending += layers_of(below)
+        pending += wrapped_registries(below)
 
 
 class _Labels:

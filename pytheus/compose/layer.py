@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytheus.compose.layers import Composition, checked_layer, refuse_circle
+from pytheus.registry.capabilities import Closable
+from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Closable, Collector, Registry
 
 __all__ = ["Layer"]
 
@@ -21,7 +22,7 @@ class Layer(Composition):
         self._registry: Final = checked_layer(registry, source)
 
     @property
-    def layers(self) -> tuple[Registry, ...]:
+    def wrapped(self) -> tuple[Registry, ...]:
         """The one registry below."""
         return (self._registry,)
 

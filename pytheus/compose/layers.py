@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import cast
 
 from pytheus.exceptions import NotARegistryError
-from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.proxy import CollectorRegistryProxy
-from pytheus.registry.standing import below, standing
+from pytheus.registry.traversal import below, standing
 
 __all__ = ["Composition", "checked_layer", "leads_to", "refuse_circle"]
 

@@ -21,8 +21,9 @@ from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError
 from pytheus.names import validate_text
-from pytheus.registry.protocols import Collector, Limitable, Registry
-from pytheus.registry.standing import below, standing
+from pytheus.registry.capabilities import SeriesLimitable
+from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.traversal import below, standing
 
 __all__ = ["LimitedRegistry", "limited"]
 
@@ -77,13 +78,13 @@ class LimitedRegistry(Layer):
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry below, and limit it; see `Registry.register`."""
         self._registry.register(collector)
-        if isinstance(collector, Limitable):
+        if isinstance(collector, SeriesLimitable):
             self._limit(collector)
 
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector` from the registry below, and limit it no longer; see `Registry.unregister`."""
         self._registry.unregister(collector)
-        if isinstance(collector, Limitable):
+        if isinstance(collector, SeriesLimitable):
             self._unlimit(id(collector.definition))
 
     def collect(self) -> Iterator[Collector]:
@@ -95,7 +96,7 @@ class LimitedRegistry(Layer):
         originals = self._originals(held)
         known: set[int] = set()
         for collector in held if originals is None else originals:
-            if isinstance(collector, Limitable):
+            if isinstance(collector, SeriesLimitable):
                 known.add(id(collector.definition))
                 self._limit(collector)
         for key in before if originals is not None else ():
@@ -116,7 +117,7 @@ class LimitedRegistry(Layer):
             return None  # the scrape tells of it; what was held is limited on
         return found
 
-    def _limit(self, metric: Limitable) -> None:
+    def _limit(self, metric: SeriesLimitable) -> None:
         definition = metric.definition
         limit = self._limits.get(id(definition))
         if limit is None:
@@ -150,10 +151,10 @@ class _Limit:
     __slots__ = ("definition", "metric", "overflow", "overflowed", "registry")
 
     def __init__(
-        self, registry: LimitedRegistry, metric: Limitable, definition: Definition, overflow: tuple[str, ...]
+        self, registry: LimitedRegistry, metric: SeriesLimitable, definition: Definition, overflow: tuple[str, ...]
     ) -> None:
         self.registry: LimitedRegistry = registry
-        self.metric: Limitable = metric
+        self.metric: SeriesLimitable = metric
         self.definition: Definition = definition
         self.overflow: tuple[str, ...] = overflow
         # Whether the overflow series was made; where somebody has removed just that since, there is one series more.

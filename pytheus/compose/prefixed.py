@@ -8,7 +8,7 @@ from pytheus.compose.layer import Layer
 from pytheus.compose.layers import refuse_circle
 from pytheus.exceptions import InvalidNameError
 from pytheus.names import validate_prefix
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
 
 __all__ = ["PrefixedRegistry", "prefixed"]
 

@@ -19,9 +19,10 @@ from pytheus.compose.layers import Composition, checked_layer, refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.names import validate_prefix
+from pytheus.registry.capabilities import Closable
 from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Closable, Collector, Registry
 from pytheus.samples import Family
 
 __all__ = ["UnionRegistry", "union"]
@@ -71,7 +72,7 @@ class UnionRegistry(Composition):
         self._derived: Final = tuple(DerivedCollectors() for _ in members)
 
     @property
-    def layers(self) -> tuple[Registry, ...]:
+    def wrapped(self) -> tuple[Registry, ...]:
         """The members, in order."""
         return self._members
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
 from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.protocols import Collector, Registry
-from pytheus.registry.standing import standing
+from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.traversal import standing
 
 if TYPE_CHECKING:
     import logging

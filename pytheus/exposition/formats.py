@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
-from pytheus.registry.protocols import Registry
-from pytheus.registry.standing import standing
+from pytheus.registry.contract import Registry
+from pytheus.registry.traversal import standing
 
 __all__ = ["ExpositionFormat", "OffersFormats", "formats_of"]
 

@@ -5,7 +5,7 @@ Rules:
 - What is asked of a registry is the protocol and nothing else; its prefix is read once, and put before every family.
 - A collector is rendered whole or not at all: if it raises, or yields what cannot be exposed, it is left out, and all
   others are served. The failure is logged once and counted in `pytheus_collector_errors_total`.
-- No name stands twice. Metrics and others that are `Rendered`, whose names are known beforehand, come before the
+- No name stands twice. Metrics and others that are `TextRenderer`, whose names are known beforehand, come before the
   families of custom collectors.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
@@ -20,12 +20,13 @@ from typing import Final, cast
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
 from pytheus.exposition.failures import failures_of, record_failure
+from pytheus.kinds import KINDS
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
 from pytheus.names import RESERVED_NAMES, base_name, validate_label_names, validate_prefix, validate_text
+from pytheus.registry.capabilities import TextRenderer
 from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Collector, Registry, Rendered
+from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 from pytheus.textformat import format_labels, format_number, header
@@ -34,16 +35,6 @@ __all__ = ["CONTENT_TYPE", "exposition_parts", "generate_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `generate_metrics`' result, encoded as UTF-8."""
-
-_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
-    "counter": ("", "_total", "_created"),
-    "gauge": ("",),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "summary": ("", "_sum", "_count", "_created"),
-    "info": ("_info",),
-    "stateset": ("",),
-    "unknown": ("",),
-}
 
 # Collectors may yield collectors, which may yield collectors: one that yields itself must come to an end.
 _DEPTH_AT_MOST: Final = 16
@@ -81,7 +72,7 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
     lead = "" if prefix is None else prefix + "_"
     kinds: dict[type, bool] = {}
     # One for each collector: who writes its own lines is asked for its names before anything is written.
-    rendering: list[tuple[Rendered, Definition] | None] = [_rendered(collector, kinds) for collector in collectors]
+    rendering: list[tuple[TextRenderer, Definition] | None] = [_rendered(collector, kinds) for collector in collectors]
     definitions = [entry[1] for entry in rendering if entry is not None]
     # With no name twice, as nearly always, nobody needs to be asked whose it is.
     owned = [definition.occupied_names for definition in definitions]
@@ -122,7 +113,7 @@ def _claims(definitions: list[Definition]) -> dict[str, object]:
     return claimed
 
 
-def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[Rendered, Definition] | None:
+def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[TextRenderer, Definition] | None:
     """`collector` and its definition if it writes its own lines, and None where its families are asked for.
 
     Which types do is asked once for each, for the protocol's check takes microseconds.
@@ -131,13 +122,13 @@ def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[Rendered, 
     known = kinds.get(kind)
     if known is None:
         try:
-            known = isinstance(collector, Rendered) and isinstance(collector.definition, Definition)
+            known = isinstance(collector, TextRenderer) and isinstance(collector.definition, Definition)
         except Exception:
             known = False  # 3.11 executes properties to see whether they are there
         kinds[kind] = known
     if not known:
         return None
-    rendered = cast(Rendered, collector)
+    rendered = cast(TextRenderer, collector)
     try:
         definition: object = rendered.definition
     except Exception:
@@ -200,7 +191,7 @@ def _family_text(family: Family, lead: str) -> str:
     # An info's sample is its base name with the suffix, however the family is called.
     stem = lead + base_name(family.name, type_) if type_ == "info" else name
     description = validate_text(family.description, f"the description of family {family.name!r}")
-    suffixes = _SUFFIXES[type_]
+    suffixes = KINDS[type_].sample_suffixes
     lines: list[str] = []
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for sample in family.samples:

@@ -8,14 +8,14 @@ from typing import ClassVar, ParamSpec, TypeVar, overload
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
+from pytheus.kinds import MetricType
 from pytheus.metrics.around import ExceptionCount
 from pytheus.metrics.doubles import UNBOUND
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
-from pytheus.names import MetricType
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
 __all__ = ["Counter"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from pytheus.registry.protocols import Collector
+from pytheus.registry.contract import Collector
 from pytheus.samples import Family
 
 __all__ = ["CustomCollector"]

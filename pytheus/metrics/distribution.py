@@ -9,12 +9,12 @@ from typing import ParamSpec, Self, TypeVar, cast
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.around import Timer
-from pytheus.metrics.doubles import UNBOUND, Doubles
+from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
-from pytheus.registry.protocols import Memory
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, header
 from pytheus.turns import Turns
@@ -108,8 +108,8 @@ class Distribution(Metric[L, C, D]):
         total, counts = self._read()
         return [total, *[float(count) for count in counts[1:]]]
 
-    def _move(self, memory: Memory, carry: bool) -> None:
-        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+    def _move(self, storage: NumberStorage, carry: bool) -> None:
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
         if view is self._view:
             return
         if not carry:
@@ -123,7 +123,7 @@ class Distribution(Metric[L, C, D]):
             if number != moved[index]:
                 self._add(index, number - moved[index])
 
-    def _lie_in(self, view: Doubles | None) -> list[float]:
+    def _lie_in(self, view: FloatBuffer | None) -> list[float]:
         """Let the numbers lie in `view` (None: here) from now on; those that lay elsewhere, as they were left."""
         size = self._size()
         fresh = [0] * size

@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from typing import Final, cast
 
-from pytheus.registry.protocols import Doubles
+from pytheus.registry.storage import FloatBuffer
 
-__all__ = ["UNBOUND", "Doubles"]
+__all__ = ["UNBOUND", "FloatBuffer"]
 
-UNBOUND: Final = cast(Doubles, array("d"))
+UNBOUND: Final = cast(FloatBuffer, array("d"))
 """Stands where the numbers would be in a handle that has none of its own: some of its labels are missing."""

@@ -9,15 +9,15 @@ from typing import ClassVar, Final, Literal, ParamSpec, TypeAlias, TypeVar, over
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
+from pytheus.kinds import MetricType
 from pytheus.metrics.around import Around, InProgress, Timer
-from pytheus.metrics.doubles import UNBOUND, Doubles
+from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
-from pytheus.names import MetricType
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
 __all__ = ["Gauge", "GaugeMode"]
@@ -36,7 +36,7 @@ class _Source:
 
     __slots__ = ("function", "kept")
 
-    def __init__(self, function: Callable[[], Number], kept: Doubles | None) -> None:
+    def __init__(self, function: Callable[[], Number], kept: FloatBuffer | None) -> None:
         self.function = function
         self.kept = kept
 
@@ -170,7 +170,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         self.set(seconds)
 
     def refresh(self) -> None:
-        """Call the functions that give numbers; see `pytheus.registry.Portable`."""
+        """Call the functions that give numbers; see `pytheus.registry.StorageAware`."""
         failure: Exception | None = None
         for child in self._members():
             source = child._source
@@ -196,7 +196,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         view = source.kept
         return self._value if view is None else view[0]
 
-    def _lie_in(self, view: Doubles, carry: bool) -> None:
+    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
         # atomic: as for any scalar, and no function is set or unset in between
         source = self._source
         if source is None:

@@ -9,13 +9,14 @@ from typing import ClassVar, Final, cast
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
+from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.number import Number, to_float
-from pytheus.names import MetricType, validate_metric_name
-from pytheus.registry.protocols import Registry
+from pytheus.names import validate_metric_name
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
 from pytheus.textformat import format_number

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
+from pytheus.kinds import MetricType
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
-from pytheus.names import MetricType, base_name, validate_label_name, validate_text
-from pytheus.registry.protocols import Memory, Registry
+from pytheus.names import base_name, validate_label_name, validate_text
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
@@ -72,8 +74,8 @@ class Info(Metric[L, L, "Info[Complete]"]):
                     raise LabelError(f"{subject} has the label {label!r} already; call the fact something else")
                 checked[label] = validate_text(source[name], f"{label!r} of {subject}")
         series._facts = checked
-        if self._series.memory:
-            self._series.memory[0].facts(cast("tuple[str, ...]", series._labels), checked)
+        if self._series.storage:
+            self._series.storage[0].set_info(cast("tuple[str, ...]", series._labels), checked)
 
     def _size(self) -> int:
         return 0
@@ -81,11 +83,11 @@ class Info(Metric[L, L, "Info[Complete]"]):
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         return Row(cast("tuple[str, ...]", self._labels), [], self._facts, exemplars)
 
-    def _move(self, memory: Memory, carry: bool) -> None:
+    def _move(self, storage: NumberStorage, carry: bool) -> None:
         if not carry:
             self._facts = None
         elif self._facts is not None:
-            memory.facts(cast("tuple[str, ...]", self._labels), self._facts)
+            storage.set_info(cast("tuple[str, ...]", self._labels), self._facts)
 
     def _settle(self) -> bool:
         return self._series.children.get(cast("tuple[str, ...]", self._labels)) is self

@@ -17,23 +17,18 @@ from types import GenericAlias
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
-from pytheus.definitions import Definition, calling_place
+from pytheus.definitions import Definition, caller_location
 from pytheus.exceptions import ConflictError, InvalidNameError, LabelError, PytheusError
-from pytheus.metrics.doubles import UNBOUND, Doubles
+from pytheus.kinds import MetricType
+from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.exemplars import checked_exemplar
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
 from pytheus.metrics.series import SeriesSet
-from pytheus.names import (
-    RESERVED_LABELS,
-    RESERVED_NAMES,
-    MetricType,
-    validate_label_names,
-    validate_metric_name,
-    validate_text,
-)
-from pytheus.registry.contract import check_registry
+from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
+from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Memory, Registry, SeriesLimit
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Family, Row, Sample
 
 __all__ = ["Metric"]
@@ -82,17 +77,17 @@ class Metric(Generic[L, C, D]):
             name,
             type_,
             validate_text(description, f"the description of {subject}"),
-            validate_label_names(required_labels, subject, name if type_ == "stateset" else RESERVED_LABELS.get(type_)),
+            validate_label_names(required_labels, subject, reserved_label(name, type_)),
             bounds=bounds,
             states=states,
             mode=mode,
-            place=calling_place(),
+            location=caller_location(),
         )
         series = SeriesSet(definition, (), ())
         series.defaults = series.bind(series.blank, (), {} if default_labels is None else _mapping(default_labels))
         self._series = series
         self._labels: tuple[str | None, ...] = series.blank
-        self._view: Doubles | None = UNBOUND
+        self._view: FloatBuffer | None = UNBOUND
         if labels_from is not None:
             series.prepared = _prepared(series, labels_from)
         self._begin()
@@ -130,8 +125,8 @@ class Metric(Generic[L, C, D]):
         """This series as it stands now."""
         raise NotImplementedError
 
-    def _move(self, memory: Memory, carry: bool) -> None:
-        """Let this series' numbers lie in `memory` from now on; with `carry` as they are, otherwise as found there."""
+    def _move(self, storage: NumberStorage, carry: bool) -> None:
+        """Let this series' numbers lie in `storage` from now on; with `carry` as they are, otherwise as found there."""
         raise NotImplementedError
 
     def _settle(self) -> bool:
@@ -263,25 +258,25 @@ class Metric(Generic[L, C, D]):
                 key = limit(key)
             child = children.get(key)
         if child is None:
-            memory = self._series.memory[0] if self._series.memory else None
+            storage = self._series.storage[0] if self._series.storage else None
             made = self._handle(key)
             made._view = None
             made._reset()
-            if memory is not None:
-                made._move(memory, False)
+            if storage is not None:
+                made._move(storage, False)
             child = children.setdefault(key, made)
             while True:
-                present = self._series.memory[0] if self._series.memory else None
-                if present is memory:
+                present = self._series.storage[0] if self._series.storage else None
+                if present is storage:
                     break
-                # `keep_in` or `leave` came in between, and may have copied the series before this one was there.
+                # `attach_storage` or `leave` came in between, and may have copied the series before this one was there.
                 if present is None:
                     child._settle()
                 else:
                     child._move(present, True)
-                if memory is not None:
-                    memory.forget(key)
-                memory = present
+                if storage is not None:
+                    storage.release(key)
+                storage = present
         return cast(Self, child)
 
     def _bound(self) -> Self:
@@ -325,7 +320,7 @@ class Metric(Generic[L, C, D]):
         if series.size == 0:
             self._bound()._reset()
             return
-        if series.memory:
+        if series.storage:
             for key in list(series.children):
                 self._drop(key)
         else:
@@ -339,52 +334,52 @@ class Metric(Generic[L, C, D]):
         if child is None:
             return False
         # Forgotten before it can be made anew, by the one of several threads that took the numbers back.
-        if series.memory and child._settle():
-            series.memory[0].forget(key)
+        if series.storage and child._settle():
+            series.storage[0].release(key)
         return series.children.pop(key, None) is not None
 
-    # Where the numbers lie, see `pytheus.registry.Portable` ----------------------------------------------------------
+    # Storage, see `pytheus.registry.StorageAware` ---------------------------------------------------------------------
 
     def rows(self) -> list[Row]:
-        """The numbers of every series as they stand now; see `pytheus.registry.Portable`."""
+        """The numbers of every series as they stand now; see `pytheus.registry.StorageAware`."""
         exemplars: dict[tuple[str, ...], dict[int, Exemplar]] = {}
         for place, exemplar in self._series.exemplars.copy().items():
             exemplars.setdefault(place[0], {})[place[1]] = exemplar
         return [child._row(exemplars.get(cast("tuple[str, ...]", child._labels))) for child in self._members()]
 
     def refresh(self) -> None:
-        """Call the functions that give numbers; see `pytheus.registry.Portable`."""
+        """Call the functions that give numbers; see `pytheus.registry.StorageAware`."""
 
     def restart(self) -> None:
-        """Let every series start again at zero; see `pytheus.registry.Portable`."""
+        """Let every series start again at zero; see `pytheus.registry.StorageAware`."""
         self._series.exemplars.clear()
         for child in list(self._series.children.values()):
             cast(Metric, child)._reset()
 
-    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
-        """Keep the numbers of every series in `memory` from now on; see `pytheus.registry.Portable`."""
+    def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
+        """Keep the numbers of every series in `storage` from now on; see `pytheus.registry.StorageAware`."""
         series = self._series
-        if series.memory and series.memory[0] is memory:
+        if series.storage and series.storage[0] is storage:
             return
-        # A series that is made from here on asks `memory` itself.
-        series.memory[:] = [memory]
+        # A series that is made from here on asks `storage` itself.
+        series.storage[:] = [storage]
         for child in list(series.children.values()):
-            cast(Metric, child)._move(memory, carry)
+            cast(Metric, child)._move(storage, carry)
         if carry:
             for place, exemplar in series.exemplars.copy().items():
-                memory.exemplar(place[0], place[1], exemplar)
+                storage.set_exemplar(place[0], place[1], exemplar)
         else:
             series.exemplars.clear()
 
-    def leave(self, memory: Memory, /) -> None:
-        """Take the numbers back from `memory`, if they are there; see `pytheus.registry.Portable`."""
+    def detach_storage(self, storage: NumberStorage, /) -> None:
+        """Take the numbers back from `storage`, if they are there; see `pytheus.registry.StorageAware`."""
         series = self._series
-        if not series.memory or series.memory[0] is not memory:
+        if not series.storage or series.storage[0] is not storage:
             return
-        series.memory.clear()
+        series.storage.clear()
         for key, child in series.children.copy().items():
             cast(Metric, child)._settle()
-            memory.forget(key)
+            storage.release(key)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -422,7 +417,7 @@ class Metric(Generic[L, C, D]):
         return len(self._series.children)
 
     def limit_series(self, limit: SeriesLimit, /) -> None:
-        """Ask `limit` from now on, before a series is made; see `pytheus.registry.Limitable`."""
+        """Ask `limit` from now on, before a series is made; see `pytheus.registry.SeriesLimitable`."""
         if limit not in self._series.limits:
             self._series.limits.append(limit)
 
@@ -452,8 +447,8 @@ class Metric(Generic[L, C, D]):
         # A handle on a series that was removed is not exposed, and what it kept would stay for good.
         if self._series.children.get(key) is self:
             self._series.exemplars[(key, slot)] = exemplar
-            if self._series.memory:
-                self._series.memory[0].exemplar(key, slot, exemplar)
+            if self._series.storage:
+                self._series.storage[0].set_exemplar(key, slot, exemplar)
 
     @classmethod
     def __class_getitem__(cls, item: object) -> GenericAlias:

@@ -12,11 +12,11 @@ from typing import Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.doubles import UNBOUND, Doubles
+from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.metric import Metric
-from pytheus.registry.protocols import Memory
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
 from pytheus.turns import Turns
@@ -68,10 +68,10 @@ class Scalar(Metric[L, C, D]):
         """This series' number, without asking any function for it."""
         return self._number()
 
-    def _move(self, memory: Memory, carry: bool) -> None:
-        self._lie_in(memory.numbers(cast("tuple[str, ...]", self._labels), 1), carry)
+    def _move(self, storage: NumberStorage, carry: bool) -> None:
+        self._lie_in(storage.buffer(cast("tuple[str, ...]", self._labels), 1), carry)
 
-    def _lie_in(self, view: Doubles, carry: bool) -> None:
+    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
         # atomic: the number goes along, and no increment comes between
         if carry:
             view[0] = self._value

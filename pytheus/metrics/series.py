@@ -17,7 +17,8 @@ from typing import Any, Final
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
-from pytheus.registry.protocols import Memory, SeriesLimit
+from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -50,7 +51,7 @@ class SeriesSet:
         "definition",
         "exemplars",
         "limits",
-        "memory",
+        "storage",
         "pick",
         "prepared",
         "size",
@@ -78,7 +79,7 @@ class SeriesSet:
         self.values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
         # None or one: where the numbers are kept. A list, so that all who share the series see it change.
-        self.memory: list[Memory] = []
+        self.storage: list[NumberStorage] = []
 
     def share(self, other: SeriesSet) -> None:
         """Let this set hold what `other` holds, now and from now on."""
@@ -87,7 +88,7 @@ class SeriesSet:
         self.exemplars = other.exemplars
         self.values = other.values
         self.limits = other.limits
-        self.memory = other.memory
+        self.storage = other.storage
 
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]

@@ -8,13 +8,15 @@ from typing import Any, ClassVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
-from pytheus.metrics.doubles import UNBOUND, Doubles
+from pytheus.kinds import MetricType
+from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
-from pytheus.names import MetricType, validate_label_name, validate_metric_name, validate_text
-from pytheus.registry.protocols import Memory, Registry
+from pytheus.names import validate_label_name, validate_metric_name, validate_text
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
@@ -99,7 +101,7 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         zeros = array("d", bytes(8 * len(self._series.definition.states)))
         view = self._view
         if view is None or view is UNBOUND:
-            self._view = cast(Doubles, zeros)
+            self._view = cast(FloatBuffer, zeros)
         else:
             view[:] = zeros
 
@@ -113,17 +115,17 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         return Row(cast("tuple[str, ...]", self._labels), self._numbers(), None, exemplars)
 
-    def _move(self, memory: Memory, carry: bool) -> None:
-        view = memory.numbers(cast("tuple[str, ...]", self._labels), self._size())
+    def _move(self, storage: NumberStorage, carry: bool) -> None:
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
         if view is not self._view:
             self._lie_in(view, carry)
 
     def _settle(self) -> bool:
         # A view again, for those take their numbers from any other, and arrays only from arrays.
-        self._lie_in(cast(Doubles, memoryview(array("d", bytes(8 * self._size())))), True)
+        self._lie_in(cast(FloatBuffer, memoryview(array("d", bytes(8 * self._size())))), True)
         return True
 
-    def _lie_in(self, view: Doubles, carry: bool) -> None:
+    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
         whole = slice(None)
         former: Any
         # atomic: no state is written in between

@@ -25,6 +25,7 @@ from mypy.plugin import FunctionContext
 from mypy.types import CallableType, FunctionLike, Instance, Type, TypeType, get_proper_type
 
 from pytheus.exceptions import LabelError, PytheusError
+from pytheus.kinds import MetricType
 from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.metrics.label_class import no_text
 from pytheus.mypy_plugin.codes import LABEL, NAME
@@ -32,10 +33,9 @@ from pytheus.mypy_plugin.known import UNSEEN, Known, with_known
 from pytheus.mypy_plugin.literals import is_none, keys, may_be_text, text, texts, type_of
 from pytheus.mypy_plugin.places import Places
 from pytheus.names import (
-    RESERVED_LABELS,
     RESERVED_NAMES,
-    MetricType,
     occupied_names,
+    reserved_label,
     validate_label_name,
     validate_label_names,
     validate_metric_name,
@@ -174,7 +174,7 @@ class _Call:
         return self._allowed(found, where)
 
     def _allowed(self, labels: object, where: Expression) -> tuple[str, ...] | None:
-        reserved = self._name if self._type == "stateset" else RESERVED_LABELS.get(self._type)
+        reserved = reserved_label(self._name, self._type)
         try:
             return validate_label_names(labels, self._subject, reserved)
         except PytheusError as error:

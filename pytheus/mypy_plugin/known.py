@@ -15,8 +15,8 @@ from typing import Final
 from mypy.types import Instance, LiteralType, Type, get_proper_type
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MetricType
 from pytheus.metrics.series import SeriesSet
-from pytheus.names import MetricType
 
 __all__ = ["UNSEEN", "Known", "known_of", "with_known", "without_known"]
 

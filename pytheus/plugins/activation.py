@@ -21,8 +21,9 @@ from pytheus.plugins.catalog import catalog, claims_of, only_claim
 from pytheus.plugins.closest import closest
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.turns import Turn
-from pytheus.registry.protocols import Closable, Registry
-from pytheus.registry.standing import standing
+from pytheus.registry.capabilities import Closable
+from pytheus.registry.contract import Registry
+from pytheus.registry.traversal import standing
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from pytheus.exceptions import InvalidNameError
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.none import NoneRegistry
+from pytheus.registry.null import NullRegistry
 
 if TYPE_CHECKING:
     from pytheus.plugins.options import RegistryOptions
-    from pytheus.registry.protocols import Registry
+    from pytheus.registry.contract import Registry
 
 __all__ = ["BUILTIN_REGISTRIES", "make_builtin_registry"]
 
 BUILTIN_REGISTRIES: Final[dict[str, str]] = {
     "default": "pytheus.registry:CollectorRegistry",
-    "none": "pytheus.registry:NoneRegistry",
+    "none": "pytheus.registry:NullRegistry",
 }
 """The reserved names, and what each one makes."""
 
@@ -27,7 +27,7 @@ BUILTIN_REGISTRIES: Final[dict[str, str]] = {
 def make_builtin_registry(options: RegistryOptions) -> Registry:
     """A new registry of the built-in name that `options` have; raises `OptionError` as a plugin's factory does."""
     if options.name == "none":
-        return NoneRegistry()
+        return NullRegistry()
     if not options.given:
         return CollectorRegistry()
     from pytheus.plugins.default_options import DefaultOptions  # loaded late: most programs have no options

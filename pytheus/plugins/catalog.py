@@ -65,7 +65,7 @@ class PluginInfo(NamedTuple):
     """A registry that can be chosen by name, or why it cannot.
 
         >>> next(plugin for plugin in available_plugins() if plugin.name == "none").value
-        'pytheus.registry:NoneRegistry'
+        'pytheus.registry:NullRegistry'
 
     `value` is what the entry point names (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` are what has it.
     `state` is "available"; "ambiguous" (several distributions claim the name: choose with NAME@DISTRIBUTION); "blocked"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 if TYPE_CHECKING:
     from pytheus.exposition.formats import ExpositionFormat
     from pytheus.plugins.options import RegistryOptions
-    from pytheus.registry.protocols import Collector, Registry
+    from pytheus.registry.contract import Collector, Registry
 
 __all__ = [
     "PLUGIN_API_VERSIONS",

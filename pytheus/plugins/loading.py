@@ -25,12 +25,12 @@ from pytheus.exposition.formats import ExpositionFormat
 from pytheus.plugins import hooks
 from pytheus.plugins.closest import closest
 from pytheus.plugins.options import RegistryOptions
+from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Closable
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
-    from pytheus.registry.protocols import Registry
+    from pytheus.registry.contract import Registry
 
 __all__ = ["MAKE", "WRAP", "HOOKS", "Plugin", "implemented_hooks"]
 

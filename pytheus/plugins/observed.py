@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pytheus.compose.derived import DerivedCollector, definition_of
 from pytheus.compose.layer import Layer
 from pytheus.exceptions import ConflictError
+from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Collector, Registry
-from pytheus.registry.standing import below, standing
+from pytheus.registry.traversal import below, standing
 
 if TYPE_CHECKING:
     import logging

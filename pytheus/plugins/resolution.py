@@ -17,8 +17,7 @@ from pytheus.plugins.configuration import Configuration, load_configuration
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.switches import Switches, load_switches
 from pytheus.plugins.turns import Turn, is_anybodys_turn
-from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.proxy import REGISTRY
 
 if TYPE_CHECKING:

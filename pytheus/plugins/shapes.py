@@ -17,7 +17,7 @@ from typing import Concatenate, Never, ParamSpec, Protocol, TypeAlias, TypeVar, 
 
 from pytheus.exposition.formats import ExpositionFormat
 from pytheus.plugins.options import RegistryOptions
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.contract import Collector, Registry
 
 __all__ = [
     "CollectErrorHook",

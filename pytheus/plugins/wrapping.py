@@ -27,8 +27,8 @@ from pytheus.compose.layer import Layer
 from pytheus.exceptions import ConfigurationError, InvalidNameError, LabelError, NotTextError, OutOfRangeError
 from pytheus.plugins.closest import closest
 from pytheus.plugins.configuration import kind
-from pytheus.registry.none import NoneRegistry
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
+from pytheus.registry.null import NullRegistry
 
 __all__ = ["WrapLayer", "parse_wrap", "wrapped"]
 
@@ -79,7 +79,7 @@ def parse_wrap(path: str, value: object) -> tuple[WrapLayer, ...]:
             f" write wrap = [{_WRITTEN['prefixed']}]"
         )
     layers: list[WrapLayer] = []
-    trial: Registry = NoneRegistry()
+    trial: Registry = NullRegistry()
     for position, item in enumerate(value, 1):
         subject = f"{path}: layer {position} of 'wrap' in [tool.pytheus]"
         layer = _layer(subject, item)

@@ -1,23 +1,20 @@
 """The registry: the contract, the one in memory, the one that keeps nothing, and the proxy behind `REGISTRY`."""
 
-from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import check_registry
-from pytheus.registry.none import NoneRegistry
-from pytheus.registry.protocols import (
+from pytheus.registry.capabilities import (
     Closable,
-    Collector,
-    Described,
-    Doubles,
-    Layered,
-    Limitable,
+    HasDefinition,
     Lookup,
-    Memory,
-    Portable,
-    Registry,
-    Rendered,
     SeriesLimit,
+    SeriesLimitable,
+    StorageAware,
+    TextRenderer,
+    Wrapper,
 )
+from pytheus.registry.collector_registry import CollectorRegistry
+from pytheus.registry.contract import Collector, Registry, check_registry
+from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 
 __all__ = [
     "REGISTRY",
@@ -25,16 +22,16 @@ __all__ = [
     "Collector",
     "CollectorRegistry",
     "CollectorRegistryProxy",
-    "Described",
-    "Doubles",
-    "Layered",
-    "Limitable",
+    "HasDefinition",
+    "FloatBuffer",
+    "Wrapper",
+    "SeriesLimitable",
     "Lookup",
-    "Memory",
-    "NoneRegistry",
-    "Portable",
+    "NumberStorage",
+    "NullRegistry",
+    "StorageAware",
     "Registry",
-    "Rendered",
+    "TextRenderer",
     "SeriesLimit",
     "check_registry",
 ]

@@ -18,7 +18,8 @@ from pytheus.atomic import LOCKED, lock_for
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotACollectorError, NotRegisteredError
 from pytheus.names import validate_prefix
-from pytheus.registry.protocols import Collector, Described
+from pytheus.registry.capabilities import HasDefinition
+from pytheus.registry.contract import Collector
 
 __all__ = ["CollectorRegistry", "collector_name"]
 
@@ -37,7 +38,7 @@ class _Entry:
 
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
-        definition = collector.definition if isinstance(collector, Described) else None
+        definition = collector.definition if isinstance(collector, HasDefinition) else None
         # A foreign object may well have an attribute of that name.
         self.definition = definition if isinstance(definition, Definition) else None
         self.names = self.definition.occupied_names if self.definition is not None else ()

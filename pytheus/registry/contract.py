@@ -1,20 +1,80 @@
-"""Whether an object really is a registry.
+"""The contract: what a registry and a collector are, and the check that an object is a registry.
 
-`isinstance` against a runtime-checkable protocol is not enough: it executes properties on Python 3.11, and it passes
-``register = 1``, modules, and classes instead of their instances. This check runs once, where a registry is handed in
-by hand or made by a plugin, never per call.
+These two protocols are all that any part of pytheus may rely on; `capabilities` has the optional ones.
+
+`isinstance` against a runtime-checkable protocol is too weak: it executes properties on Python 3.11, and it accepts
+``register = 1``, modules, and classes instead of their instances. `check_registry` runs once, when a registry is passed
+in or made by a plugin, never per call.
 """
 
 from __future__ import annotations
 
 import types
-from typing import cast
+from collections.abc import Iterable
+from typing import Protocol, cast, runtime_checkable
 
 from pytheus.exceptions import InvalidNameError, NotARegistryError, NotTextError
 from pytheus.names import validate_prefix
-from pytheus.registry.protocols import Layered, Registry
+from pytheus.samples import Family
 
-__all__ = ["check_registry", "layers_of"]
+__all__ = ["Collector", "Registry", "check_registry"]
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """An object that reports numbers: a metric, or one that gathers them from elsewhere.
+
+    Error messages and `pytheus_collector_errors_total` call it by its attribute `name` if it has one, and otherwise by
+    the name of its class.
+    """
+
+    def collect(self) -> Iterable[Family | Collector]:
+        """Return the families with their current values.
+
+        May yield `Family` objects, metrics, or other collectors, which are collected in turn. Called once per scrape,
+        from any thread, by several threads at once; each call returns a new, independent iterable. May block: this
+        delays the scrape, not the application. May raise: only this collector's families are missing from that scrape.
+        """
+        ...
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """The object that holds an application's collectors and decides where their values are kept.
+
+    Any object with these four members is a registry; no base class is needed. Every member may be called from any
+    thread at any time.
+    """
+
+    @property
+    def prefix(self) -> str | None:
+        """The text before ``_name`` in every exposed family name; None or "" for no prefix. Read at each scrape."""
+        ...
+
+    def register(self, collector: Collector, /) -> None:
+        """Hold `collector` until it is unregistered.
+
+        Idempotent: registering an object again changes nothing. A collector that would expose a name that another one
+        occupies is refused with `pytheus.exceptions.ConflictError`, and nothing changes. Must not hold a lock while it
+        calls the collector's `collect()`, because that may create metrics, which register themselves.
+        """
+        ...
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Remove `collector`, found by identity, and keep no reference to it.
+
+        A collector that is not registered raises `pytheus.exceptions.NotRegisteredError`, and nothing changes. In
+        particular, unregistering a collector that `register` refused never removes the one that has its name.
+        """
+        ...
+
+    def collect(self) -> Iterable[Collector]:
+        """Return the registered collectors, in the order of registration.
+
+        A snapshot: later registrations neither break the iteration nor appear in it. Does not call their `collect()`.
+        """
+        ...
+
 
 _CALLS: dict[str, int] = {"register": 1, "unregister": 1, "collect": 0}
 _SHAPES: dict[str, str] = {
@@ -39,20 +99,6 @@ def check_registry(candidate: object, source: str = "registry") -> Registry:
         )
     # Not by isinstance: from 3.12 on it does not see what a wrapper's __getattr__ passes on.
     return cast(Registry, candidate)
-
-
-def layers_of(registry: object) -> tuple[Registry, ...]:
-    """The registries directly below `registry`, where it is `Layered`; none for one whose `layers` are something else.
-
-    Resolves no proxy.
-    """
-    layers: object = registry.layers if isinstance(registry, Layered) else ()
-    if not isinstance(layers, tuple):
-        return ()
-    for layer in layers:
-        if not (callable(getattr(layer, "register", None)) and callable(getattr(layer, "collect", None))):
-            return ()
-    return layers
 
 
 def _described(candidate: object) -> str:

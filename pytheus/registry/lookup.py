@@ -6,9 +6,9 @@ from typing import TypeGuard
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import NotARegistryError, SelectionError
+from pytheus.registry.capabilities import Lookup, wrapped_registries
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import layers_of
-from pytheus.registry.protocols import Collector, Lookup, Registry
+from pytheus.registry.contract import Collector, Registry
 
 __all__ = ["find_collector"]
 
@@ -34,7 +34,7 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
             if found is None:
                 return None
             # A registry with layers was written for pytheus, and may give what has another name below them.
-            if _occupies(found, name) or (layers_of(registry) and isinstance(found, Collector)):
+            if _occupies(found, name) or (wrapped_registries(registry) and isinstance(found, Collector)):
                 return found
     for collector in registry.collect():
         if _occupies(collector, name):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotRegisteredError
+from pytheus.registry.capabilities import HasDefinition, wrapped_registries
 from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import layers_of
+from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.protocols import Collector, Described, Registry
 
 if TYPE_CHECKING:
     import logging
@@ -101,7 +101,7 @@ def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
 
 
 def _holders(registry: Registry) -> list[Registry]:
-    layers = layers_of(registry)
+    layers = wrapped_registries(registry)
     return [holder for below in layers for holder in _holders(below)] if layers else [registry]
 
 
@@ -135,7 +135,7 @@ def _conflict(definition: Definition, incumbent: Collector, name: str, remedy: s
 
 
 def _definition(collector: object) -> Definition | None:
-    definition = collector.definition if isinstance(collector, Described) else None
+    definition = collector.definition if isinstance(collector, HasDefinition) else None
     # A foreign object may well have an attribute of that name.
     return definition if isinstance(definition, Definition) else None
 
@@ -151,7 +151,7 @@ def _holds(registry: Registry, collector: Collector) -> bool:
 
 def originals(registry: Registry) -> list[Collector]:
     """The collectors as they were registered: layers may give others that they make of them, or not all."""
-    if layers := layers_of(registry):
+    if layers := wrapped_registries(registry):
         found = {id(collector): collector for below in layers for collector in originals(below)}
         return list(found.values())
     return list(registry.collect())

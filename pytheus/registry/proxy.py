@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
+from pytheus.registry.capabilities import Closable, wrapped_registries
 from pytheus.registry.collector_registry import CollectorRegistry, collector_name
-from pytheus.registry.contract import check_registry, layers_of
+from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.migration import bring, empty, move, originals, refuse_taken_names
-from pytheus.registry.protocols import Closable, Collector, Registry
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
 
@@ -331,7 +331,7 @@ def _leads_to(registry: Registry, target: Registry) -> bool:
             if current._base is not None:
                 pending.append(current._base)
         else:
-            pending += layers_of(current)
+            pending += wrapped_registries(current)
     return False
 
 

@@ -6,8 +6,9 @@ Every process owns a *shard*, its own cumulative numbers, written by nobody else
 """
 
 from pytheus.exceptions import ShardFormatError
+from pytheus.kinds import MergeRule
 from pytheus.shards.archive import EACH_AT_MOST, Archive, fold
-from pytheus.shards.combining import Way, counts_the_gone, size_of, way_of
+from pytheus.shards.combining import includes_dead, merge_rule_of, size_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout, Slot
 from pytheus.shards.memory_store import MemoryShardStore, Shelf
@@ -25,13 +26,13 @@ from pytheus.shards.records import (
 )
 from pytheus.shards.registry import ShardedRegistry
 from pytheus.shards.snapshot import Problem, Reading, Snapshot
-from pytheus.shards.store import Forkable, Releasing, ShardStore, Telling
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, ShardStore
 
 __all__ = [
     "EACH_AT_MOST",
     "RECORD_BYTES_AT_MOST",
     "Archive",
-    "Forkable",
+    "ForkAware",
     "Layout",
     "LayoutReader",
     "MemoryShardStore",
@@ -39,7 +40,7 @@ __all__ = [
     "Merger",
     "Problem",
     "Reading",
-    "Releasing",
+    "FlushOnRelease",
     "ShardFormatError",
     "ShardIdentity",
     "ShardStore",
@@ -47,9 +48,9 @@ __all__ = [
     "Shelf",
     "Slot",
     "Snapshot",
-    "Telling",
-    "Way",
-    "counts_the_gone",
+    "HasCollectors",
+    "MergeRule",
+    "includes_dead",
     "encode_definition",
     "encode_exemplar",
     "encode_facts",
@@ -58,5 +59,5 @@ __all__ = [
     "encode_series",
     "fold",
     "size_of",
-    "way_of",
+    "merge_rule_of",
 ]

@@ -22,8 +22,9 @@ import msgspec
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
+from pytheus.kinds import MergeRule
 from pytheus.shards.bulk import is_better
-from pytheus.shards.combining import Shape, Way, counts_the_gone, shape_of, way_of
+from pytheus.shards.combining import Shape, includes_dead, merge_rule_of, shape_of
 from pytheus.shards.exact import parts_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
@@ -268,21 +269,21 @@ class _Folding:
         base = snapshot.base
         for _, slot in snapshot.layout.slots():
             definition = slot.definition
-            if not counts_the_gone(definition):
+            if not includes_dead(definition):
                 continue
-            way = way_of(definition)
-            if way is Way.EACH:
+            way = merge_rule_of(definition)
+            if way is MergeRule.EACH:
                 self._each.append(LastValue(definition, slot.labels, snapshot.identity, numbers[slot.offset]))
                 continue
             offset, is_new = self._place(definition, slot.labels, slot.size)
             start = slot.offset
-            if way is Way.ADD:
+            if way is MergeRule.SUM:
                 for index in range(slot.size):
                     added = self._added.setdefault(offset + index, [])
                     added.append(numbers[start + index])
                     if base is not None and start + index < len(base):
                         added.append(-base[start + index])
-            elif way is Way.LATEST:
+            elif way is MergeRule.LAST:
                 mine, theirs = self._numbers[offset : offset + 2], numbers[start : start + 2]
                 if is_new or (theirs[1], theirs[0]) > (mine[1], mine[0]):
                     self._numbers[offset : offset + 2] = theirs

@@ -10,7 +10,7 @@ from itertools import chain
 from math import fsum, inf, isnan, nan
 from typing import Final
 
-from pytheus.shards.combining import Way
+from pytheus.kinds import MergeRule
 from pytheus.shards.exact import exact_sum
 from pytheus.turns import Turns
 
@@ -22,13 +22,13 @@ _NUMBERS_AT_ONCE: Final = 50_000
 Columns = Sequence[Sequence[float]]
 
 
-def combined(way: Way, columns: Columns) -> list[float]:
-    """The numbers of all columns brought together in that way; of "last" gauges value and time take turns."""
+def combined(rule: MergeRule, columns: Columns) -> list[float]:
+    """The numbers of all columns brought together in that rule; of "last" gauges value and time take turns."""
     if not columns:
         return []
     if len(columns) == 1:
         return list(columns[0])
-    step = _step(way)
+    step = _step(rule)
     length = len(columns[0])
     # Even, so that no value is torn from its time.
     at_once = max(2, _NUMBERS_AT_ONCE // len(columns) // 2 * 2)
@@ -42,12 +42,12 @@ def combined(way: Way, columns: Columns) -> list[float]:
     return totals
 
 
-def _step(way: Way) -> Callable[[Columns], list[float]]:
-    if way is Way.LEAST:
+def _step(rule: MergeRule) -> Callable[[Columns], list[float]]:
+    if rule is MergeRule.MIN:
         return _least
-    if way is Way.GREATEST:
+    if rule is MergeRule.MAX:
         return _greatest
-    return _latest if way is Way.LATEST else _sums
+    return _latest if rule is MergeRule.LAST else _sums
 
 
 def _sums(columns: Columns) -> list[float]:
@@ -81,14 +81,14 @@ def _greatest(columns: Columns) -> list[float]:
     return totals
 
 
-def is_better(way: Way, candidate: float, present: float) -> bool:
+def is_better(rule: MergeRule, candidate: float, present: float) -> bool:
     """Whether `candidate` is the one of the two to keep, by the least or the greatest."""
-    worst = inf if way is Way.LEAST else -inf
+    worst = inf if rule is MergeRule.MIN else -inf
     if candidate != candidate:
         return present == worst
     if present != present:
         return candidate != worst
-    return candidate < present if way is Way.LEAST else candidate > present
+    return candidate < present if rule is MergeRule.MIN else candidate > present
 
 
 def _latest(columns: Columns) -> list[float]:

@@ -11,49 +11,22 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Final
-
 from pytheus.definitions import Definition
+from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, KINDS, MergeRule
 
-__all__ = ["Way", "counts_the_gone", "same_shape", "shape_of", "size_of", "way_of"]
-
-
-class Way(IntEnum):
-    """What is done with the numbers that several processes have of one series."""
-
-    ADD = 0
-    LEAST = 1
-    GREATEST = 2
-    LATEST = 3
-    EACH = 4
-    FACTS = 5
+__all__ = ["includes_dead", "same_shape", "shape_of", "size_of", "merge_rule_of"]
 
 
-_OF_ALL: Final = " of all"
-_MODES: Final[dict[str, Way]] = {
-    "": Way.ADD,
-    "sum": Way.ADD,
-    "min": Way.LEAST,
-    "max": Way.GREATEST,
-    "last": Way.LATEST,
-    "each": Way.EACH,
-}
-_SUMS: Final = ("counter", "histogram", "summary")
-
-
-def way_of(definition: Definition) -> Way:
+def merge_rule_of(definition: Definition) -> MergeRule:
     """How processes' numbers of this metric are brought together. A mode that is not known counts as "sum"."""
     if definition.type == "gauge":
-        return _MODES.get(definition.mode.removesuffix(_OF_ALL), Way.ADD)
-    if definition.type == "stateset":
-        return Way.GREATEST
-    return Way.FACTS if definition.type == "info" else Way.ADD
+        return GAUGE_RULES.get(definition.mode.removesuffix(INCLUDES_DEAD), MergeRule.SUM)
+    return KINDS[definition.type].merge_rule
 
 
-def counts_the_gone(definition: Definition) -> bool:
+def includes_dead(definition: Definition) -> bool:
     """Whether processes that are gone still count."""
-    return definition.type in _SUMS or (definition.type == "gauge" and definition.mode.endswith(_OF_ALL))
+    return KINDS[definition.type].includes_dead or definition.mode.endswith(INCLUDES_DEAD)
 
 
 def size_of(definition: Definition) -> int:
@@ -64,16 +37,8 @@ def size_of(definition: Definition) -> int:
 
     They are those of `pytheus.samples.Row`; a gauge in a mode of "last" has a second one, for when it was set.
     """
-    type_ = definition.type
-    if type_ == "histogram":
-        return len(definition.bounds) + 2
-    if type_ == "summary":
-        return 2
-    if type_ == "stateset":
-        return len(definition.states)
-    if type_ == "info":
-        return 0
-    return 2 if type_ == "gauge" and way_of(definition) is Way.LATEST else 1
+    size = KINDS[definition.type].base_numbers + len(definition.bounds) + len(definition.states)
+    return size + 1 if merge_rule_of(definition) is MergeRule.LAST else size
 
 
 Shape = tuple[str, str, tuple[str, ...], tuple[float, ...], tuple[str, ...], str]

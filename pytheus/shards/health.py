@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pytheus.definitions import Definition
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
-from pytheus.registry.protocols import Collector
+from pytheus.registry.contract import Collector
 from pytheus.shards.snapshot import Problem
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from pytheus.definitions import Definition
-from pytheus.registry.protocols import Doubles, Memory, Portable
+from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive, fold
 from pytheus.shards.combining import size_of
@@ -101,11 +102,11 @@ class MemoryShardStore:
         """Of the shard that it writes."""
         return self.shard.identity
 
-    def memory(self, definition: Definition, /) -> Memory | None:
-        """Memory in the shard; see `ShardStore.memory`."""
+    def storage(self, definition: Definition, /) -> NumberStorage | None:
+        """Memory in the shard; see `ShardStore.storage`."""
         return None if self._publishing else ShelfMemory(self, definition)
 
-    def publish(self, collectors: Sequence[Portable], /) -> None:
+    def publish(self, collectors: Sequence[StorageAware], /) -> None:
         """Put the rows on the shelf, with `publishing`; see `ShardStore.publish`."""
         if not self._publishing:
             return
@@ -151,7 +152,7 @@ class MemoryShardStore:
         self.shard.live = False
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own; see `Forkable`. Its shelf is a copy of the parent's from here on."""
+        """Begin a shard of the child's own; see `ForkAware`. Its shelf is a copy of the parent's from here on."""
         self.shelf.lock = threading.RLock()
         self._readers = {}
         self._begin(ShardIdentity.of_this_process())
@@ -167,7 +168,7 @@ class ShelfMemory:
         self._store = store
         self._definition = definition
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         store = self._store
         layout, shard = store.layout, store.shard
         with store.shelf.lock:
@@ -181,27 +182,27 @@ class ShelfMemory:
                 shard.records += encode_series(number, labels, offset)
                 slot = layout.add(number, labels, offset)
                 shard.views.append(array("d", bytes(8 * size_of(self._definition))))
-            return cast(Doubles, shard.views[slot])
+            return cast(FloatBuffer, shard.views[slot])
 
     def _slot(self, labels: tuple[str, ...]) -> int | None:
         number = self._store.layout.number_of(self._definition)
         return None if number is None else self._store.layout.find(number, labels)
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         with self._store.shelf.lock:
             slot = self._slot(labels)
             if slot is not None:
                 self._store.shard.records += encode_forget(slot)
                 self._store.layout.forget(slot)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         with self._store.shelf.lock:
-            self.numbers(labels, 0)
+            self.buffer(labels, 0)
             slot = self._slot(labels)
             assert slot is not None
-            self._store.shard.records += encode_facts(slot, facts)
+            self._store.shard.records += encode_facts(slot, info)
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         with self._store.shelf.lock:
             found = self._slot(labels)
             if found is not None:

@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import Final
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.samples import Exemplar, Family, Sample
 from pytheus.shards.column import Column
-from pytheus.shards.combining import Way
 from pytheus.shards.states import FamilyState, SeriesState
 from pytheus.textformat import PART_SIZE, format_labels, format_number, number_line
 from pytheus.turns import Turns
@@ -92,7 +92,7 @@ class MergedFamily:
 
     def _samples(self) -> list[Sample]:
         state = self._state
-        suffix = "_info" if state.way is Way.FACTS else ""
+        suffix = "_info" if state.way is MergeRule.INFO else ""
         samples = [Sample(suffix, apart.labels, apart.value) for apart in self._apart]
         if self._listing:
             totals = self._scrape.totals[state.lane]

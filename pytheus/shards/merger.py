@@ -17,11 +17,12 @@ from operator import itemgetter
 from typing import Final
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
 from pytheus.shards.archive import Archive, LastValue
 from pytheus.shards.bulk import combined
 from pytheus.shards.column import LANES, PADS, Column
-from pytheus.shards.combining import Shape, Way, counts_the_gone, shape_of
+from pytheus.shards.combining import Shape, includes_dead, shape_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.merged import Apart, MergedFamily, Scrape
 from pytheus.shards.snapshot import Snapshot
@@ -164,7 +165,7 @@ class Merger:
         definitions = layout.definitions
         if len(column.families) < len(definitions):
             for definition in definitions[len(column.families) :]:
-                counts = column.live or counts_the_gone(definition)
+                counts = column.live or includes_dead(definition)
                 column.families.append(self._family(definition) if counts else None)
                 column.present.append(0)
         gone = layout.gone
@@ -197,7 +198,7 @@ class Merger:
     def _include(self, column: Column, state: FamilyState, slot: int, offset: int) -> bool:
         """Take a slot in; False where the shard has that series already."""
         if state.lane == NO_LANE:
-            (column.facts if state.way is Way.FACTS else column.each).append((state, slot))
+            (column.facts if state.way is MergeRule.INFO else column.each).append((state, slot))
             return True
         labels_of = column.layout.labels
         labels = labels_of[slot]
@@ -233,9 +234,9 @@ class Merger:
         state = column.families[definition_number]
         if state is None:
             return
-        if state.way is Way.FACTS:
+        if state.way is MergeRule.INFO:
             column.facts = [entry for entry in column.facts if entry[1] != slot]
-        elif state.way is Way.EACH:
+        elif state.way is MergeRule.EACH:
             column.each = [entry for entry in column.each if entry[1] != slot]
         else:
             if not self._leave(column, state, layout.labels[slot]):
@@ -340,7 +341,7 @@ class Merger:
         self._gather(self._archive_column, archive.numbers, gathered)
         for remainder in archive.remainders:
             self._gather_sums(self._archive_column, remainder, gathered)
-        return [combined(Way(lane // 2), columns) for lane, columns in enumerate(gathered)]
+        return [combined(MergeRule(lane // 2), columns) for lane, columns in enumerate(gathered)]
 
     def _gather(self, column: Column, numbers: Sequence[float], gathered: list[list[tuple[float, ...]]]) -> None:
         padded = column.padded(numbers)

@@ -11,7 +11,7 @@ Rules:
 
 | kind | what follows |
 | --- | --- |
-| "d" | name, type, description, labels, bounds, states, mode, place |
+| "d" | name, type, description, labels, bounds, states, mode, location |
 | "s" | number of the definition, label values, offset |
 | "f" | number of the slot that is gone |
 | "i" | number of the slot, its facts |
@@ -31,14 +31,8 @@ import msgspec
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
-from pytheus.names import (
-    RESERVED_LABELS,
-    MetricType,
-    validate_label_name,
-    validate_label_names,
-    validate_metric_name,
-    validate_text,
-)
+from pytheus.kinds import MetricType
+from pytheus.names import reserved_label, validate_label_name, validate_label_names, validate_metric_name, validate_text
 from pytheus.samples import Exemplar
 from pytheus.shards.combining import size_of
 from pytheus.shards.layout import Layout
@@ -73,7 +67,7 @@ class _Definition(msgspec.Struct, array_like=True, tag="d", forbid_unknown_field
     bounds: tuple[float, ...]
     states: tuple[str, ...]
     mode: str
-    place: str
+    location: str
 
 
 class _Series(msgspec.Struct, array_like=True, tag="s", forbid_unknown_fields=True):
@@ -116,7 +110,7 @@ def encode_definition(definition: Definition) -> bytes:
             definition.bounds,
             definition.states,
             definition.mode,
-            definition.place,
+            definition.location,
         ),
         definition.name,
     )
@@ -275,7 +269,7 @@ class LayoutReader:
 def _checked_definition(payload: _Definition) -> Definition:
     name = validate_metric_name(payload.name, payload.kind)
     subject = f"{payload.kind} {name!r}"
-    reserved = name if payload.kind == "stateset" else RESERVED_LABELS.get(payload.kind)
+    reserved = reserved_label(name, payload.kind)
     if payload.kind == "stateset":
         validate_label_name(name, subject)
         if not payload.states or len(set(payload.states)) != len(payload.states):
@@ -291,5 +285,5 @@ def _checked_definition(payload: _Definition) -> Definition:
         bounds=bounds,
         states=payload.states,
         mode=payload.mode,
-        place=payload.place,
+        location=payload.location,
     )

@@ -21,12 +21,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.names import occupied_names
+from pytheus.registry.capabilities import StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.protocols import Collector, Doubles, Memory, Portable, Registry
+from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive
-from pytheus.shards.combining import Way, shape_of, way_of
+from pytheus.shards.combining import merge_rule_of, shape_of
 from pytheus.shards.health import HEALTH_NAMES, Health
 from pytheus.shards.layout import Layout
 from pytheus.shards.merged import MergedFamily
@@ -34,7 +37,7 @@ from pytheus.shards.merger import Merger
 from pytheus.shards.rows import snapshot_of
 from pytheus.shards.snapshot import Problem, Reading, Snapshot
 from pytheus.shards.stamped import OwnMemory, StampedMemory, StampedRows
-from pytheus.shards.store import Forkable, Releasing, ShardStore, Telling
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, ShardStore
 
 __all__ = ["ShardedRegistry"]
 
@@ -89,7 +92,7 @@ class ShardedRegistry:
         return self._store
 
     @property
-    def layers(self) -> tuple[Registry, ...]:
+    def wrapped(self) -> tuple[Registry, ...]:
         """The registry that holds what was registered here, as it was registered; not to be registered in itself."""
         return (self._local,)
 
@@ -111,7 +114,7 @@ class ShardedRegistry:
                 return
             self._local.register(collector)
             definition = _definition_of(collector)
-            if definition is not None and isinstance(collector, Portable) and not self._closed:
+            if definition is not None and isinstance(collector, StorageAware) and not self._closed:
                 try:
                     moved = self._move(collector, definition, carry=True)
                 except BaseException:
@@ -119,19 +122,19 @@ class ShardedRegistry:
                     raise
                 self._moved = {**self._moved, id(definition): moved}
 
-    def _move(self, portable: Portable, definition: Definition, *, carry: bool) -> _Moved:
+    def _move(self, portable: StorageAware, definition: Definition, *, carry: bool) -> _Moved:
         """Let the numbers of `portable` lie where the store wants them."""
-        given = self._store.memory(definition)
+        given = self._store.storage(definition)
         stamped: StampedMemory | None = None
         kept: _KeptMemory | None = None
-        if way_of(definition) is Way.LATEST:
+        if merge_rule_of(definition) is MergeRule.LAST:
             stamped = StampedMemory(OwnMemory() if given is None else given)
             kept = _KeptMemory(stamped)
             with stamped.moving():
-                portable.keep_in(kept, carry=carry)
+                portable.attach_storage(kept, carry=carry)
         elif given is not None:
             kept = _KeptMemory(given)
-            portable.keep_in(kept, carry=carry)
+            portable.attach_storage(kept, carry=carry)
         elif not carry:
             portable.restart()
         return _Moved(portable, definition, kept, portable if stamped is None else StampedRows(portable, stamped))
@@ -145,7 +148,7 @@ class ShardedRegistry:
             if moved is not None:
                 self._moved = {key: other for key, other in self._moved.items() if other is not moved}
                 moved.leave()
-                if isinstance(self._store, Releasing):
+                if isinstance(self._store, FlushOnRelease):
                     self._store.release(self.portables)
         with self._scraping:
             if not self._is_scraping:
@@ -155,10 +158,10 @@ class ShardedRegistry:
         """The collector registered in this process that occupies `name`, or None; see `Lookup.find`."""
         return self._local.find(name)
 
-    def portables(self) -> list[Portable]:
+    def portables(self) -> list[StorageAware]:
         """What is registered and portable, as `ShardStore.publish` takes it."""
         moved = self._moved
-        found: list[Portable] = []
+        found: list[StorageAware] = []
         for collector in self._local.collect():
             entry = moved.get(id(_definition_of(collector)))
             if entry is not None:
@@ -176,7 +179,7 @@ class ShardedRegistry:
         if self._closed:
             return iter(local)
         moved = self._moved
-        portables: list[Portable] = []
+        portables: list[StorageAware] = []
         others: list[Collector] = []
         reserved: list[str] = list(_HEALTH_OCCUPIED)
         for collector in local:
@@ -200,7 +203,7 @@ class ShardedRegistry:
                 health = self._health.collectors()
             finally:
                 self._is_scraping = False
-        told: list[Collector] = list(self._store.collectors()) if isinstance(self._store, Telling) else []
+        told: list[Collector] = list(self._store.collectors()) if isinstance(self._store, HasCollectors) else []
         return iter([*merged, *failed, *others, *health, *told])
 
     def publish(self) -> None:
@@ -220,7 +223,7 @@ class ShardedRegistry:
                 finally:
                     self._is_scraping = False
 
-    def _merged(self, portables: list[Portable], reserved: list[str]) -> list[Collector]:
+    def _merged(self, portables: list[StorageAware], reserved: list[str]) -> list[Collector]:
         try:
             self._store.publish(portables)
             self._health.succeeded("publish", self._store)
@@ -247,7 +250,7 @@ class ShardedRegistry:
         self._health.found(problems, self._merger.conflicts)
         return list(families)
 
-    def _as_read_last(self, portables: list[Portable]) -> Reading:
+    def _as_read_last(self, portables: list[StorageAware]) -> Reading:
         """What others had when the store was read last, with this process's numbers as they are now."""
         identity = self._store.identity
         former = self._reading
@@ -262,7 +265,7 @@ class ShardedRegistry:
                 mine = mine._replace(base=_laid_out_as(mine.layout, snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], former.archive)
 
-    def _local_only(self, portables: list[Portable]) -> Iterator[Collector]:
+    def _local_only(self, portables: list[StorageAware]) -> Iterator[Collector]:
         wanted = {id(portable.definition) for portable in portables}
         for collector in self._local.collect():
             if id(_definition_of(collector)) in wanted:
@@ -299,12 +302,12 @@ class ShardedRegistry:
         if self._closed:
             return
         try:
-            if isinstance(self._store, Forkable):
+            if isinstance(self._store, ForkAware):
                 self._store.after_fork_in_child()
             moved: dict[int, _Moved] = {}
             for collector in self._local.collect():
                 definition = _definition_of(collector)
-                if definition is not None and isinstance(collector, Portable):
+                if definition is not None and isinstance(collector, StorageAware):
                     moved[id(definition)] = self._move(collector, definition, carry=False)
             self._moved = moved
         except Exception as error:
@@ -313,10 +316,10 @@ class ShardedRegistry:
             self._closed = True
             self._moved = {}
             for collector in self._local.collect():
-                if isinstance(collector, Portable):
+                if isinstance(collector, StorageAware):
                     own = OwnMemory()
-                    collector.keep_in(own, carry=False)
-                    collector.leave(own)
+                    collector.attach_storage(own, carry=False)
+                    collector.detach_storage(own)
 
     def __contains__(self, subject: object) -> bool:
         return subject in self._local
@@ -328,52 +331,54 @@ class ShardedRegistry:
 class _Moved:
     """A metric whose numbers are brought together with other processes'."""
 
-    __slots__ = ("definition", "memory", "portable", "rows")
+    __slots__ = ("definition", "storage", "portable", "rows")
 
-    def __init__(self, portable: Portable, definition: Definition, memory: _KeptMemory | None, rows: Portable) -> None:
+    def __init__(
+        self, portable: StorageAware, definition: Definition, storage: _KeptMemory | None, rows: StorageAware
+    ) -> None:
         self.portable = portable
         self.definition = definition
-        self.memory = memory
+        self.storage = storage
         self.rows = rows
 
     def leave(self, *, for_good: bool = True) -> None:
-        if self.memory is not None:
-            self.memory.forgets = for_good
-            self.portable.leave(self.memory)
+        if self.storage is not None:
+            self.storage.forgets = for_good
+            self.portable.detach_storage(self.storage)
             if for_good:
                 # A metric that lies in another registry's memory by now has left without a word to this one.
-                self.memory.forget_all()
+                self.storage.forget_all()
 
 
 class _KeptMemory:
     """A store's memory that, at the end, does not forget what a metric takes a copy of."""
 
-    __slots__ = ("_labels", "_memory", "forgets")
+    __slots__ = ("_labels", "_storage", "forgets")
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, storage: NumberStorage) -> None:
+        self._storage = storage
         self._labels: set[tuple[str, ...]] = set()
         self.forgets = True
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         self._labels.add(labels)
-        return self._memory.numbers(labels, size)
+        return self._storage.buffer(labels, size)
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         if self.forgets:
             self._labels.discard(labels)
-            self._memory.forget(labels)
+            self._storage.release(labels)
 
     def forget_all(self) -> None:
         while self._labels:
-            self._memory.forget(self._labels.pop())
+            self._storage.release(self._labels.pop())
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         self._labels.add(labels)
-        self._memory.facts(labels, facts)
+        self._storage.set_info(labels, info)
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        self._memory.exemplar(labels, slot, exemplar)
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        self._storage.set_exemplar(labels, slot, exemplar)
 
 
 class _Failed:
@@ -394,7 +399,7 @@ def _definition_of(collector: Collector) -> Definition | None:
     return definition if isinstance(definition, Definition) else None
 
 
-def _refreshed(portables: Sequence[Portable]) -> list[Collector]:
+def _refreshed(portables: Sequence[StorageAware]) -> list[Collector]:
     """Ask gauges' functions; gives what tells of those that failed."""
     failed: list[Collector] = []
     for portable in portables:

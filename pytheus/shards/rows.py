@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytheus.registry.protocols import Portable
+from pytheus.registry.capabilities import StorageAware
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
 from pytheus.shards.snapshot import Snapshot
@@ -13,7 +13,7 @@ __all__ = ["snapshot_of"]
 
 
 def snapshot_of(
-    identity: ShardIdentity, collectors: Iterable[Portable], *, base: Sequence[float] | None = None
+    identity: ShardIdentity, collectors: Iterable[StorageAware], *, base: Sequence[float] | None = None
 ) -> Snapshot:
     """The numbers of `collectors` as they stand now, as a live shard with a layout of its own.
 
@@ -30,8 +30,8 @@ def snapshot_of(
         for row in collector.rows():
             slot = layout.add(definition, row.labels, len(numbers))
             numbers += row.numbers
-            if row.facts is not None:
-                layout.set_facts(slot, row.facts)
+            if row.info is not None:
+                layout.set_facts(slot, row.info)
             for index, exemplar in (row.exemplars or {}).items():
                 layout.set_exemplar(slot, index, exemplar)
     return Snapshot(identity, True, layout, numbers, base)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import cast
 
 from pytheus.definitions import Definition
-from pytheus.registry.protocols import Doubles, Memory, Portable
+from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["OwnMemory", "StampedMemory", "StampedRows"]
@@ -32,8 +33,8 @@ class StampedDoubles:
 
     __slots__ = ("_moving", "view")
 
-    def __init__(self, view: Doubles, moving: _Moving) -> None:
-        self.view: Doubles = view
+    def __init__(self, view: FloatBuffer, moving: _Moving) -> None:
+        self.view: FloatBuffer = view
         self._moving = moving
 
     def __getitem__(self, index: int, /) -> float:
@@ -44,7 +45,7 @@ class StampedDoubles:
         # A gauge that was never set says nothing, also when it is moved.
         if number == 0.0 and self._moving.now and self.view[1] == 0.0:
             return
-        # Both in one step, as all that is stored in a `Doubles`.
+        # Both in one step, as all that is stored in a `FloatBuffer`.
         self.view[0:2] = array("d", (number, time.time()))
 
     def __len__(self) -> int:
@@ -61,8 +62,8 @@ class StampedMemory:
     there to be set.
     """
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, storage: NumberStorage) -> None:
+        self._storage = storage
         self._made: dict[tuple[str, ...], StampedDoubles] = {}
         self._moving = _Moving()
 
@@ -75,21 +76,21 @@ class StampedMemory:
         finally:
             self._moving.now = False
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         made = self._made.get(labels)
         if made is None:
-            made = self._made.setdefault(labels, StampedDoubles(self._memory.numbers(labels, size + 1), self._moving))
-        return cast(Doubles, made)
+            made = self._made.setdefault(labels, StampedDoubles(self._storage.buffer(labels, size + 1), self._moving))
+        return cast(FloatBuffer, made)
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         self._made.pop(labels, None)
-        self._memory.forget(labels)
+        self._storage.release(labels)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
-        self._memory.facts(labels, facts)
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
+        self._storage.set_info(labels, info)
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        self._memory.exemplar(labels, slot, exemplar)
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        self._storage.set_exemplar(labels, slot, exemplar)
 
     def pair(self, labels: tuple[str, ...]) -> list[float]:
         """The number of a series and when it was set."""
@@ -103,35 +104,35 @@ class OwnMemory:
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, ...], array[float]] = {}
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         found = self._arrays.get(labels)
         if found is None:
             found = self._arrays.setdefault(labels, array("d", bytes(8 * size)))
-        return cast(Doubles, found)
+        return cast(FloatBuffer, found)
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         self._arrays.pop(labels, None)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Nothing is lost, for the metric has them too."""
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         """Nothing is lost, for the metric has it too."""
 
 
 class StampedRows:
     """A gauge in a mode of "last" with rows of two numbers: the number and when it was set."""
 
-    def __init__(self, gauge: Portable, memory: StampedMemory) -> None:
+    def __init__(self, gauge: StorageAware, storage: StampedMemory) -> None:
         self._gauge = gauge
-        self._memory = memory
+        self._storage = storage
 
     @property
     def definition(self) -> Definition:
         return self._gauge.definition
 
     def rows(self) -> list[Row]:
-        return [row._replace(numbers=self._memory.pair(row.labels)) for row in self._gauge.rows()]
+        return [row._replace(numbers=self._storage.pair(row.labels)) for row in self._gauge.rows()]
 
     def refresh(self) -> None:
         self._gauge.refresh()
@@ -139,8 +140,8 @@ class StampedRows:
     def restart(self) -> None:
         self._gauge.restart()
 
-    def keep_in(self, memory: Memory, /, *, carry: bool = True) -> None:
-        self._gauge.keep_in(memory, carry=carry)
+    def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
+        self._gauge.attach_storage(storage, carry=carry)
 
-    def leave(self, memory: Memory, /) -> None:
-        self._gauge.leave(memory)
+    def detach_storage(self, storage: NumberStorage, /) -> None:
+        self._gauge.detach_storage(storage)

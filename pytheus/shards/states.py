@@ -6,8 +6,9 @@ from math import nan
 from typing import Final
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.names import base_name
-from pytheus.shards.combining import Way, counts_the_gone, size_of, way_of
+from pytheus.shards.combining import includes_dead, merge_rule_of, size_of
 from pytheus.textformat import format_number, header
 
 __all__ = ["NO_LANE", "FamilyState", "SeriesState", "lane_of"]
@@ -18,10 +19,10 @@ NO_LANE: Final = -1
 
 def lane_of(definition: Definition) -> int:
     """Which lane the numbers of this metric are gathered in: one for each way, and whether the gone count."""
-    way = way_of(definition)
-    if way is Way.EACH or way is Way.FACTS:
+    way = merge_rule_of(definition)
+    if way is MergeRule.EACH or way is MergeRule.INFO:
         return NO_LANE
-    return 2 * way + (1 if counts_the_gone(definition) else 0)
+    return 2 * way + (1 if includes_dead(definition) else 0)
 
 
 class SeriesState:
@@ -50,7 +51,7 @@ class FamilyState:
     def __init__(self, definition: Definition) -> None:
         self.definition: Definition = definition
         """The one to expose, of several alike."""
-        self.way: Way = way_of(definition)
+        self.way: MergeRule = merge_rule_of(definition)
         self.size: int = size_of(definition)
         self.lane: int = lane_of(definition)
         self.in_blocks: bool = definition.type in ("histogram", "summary", "stateset")

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from pytheus.definitions import Definition
-from pytheus.registry.protocols import Collector, Memory, Portable
+from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.contract import Collector
+from pytheus.registry.storage import NumberStorage
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.snapshot import Reading
 
-__all__ = ["Forkable", "Releasing", "ShardStore", "Telling"]
+__all__ = ["ForkAware", "FlushOnRelease", "ShardStore", "HasCollectors"]
 
 
 class ShardStore(Protocol):
@@ -24,7 +26,7 @@ class ShardStore(Protocol):
         """Of the shard that this process writes now. Another one after a fork, or when the store began a new shard."""
         ...
 
-    def memory(self, definition: Definition, /) -> Memory | None:
+    def storage(self, definition: Definition, /) -> NumberStorage | None:
         """Where a metric that was registered keeps its numbers, or None: in itself, and `publish` is given them.
 
         Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives an
@@ -34,8 +36,8 @@ class ShardStore(Protocol):
         """
         ...
 
-    def publish(self, collectors: Sequence[Portable], /) -> None:
-        """Let others see this process's numbers as they stand now; what `memory` was given for is there already.
+    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+        """Let others see this process's numbers as they stand now; what `storage` was given for is there already.
 
         `collectors` are all that are registered and portable, after `refresh()`; the rows of a gauge in a mode of
         "last" have two numbers. Called before this process's own scrape and before `close`, by one thread at a time.
@@ -57,29 +59,29 @@ class ShardStore(Protocol):
 
 
 @runtime_checkable
-class Forkable(Protocol):
+class ForkAware(Protocol):
     """A store that must do something where its process forks.
 
-    Fallback: the child asks `memory` anew for each metric, and that is all.
+    Fallback: the child asks `storage` anew for each metric, and that is all.
     """
 
     def after_fork_in_child(self) -> None:
         """Begin a shard of the child's own, and give back what was inherited, locks included.
 
-        Called in the child before anything else of the store, while it has one thread. `memory` is called next for each
-        metric that is registered, whose numbers are zero then. Must not raise.
+        Called in the child before anything else of the store, while it has one thread. `storage` is called next for
+        each metric that is registered, whose numbers are zero then. Must not raise.
         """
         ...
 
 
 @runtime_checkable
-class Releasing(Protocol):
+class FlushOnRelease(Protocol):
     """A store that publishes by itself, and must do so when a metric has left: its numbers may be on their way back.
 
     Fallback: what is left is published by the next scrape, if there is one.
     """
 
-    def release(self, remaining: Callable[[], Sequence[Portable]], /) -> None:
+    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
         """A metric was unregistered, and took its numbers along: let others see that soon.
 
         `remaining` gives what is to be published then. It keeps the registry alive, which nobody else may refer to any
@@ -89,7 +91,7 @@ class Releasing(Protocol):
 
 
 @runtime_checkable
-class Telling(Protocol):
+class HasCollectors(Protocol):
     """A store that has metrics of its own.
 
     Fallback: none are shown but those that `ShardedRegistry` has.

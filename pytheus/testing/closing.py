@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from pytheus.metrics.counter import Counter
-from pytheus.registry.protocols import Closable, Registry
+from pytheus.registry.capabilities import Closable
+from pytheus.registry.contract import Registry
 from pytheus.testing.declarations import Declarations, check, promised
 
 __all__ = ["ClosingChecks"]

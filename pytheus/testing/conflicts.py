@@ -10,7 +10,7 @@ from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.metric import Metric
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
 from pytheus.testing.declarations import Declarations, check, promised
 
 __all__ = ["ConflictChecks"]

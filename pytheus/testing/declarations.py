@@ -20,8 +20,9 @@ from typing import ClassVar, Final, Literal, TypeVar
 from unittest import SkipTest
 
 from pytheus.names import validate_prefix
+from pytheus.registry.capabilities import Closable
 from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.protocols import Closable, Collector, Registry
+from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family, Sample
 
 __all__ = ["Declarations", "Probe", "check", "promised"]

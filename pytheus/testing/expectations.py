@@ -11,7 +11,7 @@ from pytheus.compose import filtered
 from pytheus.exceptions import LabelError
 from pytheus.exposition.text import generate_metrics
 from pytheus.metrics.counter import Counter
-from pytheus.registry.protocols import Registry
+from pytheus.registry.contract import Registry
 
 __all__ = ["assert_exposition", "assert_increments"]
 

@@ -6,7 +6,8 @@ from typing import cast
 
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
-from pytheus.registry.protocols import Collector, Lookup, Registry
+from pytheus.registry.capabilities import Lookup
+from pytheus.registry.contract import Collector, Registry
 from pytheus.testing.declarations import Declarations, check, promised
 
 __all__ = ["FindingChecks"]

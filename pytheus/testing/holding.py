@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from pytheus.exceptions import NotARegistryError, NotRegisteredError, PytheusError
 from pytheus.metrics.counter import Counter
-from pytheus.registry.contract import check_registry
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.samples import Family
 from pytheus.testing.declarations import Declarations, Probe, check, promised
 

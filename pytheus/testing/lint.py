@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family
 
 __all__ = ["NamingProblem", "assert_well_named", "lint_names"]

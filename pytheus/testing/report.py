@@ -35,13 +35,13 @@ class Outcome(NamedTuple):
 def run_conformance(conformance: type[Declarations]) -> Iterator[Outcome]:
     """The outcome of each check of a subclass of `RegistryConformance`, as they are run; needs no pytest.
 
-        >>> from pytheus.registry import NoneRegistry
+        >>> from pytheus.registry import NullRegistry
         >>> from pytheus.testing import RegistryConformance
         >>> class NoneConformance(RegistryConformance):
         ...     keeps_collectors = False
         ...     refuses_unknown = False
         ...     def make_registry(self):
-        ...         return NoneRegistry()
+        ...         return NullRegistry()
         >>> outcomes = list(run_conformance(NoneConformance))
         >>> {outcome.status for outcome in outcomes} == {"passed", "skipped"}
         True

@@ -14,7 +14,7 @@ from pytheus.metrics.metric import Metric
 from pytheus.metrics.stateset import StateSet
 from pytheus.metrics.summary import Summary
 from pytheus.names import validate_prefix
-from pytheus.registry.protocols import Collector, Registry
+from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family, Sample
 from pytheus.testing.declarations import Declarations, Probe, check, promised
 from pytheus.testing.exposition import ParsedSample, parse_exposition

@@ -8,7 +8,7 @@ import sys
 from pytheus import REGISTRY, Gauge, generate_metrics
 from pytheus.collectors import GCCollector, PlatformCollector, ProcessCollector, register_runtime_collectors
 from pytheus.exceptions import ConflictError
-from pytheus.registry import Collector, CollectorRegistry, NoneRegistry
+from pytheus.registry import Collector, CollectorRegistry, NullRegistry
 
 
 def test_all_three_are_registered() -> None:
@@ -52,7 +52,7 @@ def test_one_that_the_registry_refuses_is_left_out() -> None:
 
 
 def test_a_registry_that_keeps_nothing_is_no_obstacle() -> None:
-    register_runtime_collectors(NoneRegistry())
+    register_runtime_collectors(NullRegistry())
 
 
 def test_the_default_registry_is_the_default() -> None:

@@ -10,7 +10,7 @@ from pytheus import Counter, Gauge, Histogram, StateSet, generate_metrics
 from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.definitions import Definition
 from pytheus.exceptions import NotRegisteredError
-from pytheus.registry import Collector, CollectorRegistry, Described, Registry
+from pytheus.registry import Collector, CollectorRegistry, HasDefinition, Registry
 from pytheus.samples import Family, Sample
 
 Wrap = Callable[[Registry], Registry]
@@ -56,7 +56,7 @@ class Selfish:
 
 def definition(registry: Registry) -> Definition:
     [collector] = registry.collect()
-    assert isinstance(collector, Described)
+    assert isinstance(collector, HasDefinition)
     return collector.definition
 
 
@@ -71,7 +71,7 @@ def test_all_else_of_a_definition_stays(wrap: Wrap) -> None:
         below.register(metric)
         origin, derived = metric.definition, definition(wrap(below))
         assert derived is not origin
-        for kept in ("type", "description", "bounds", "states", "mode", "place"):
+        for kept in ("type", "description", "bounds", "states", "mode", "location"):
             assert getattr(derived, kept) == getattr(origin, kept), kept
 
 
@@ -89,7 +89,7 @@ def test_a_definition_that_changes_is_followed() -> None:
     below.register(changing)
     layer = union(prefixed(below, "app"))
     [derived] = layer.collect()
-    assert isinstance(derived, Described)
+    assert isinstance(derived, HasDefinition)
     before = derived.definition
     assert derived.definition is before
     changing.definition = second

@@ -16,7 +16,7 @@ from pytheus.registry import (
     Collector,
     CollectorRegistry,
     CollectorRegistryProxy,
-    NoneRegistry,
+    NullRegistry,
     Registry,
     check_registry,
 )
@@ -29,7 +29,7 @@ WRAPS: dict[str, Wrap] = {
     "filtered": lambda registry: filtered(registry, predicate=lambda family: True),
     "prefixed": lambda registry: prefixed(registry, "app"),
     "labelled": lambda registry: labelled(registry, region="eu"),
-    "nested": lambda registry: union(labelled(prefixed(filtered(registry), "app"), region="eu"), NoneRegistry()),
+    "nested": lambda registry: union(labelled(prefixed(filtered(registry), "app"), region="eu"), NullRegistry()),
 }
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_held_is_not_unregistered(wrap: Wrap) -> None:
     below = Plain()
     layer = wrap(below)
     held = Counter("hits_total", "Hits.", registry=layer)
-    if "NoneRegistry" in repr(layer):
+    if "NullRegistry" in repr(layer):
         pytest.skip("a member that keeps nothing does not know what it never had")
     with pytest.raises(NotRegisteredError):
         layer.unregister(Counter("hits_total", "Hits.", registry=None))
@@ -245,7 +245,7 @@ def names_of_plain_fill() -> list[str]:
 def test_layers_tell_what_stands_directly_below() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     layer = filtered(union(first, second))
-    assert [type(below).__name__ for below in layer.layers] == ["UnionRegistry"]
+    assert [type(below).__name__ for below in layer.wrapped] == ["UnionRegistry"]
     assert leads_to(layer, second)
     assert not leads_to(first, second)
 
@@ -271,7 +271,7 @@ class Changeable:
         self.target: Registry = CollectorRegistry()
 
     @property
-    def layers(self) -> tuple[Registry, ...]:
+    def wrapped(self) -> tuple[Registry, ...]:
         return (self.target,)
 
     @property

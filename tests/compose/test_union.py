@@ -12,7 +12,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.compose import labelled, prefixed, union
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
-from pytheus.registry import Collector, CollectorRegistry, NoneRegistry
+from pytheus.registry import Collector, CollectorRegistry, NullRegistry
 from pytheus.samples import Family, Sample
 
 
@@ -177,7 +177,7 @@ def test_what_another_member_holds_counts_as_registered() -> None:
 
 
 def test_it_unregisters_from_every_member_that_holds_the_collector() -> None:
-    first, second, third = CollectorRegistry(), NoneRegistry(), CollectorRegistry(prefix="x")
+    first, second, third = CollectorRegistry(), NullRegistry(), CollectorRegistry(prefix="x")
     counter = Counter("hits_total", "Hits.", registry=third)
     first.register(counter)
     union(first, second, third).unregister(counter)
@@ -310,8 +310,8 @@ def test_members_are_told_apart_by_identity() -> None:
 
         __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
 
-    assert len(union(EqualToAll(), EqualToAll()).layers) == 2
+    assert len(union(EqualToAll(), EqualToAll()).wrapped) == 2
 
 
 def test_an_empty_member_is_a_member() -> None:
-    assert union(CollectorRegistry()).layers[0].prefix is None
+    assert union(CollectorRegistry()).wrapped[0].prefix is None

@@ -8,8 +8,8 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, Summary
 from pytheus.collectors import register_runtime_collectors
+from pytheus.kinds import MetricType
 from pytheus.metrics import Metric
-from pytheus.names import MetricType
 from pytheus.registry import Collector, CollectorRegistry
 from pytheus.samples import Family, Sample
 from pytheus.testing import assert_well_named, lint_names

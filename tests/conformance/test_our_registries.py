@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pytheus.compose import Layered, filtered, labelled, limited, prefixed, read_only, union
+from pytheus.compose import Wrapper, filtered, labelled, limited, prefixed, read_only, union
 from pytheus.plugins.observed import OBSERVERS, ObservedRegistry
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 from pytheus.testing import RegistryConformance
 
 
@@ -31,7 +31,7 @@ class TestNoneRegistry(RegistryConformance):
     refuses_unknown = False
 
     def make_registry(self) -> Registry:
-        return NoneRegistry()
+        return NullRegistry()
 
 
 class TestProxy(RegistryConformance):
@@ -110,7 +110,7 @@ class TestReadOnly(RegistryConformance):
         return read_only(CollectorRegistry(prefix=prefix))
 
     def write_to(self, registry: Registry) -> Registry:
-        return registry.layers[0] if isinstance(registry, Layered) else registry
+        return registry.wrapped[0] if isinstance(registry, Wrapper) else registry
 
 
 class TestNested(RegistryConformance):

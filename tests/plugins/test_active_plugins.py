@@ -141,7 +141,8 @@ def test_what_it_raises_is_told_and_chained(site: Site, monkeypatch: pytest.Monk
 
 def test_a_registry_that_was_made_for_nothing_is_closed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin(
-        "memory", "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]"
+        "memory",
+        "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]",
     )
     site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): raise OSError('no disk')")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")

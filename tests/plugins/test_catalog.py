@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.plugins.conftest import Site
 
 DEFAULT = PluginInfo("default", "pytheus.registry:CollectorRegistry", "pytheus", __version__, "available", "")
-NONE = PluginInfo("none", "pytheus.registry:NoneRegistry", "pytheus", __version__, "available", "")
+NONE = PluginInfo("none", "pytheus.registry:NullRegistry", "pytheus", __version__, "available", "")
 
 
 def named(name: str) -> list[PluginInfo]:

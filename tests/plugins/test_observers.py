@@ -15,7 +15,7 @@ from pytheus.compose import ReadOnlyRegistry, labelled, union
 from pytheus.exceptions import ConflictError, NotRegisteredError, PytheusWarning, ReadOnlyError
 from pytheus.plugins import configure, resolve_registry
 from pytheus.plugins.observed import ObservedRegistry, Observer
-from pytheus.registry import Collector, CollectorRegistry, NoneRegistry, Registry
+from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
 from pytheus.samples import Family
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ def test_the_rest_of_the_registry_shows_through(audit: Audit, site: Site) -> Non
     site.plugin("memory")
     registry = resolve_registry("memory")
     assert isinstance(registry, ObservedRegistry)
-    (below,) = registry.layers
+    (below,) = registry.wrapped
     assert registry.prefix is None
     jobs = Counter("jobs_total", "Jobs.", registry=registry)
     assert registry.find("jobs_total") is jobs
@@ -353,7 +353,7 @@ def test_a_refusal_of_a_layer_below_is_told(audit: Audit, site: Site) -> None:
     )
     registry = resolve_registry("wraps")
     assert isinstance(registry, ObservedRegistry)
-    assert isinstance(registry.layers[0], ReadOnlyRegistry)
+    assert isinstance(registry.wrapped[0], ReadOnlyRegistry)
     with pytest.raises(ReadOnlyError):
         Counter("jobs_total", "Jobs.", registry=registry)
     assert audit.names == [("rejected", "jobs_total")]
@@ -375,7 +375,7 @@ def _plugins_of(registry: Registry) -> tuple[Observer, ...]:
 
 
 def test_a_registry_whose_contents_cannot_be_looked_up_takes_registrations(audit: Audit) -> None:
-    class Opaque(NoneRegistry):
+    class Opaque(NullRegistry):
         def find(self, name: str, /) -> Collector | None:
             raise OSError("not now")
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytheus import Counter
 from pytheus.exceptions import ConflictError, NotARegistryError, PluginLoadError, PytheusWarning, UnknownRegistryError
-from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 from pytheus.samples import Family
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ def test_a_registry_is_used_for_a_block_by_name() -> None:
     former: Registry = CollectorRegistry()
     proxy = CollectorRegistryProxy(former)
     with proxy.use("none") as registry:
-        assert type(registry) is NoneRegistry
+        assert type(registry) is NullRegistry
         assert proxy.registry is registry
     assert proxy.registry is former
 

@@ -19,7 +19,7 @@ from pytheus.exceptions import (
     UnknownRegistryError,
 )
 from pytheus.plugins import available_plugins, configure, resolve_registry
-from pytheus.registry import REGISTRY, CollectorRegistry, NoneRegistry, Registry
+from pytheus.registry import REGISTRY, CollectorRegistry, NullRegistry, Registry
 
 if TYPE_CHECKING:
     from tests.plugins.conftest import Site
@@ -67,18 +67,18 @@ def test_the_default_is_a_new_collector_registry() -> None:
 
 def test_the_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_REGISTRY", "none")
-    assert isinstance(resolve_registry(), NoneRegistry)
+    assert isinstance(resolve_registry(), NullRegistry)
 
 
 def test_the_file_chooses(home: Path) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nregistry = "none"\n')
-    assert isinstance(resolve_registry(), NoneRegistry)
+    assert isinstance(resolve_registry(), NullRegistry)
 
 
 def test_the_argument_chooses_before_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nregistry = "of_file"\n')
     monkeypatch.setenv("PYTHEUS_REGISTRY", "of_variable")
-    assert isinstance(resolve_registry("none"), NoneRegistry)
+    assert isinstance(resolve_registry("none"), NullRegistry)
 
 
 @pytest.mark.parametrize("name", ["my_memory", "my-memory", "my.memory"])
@@ -294,7 +294,7 @@ def test_a_name_that_its_own_distribution_gives_twice_is_refused(site: Site) -> 
 def test_a_built_in_name_is_never_anybody_elses(name: str, site: Site) -> None:
     site.module("thief", "raise AssertionError('imported')")
     site.distribution("thief", {name: "thief"})
-    assert isinstance(resolve_registry(name), CollectorRegistry | NoneRegistry)
+    assert isinstance(resolve_registry(name), CollectorRegistry | NullRegistry)
     assert str(refused(UnknownRegistryError, f"{name}@thief")) == (
         f"registry plugin '{name}@thief' (as argument) cannot be had: {name!r} is a name of pytheus itself, and no"
         f" other distribution's plugin of that name is ever used; write {name!r} for the built-in one"
@@ -302,7 +302,7 @@ def test_a_built_in_name_is_never_anybody_elses(name: str, site: Site) -> None:
 
 
 def test_a_built_in_name_may_name_pytheus_as_its_distribution() -> None:
-    assert isinstance(resolve_registry("none@pytheus"), NoneRegistry)
+    assert isinstance(resolve_registry("none@pytheus"), NullRegistry)
 
 
 # What is blocked ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pytheus.compose import LimitedRegistry
 from pytheus.exceptions import ConfigurationError, PluginLoadError, ReadOnlyError
 from pytheus.plugins import WrapLayer, configure, resolve_registry
 from pytheus.plugins.configuration import load_configuration
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 if TYPE_CHECKING:
     from tests.plugins.conftest import Site
@@ -126,7 +126,8 @@ def test_a_registry_that_was_made_for_nothing_is_closed_behind_a_view(
 ) -> None:
     site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(): raise OSError('no disk')")
     site.plugin(
-        "memory", "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]"
+        "memory",
+        "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]",
     )
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
     write(home, '["read_only"]')
@@ -146,7 +147,7 @@ def test_what_is_shown_of_a_limit_is_what_was_configured(home: Path) -> None:
     write(home, "[{ limited = { max_series = 5 } }]")
     registry = resolve_registry("none")
     assert isinstance(registry, LimitedRegistry)
-    assert isinstance(registry.layers[0], NoneRegistry)
+    assert isinstance(registry.wrapped[0], NullRegistry)
 
 
 # What is refused ------------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import ConflictError
+from pytheus.kinds import MetricType
 from pytheus.metrics import Family, Sample
-from pytheus.names import MetricType
 from pytheus.registry import CollectorRegistry
 
 # What a parser might stumble over, more often than chance would have it.

@@ -25,7 +25,7 @@ from pytheus.shards import (
     encode_series,
 )
 
-HITS = Definition("hits_total", "counter", "Hits.", ("code",), place="app.py:3")
+HITS = Definition("hits_total", "counter", "Hits.", ("code",), location="app.py:3")
 LATENCY = Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0))
 DOOR = Definition("door", "stateset", "The door.", states=("open", "closed"))
 LAST = Definition("backup_time", "gauge", "The last backup.", mode="last of all")

@@ -13,7 +13,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import CollectorError, ConflictError
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Memory, Portable, Registry
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NumberStorage, Registry, StorageAware
 from pytheus.samples import Family, Sample
 from pytheus.shards import (
     Archive,
@@ -292,7 +292,7 @@ class Broken(MemoryShardStore):
     failing: frozenset[str] = frozenset()
     told: Sequence[Problem] = ()
 
-    def publish(self, collectors: Sequence[Portable], /) -> None:
+    def publish(self, collectors: Sequence[StorageAware], /) -> None:
         if "publish" in self.failing:
             raise OSError("no route to the shelf")
         super().publish(collectors)
@@ -369,7 +369,7 @@ class Releases(MemoryShardStore):
         super().__init__()
         self.remaining: list[list[str]] = []
 
-    def release(self, remaining: Callable[[], Sequence[Portable]], /) -> None:
+    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
         self.remaining.append([portable.definition.name for portable in remaining()])
 
 
@@ -593,7 +593,7 @@ def test_memory_is_asked_once_for_each_registration() -> None:
     asked: list[str] = []
 
     class Asked(MemoryShardStore):
-        def memory(self, definition: object, /) -> Memory | None:
+        def storage(self, definition: object, /) -> NumberStorage | None:
             asked.append(str(definition))
             return None
 

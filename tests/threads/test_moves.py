@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from pytheus import Counter, Gauge, Histogram
-from pytheus.registry import Doubles
+from pytheus.registry import FloatBuffer
 from pytheus.samples import Exemplar
 
 
@@ -18,15 +18,15 @@ class Arena:
     def __init__(self) -> None:
         self._views: dict[tuple[str, ...], memoryview] = {}
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
-        return cast(Doubles, self._views.setdefault(labels, memoryview(array("d", bytes(8 * size)))))
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+        return cast(FloatBuffer, self._views.setdefault(labels, memoryview(array("d", bytes(8 * size)))))
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         self._views.pop(labels, None)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None: ...
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None: ...
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None: ...
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None: ...
 
 
 def test_nothing_is_lost_while_numbers_move(together: Callable[..., None]) -> None:
@@ -49,9 +49,9 @@ def test_nothing_is_lost_while_numbers_move(together: Callable[..., None]) -> No
         for turn in range(60):
             for metric in (hits, level, sizes):
                 arena = Arena()
-                metric.keep_in(arena)
+                metric.attach_storage(arena)
                 if turn % 3 == 0:
-                    metric.leave(arena)
+                    metric.detach_storage(arena)
         ended.set()
 
     together(lambda: write(0), lambda: write(1), lambda: write(2), move)
@@ -71,8 +71,8 @@ def test_a_series_that_is_made_while_numbers_move_is_in_memory_at_the_end(togeth
                 hits.labels(str(number)).inc()
 
         def move(hits: Counter = hits, arena: Arena = arena) -> None:
-            hits.keep_in(arena)
+            hits.attach_storage(arena)
 
         together(make, make, move)
-        views = [arena.numbers((str(number),), 1).tolist() for number in range(40)]
+        views = [arena.buffer((str(number),), 1).tolist() for number in range(40)]
         assert views == [[2.0]] * 40

@@ -27,12 +27,12 @@ from pytheus import (
     generate_metrics,
 )
 from pytheus.metrics import ExceptionCount, Family, InProgress, Timer
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 counter = Counter("c_total", "C.", ["a", "b"], default_labels={"a": "0", "b": "1"}, labels_from={"a": ["1", "2"]})
 gauge = Gauge("g", "G.", ("a",), default_labels={"a": "0"}, registry=None)
 histogram = Histogram("h", "H.", buckets=[1, 2.5, Decimal("5")], registry=CollectorRegistry())
-summary = Summary("s", "S.", registry=NoneRegistry())
+summary = Summary("s", "S.", registry=NullRegistry())
 info = Info("i", "I.", registry=REGISTRY)
 stateset = StateSet("t", "T.", states=["on", "off"])
 
@@ -222,7 +222,7 @@ assert_type(takes(PlainAttribute()), str)
 takes(ReadOnly())
 takes(AlwaysPrefixed())
 takes(CollectorRegistry())
-takes(NoneRegistry())
+takes(NullRegistry())
 takes(REGISTRY)
 Counter("x_total", "X.", registry=PlainAttribute())
 proxy = CollectorRegistryProxy(ReadOnly())

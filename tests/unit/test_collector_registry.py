@@ -14,7 +14,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import ConflictError, InvalidNameError, NotACollectorError, NotRegisteredError
 from pytheus.metrics import Family, Metric, Sample
-from pytheus.registry import Closable, Collector, CollectorRegistry, Described, Lookup, Registry, collector_registry
+from pytheus.registry import Closable, Collector, CollectorRegistry, HasDefinition, Lookup, Registry, collector_registry
 
 Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
 
@@ -43,7 +43,7 @@ def test_it_satisfies_the_protocols(registry: CollectorRegistry) -> None:
     assert isinstance(registry, Registry)
     assert isinstance(registry, Lookup)
     assert not isinstance(registry, Closable)
-    assert isinstance(Gauge("g", "G.", registry=None), Described)
+    assert isinstance(Gauge("g", "G.", registry=None), HasDefinition)
     assert isinstance(Custom(), Collector)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytheus import Counter, generate_metrics
 from pytheus.exceptions import NotARegistryError
-from pytheus.registry import Collector, CollectorRegistry, NoneRegistry, Registry, check_registry
+from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry, check_registry
 
 
 class Plain:
@@ -109,7 +109,7 @@ REGISTRIES: dict[str, object] = {
     "delegating": Delegating(Plain()),
     "namespace": types.SimpleNamespace(prefix=None, register=print, unregister=print, collect=tuple),
     "CollectorRegistry": CollectorRegistry(),
-    "NoneRegistry": NoneRegistry(),
+    "NullRegistry": NullRegistry(),
 }
 
 

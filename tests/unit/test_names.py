@@ -6,8 +6,8 @@ import pytest
 
 from pytheus import Counter, Gauge, Info
 from pytheus.exceptions import InvalidNameError, LabelError
+from pytheus.kinds import MetricType
 from pytheus.names import (
-    MetricType,
     base_name,
     occupied_names,
     validate_label_names,

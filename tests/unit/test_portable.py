@@ -11,7 +11,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import GaugeModeError, PytheusError
-from pytheus.registry import CollectorRegistry, Doubles, Portable
+from pytheus.registry import CollectorRegistry, FloatBuffer, StorageAware
 from pytheus.samples import Exemplar, Row
 
 
@@ -27,21 +27,21 @@ class Arena:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self._lock = threading.Lock()
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         with self._lock:
             if labels not in self.views:
                 self.views[labels] = memoryview(self.doubles)[self.used : self.used + size]
                 self.used += size
-            return cast(Doubles, self.views[labels])
+            return cast(FloatBuffer, self.views[labels])
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         self.views.pop(labels, None)
         self.forgotten.append(labels)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
-        self.told[labels] = dict(facts)
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
+        self.told[labels] = dict(info)
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         self.exemplars[labels, slot] = exemplar
 
     def __getitem__(self, labels: tuple[str, ...]) -> list[float]:
@@ -57,7 +57,7 @@ def test_every_metric_is_portable() -> None:
         Info("i", "I.", registry=None),
         StateSet("e", "E.", states=["on"], registry=None),
     ]
-    assert all(isinstance(metric, Portable) for metric in metrics)
+    assert all(isinstance(metric, StorageAware) for metric in metrics)
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_numbers_go_along_and_every_later_write_lands_in_memory() -> None:
     arena = Arena()
     hits = Counter("hits_total", "Hits.", ["code"], registry=None)
     hits.labels("200").inc(3)
-    hits.keep_in(arena)
+    hits.attach_storage(arena)
     hits.labels("200").inc()
     hits.labels("500").inc(2)
     assert (arena["200",], arena["500",]) == ([4.0], [2.0])
@@ -165,7 +165,7 @@ def test_a_histogram_in_memory() -> None:
     arena = Arena()
     sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
     sizes.observe(0.5)
-    sizes.keep_in(arena)
+    sizes.attach_storage(arena)
     sizes.observe(3)
     assert arena[()] == [3.5, 1.0, 1.0, 0.0]
     assert (sizes.count, sizes.sum) == (2.0, 3.5)
@@ -175,7 +175,7 @@ def test_a_summary_in_memory() -> None:
     arena = Arena()
     sizes = Summary("sizes", "Sizes.", registry=None)
     sizes.observe(1)
-    sizes.keep_in(arena)
+    sizes.attach_storage(arena)
     sizes.observe(2)
     assert arena[()] == [3.0, 2.0]
 
@@ -184,7 +184,7 @@ def test_a_gauge_in_memory() -> None:
     arena = Arena()
     gauge = Gauge("g", "G.", registry=None)
     gauge.set(5)
-    gauge.keep_in(arena)
+    gauge.attach_storage(arena)
     gauge.inc()
     gauge.dec(3)
     assert arena[()] == [3.0]
@@ -196,7 +196,7 @@ def test_a_stateset_in_memory() -> None:
     arena = Arena()
     door = StateSet("door", "Door.", states=["open", "closed"], registry=None)
     door.state("open")
-    door.keep_in(arena)
+    door.attach_storage(arena)
     assert arena[()] == [1.0, 0.0]
     door.state("closed")
     assert arena[()] == [0.0, 1.0]
@@ -207,7 +207,7 @@ def test_an_infos_facts_are_told() -> None:
     arena = Arena()
     build = Info("build", "Build.", registry=None)
     build.info(version="1")
-    build.keep_in(arena)
+    build.attach_storage(arena)
     assert arena.told == {(): {"version": "1"}}
     build.info(version="2")
     assert arena.told == {(): {"version": "2"}}
@@ -217,7 +217,7 @@ def test_exemplars_are_told_those_there_were_and_those_that_come() -> None:
     arena = Arena()
     sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
     sizes.observe(0.5, {"trace_id": "a"})
-    sizes.keep_in(arena)
+    sizes.attach_storage(arena)
     sizes.observe(3, {"trace_id": "b"})
     assert {place[1]: exemplar.labels["trace_id"] for place, exemplar in arena.exemplars.items()} == {1: "a", 2: "b"}
 
@@ -228,9 +228,9 @@ def test_without_carrying_everything_starts_at_zero() -> None:
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
     hits.labels("200").inc(3, {"trace_id": "a"})
     sizes.observe(2)
-    hits.keep_in(arena, carry=False)
+    hits.attach_storage(arena, carry=False)
     other = Arena()
-    sizes.keep_in(other, carry=False)
+    sizes.attach_storage(other, carry=False)
     assert hits.rows() == [Row(("200",), [0.0])]
     assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
     assert not arena.exemplars
@@ -240,14 +240,14 @@ def test_numbers_move_from_one_memory_to_another() -> None:
     first, second = Arena(), Arena()
     hits = Counter("hits_total", "Hits.", registry=None)
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
-    hits.keep_in(first)
+    hits.attach_storage(first)
     hits.inc(2)
-    hits.keep_in(second)
+    hits.attach_storage(second)
     hits.inc()
     assert (first[()], second[()]) == ([2.0], [3.0])
-    sizes.keep_in(third := Arena())
+    sizes.attach_storage(third := Arena())
     sizes.observe(2)
-    sizes.keep_in(fourth := Arena())
+    sizes.attach_storage(fourth := Arena())
     sizes.observe(0)
     assert (third[()], fourth[()]) == ([2.0, 0.0, 1.0], [2.0, 1.0, 1.0])
 
@@ -259,18 +259,18 @@ class Passing(Arena):
         super().__init__()
         self.leave: Callable[[Passing], object] | None = leave
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         leave, self.leave = self.leave, None
         if leave is not None:
             leave(self)
-        return super().numbers(labels, size)
+        return super().buffer(labels, size)
 
 
 def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one() -> None:
     second = Arena()
     hits = Counter("hits_total", "Hits.", ["code"], registry=None)
-    first = Passing(lambda _: hits.keep_in(second))
-    hits.keep_in(first)
+    first = Passing(lambda _: hits.attach_storage(second))
+    hits.attach_storage(first)
     hits.labels("200").inc(2)
     assert second["200",] == [2.0]
     assert first.views == {}
@@ -278,12 +278,12 @@ def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one() -> N
 
 def test_a_series_that_is_made_while_the_memory_is_left_is_in_none() -> None:
     sizes = Histogram("sizes", "Sizes.", ["kind"], buckets=(1,), registry=None)
-    first = Passing(sizes.leave)
-    sizes.keep_in(first)
+    first = Passing(sizes.detach_storage)
+    sizes.attach_storage(first)
     sizes.labels("big").observe(2)
     assert first.views == {}
     assert sizes.rows() == [Row(("big",), [2.0, 0.0, 1.0])]
-    sizes.keep_in(second := Arena())
+    sizes.attach_storage(second := Arena())
     assert second["big",] == [2.0, 0.0, 1.0]
 
 
@@ -291,18 +291,18 @@ def test_keeping_in_the_same_memory_again_changes_nothing() -> None:
     arena = Arena()
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
     sizes.observe(2)
-    sizes.keep_in(arena)
-    sizes.keep_in(arena)
+    sizes.attach_storage(arena)
+    sizes.attach_storage(arena)
     assert arena[()] == [2.0, 0.0, 1.0]
 
 
 def test_leaving_takes_the_numbers_back() -> None:
     arena = Arena()
     hits = Counter("hits_total", "Hits.", ["code"], registry=None)
-    hits.keep_in(arena)
+    hits.attach_storage(arena)
     hits.labels("200").inc(3)
     before = arena.views["200",]
-    hits.leave(arena)
+    hits.detach_storage(arena)
     hits.labels("200").inc()
     hits.labels("500").inc()
     assert [row.numbers for row in hits.rows()] == [[4.0], [1.0]]
@@ -319,28 +319,28 @@ def test_leaving_takes_the_numbers_back() -> None:
         lambda: _set(Gauge("g", "G.", registry=None)),
     ],
 )
-def test_every_type_comes_back_as_it_was(make: Callable[[], Portable]) -> None:
+def test_every_type_comes_back_as_it_was(make: Callable[[], StorageAware]) -> None:
     arena = Arena()
     metric = make()
     before = metric.rows()
-    metric.keep_in(arena)
+    metric.attach_storage(arena)
     assert metric.rows() == before
-    metric.leave(arena)
+    metric.detach_storage(arena)
     assert metric.rows() == before
 
 
-def _observed(metric: Histogram | Summary) -> Portable:
+def _observed(metric: Histogram | Summary) -> StorageAware:
     metric.observe(0.5)
     metric.observe(2)
     return metric
 
 
-def _opened(stateset: StateSet) -> Portable:
+def _opened(stateset: StateSet) -> StorageAware:
     stateset.state("on")
     return stateset
 
 
-def _set(gauge: Gauge) -> Portable:
+def _set(gauge: Gauge) -> StorageAware:
     gauge.set(-4)
     return gauge
 
@@ -348,8 +348,8 @@ def _set(gauge: Gauge) -> Portable:
 def test_leaving_a_memory_that_the_metric_is_not_in_changes_nothing() -> None:
     arena, other = Arena(), Arena()
     hits = Counter("hits_total", "Hits.", registry=None)
-    hits.keep_in(arena)
-    hits.leave(other)
+    hits.attach_storage(arena)
+    hits.detach_storage(other)
     hits.inc()
     assert arena[()] == [1.0]
 
@@ -357,7 +357,7 @@ def test_leaving_a_memory_that_the_metric_is_not_in_changes_nothing() -> None:
 def test_a_removed_series_is_forgotten_and_its_handles_write_elsewhere() -> None:
     arena = Arena()
     hits = Counter("hits_total", "Hits.", ["code"], registry=None)
-    hits.keep_in(arena)
+    hits.attach_storage(arena)
     old = hits.labels("200")
     old.inc(3)
     view = arena.views["200",]
@@ -372,7 +372,7 @@ def test_a_removed_series_is_forgotten_and_its_handles_write_elsewhere() -> None
 def test_clearing_forgets_every_series() -> None:
     arena = Arena()
     hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=None)
-    hits.keep_in(arena)
+    hits.attach_storage(arena)
     hits.labels("200").inc(3)
     hits.labels("500").inc(3)
     hits.clear()
@@ -385,7 +385,7 @@ def test_a_function_writes_to_memory_when_it_is_refreshed() -> None:
     arena = Arena()
     gauge = Gauge("g", "G.", registry=None)
     gauge.set_function(lambda: 7.0)
-    gauge.keep_in(arena)
+    gauge.attach_storage(arena)
     assert arena[()] == [0.0]
     gauge.refresh()
     assert arena[()] == [7.0]
@@ -400,10 +400,10 @@ def test_a_function_writes_to_memory_when_it_is_refreshed() -> None:
 def test_a_function_set_in_memory_leaves_with_the_gauge() -> None:
     arena = Arena()
     gauge = Gauge("g", "G.", registry=None)
-    gauge.keep_in(arena)
+    gauge.attach_storage(arena)
     gauge.set_function(lambda: 7.0)
     gauge.refresh()
-    gauge.leave(arena)
+    gauge.detach_storage(arena)
     assert gauge.rows() == [Row((), [7.0])]
     gauge.set_function(None)
     gauge.set(3)
@@ -416,16 +416,16 @@ def test_a_metric_that_is_defined_twice_writes_to_the_same_memory(first: bool) -
     arena = Arena()
     hits = Counter("hits_total", "Hits.", registry=registry)
     if first:
-        hits.keep_in(arena)
+        hits.attach_storage(arena)
     again = Counter("hits_total", "Hits.", registry=registry)
     again.inc()
-    hits.keep_in(arena)
+    hits.attach_storage(arena)
     again.inc()
     hits.inc()
     assert arena[()] == [3.0]
     labelled = Counter("views_total", "Views.", ["page"], registry=registry)
     second = Counter("views_total", "Views.", ["page"], registry=registry)
-    labelled.keep_in(other := Arena())
+    labelled.attach_storage(other := Arena())
     second.labels("a").inc()
     assert other["a",] == [1.0]
 
@@ -437,8 +437,8 @@ def test_what_is_in_memory_is_exposed_as_before() -> None:
     hits.labels("200").inc(3)
     sizes.observe(2)
     before = generate_metrics(registry)
-    hits.keep_in(Arena())
-    sizes.keep_in(Arena())
+    hits.attach_storage(Arena())
+    sizes.attach_storage(Arena())
     assert generate_metrics(registry) == before
     hits.labels("200").inc()
     sizes.observe(0.5)

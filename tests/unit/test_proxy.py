@@ -14,7 +14,7 @@ import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError, PytheusWarning, SelectionError
 from pytheus.metrics import Family, Sample
-from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NoneRegistry, Registry
+from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 DEADLINE_SECONDS = 120
 
@@ -266,7 +266,7 @@ def test_all_moves_to_a_registry_that_only_warns_where_nothing_conflicts(proxy: 
 
 def test_what_keeps_nothing_has_refused_nothing(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", registry=proxy)
-    proxy.set_registry(NoneRegistry())
+    proxy.set_registry(NullRegistry())
     assert list(proxy) == list(registry) == []
 
 
@@ -683,7 +683,7 @@ def test_an_empty_falsy_registry_can_be_used(proxy: CollectorRegistryProxy) -> N
 def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) -> None:
     class Circular(Plain):
         @property
-        def layers(self) -> tuple[Registry, ...]:
+        def wrapped(self) -> tuple[Registry, ...]:
             return (self,)
 
     circular = Circular()
@@ -703,7 +703,7 @@ def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
 
 
 def test_the_registry_that_keeps_nothing_takes_everything() -> None:
-    quiet = NoneRegistry()
+    quiet = NullRegistry()
     hits = Counter("hits_total", "Hits.", registry=quiet)
     Gauge("hits_total", "No conflict.", registry=quiet)
     hits.inc()

@@ -7,7 +7,7 @@ import pytest
 from pytheus import Counter
 from pytheus.compose import labelled, prefixed, union
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
-from pytheus.registry.standing import below, standing
+from pytheus.registry.traversal import below, standing
 
 
 def test_a_registry_that_holds_its_collectors_stands_alone() -> None:

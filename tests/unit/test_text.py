@@ -13,8 +13,8 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, InvalidNameError
 from pytheus.exposition import CONTENT_TYPE
+from pytheus.kinds import MetricType
 from pytheus.metrics import CustomCollector, Family, Metric, Sample
-from pytheus.names import MetricType
 from pytheus.registry import Collector, CollectorRegistry, Registry
 
 

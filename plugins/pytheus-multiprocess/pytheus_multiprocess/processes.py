@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pytheus.names import MetricType
+from pytheus.kinds import MetricType
 from pytheus.samples import Family, Sample
 from pytheus.shards import ShardIdentity
 

@@ -23,7 +23,7 @@ import msgspec
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError
-from pytheus.registry import Doubles
+from pytheus.registry import FloatBuffer
 from pytheus.samples import Exemplar
 from pytheus.shards import (
     Layout,
@@ -56,7 +56,7 @@ class _Series:
         self.slot: int = -1
         """Its number in the layout, or -1 for one that is homeless."""
         self.offset: int = 0
-        self.view: Doubles
+        self.view: FloatBuffer
         self.facts: Mapping[str, str] | None = None
         self.facts_bytes: int = 0
         self.exemplars: dict[int, Exemplar] = {}
@@ -172,7 +172,7 @@ class Shard:
         try:
             records += encode_series(number, series.labels, offset)
             # A view of doubles takes an array of doubles, and gives a list of them, whatever typeshed says of it.
-            series.view = cast("Doubles", file.doubles(offset, series.size))
+            series.view = cast("FloatBuffer", file.doubles(offset, series.size))
             self._broken_off = True
             file.append(records, headroom_bytes=_FORGET_BYTES * (len(self._placed) + 1))
         except (PytheusError, OSError):
@@ -323,7 +323,7 @@ class Shard:
 
 
 class ShardMemory:
-    """Where one metric keeps its numbers: a `pytheus.registry.Memory` over a process's shard."""
+    """Where one metric keeps its numbers: a `pytheus.registry.NumberStorage` over a process's shard."""
 
     __slots__ = ("_definition", "_series", "_shard")
 
@@ -332,7 +332,7 @@ class ShardMemory:
         self._definition = definition
         self._series: dict[tuple[str, ...], _Series] = {}
 
-    def numbers(self, labels: tuple[str, ...], size: int, /) -> Doubles:
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         """A view into the shard's file, or an array where there is no room in it."""
         series = self._series.get(labels)
         if series is None:
@@ -346,22 +346,22 @@ class ShardMemory:
             self._shard.tell_homeless()
         return series.view
 
-    def forget(self, labels: tuple[str, ...], /) -> None:
+    def release(self, labels: tuple[str, ...], /) -> None:
         """Give the room back, for another series to have."""
         with self._shard.lock:
             series = self._series.pop(labels, None)
             if series is not None:
                 self._shard.displace(series)
 
-    def facts(self, labels: tuple[str, ...], facts: Mapping[str, str], /) -> None:
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Write down an info's facts."""
-        self.numbers(labels, 0)
+        self.buffer(labels, 0)
         with self._shard.lock:
             series = self._series.get(labels)
             if series is not None:
-                self._shard.set_facts(series, facts)
+                self._shard.set_facts(series, info)
 
-    def exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         """Write down an exemplar, over the one before."""
         with self._shard.lock:
             series = self._series.get(labels)

@@ -218,7 +218,7 @@ class ShardFile:
         """How large the file is."""
         return self._size
 
-    # Doubles ---------------------------------------------------------------------------------------------------------
+    # Doubles ----------------------------------------------------------------------------------------------------
 
     def take(self, size: int) -> int:
         """The flat index of `size` doubles in a row, all of them zero, that nobody else has."""

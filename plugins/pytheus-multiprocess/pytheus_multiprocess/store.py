@@ -21,7 +21,7 @@ from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
-from pytheus.registry import Collector, Memory, Portable
+from pytheus.registry import Collector, NumberStorage, StorageAware
 from pytheus.samples import Family, Sample
 from pytheus.shards import Archive, Problem, Reading, ShardIdentity, Snapshot
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
@@ -96,11 +96,11 @@ class MultiprocessStore:
         """Of this process's shard."""
         return self._shard.identity
 
-    def memory(self, definition: Definition, /) -> Memory | None:
+    def storage(self, definition: Definition, /) -> NumberStorage | None:
         """Room in this process's shard."""
         return ShardMemory(self._shard, definition)
 
-    def publish(self, collectors: Sequence[Portable], /) -> None:
+    def publish(self, collectors: Sequence[StorageAware], /) -> None:
         """Do nothing: all numbers are where everybody sees them."""
 
     # Reading ---------------------------------------------------------------------------------------------------------

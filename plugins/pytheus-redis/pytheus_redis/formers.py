@@ -15,7 +15,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pytheus.shards import Layout, Way, counts_the_gone, way_of
+from pytheus.kinds import MergeRule
+from pytheus.shards import Layout, includes_dead, merge_rule_of
 from pytheus_redis.image import Image, Piece
 from pytheus_redis.keys import ShardKeys
 
@@ -111,7 +112,7 @@ def base_for(image: Image, former: Former) -> array[float] | None:
     anything = False
     for _, slot in former.image.layout.slots():
         definition = slot.definition
-        if way_of(definition) is not Way.ADD or not counts_the_gone(definition):
+        if merge_rule_of(definition) is not MergeRule.SUM or not includes_dead(definition):
             continue
         # The very object: a metric that was made anew has counted anew.
         number = there.number_of(definition)

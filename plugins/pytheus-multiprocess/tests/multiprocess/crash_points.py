@@ -97,10 +97,10 @@ def leave_dead(directory: Path, count: int, amount: float) -> None:
     for number in range(count):
 
         def work(report: Callable[[str], None], number: int = number) -> None:
-            memory = store_in(directory).memory(JOBS)
+            memory = store_in(directory).storage(JOBS)
             assert memory is not None
             for kind in ("all", f"kind{number}"):
-                memory.numbers((kind,), 1)[0] += amount
+                memory.buffer((kind,), 1)[0] += amount
             os.kill(os.getpid(), signal.SIGKILL)
 
         in_child(work)
@@ -116,18 +116,18 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
 
     def work(report: Callable[[str], None]) -> None:
         store = store_in(directory, KilledAt(at))
-        memory = store.memory(JOBS)
-        info = store.memory(INFO)
+        memory = store.storage(JOBS)
+        info = store.storage(INFO)
         assert memory is not None
         assert info is not None
         for number in range(70):
             kind = f"kind{number % 50}"
             labels = (f"{kind}-{'x' * 200}",)
-            memory.numbers(labels, 1)[0] += 1.0
+            memory.buffer(labels, 1)[0] += 1.0
             report(kind)
             if number % 10 == 9:
-                info.facts(("a",), {"version": "1" * 20_000, "at": str(number)})
-                memory.exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
+                info.set_info(("a",), {"version": "1" * 20_000, "at": str(number)})
+                memory.set_exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
         file = store._shard.file
         assert file is not None
         assert file.generation > 0, "the index was never written afresh"
@@ -151,15 +151,15 @@ def churning(directory: Path, at: int) -> tuple[int, Wrong]:
 
     def work(report: Callable[[str], None]) -> None:
         store = store_in(directory, KilledAt(at))
-        memory = store.memory(JOBS)
+        memory = store.storage(JOBS)
         assert memory is not None
-        memory.numbers(("stays-",), 1)[0] = 5.0
+        memory.buffer(("stays-",), 1)[0] = 5.0
         report("begun")
         for number in range(3):
             labels = (f"kind{number}",)
-            memory.numbers(labels, 1)[0] = 7.0
+            memory.buffer(labels, 1)[0] = 7.0
             report(f"made{number}")
-            memory.forget(labels)
+            memory.release(labels)
             report(f"forgotten{number}")
 
     words, status = in_child(work)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pytheus.registry.protocols import Collector
+from pytheus.registry.contract import Collector
 
-__all__ = ["NoneRegistry"]
+__all__ = ["NullRegistry"]
 
 
-class NoneRegistry:
+class NullRegistry:
     """A registry that takes every collector and keeps none: metrics work, and nothing is exposed.
 
     Chosen by the name ``none``, to switch an application's metrics off by configuration.
 
         >>> from pytheus import Counter, generate_metrics
-        >>> quiet = NoneRegistry()
+        >>> quiet = NullRegistry()
         >>> Counter("orders_total", "Orders placed.", registry=quiet).inc()
         >>> generate_metrics(quiet)
         ''
@@ -41,4 +41,4 @@ class NoneRegistry:
         return None
 
     def __repr__(self) -> str:
-        return "<NoneRegistry>"
+        return "<NullRegistry>"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytheus.registry.contract import layers_of
-from pytheus.registry.protocols import Registry
+from pytheus.registry.capabilities import wrapped_registries
+from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import CollectorRegistryProxy
 
 __all__ = ["below", "standing"]
@@ -15,7 +15,7 @@ def below(registry: Registry) -> tuple[Registry, ...]:
     """The registries directly below `registry`. A proxy is resolved for it."""
     if isinstance(registry, CollectorRegistryProxy):
         return (registry.registry,)
-    return layers_of(registry)
+    return wrapped_registries(registry)
 
 
 def standing(registry: Registry) -> Iterator[Registry]:

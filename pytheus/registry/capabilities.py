@@ -1,0 +1,165 @@
+"""Optional capabilities of registries and collectors.
+
+Each is a small protocol that pytheus looks for once and can do without: the docstring names the fallback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pytheus.definitions import Definition
+from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.storage import NumberStorage
+from pytheus.samples import Row
+
+__all__ = [
+    "Closable",
+    "HasDefinition",
+    "HasRows",
+    "Lookup",
+    "SeriesLimit",
+    "SeriesLimitable",
+    "StorageAware",
+    "TextRenderer",
+    "Wrapper",
+    "wrapped_registries",
+]
+
+SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Maps the label values of a series about to be created to those of the series to write to instead.
+
+Called from any thread that writes, without a lock, each time labels are used that have no series. Must not raise.
+"""
+
+
+@runtime_checkable
+class HasDefinition(Protocol):
+    """A collector whose definition is known before a scrape, so that conflicts show when it is registered.
+
+    Fallback: the names of a collector without a definition are checked only when it is scraped.
+    """
+
+    @property
+    def definition(self) -> Definition: ...
+
+
+@runtime_checkable
+class SeriesLimitable(HasDefinition, Protocol):
+    """A collector that asks before it creates a series, so that its memory can be bounded.
+
+    Fallback: a collector without a limit is exposed with all its series.
+    """
+
+    @property
+    def series_count(self) -> int:
+        """The number of series."""
+        ...
+
+    def limit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` from now on, after the limits set before; setting one twice changes nothing."""
+        ...
+
+    def unlimit_series(self, limit: SeriesLimit, /) -> None:
+        """Stop asking `limit`. A limit that was not set is ignored."""
+        ...
+
+
+@runtime_checkable
+class HasRows(HasDefinition, Protocol):
+    """A collector that returns the numbers of every series, independent of any exposition format.
+
+    Every exposition and every shard store reads rows where it can. Fallback: `collect()`, in this process alone.
+    """
+
+    def rows(self) -> list[Row]:
+        """Return the current numbers of every series, each row as of one moment. Runs no user code."""
+        ...
+
+    def refresh(self) -> None:
+        """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
+
+        Calls all functions, then raises the error of the first that failed; its series keeps its previous number.
+        """
+        ...
+
+
+@runtime_checkable
+class StorageAware(HasRows, Protocol):
+    """A collector whose numbers a registry can keep in its own memory; every metric of pytheus is one.
+
+    Fallback: a registry of several processes collects the collector in its own process, and no other process sees it.
+    """
+
+    def restart(self) -> None:
+        """Reset every series to zero, as in a new process after a fork. Functions that provide values remain."""
+        ...
+
+    def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
+        """Keep the numbers of all current and future series in `storage` from now on.
+
+        With `carry`, current values move along and no write is lost, even if other threads write meanwhile. Without,
+        every series starts at zero, as after a fork. Values that a used storage already holds stay unchanged.
+        """
+        ...
+
+    def detach_storage(self, storage: NumberStorage, /) -> None:
+        """Take the numbers back from `storage`, with their values; do nothing if they are kept elsewhere."""
+        ...
+
+
+@runtime_checkable
+class TextRenderer(HasDefinition, Protocol):
+    """A collector of one family that writes its own lines of the text format, faster than from samples.
+
+    Fallback: the families of `collect()` are rendered. The lines are not checked, so names and labels must be valid.
+    """
+
+    def text_parts(self, prefix: str, /) -> list[str]:
+        """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        ...
+
+
+@runtime_checkable
+class Lookup(Protocol):
+    """A registry that finds the collector that occupies a name, so that a metric defined twice shares its values.
+
+    Fallback: the collectors of `collect()` are searched, also where an unrelated method has this name.
+    """
+
+    def find(self, name: str, /) -> Collector | None:
+        """Return the collector that occupies `name` (its own or one it produces, without prefix), or None."""
+        ...
+
+
+@runtime_checkable
+class Wrapper(Protocol):
+    """A registry that holds no collectors itself but wraps other registries, such as those of `pytheus.compose`.
+
+    Fallback: a registry without this capability is assumed to hold its collectors itself.
+    """
+
+    @property
+    def wrapped(self) -> tuple[Registry, ...]:
+        """The registries directly below. May be called from any thread; does not block."""
+        ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A registry that holds a resource: a file, a connection, a thread."""
+
+    def close(self) -> None:
+        """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory."""
+        ...
+
+
+def wrapped_registries(registry: object) -> tuple[Registry, ...]:
+    """Return the registries directly below `registry`; empty unless it is a `Wrapper`. Resolves no proxy."""
+    wrapped: object = registry.wrapped if isinstance(registry, Wrapper) else ()
+    if not isinstance(wrapped, tuple):
+        return ()
+    for below in wrapped:
+        if not (callable(getattr(below, "register", None)) and callable(getattr(below, "collect", None))):
+            return ()
+    return wrapped

@@ -1,0 +1,57 @@
+"""Where a metric keeps its numbers when its registry provides the memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Protocol, overload
+
+from pytheus.samples import Exemplar
+
+__all__ = ["FloatBuffer", "NumberStorage"]
+
+
+class FloatBuffer(Protocol):
+    """The numbers of one series: a writable sequence of doubles.
+
+    A ``memoryview`` of format "d" is one, and so is an ``array("d")``. Storing one number must be atomic for all other
+    threads, as it is in both.
+    """
+
+    def __getitem__(self, index: int, /) -> float: ...
+    @overload
+    def __setitem__(self, index: int, value: float, /) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: array[float], /) -> None: ...
+    def __len__(self) -> int: ...
+    def tolist(self) -> list[float]:
+        """Return all numbers with their current values."""
+        ...
+
+
+class NumberStorage(Protocol):
+    """Memory for the numbers of one metric's series, which a registry provides to a `StorageAware` metric.
+
+    Called from any thread that writes. May block for a short time (a file grows). Must not raise: numbers that find no
+    space are kept in this process. `pytheus.samples.Row` defines the order of a series' numbers.
+    """
+
+    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+        """Return the buffer for the `size` numbers of the series with these label values; zeros for a new series.
+
+        Returns the same buffer for the same labels until they are released, also to two threads that ask at once. The
+        metric writes straight into the buffer, without a call that tells of it.
+        """
+        ...
+
+    def release(self, labels: tuple[str, ...], /) -> None:
+        """Drop the series, whose buffer is no longer written. Unknown labels are ignored."""
+        ...
+
+    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
+        """Set the labels that an info metric's series exposes."""
+        ...
+
+    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
+        """Set the latest exemplar of the number at index `slot` of a series."""
+        ...
