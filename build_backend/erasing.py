@@ -5,7 +5,7 @@ list of weak references: 16 bytes for each series, and methods that CPython's sp
 slowly (5 ns of 20 for `inc`). So it is not told: the classes that it compiles, which are those that `mypyc_attr`
 decorates, have no such base at run time. `Metric.__class_getitem__` does what is left to do of it.
 
-`tests/unit/test_label_class.py` looks at what came of it. If a later mypyc leaves `Generic` alone, this can go.
+`tests/metrics/test_label_class.py` looks at what came of it. If a later mypyc leaves `Generic` alone, this can go.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ On CPython with the GIL no lock is needed, and none is taken. Since 3.10 the int
 signal handlers, only at function entry, at calls and at backward jumps. A stretch of bytecode with none of them, like
 ``self._value += amount`` with both sides exactly floats, is executed whole: another thread, a signal handler or a
 finalizer sees the state before it or after it. Compiled by mypyc the same holds, since native code keeps the GIL
-throughout. tests/unit/test_atomic.py disassembles every such stretch on the running interpreter.
+throughout. tests/test_atomic.py disassembles every such stretch on the running interpreter.
 
 Being lock-free also means that an increment in a signal handler, in a ``__del__`` or after a fork cannot deadlock.
 

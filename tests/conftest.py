@@ -15,12 +15,15 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import pytheus
+from pytheus.registry import CollectorRegistry
 
 DEADLINE_SECONDS = 120
 """How long to wait for what should come soon. Generous: it bounds a hang, and measures nothing."""
@@ -246,3 +249,72 @@ def outside_environ(pytheus_wheel: Path, tmp_path_factory: pytest.TempPathFactor
     unwanted = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONWARNINGS", "VIRTUAL_ENV", "MYPYPATH")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted and name[:8] != "PYTHEUS_"}
     return kept | {"PIP_CONSTRAINT": str(constraint), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """An empty registry without prefix."""
+    return CollectorRegistry()
+
+
+@contextmanager
+def _overtaken(step: str, act: Callable[[], object]) -> Iterator[None]:
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == step:
+            sys.settrace(None)
+            act()
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(former)
+
+
+@pytest.fixture
+def overtaken() -> Callable[[str, Callable[[], object]], AbstractContextManager[None]]:
+    """``with overtaken("step", act)``: `act` is done just before the next call of `step`, once.
+
+    As another thread would do it that came between two instructions, and at the same place each time.
+    """
+    return _overtaken
+
+
+def _together(*works: Callable[[], object]) -> None:
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            barrier.wait(DEADLINE_SECONDS)
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    if errors:
+        raise errors[0]
+    assert not any(thread.is_alive() for thread in threads), "a thread waits for ever"
+
+
+@pytest.fixture(autouse=True)
+def _switching(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests marked `threads` run at a switch interval of a microsecond."""
+    if request.node.get_closest_marker("threads") is None:
+        yield
+        return
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def together() -> Callable[..., None]:
+    """Call it with functions: each runs in a thread, all start at once, and the first error of any is raised."""
+    return _together

@@ -14,6 +14,7 @@ import pytest
 
 from pytheus.cli.__main__ import main
 from pytheus.plugins import refresh_plugins
+from tests.cli.programs import Programs
 
 SOUND = """
 from dataclasses import dataclass
@@ -118,3 +119,10 @@ def files(home: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         importlib.invalidate_caches()
 
     return write
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    return Programs(directory)

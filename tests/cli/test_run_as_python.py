@@ -2,108 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import select
-import signal
-import subprocess
 import sys
-import textwrap
-import zipfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-_PATIENCE_SECONDS = 120
-
-# What an installer writes for the entry point `pytheus`.
-_CONSOLE_SCRIPT = (
-    "import sys\nfrom pytheus.cli.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
-)
-
-
-class Ended(NamedTuple):
-    """All that is seen of a program from the outside."""
-
-    stdout: str
-    stderr: str
-    status: int
-
-
-class Programs:
-    """A directory of programs, and the two ways to run them."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._console_script = directory.parent / "bin" / "pytheus"
-        self._console_script.parent.mkdir()
-        self._console_script.write_text(_CONSOLE_SCRIPT)
-
-    def write(self, path: str, source: str | bytes) -> None:
-        file = self.directory / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(source if isinstance(source, bytes) else textwrap.dedent(source).encode())
-
-    def under_python(self, *program: str, options: Sequence[str] = (), stdin: str = "") -> Ended:
-        return self._end([sys.executable, *options, *program], stdin)
-
-    def under_pytheus(self, *program: str, options: Sequence[str] = (), stdin: str = "", script: bool = False) -> Ended:
-        entry = [str(self._console_script)] if script else ["-m", "pytheus"]
-        return self._end([sys.executable, *options, *entry, "run", "--quiet", "--port", "0", *program], stdin)
-
-    def _end(self, command: Sequence[str], stdin: str) -> Ended:
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        ended = subprocess.run(
-            command,
-            cwd=self.directory,
-            env=environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_SECONDS,
-        )
-        return Ended(ended.stdout, re.sub("0x[0-9a-f]+", "0x...", ended.stderr), ended.returncode)
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    directory = tmp_path / "programs"
-    directory.mkdir()
-    return Programs(directory)
-
-
-_SEES_ITSELF = """
-    import sys
-    print(sys.argv, sys.orig_argv[1:])
-    print(sys.path)
-    print({name: value for name, value in globals().items() if name not in ("__loader__", "__spec__")})
-    print(type(__loader__).__name__, getattr(__loader__, "name", None), getattr(__loader__, "path", None))
-    print(__spec__ and (__spec__.name, __spec__.origin, __spec__.parent, __spec__.cached))
-    print(sys.modules["__main__"].__dict__ is globals(), sys.flags.safe_path)
-"""
-
-_FAILS = """
-    import sys
-
-    def inner(value):
-        return 1 / value
-
-    def outer():
-        try:
-            inner(0)
-        except ZeroDivisionError as error:
-            raise LookupError("outer") from error
-
-    try:
-        outer()
-    except LookupError:
-        raise ValueError("while handling")
-"""
+from tests.cli.programs import FAILS, SEES_ITSELF, Programs
 
 _TABLE = {
-    "sees itself": _SEES_ITSELF,
+    "sees itself": SEES_ITSELF,
     "ends normally": "print('done')",
     "exit code": "import sys; sys.exit(3)",
     "exit code beyond a byte": "import sys; sys.exit(259)",
@@ -111,7 +17,7 @@ _TABLE = {
     "exit with True": "import sys; sys.exit(True)",
     "exit with a text": "import sys; sys.exit('why: \\u00e9')",
     "exit with an object": "raise SystemExit((1, 2))",
-    "chained exceptions": _FAILS,
+    "chained exceptions": FAILS,
     "exception group": """
         def fail(): raise ExceptionGroup("several", [ValueError("one"), TypeError("two")])
         fail()
@@ -320,140 +226,3 @@ def test_it_ends_as_under_python(programs: Programs, name: str, way: str) -> Non
         )
         == expected
     )
-
-
-@pytest.mark.parametrize("program", ["./program.py", "../programs/program.py", "link.py", "linked/program.py"])
-def test_a_script_may_be_named_in_any_way(programs: Programs, program: str) -> None:
-    programs.write("program.py", _SEES_ITSELF)
-    (programs.directory / "link.py").symlink_to("program.py")
-    (programs.directory / "linked").symlink_to(programs.directory, target_is_directory=True)
-
-    assert programs.under_pytheus(program) == programs.under_python(program)
-
-
-def test_a_script_may_be_named_absolutely(programs: Programs) -> None:
-    programs.write("program.py", _SEES_ITSELF)
-    program = str(programs.directory / "program.py")
-
-    assert programs.under_pytheus(program) == programs.under_python(program)
-
-
-@pytest.mark.parametrize("program", ["app", "./app", "app/", "app.zip"])
-@pytest.mark.parametrize("source", [_SEES_ITSELF, _FAILS])
-def test_directories_and_zip_files_are_programs(programs: Programs, program: str, source: str) -> None:
-    programs.write("app/__main__.py", source)
-    with zipfile.ZipFile(programs.directory / "app.zip", "w") as archive:
-        archive.write(programs.directory / "app" / "__main__.py", "__main__.py")
-
-    assert programs.under_pytheus(program, "a") == programs.under_python(program, "a")
-
-
-@pytest.mark.parametrize("module", ["shop", "shop.web", "shop.web.app"])
-def test_packages_and_what_is_in_them_are_programs(programs: Programs, module: str) -> None:
-    programs.write("shop/__init__.py", "print('imported', __name__)")
-    programs.write("shop/__main__.py", "from .web import app\n" + textwrap.dedent(_SEES_ITSELF))
-    programs.write("shop/web/__init__.py", "print('imported', __name__)")
-    programs.write("shop/web/__main__.py", _SEES_ITSELF)
-    programs.write(
-        "shop/web/app.py", "from . import __name__ as parent; print(parent)\n" + textwrap.dedent(_SEES_ITSELF)
-    )
-
-    assert programs.under_pytheus("-m", module, "a") == programs.under_python("-m", module, "a")
-
-
-def test_a_module_of_a_package_that_extends_its_path_is_found(programs: Programs) -> None:
-    programs.write("shop/__init__.py", "__path__.append(__path__[0] + '/../more')")
-    programs.write("more/app.py", _SEES_ITSELF)
-
-    assert programs.under_pytheus("-m", "shop.app") == programs.under_python("-m", "shop.app")
-
-
-def test_a_package_that_fails_to_import_is_reported_by_python(programs: Programs) -> None:
-    programs.write("shop/__init__.py", "raise ImportError('no shop today')")
-    programs.write("shop/__main__.py", "")
-
-    assert programs.under_pytheus("-m", "shop") == programs.under_python("-m", "shop")
-
-
-def test_a_module_without_code_is_reported_by_python(programs: Programs) -> None:
-    assert programs.under_pytheus("-m", "sys") == programs.under_python("-m", "sys")
-
-
-def test_a_compiled_script_is_a_program(programs: Programs) -> None:
-    import py_compile  # loaded late: only this test compiles
-
-    programs.write("program.py", "import sys; print(sys.argv, __file__, type(__loader__).__name__)")
-    py_compile.compile(str(programs.directory / "program.py"), cfile=str(programs.directory / "compiled.pyc"))
-
-    assert programs.under_pytheus("compiled.pyc") == programs.under_python("compiled.pyc")
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        b"# -*- coding: latin-1 -*-\nprint(ascii('\xe9'))\n",
-        b"\xef\xbb\xbfprint(ascii('\xc3\xa9'))\n",
-        b"print('a')\r\nprint('b')\r\n",
-        b"",
-    ],
-    ids=["declared encoding", "byte order mark", "carriage returns", "empty"],
-)
-def test_a_script_is_decoded_as_python_decodes_it(programs: Programs, source: bytes) -> None:
-    programs.write("program.py", source)
-
-    assert programs.under_pytheus("program.py") == programs.under_python("program.py")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [["-P"], ["-O"], ["-X", "dev"], ["-W", "error"], ["-X", "faulthandler", "-u"]],
-    ids=" ".join,
-)
-@pytest.mark.parametrize("program", [["program.py"], ["-m", "program"], ["app"]], ids=" ".join)
-def test_the_interpreters_options_hold(programs: Programs, options: list[str], program: list[str]) -> None:
-    programs.write("program.py", _SEES_ITSELF)
-    programs.write("app/__main__.py", _SEES_ITSELF)
-    if options == ["-P"] and program[0] == "-m":
-        pytest.skip("the module is not found with that")
-
-    expected = programs.under_python(*program, options=options)
-
-    assert programs.under_pytheus(*program, options=options) == expected
-
-
-def test_a_program_can_start_itself_again(programs: Programs) -> None:
-    programs.write(
-        "program.py",
-        """
-        import os, sys
-        print(sys.argv)
-        if "again" not in sys.argv:
-            os.execv(sys.executable, [*sys.orig_argv, "again"])
-        """,
-    )
-
-    assert programs.under_pytheus("program.py") == programs.under_python("program.py")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_from_outside_ends_it_the_same_way(programs: Programs, number: signal.Signals) -> None:
-    programs.write("program.py", "import time; print('ready', flush=True)\nwhile True: time.sleep(0.05)\n")
-    statuses = []
-    for entry in ([], ["-m", "pytheus", "run", "--quiet", "--port", "0"]):
-        with subprocess.Popen(
-            [sys.executable, *entry, "program.py"],
-            cwd=programs.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
-            try:
-                assert process.stdout is not None
-                assert select.select([process.stdout], [], [], _PATIENCE_SECONDS)[0]
-                assert process.stdout.readline() == "ready\n"
-                process.send_signal(number)
-                statuses.append(process.wait(_PATIENCE_SECONDS))
-            finally:
-                process.kill()
-
-    assert statuses == [-number, -number]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytheus import REGISTRY
-from pytheus.plugins import refresh_plugins
+from pytheus.exceptions import PytheusError
+from pytheus.plugins import refresh_plugins, resolve_registry
 from pytheus.registry import Registry
 
 PRELUDE = """
@@ -171,3 +172,13 @@ def serving() -> Iterator[Registry]:
     for collector in list(before.collect()):
         if not any(collector is other for other in held):
             before.unregister(collector)
+
+
+ENTRY = "entry point 'memory = memory_module' of memory-dist 1.0"
+
+
+def refused(kind: type[PytheusError], choice: str = "memory") -> PytheusError:
+    with pytest.raises(kind) as caught:
+        resolve_registry(choice)
+    assert type(caught.value) is kind
+    return caught.value

@@ -6,71 +6,18 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus import Counter
-from pytheus.exceptions import ConflictError, NotARegistryError, PluginLoadError, PytheusWarning, UnknownRegistryError
+from pytheus.exceptions import NotARegistryError, PytheusWarning
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-from pytheus.samples import Family
 
 if TYPE_CHECKING:
     from tests.plugins.conftest import Site
 
-THREADS = 8
-
-COUNTING = """
-made = []
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append(Memory(prefix="counting"))
-    return made[-1]
-"""
-
-FAILS_ONCE = """
-made = []
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append(None)
-    if len(made) == 1:
-        raise ConnectionError("nobody answers")
-    return Memory()
-"""
-
-
-class Depth:
-    """A collector that is no metric."""
-
-    def collect(self) -> Iterator[Family]:
-        yield Family("queue_depth", "gauge", "Jobs waiting.")
-
-
-def in_threads(act: Callable[[], object]) -> list[BaseException]:
-    """What the threads that all call `act` at once raise."""
-    start, raised = threading.Barrier(THREADS), list[BaseException]()
-
-    def run() -> None:
-        start.wait()
-        try:
-            act()
-        except BaseException as error:
-            raised.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
-
-
-def made(module: str) -> list[Registry]:
-    registries: list[Registry] = sys.modules[module].made
-    return registries
+from tests.plugins.proxy_plugins import COUNTING, CREATES_METRICS, THREADS, Depth, in_threads, made, proxy_of
 
 
 def test_nothing_is_resolved_before_the_first_use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,48 +133,6 @@ def test_a_definition_does_not_wait_for_another_threads_resolution(site: Site) -
     assert list(proxy.collect()) == [depth]
 
 
-PROXY_MODULE = """
-from pytheus.registry import CollectorRegistryProxy
-proxy = CollectorRegistryProxy({choice!r})
-"""
-
-CREATES_METRICS = """
-from memory_proxy import proxy
-
-class Depth:
-    def collect(self):
-        return []
-
-at_import = Depth()
-proxy.register(at_import)
-
-@hookimpl
-def pytheus_make_registry(options):
-    global at_call
-    at_call = Depth()
-    proxy.register(at_call)
-    return Memory()
-"""
-
-
-FAILS_ONCE_AFTER_THAT = """
-failures = [ConnectionError("nobody answers")]
-
-@hookimpl
-def pytheus_make_registry(options):
-    if failures:
-        raise failures.pop()
-    return Memory()
-"""
-
-
-def proxy_of(site: Site, choice: str | None) -> CollectorRegistryProxy:
-    """A proxy that the plugin finds as ``memory_proxy.proxy``."""
-    site.module("memory_proxy", PROXY_MODULE.format(choice=choice))
-    proxy: CollectorRegistryProxy = importlib.import_module("memory_proxy").proxy
-    return proxy
-
-
 def test_what_a_plugin_registers_while_it_is_imported_is_kept(site: Site) -> None:
     site.plugin("memory", CREATES_METRICS)
     proxy = proxy_of(site, "memory")
@@ -306,80 +211,6 @@ def test_a_process_that_a_plugin_forks_is_still_within_the_resolution(site: Site
     assert sys.modules["memory_module"].forked[1] == 0
 
 
-def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:
-    site.plugin("memory", FAILS_ONCE)
-    proxy, depth = CollectorRegistryProxy("memory"), Depth()
-    with pytest.raises(PluginLoadError, match="ConnectionError: nobody answers"):
-        proxy.register(depth)
-    proxy.register(depth)
-    assert list(proxy.collect()) == [depth]
-
-
-def test_a_thread_that_waits_for_a_resolution_that_fails_tries_again(
-    site: Site, wait_until: Callable[[Callable[[], object], str], None]
-) -> None:
-    site.plugin(
-        "memory",
-        """
-        import threading
-        begun, go_on, calls = threading.Event(), threading.Event(), []
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            calls.append(None)
-            if len(calls) == 1:
-                begun.set()
-                assert go_on.wait(120)
-                raise ConnectionError("nobody answers")
-            return Memory(prefix="second")
-        """,
-    )
-    memory_module = importlib.import_module("memory_module")
-    proxy = CollectorRegistryProxy("memory")
-    prefixes: list[str | None] = []
-    failures: list[BaseException] = []
-
-    def fail() -> None:
-        try:
-            assert proxy.prefix
-        except PluginLoadError as error:
-            failures.append(error)
-
-    first = threading.Thread(target=fail, daemon=True)
-    second = threading.Thread(target=lambda: prefixes.append(proxy.prefix), daemon=True)
-    first.start()
-    assert memory_module.begun.wait(120)
-    second.start()
-
-    def waits() -> bool:
-        frame = sys._current_frames().get(second.ident or 0)
-        while frame is not None and frame.f_code.co_name != "_resolved":
-            frame = frame.f_back
-        return frame is not None
-
-    wait_until(waits, "the second thread to wait for the first")
-    memory_module.go_on.set()
-    for thread in (first, second):
-        thread.join(120)
-    assert (len(failures), prefixes) == (1, ["second"])
-
-
-def test_a_failure_keeps_what_was_registered_meanwhile(site: Site) -> None:
-    site.plugin("memory", CREATES_METRICS + FAILS_ONCE_AFTER_THAT)
-    proxy = proxy_of(site, "memory")
-    with pytest.raises(PluginLoadError):
-        list(proxy.collect())
-    assert list(proxy.collect()) == [sys.modules["memory_module"].at_import]
-
-
-def test_every_thread_hears_of_a_failure_or_tries_again(site: Site) -> None:
-    site.plugin("memory", FAILS_ONCE)
-    proxy = CollectorRegistryProxy("memory")
-    raised = in_threads(lambda: proxy.registry)
-    assert [type(error) for error in raised] == [PluginLoadError]
-    assert len(made("memory_module")) == 2
-
-
 def test_a_registry_is_set_by_name(site: Site) -> None:
     site.plugin("memory", COUNTING)
     proxy, depth = CollectorRegistryProxy(CollectorRegistry()), Depth()
@@ -396,98 +227,6 @@ def test_a_registry_is_used_for_a_block_by_name() -> None:
         assert type(registry) is NullRegistry
         assert proxy.registry is registry
     assert proxy.registry is former
-
-
-def test_after_a_failed_choice_the_former_registry_serves_on(site: Site) -> None:
-    site.plugin("memory", "raise RuntimeError")
-    former, depth = CollectorRegistry(), Depth()
-    proxy = CollectorRegistryProxy(former)
-    proxy.register(depth)
-    for choice in ("memory", "surely_not_installed"):
-        with pytest.raises((PluginLoadError, UnknownRegistryError)):
-            proxy.set_registry(choice)
-    assert proxy.registry is former
-    assert list(proxy.collect()) == [depth]
-
-
-def test_after_a_conflict_in_the_new_registry_the_former_one_serves_on(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        from pytheus.exceptions import ConflictError
-
-        class Full(Memory):
-            def register(self, collector):
-                if self.collectors:
-                    raise ConflictError("full", name="x", incumbent=None)
-                super().register(collector)
-
-        made = []
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            made.append(Full())
-            return made[0]
-        """,
-    )
-    former, depths = CollectorRegistry(), [Depth(), Depth()]
-    proxy = CollectorRegistryProxy(former)
-    for depth in depths:
-        proxy.register(depth)
-    with pytest.raises(ConflictError):
-        proxy.set_registry("memory")
-    assert proxy.registry is former
-    assert list(proxy.collect()) == depths
-    assert list(made("memory_module")[0].collect()) == []
-
-
-CLOSES = """
-closed, made = [], []
-
-class Full(Memory):
-    def register(self, collector):
-        raise MemoryError("full")
-
-    def close(self):
-        closed.append(self)
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append(Full())
-    return made[-1]
-"""
-
-
-def test_a_registry_that_was_made_for_a_change_that_fails_is_closed(site: Site) -> None:
-    site.plugin("memory", CLOSES)
-    proxy = CollectorRegistryProxy(CollectorRegistry())
-    proxy.register(Depth())
-    with pytest.raises(MemoryError):
-        proxy.set_registry("memory")
-    plugin = sys.modules["memory_module"]
-    assert plugin.closed == plugin.made != []
-
-
-def test_a_registry_that_was_made_for_a_resolution_that_fails_is_closed(site: Site) -> None:
-    site.plugin(
-        "memory",
-        "from memory_proxy import proxy\n" + CLOSES.replace("    made", "    proxy.register(Memory())\n    made"),
-    )
-    proxy = proxy_of(site, "memory")
-    with pytest.raises(MemoryError):
-        list(proxy.collect())
-    plugin = sys.modules["memory_module"]
-    assert plugin.closed == plugin.made != []
-
-
-def test_a_registry_that_was_handed_in_is_left_open_when_the_change_fails(site: Site) -> None:
-    site.plugin("memory", CLOSES)
-    plugin = importlib.import_module("memory_module")
-    proxy = CollectorRegistryProxy(CollectorRegistry())
-    proxy.register(Depth())
-    with pytest.raises(MemoryError):
-        proxy.set_registry(plugin.Full())
-    assert plugin.closed == []
 
 
 def test_what_is_left_behind_is_warned_of() -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pytest
 
-from pytheus import generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.definitions import Definition
 from pytheus.registry import Registry
-from pytheus.shards import Archive, Layout, Merger, ShardIdentity, Snapshot, size_of
+from pytheus.shards import (
+    Archive,
+    Layout,
+    MemoryShardStore,
+    Merger,
+    ShardedRegistry,
+    ShardIdentity,
+    Shelf,
+    Snapshot,
+    size_of,
+)
 
 Numbers = Mapping[tuple[str, ...], Sequence[float]]
 
@@ -72,3 +82,31 @@ class Lines:
 @pytest.fixture
 def lines() -> Lines:
     return Lines()
+
+
+Join = Callable[[], ShardedRegistry]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture(params=["memory", "publishing"])
+def join(request: pytest.FixtureRequest, shelf: Shelf) -> Join:
+    """Call it for the registry of one more process."""
+
+    def made() -> ShardedRegistry:
+        return ShardedRegistry(MemoryShardStore(shelf, publishing=request.param == "publishing"))
+
+    return made
+
+
+def shop(registry: Registry) -> None:
+    """Every type of metric, with something in it."""
+    Counter("orders_total", "Orders.", ["method"], registry=registry).labels("card").inc(2)
+    Gauge("carts", "Carts.", registry=registry).set(3)
+    Histogram("wait_seconds", "Wait.", buckets=(1, 2), registry=registry).observe(1.5)
+    Summary("weight", "Weight.", registry=registry).observe(4)
+    StateSet("door", "The door.", states=["open", "closed"], registry=registry).state("open")
+    Info("build", "What runs.", registry=registry).info(version="1")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytheus.definitions import Definition
 from pytheus.shards import Archive, Layout, LayoutReader, Merger, ShardIdentity, Snapshot, encode_layout, fold, size_of
+
+pytestmark = pytest.mark.property
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",))
 LATENCY = Definition("latency_seconds", "histogram", "Latency.", bounds=(0.5, 1.0))

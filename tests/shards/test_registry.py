@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.exceptions import CollectorError, ConflictError
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NumberStorage, Registry, StorageAware
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 from pytheus.shards import (
-    Archive,
-    Layout,
     MemoryShardStore,
-    Problem,
-    Reading,
     ShardedRegistry,
     ShardIdentity,
     Shelf,
-    Snapshot,
 )
 
 if TYPE_CHECKING:
     from tests.shards.conftest import Lines
 
-Join = Callable[[], ShardedRegistry]
-
-
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture(params=["memory", "publishing"])
-def join(request: pytest.FixtureRequest, shelf: Shelf) -> Join:
-    """Call it for the registry of one more process."""
-
-    def made() -> ShardedRegistry:
-        return ShardedRegistry(MemoryShardStore(shelf, publishing=request.param == "publishing"))
-
-    return made
-
-
-def shop(registry: Registry) -> None:
-    """Every type of metric, with something in it."""
-    Counter("orders_total", "Orders.", ["method"], registry=registry).labels("card").inc(2)
-    Gauge("carts", "Carts.", registry=registry).set(3)
-    Histogram("wait_seconds", "Wait.", buckets=(1, 2), registry=registry).observe(1.5)
-    Summary("weight", "Weight.", registry=registry).observe(4)
-    StateSet("door", "The door.", states=["open", "closed"], registry=registry).state("open")
-    Info("build", "What runs.", registry=registry).info(version="1")
+from tests.shards.conftest import Join, shop
 
 
 def test_one_process_alone_looks_as_it_does_in_memory(join: Join) -> None:
@@ -283,144 +250,6 @@ def test_a_conflict_is_logged_once(join: Join, caplog: pytest.LogCaptureFixture)
     assert [record.message.split(" (")[0] for record in caplog.records] == ["gauge 'orders_total'"]
 
 
-# The store's failures ---------------------------------------------------------------------------------------------
-
-
-class Broken(MemoryShardStore):
-    """A store that fails where it is told to."""
-
-    failing: frozenset[str] = frozenset()
-    told: Sequence[Problem] = ()
-
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
-        if "publish" in self.failing:
-            raise OSError("no route to the shelf")
-        super().publish(collectors)
-
-    def read(self) -> Reading:
-        if "read" in self.failing:
-            raise OSError("no route to the shelf")
-        return super().read()._replace(problems=self.told)
-
-
-def test_what_was_read_last_is_shown_where_the_store_fails(shelf: Shelf, lines: Lines) -> None:
-    store = Broken(shelf)
-    registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(shelf))
-    orders = Counter("orders_total", "Orders.", registry=registry)
-    Counter("orders_total", "Orders.", registry=other).inc(5)
-    orders.inc()
-    assert lines.of(registry) == ["orders_total 6.0"]
-    store.failing = frozenset({"read", "publish"})
-    orders.inc()
-    failures = ['pytheus_shard_failures_total{step="publish"} 1.0', 'pytheus_shard_failures_total{step="read"} 1.0']
-    assert lines.of(registry) == ["orders_total 7.0", *failures]
-    store.failing = frozenset()
-    assert lines.of(registry) == ["orders_total 7.0", *failures]
-
-
-def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(shelf: Shelf, lines: Lines) -> None:
-    store = Broken(shelf)
-    store.failing = frozenset({"read"})
-    registry = ShardedRegistry(store)
-    shop(registry)
-    assert lines.of(registry)[:2] == ['orders_total{method="card"} 2.0', "carts 3.0"]
-
-
-def test_a_failure_is_logged_when_it_begins_and_when_it_ends(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    store = Broken(shelf)
-    registry = ShardedRegistry(store)
-    for failing in (["read"], ["read"], ["read"], [], [], ["read"]):
-        store.failing = frozenset(failing)
-        generate_metrics(registry)
-    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING, logging.ERROR]
-
-
-def test_what_the_store_skipped_is_counted_and_logged_once(
-    shelf: Shelf, lines: Lines, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = Broken(shelf)
-    store.told = [Problem("file x", "it is torn"), Problem("file y", "it is foreign")]
-    registry = ShardedRegistry(store)
-    assert lines.of(registry) == ["pytheus_shard_problems 2.0"]
-    store.told = [Problem("file x", "it is torn")]
-    assert lines.of(registry) == ["pytheus_shard_problems 1.0"]
-    assert ["file x" in caplog.records[0].message, "file y" in caplog.records[1].message] == [True, True]
-    assert len(caplog.records) == 2
-
-
-class Short(MemoryShardStore):
-    """A store whose first shard lacks numbers."""
-
-    def read(self) -> Reading:
-        layout = Layout()
-        layout.add(layout.define(Counter("lost_total", "L.", registry=None).definition), (), 3)
-        torn = Snapshot(ShardIdentity("web-1", 7, 7, "7"), True, layout, [1.0])
-        return Reading([torn, *super().read().snapshots], Archive())
-
-
-def test_a_shard_that_lacks_numbers_is_skipped(lines: Lines) -> None:
-    registry = ShardedRegistry(Short())
-    Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 1.0", "pytheus_shard_problems 1.0"]
-
-
-class Releases(MemoryShardStore):
-    def __init__(self) -> None:
-        super().__init__()
-        self.remaining: list[list[str]] = []
-
-    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
-        self.remaining.append([portable.definition.name for portable in remaining()])
-
-
-def test_a_store_is_told_what_is_left_when_a_metric_goes() -> None:
-    store = Releases()
-    registry = ShardedRegistry(store)
-    hits, level = Counter("hits_total", "H.", registry=registry), Gauge("level", "L.", mode="last", registry=registry)
-    other = CollectorRegistry()
-    registry.register(other)
-    for collector in (hits, other, level):
-        registry.unregister(collector)
-    assert store.remaining == [["level"], []]
-
-
-class Talkative(MemoryShardStore):
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = Gauge("store_bytes", "Bytes.", registry=None)
-
-    def collectors(self) -> Iterable[Collector]:
-        return [self.bytes]
-
-
-def test_a_store_may_tell_of_itself(lines: Lines) -> None:
-    registry = ShardedRegistry(Talkative())
-    Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 1.0", "store_bytes 0.0"]
-
-
-class Reentrant(MemoryShardStore):
-    """A store during whose reading a signal handler scrapes."""
-
-    seen: list[str]
-    registry: ShardedRegistry | None = None
-
-    def read(self) -> Reading:
-        if self.registry is not None:
-            self.seen = generate_metrics(self.registry).splitlines()
-        return super().read()
-
-
-def test_a_scrape_within_a_scrape_shows_the_one_before(lines: Lines) -> None:
-    store = Reentrant()
-    registry = ShardedRegistry(store)
-    Counter("orders_total", "Orders.", registry=registry).inc()
-    generate_metrics(registry)
-    store.registry = registry
-    assert lines.of(registry) == ["orders_total 1.0"]
-    assert store.seen[-1] == "orders_total 1.0"
-
-
 # Closing, moving, forking -----------------------------------------------------------------------------------------
 
 
@@ -473,97 +302,6 @@ def test_what_is_registered_is_found(join: Join) -> None:
     assert registry.find("carts") is None
 
 
-def in_a_child(work: Callable[[], object]) -> str:
-    """What `work` gives in a forked child, as text."""
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        # From 3.12 on a fork beside threads warns, which is what is tried here.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(writer, str(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        told = pipe.read()
-    os.waitpid(pid, 0)
-    return told
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-class TestFork:
-    def test_a_child_begins_at_zero_with_a_shard_of_its_own(self, join: Join, shelf: Shelf) -> None:
-        registry = join()
-        orders = Counter("orders_total", "Orders.", registry=registry)
-        orders.inc(2)
-        generate_metrics(registry)
-        parent = registry.store.identity
-
-        def work() -> list[object]:
-            orders.inc()
-            generate_metrics(registry)
-            mine = registry.store.identity
-            return [
-                mine.pid == os.getpid(),
-                mine.token != parent.token,
-                orders.value,
-                shelf.shards[mine.token].numbers(),
-                shelf.shards[parent.token].numbers(),
-            ]
-
-        assert in_a_child(work) == "[True, True, 1.0, [1.0], [2.0]]"
-        assert orders.value == 2.0
-
-    def test_every_type_begins_at_zero(self, join: Join) -> None:
-        registry = join()
-        shop(registry)
-        last = Gauge("backup", "B.", mode="last", registry=registry)
-        last.set(3)
-        generate_metrics(registry)
-
-        def work() -> list[object]:
-            return [row.numbers for portable in registry.portables() for row in portable.rows()]
-
-        assert in_a_child(work) == str([[0.0], [0.0], [0.0] * 4, [0.0] * 2, [0.0] * 2, [], [0.0] * 2])
-
-    def test_a_lock_that_another_thread_held_is_free(self, join: Join, lines: Lines) -> None:
-        registry = join()
-
-        def work() -> list[str]:
-            Counter("orders_total", "Orders.", registry=registry).inc()
-            return lines.of(registry)
-
-        told: list[str] = []
-        with registry._scraping, registry._registering:
-            thread = threading.Thread(target=lambda: told.append(in_a_child(work)))
-            thread.start()
-            thread.join()
-        assert told == ["['orders_total 1.0']"]
-
-    def test_a_store_that_fails_leaves_the_child_counting_by_itself(self, lines: Lines) -> None:
-        class Failing(MemoryShardStore):
-            def after_fork_in_child(self) -> None:
-                raise OSError("no room")
-
-        registry = ShardedRegistry(Failing())
-        orders = Counter("orders_total", "Orders.", registry=registry)
-        orders.inc(2)
-
-        def work() -> list[object]:
-            orders.inc()
-            return [orders.value, lines.of(registry)]
-
-        assert in_a_child(work) == "[1.0, ['orders_total 1.0']]"
-
-    def test_a_registry_that_was_closed_stays_so(self, lines: Lines) -> None:
-        registry = ShardedRegistry(MemoryShardStore())
-        Counter("orders_total", "Orders.", registry=registry).inc(2)
-        registry.close()
-        assert in_a_child(lambda: lines.of(registry)) == "['orders_total 2.0']"
-
-
 def test_threads_that_register_and_scrape_lose_nothing(join: Join, lines: Lines) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", ["thread"], registry=registry)
@@ -587,17 +325,3 @@ def test_threads_that_register_and_scrape_lose_nothing(join: Join, lines: Lines)
         thread.join()
     assert errors == []
     assert sorted(lines.of(registry)) == [f'orders_total{{thread="{number}"}} 30.0' for number in range(4)]
-
-
-def test_memory_is_asked_once_for_each_registration() -> None:
-    asked: list[str] = []
-
-    class Asked(MemoryShardStore):
-        def storage(self, definition: object, /) -> NumberStorage | None:
-            asked.append(str(definition))
-            return None
-
-    registry = ShardedRegistry(Asked())
-    orders = Counter("orders_total", "Orders.", registry=registry)
-    registry.register(orders)
-    assert len(asked) == 1

@@ -15,9 +15,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
@@ -27,15 +27,12 @@ from pytheus import Counter
 from pytheus.plugins import resolve_registry
 from pytheus.registry import StorageAware
 from pytheus.shards import Reading, ShardedRegistry, fold
-from pytheus_redis.link import Answer, Call, Link, RedisLink
+from pytheus_redis.link import Link, RedisLink
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.store import RedisStore
-from pytheus_redis.trouble import Trouble
 
 SERVERS = ("redis-server", "valkey-server")
 PATIENCE_SECONDS = 120
-
-T = TypeVar("T")
 Series = tuple[str, tuple[str, ...]]
 
 
@@ -290,42 +287,6 @@ def make_registry(shared_server: Server, namespace: str) -> Iterator[Callable[..
         registry.close()
 
 
-# What goes wrong -----------------------------------------------------------------------------------------------------
-
-
-class LossyLink:
-    """A way to Redis on which one message is lost: `lose` says which one, counted from 0, and whether it was heard."""
-
-    def __init__(self, options: RedisOptions) -> None:
-        self._link = RedisLink(options)
-        self.sent = 0
-        self.lose: tuple[int, str] | None = None
-        self.before: Callable[[int], object] = lambda number: None
-        """Called before each message, with its number."""
-        self.calls: list[Call] = []
-
-    def run(self, call: Call, /) -> Answer:
-        self.calls.append(call)
-        return self._lossy(lambda: self._link.run(call))
-
-    def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
-        return self._lossy(lambda: self._link.run_all(calls))
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _lossy(self, send: Callable[[], T]) -> T:
-        number = self.sent
-        self.sent += 1
-        self.before(number)
-        if self.lose == (number, "request"):
-            raise Trouble("unreachable", "the request was lost", unsure=True)
-        answer = send()
-        if self.lose == (number, "reply"):
-            raise Trouble("unreachable", "the reply was lost", unsure=True)
-        return answer
-
-
 class Proxy:
     """Stands before a server, and treats what goes through it as it is told.
 
@@ -446,9 +407,3 @@ def make_proxy() -> Iterator[Callable[[Server], Proxy]]:
 def proxy(shared_server: Server, make_proxy: Callable[[Server], Proxy]) -> Proxy:
     """A proxy before the shared server."""
     return make_proxy(shared_server)
-
-
-@pytest.fixture
-def lossy_link() -> type[LossyLink]:
-    """A way to Redis on which one message is lost."""
-    return LossyLink

@@ -16,22 +16,63 @@ from pytheus_redis.options import RedisOptions
 from pytheus_redis.trouble import Trouble
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import LossyLink, Member, Members, Server
+    from tests.redis.conftest import Member, Members, Server
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pytheus_redis.link import Answer, Call, RedisLink
 
 LOST = ("request", "reply")
 SERIES = ("tally_total", ("a",))
 
 
+T = TypeVar("T")
+
+
+class LossyLink:
+    """A way to Redis on which one message is lost: `lose` says which one, counted from 0, and whether it was heard."""
+
+    def __init__(self, options: RedisOptions) -> None:
+        self._link = RedisLink(options)
+        self.sent = 0
+        self.lose: tuple[int, str] | None = None
+        self.before: Callable[[int], object] = lambda number: None
+        """Called before each message, with its number."""
+        self.calls: list[Call] = []
+
+    def run(self, call: Call, /) -> Answer:
+        self.calls.append(call)
+        return self._lossy(lambda: self._link.run(call))
+
+    def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
+        return self._lossy(lambda: self._link.run_all(calls))
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _lossy(self, send: Callable[[], T]) -> T:
+        number = self.sent
+        self.sent += 1
+        self.before(number)
+        if self.lose == (number, "request"):
+            raise Trouble("unreachable", "the request was lost", unsure=True)
+        answer = send()
+        if self.lose == (number, "reply"):
+            raise Trouble("unreachable", "the reply was lost", unsure=True)
+        return answer
+
+
 class Stage:
     """Two processes: one loses a message, the other watches."""
 
-    def __init__(self, members: Members, lossy: type[LossyLink], number: int, lost: str) -> None:
+    def __init__(self, members: Members, number: int, lost: str) -> None:
         self._links: list[LossyLink] = []
         self._number, self.lost = number, lost
         self._first = 0
         self._seen = 0.0
         self.members = members
-        self.faulty: Member = members(lambda options: self._link(lossy, options))
+        self.faulty: Member = members(lambda options: self._link(options))
         self.watcher: Member = members()
 
     @property
@@ -40,8 +81,8 @@ class Stage:
         (link,) = self._links
         return link
 
-    def _link(self, lossy: type[LossyLink], options: RedisOptions) -> LossyLink:
-        link = lossy(options)
+    def _link(self, options: RedisOptions) -> LossyLink:
+        link = LossyLink(options)
         self._links.append(link)
         return link
 
@@ -78,7 +119,7 @@ Play = Callable[[Callable[[Stage], None]], int]
 
 
 @pytest.fixture
-def play(all_members: Callable[[], Members], lossy_link: type[LossyLink]) -> Play:
+def play(all_members: Callable[[], Members]) -> Play:
     """Call it with a scene, to be played with each message lost; gives how often that was."""
 
     def play(scene: Callable[[Stage], None]) -> int:
@@ -86,7 +127,7 @@ def play(all_members: Callable[[], Members], lossy_link: type[LossyLink]) -> Pla
         for lost in LOST:
             number, over = 0, False
             while not over:
-                stage = Stage(all_members(), lossy_link, number, lost)
+                stage = Stage(all_members(), number, lost)
                 scene(stage)
                 times, number, over = times + 1, number + 1, stage.over
         return times
@@ -227,11 +268,9 @@ def test_a_pause_while_nobody_knows_whether_a_publication_arrived(play: Play) ->
     play(scene)
 
 
-def test_being_folded_again_at_every_step_of_coming_back(
-    all_members: Callable[[], Members], lossy_link: type[LossyLink]
-) -> None:
+def test_being_folded_again_at_every_step_of_coming_back(all_members: Callable[[], Members]) -> None:
     for step in range(12):
-        stage = Stage(all_members(), lossy_link, 0, "nothing")
+        stage = Stage(all_members(), 0, "nothing")
         faulty = stage.faulty
         faulty.count("a", by=3)
         faulty.publish()
@@ -257,9 +296,9 @@ def test_being_folded_again_at_every_step_of_coming_back(
 
 
 def test_messages_that_arrive_a_second_time_change_nothing(
-    all_members: Callable[[], Members], lossy_link: type[LossyLink], shared_server: Server
+    all_members: Callable[[], Members], shared_server: Server
 ) -> None:
-    stage = Stage(all_members(), lossy_link, 0, "nothing")
+    stage = Stage(all_members(), 0, "nothing")
     faulty = stage.faulty
     faulty.count("a", by=3)
     stage.curtain(watch=False)

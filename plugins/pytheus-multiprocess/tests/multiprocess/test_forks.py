@@ -1,0 +1,189 @@
+"""Forked processes: each child has a shard of its own, and holds nothing of its parent's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess import store as store_module
+from pytheus_multiprocess.store import MultiprocessStore
+
+if TYPE_CHECKING:
+    from tests.multiprocess.conftest import Worker
+
+
+Start = Callable[[], "Worker"]
+Scrape = Callable[[], dict[str, float]]
+Shards = Callable[[], list[str]]
+
+
+# Forks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_forked_child_begins_at_zero_in_a_shard_of_its_own(worker: Start, scrape: Scrape) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc(10); seconds.observe(1); depth.set(5); mail = jobs.labels('mail')")
+    assert one.do("answer = forked(lambda: (mail.inc(), seconds.observe(2), depth.set(1)) and None)") == 0
+    found = scrape()
+    assert found['jobs_total{kind="mail"}'] == 11.0
+    assert (found["seconds_sum"], found["seconds_count"]) == (3.0, 2.0)
+    assert found["depth"] == 5.0  # the child is gone
+
+
+def test_children_of_children_count_too(worker: Start, scrape: Scrape) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc()")
+    one.do("""
+def deeper(level):
+    jobs.labels('mail').inc()
+    if level:
+        assert forked(lambda: deeper(level - 1)) == 0
+answer = forked(lambda: deeper(3))
+assert answer == 0
+""")
+    assert scrape()['jobs_total{kind="mail"}'] == 5.0
+
+
+def test_a_child_does_not_keep_its_parent_alive(worker: Start, scrape: Scrape, shards: Shards) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc(); depth.set(3)")
+    one.do("""
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(0), os.close(1)
+    jobs.labels('mail').inc()
+    os.write(writer, b'x')
+    time.sleep(600)
+os.read(reader, 1)
+answer = child
+""")
+    child = one.do("answer = child")
+    assert isinstance(child, int)
+    one.end()
+    try:
+        found = scrape()
+        assert (found['jobs_total{kind="mail"}'], found["depth"]) == (2.0, 0.0)
+        assert len(shards()) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_child_that_is_forked_during_a_fold_does_not_keep_the_lock(
+    worker: Start, scrape: Scrape, shards: Shards
+) -> None:
+    one = worker()
+    one.do("""
+assert registry.store._system.lock(registry.store._archive._lock_descriptor)
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(0), os.close(1)
+    os.write(writer, b'x')
+    time.sleep(600)
+os.read(reader, 1)
+answer = child
+""")
+    child = one.do("answer = child")
+    assert isinstance(child, int)
+    one.end()
+    try:
+        scrape()
+        assert len(shards()) == 1  # the child's
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_forks_while_threads_make_series(worker: Start, scrape: Scrape, threads: int) -> None:
+    one = worker()
+    one.do(f"""
+import warnings
+warnings.simplefilter('ignore', DeprecationWarning)  # of forks in a process with threads
+stop = False
+done = [0] * {threads}
+def make(number):
+    while not stop:
+        jobs.labels(f'kind{{number}}-{{done[number] % 500}}').inc()
+        done[number] += 1
+        if done[number] % 100 == 0:
+            jobs.remove(f'kind{{number}}-{{(done[number] - 1) % 500}}')
+            done[number] -= 1
+            jobs.labels('removed').inc(0)
+makers = [threading.Thread(target=make, args=(n,)) for n in range({threads})]
+for maker in makers: maker.start()
+def count():
+    jobs.labels('forked').inc()
+    jobs.labels(f'fork{{os.getpid()}}').inc()
+answer = [forked(count) for _ in range(30)]
+stop = True
+for maker in makers: maker.join()
+assert answer == [0] * 30, answer
+""")
+    found = scrape()
+    assert found['jobs_total{kind="forked"}'] == 30.0
+    assert one.scrape() == found
+    assert found.get("pytheus_shard_problems", 0.0) == 0.0
+
+
+def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = multiprocess_registry(directory, process_metrics=False)
+    store = registry.store
+    assert isinstance(store, MultiprocessStore)
+    lock = store.hold()
+    lock.release()
+    monkeypatch.setattr(store_module, "_stores", {id(store): weakref.ref(store)})
+    is_held, is_held_again = threading.Event(), threading.Event()
+
+    class Lock:
+        """The store's, which the other thread has as soon as the first one lets go of it."""
+
+        def __init__(self) -> None:
+            lock.acquire()
+
+        def release(self) -> None:
+            lock.release()
+            assert is_held_again.wait(60)
+
+    monkeypatch.setattr(store, "hold", Lock)
+
+    def first() -> None:
+        store_module._before_fork()
+        is_held.set()
+        store_module._after_in_parent()
+
+    def second() -> None:
+        assert is_held.wait(60)
+        store_module._before_fork()
+        is_held_again.set()
+        forking.join(60)
+        store_module._after_in_parent()
+
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    forking, other = threading.Thread(target=first, daemon=True), threading.Thread(target=second, daemon=True)
+    for thread in (forking, other):
+        thread.start()
+    for thread in (forking, other):
+        thread.join(120)
+    assert raised == []
+    assert lock.acquire(timeout=60)
+    lock.release()
+    monkeypatch.undo()
+    registry.close()
+
+
+def test_a_registry_that_was_closed_is_closed_in_the_child_as_well(worker: Start) -> None:
+    one = worker()
+    one.do("registry.close()")
+    assert one.do("answer = forked(lambda: jobs.labels('mail').inc())") == 0

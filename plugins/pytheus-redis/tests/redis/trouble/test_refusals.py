@@ -1,0 +1,195 @@
+"""Redis is full, read-only, not ours to use, or holds what cannot be read: told once, and healed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus import Counter
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import Server, Servers
+
+if TYPE_CHECKING:
+    from tests.redis.trouble.conftest import Processes
+
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+
+def test_a_full_server_is_told_of_and_heals(server: Server, process: Processes, wait_until: WaitUntil) -> None:
+    one, other = process(server.port), process(server.port)
+    other.counter.inc(6)
+    one.counter.inc(5)
+    wait_until(lambda: other.seen() == 11, "both to be seen")
+    server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    one.counter.inc()
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="full"}') or 0) > 0, "the failure")
+    assert one.seen() == 12
+    assert other.seen() == 11
+    server.command("CONFIG", "SET", "maxmemory", "0")
+    wait_until(lambda: one.seen() == other.seen() == 12, "its number to be published")
+
+
+def test_a_full_server_at_the_start_shows_this_process_alone(
+    server: Server, process: Processes, wait_until: WaitUntil
+) -> None:
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    one = process(server.port)
+    one.counter.inc(5)
+    assert one.seen() == 5
+    server.command("CONFIG", "SET", "maxmemory", "0")
+    other = process(server.port)
+    wait_until(lambda: other.seen() == 5, "it to be published")
+
+
+def test_a_shard_that_finds_no_room_leaves_nothing_that_takes_room_from_others(
+    server: Server, process: Processes, wait_until: WaitUntil
+) -> None:
+    small = process(server.port)
+    small.counter.inc(5)
+    assert small.seen() == 5
+    with server.client() as client:
+        server.command("CONFIG", "SET", "maxmemory", client.info("memory")["used_memory"] + 4_000_000)
+    large = process(server.port, interval_seconds=1000, expiry_seconds=10000)
+    labelled = Counter("large_total", "Large.", ["label"], registry=large.registry)
+    for number in range(400):
+        labelled.labels(f"{number:05}" * 5000).inc()
+    assert large.seen('pytheus_redis_failures_total{reason="full"}') == 1
+    indexes = server.command("KEYS", "*:index:*")
+    assert isinstance(indexes, list)
+    assert len(indexes) == 1
+    wait_until(lambda: small.seen("pytheus_redis_up") in (None, 1), "the small one to be published")
+
+
+def test_a_server_that_became_a_replica_is_told_of_and_heals(
+    server: Server, servers: Servers, process: Processes, wait_until: WaitUntil
+) -> None:
+    one = process(server.port)
+    one.counter.inc(5)
+    assert one.seen() == 5
+    server.command("REPLICAOF", "127.0.0.1", servers().port)
+    one.counter.inc()
+    wait_until(
+        lambda: (
+            (one.seen('pytheus_redis_failures_total{reason="read_only"}') or 0)
+            + (one.seen('pytheus_redis_failures_total{reason="loading"}') or 0)
+            > 0
+        ),
+        "the failure",
+    )
+    assert one.seen() == 6
+    server.command("REPLICAOF", "NO", "ONE")
+    other = process(server.port)
+    wait_until(lambda: other.seen() == 6, "everything to be published again")
+
+
+def test_wrong_credentials_are_told_of_without_showing_them(
+    servers: Servers, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = servers("--requirepass", "correct-horse")
+    one = process(server.port, password="wrong-hunter2")
+    one.counter.inc(5)
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="credentials"}') or 0) > 0, "the failure")
+    assert one.seen() == 5
+    assert "check the user name and password" in caplog.text
+    with server.client(password="correct-horse") as operator:
+        operator.config_set("requirepass", "wrong-hunter2")
+    wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be let in")
+    assert "hunter2" not in caplog.text
+    server.kill()
+
+
+def test_a_user_without_permission_is_told_of(server: Server, process: Processes, wait_until: WaitUntil) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">hunter2", "~other:*", "+@all")
+    one = process(server.port, username="shop", password="hunter2")
+    one.counter.inc(5)
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="permission"}') or 0) > 0, "the failure")
+    server.command("ACL", "SETUSER", "shop", "~pytheus1:*")
+    wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be let in")
+    assert one.seen() == 5
+
+
+def test_keys_of_something_else_are_told_of(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil
+) -> None:
+    server.command("SET", f"pytheus1:{{{namespace}}}:shards", "mine")
+    one = process(server.port)
+    one.counter.inc(5)
+    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="data"}') or 0) > 0, "the failure")
+    assert one.seen() == 5
+
+
+def test_a_shard_that_cannot_be_read_is_left_out(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    token = other.store.publisher.identity.token
+    other.registry.close()
+    server.command("ZADD", f"pytheus1:{{{namespace}}}:shards", "1e15", token)
+    server.command("APPEND", f"pytheus1:{{{namespace}}}:index:{token}", "no record")
+    fresh = process(server.port)
+    wait_until(lambda: fresh.seen() == 5, "the others")
+    assert fresh.seen("pytheus_shard_problems") == 1
+
+
+def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    server.command("HSET", f"pytheus1:{{{namespace}}}:state", "archive", "from-the-future")
+    server.command("SET", f"pytheus1:{{{namespace}}}:archive", "pytheus archive 2\n")
+    one.counter.inc()
+    for _ in range(3):
+        assert one.seen() == 12
+    assert one.seen('pytheus_redis_failures_total{reason="data"}') == 4
+    assert one.seen("pytheus_redis_up") == 1
+    server.command("FLUSHALL")
+    wait_until(lambda: one.seen() == 12, "both to be published again")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2, lines
+    assert "fails while shards are read: the archive cannot be read" in lines[0]
+    assert "can be read again" in lines[1]
+
+
+def test_a_process_that_may_publish_but_not_read_logs_one_line(
+    server: Server, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">hunter2", "~pytheus1:*", "+@all", "-script")
+    one = process(server.port, username="shop", password="hunter2")
+    for count in range(1, 4):
+        one.counter.inc()
+        wait_until(lambda count=count: (one.seen("pytheus_redis_publications_total") or 0) > count, "publications")  # type: ignore[misc]  # a default binds
+        assert one.seen() == count
+    assert one.seen("pytheus_redis_up") == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "script|load" in line or "script" in line
+
+
+@pytest.mark.parametrize("junk", ["wrong type", "no number", "bytes"])
+def test_a_shard_that_was_never_one_is_left_out(
+    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, junk: str
+) -> None:
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == 11, "both to be seen")
+    head = f"pytheus1:{{{namespace}}}:"
+    server.command("ZADD", f"{head}shards", "1e15", b"\xff\xfe" if junk == "bytes" else "junk")
+    if junk == "wrong type":
+        server.command("SET", f"{head}about:junk", "junk")
+    elif junk == "no number":
+        server.command("HSET", f"{head}about:junk", "attempt", "1", "identity", '["host", 1e999, 3]')
+    other.counter.inc()
+    wait_until(lambda: one.seen() == 12, "the others")
+    assert one.seen("pytheus_shard_problems") == 1
+    assert one.seen("pytheus_redis_up") is None

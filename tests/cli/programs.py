@@ -1,0 +1,91 @@
+"""Programs that run under plain `python` and under `pytheus run`, and all that is seen of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+PATIENCE_SECONDS = 120
+
+# What an installer writes for the entry point `pytheus`.
+_CONSOLE_SCRIPT = (
+    "import sys\nfrom pytheus.cli.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+)
+
+
+class Ended(NamedTuple):
+    """All that is seen of a program from the outside."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+class Programs:
+    """A directory of programs, and the two ways to run them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._console_script = directory.parent / "bin" / "pytheus"
+        self._console_script.parent.mkdir()
+        self._console_script.write_text(_CONSOLE_SCRIPT)
+
+    def write(self, path: str, source: str | bytes) -> None:
+        file = self.directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source if isinstance(source, bytes) else textwrap.dedent(source).encode())
+
+    def under_python(self, *program: str, options: Sequence[str] = (), stdin: str = "") -> Ended:
+        return self._end([sys.executable, *options, *program], stdin)
+
+    def under_pytheus(self, *program: str, options: Sequence[str] = (), stdin: str = "", script: bool = False) -> Ended:
+        entry = [str(self._console_script)] if script else ["-m", "pytheus"]
+        return self._end([sys.executable, *options, *entry, "run", "--quiet", "--port", "0", *program], stdin)
+
+    def _end(self, command: Sequence[str], stdin: str) -> Ended:
+        environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+        return Ended(ended.stdout, re.sub("0x[0-9a-f]+", "0x...", ended.stderr), ended.returncode)
+
+
+SEES_ITSELF = """
+    import sys
+    print(sys.argv, sys.orig_argv[1:])
+    print(sys.path)
+    print({name: value for name, value in globals().items() if name not in ("__loader__", "__spec__")})
+    print(type(__loader__).__name__, getattr(__loader__, "name", None), getattr(__loader__, "path", None))
+    print(__spec__ and (__spec__.name, __spec__.origin, __spec__.parent, __spec__.cached))
+    print(sys.modules["__main__"].__dict__ is globals(), sys.flags.safe_path)
+"""
+
+FAILS = """
+    import sys
+
+    def inner(value):
+        return 1 / value
+
+    def outer():
+        try:
+            inner(0)
+        except ZeroDivisionError as error:
+            raise LookupError("outer") from error
+
+    try:
+        outer()
+    except LookupError:
+        raise ValueError("while handling")
+"""

@@ -1,0 +1,84 @@
+"""A custom collector, and a server with raw connections to it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pytheus import Counter, start_http_server
+from pytheus.exposition.server import MetricsServer
+from pytheus.registry import Collector, CollectorRegistry
+from pytheus.samples import Family
+
+
+class Custom:
+    """Yields what it was given."""
+
+    def __init__(self, *parts: Family | Collector) -> None:
+        self.parts = parts
+
+    def collect(self) -> Iterator[Family | Collector]:
+        yield from self.parts
+
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+_PATIENCE_SECONDS = 120
+
+
+@pytest.fixture
+def shop() -> CollectorRegistry:
+    """A registry with a prefix and one counter."""
+    registry = CollectorRegistry(prefix="shop")
+    Counter("orders_total", "Orders placed.", registry=registry).inc()
+    return registry
+
+
+@pytest.fixture
+def server(shop: CollectorRegistry) -> Iterator[MetricsServer]:
+    """A server of `shop` on a free port of the loopback."""
+    with start_http_server(0, registry=shop) as server:
+        yield server
+
+
+def open_to(server: MetricsServer) -> socket.socket:
+    return socket.create_connection((server.addr, server.port), timeout=_PATIENCE_SECONDS)
+
+
+def read(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def talk(server: MetricsServer, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, header fields by name in lower case, and body of the answer to `request`."""
+    with open_to(server) as connection:
+        connection.sendall(request)
+        head, _, body = read(connection).partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), {name.lower(): value for name, value in fields.items()}, body
+
+
+def get(server: MetricsServer, path: str, *fields: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    return talk(server, "\r\n".join([f"{method} {path} HTTP/1.1", "Host: shop", *fields, "", ""]).encode())
+
+
+def own_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pytheus-")]
+
+
+class Gate:
+    """A collector that waits to be let through."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Semaphore(0)
+        self.open = threading.Event()
+
+    def collect(self) -> list[Family]:
+        self.waiting.release()
+        assert self.open.wait(_PATIENCE_SECONDS)
+        return [Family("gate", "gauge", "Whether it is open.")]

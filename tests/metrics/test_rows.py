@@ -1,0 +1,128 @@
+"""The rows that a registry reads from a metric, and the modes of gauges."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.exceptions import GaugeModeError
+from pytheus.registry import CollectorRegistry, StorageAware
+from pytheus.samples import Row
+
+
+def test_every_metric_is_portable() -> None:
+    metrics = [
+        Counter("c_total", "C.", registry=None),
+        Gauge("g", "G.", registry=None),
+        Histogram("h", "H.", registry=None),
+        Summary("s", "S.", registry=None),
+        Info("i", "I.", registry=None),
+        StateSet("e", "E.", states=["on"], registry=None),
+    ]
+    assert all(isinstance(metric, StorageAware) for metric in metrics)
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_counters_rows() -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+    hits.labels("200").inc(3, {"trace_id": "a"})
+    hits.labels("500").inc()
+    first, second = hits.rows()
+    assert first.labels == ("200",)
+    assert first.numbers == [3.0]
+    assert first.exemplars is not None
+    assert first.exemplars[0].labels == {"trace_id": "a"}
+    assert second == Row(("500",), [1.0])
+
+
+def test_a_histograms_row_has_its_sum_and_what_fell_in_each_bucket() -> None:
+    sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
+    for value in (0.5, 2, 3, 9):
+        sizes.observe(value)
+    assert sizes.rows() == [Row((), [14.5, 1.0, 2.0, 1.0])]
+
+
+def test_a_summarys_row_has_its_sum_and_its_count() -> None:
+    sizes = Summary("sizes", "Sizes.", registry=None)
+    sizes.observe(2)
+    sizes.observe(3)
+    assert sizes.rows() == [Row((), [5.0, 2.0])]
+
+
+def test_a_statesets_row_has_its_states_in_order() -> None:
+    door = StateSet("door", "Door.", states=["open", "closed"], registry=None)
+    door.state("closed")
+    assert door.rows() == [Row((), [0.0, 1.0])]
+
+
+def test_an_infos_row_has_its_facts() -> None:
+    build = Info("build", "Build.", registry=None)
+    assert build.rows() == [Row((), [], None)]
+    build.info(version="1")
+    assert build.rows() == [Row((), [], {"version": "1"})]
+
+
+def test_a_partial_handles_rows_are_those_that_its_labels_leave() -> None:
+    hits = Counter("hits_total", "Hits.", ["method", "code"], registry=None)
+    hits.labels("GET", "200").inc()
+    hits.labels("PUT", "200").inc()
+    assert [row.labels for row in hits.labels("PUT").rows()] == [("PUT", "200")]
+
+
+def test_rows_call_no_function_and_refresh_does() -> None:
+    calls: list[int] = []
+
+    def number() -> float:
+        calls.append(1)
+        return 7.0
+
+    gauge = Gauge("g", "G.", registry=None)
+    gauge.set_function(number)
+    assert gauge.rows() == [Row((), [0.0])]
+    assert not calls
+    gauge.refresh()
+    assert gauge.rows() == [Row((), [7.0])]
+
+
+def test_refresh_calls_every_function_and_raises_what_the_first_failure_raised() -> None:
+    def fail() -> float:
+        raise RuntimeError("no number")
+
+    gauge = Gauge("g", "G.", ["which"], registry=None)
+    gauge.labels("bad").set_function(fail)
+    gauge.labels("good").set_function(lambda: 2.0)
+    with pytest.raises(RuntimeError, match="no number"):
+        gauge.refresh()
+    assert gauge.rows() == [Row(("bad",), [0.0]), Row(("good",), [2.0])]
+
+
+def test_restart_begins_every_series_at_zero() -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+    hits.labels("200").inc(3, {"trace_id": "a"})
+    sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
+    sizes.observe(2)
+    hits.restart()
+    sizes.restart()
+    assert hits.rows() == [Row(("200",), [0.0])]
+    assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
+
+
+# Modes ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gauges_mode_is_part_of_its_definition() -> None:
+    assert Gauge("g", "G.", registry=None).definition.mode == ""
+    assert Gauge("g", "G.", mode="sum", registry=None).definition.mode == ""
+    assert Gauge("g", "G.", mode="max", registry=None).definition.mode == "max"
+    assert Gauge("g", "G.", mode="sum", processes="all", registry=None).definition.mode == "sum of all"
+
+
+def test_a_mode_that_there_is_not_is_refused() -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(GaugeModeError, match="gauge 'g' takes a mode of sum, min, max, last, each but got 'average'"):
+        Gauge("g", "G.", mode="average", registry=registry)  # type: ignore[arg-type]  # the mistake under test
+    with pytest.raises(GaugeModeError, match="'live', or 'all', but got 'dead'"):
+        Gauge("g", "G.", processes="dead", registry=registry)  # type: ignore[arg-type]  # the mistake under test
+    assert len(registry) == 0

@@ -1,0 +1,116 @@
+"""Nothing that a metric does can deadlock, tried ten thousand times each.
+
+In a process of its own, small and without a test runner's threads and handlers, so that a try costs little, and so that
+a deadlock ends with its process group.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.threads
+
+DEADLINE_SECONDS = 900
+
+COMMON = """
+import gc, os, signal, sys, threading
+from pytheus import Counter, Gauge, Histogram
+counter = Counter("x_total", "X.", registry=None)
+labelled = Counter("y_total", "Y.", ["a"], registry=None)
+gauge = Gauge("g", "G.", registry=None)
+histogram = Histogram("h", "H.", registry=None)
+tries = 0
+def use():
+    counter.inc()
+    labelled.labels(str(tries % 100)).inc(2)
+    gauge.set(tries)
+    histogram.observe(0.5)
+"""
+
+PROGRAMS = {
+    "in a signal handler": """
+armed = False
+def handle(*_):
+    global armed, tries
+    tries += 1
+    use()
+    armed = False
+signal.signal(signal.SIGALRM, handle)
+done = 0
+while tries < 10_000:
+    if not armed:  # not in the handler, which a slow machine would interrupt before it has returned
+        armed = True
+        signal.setitimer(signal.ITIMER_REAL, 0.00002)
+    use()
+    done += 1
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+assert counter.value == histogram.count == done + tries, (counter.value, histogram.count, done, tries)
+""",
+    "in a finalizer, during a collection": """
+class Finalized:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        global tries
+        tries += 1
+        use()
+gc.set_threshold(1)
+done = 0
+while tries < 10_000:
+    Finalized()
+    use()
+    done += 1
+gc.disable()
+gc.collect()
+assert counter.value == histogram.count == done + tries, (counter.value, histogram.count, done, tries)
+""",
+    "after a fork, with threads running": """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+ended = threading.Event()
+def work():
+    while not ended.wait(0.001):
+        for _ in range(20):
+            use()
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+try:
+    while tries < 10_000:
+        tries += 1
+        child = os.fork()
+        if not child:
+            use()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+finally:
+    ended.set()
+for thread in threads:
+    thread.join()
+""",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a Unix system")
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_no_deadlock(program: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMON + program + "print(tries)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        pytest.fail(f"it hangs: {output}")
+    assert process.returncode == 0, output
+    assert int(output) >= 10_000

@@ -1,0 +1,100 @@
+"""Plugins and threads for tests of how the proxy resolves a name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pytheus.registry import CollectorRegistryProxy, Registry
+from pytheus.samples import Family
+
+if TYPE_CHECKING:
+    from tests.plugins.conftest import Site
+
+
+THREADS = 8
+
+COUNTING = """
+made = []
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append(Memory(prefix="counting"))
+    return made[-1]
+"""
+
+FAILS_ONCE = """
+made = []
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append(None)
+    if len(made) == 1:
+        raise ConnectionError("nobody answers")
+    return Memory()
+"""
+
+
+class Depth:
+    """A collector that is no metric."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("queue_depth", "gauge", "Jobs waiting.")
+
+
+def in_threads(act: Callable[[], object]) -> list[BaseException]:
+    """What the threads that all call `act` at once raise."""
+    start, raised = threading.Barrier(THREADS), list[BaseException]()
+
+    def run() -> None:
+        start.wait()
+        try:
+            act()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def made(module: str) -> list[Registry]:
+    registries: list[Registry] = sys.modules[module].made
+    return registries
+
+
+PROXY_MODULE = """
+from pytheus.registry import CollectorRegistryProxy
+proxy = CollectorRegistryProxy({choice!r})
+"""
+
+CREATES_METRICS = """
+from memory_proxy import proxy
+
+class Depth:
+    def collect(self):
+        return []
+
+at_import = Depth()
+proxy.register(at_import)
+
+@hookimpl
+def pytheus_make_registry(options):
+    global at_call
+    at_call = Depth()
+    proxy.register(at_call)
+    return Memory()
+"""
+
+
+def proxy_of(site: Site, choice: str | None) -> CollectorRegistryProxy:
+    """A proxy that the plugin finds as ``memory_proxy.proxy``."""
+    site.module("memory_proxy", PROXY_MODULE.format(choice=choice))
+    proxy: CollectorRegistryProxy = importlib.import_module("memory_proxy").proxy
+    return proxy

@@ -1,0 +1,140 @@
+"""Metrics whose names conflict in a registry: which are refused, and what the error says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, Summary, generate_metrics
+from pytheus.exceptions import ConflictError
+from pytheus.metrics import Metric
+from pytheus.registry import CollectorRegistry, Registry
+
+# Conflicts ------------------------------------------------------------------------------------------------------------
+
+
+def _histogram(name: str, registry: Registry | None) -> Metric:
+    return Histogram(name, "H.", registry=registry)
+
+
+def _counter(name: str, registry: Registry | None) -> Metric:
+    return Counter(name, "C.", registry=registry)
+
+
+def _gauge(name: str, registry: Registry | None) -> Metric:
+    return Gauge(name, "G.", registry=registry)
+
+
+def _summary(name: str, registry: Registry | None) -> Metric:
+    return Summary(name, "S.", registry=registry)
+
+
+def _info(name: str, registry: Registry | None) -> Metric:
+    return Info(name, "I.", registry=registry)
+
+
+Maker = Callable[[str, "Registry | None"], Metric]
+
+COLLISIONS: list[tuple[Maker, str, Maker, str]] = [
+    (_histogram, "h", _counter, "h_count"),
+    (_histogram, "h", _counter, "h_sum"),
+    (_histogram, "h", _gauge, "h_bucket"),
+    (_histogram, "h", _gauge, "h_created"),
+    (_histogram, "h", _gauge, "h"),
+    (_histogram, "h", _counter, "h_total"),
+    (_histogram, "h", _summary, "h"),
+    (_summary, "s", _gauge, "s_sum"),
+    (_summary, "s", _gauge, "s_count"),
+    (_summary, "s", _gauge, "s_created"),
+    (_counter, "c", _gauge, "c_total"),
+    (_counter, "c_total", _gauge, "c"),
+    (_counter, "c", _counter, "c_total"),
+    (_counter, "c", _gauge, "c_created"),
+    (_counter, "c_total", _gauge, "c_created"),
+    (_info, "i", _gauge, "i_info"),
+    (_info, "i_info", _gauge, "i"),
+    (_histogram, "h_sum", _summary, "h"),
+]
+
+
+@pytest.mark.parametrize("order", ["first comes first", "second comes first"])
+@pytest.mark.parametrize("collision", COLLISIONS, ids=lambda c: f"{c[0].__name__} {c[1]} and {c[2].__name__} {c[3]}")
+def test_names_that_exposition_would_produce_twice_are_refused_in_both_orders(
+    registry: CollectorRegistry, collision: tuple[Maker, str, Maker, str], order: str
+) -> None:
+    make_first, first, make_second, second = collision
+    if order == "second comes first":
+        make_first, first, make_second, second = make_second, second, make_first, first
+    held = make_first(first, registry)
+    before = generate_metrics(registry)
+    with pytest.raises(ConflictError, match="both expose the name") as caught:
+        make_second(second, registry)
+    assert caught.value.incumbent is held
+    assert list(registry) == [held]
+    assert generate_metrics(registry) == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((_gauge, "x"), (_gauge, "x_total")),
+        ((_gauge, "x"), (_gauge, "x_count")),
+        ((_summary, "x"), (_gauge, "x_bucket")),
+        ((_histogram, "x"), (_gauge, "x_info")),
+        ((_counter, "x_count"), (_gauge, "x")),
+        ((_histogram, "x"), (_histogram, "x_seconds")),
+    ],
+)
+def test_names_that_stay_apart_are_taken(
+    registry: CollectorRegistry, first: tuple[Maker, str], second: tuple[Maker, str]
+) -> None:
+    first[0](first[1], registry)
+    second[0](second[1], registry)
+    assert len(registry) == 2
+
+
+def test_a_conflict_message_tells_both_and_the_remedy(registry: CollectorRegistry) -> None:
+    Histogram("h", "H.", registry=registry)
+    with pytest.raises(ConflictError) as caught:
+        Counter("h_count", "C.", ["a"], registry=registry)
+    message = str(caught.value)
+    for part in ("counter 'h_count' with labels ('a',)", "histogram 'h'", "'h_count'", "rename one of them"):
+        assert part in message
+    assert caught.value.name == "h_count"
+
+
+def test_a_conflict_of_equal_metrics_has_a_remedy_of_its_own(registry: CollectorRegistry) -> None:
+    Counter("x", "X.", registry=registry)
+    with pytest.raises(ConflictError, match="they are alike but were made apart, each with its own numbers"):
+        registry.register(Counter("x", "X.", registry=None))
+
+
+def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry(on_conflict="warn")
+    first = Counter("x", "X.", registry=registry)
+    second = Gauge("x", "X.", registry=registry)
+    second.set(5)
+    first.inc()
+    assert list(registry) == [first]
+    assert generate_metrics(registry).endswith("\nx 1.0\n")
+    [record] = caplog.records
+    assert (record.name, record.levelno) == ("pytheus.registry", logging.WARNING)
+    assert "The first one stays" in record.getMessage()
+
+
+def test_with_warn_an_equal_metric_still_shares_its_values(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry(on_conflict="warn")
+    first, second = (Counter("x", "X.", registry=registry) for _ in range(2))
+    first.inc()
+    second.inc()
+    assert generate_metrics(registry).endswith("\nx 2.0\n")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("policy", ["ignore", "", None, True], ids=repr)
+def test_other_policies_are_refused(policy: Literal["raise"]) -> None:
+    with pytest.raises(ValueError, match="on_conflict must be 'raise' or 'warn'"):
+        CollectorRegistry(on_conflict=policy)

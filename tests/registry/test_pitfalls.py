@@ -1,0 +1,286 @@
+"""Defects of peers in what a registry does, none of which may recur here; one test, or more, for each."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytheus import Counter, Gauge, Histogram, Info, generate_metrics
+from pytheus.exceptions import BucketError, ConflictError, NotARegistryError, NotRegisteredError
+from pytheus.metrics import Family, Sample
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
+
+pytestmark = pytest.mark.pitfall
+
+
+class Plain:
+    """A registry of somebody else's: the four members, a length of 0, and no base class."""
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.prefix = prefix
+        self.held: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        self.held.append(collector)
+
+    def unregister(self, collector: Collector) -> None:
+        self.held = [held for held in self.held if held is not collector]
+
+    def collect(self) -> Iterable[Collector]:
+        return list(self.held)
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Custom:
+    def __init__(self, *families: Family) -> None:
+        self.families = families
+
+    def collect(self) -> Iterator[Family]:
+        yield from self.families
+
+
+def _gauge(name: str) -> Family:
+    return Family(name, "gauge", "A gauge.", [Sample("", {}, 1.0)])
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def test_a_registry_whose_length_is_0_is_not_dropped() -> None:
+    empty, another = Plain(), Plain("other")
+    Counter("x_total", "X.", registry=empty).inc()
+    proxy = CollectorRegistryProxy(empty)
+    assert (len(empty.held), proxy.registry) == (1, empty)
+    proxy.set_registry(another)
+    assert (proxy.registry, proxy.prefix) == (another, "other")
+    assert "\nother_x_total 1.0\n" in generate_metrics(another)
+
+
+def test_the_proxy_does_not_copy_the_prefix() -> None:
+    backing = Plain()
+    proxy = CollectorRegistryProxy(backing)
+    Counter("x_total", "X.", registry=proxy)
+    backing.prefix = "app"
+    assert proxy.prefix == "app"
+    assert "\napp_x_total 0.0\n" in generate_metrics(proxy)
+
+
+def test_set_registry_keeps_what_was_registered() -> None:
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    counter = Counter("x_total", "X.", registry=proxy)
+    counter.inc(3)
+    proxy.set_registry(CollectorRegistry())
+    assert counter in proxy
+    assert "\nx_total 3.0\n" in generate_metrics(proxy)
+
+
+def test_set_registry_refuses_objects_that_are_no_registry() -> None:
+    registry = CollectorRegistry()
+    proxy = CollectorRegistryProxy(registry)
+    candidates: list[object] = [object(), None, 3, CollectorRegistry, sys]
+    for candidate in candidates:
+        with pytest.raises(NotARegistryError):
+            proxy.set_registry(candidate)  # type: ignore[arg-type]  # the very thing that is tested
+    assert proxy.registry is registry
+
+
+def test_unregistering_a_rejected_duplicate_leaves_the_first_one(registry: CollectorRegistry) -> None:
+    first, duplicate = Counter("x", "X.", registry=registry), Gauge("x", "X.", registry=None)
+    with pytest.raises(ConflictError):
+        registry.register(duplicate)
+    with pytest.raises(NotRegisteredError):
+        registry.unregister(duplicate)
+    assert list(registry) == [first]
+
+
+@pytest.mark.parametrize("policy", ["raise", "warn"])
+def test_the_data_of_a_second_definition_is_exported(policy: str) -> None:
+    registry = CollectorRegistry(on_conflict="warn" if policy == "warn" else "raise")
+    for _ in range(2):
+        Counter("x_total", "X.", ["a"], registry=registry).labels("1").inc()
+    assert generate_metrics(registry).endswith('\nx_total{a="1"} 2.0\n')
+
+
+def test_a_second_definition_that_differs_is_no_silent_matter(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    Counter("x_total", "X.", ["a"], registry=registry)
+    with pytest.raises(ConflictError):
+        Counter("x_total", "X.", ["b"], registry=registry)
+    lenient = CollectorRegistry(on_conflict="warn")
+    Counter("x_total", "X.", ["a"], registry=lenient)
+    Counter("x_total", "X.", ["b"], registry=lenient)
+    assert "conflicts with counter 'x_total'" in caplog.text
+
+
+def test_a_collector_that_creates_a_metric_inside_collect_does_not_deadlock(registry: CollectorRegistry) -> None:
+    class Creating:
+        def collect(self) -> Iterator[Family]:
+            Counter("made_total", "Made.", registry=registry).inc()
+            yield _gauge("x")
+
+    def work() -> None:
+        registry.register(Creating())
+        generate_metrics(registry, strict=True)
+
+    # In a thread, so that a deadlock is a failure and not the end of the tests.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    made = registry.find("made_total")
+    assert isinstance(made, Counter)
+    assert made.value == 1.0
+
+
+def test_metrics_that_are_registered_while_a_scrape_runs_do_not_break_it(registry: CollectorRegistry) -> None:
+    class Registering:
+        number = 0
+
+        def collect(self) -> Iterator[Family]:
+            for _ in range(100):
+                Registering.number += 1
+                Gauge(f"made_{self.number}", "Made.", registry=registry)
+            yield _gauge("x")
+
+    Gauge("first", "First.", registry=registry)
+    registry.register(Registering())
+    Gauge("last", "Last.", registry=registry)
+    text = generate_metrics(registry, strict=True)
+    assert "\nfirst 0.0\n" in text
+    assert "\nlast 0.0\n" in text
+
+
+def test_series_that_are_made_while_a_metric_is_collected_do_not_break_it(registry: CollectorRegistry) -> None:
+    counter = Counter("x_total", "X.", ["a"], registry=registry)
+    counter.labels("0")
+    for family in counter.collect():
+        for number, _ in enumerate(family.samples):
+            counter.labels(str(number + 1))
+    assert generate_metrics(registry).count("x_total{") == 2
+
+
+def test_a_metric_is_not_registered_before_it_is_whole(registry: CollectorRegistry) -> None:
+    for buckets in ([3, 1], [1, 1], [], ["a"]):
+        with pytest.raises(BucketError):
+            Histogram("x", "X.", buckets=buckets, registry=registry)  # type: ignore[arg-type]  # "a" is a mistake
+    assert generate_metrics(registry, strict=True) == ""
+    Histogram("x", "X.", buckets=[1, 3], registry=registry).observe(2)
+    assert generate_metrics(registry).endswith("\nx_count 1.0\n")
+
+
+@pytest.mark.parametrize("order", ["histogram first", "counter first"])
+@pytest.mark.parametrize("suffix", ["_count", "_sum", "_bucket", "_created", "_total"])
+def test_no_counter_beside_a_histogram_that_produces_its_name(
+    registry: CollectorRegistry, suffix: str, order: str
+) -> None:
+    if order == "histogram first":
+        Histogram("h", "H.", registry=registry)
+        with pytest.raises(ConflictError):
+            Counter(f"h{suffix}", "C.", registry=registry)
+    else:
+        Counter(f"h{suffix}", "C.", registry=registry)
+        with pytest.raises(ConflictError):
+            Histogram("h", "H.", registry=registry)
+
+
+def test_no_gauge_beside_an_info_that_produces_its_name(registry: CollectorRegistry) -> None:
+    Info("build", "Build.", registry=registry)
+    with pytest.raises(ConflictError):
+        Gauge("build_info", "Build.", registry=registry)
+
+
+def test_one_collector_that_raises_does_not_kill_the_scrape(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raising:
+        def collect(self) -> Iterable[Family]:
+            raise OSError("sensor lost")
+
+    Gauge("before", "Before.", registry=registry)
+    registry.register(Raising())
+    Gauge("after", "After.", registry=registry)
+    text = generate_metrics(registry)
+    assert "\nbefore 0.0\n" in text
+    assert "\nafter 0.0\n" in text
+    assert "pytheus_collector_errors_total{" in text
+
+
+def test_the_metrics_of_a_custom_collector_have_the_prefix() -> None:
+    registry = CollectorRegistry("app")
+    registry.register(Custom(_gauge("x")))
+    assert "\napp_x 1.0\n" in generate_metrics(registry)
+
+
+def test_the_metrics_of_a_custom_collector_cannot_repeat_later_metrics(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(Custom(_gauge("x")))
+    Gauge("x", "X.", registry=registry).set(5)
+    text = generate_metrics(registry)
+    assert text.count("# TYPE x ") == 1
+    assert "\nx 5.0\n" in text
+
+
+def test_selecting_by_name_needs_nothing_private_of_a_registry() -> None:
+    plain = Plain()
+    wanted = Counter("wanted_total", "Wanted.", registry=plain)
+    Counter("other_total", "Other.", registry=plain)
+
+    class Selected:
+        """What a filter needs is in the protocol: collectors, and their definitions."""
+
+        prefix: str | None = None
+
+        def register(self, collector: Collector) -> None: ...
+        def unregister(self, collector: Collector) -> None: ...
+        def collect(self) -> Iterable[Collector]:
+            return [held for held in plain.collect() if getattr(held, "name", "") == wanted.name]
+
+    text = generate_metrics(Selected())
+    assert "\nwanted_total 0.0\n" in text
+    assert "other" not in text
+
+
+def test_a_module_that_is_run_again_raises_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "its_metrics.py"
+    path.write_text(
+        "from pytheus import Counter, Histogram\n"
+        "def define(registry):\n"
+        "    Counter('x_total', 'X.', ['a'], registry=registry).labels('1').inc()\n"
+        "    Histogram('h', 'H.', buckets=(1, 2), registry=registry).observe(1)\n",
+        encoding="utf-8",
+    )
+    registry = CollectorRegistry()
+    for _ in range(3):
+        spec = importlib.util.spec_from_file_location("its_metrics", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.define(registry)
+    text = generate_metrics(registry)
+    assert '\nx_total{a="1"} 3.0\n' in text
+    assert text.endswith("\nh_count 3.0\n")
+
+
+def test_what_is_registered_can_be_listed_and_cleared_in_public(registry: CollectorRegistry) -> None:
+    first = Counter("x_total", "X.", registry=registry)
+    second = Custom(_gauge("y"))
+    registry.register(second)
+    assert [*registry] == [first, second]
+    assert (first in registry, "x_total" in registry, len(registry)) == (True, True, 2)
+    registry.clear()
+    assert [*registry] == []
+    given: Registry = CollectorRegistryProxy(registry)
+    Counter("x_total", "X.", registry=given)
+    assert len(registry) == 1

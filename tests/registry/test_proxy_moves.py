@@ -1,0 +1,291 @@
+"""`set_registry`: collectors move to the new registry, all or none."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+import pytheus.registry.proxy as proxy_module
+from pytheus import Counter, Gauge, generate_metrics
+from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
+from tests.registry.conftest import Custom, Plain
+
+DEADLINE_SECONDS = 120
+
+Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
+
+
+# set_registry() -------------------------------------------------------------------------------------------------------
+
+
+def test_collectors_move_with_the_values_they_have(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    hits.inc(5)
+    custom = Custom()
+    proxy.register(custom)
+    chosen = CollectorRegistry()
+    proxy.set_registry(chosen)
+    hits.inc()
+    assert list(chosen) == [hits, custom]
+    assert list(registry) == []
+    assert "\nhits_total 6.0\n" in generate_metrics(proxy)
+
+
+def test_definitions_after_the_change_share_with_those_before(proxy: CollectorRegistryProxy) -> None:
+    Counter("hits_total", "Hits.", registry=proxy).inc(5)
+    proxy.set_registry(CollectorRegistry())
+    Counter("hits_total", "Hits.", registry=proxy).inc()
+    assert generate_metrics(proxy).endswith("\nhits_total 6.0\n")
+
+
+def test_they_move_between_registries_of_any_kind(proxy: CollectorRegistryProxy) -> None:
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    plain = Plain()
+    proxy.set_registry(plain)
+    assert plain.held == [hits]
+    back = CollectorRegistry()
+    proxy.set_registry(back)
+    assert plain.held == []
+    assert list(back) == [hits]
+
+
+def test_the_same_registry_again_changes_nothing(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(registry)
+    assert list(registry) == [hits]
+
+
+def test_what_the_new_registry_holds_already_stays_there(proxy: CollectorRegistryProxy) -> None:
+    chosen = CollectorRegistry()
+    there = Gauge("there", "There.", registry=chosen)
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(chosen)
+    assert list(chosen) == [there, hits]
+
+
+def test_what_both_hold_is_taken_as_moved(proxy: CollectorRegistryProxy) -> None:
+    chosen = CollectorRegistry()
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    chosen.register(hits)
+    proxy.set_registry(chosen)
+    assert list(proxy) == [hits]
+
+
+@pytest.mark.parametrize("candidate", [None, 3, object(), CollectorRegistry, logging, Plain], ids=repr)
+def test_what_is_no_registry_is_refused_and_the_old_one_serves_on(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry, candidate: Registry
+) -> None:
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    with pytest.raises(NotARegistryError):
+        proxy.set_registry(candidate)
+    assert proxy.registry is registry
+    assert list(proxy) == [hits]
+    with pytest.raises(NotARegistryError), proxy.use(candidate):
+        pass
+    assert proxy.registry is registry
+
+
+@pytest.mark.parametrize("candidate", [3, object(), CollectorRegistry, logging], ids=repr)
+def test_a_proxy_for_what_is_no_registry_cannot_be_made(candidate: Registry) -> None:
+    with pytest.raises(NotARegistryError):
+        CollectorRegistryProxy(candidate)
+
+
+def test_a_collector_that_is_refused_brings_all_the_others_back(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry
+) -> None:
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    chosen = CollectorRegistry()
+    there = Gauge("hits_b", "There.", registry=chosen)
+    with pytest.raises(ConflictError):
+        proxy.set_registry(chosen)
+    assert proxy.registry is registry
+    assert list(registry) == held
+    assert list(chosen) == [there]
+
+
+def test_an_error_of_the_new_registrys_own_brings_all_back_as_well(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry
+) -> None:
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    chosen = Plain(refuses="hits_c_total")
+    with pytest.raises(RuntimeError, match="no hits_c_total"):
+        proxy.set_registry(chosen)
+    assert proxy.registry is registry
+    assert list(registry) == held
+    assert chosen.held == []
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["alike", "different"])
+def test_a_collector_that_is_refused_with_a_mere_warning_brings_all_back_as_well(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry, alike: bool
+) -> None:
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    custom = Custom()
+    proxy.register(custom)
+    chosen = CollectorRegistry(on_conflict="warn")
+    there: Collector = (
+        Counter("hits_b_total", "Hits.", registry=chosen) if alike else Gauge("hits_b", "There.", registry=chosen)
+    )
+    with pytest.raises(ConflictError, match=r"'hits_b_total'.* conflicts with .*migrate=False") as caught:
+        proxy.set_registry(chosen)
+    assert caught.value.incumbent is there
+    assert proxy.registry is registry
+    assert list(registry) == [*held, custom]
+    assert list(chosen) == [there]
+
+
+def test_a_registry_that_only_warns_is_not_asked_to_let_go_of_what_it_refused(
+    proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Keeping(Plain):
+        """It keeps the first of a name, without a word."""
+
+        def register(self, collector: Collector) -> None:
+            if getattr(collector, "name", "") not in [getattr(held, "name", "") for held in self.held]:
+                super().register(collector)
+
+    chosen = Keeping()
+    there = Counter("hits_b_total", "Hits.", registry=chosen)
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
+    with pytest.raises(ConflictError):
+        proxy.set_registry(chosen)
+    assert list(proxy) == held
+    assert chosen.held == [there]
+    assert caplog.records == []
+
+
+def test_all_moves_to_a_registry_that_only_warns_where_nothing_conflicts(proxy: CollectorRegistryProxy) -> None:
+    hits = Counter("hits_total", "Hits.", ["a"], registry=proxy)
+    chosen = CollectorRegistry(on_conflict="warn")
+    chosen.register(hits.labels("x"))
+    proxy.set_registry(chosen)
+    hits.labels("x").inc()
+    assert generate_metrics(proxy).endswith('\nhits_total{a="x"} 1.0\n')
+
+
+def test_what_keeps_nothing_has_refused_nothing(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(NullRegistry())
+    assert list(proxy) == list(registry) == []
+
+
+def test_without_migration_they_stay_behind_and_a_warning_names_them(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry
+) -> None:
+    held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "ab"]
+    with pytest.warns(PytheusWarning, match=r"2 collector\(s\) behind.*hits_a_total, hits_b_total") as warned:
+        proxy.set_registry(CollectorRegistry(), migrate=False)
+    assert warned[0].filename == __file__
+    assert list(registry) == held
+    assert list(proxy) == []
+
+
+def test_without_migration_an_empty_registry_is_left_without_a_warning(proxy: CollectorRegistryProxy) -> None:
+    proxy.set_registry(CollectorRegistry(), migrate=False)
+
+
+def test_it_cannot_stand_for_itself(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+        proxy.set_registry(proxy)
+    outer = CollectorRegistryProxy(proxy)
+    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+        proxy.set_registry(outer)
+    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"), proxy.use(outer):
+        pass
+    assert proxy.registry is registry
+
+
+def test_it_can_stand_for_another_proxy(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    outer = CollectorRegistryProxy(proxy)
+    hits = Counter("hits_total", "Hits.", registry=outer)
+    assert list(registry) == [hits]
+    assert hits in outer
+
+
+def test_a_metric_whose_registry_is_back_by_the_time_it_is_brought_stays(overtaken: Overtaken) -> None:
+    class Replaced(Plain):
+        def register(self, collector: Collector) -> None:
+            if not self.held:
+                moving.set_registry(CollectorRegistry())
+            super().register(collector)
+
+    former = Replaced()
+    moving = CollectorRegistryProxy(former)
+    custom = Custom()
+    with overtaken("_bring", lambda: moving.set_registry(former)):
+        moving.register(custom)
+    assert moving.registry is former
+    assert former.held == [custom]
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "after a change within it"])
+def test_a_change_waits_until_another_threads_is_over(
+    proxy: CollectorRegistryProxy, wait_until: Callable[[Callable[[], object], str], None], nested: bool
+) -> None:
+    last = CollectorRegistry()
+    second = threading.Thread(target=lambda: proxy.set_registry(last), daemon=True)
+
+    def waits_or_has_ended() -> bool:
+        frame = sys._current_frames().get(second.ident or 0)
+        while frame is not None and frame.f_code.co_name != "_begin_change":
+            frame = frame.f_back
+        return frame is not None or not second.is_alive()
+
+    class Slow(Plain):
+        def register(self, collector: Collector) -> None:
+            super().register(collector)
+            if nested:
+                with pytest.raises(NotARegistryError):
+                    proxy.set_registry(proxy)
+            second.start()
+            wait_until(waits_or_has_ended, "the second change to begin")
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    slow = Slow()
+    proxy.set_registry(slow)
+    second.join(DEADLINE_SECONDS)
+    assert proxy.registry is last
+    assert list(last) == [hits]
+    assert slow.held == []
+
+
+def test_a_change_within_a_change_is_made_at_once(proxy: CollectorRegistryProxy) -> None:
+    inner = CollectorRegistry()
+
+    class Changing(Plain):
+        def register(self, collector: Collector) -> None:
+            proxy.set_registry(inner)
+            super().register(collector)
+
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(Changing())
+    hits.inc()
+    assert generate_metrics(proxy).endswith("\nhits_total 1.0\n")
+
+
+def test_a_registry_that_will_not_let_go_is_logged_and_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Clinging(Plain):
+        def unregister(self, collector: Collector) -> None:
+            raise OSError("mine")
+
+    proxy = CollectorRegistryProxy(Clinging())
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    proxy.set_registry(CollectorRegistry())
+    assert list(proxy) == [hits]
+    assert "would not unregister collector 'hits_total'" in caplog.text
+
+
+def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_module, "_resolver", None)
+    proxy = CollectorRegistryProxy("default")
+    with pytest.raises(SelectionError, match="no resolver was handed in"):
+        assert proxy.prefix

@@ -1,0 +1,179 @@
+"""A registry of shards whose store fails, skips shards or asks for more than numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytheus import Counter, Gauge, generate_metrics
+from pytheus.registry import Collector, CollectorRegistry, NumberStorage, StorageAware
+from pytheus.shards import (
+    Archive,
+    Layout,
+    MemoryShardStore,
+    Problem,
+    Reading,
+    ShardedRegistry,
+    ShardIdentity,
+    Shelf,
+    Snapshot,
+)
+from tests.shards.conftest import shop
+
+if TYPE_CHECKING:
+    from tests.shards.conftest import Lines
+
+
+# The store's failures ---------------------------------------------------------------------------------------------
+
+
+class Broken(MemoryShardStore):
+    """A store that fails where it is told to."""
+
+    failing: frozenset[str] = frozenset()
+    told: Sequence[Problem] = ()
+
+    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+        if "publish" in self.failing:
+            raise OSError("no route to the shelf")
+        super().publish(collectors)
+
+    def read(self) -> Reading:
+        if "read" in self.failing:
+            raise OSError("no route to the shelf")
+        return super().read()._replace(problems=self.told)
+
+
+def test_what_was_read_last_is_shown_where_the_store_fails(shelf: Shelf, lines: Lines) -> None:
+    store = Broken(shelf)
+    registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(shelf))
+    orders = Counter("orders_total", "Orders.", registry=registry)
+    Counter("orders_total", "Orders.", registry=other).inc(5)
+    orders.inc()
+    assert lines.of(registry) == ["orders_total 6.0"]
+    store.failing = frozenset({"read", "publish"})
+    orders.inc()
+    failures = ['pytheus_shard_failures_total{step="publish"} 1.0', 'pytheus_shard_failures_total{step="read"} 1.0']
+    assert lines.of(registry) == ["orders_total 7.0", *failures]
+    store.failing = frozenset()
+    assert lines.of(registry) == ["orders_total 7.0", *failures]
+
+
+def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(shelf: Shelf, lines: Lines) -> None:
+    store = Broken(shelf)
+    store.failing = frozenset({"read"})
+    registry = ShardedRegistry(store)
+    shop(registry)
+    assert lines.of(registry)[:2] == ['orders_total{method="card"} 2.0', "carts 3.0"]
+
+
+def test_a_failure_is_logged_when_it_begins_and_when_it_ends(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    store = Broken(shelf)
+    registry = ShardedRegistry(store)
+    for failing in (["read"], ["read"], ["read"], [], [], ["read"]):
+        store.failing = frozenset(failing)
+        generate_metrics(registry)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING, logging.ERROR]
+
+
+def test_what_the_store_skipped_is_counted_and_logged_once(
+    shelf: Shelf, lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Broken(shelf)
+    store.told = [Problem("file x", "it is torn"), Problem("file y", "it is foreign")]
+    registry = ShardedRegistry(store)
+    assert lines.of(registry) == ["pytheus_shard_problems 2.0"]
+    store.told = [Problem("file x", "it is torn")]
+    assert lines.of(registry) == ["pytheus_shard_problems 1.0"]
+    assert ["file x" in caplog.records[0].message, "file y" in caplog.records[1].message] == [True, True]
+    assert len(caplog.records) == 2
+
+
+class Short(MemoryShardStore):
+    """A store whose first shard lacks numbers."""
+
+    def read(self) -> Reading:
+        layout = Layout()
+        layout.add(layout.define(Counter("lost_total", "L.", registry=None).definition), (), 3)
+        torn = Snapshot(ShardIdentity("web-1", 7, 7, "7"), True, layout, [1.0])
+        return Reading([torn, *super().read().snapshots], Archive())
+
+
+def test_a_shard_that_lacks_numbers_is_skipped(lines: Lines) -> None:
+    registry = ShardedRegistry(Short())
+    Counter("orders_total", "Orders.", registry=registry).inc()
+    assert lines.of(registry) == ["orders_total 1.0", "pytheus_shard_problems 1.0"]
+
+
+class Releases(MemoryShardStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.remaining: list[list[str]] = []
+
+    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+        self.remaining.append([portable.definition.name for portable in remaining()])
+
+
+def test_a_store_is_told_what_is_left_when_a_metric_goes() -> None:
+    store = Releases()
+    registry = ShardedRegistry(store)
+    hits, level = Counter("hits_total", "H.", registry=registry), Gauge("level", "L.", mode="last", registry=registry)
+    other = CollectorRegistry()
+    registry.register(other)
+    for collector in (hits, other, level):
+        registry.unregister(collector)
+    assert store.remaining == [["level"], []]
+
+
+class Talkative(MemoryShardStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = Gauge("store_bytes", "Bytes.", registry=None)
+
+    def collectors(self) -> Iterable[Collector]:
+        return [self.bytes]
+
+
+def test_a_store_may_tell_of_itself(lines: Lines) -> None:
+    registry = ShardedRegistry(Talkative())
+    Counter("orders_total", "Orders.", registry=registry).inc()
+    assert lines.of(registry) == ["orders_total 1.0", "store_bytes 0.0"]
+
+
+class Reentrant(MemoryShardStore):
+    """A store during whose reading a signal handler scrapes."""
+
+    seen: list[str]
+    registry: ShardedRegistry | None = None
+
+    def read(self) -> Reading:
+        if self.registry is not None:
+            self.seen = generate_metrics(self.registry).splitlines()
+        return super().read()
+
+
+def test_a_scrape_within_a_scrape_shows_the_one_before(lines: Lines) -> None:
+    store = Reentrant()
+    registry = ShardedRegistry(store)
+    Counter("orders_total", "Orders.", registry=registry).inc()
+    generate_metrics(registry)
+    store.registry = registry
+    assert lines.of(registry) == ["orders_total 1.0"]
+    assert store.seen[-1] == "orders_total 1.0"
+
+
+def test_memory_is_asked_once_for_each_registration() -> None:
+    asked: list[str] = []
+
+    class Asked(MemoryShardStore):
+        def storage(self, definition: object, /) -> NumberStorage | None:
+            asked.append(str(definition))
+            return None
+
+    registry = ShardedRegistry(Asked())
+    orders = Counter("orders_total", "Orders.", registry=registry)
+    registry.register(orders)
+    assert len(asked) == 1
