@@ -89,10 +89,8 @@ def prose_of_markdown(source: str) -> Iterator[tuple[int, str]]:
 
 
 def is_question(line: str) -> bool:
-    """Whether the line asks: there "what" is the right word."""
-    return "?" in line or (
-        line.startswith("#") and "What" in line and line.lstrip("#").startswith(" ") and line[1] in "# "
-    )
+    """Whether the line asks or is a heading: there "what" is the right word."""
+    return "?" in line or re.match("#+ ", line) is not None
 
 
 def findings(path: Path) -> Iterator[Finding]:
@@ -113,11 +111,10 @@ def findings(path: Path) -> Iterator[Finding]:
                 continue
             if not (found[0].lower() == "what" and is_question(line if python else lines[number - 1])):
                 yield Finding(shown, number, found[0], rule.advice)
-    if python:
-        for number, name in names_of_python(source):
-            if parts := _NAME_PARTS.intersection(name.lower().split("_")):
-                if not any(text in lines[number - 1] for text in exempt):
-                    yield Finding(shown, number, f"{', '.join(parts)} in {name}", "name the thing by its term")
+    for number, name in names_of_python(source) if python else ():
+        parts = _NAME_PARTS.intersection(name.lower().split("_"))
+        if parts and not any(text in lines[number - 1] for text in exempt):
+            yield Finding(shown, number, f"{', '.join(parts)} in {name}", "name the thing by its term")
 
 
 def tracked(arguments: list[str]) -> list[Path]:
