@@ -20,8 +20,8 @@ import click
 
 from pytheus.cli.command import call, plugin_names, print_json
 from pytheus.cli.subject import Subject, Typed, subject_of
-from pytheus.testing.packaging import PackagingChecks
-from pytheus.testing.report import Outcome, run_conformance
+from pytheus.testing.checks.distribution import DistributionChecks
+from pytheus.testing.runner import Outcome, run_conformance
 
 __all__ = ["check", "command"]
 
@@ -98,9 +98,9 @@ def _be_quiet() -> None:
 
 def _findings(subject: Subject) -> Iterator[_Finding]:
     for outcome in run_conformance(subject.conformance):
-        if subject.conformance.plugin_name is None and hasattr(PackagingChecks, outcome.check):
+        if subject.conformance.plugin_name is None and hasattr(DistributionChecks, outcome.check):
             continue  # there is no distribution
-        section = _DISTRIBUTION if hasattr(PackagingChecks, outcome.check) else _CONTRACT
+        section = _DISTRIBUTION if hasattr(DistributionChecks, outcome.check) else _CONTRACT
         yield _Finding(_OF_THEIR_OWN.get(outcome.check, section), outcome)
     if subject.typed is not None:
         yield _Finding(_TYPES, _typed(subject.typed))

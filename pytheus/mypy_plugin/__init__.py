@@ -1,17 +1,23 @@
 """Finds mistakes in metrics' names and labels before the program runs: a plugin for mypy.
 
-Named in mypy's configuration, ``plugins = ["pytheus.mypy_plugin"]``, it is loaded by mypy and by nothing else; what it
-reports stands in docs/how-to/check-labels.md. Rules:
+mypy loads it by ``plugins = ["pytheus.mypy_plugin"]`` in its configuration; nothing else imports it, because it imports
+mypy, on which pytheus does not depend. docs/how-to/check-labels.md lists its reports. Rules:
 
-- What it says is what would be raised: names are judged by `pytheus.names`, labels by the `SeriesSet` that binds them
-  at run time, in the same words.
-- What it cannot see through stays unreported: label names that are computed, ``**labels``, `Any`.
-- What it knows of a metric is kept with the metric's type where mypy keeps such things (`Known`), so that it goes with
-  variables and attributes through modules, mypy's cache and its daemon, and makes no type incompatible with another.
-- It is believed only of an expression that cannot hold another metric (`Places`): a name or attribute that is bound
-  once, to a metric or to what its `labels()` gave.
+- A report has the text of the error that the program would raise: `pytheus.names` checks names, and the `SeriesSet`
+  that binds labels at run time checks labels.
+- Values that the source does not show are not reported: computed label names, ``**labels``, `Any`.
+- Facts about a metric (`MetricInfo`) are kept with its type, in an attribute that mypy provides, so that they follow
+  variables and attributes through modules, mypy's cache and its daemon, and make no type incompatible with another.
+- They are used only for an expression that cannot hold another metric (`Bindings`): a name or attribute that is bound
+  once, to a metric or to the result of its `labels()`.
 
-To be read by mypy itself it imports mypy, on which pytheus does not depend.
+Modules:
+
+- `definitions`: checks of metric definitions
+- `call_checks`: checks of calls of a metric's methods, and of reads of its values
+- `metric_info`: the facts about a metric, and how its type carries them
+- `bindings`: the variable that a metric is bound to
+- `literals`: values that the source states, and the error codes of reports
 """
 
 from __future__ import annotations
@@ -26,11 +32,11 @@ except ImportError as _error:
         "pytheus.mypy_plugin is for mypy to load, and mypy cannot be imported here; install mypy 2.4 or later"
     ) from _error
 
+from pytheus.mypy_plugin.bindings import Bindings
+from pytheus.mypy_plugin.call_checks import READS, WRITES, CallChecks
 from pytheus.mypy_plugin.definitions import METRIC_TYPES, Definitions
-from pytheus.mypy_plugin.places import Places
-from pytheus.mypy_plugin.uses import READS, WRITES, Uses
 
-# mypy writes it into its cache, and does not use one that another version of the plugin has written.
+# mypy writes it into its cache, and ignores a cache that another version of the plugin wrote.
 from pytheus.version import __version__ as __version__
 
 __all__ = ["plugin"]
@@ -39,9 +45,9 @@ _OLDEST = (2, 4)
 
 
 class _LabelPlugin(Plugin):
-    _places = Places()
-    _definitions = Definitions(_places)
-    _uses = Uses(_places)
+    _bindings = Bindings()
+    _definitions = Definitions(_bindings)
+    _uses = CallChecks(_bindings)
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
         if fullname in METRIC_TYPES:
@@ -66,7 +72,7 @@ class _LabelPlugin(Plugin):
 
 
 def plugin(version: str) -> type[Plugin]:
-    """What mypy asks a plugin's module for; raises `ImportError` for a mypy that is too old."""
+    """Return the plugin class for mypy; raise `ImportError` for a mypy that is too old."""
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST:
         raise ImportError(f"pytheus.mypy_plugin needs mypy 2.4 or later, but this is mypy {version}; upgrade mypy")
     return _LabelPlugin

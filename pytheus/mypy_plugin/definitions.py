@@ -1,4 +1,4 @@
-"""Definitions: are the names allowed, and what is known of the metric from now on."""
+"""Checks of metric definitions: allowed names, and the facts that the metric's type then carries."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ from pytheus.exceptions import LabelError, PytheusError
 from pytheus.kinds import MetricType
 from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.metrics.label_class import no_text
-from pytheus.mypy_plugin.codes import LABEL, NAME
-from pytheus.mypy_plugin.known import UNSEEN, Known, with_known
-from pytheus.mypy_plugin.literals import is_none, keys, may_be_text, text, texts, type_of
-from pytheus.mypy_plugin.places import Places
+from pytheus.mypy_plugin.bindings import Bindings
+from pytheus.mypy_plugin.literals import LABEL, NAME, is_none, keys, may_be_text, text, texts, type_of
+from pytheus.mypy_plugin.metric_info import UNSEEN, MetricInfo, with_metric_info
 from pytheus.names import (
     RESERVED_NAMES,
     occupied_names,
@@ -50,7 +49,7 @@ METRIC_TYPES: Final[dict[str, MetricType]] = {
 
 
 def metric_type(info: TypeInfo) -> MetricType | None:
-    """Which type of metric a class is, or None if it is none."""
+    """Return the metric type of a class, or None if it is not a metric class."""
     for base in info.mro:
         if base.fullname in METRIC_TYPES:
             return METRIC_TYPES[base.fullname]
@@ -60,11 +59,11 @@ def metric_type(info: TypeInfo) -> MetricType | None:
 class Definitions:
     """Checks definitions."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
 
     def check_subclass(self, node: SymbolNode | None) -> Callable[[FunctionContext], Type] | None:
-        """As `check`, if `node` is a metric class of somebody's own that is defined as its base is."""
+        """Return `check` for a user's metric class that takes the arguments of its base; otherwise None."""
         if not isinstance(node, TypeInfo) or metric_type(node) is None:
             return None
         for name in ("__init__", "__new__"):
@@ -78,7 +77,7 @@ class Definitions:
         return self.check
 
     def check(self, context: FunctionContext) -> Type:
-        """What mypy asks for each call of a metric class."""
+        """Check one call of a metric class; mypy's function hook."""
         made = get_proper_type(context.default_return_type)
         api = context.api
         if not isinstance(made, Instance) or not isinstance(api, TypeChecker):
@@ -95,12 +94,12 @@ class Definitions:
         call.check_name()
         if not _makes_one(context.context, api):
             return context.default_return_type
-        known = call.known(self._places.home(context.context, api))
-        return context.default_return_type if known is None else with_known(made, known, api.str_type())
+        known = call.known(self._bindings.target_of(context.context, api))
+        return context.default_return_type if known is None else with_metric_info(made, known, api.str_type())
 
 
 def _makes_one(where: Context, api: TypeChecker) -> bool:
-    """Whether `where` is a call of a metric class, and not one that only binds arguments, as functools.partial does."""
+    """Return whether `where` calls a metric class, and does not only bind arguments as functools.partial does."""
     callee = get_proper_type(type_of(where.callee, api)) if isinstance(where, CallExpr) else None
     if isinstance(callee, FunctionLike):
         return callee.is_type_obj() and metric_type(callee.type_object()) is not None
@@ -108,7 +107,7 @@ def _makes_one(where: Context, api: TypeChecker) -> bool:
 
 
 class _Call:
-    """One definition in the making."""
+    """One call that defines a metric."""
 
     def __init__(self, type: MetricType, arguments: dict[str, Expression], api: TypeChecker) -> None:
         self._type: MetricType = type
@@ -140,20 +139,20 @@ class _Call:
                 code=NAME,
             )
 
-    def known(self, home: str) -> Known | None:
-        """What is known of the metric, or None where its labels are not."""
+    def known(self, bound_to: str) -> MetricInfo | None:
+        """Return the facts about the metric, or None if its labels are unknown."""
         labels = self._labels()
         if labels is None:
             return None
         ordered = not isinstance(self._arguments.get("required_labels"), SetExpr)
-        known = Known(
+        known = MetricInfo(
             self._type,
             self._name,
             labels,
             ordered=ordered,
             defaults=None,
             bound=(None,) * len(labels),
-            home=home,
+            bound_to=bound_to,
         )
         defaults = self._defaults(known)
         known.defaults = defaults
@@ -163,11 +162,11 @@ class _Call:
     def _labels(self) -> tuple[str, ...] | None:
         if "labels" in self._arguments and not is_none(self._arguments["labels"]):
             self._check_class(self._arguments["labels"])
-            return None  # mypy sees to the rest by itself
+            return None  # mypy checks uses of such labels itself
         where = self._arguments.get("required_labels")
         if where is None or is_none(where):
             return ()
-        # A plain text is refused below, as when the program runs.
+        # A plain text is refused below, as at run time.
         found = text(where, self._api) or texts(where, self._api)
         if found is None:
             return None
@@ -182,7 +181,7 @@ class _Call:
             return None
 
     def _check_class(self, where: Expression) -> None:
-        """Check the fields of a class that declares the labels, which are what its constructor takes."""
+        """Check the fields of a class that declares labels: the parameters of its constructor."""
         constructor = get_proper_type(type_of(where, self._api))
         if not isinstance(constructor, CallableType) or not isinstance(where, (NameExpr, MemberExpr)):
             return
@@ -193,7 +192,7 @@ class _Call:
                 shown = format_type_bare(found, self._api.options)
                 self._api.fail(no_text(self._subject, name, where.name, shown), where, code=LABEL)
 
-    def _defaults(self, known: Known) -> tuple[str, ...] | None:
+    def _defaults(self, known: MetricInfo) -> tuple[str, ...] | None:
         where = self._arguments.get("default_labels")
         if where is None or is_none(where):
             return ()
@@ -207,7 +206,7 @@ class _Call:
             return None
         return tuple(found)
 
-    def _check_labels_from(self, known: Known) -> None:
+    def _check_labels_from(self, known: MetricInfo) -> None:
         where = self._arguments.get("labels_from")
         found = None if where is None or is_none(where) else keys(where, self._api)
         if where is None or found is None:

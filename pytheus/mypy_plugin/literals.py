@@ -1,11 +1,15 @@
-"""What a program says in so many words: texts, sequences of texts, and dicts with texts for keys.
+"""Values that the source states: texts, sequences of texts, and dicts with texts for keys; and the error codes.
 
-Constants count, too: a `Final` text, or a `Final` tuple of texts, has a type that tells its value.
+Constants count as well: the type of a `Final` text, or of a `Final` tuple of texts, contains its value.
+A line is silenced by its code: ``# type: ignore[pytheus-label]``.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy.checker import TypeChecker
+from mypy.errorcodes import ErrorCode
 from mypy.nodes import DictExpr, Expression, ListExpr, NameExpr, SetExpr, TupleExpr
 from mypy.types import (
     CallableType,
@@ -19,27 +23,31 @@ from mypy.types import (
     get_proper_type,
 )
 
-__all__ = ["is_none", "keys", "may_be_text", "text", "texts", "type_of"]
+__all__ = ["LABEL", "NAME", "is_none", "keys", "may_be_text", "text", "texts", "type_of"]
+
+
+LABEL: Final = ErrorCode("pytheus-label", "Labels that do not fit the metric", "pytheus")
+NAME: Final = ErrorCode("pytheus-name", "A metric or label name that Prometheus does not allow", "pytheus")
 
 
 def type_of(expression: Expression, api: TypeChecker) -> Type | None:
-    """The type that mypy found for `expression`, or None where it found none."""
+    """Return the type that mypy inferred for `expression`, or None."""
     return api.lookup_type(expression) if api.has_type(expression) else None
 
 
 def is_none(expression: Expression) -> bool:
-    """Whether it is written as None."""
+    """Return whether the expression is the literal None."""
     return isinstance(expression, NameExpr) and expression.fullname == "builtins.None"
 
 
 def text(expression: Expression, api: TypeChecker) -> str | None:
-    """The text that `expression` always is."""
+    """Return the text that `expression` always has, or None."""
     found = type_of(expression, api)
     return None if found is None else _literal(found)
 
 
 def texts(expression: Expression, api: TypeChecker) -> list[str] | None:
-    """The texts that `expression` always holds, in order (a set's in any)."""
+    """Return the texts that `expression` always holds, in order (in any order for a set), or None."""
     if isinstance(expression, (ListExpr, TupleExpr, SetExpr)):
         found = [text(item, api) for item in expression.items]
     else:
@@ -52,7 +60,7 @@ def texts(expression: Expression, api: TypeChecker) -> list[str] | None:
 
 
 def keys(expression: Expression, api: TypeChecker) -> dict[str, Expression] | None:
-    """The keys and values of a dict that is written out."""
+    """Return the keys and values of a dict display with constant keys, or None."""
     if not isinstance(expression, DictExpr):
         return None
     written: dict[str, Expression] = {}
@@ -74,7 +82,7 @@ def _literal(type: Type) -> str | None:
 
 
 def may_be_text(type: Type) -> bool:
-    """Whether values of `type` are texts, or may be for all that is known."""
+    """Return whether values of `type` are or may be texts."""
     proper = get_proper_type(type)
     if isinstance(proper, UnionType):
         return all(map(may_be_text, proper.items))

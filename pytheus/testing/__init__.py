@@ -1,4 +1,4 @@
-"""For tests: the conformance kit for registries, and what an application's tests need.
+"""The conformance kit for registries, and helpers for an application's tests.
 
     >>> from pytheus.registry import CollectorRegistry
     >>> from pytheus.testing import RegistryConformance, run_conformance
@@ -8,8 +8,17 @@
     >>> [outcome.check for outcome in run_conformance(TestMine) if outcome.status == "failed"]
     []
 
-The names below load the module that has them when they are first used (PEP 562), so that the pytest plugin, which each
-run of pytest imports, costs next to nothing. https://peps.python.org/pep-0562/
+Each name is imported from its module at first use (PEP 562), so that importing `fixtures` costs next to nothing.
+https://peps.python.org/pep-0562/
+
+Modules:
+
+- `conformance`: the kit as one class of tests; its checks are in the package `checks`
+- `runner`: running the kit without pytest
+- `assertions`: assertions about counters and expositions
+- `fixtures`: pytest fixtures
+- `parse`: a strict parser of the text format
+- `lint`: naming conventions
 """
 
 from __future__ import annotations
@@ -19,14 +28,14 @@ from typing import TYPE_CHECKING
 from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pytheus.testing.assertions import assert_exposition, assert_increments
     from pytheus.testing.conformance import RegistryConformance
-    from pytheus.testing.expectations import assert_exposition, assert_increments
-    from pytheus.testing.exposition import ParsedFamily, ParsedSample, parse_exposition
-    from pytheus.testing.lint import NamingProblem, assert_well_named, lint_names
-    from pytheus.testing.report import Outcome, run_conformance
+    from pytheus.testing.lint import NamingFinding, assert_well_named, lint_names
+    from pytheus.testing.parse import ParsedFamily, ParsedSample, parse_exposition
+    from pytheus.testing.runner import Outcome, run_conformance
 
 __all__ = [
-    "NamingProblem",
+    "NamingFinding",
     "Outcome",
     "ParsedFamily",
     "ParsedSample",
@@ -39,20 +48,20 @@ __all__ = [
     "run_conformance",
 ]
 
-if not TYPE_CHECKING:  # for checkers would take the package to have every name
+if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "NamingProblem": "pytheus.testing.lint",
-            "Outcome": "pytheus.testing.report",
-            "ParsedFamily": "pytheus.testing.exposition",
-            "ParsedSample": "pytheus.testing.exposition",
+            "NamingFinding": "pytheus.testing.lint",
+            "Outcome": "pytheus.testing.runner",
+            "ParsedFamily": "pytheus.testing.parse",
+            "ParsedSample": "pytheus.testing.parse",
             "RegistryConformance": "pytheus.testing.conformance",
-            "assert_exposition": "pytheus.testing.expectations",
-            "assert_increments": "pytheus.testing.expectations",
+            "assert_exposition": "pytheus.testing.assertions",
+            "assert_increments": "pytheus.testing.assertions",
             "assert_well_named": "pytheus.testing.lint",
             "lint_names": "pytheus.testing.lint",
-            "parse_exposition": "pytheus.testing.exposition",
-            "run_conformance": "pytheus.testing.report",
+            "parse_exposition": "pytheus.testing.parse",
+            "run_conformance": "pytheus.testing.runner",
         },
     )

@@ -1,32 +1,30 @@
-"""The conformance kit: whether a registry keeps the contract."""
+"""The conformance kit: the class of checks that a registry must pass."""
 
 from __future__ import annotations
 
-from pytheus.testing.closing import ClosingChecks
-from pytheus.testing.conflicts import ConflictChecks
-from pytheus.testing.finding import FindingChecks
-from pytheus.testing.holding import HoldingChecks
-from pytheus.testing.migration import MigrationChecks
-from pytheus.testing.packaging import PackagingChecks
-from pytheus.testing.scraping import ScrapingChecks
-from pytheus.testing.threads import ThreadChecks
+from pytheus.testing.checks.conflicts import ConflictChecks
+from pytheus.testing.checks.distribution import DistributionChecks
+from pytheus.testing.checks.lifecycle import LifecycleChecks
+from pytheus.testing.checks.lookup import LookupChecks
+from pytheus.testing.checks.registration import RegistrationChecks
+from pytheus.testing.checks.scrape import ScrapeChecks
+from pytheus.testing.checks.threads import ThreadChecks
 
 __all__ = ["RegistryConformance"]
 
 
 class RegistryConformance(
-    HoldingChecks,
+    RegistrationChecks,
     ConflictChecks,
-    FindingChecks,
-    ScrapingChecks,
+    LookupChecks,
+    ScrapeChecks,
     ThreadChecks,
-    ClosingChecks,
-    MigrationChecks,
-    PackagingChecks,
+    LifecycleChecks,
+    DistributionChecks,
 ):
     """A class of tests that a registry passes if it keeps the contract of `pytheus.registry.Registry`.
 
-    Subclass it in a test module, under a name that pytest collects, and say how a registry is made:
+    Subclass it in a test module, under a name that pytest collects, and define how a registry is made:
 
         >>> from pytheus.registry import CollectorRegistry
         >>> class TestCollectorRegistry(RegistryConformance):
@@ -36,10 +34,10 @@ class RegistryConformance(
         ...     def make_prefixed_registry(self, prefix):
         ...         return CollectorRegistry(prefix=prefix)
 
-    Each registry that `make_registry` gives must be empty and independent of the ones before; the kit closes it after
-    the test. What the registry can do is declared by class attributes (see `pytheus.testing.declarations`). A check
-    that does not apply is skipped and says why; one that rests on another is skipped where that one fails, so that what
-    fails names the defect and not its consequences.
+    Each registry that `make_registry` returns must be empty and independent of the previous ones; the kit closes it
+    after the test. Class attributes declare the abilities of the registry (`pytheus.testing.checks.base.Declarations`).
+    A check that needs a declaration which the class does not make is not part of the class. A check that relies on
+    another one is skipped if that one fails, so that the failures name the defect and not its consequences.
 
     Needs no pytest: `pytheus.testing.run_conformance` runs it as well.
     """

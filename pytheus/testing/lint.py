@@ -1,7 +1,7 @@
-"""Whether metrics are named as Prometheus advises.
+"""Checks of metric names against Prometheus's naming conventions.
 
-https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/writing_clientlibs/. This is
-advice, which a registry does not enforce: names that are already in use are better than names that change.
+https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/writing_clientlibs/. These
+are conventions that a registry does not enforce: a name in use is better than a name that changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family
 
-__all__ = ["NamingProblem", "assert_well_named", "lint_names"]
+__all__ = ["NamingFinding", "assert_well_named", "lint_names"]
 
 _BASE_UNITS: Final[dict[str, str]] = {
     **dict.fromkeys(("ns", "nanoseconds", "us", "microseconds", "ms", "milliseconds", "sec", "secs"), "seconds"),
@@ -39,10 +39,10 @@ _OTHERS_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
 _DEPTH_AT_MOST: Final = 16
 
 
-class NamingProblem(NamedTuple):
-    """A family whose name, labels or description are not as advised; `advice` says what would be.
+class NamingFinding(NamedTuple):
+    """A family that breaks a naming convention; `advice` states the remedy.
 
-    >>> str(NamingProblem("wait_ms", "use the base unit: 'wait_seconds'"))
+    >>> str(NamingFinding("wait_ms", "use the base unit: 'wait_seconds'"))
     "wait_ms: use the base unit: 'wait_seconds'"
     """
 
@@ -53,24 +53,24 @@ class NamingProblem(NamedTuple):
         return f"{self.name}: {self.advice}"
 
 
-def lint_names(registry: Registry) -> list[NamingProblem]:
-    """What is not named as advised in `registry`, in order; collects every collector.
+def lint_names(registry: Registry) -> list[NamingFinding]:
+    """Return the naming findings of `registry`, in order; collects every collector.
 
     >>> from pytheus import Counter
     >>> from pytheus.registry import CollectorRegistry
     >>> registry = CollectorRegistry()
     >>> orders = Counter("orders", "Orders placed.", registry=registry)
-    >>> [str(problem) for problem in lint_names(registry)]
+    >>> [str(finding) for finding in lint_names(registry)]
     ["orders: a counter ends with '_total': 'orders_total'"]
     """
-    problems: list[NamingProblem] = []
+    findings: list[NamingFinding] = []
     for family in _families(registry.collect(), _DEPTH_AT_MOST):
-        problems += [NamingProblem(family.name, advice) for advice in _advice(family)]
-    return problems
+        findings += [NamingFinding(family.name, advice) for advice in _advice(family)]
+    return findings
 
 
 def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None:
-    """Fail with every `NamingProblem` of `registry`, except for the families that `ignore` names.
+    """Fail with every `NamingFinding` of `registry`, except those of the families in `ignore`.
 
     >>> from pytheus import Gauge
     >>> from pytheus.registry import CollectorRegistry
@@ -79,10 +79,10 @@ def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None
     >>> assert_well_named(registry, ignore=["wait_ms"])
     """
     ignored = frozenset(ignore)
-    problems = [problem for problem in lint_names(registry) if problem.name not in ignored]
-    if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise AssertionError(f"{len(problems)} names are not as Prometheus advises:\n{lines}")
+    findings = [finding for finding in lint_names(registry) if finding.name not in ignored]
+    if findings:
+        lines = "\n".join(f"  {finding}" for finding in findings)
+        raise AssertionError(f"{len(findings)} names do not follow Prometheus's conventions:\n{lines}")
 
 
 def _families(collectors: Iterable[Family | Collector], depth: int) -> Iterator[Family]:
@@ -98,12 +98,12 @@ def _families(collectors: Iterable[Family | Collector], depth: int) -> Iterator[
 def _advice(family: Family) -> Iterator[str]:
     name = family.name
     if not family.description.strip():
-        yield "it has no description; say what it counts, and in which unit"
+        yield "it has no description; state the thing it counts, and the unit"
     if family.type == "counter" and not name.endswith("_total"):
         yield f"a counter ends with '_total': {name + '_total'!r}"
     for suffix, types in _OTHERS_SUFFIXES.items():
         if name.endswith(suffix) and family.type not in types:
-            yield f"{suffix!r} is what other types' samples end with: {name.removesuffix(suffix)!r}"
+            yield f"samples of other types end with {suffix!r}: {name.removesuffix(suffix)!r}"
     words = name.split("_")
     for word in words:
         unit = _BASE_UNITS.get(word)

@@ -39,18 +39,18 @@ class UnregistersByEquality(Sound):
 
 class IgnoresUnknown(Sound):
     check = "test_an_unknown_collector_is_not_unregistered"
-    message = "unregister of what is not held raises NotRegisteredError: it raised nothing"
+    message = "unregister of an unknown collector raises NotRegisteredError: it raised nothing"
 
     def unregister(self, collector: Collector, /) -> None:
         with self.lock:
-            # What was refused it knows, for the check of that is another one.
+            # It knows refused collectors, because another check covers that.
             if self.holder(collector) is not None or self.conflicting(collector) is not None:
                 super().unregister(collector)
 
 
 class RaisesValueError(Sound):
     check = "test_an_unknown_collector_is_not_unregistered"
-    message = "unregister of what is not held raises NotRegisteredError: raised ValueError"
+    message = "unregister of an unknown collector raises NotRegisteredError: raised ValueError"
 
     def unregister(self, collector: Collector, /) -> None:
         with self.lock:
@@ -79,7 +79,7 @@ class ForgetsThatItLetGo(Sound):
 
 class TakesNothingBack(Sound):
     check = "test_what_was_unregistered_can_come_back"
-    message = "what was unregistered can be registered again: raised RuntimeError"
+    message = "an unregistered collector can be registered again: raised RuntimeError"
 
     def __init__(self, prefix: str | None = None) -> None:
         super().__init__(prefix)
@@ -133,7 +133,7 @@ class TheLastWins(Sound):
 
 class RaisesKeyError(Sound):
     check = "test_a_conflicting_metric_is_not_held"
-    message = "on_conflict = 'raise': a metric whose name is taken is refused so: raised KeyError"
+    message = "on_conflict = 'raise': a metric whose name is taken is refused that way: raised KeyError"
 
     def refuse(self, collector: Collector, incumbent: Collector) -> None:
         raise KeyError("taken")
@@ -270,7 +270,7 @@ class FindsByBeginning(Sound):
 
 class FindsWhatIsGone(Sound):
     check = "test_find_forgets_what_was_unregistered"
-    message = "find(name) does not give what was unregistered: got <Gauge kit_depth>"
+    message = "find(name) does not return an unregistered collector: got <Gauge kit_depth>"
 
     def __init__(self, prefix: str | None = None) -> None:
         super().__init__(prefix)

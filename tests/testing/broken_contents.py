@@ -64,7 +64,7 @@ class OneListForAll(Sound):
 
 class KeepsNothing(Sound):
     check = "test_it_holds_what_is_registered"
-    message = "collect() gives the objects that were registered: expected kit_probe but got nothing"
+    message = "collect() returns the objects that were registered: expected kit_probe but got nothing"
 
     def add(self, collector: Collector) -> None:
         pass
@@ -72,7 +72,7 @@ class KeepsNothing(Sound):
 
 class Copies(Sound):
     check = "test_it_holds_what_is_registered"
-    message = "collect() gives the objects that were registered"
+    message = "collect() returns the objects that were registered"
 
     def collect(self) -> Iterable[Collector]:
         return [Twin(held) for held in self.held]
@@ -80,7 +80,7 @@ class Copies(Sound):
 
 class GivesFamilies(Sound):
     check = "test_it_holds_what_is_registered"
-    message = "collect() gives the objects that were registered"
+    message = "collect() returns the objects that were registered"
 
     def collect(self) -> Iterable[Collector]:
         return [cast(Collector, family) for held in self.held for family in held.collect()]
@@ -90,7 +90,7 @@ class GivesNone(Sound):
     """`collect()` was written to update something, and gives nothing back."""
 
     check = "test_registries_are_independent"
-    message = "collect() gives an iterable of the collectors held: raised TypeError"
+    message = "collect() returns an iterable of the registered collectors: raised TypeError"
 
     def collect(self) -> Iterable[Collector]:
         return None  # type: ignore[return-value]  # the very defect
@@ -146,7 +146,7 @@ class OneIteratorForAll(Sound):
 
 class GivesItsOwnList(Sound):
     check = "test_what_collect_gives_belongs_to_the_caller"
-    message = "what collect() gives is the caller's, who may change it: expected kit_probe but got nothing"
+    message = "the result of collect() belongs to the caller, who may change it: expected kit_probe but got nothing"
 
     def collect(self) -> Iterable[Collector]:
         return self.held
@@ -200,7 +200,7 @@ class RegistersByEquality(Sound):
 
 class RegistersTwice(Sound):
     check = "test_registering_twice_changes_nothing"
-    message = "registering what is held already changes nothing: expected kit_probe but got kit_probe, kit_probe"
+    message = "registering a collector again changes nothing: expected kit_probe but got kit_probe, kit_probe"
 
     def register(self, collector: Collector, /) -> None:
         with self.lock:
@@ -212,7 +212,7 @@ class RegistersTwice(Sound):
 
 class RefusesASecondTime(Sound):
     check = "test_registering_twice_changes_nothing"
-    message = "registering what is held already changes nothing: raised ConflictError"
+    message = "registering a collector again changes nothing: raised ConflictError"
 
     def register(self, collector: Collector, /) -> None:
         with self.lock:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import cast
 
-from pytheus.metrics import Metric
+from pytheus.metrics import Counter, Metric
 from pytheus.registry import Collector
+from pytheus.testing.checks.base import Probe
 from tests.testing.sound_registry import Sound
 
 # Scrapes --------------------------------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class TriesACollectorOut(Sound):
 
 class StartsAtZero(Sound):
     check = "test_values_are_kept"
-    message = "a metric keeps what it counted before it was registered: expected 2 but got 0"
+    message = "a metric keeps its value when it is registered: expected 2 but got 0"
 
     def add(self, collector: Collector) -> None:
         if isinstance(collector, Metric):
@@ -109,8 +110,8 @@ class StartsAtZero(Sound):
 class KeepsTheFirstNumbers(Sound):
     """It takes the families of custom collectors at the first scrape for those of all."""
 
-    check = "test_a_generator_collector_is_collected_anew_each_time"
-    message = "a collector is collected anew at each scrape: expected 2 but got 1"
+    check = "test_a_generator_collector_is_collected_each_time"
+    message = "a collector is collected at each scrape: expected 2 but got 1"
 
     def add(self, collector: Collector) -> None:
         if type(collector).__name__ == "Probe":
@@ -127,7 +128,7 @@ class KeepsTheFirstNumbers(Sound):
 
 class PrefixWithAnUnderscore(Sound):
     check = "test_a_prefix_applies_once"
-    message = "the prefix stands once before the name of each family: 'prefix' is 'kitchen_'"
+    message = "each family name has the prefix once: 'prefix' is 'kitchen_'"
 
     def __init__(self, prefix: str | None = None) -> None:
         super().__init__(prefix + "_" if prefix else prefix)
@@ -135,7 +136,7 @@ class PrefixWithAnUnderscore(Sound):
 
 class PrefixByDefault(Sound):
     check = "test_an_empty_prefix_is_none"
-    message = "with the prefix None nothing stands before a name: 'prefix' is 'app'"
+    message = "with the prefix None a name is exposed as it is: 'prefix' is 'app'"
 
     def __init__(self, prefix: str | None = None) -> None:
         super().__init__(prefix or "app")
@@ -192,7 +193,7 @@ class ClosesOnce(Sound):
 
 class ForgetsWhenClosed(Sound):
     check = "test_collectors_stay_when_it_is_closed"
-    message = "after close() collectors stay registered and metrics go on counting: expected"
+    message = "after close() collectors stay registered and metrics keep counting: expected"
 
     def close(self) -> None:
         self.held = []
@@ -202,7 +203,7 @@ class DropsDifficultLabels(Sound):
     """It drops series whose labels it cannot write."""
 
     check = "test_what_is_exposed_can_be_parsed_back"
-    message = "what is exposed can be parsed back: kit_hits_total{path="
+    message = "an exposition can be parsed back: kit_hits_total{path="
 
     def add(self, collector: Collector) -> None:
         if isinstance(collector, Metric):
@@ -228,8 +229,19 @@ class RefusesToLetGoTwice(Sound):
 
 
 class LosesValuesInAMove(Sound):
-    check = "test_collectors_move_to_it_and_away_again"
-    message = "REGISTRY.set_registry(...) moves every collector, with its values"
+    check = "test_collectors_move_to_it"
+    message = "REGISTRY.set_registry(...) moves every collector, with its values: the value 2 became 0"
+
+    def add(self, collector: Collector) -> None:
+        super().add(collector)
+        first = self.held[0]
+        if isinstance(first, Counter) and isinstance(collector, Probe) and first.value == 2.0:
+            first.clear()
+
+
+class KeepsAMetricInAMove(Sound):
+    check = "test_collectors_move_away_again"
+    message = "REGISTRY.set_registry(...) moves every collector away from the registry that it replaces"
 
     def remove(self, collector: Collector) -> None:
         if isinstance(collector, Metric) and len(self.held) == 2 and self.held[0] is collector:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytheus import REGISTRY, Counter, Gauge, generate_metrics
 from pytheus.registry import CollectorRegistry
 
-# By name: pytest_plugins may only stand in a conftest.py at the root.
+# By name: pytest allows pytest_plugins only in a conftest.py at the root.
 from pytheus.testing.fixtures import pytheus_registry as pytheus_registry
 
 

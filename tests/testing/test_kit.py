@@ -15,22 +15,26 @@ from pytheus.testing import RegistryConformance, run_conformance
 
 
 class Closing(CollectorRegistry):
-    closed: ClassVar[list[object]] = []
+    made: ClassVar[list[CollectorRegistry]] = []
+    closed: ClassVar[list[CollectorRegistry]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made.append(self)
 
     def close(self) -> None:
         self.closed.append(self)
 
 
 def test_each_registry_is_closed_after_its_check() -> None:
-    made: list[object] = []
-
     class Conformance(RegistryConformance):
         def make_registry(self) -> Registry:
-            made.append(Closing())
             return Closing()
 
-    list(run_conformance(Conformance))
-    assert len(Closing.closed) >= len(made)
+    for outcome in run_conformance(Conformance):
+        unclosed = [registry for registry in Closing.made if all(registry is not other for other in Closing.closed)]
+        assert unclosed == [], outcome.check
+    assert Closing.made != []
 
 
 def test_a_class_that_makes_no_registry_is_told() -> None:
@@ -56,7 +60,7 @@ def test_a_check_that_rests_on_another_is_left_out_where_that_fails() -> None:
     outcomes = {outcome.check: outcome for outcome in run_conformance(Conformance)}
     left_out = outcomes["test_collect_is_repeatable"]
     assert left_out.status == "skipped"
-    assert left_out.message == "left out, for it rests on test_it_holds_what_is_registered, which fails"
+    assert left_out.message == "not run: it relies on test_it_holds_what_is_registered, which fails"
 
 
 def test_every_check_says_what_it_promises() -> None:
@@ -109,7 +113,7 @@ def test_pytest_reports_failures_and_skips_with_their_reasons(tmp_path: Path) ->
     assert done.returncode == 1, done.stdout
     assert done.stdout.count("\nFAILED ") == 1
     assert "collect() keeps the order of registration: expected kit_c, kit_a, kit_d, kit_b but got" in done.stdout
-    assert "left out, for it rests on test_collect_keeps_the_order_of_registration, which fails" in done.stdout
+    assert "not run: it relies on test_collect_keeps_the_order_of_registration, which fails" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["RegistryConformance", "assert_increments", "lint_names", "parse_exposition"])

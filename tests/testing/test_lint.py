@@ -50,16 +50,16 @@ def test_good_names_have_no_problem(metric: Metric) -> None:
     ("collector", "expected"),
     [
         (One("orders", "counter"), "a counter ends with '_total': 'orders_total'"),
-        (One("carts_total", "gauge"), "'_total' is what other types' samples end with: 'carts'"),
-        (One("carts_count", "gauge"), "'_count' is what other types' samples end with: 'carts'"),
-        (One("build_info", "gauge"), "'_info' is what other types' samples end with: 'build'"),
+        (One("carts_total", "gauge"), "samples of other types end with '_total': 'carts'"),
+        (One("carts_count", "gauge"), "samples of other types end with '_count': 'carts'"),
+        (One("build_info", "gauge"), "samples of other types end with '_info': 'build'"),
         (One("wait_ms", "gauge"), "use the base unit: 'wait_seconds'"),
         (One("heap_megabytes", "gauge"), "use the base unit: 'heap_bytes'"),
         (One("wait_histogram", "histogram"), "leave the type out of the name: 'wait'"),
         (One("job:wait", "gauge"), "':' is for the names of recording rules; use '_'"),
         (One("cartsOpen", "gauge"), "write it in snake_case: 'carts_open'"),
         (One("carts", "gauge", userId="1"), "write its label 'userId' in snake_case: 'user_id'"),
-        (One("carts", "gauge", " "), "it has no description; say what it counts, and in which unit"),
+        (One("carts", "gauge", " "), "it has no description; state the thing it counts, and the unit"),
     ],
     ids=lambda value: value.family.name if isinstance(value, One) else "",
 )
@@ -80,7 +80,7 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_well_named(registry)
     assert str(caught.value).splitlines() == [
-        "2 names are not as Prometheus advises:",
+        "2 names do not follow Prometheus's conventions:",
         "  wait_ms: use the base unit: 'wait_seconds'",
         "  orders: a counter ends with '_total': 'orders_total'",
     ]

@@ -222,7 +222,7 @@ def _script(block: str) -> str:
 
 
 def test_an_older_mypy_is_refused_by_name() -> None:
-    from pytheus.mypy_plugin import plugin  # here, for it needs mypy
+    from pytheus.mypy_plugin import plugin  # here, because it needs mypy
 
     with pytest.raises(ImportError, match=r"needs mypy 2\.4 or later, but this is mypy 1\.19\.0; upgrade mypy"):
         plugin("1.19.0")
@@ -230,7 +230,7 @@ def test_an_older_mypy_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("version", ["2.4.0", "2.5.0+dev.0123abc", "3.0"])
 def test_a_newer_mypy_is_taken(version: str) -> None:
-    from pytheus.mypy_plugin import plugin  # here, for it needs mypy
+    from pytheus.mypy_plugin import plugin  # here, because it needs mypy
 
     assert callable(plugin(version))
 

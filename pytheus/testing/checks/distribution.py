@@ -9,12 +9,13 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Final
+from unittest import SkipTest
 
-from pytheus.testing.declarations import Declarations, check
+from pytheus.testing.checks.base import Declarations, check
 
-__all__ = ["PackagingChecks"]
+__all__ = ["DistributionChecks"]
 
-# What every program begins with. Nothing here is imported on the plugin's account.
+# The beginning of every program. The plugin's import is not charged for these imports.
 _BEGIN: Final = """
 import importlib.util, json, sys, threading, time
 import pytheus, pytheus.plugins, pluggy, pytheus.plugins.loading
@@ -95,12 +96,12 @@ from pytheus.registry import Registry
 """
 
 
-class PackagingChecks(Declarations):
-    """The plugin's distribution, for those that declare `plugin_name`."""
+class DistributionChecks(Declarations):
+    """The plugin's distribution, of classes that declare `plugin_name`."""
 
-    @check()
+    @check(needs=["plugin"])
     def test_the_plugin_is_listed_without_being_imported(self) -> None:
-        """`available_plugins()` tells of it from metadata alone."""
+        """`available_plugins()` lists it from metadata alone."""
         found = self._program(_LISTED)
         if not found["listed"] or found["state"] != "available":
             raise AssertionError(
@@ -110,12 +111,12 @@ class PackagingChecks(Declarations):
         if found["imported"]:
             raise AssertionError("available_plugins() lists a plugin without importing it: it was imported")
 
-    @check("test_the_plugin_is_listed_without_being_imported")
+    @check("test_the_plugin_is_listed_without_being_imported", needs=["plugin"])
     def test_the_plugin_makes_a_registry(self) -> None:
         """`resolve_registry` makes one in a fresh interpreter."""
         self._program(_MADE)
 
-    @check("test_the_plugin_makes_a_registry")
+    @check("test_the_plugin_makes_a_registry", needs=["plugin"])
     def test_importing_the_plugin_does_nothing(self) -> None:
         """No thread, no socket, no process, no metric."""
         found = self._program(_QUIET)
@@ -126,33 +127,33 @@ class PackagingChecks(Declarations):
                 f" {', '.join(deeds) or 'start a thread'}"
             )
 
-    @check("test_importing_the_plugin_does_nothing")
+    @check("test_importing_the_plugin_does_nothing", needs=["plugin"])
     def test_importing_the_plugin_is_quick(self) -> None:
         """Within `import_budget_seconds` of processor time."""
         seconds = float(str(self._program(_QUIET)["seconds"]))
         if seconds > self.import_budget_seconds:
             raise AssertionError(
                 f"importing a plugin takes at most import_budget_seconds = {self.import_budget_seconds:g} of processor"
-                f" time: it took {seconds:.3f}; import what is heavy inside the functions that need it"
+                f" time: it took {seconds:.3f}; import heavy modules inside the functions that need them"
             )
 
-    @check("test_the_plugin_makes_a_registry")
+    @check("test_the_plugin_makes_a_registry", needs=["plugin"])
     def test_the_plugin_refuses_unknown_options(self) -> None:
-        """A misspelt option is an error, and never goes unnoticed."""
+        """A misspelt option is an error and is never ignored."""
         if not self._program(_OPTION)["refused"]:
             raise AssertionError(
                 "an option that the plugin does not have raises OptionError: it was ignored;"
                 " take options with options.parse(...)"
             )
 
-    @check("test_the_plugin_makes_a_registry")
+    @check("test_the_plugin_makes_a_registry", needs=["plugin"])
     def test_a_blocked_plugin_is_not_imported(self) -> None:
         """``PYTHEUS_PLUGINS=no:NAME`` keeps it out."""
         found = self._program(_BLOCKED, PYTHEUS_PLUGINS=f"no:{self.plugin_name}")
         if not found["blocked"] or found["imported"]:
             raise AssertionError("a plugin that is blocked is refused and not imported: it was")
 
-    @check("test_the_plugin_makes_a_registry")
+    @check("test_the_plugin_makes_a_registry", needs=["plugin"])
     def test_a_broken_sibling_does_no_harm(self) -> None:
         """Another distribution's plugin that cannot be imported is not even tried."""
         with tempfile.TemporaryDirectory() as folder:
@@ -167,13 +168,14 @@ class PackagingChecks(Declarations):
             if self._program(_SIBLING, PYTHONPATH=path)["sibling"]:
                 raise AssertionError("a plugin that was not named is not imported: a broken sibling was")
 
-    @check("test_the_plugin_makes_a_registry")
+    @check("test_the_plugin_makes_a_registry", needs=["plugin"])
     def test_the_plugin_is_typed(self) -> None:
         """``mypy --strict`` accepts that the factory satisfies the contract."""
-        import importlib.util  # loaded late: only this check needs it
+        import importlib.util
 
-        self.need(importlib.util.find_spec("mypy") is not None, "mypy is not installed")
-        from pytheus.plugins import available_plugins  # loaded late: likewise
+        if importlib.util.find_spec("mypy") is None:
+            raise SkipTest("mypy is not installed")
+        from pytheus.plugins import available_plugins
 
         value = next(plugin.value for plugin in available_plugins() if plugin.name == self.plugin_name)
         module, _, attribute = (part.strip() for part in value.partition(":"))
@@ -195,9 +197,8 @@ class PackagingChecks(Declarations):
             raise AssertionError(f"mypy --strict accepts the plugin's factory: {done.stdout.strip() or done.stderr}")
 
     def _program(self, source: str, **environ: str) -> dict[str, object]:
-        """What `source` reports, run in a fresh interpreter, in an empty directory."""
+        """Run `source` in a fresh interpreter, in an empty directory, and return its report."""
         name = self.plugin_name
-        self.need(name is not None, "plugin_name is not declared, so there is no distribution to check")
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [sys.executable, "-c", _BEGIN + source, str(name), self.plugin_address or str(name)],

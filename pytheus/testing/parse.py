@@ -1,6 +1,6 @@
 """A parser of the text format, for tests: strict, small, and written from the specification alone.
 
-It shares nothing with the code that writes the format, so that it can stand as a witness.
+It shares no code with the renderer of the format, so that it can serve as an independent check.
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
 """
 
@@ -23,7 +23,7 @@ _SUFFIXES: Final = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", 
 
 
 class ParsedSample(NamedTuple):
-    """One line: the name as written, label pairs in the order of their names, and the number."""
+    """One line: its name, label pairs in the order of their names, and the number."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ class ParsedSample(NamedTuple):
 
     @classmethod
     def of(cls, name: str, labels: Mapping[str, str], value: float) -> ParsedSample:
-        """The sample that these make."""
+        """Return a sample with sorted labels."""
         return cls(name, tuple(sorted(labels.items())), value)
 
     def __str__(self) -> str:
@@ -55,14 +55,14 @@ class ParsedFamily:
 
 
 def parse_exposition(text: str) -> dict[str, ParsedFamily]:
-    """The families of an exposition in the text format 0.0.4, by name, in their order.
+    """Return the families of an exposition in the text format 0.0.4, by name, in order.
 
         >>> families = parse_exposition('# TYPE hits_total counter\\nhits_total{path="/"} 3.0\\n')
         >>> print(families["hits_total"].samples[0])
         hits_total{path='/'} 3
 
-    Raises `ValueError` that names the line, for what the format does not allow, and for what a registry must not do: a
-    family or a series that stands twice, and samples outside of their family.
+    Raises `ValueError` with the line number for text that the format does not allow, and for errors of a registry: a
+    family or a series that occurs twice, and a sample outside of its family.
     """
     if text and not text.endswith("\n"):
         raise ValueError("an exposition ends with a line feed, but this one does not")
@@ -80,16 +80,16 @@ def parse_exposition(text: str) -> dict[str, ParsedFamily]:
                 helps[name] = _unescaped(rest)
                 continue
             if name in families or rest not in _TYPES:
-                raise ValueError(f"line {number}: a second TYPE of {name!r}, or one that there is not: {line!r}")
+                raise ValueError(f"line {number}: a second TYPE of {name!r}, or an unknown type: {line!r}")
             family = families[name] = ParsedFamily(name, rest, helps.get(name, ""))
         elif not line.startswith("#"):
             sample = _sample(line, number)
             if family is None or sample.name not in [
                 family.name + suffix for suffix in _SUFFIXES.get(family.type, ("",))
             ]:
-                raise ValueError(f"line {number}: {sample.name!r} stands outside of its family")
+                raise ValueError(f"line {number}: {sample.name!r} is outside of its family")
             if sample[:2] in seen:
-                raise ValueError(f"line {number}: the series {sample} stands twice")
+                raise ValueError(f"line {number}: the series {sample} occurs twice")
             seen.add(sample[:2])
             family.samples.append(sample)
     return families
@@ -98,7 +98,7 @@ def parse_exposition(text: str) -> dict[str, ParsedFamily]:
 def _sample(line: str, number: int) -> ParsedSample:
     match = _SAMPLE.fullmatch(line)
     if match is None:
-        raise ValueError(f"line {number} is no sample: {line!r}")
+        raise ValueError(f"line {number} is not a sample: {line!r}")
     pairs = [(name, _unescaped(value)) for name, value in _PAIRS.findall(match[2] or "")]
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError(f"line {number} has a label twice: {line!r}")

@@ -1,4 +1,4 @@
-"""Checks of a registry while it is scraped, and of what comes out."""
+"""Checks of a registry while it is scraped, and of the exposition."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pytheus.metrics.summary import Summary
 from pytheus.names import validate_prefix
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family, Sample
-from pytheus.testing.declarations import Declarations, Probe, check, promised
-from pytheus.testing.exposition import ParsedSample, parse_exposition
+from pytheus.testing.checks.base import Declarations, Probe, check, promised
+from pytheus.testing.parse import ParsedSample, parse_exposition
 
-__all__ = ["ScrapingChecks"]
+__all__ = ["ScrapeChecks"]
 
 _NASTY = 'quote " backslash \\ line\nfeed, brace } and ünïcode'
 
@@ -41,13 +41,14 @@ class _Creating(Probe):
         yield from super().collect()
 
 
-class ScrapingChecks(Declarations):
+class ScrapeChecks(Declarations):
     """Snapshots, collectors of every kind, prefixes, and the round trip through a parser."""
 
-    @check("test_what_collect_gives_belongs_to_the_caller", "test_collect_keeps_the_order_of_registration")
+    @check(
+        "test_what_collect_gives_belongs_to_the_caller", "test_collect_keeps_the_order_of_registration", needs=["kept"]
+    )
     def test_an_iteration_is_a_snapshot(self) -> None:
-        """What is registered or unregistered while `collect()` is read neither breaks it nor shows in it."""
-        self.need_keeping()
+        """Registrations while `collect()` is read neither break the iteration nor show in it."""
         promise = "collect() is a snapshot, which changes during its iteration neither break nor show in"
         probes = [Probe(f"kit_{letter}") for letter in "abc"]
         registry = self.filled(*probes)
@@ -78,7 +79,7 @@ class ScrapingChecks(Declarations):
 
         self.unless_it_hangs(scrape, promise)
         if not any(self._family(collector).endswith("kit_creating_made") for collector in self.held(registry)):
-            raise AssertionError(f"{promise}: what it made is not held")
+            raise AssertionError(f"{promise}: the metric that it made is not registered")
 
     @check("test_collect_does_not_collect_the_collectors")
     def test_a_raising_collector_costs_only_itself(self) -> None:
@@ -87,7 +88,7 @@ class ScrapingChecks(Declarations):
         raising, counter = _Raising("kit_raising"), Counter("kit_hits_total", "Hits.", registry=None)
         registry = self.fresh()
         log = logging.getLogger("pytheus.exposition")
-        disabled, log.disabled = log.disabled, True  # it logs the failure, which is no news here
+        disabled, log.disabled = log.disabled, True  # the failure that it logs is expected here
         try:
             with promised(promise):
                 self.write_to(registry).register(raising)
@@ -98,26 +99,24 @@ class ScrapingChecks(Declarations):
         if self.exposed(registry, "kit_hits_total") not in families:
             raise AssertionError(f"{promise}: another one was not exposed with it")
 
-    @check("test_collect_does_not_collect_the_collectors", "test_collect_is_repeatable")
-    def test_a_generator_collector_is_collected_anew_each_time(self) -> None:
-        """Its numbers are those of the moment of the scrape."""
-        self.need_keeping()
+    @check("test_collect_does_not_collect_the_collectors", "test_collect_is_repeatable", needs=["kept"])
+    def test_a_generator_collector_is_collected_each_time(self) -> None:
+        """Its numbers are those at the time of the scrape."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         for value in (1.0, 2.0):
             probe.value = value
-            self._require_value(registry, "kit_probe", value, "a collector is collected anew at each scrape")
+            self._require_value(registry, "kit_probe", value, "a collector is collected at each scrape")
 
-    @check("test_collect_is_repeatable")
+    @check("test_collect_is_repeatable", needs=["kept"])
     def test_values_are_kept(self) -> None:
-        """What a metric counted before it was registered is exposed, and what it counts afterwards, too."""
-        self.need_keeping()
+        """A metric's value before its registration is exposed, and so are later changes."""
         counter = Counter("kit_hits_total", "Hits.", registry=None)
         counter.inc(2)
         registry = self.filled(counter)
-        self._require_value(registry, "kit_hits_total", 2.0, "a metric keeps what it counted before it was registered")
+        self._require_value(registry, "kit_hits_total", 2.0, "a metric keeps its value when it is registered")
         counter.inc()
-        self._require_value(registry, "kit_hits_total", 3.0, "a metric goes on counting once it is registered")
+        self._require_value(registry, "kit_hits_total", 3.0, "a metric keeps counting after its registration")
 
     def _require_value(self, registry: Registry, name: str, value: float, promise: str) -> None:
         family = parse_exposition(self._scraped(registry)).get(self.exposed(registry, name))
@@ -129,16 +128,16 @@ class ScrapingChecks(Declarations):
         with promised("a registry can be scraped"):
             return generate_metrics(registry, strict=True)
 
-    @check("test_values_are_kept")
+    @check("test_values_are_kept", needs=["prefixes"])
     def test_an_empty_prefix_is_none(self) -> None:
         """With a prefix of None or "" the names are exposed as they are."""
         for prefix in (None, ""):
-            self._require_lead(prefix, "", f"with the prefix {prefix!r} nothing stands before a name")
+            self._require_lead(prefix, "", f"with the prefix {prefix!r} a name is exposed as it is")
 
-    @check("test_values_are_kept")
+    @check("test_values_are_kept", needs=["prefixes"])
     def test_a_prefix_applies_once(self) -> None:
-        """The prefix stands once before each family, metrics and custom collectors alike."""
-        self._require_lead("kitchen", "kitchen_", "the prefix stands once before the name of each family")
+        """The prefix is put before each family name once, for metrics and custom collectors."""
+        self._require_lead("kitchen", "kitchen_", "each family name has the prefix once")
 
     def _require_lead(self, prefix: str | None, lead: str, promise: str) -> None:
         registry = self.fresh_prefixed(prefix)
@@ -157,7 +156,7 @@ class ScrapingChecks(Declarations):
     def test_what_is_exposed_can_be_parsed_back(self) -> None:
         """Every type, and labels that need escaping, come back from a parser as they went in."""
         metrics = _one_of_each()
-        # Before they are registered, for that must not change them.
+        # Before the registration, because that must not change them.
         families = [family for metric in metrics for family in metric.collect()]
         registry = self.filled(*metrics)
         parsed = parse_exposition(self._scraped(registry)).values()
@@ -167,7 +166,7 @@ class ScrapingChecks(Declarations):
                 name = self.exposed(registry, family.name) + sample.suffix
                 wanted = ParsedSample.of(name, self._labels(sample), sample.value)
                 if wanted not in got:
-                    raise AssertionError(f"what is exposed can be parsed back: {wanted} is missing")
+                    raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
 
     def _labels(self, sample: Sample) -> Mapping[str, str]:
         return {**sample.labels, **self.constant_labels}

@@ -1,12 +1,14 @@
-"""What a conformance class declares about its registry, and how checks are written.
+"""The declarations of a conformance class about its registry, and the tools of its checks.
 
 Rules:
 
-- A check is a method whose name begins with ``test_``, marked with `check`. It tests one promise, begins with nothing
-  but a new registry, and relies only on what the checks that it names as `after` have shown.
-- It fails by `AssertionError` with the promise in the contract's words, and then what came instead.
+- A check is a method whose name begins with ``test_``, marked with `check`. It tests one promise, starts with a new
+  registry, and relies only on the checks that it names as `after`.
+- It fails by `AssertionError` with the promise in the contract's words, then the actual behaviour.
+- A check whose `needs` a class does not declare is not part of that class: pytest does not collect it.
 - Collectors are the kit's own, or metrics made with ``registry=None``: nothing reaches `pytheus.REGISTRY`.
-- `unittest.SkipTest` is how a check says that it does not apply; pytest takes it for a skip.
+- A check raises `unittest.SkipTest` if its result would be misleading: a check that it relies on fails, or the registry
+  object does not offer an optional capability. pytest reports it as skipped.
 """
 
 from __future__ import annotations
@@ -25,13 +27,16 @@ from pytheus.registry.collector_registry import collector_name
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family, Sample
 
-__all__ = ["Declarations", "Probe", "check", "promised"]
+__all__ = ["Declarations", "Need", "Probe", "check", "promised"]
 
 Checks = TypeVar("Checks", bound="Declarations")
 
+Need = Literal["kept", "kept nothing", "writable", "read only", "originals", "refusals", "errors", "prefixes", "plugin"]
+"""A declaration without which a check does not apply; see `Declarations.meets`."""
+
 
 class Probe:
-    """A collector of one gauge, as somebody writes it who has read the protocol and no more."""
+    """A collector of one gauge with no member beyond the protocol."""
 
     def __init__(self, probe: str, value: float = 1.0) -> None:
         self.probe = probe
@@ -47,61 +52,97 @@ class Probe:
 
 
 class Declarations:
-    """What a subclass says about its registry."""
+    """The attributes and methods by which a subclass describes its registry."""
 
     keeps_collectors: ClassVar[bool] = True
-    """Whether what is registered is held, and given by `collect()`."""
+    """Whether the registry holds registered collectors and returns them from `collect()`."""
 
     takes_registrations: ClassVar[bool] = True
-    """Whether `register` and `unregister` may be called. Where not, `write_to` says where to register instead."""
+    """Whether `register` and `unregister` may be called. If not, `write_to` returns the registry to use instead."""
 
     gives_originals: ClassVar[bool] = True
-    """Whether `collect()` gives the very objects that were registered, and not others made of them."""
+    """Whether `collect()` returns the registered objects themselves, not objects derived from them."""
 
     refuses_unknown: ClassVar[bool] = True
-    """Whether `unregister` raises for what is not held; a registry that keeps nothing cannot."""
+    """Whether `unregister` raises for an unknown collector; a registry that keeps nothing cannot."""
 
     on_conflict: ClassVar[Literal["raise", "keep"]] = "raise"
-    """What becomes of a collector whose name is taken: `ConflictError`, or the first one is kept without an error."""
+    """The reaction to a taken name: `ConflictError`, or the first collector is kept without an error."""
 
     inner_prefix: ClassVar[str] = ""
-    """What stands before the families' names besides the registry's `prefix`, with its underscore."""
+    """A prefix of family names in addition to the registry's `prefix`, with its underscore."""
 
     constant_labels: ClassVar[Mapping[str, str]] = {}
     """Labels that the registry adds to every sample."""
 
     plugin_name: ClassVar[str | None] = None
-    """The plugin's name, for the checks of its distribution, which must be installed. None leaves them out."""
+    """The plugin's name, which adds the checks of its distribution; it must be installed."""
 
     plugin_address: ClassVar[str | None] = None
-    """What `resolve_registry` takes to make one: a name or URL. None for the name alone."""
+    """The name or URL for `resolve_registry`; None for the name alone."""
 
     import_budget_seconds: ClassVar[float] = 1.0
-    """How much processor time importing the plugin may take, pytheus and pluggy not counted."""
+    """The processor time that importing the plugin may take, without pytheus and pluggy."""
 
     patience_seconds: ClassVar[float] = 30.0
-    """How long to wait for what would otherwise hang."""
+    """How long to wait for an operation that might hang."""
 
     def make_registry(self) -> Registry:
-        """A new registry, empty and independent of those made before."""
+        """Return a new registry, empty and independent of those made before."""
         raise NotImplementedError(f"{type(self).__name__} must define make_registry(self) -> Registry")
 
     def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        """As `make_registry`, with that prefix. Override it where the registry can be made with one."""
-        raise SkipTest("make_prefixed_registry is not defined, so this registry declares no prefixes")
+        """Return a new registry with that prefix. Override it if the registry supports prefixes."""
+        raise NotImplementedError(f"{type(self).__name__} does not define make_prefixed_registry(self, prefix)")
 
     def write_to(self, registry: Registry) -> Registry:
-        """Where the kit registers what `registry` is to show: in itself, unless overridden."""
+        """Return the registry to register in, so that `registry` shows it; `registry` itself unless overridden."""
         return registry
+
+    @classmethod
+    def meets(cls, need: Need) -> bool:
+        """Return whether the class declares the ability that a check with this need tests."""
+        match need:
+            case "kept":
+                return cls.keeps_collectors
+            case "kept nothing":
+                return not cls.keeps_collectors
+            case "writable":
+                return cls.keeps_collectors and cls.takes_registrations
+            case "read only":
+                return not cls.takes_registrations
+            case "originals":
+                return cls.keeps_collectors and cls.gives_originals
+            case "refusals":
+                return cls.refuses_unknown and cls.keeps_collectors and cls.takes_registrations
+            case "errors":
+                return cls.on_conflict == "raise"
+            case "prefixes":
+                return cls.make_prefixed_registry is not Declarations.make_prefixed_registry
+            case "plugin":
+                return cls.plugin_name is not None
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        # A test method that is None in a subclass is not a test, neither for pytest nor for `run_conformance`.
+        for name in _CHECKS:
+            defined = next((vars(base)[name] for base in cls.__mro__[1:] if vars(base).get(name) is not None), None)
+            if defined is not None and name not in vars(cls):
+                setattr(cls, name, defined if cls._applies(name) else None)
+
+    @classmethod
+    def _applies(cls, name: str) -> bool:
+        after, needs = _CHECKS[name]
+        return all(map(cls.meets, needs)) and all(map(cls._applies, after))
 
     # For checks ------------------------------------------------------------------------------------------------------
 
     def fresh(self) -> Registry:
-        """A new registry, closed after the test."""
+        """Return a new registry, closed after the test."""
         return self._kept(self.make_registry())
 
     def fresh_prefixed(self, prefix: str | None) -> Registry:
-        """As `fresh`, with that prefix."""
+        """Return a new registry with that prefix, closed after the test."""
         return self._kept(self.make_prefixed_registry(prefix))
 
     def _kept(self, registry: Registry) -> Registry:
@@ -111,33 +152,14 @@ class Declarations:
         return registry
 
     def teardown_method(self) -> None:
-        """Close what was made."""
+        """Close the registries that the check made."""
         for registry in self.__dict__.pop("_made", []):
-            with suppress(Exception):  # there is a check of its own for this
+            with suppress(Exception):  # a separate check covers errors of close()
                 if isinstance(registry, Closable):
                     registry.close()
 
-    def need(self, capability: bool, reason: str) -> None:
-        """Skip the check for `reason` where the registry does not declare what it needs."""
-        if not capability:
-            raise SkipTest(reason)
-
-    def need_keeping(self) -> None:
-        """Skip where nothing is held."""
-        self.need(self.keeps_collectors, "keeps_collectors = False: this registry holds nothing")
-
-    def need_registrations(self) -> None:
-        """Skip where nothing is held, or can be registered."""
-        self.need_keeping()
-        self.need(self.takes_registrations, "takes_registrations = False: this registry can only be read")
-
-    def need_originals(self) -> None:
-        """Skip where `collect()` gives objects of its own."""
-        self.need_keeping()
-        self.need(self.gives_originals, "gives_originals = False: this registry gives objects of its own")
-
     def filled(self, *collectors: Collector) -> Registry:
-        """A new registry that shows `collectors`."""
+        """Return a new registry that shows `collectors`."""
         registry = self.fresh()
         for collector in collectors:
             with promised("register(collector) takes any object with a method collect()"):
@@ -145,16 +167,16 @@ class Declarations:
         return registry
 
     def held(self, registry: Registry) -> list[Collector]:
-        """What `collect()` gives."""
-        with promised("collect() gives an iterable of the collectors held"):
+        """Return the collectors of `collect()`."""
+        with promised("collect() returns an iterable of the registered collectors"):
             return list(registry.collect())
 
     def require_held(self, registry: Registry, expected: Sequence[Collector], promise: str) -> None:
-        """Fail with `promise` unless `collect()` gives what stands for `expected`, in that order."""
+        """Fail with `promise` unless `collect()` returns `expected`, or their equivalents, in that order."""
         self.require_same(self.held(registry), expected, promise)
 
     def require_same(self, given: Sequence[Collector], expected: Sequence[Collector], promise: str) -> None:
-        """Fail with `promise` unless `given` stands for `expected`, in that order."""
+        """Fail with `promise` unless `given` are `expected`, or their equivalents, in that order."""
         got = [self._original(collector, expected) for collector in given]
         if len(got) != len(expected) or any(one is not other for one, other in zip(got, expected, strict=True)):
             raise AssertionError(f"{promise}: expected {_listed(expected)} but got {_listed(given)}")
@@ -170,12 +192,12 @@ class Declarations:
         return next((str(getattr(part, "name", "")) for part in collector.collect()), "")
 
     def exposed(self, registry: Registry, name: str) -> str:
-        """What the family `name` of `registry` is called in an exposition."""
+        """Return the name of the family `name` of `registry` in an exposition."""
         prefix = validate_prefix(registry.prefix)
         return ("" if prefix is None else prefix + "_") + self.inner_prefix + name
 
     def unless_it_hangs(self, function: Callable[[], None], promise: str) -> None:
-        """Call `function` in a thread, and fail with `promise` if it does not come to an end."""
+        """Call `function` in a thread, and fail with `promise` if it does not return."""
         failures: list[BaseException] = []
 
         def run() -> None:
@@ -188,7 +210,9 @@ class Declarations:
         thread.start()
         thread.join(self.patience_seconds)
         if thread.is_alive():
-            raise AssertionError(f"{promise}: waited {self.patience_seconds:g} s in vain; is a lock held meanwhile?")
+            raise AssertionError(
+                f"{promise}: it did not return within {self.patience_seconds:g} s; is a lock held meanwhile?"
+            )
         if failures:
             raise failures[0]
 
@@ -200,7 +224,7 @@ def _listed(collectors: Sequence[Collector]) -> str:
 
 @contextmanager
 def promised(promise: str) -> Iterator[None]:
-    """Turn any error of the block into one that says what was promised."""
+    """Turn an error of the block into one that states the promise."""
     try:
         yield
     except (AssertionError, SkipTest):
@@ -209,12 +233,15 @@ def promised(promise: str) -> Iterator[None]:
         raise AssertionError(f"{promise}: raised {type(error).__name__}: {error}") from error
 
 
-# Why each check of a class cannot be relied on, or None where it can.
+_CHECKS: Final[dict[str, tuple[Sequence[str], Sequence[Need]]]] = {}
+"""The checks that each check relies on, and the declarations that it needs, by its name."""
+
+# For each class: the reason why a check cannot be relied on, or None if it passed.
 _verdicts: Final[weakref.WeakKeyDictionary[type, dict[str, str | None]]] = weakref.WeakKeyDictionary()
 
 
-def check(*after: str) -> Callable[[Callable[[Checks], None]], Callable[[Checks], None]]:
-    """Mark a check, with the names of those that it rests on, which are run first where they were not yet."""
+def check(*after: str, needs: Sequence[Need] = ()) -> Callable[[Callable[[Checks], None]], Callable[[Checks], None]]:
+    """Mark a check, with the checks that it relies on, which run first, and the declarations that it needs."""
 
     def mark(method: Callable[[Checks], None]) -> Callable[[Checks], None]:
         name = method.__name__
@@ -224,7 +251,7 @@ def check(*after: str) -> Callable[[Callable[[Checks], None]], Callable[[Checks]
             verdicts = _verdicts.setdefault(type(self), {})
             for needed in after:
                 if needed not in verdicts:
-                    with suppress(Exception):  # it is told under its own name
+                    with suppress(Exception):  # reported under its own name
                         getattr(self, needed)()
                 reason = verdicts.get(needed)
                 if reason is not None:
@@ -236,10 +263,11 @@ def check(*after: str) -> Callable[[Callable[[Checks], None]], Callable[[Checks]
                 verdicts[name] = str(skipped)
                 raise
             except BaseException:
-                verdicts[name] = f"left out, for it rests on {name}, which fails"
+                verdicts[name] = f"not run: it relies on {name}, which fails"
                 raise
             verdicts[name] = None
 
+        _CHECKS[name] = (after, needs)
         return checked
 
     return mark

@@ -1,9 +1,8 @@
-"""Checks that no two collectors expose the same name, and that a refusal leaves nothing behind."""
+"""Checks that no two collectors expose the same name, and that a refusal changes nothing."""
 
 from __future__ import annotations
 
 import gc
-from typing import Literal
 
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.metrics.counter import Counter
@@ -11,7 +10,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.metric import Metric
 from pytheus.registry.contract import Registry
-from pytheus.testing.declarations import Declarations, check, promised
+from pytheus.testing.checks.base import Declarations, check, promised
 
 __all__ = ["ConflictChecks"]
 
@@ -19,12 +18,11 @@ _FIRST = "of two metrics that expose the same name, the first one stays and the 
 
 
 class ConflictChecks(Declarations):
-    """Duplicates, suffixes in both orders, and what a refusal leaves behind."""
+    """Duplicates, suffixes in both orders, and the state after a refusal."""
 
-    @check("test_registering_twice_changes_nothing", "test_collect_keeps_the_order_of_registration")
+    @check("test_registering_twice_changes_nothing", "test_collect_keeps_the_order_of_registration", needs=["writable"])
     def test_a_conflicting_metric_is_not_held(self) -> None:
         """A metric whose name is taken is refused as `on_conflict` declares, and the first one stays."""
-        self.need_registrations()
         self._require_conflict(Counter("kit_hits", "Hits.", registry=None), Gauge("kit_hits", "Hits.", registry=None))
 
     @check("test_a_conflicting_metric_is_not_held")
@@ -41,10 +39,9 @@ class ConflictChecks(Declarations):
             Gauge("kit_wait_count", "Waits.", registry=None), Histogram("kit_wait", "Wait.", registry=None)
         )
 
-    @check("test_a_conflicting_metric_is_not_held")
+    @check("test_a_conflicting_metric_is_not_held", needs=["errors"])
     def test_the_error_names_the_incumbent(self) -> None:
         """`ConflictError.incumbent` is the collector that holds the name, so that a metric can share its values."""
-        self._need_errors()
         incumbent, newcomer = Counter("kit_hits", "H.", registry=None), Gauge("kit_hits", "H.", registry=None)
         registry = self.filled(incumbent)
         error = self._refused(registry, newcomer)
@@ -54,10 +51,9 @@ class ConflictChecks(Declarations):
                 f" {error.incumbent!r}"
             )
 
-    @check("test_a_conflicting_metric_is_not_held", "test_unregister_lets_go")
+    @check("test_a_conflicting_metric_is_not_held", "test_unregister_lets_go", needs=["refusals"])
     def test_a_refused_metric_does_not_remove_the_first(self) -> None:
-        """Unregistering what was refused raises `NotRegisteredError`, and the first one stays."""
-        self.need(self.refuses_unknown, "refuses_unknown = False: this registry cannot tell what it does not hold")
+        """Unregistering a refused metric raises `NotRegisteredError`, and the first one stays."""
         incumbent, newcomer = Counter("kit_hits", "H.", registry=None), Gauge("kit_hits", "H.", registry=None)
         registry = self.filled(incumbent)
         self._refused(registry, newcomer)
@@ -129,13 +125,9 @@ class ConflictChecks(Declarations):
         self._refused(registry, newcomer)
         self.require_held(registry, [incumbent], _FIRST)
 
-    def _need_errors(self) -> None:
-        policy: Literal["raise", "keep"] = self.on_conflict
-        self.need(policy == "raise", "on_conflict = 'keep': this registry raises nothing")
-
     def _refused(self, registry: Registry, newcomer: Metric) -> ConflictError | None:
         """Register `newcomer`, whose name is taken, and give the error that this is to raise."""
-        with promised(f"on_conflict = {self.on_conflict!r}: a metric whose name is taken is refused so"):
+        with promised(f"on_conflict = {self.on_conflict!r}: a metric whose name is taken is refused that way"):
             try:
                 registry.register(newcomer)
             except ConflictError as error:

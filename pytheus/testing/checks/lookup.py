@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from unittest import SkipTest
 
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.registry.capabilities import Lookup
 from pytheus.registry.contract import Collector, Registry
-from pytheus.testing.declarations import Declarations, check, promised
+from pytheus.testing.checks.base import Declarations, check, promised
 
-__all__ = ["FindingChecks"]
+__all__ = ["LookupChecks"]
 
 
-class FindingChecks(Declarations):
+class LookupChecks(Declarations):
     """`Lookup`, for registries that offer it."""
 
     @check("test_it_holds_what_is_registered")
@@ -31,22 +31,23 @@ class FindingChecks(Declarations):
 
     @check("test_it_holds_what_is_registered")
     def test_find_gives_none_for_a_free_name(self) -> None:
-        """A name that nobody occupies gives None."""
+        """A name that no collector occupies gives None."""
         found = self._find(self.filled(Gauge("kit_depth", "Depth.", registry=None)), "kit_dep")
         if found is not None:
             raise AssertionError(f"find(name) gives None for a name that is free: got {found!r}")
 
     @check("test_find_gives_who_occupies_a_name", "test_unregister_lets_go")
     def test_find_forgets_what_was_unregistered(self) -> None:
-        """What was unregistered is not found."""
+        """An unregistered collector is not found."""
         gauge = Gauge("kit_depth", "Depth.", registry=None)
         registry = self.filled(gauge)
         registry.unregister(gauge)
         found = self._find(registry, "kit_depth")
         if found is not None:
-            raise AssertionError(f"find(name) does not give what was unregistered: got {found!r}")
+            raise AssertionError(f"find(name) does not return an unregistered collector: got {found!r}")
 
     def _find(self, registry: Registry, name: str) -> Collector | None:
-        self.need(isinstance(registry, Lookup), "this registry has no find(name), which is optional")
-        with promised("find(name) gives a collector or None"):
-            return cast(Lookup, registry).find(name)
+        if not isinstance(registry, Lookup):
+            raise SkipTest("this registry has no find(name), which is optional")
+        with promised("find(name) returns a collector or None"):
+            return registry.find(name)

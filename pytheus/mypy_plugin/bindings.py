@@ -1,12 +1,12 @@
-"""Where a metric was put, and whether an expression must be what was put there.
+"""Which variable a metric is bound to, and whether an expression must read that variable.
 
-A type says what an expression may hold, and two metrics with other labels have the same type: mypy gives a variable
-that is bound twice, or a dict's values, the first one's. So what is known of a metric names the one place that it was
-put, its home, and is believed only of an expression that reads that place:
+A type says which class an expression holds, and two metrics with different labels have the same type: mypy gives a
+variable that is bound twice, or the values of a dict, the type of the first. Facts about a metric therefore carry the
+full name of the one variable that it is bound to, and are used only for an expression that reads
 
 - a variable or attribute that its module binds once, to that metric;
-- the value of a definition or of `labels()`, where it is used at once: ``Counter(...).labels(...).inc()``. Any other
-  call (``metrics.pop()``) may give another metric of the type.
+- the value of a definition or of `labels()` directly: ``Counter(...).labels(...).inc()``. Any other call
+  (``metrics.pop()``) may return another metric of the type.
 """
 
 from __future__ import annotations
@@ -53,44 +53,44 @@ from mypy.types import CallableType, Instance, TypeType, get_proper_type
 
 from pytheus.mypy_plugin.literals import type_of
 
-__all__ = ["Places"]
+__all__ = ["Bindings"]
 
 
-def _place(variable: Var) -> str:
+def _full_name(variable: Var) -> str:
     if variable.info:
         return f"{variable.info.fullname}.{variable.name}"
     # A local variable's full name is its name, which others may have.
     return variable.fullname if "." in variable.fullname else f"{variable.name}:{variable.line}"
 
 
-class Places:
-    """The places that the modules under check put metrics."""
+class Bindings:
+    """The variables that metrics are bound to, in the modules under check."""
 
     def __init__(self) -> None:
-        # Of the module looked at last. The daemon puts new statements into the old module.
+        # The module read last. The mypy daemon puts new statements into the old module.
         self._statements: list[Statement] = []
-        self._bindings = _Bindings([])
+        self._bindings = _ModuleBindings([])
         self._calls: set[Context] = set()
 
-    def home(self, call: Context, api: TypeChecker) -> str:
-        """The place that the value of `call`, which makes a metric, is put, or "" where it is none to speak of."""
-        self._look_at(api.tree.defs)
+    def target_of(self, call: Context, api: TypeChecker) -> str:
+        """Return the full name of the variable that the metric made by `call` is bound to, or ""."""
+        self._read_module(api.tree.defs)
         self._calls.add(call)
-        return self._bindings.home(call)
+        return self._bindings.target_of(call)
 
-    def holds(self, expression: Context, home: str, api: TypeChecker) -> bool:
-        """Whether `expression` must be the metric that was put at `home`."""
-        self._look_at(api.tree.defs)
+    def holds(self, expression: Context, bound_to: str, api: TypeChecker) -> bool:
+        """Return whether `expression` must read the metric bound to the variable `bound_to`."""
+        self._read_module(api.tree.defs)
         if isinstance(expression, CallExpr):
-            return home == "" and expression in self._calls
+            return bound_to == "" and expression in self._calls
         if isinstance(expression, (NameExpr, MemberExpr)):
             variable = self._variable(expression, api)
-            return variable is not None and _place(variable) == home
+            return variable is not None and _full_name(variable) == bound_to
         return False
 
-    def _look_at(self, statements: list[Statement]) -> None:
+    def _read_module(self, statements: list[Statement]) -> None:
         if statements is not self._statements:
-            self._bindings = _Bindings(statements)
+            self._bindings = _ModuleBindings(statements)
             self._statements = statements
             self._calls.clear()
 
@@ -114,39 +114,39 @@ class Places:
         derived = (
             proper.type.mro[: proper.type.mro.index(found.node.info)] if found.node.info in proper.type.mro else []
         )
-        # mypy knows no attribute of a class that only binds an inherited one anew, for itself.
+        # mypy has no attribute for a class that only rebinds an inherited one.
         if any(self._bindings.binds(f"{cls.fullname}.{expression.name}") for cls in derived):
             return None
         return found.node
 
 
-class _Bindings:
-    """Which place each call's value is put, and how often each place is bound, in one module.
+class _ModuleBindings:
+    """The variable that each call is bound to in one module, and how often each variable is bound.
 
-    A walk over its statements, for mypy's visitors are compiled and cannot be derived from. So what an expression binds
-    (``:=``) is not seen, and has no home.
+    Walks over statements, because mypy's visitors are compiled and cannot be subclassed. So names that an expression
+    binds (``:=``) are not seen.
     """
 
     def __init__(self, statements: list[Statement]) -> None:
-        self._homes: dict[CallExpr, str] = {}
+        self._bound_to: dict[CallExpr, str] = {}
         self._times: dict[str, int] = {}
-        # Attributes of an object that is not `self`: whose they are is not known here.
+        # Attributes of objects other than `self`, whose class is unknown here.
         self._others: set[str] = set()
         self._walk(statements, None, "")
 
-    def binds(self, place: str) -> bool:
-        """Whether the module binds `place`."""
-        return place in self._times
+    def binds(self, target_name: str) -> bool:
+        """Return whether the module binds the variable."""
+        return target_name in self._times
 
     def binds_of_others(self, attribute: str) -> bool:
-        """Whether the module binds an attribute of this name, of whichever object or module."""
+        """Return whether the module binds an attribute of this name on any object or module."""
         return attribute in self._others
 
-    def home(self, call: Context) -> str:
-        place = self._homes.get(call, "") if isinstance(call, CallExpr) else ""
-        if self._times.get(place, 0) > 1 or self.binds_of_others(place.rpartition(".")[2]):
+    def target_of(self, call: Context) -> str:
+        target_name = self._bound_to.get(call, "") if isinstance(call, CallExpr) else ""
+        if self._times.get(target_name, 0) > 1 or self.binds_of_others(target_name.rpartition(".")[2]):
             return ""
-        return place
+        return target_name
 
     def _walk(self, statements: list[Statement], cls: ClassDef | None, self_name: str) -> None:
         for statement in statements:
@@ -175,18 +175,18 @@ class _Bindings:
             return
         if isinstance(target, StarExpr):
             target = target.expr
-        place: str | None = None
+        target_name: str | None = None
         if isinstance(target, NameExpr) and isinstance(target.node, Var):
-            place = _place(target.node)
+            target_name = _full_name(target.node)
         elif isinstance(target, MemberExpr):
             if cls is not None and isinstance(target.expr, NameExpr) and target.expr.name == self_name:
-                place = f"{cls.fullname}.{target.name}"
+                target_name = f"{cls.fullname}.{target.name}"
             else:
                 self._others.add(target.name)
-        if place is not None:
-            self._times[place] = self._times.get(place, 0) + 1
+        if target_name is not None:
+            self._times[target_name] = self._times.get(target_name, 0) + 1
             if isinstance(value, CallExpr):
-                self._homes.setdefault(value, place)
+                self._bound_to.setdefault(value, target_name)
 
 
 def _targets(statement: Statement) -> list[Expression]:
@@ -203,13 +203,13 @@ def _targets(statement: Statement) -> list[Expression]:
     if isinstance(statement, MatchStmt):
         return [name for pattern in statement.patterns for name in _captured(pattern)]
     if isinstance(statement, ImportBase):
-        # Where a name is imported that was bound before.
+        # An import may rebind a name.
         return [target for assignment in statement.assignments for target in assignment.lvalues]
     return []
 
 
 def _captured(pattern: Pattern) -> Iterator[Expression]:
-    """The names that `pattern` binds."""
+    """Yield the names that `pattern` binds."""
     names: list[NameExpr | None] = []
     inner: list[Pattern | None] = []
     if isinstance(pattern, AsPattern):

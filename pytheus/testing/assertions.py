@@ -1,4 +1,4 @@
-"""What an application's tests say of its metrics."""
+"""Assertions about metrics for an application's tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def assert_increments(counter: Counter, by: float = 1.0, labels: Mapping[str, st
         ...     orders.labels("card", "at").inc()
 
     With `labels`, the series that have those count together; without, all of them. No series is made for it. Fractions
-    may differ by what floats are rounded by. Raises `AssertionError` that tells what was counted instead, and
+    may differ by rounding errors. Raises `AssertionError` that states the actual growth, and
     `LabelError` for a label that the counter does not have. An error of the block passes through.
     """
     wanted = {} if labels is None else dict(labels)
@@ -40,7 +40,7 @@ def assert_increments(counter: Counter, by: float = 1.0, labels: Mapping[str, st
     after = _series(counter, wanted)
     reached = sum(after.values())
     grown = reached - sum(before.values())
-    # A fraction that is added to a larger number is rounded to what that has room for, each time.
+    # Adding a fraction to a larger number rounds it to the precision of that number, each time.
     if not math.isclose(grown, by, rel_tol=0.0, abs_tol=_ROUNDINGS * math.ulp(reached)):
         changes = [
             f"{dict(key)} by {value - before.get(key, 0.0):.12g}"
@@ -77,12 +77,12 @@ def assert_exposition(registry: Registry, expected: str, *, names: Iterable[str]
     The text's common indentation, and empty lines around it, do not count. With `names`, as exposed, only those
     families are compared. A collector that raises fails the assertion.
     """
-    import difflib  # loaded late: only this comparison needs it
-    import textwrap  # loaded late: likewise
+    import difflib
+    import textwrap
 
     shown = registry if names is None else filtered(registry, names=names)
     got = generate_metrics(shown, strict=True).splitlines()
     wanted = textwrap.dedent(expected).strip("\n").rstrip().splitlines()
     if got != wanted:
         diff = difflib.unified_diff(wanted, got, "expected", "exposed", lineterm="", n=len(got) + len(wanted))
-        raise AssertionError("the exposition is not what was expected:\n" + "\n".join(diff))
+        raise AssertionError("the exposition differs from the expected text:\n" + "\n".join(diff))

@@ -12,7 +12,7 @@ from pytheus.exceptions import ConflictError
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.metric import Metric
-from pytheus.testing.declarations import Declarations, Probe, check
+from pytheus.testing.checks.base import Declarations, Probe, check
 
 __all__ = ["ThreadChecks"]
 

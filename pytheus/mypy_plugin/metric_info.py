@@ -1,9 +1,9 @@
-"""What is known of a metric that an expression holds, and how it goes along with the expression's type.
+"""The facts about a metric that an expression holds, and how the expression's type carries them.
 
-mypy lets an `Instance` carry attributes of one object that its class does not have (`ExtraAttrs`; `functools.partial`
-and `hasattr` use them). They are no part of the type as far as compatibility goes, are dropped where two types become
-one, are written to the cache, and the daemon looks at them to find out what it has to check again. So one such
-attribute, with a name that no attribute can have, holds what is known, as the literal of a JSON text.
+mypy lets an `Instance` have attributes that its class does not have (`ExtraAttrs`; `functools.partial` and `hasattr`
+use them). They do not affect compatibility, are dropped where two types are joined, and are written to the cache; the
+daemon compares them to decide which code to check again. One such attribute, with a name that no real attribute can
+have, holds the facts as the literal of a JSON text.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pytheus.definitions import Definition
 from pytheus.kinds import MetricType
 from pytheus.metrics.series import SeriesSet
 
-__all__ = ["UNSEEN", "Known", "known_of", "with_known", "without_known"]
+__all__ = ["UNSEEN", "MetricInfo", "metric_info_of", "with_metric_info", "without_metric_info"]
 
 _ATTRIBUTE: Final = "(pytheus)"
 
 
 class _Unseen(str):
-    """A text that the program computes; messages show it as three dots."""
+    """A text that the program computes; reports show it as three dots."""
 
     def __repr__(self) -> str:
         return "..."
@@ -33,12 +33,12 @@ class _Unseen(str):
 UNSEEN: Final = _Unseen("...")
 
 
-class Known:
-    """A metric's type, name, labels and defaults, which labels are bound, and where it was put.
+class MetricInfo:
+    """A metric's type, name, labels and defaults, the labels that are bound, and its variable.
 
-    `name` is `UNSEEN` where it is computed; `labels` are in order, unless not `ordered` (a set). `defaults` are the
-    labels with a default, or None where they are not known; `bound` has a value, or None, for each label. `home` is
-    the one place that the metric was put (see `pytheus.mypy_plugin.places`), or "" for the value of a call.
+    `name` is `UNSEEN` if it is computed; `labels` are in order, unless not `ordered` (a set). `defaults` are the labels
+    with a default, or None if unknown; `bound` has a value or None for each label. `bound_to` is the full name of the
+    variable that the metric is bound to (see `pytheus.mypy_plugin.bindings`), or "" for the value of a call.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Known:
         ordered: bool,
         defaults: tuple[str, ...] | None,
         bound: tuple[str | None, ...],
-        home: str,
+        bound_to: str,
     ) -> None:
         self.type: MetricType = type
         self.name = name
@@ -58,36 +58,36 @@ class Known:
         self.ordered = ordered
         self.defaults = defaults
         self.bound = bound
-        self.home = home
+        self.bound_to = bound_to
 
     def series(self) -> SeriesSet:
-        """What would bind this metric's labels at run time."""
+        """Return the series set that binds this metric's labels at run time."""
         series = SeriesSet(Definition(self.name, self.type, "", self.labels), (), ())
-        # Where they are not known, no label can be said to be missing.
+        # If they are unknown, no label is reported as missing.
         defaults = self.labels if self.defaults is None else self.defaults
         series.defaults = series.bind(series.blank, (), dict.fromkeys(defaults, UNSEEN))
         return series
 
-    def binding(self, values: tuple[str, ...], named: Mapping[str, str], home: str) -> Known:
-        """This metric with more labels bound; raises `LabelError` as the program would."""
+    def binding(self, values: tuple[str, ...], named: Mapping[str, str], bound_to: str) -> MetricInfo:
+        """Return this metric with more labels bound; raise `LabelError` as the program would."""
         bound = self.series().bind(self.bound, values, named)
-        return Known(
+        return MetricInfo(
             self.type,
             self.name,
             self.labels,
             ordered=self.ordered,
             defaults=self.defaults,
             bound=bound,
-            home=home,
+            bound_to=bound_to,
         )
 
     def require_all(self) -> None:
-        """Raise `LabelError` where a label is missing, as the program would."""
+        """Raise `LabelError` if a label is missing, as the program would."""
         self.series().key(self.bound)
 
 
-def known_of(type: Type) -> Known | None:
-    """What is known of an expression of this type."""
+def metric_info_of(type: Type) -> MetricInfo | None:
+    """Return the facts that the type carries, or None."""
     proper = get_proper_type(type)
     if not isinstance(proper, Instance) or proper.extra_attrs is None:
         return None
@@ -95,19 +95,19 @@ def known_of(type: Type) -> Known | None:
     if not isinstance(kept, LiteralType) or not isinstance(kept.value, str):
         return None
     fields = json.loads(kept.value)
-    return Known(
+    return MetricInfo(
         fields["type"],
         UNSEEN if fields["name"] is None else fields["name"],
         tuple(fields["labels"]),
         ordered=fields["ordered"],
         defaults=None if fields["defaults"] is None else tuple(fields["defaults"]),
         bound=tuple(fields["bound"]),
-        home=fields["home"],
+        bound_to=fields["bound_to"],
     )
 
 
-def with_known(type: Instance, known: Known, text: Instance) -> Instance:
-    """`type` with `known` going along; `text` is the type of strs."""
+def with_metric_info(type: Instance, known: MetricInfo, text: Instance) -> Instance:
+    """Return `type` with the facts `known`; `text` is the type of str."""
     fields = {
         "type": known.type,
         "name": None if known.name is UNSEEN else known.name,
@@ -115,13 +115,13 @@ def with_known(type: Instance, known: Known, text: Instance) -> Instance:
         "ordered": known.ordered,
         "defaults": known.defaults,
         "bound": known.bound,
-        "home": known.home,
+        "bound_to": known.bound_to,
     }
     return type.copy_with_extra_attr(_ATTRIBUTE, LiteralType(json.dumps(fields), text))
 
 
-def without_known(type: Instance) -> Instance:
-    """`type` with nothing known."""
+def without_metric_info(type: Instance) -> Instance:
+    """Return `type` without facts."""
     if type.extra_attrs is None or _ATTRIBUTE not in type.extra_attrs.attrs:
         return type
     bare = type.copy_modified()

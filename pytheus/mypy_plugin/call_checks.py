@@ -1,4 +1,4 @@
-"""Uses: do the labels given fit the metric, and are all there where it is written or read."""
+"""Checks of a metric's method calls and reads: labels that fit, and none missing where one is needed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from mypy.plugin import AttributeContext, MethodContext
 from mypy.types import Instance, Type, get_proper_type
 
 from pytheus.exceptions import LabelError
-from pytheus.mypy_plugin.codes import LABEL
-from pytheus.mypy_plugin.known import UNSEEN, Known, known_of, with_known, without_known
-from pytheus.mypy_plugin.literals import keys, text, type_of
-from pytheus.mypy_plugin.places import Places
+from pytheus.mypy_plugin.bindings import Bindings
+from pytheus.mypy_plugin.literals import LABEL, keys, text, type_of
+from pytheus.mypy_plugin.metric_info import UNSEEN, MetricInfo, metric_info_of, with_metric_info, without_metric_info
 
-__all__ = ["READS", "WRITES", "Uses"]
+__all__ = ["READS", "WRITES", "CallChecks"]
 
 WRITES: Final = frozenset(
     {
@@ -32,42 +31,42 @@ WRITES: Final = frozenset(
         "track_inprogress",
     }
 )
-"""The methods that need every label, besides `__call__`."""
+"""The methods that need every label, in addition to `__call__`."""
 
 READS: Final = frozenset({"active", "count", "sum", "value"})
 """The attributes that need every label."""
 
 
-class Uses:
-    """Checks calls of a metric's methods, and reads of its numbers."""
+class CallChecks:
+    """Checks calls of a metric's methods, and reads of its values."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
 
     def bind(self, context: MethodContext) -> Type:
-        """What mypy asks for each `labels()`: the same metric with more labels bound."""
+        """Check one call of `labels()`; the result carries the facts with more labels bound."""
         result = get_proper_type(context.default_return_type)
         api = context.api
         if not isinstance(result, Instance) or not isinstance(api, TypeChecker):
             return context.default_return_type
-        # What the result has from the metric is from before this call.
-        bare = without_known(result)
-        known = self._believed(context.type, context.context, api)
+        # The result has the facts of the metric before this call.
+        bare = without_metric_info(result)
+        known = self._facts(context.type, context.context, api)
         given = None if known is None else _given(context, api)
         if known is None or given is None:
             return bare
         try:
-            bound = known.binding(*given, self._places.home(context.context, api))
+            bound = known.binding(*given, self._bindings.target_of(context.context, api))
         except LabelError as error:
             api.fail(str(error), context.context, code=LABEL)
             return bare
         if given[0] and not known.ordered:
-            return bare  # which label a value is for, only the set's order tells
-        return with_known(bare, bound, api.str_type())
+            return bare  # only the order of the set tells which label a value is for
+        return with_metric_info(bare, bound, api.str_type())
 
     def remove(self, context: MethodContext) -> Type:
-        """What mypy asks for each `remove()`."""
-        known = self._believed(context.type, context.context, context.api)
+        """Check one call of `remove()`."""
+        known = self._facts(context.type, context.context, context.api)
         api = context.api
         if known is not None and known.labels and isinstance(api, TypeChecker):
             given = _given(context, api)
@@ -79,38 +78,38 @@ class Uses:
         return context.default_return_type
 
     def write(self, context: MethodContext) -> Type:
-        """What mypy asks for each call of a method in `WRITES`."""
+        """Check one call of a method in `WRITES`."""
         self._require_all(context.type, context.context, context.api)
         return context.default_return_type
 
     def call(self, context: MethodContext) -> Type:
-        """What mypy asks for each metric that is called, or decorates a function."""
+        """Check one metric that is called or decorates a function."""
         where = context.context
         if isinstance(where, CallExpr):
             self._require_all(context.type, where, context.api, where.callee)
         elif isinstance(where, Decorator) and isinstance(context.api, TypeChecker):
-            # mypy does not tell which of the decorators it is at; this one's type is the metric's.
+            # mypy does not tell which decorator it checks; find it by the metric's type.
             for decorator in where.decorators:
                 if type_of(decorator, context.api) == context.type:
                     self._require_all(context.type, decorator, context.api, decorator)
         return context.default_return_type
 
     def read(self, context: AttributeContext) -> Type:
-        """What mypy asks for each use of an attribute in `READS`."""
+        """Check one use of an attribute in `READS`."""
         self._require_all(context.type, context.context, context.api)
         return context.default_attr_type
 
     def _require_all(self, type: Type, where: Context, api: object, metric: Context | None = None) -> None:
-        known = self._believed(type, where, api, metric)
+        known = self._facts(type, where, api, metric)
         if known is not None and isinstance(api, TypeChecker):
             try:
                 known.require_all()
             except LabelError as error:
                 api.fail(str(error), where, code=LABEL)
 
-    def _believed(self, type: Type, where: Context, api: object, metric: Context | None = None) -> Known | None:
-        """What is known of `metric`, or else of that whose method or attribute `where` is, if it can be believed."""
-        known = known_of(type)
+    def _facts(self, type: Type, where: Context, api: object, metric: Context | None = None) -> MetricInfo | None:
+        """Return the facts about `metric`, or about the owner of the member `where`, if they hold there."""
+        known = metric_info_of(type)
         if known is None or not isinstance(api, TypeChecker):
             return None
         name = "__call__"
@@ -121,18 +120,18 @@ class Uses:
             metric, name = member.expr, member.name
         if not _is_ours(type, name):
             return None
-        return known if self._places.holds(metric, known.home, api) else None
+        return known if self._bindings.holds(metric, known.bound_to, api) else None
 
 
 def _is_ours(type: Type, member: str) -> bool:
-    """Whether a metric has `member` from its base, and not from a class of somebody's own, which may see to labels."""
+    """Return whether `member` comes from pytheus; a user's class may handle labels in its own way."""
     proper = get_proper_type(type)
     info = proper.type.get_containing_type_info(member) if isinstance(proper, Instance) else None
     return info is not None and info.fullname.startswith("pytheus.")
 
 
 def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """The labels of a call, by position and by name, or None where they cannot be told."""
+    """Return the labels of a call, by position and by name, or None if the source does not show them."""
     values: list[str] = []
     named: dict[str, str] = {}
     mappings: list[Expression] = []
@@ -150,7 +149,7 @@ def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], d
         return tuple(values), named
     mapping = keys(mappings[0], api)
     if mapping is None or len(mappings) > 1 or values or named:
-        return None  # with anything beside it, a mapping is refused when the program runs
+        return None  # a mapping beside other arguments is refused at run time
     return (), {name: _shown(value, api) for name, value in mapping.items()}
 
 

@@ -1,4 +1,4 @@
-"""Checks that a registry is one, and holds what is registered until it is unregistered."""
+"""Checks of the protocol, and that a registry holds collectors until they are unregistered."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pytheus.exceptions import NotARegistryError, NotRegisteredError, PytheusErr
 from pytheus.metrics.counter import Counter
 from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.samples import Family
-from pytheus.testing.declarations import Declarations, Probe, check, promised
+from pytheus.testing.checks.base import Declarations, Probe, check, promised
 
-__all__ = ["HoldingChecks"]
+__all__ = ["RegistrationChecks"]
 
 
 class _Falsy(Probe):
@@ -21,7 +21,7 @@ class _Falsy(Probe):
 
 
 class _Equal(Probe):
-    """One that takes every other for its equal."""
+    """A collector that is equal to every other object."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -36,7 +36,7 @@ class _Unhashable(Probe):
 
 
 class _Bare:
-    """Nothing but what the protocol asks for."""
+    """An object with the protocol's one method and nothing else."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class _Bare:
         yield from Probe("kit_bare").collect()
 
 
-class HoldingChecks(Declarations):
+class RegistrationChecks(Declarations):
     """The protocol, identity and order, and unregistering."""
 
     @check()
@@ -58,31 +58,28 @@ class HoldingChecks(Declarations):
 
     @check("test_it_satisfies_the_protocol")
     def test_registries_are_independent(self) -> None:
-        """What is registered in one does not show in another."""
+        """A collector of one registry does not show in another."""
         first = self.fresh()
         with promised("register(collector) takes any object with a method collect()"):
             self.write_to(first).register(Probe("kit_first"))
         self.require_held(self.fresh(), [], "a new registry holds nothing of one made before")
 
-    @check("test_registries_are_independent")
+    @check("test_registries_are_independent", needs=["kept"])
     def test_it_holds_what_is_registered(self) -> None:
-        """`collect()` gives the very objects that were registered."""
-        self.need_keeping()
+        """`collect()` returns the registered objects themselves."""
         probe, counter = Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)
-        self.require_held(self.filled(probe), [probe], "collect() gives the objects that were registered")
-        self.require_held(self.filled(counter), [counter], "collect() gives the objects that were registered")
+        self.require_held(self.filled(probe), [probe], "collect() returns the objects that were registered")
+        self.require_held(self.filled(counter), [counter], "collect() returns the objects that were registered")
 
-    @check("test_registries_are_independent")
+    @check("test_registries_are_independent", needs=["kept nothing"])
     def test_it_keeps_nothing(self) -> None:
         """A registry that is declared to keep nothing takes everything, and gives nothing."""
-        self.need(not self.keeps_collectors, "keeps_collectors = True")
         registry = self.filled(Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None))
         self.require_held(registry, [], "keeps_collectors = False means that collect() gives nothing")
 
-    @check("test_it_holds_what_is_registered")
+    @check("test_it_holds_what_is_registered", needs=["read only"])
     def test_it_refuses_changes(self) -> None:
         """A registry that is declared to be read only raises, and nothing has changed."""
-        self.need(not self.takes_registrations, "takes_registrations = True")
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         for change, subject in ((registry.register, Probe("kit_other")), (registry.unregister, probe)):
@@ -95,7 +92,7 @@ class HoldingChecks(Declarations):
                     "takes_registrations = False means that register and unregister raise a PytheusError:"
                     f" {change.__name__} did not"
                 )
-        self.require_held(registry, [probe], "a change that is refused changes nothing")
+        self.require_held(registry, [probe], "a refused change changes nothing")
 
     @check("test_it_holds_what_is_registered")
     def test_collect_is_repeatable(self) -> None:
@@ -129,13 +126,13 @@ class HoldingChecks(Declarations):
 
     @check("test_collect_is_repeatable")
     def test_what_collect_gives_belongs_to_the_caller(self) -> None:
-        """Changing what `collect()` gave changes nothing in the registry."""
+        """Changing the result of `collect()` changes nothing in the registry."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         given = registry.collect()
         if isinstance(given, (list, dict, set)):
             given.clear()
-        self.require_held(registry, [probe], "what collect() gives is the caller's, who may change it")
+        self.require_held(registry, [probe], "the result of collect() belongs to the caller, who may change it")
 
     @check("test_it_holds_what_is_registered")
     def test_collect_does_not_collect_the_collectors(self) -> None:
@@ -155,82 +152,70 @@ class HoldingChecks(Declarations):
         else:
             self.filled(bare)
 
-    @check("test_it_holds_what_is_registered")
+    @check("test_it_holds_what_is_registered", needs=["originals"])
     def test_a_falsy_collector_is_held(self) -> None:
         """Emptiness is not absence."""
-        self.need_originals()
         probe = _Falsy("kit_falsy")
         self.require_held(self.filled(probe), [probe], "a collector whose length is 0 is a collector")
 
-    @check("test_it_holds_what_is_registered")
+    @check("test_it_holds_what_is_registered", needs=["originals"])
     def test_an_unhashable_collector_is_held(self) -> None:
         """A collector need not be hashable."""
-        self.need_originals()
         probe = _Unhashable("kit_unhashable")
         self.require_held(self.filled(probe), [probe], "a collector need not be hashable")
 
-    @check("test_collect_keeps_the_order_of_registration", "test_an_unhashable_collector_is_held")
+    @check("test_collect_keeps_the_order_of_registration", "test_an_unhashable_collector_is_held", needs=["originals"])
     def test_collectors_are_told_apart_by_identity(self) -> None:
         """Two collectors that say they are equal are two."""
-        self.need_originals()
         probes = [_Equal("kit_a"), _Equal("kit_b")]
         self.require_held(self.filled(*probes), probes, "collectors are told apart by identity, not by equality")
 
-    @check("test_collect_is_repeatable")
+    @check("test_collect_is_repeatable", needs=["writable"])
     def test_registering_twice_changes_nothing(self) -> None:
         """An object that is held already is held once."""
-        self.need_registrations()
         for collector in (Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)):
             registry = self.filled(collector)
-            with promised("registering what is held already changes nothing"):
+            with promised("registering a collector again changes nothing"):
                 registry.register(collector)
-            self.require_held(registry, [collector], "registering what is held already changes nothing")
+            self.require_held(registry, [collector], "registering a collector again changes nothing")
 
-    @check("test_collect_keeps_the_order_of_registration", "test_collect_is_repeatable")
+    @check("test_collect_keeps_the_order_of_registration", "test_collect_is_repeatable", needs=["writable"])
     def test_unregister_lets_go(self) -> None:
-        """What is unregistered is not given any more, and the rest is."""
-        self.need_registrations()
+        """`collect()` returns all collectors but the unregistered one."""
         probes = [Probe(f"kit_{letter}") for letter in "abc"]
         registry = self.filled(*probes)
         self._unregister(registry, probes[1])
         self.require_held(registry, [probes[0], probes[2]], "unregister lets go of one collector, and of no other")
 
     def _unregister(self, registry: Registry, collector: Collector) -> None:
-        with promised("unregister takes what was registered"):
+        with promised("unregister accepts a registered collector"):
             registry.unregister(collector)
 
-    @check("test_unregister_lets_go", "test_collectors_are_told_apart_by_identity")
+    @check("test_unregister_lets_go", "test_collectors_are_told_apart_by_identity", needs=["originals"])
     def test_unregister_goes_by_identity(self) -> None:
         """Of two collectors that say they are equal, the one that is meant goes."""
-        self.need_originals()
         first, second = _Equal("kit_a"), _Equal("kit_b")
         registry = self.filled(first, second)
         self._unregister(registry, second)
         self.require_held(registry, [first], "unregister goes by identity, not by equality")
 
-    @check("test_unregister_lets_go")
+    @check("test_unregister_lets_go", needs=["refusals"])
     def test_an_unknown_collector_is_not_unregistered(self) -> None:
-        """What is not held raises `NotRegisteredError`, and nothing has changed."""
-        self._need_refusal()
+        """An unknown collector raises `NotRegisteredError`, and nothing changes."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         self._require_refusal(
-            registry, Probe("kit_unknown"), "unregister of what is not held raises NotRegisteredError"
+            registry, Probe("kit_unknown"), "unregister of an unknown collector raises NotRegisteredError"
         )
-        self.require_held(registry, [probe], "an unregister that is refused changes nothing")
+        self.require_held(registry, [probe], "a refused unregister changes nothing")
 
-    @check("test_an_unknown_collector_is_not_unregistered")
+    @check("test_an_unknown_collector_is_not_unregistered", needs=["refusals"])
     def test_unregister_twice_is_refused(self) -> None:
-        """What was held once is unknown afterwards."""
-        self._need_refusal()
+        """An unregistered collector is unknown afterwards."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         self._unregister(registry, probe)
         self._require_refusal(registry, probe, "a second unregister of a collector raises NotRegisteredError")
-
-    def _need_refusal(self) -> None:
-        self.need(self.refuses_unknown, "refuses_unknown = False: this registry cannot tell what it does not hold")
-        self.need_registrations()
 
     def _require_refusal(self, registry: Registry, collector: Collector, promise: str) -> None:
         with promised(promise):
@@ -240,21 +225,19 @@ class HoldingChecks(Declarations):
                 return
         raise AssertionError(f"{promise}: it raised nothing")
 
-    @check("test_unregister_lets_go")
+    @check("test_unregister_lets_go", needs=["writable"])
     def test_what_was_unregistered_can_come_back(self) -> None:
         """A collector that is registered again is held again, as the last."""
-        self.need_registrations()
         first, second = Counter("kit_a_total", "A.", registry=None), Counter("kit_b_total", "B.", registry=None)
         registry = self.filled(first, second)
         self._unregister(registry, first)
-        with promised("what was unregistered can be registered again"):
+        with promised("an unregistered collector can be registered again"):
             registry.register(first)
-        self.require_held(registry, [second, first], "what is registered again comes last")
+        self.require_held(registry, [second, first], "a collector that is registered again comes last")
 
-    @check("test_unregister_lets_go")
+    @check("test_unregister_lets_go", needs=["writable"])
     def test_no_reference_is_left_after_unregister(self) -> None:
         """A collector that was unregistered can be freed."""
-        self.need_registrations()
         probe = Probe("kit_probe")
         registry = self.filled(probe)
         self.held(registry)
