@@ -91,14 +91,16 @@ def measured(case: Case) -> tuple[float, float, float]:
     for number in range(case.shards):
         layout = Layout()
         for counter in range(case.counters):
-            layout.add(layout.define(Definition(f"counter_{counter}_total", "counter", "C.")), (), layout.size)
+            layout.add_series(
+                layout.add_definition(Definition(f"counter_{counter}_total", "counter", "C.")), (), layout.size
+            )
         if case.series:
-            definition = layout.define(Definition("series_total", "counter", "S.", ("number",)))
+            definition = layout.add_definition(Definition("series_total", "counter", "S.", ("number",)))
             for series in range(case.series):
-                layout.add(definition, (str(series),), layout.size)
+                layout.add_series(definition, (str(series),), layout.size)
         for histogram in range(case.histograms):
-            definition = layout.define(Definition(f"histogram_{histogram}", "histogram", "H.", bounds=bounds))
-            layout.add(definition, (), layout.size)
+            definition = layout.add_definition(Definition(f"histogram_{histogram}", "histogram", "H.", bounds=bounds))
+            layout.add_series(definition, (), layout.size)
         identity = ShardIdentity("bench", number, number, f"{number:016x}")
         registry.snapshots.append(Snapshot(identity, True, layout, [float(number)] * layout.size))
 

@@ -34,6 +34,7 @@ __all__ = [
     "RegistryAddressError",
     "SelectionError",
     "ShardFormatError",
+    "ShardStoreError",
     "UnknownRegistryError",
 ]
 
@@ -111,6 +112,14 @@ class NotARegistryError(PytheusError, TypeError):
 
 class ShardFormatError(PytheusError, ValueError):
     """Bytes that are no shard or archive, or not whole, or something that cannot be written as such."""
+
+
+class ShardStoreError(PytheusError):
+    """A store of shards cannot do its work; `reason` is a word for metrics and logs, such as "timeout"."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class CollectorError(PytheusError):

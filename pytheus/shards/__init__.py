@@ -5,59 +5,63 @@ Every process owns a *shard*, its own cumulative numbers, written by nobody else
 `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md.
 """
 
-from pytheus.exceptions import ShardFormatError
+from pytheus.exceptions import ShardFormatError, ShardStoreError
 from pytheus.kinds import MergeRule
-from pytheus.shards.archive import EACH_AT_MOST, Archive, fold
-from pytheus.shards.combining import includes_dead, merge_rule_of, size_of
+from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, fold
+from pytheus.shards.combining import includes_dead, merge_rule_of, series_size
+from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.identity import ShardIdentity
-from pytheus.shards.layout import Layout, Slot
-from pytheus.shards.memory_store import MemoryShardStore, Shelf
+from pytheus.shards.layout import Layout, SeriesEntry
+from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
 from pytheus.shards.merged import MergedFamily
 from pytheus.shards.merger import Merger
 from pytheus.shards.records import (
-    RECORD_BYTES_AT_MOST,
+    MAX_RECORD_BYTES,
     LayoutReader,
     encode_definition,
     encode_exemplar,
-    encode_facts,
-    encode_forget,
+    encode_info,
     encode_layout,
+    encode_removal,
     encode_series,
 )
 from pytheus.shards.registry import ShardedRegistry
-from pytheus.shards.snapshot import Problem, Reading, Snapshot
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, ShardStore
+from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
 
 __all__ = [
-    "EACH_AT_MOST",
-    "RECORD_BYTES_AT_MOST",
+    "MAX_DEAD_VALUES",
+    "MAX_RECORD_BYTES",
     "Archive",
+    "Failure",
+    "FlushOnRelease",
     "ForkAware",
+    "HasCollectors",
+    "HasHealth",
     "Layout",
     "LayoutReader",
+    "MemoryBackend",
     "MemoryShardStore",
+    "MergeRule",
     "MergedFamily",
     "Merger",
-    "Problem",
     "Reading",
-    "FlushOnRelease",
+    "SeriesEntry",
     "ShardFormatError",
+    "ShardHealth",
     "ShardIdentity",
     "ShardStore",
+    "ShardStoreError",
     "ShardedRegistry",
-    "Shelf",
-    "Slot",
     "Snapshot",
-    "HasCollectors",
-    "MergeRule",
-    "includes_dead",
     "encode_definition",
     "encode_exemplar",
-    "encode_facts",
-    "encode_forget",
+    "encode_info",
     "encode_layout",
+    "encode_removal",
     "encode_series",
     "fold",
-    "size_of",
+    "includes_dead",
     "merge_rule_of",
+    "series_size",
 ]

@@ -15,7 +15,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -29,19 +29,17 @@ from pytheus.shards.exact import parts_of
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
 from pytheus.shards.records import LayoutReader, encode_layout
+from pytheus.shards.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from pytheus.shards.snapshot import Snapshot
+__all__ = ["MAX_DEAD_VALUES", "Archive", "DeadValue", "fold"]
 
-__all__ = ["EACH_AT_MOST", "Archive", "LastValue", "fold"]
-
-EACH_AT_MOST: Final = 1000
+MAX_DEAD_VALUES: Final = 1000
 """How many numbers of processes that are gone one gauge in the mode "each of all" keeps; the oldest are dropped."""
 
 _MAGIC: Final = b"pytheus archive 1\n"
 
 
-class LastValue(NamedTuple):
+class DeadValue(NamedTuple):
     """What a gauge in the mode "each of all" was when its process was gone."""
 
     definition: Definition
@@ -54,25 +52,25 @@ class Archive:
     """What shards that were folded add up to. Immutable by convention; may be read from any thread.
 
     >>> layout = Layout()
-    >>> layout.add(layout.define(Definition("hits_total", "counter", "Hits.")), (), 0)
+    >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)
     0
     >>> from pytheus.shards import Snapshot
     >>> gone = Snapshot(ShardIdentity("web-1", 4711, 1, "89abcdef01234567"), False, layout, [3.0])
     >>> archive = fold(Archive(), [gone])
-    >>> archive.numbers, archive.folded
+    >>> archive.numbers, archive.folded_tokens
     ([3.0], frozenset({'89abcdef01234567'}))
     >>> fold(archive, [gone]) is archive
     True
     """
 
-    __slots__ = ("each", "folded", "layout", "numbers", "remainders", "touched")
+    __slots__ = ("dead_values", "folded_at", "folded_tokens", "layout", "numbers", "remainders")
 
     def __init__(
         self,
         layout: Layout | None = None,
         numbers: Sequence[float] = (),
         remainders: Sequence[Sequence[float]] = (),
-        each: Sequence[LastValue] = (),
+        each: Sequence[DeadValue] = (),
         touched: Sequence[float] = (),
         folded: frozenset[str] = frozenset(),
     ) -> None:
@@ -82,19 +80,19 @@ class Archive:
         """The first part of each number."""
         self.remainders: Sequence[Sequence[float]] = remainders
         """Further parts, as long as `numbers`: to be added to it."""
-        self.each: Sequence[LastValue] = each
+        self.dead_values: Sequence[DeadValue] = each
         """What gauges in the mode "each of all" were, oldest processes first."""
-        self.touched: Sequence[float] = touched
+        self.folded_at: Sequence[float] = touched
         """By slot number: when a process with that series was last folded, in seconds since the Unix epoch."""
-        self.folded: frozenset[str] = folded
+        self.folded_tokens: frozenset[str] = folded
         """The tokens of the shards that are in it."""
 
-    def forget_folded(self, tokens: Iterable[str]) -> Archive:
+    def forget_tokens(self, tokens: Iterable[str]) -> Archive:
         """Without the tokens of shards that have no traces left, so that nobody can fold them again."""
-        left = self.folded.difference(tokens)
-        if left == self.folded:
+        left = self.folded_tokens.difference(tokens)
+        if left == self.folded_tokens:
             return self
-        return Archive(self.layout, self.numbers, self.remainders, self.each, self.touched, left)
+        return Archive(self.layout, self.numbers, self.remainders, self.dead_values, self.folded_at, left)
 
     def expire(self, before: float, snapshots: Iterable[Snapshot]) -> Archive:
         """Without series that nothing was folded into since `before` (seconds since the Unix epoch).
@@ -102,41 +100,41 @@ class Archive:
         Those that any of `snapshots` has stay, so that no counter goes back that somebody counts on. Numbers of gauges
         in the mode "each of all" go with processes that began before that.
         """
-        old = [slot for slot, touched in enumerate(self.touched) if touched < before]
-        each = [value for value in self.each if value.identity.started >= before * 1e9]
+        old = [slot for slot, touched in enumerate(self.folded_at) if touched < before]
+        each = [value for value in self.dead_values if value.identity.started_ns >= before * 1e9]
         if old:
             kept = {
                 (shape_of(slot.definition), slot.labels)
                 for snapshot in snapshots
-                for _, slot in snapshot.layout.slots()
+                for _, slot in snapshot.layout.entries()
             }
             layout = self.layout
             shapes = [shape_of(definition) for definition in layout.definitions]
             old = [slot for slot in old if (shapes[layout.definition_numbers[slot]], layout.labels[slot]) not in kept]
-        if not old and len(each) == len(self.each):
+        if not old and len(each) == len(self.dead_values):
             return self
         return self._without(frozenset(old), each)
 
-    def _without(self, dropped: frozenset[int], each: Sequence[LastValue]) -> Archive:
+    def _without(self, dropped: frozenset[int], each: Sequence[DeadValue]) -> Archive:
         layout = Layout()
         numbers: list[float] = []
         remainders: list[list[float]] = [[] for _ in self.remainders]
         touched: list[float] = []
-        for number, slot in self.layout.slots():
+        for number, slot in self.layout.entries():
             if number not in dropped:
-                layout.add(layout.define(slot.definition), slot.labels, len(numbers))
+                layout.add_series(layout.add_definition(slot.definition), slot.labels, len(numbers))
                 part = slice(slot.offset, slot.offset + slot.size)
                 numbers += self.numbers[part]
                 for mine, theirs in zip(remainders, self.remainders, strict=True):
                     mine += theirs[part]
-                touched.append(self.touched[number])
-        return Archive(layout, numbers, remainders, each, touched, self.folded)
+                touched.append(self.folded_at[number])
+        return Archive(layout, numbers, remainders, each, touched, self.folded_tokens)
 
     def encode(self) -> bytes:
         """All of it as bytes, versioned and with a checksum."""
         definitions = Layout()
-        for value in self.each:
-            definitions.define(value.definition)
+        for value in self.dead_values:
+            definitions.add_definition(value.definition)
         payload = msgspec.msgpack.encode(
             _Encoded(
                 encode_layout(self.layout),
@@ -145,15 +143,15 @@ class Archive:
                 encode_layout(definitions),
                 [
                     (
-                        definitions.define(value.definition),
+                        definitions.add_definition(value.definition),
                         value.labels,
-                        (value.identity.host, value.identity.pid, value.identity.started, value.identity.token),
+                        (value.identity.host, value.identity.pid, value.identity.started_ns, value.identity.token),
                         value.value,
                     )
-                    for value in self.each
+                    for value in self.dead_values
                 ],
-                _packed(self.touched),
-                sorted(self.folded),
+                _packed(self.folded_at),
+                sorted(self.folded_tokens),
             )
         )
         return _MAGIC + crc32(payload).to_bytes(4, "little") + payload
@@ -179,11 +177,11 @@ class Archive:
         remainders = [_unpacked(remainder) for remainder in encoded.remainders]
         touched = _unpacked(encoded.touched)
         definitions = _decoded_layout(encoded.definitions).definitions
-        each: list[LastValue] = []
+        each: list[DeadValue] = []
         for definition, labels, identity, value in encoded.each:
             if not 0 <= definition < len(definitions) or len(labels) != len(definitions[definition].labels):
                 raise ShardFormatError(f"the archive has a number of definition {definition} that does not fit it")
-            each.append(LastValue(definitions[definition], labels, ShardIdentity(*identity), value))
+            each.append(DeadValue(definitions[definition], labels, ShardIdentity(*identity), value))
         if (
             len(numbers) < layout.size
             or any(len(remainder) != len(numbers) for remainder in remainders)
@@ -193,7 +191,7 @@ class Archive:
         return cls(layout, numbers, remainders, each, touched, frozenset(encoded.folded))
 
     def __repr__(self) -> str:
-        return f"<Archive of {len(self.layout)} series, {len(self.folded)} shards not forgotten>"
+        return f"<Archive of {len(self.layout)} series, {len(self.folded_tokens)} shards not forgotten>"
 
 
 class _Encoded(msgspec.Struct, array_like=True):
@@ -225,8 +223,8 @@ def _unpacked(data: bytes) -> list[float]:
 def _decoded_layout(data: bytes) -> Layout:
     reader = LayoutReader()
     reader.feed(data)
-    if reader.pending:
-        raise ShardFormatError(f"the archive's layout ends {reader.pending} bytes into a record")
+    if reader.pending_bytes:
+        raise ShardFormatError(f"the archive's layout ends {reader.pending_bytes} bytes into a record")
     return reader.layout
 
 
@@ -249,10 +247,10 @@ class _Folding:
     def __init__(self, archive: Archive, now: float) -> None:
         self._archive = archive
         self._now = now
-        self._folded = set(archive.folded)
+        self._folded = set(archive.folded_tokens)
         self._numbers = list(archive.numbers)
-        self._touched = list(archive.touched)
-        self._each = list(archive.each)
+        self._touched = list(archive.folded_at)
+        self._each = list(archive.dead_values)
         self._layout = archive.layout
         self._owns_layout = False
         self._definitions: dict[Shape, int] = {
@@ -267,13 +265,13 @@ class _Folding:
         self._folded.add(token)
         numbers = snapshot.numbers
         base = snapshot.base
-        for _, slot in snapshot.layout.slots():
+        for _, slot in snapshot.layout.entries():
             definition = slot.definition
             if not includes_dead(definition):
                 continue
             way = merge_rule_of(definition)
             if way is MergeRule.EACH:
-                self._each.append(LastValue(definition, slot.labels, snapshot.identity, numbers[slot.offset]))
+                self._each.append(DeadValue(definition, slot.labels, snapshot.identity, numbers[slot.offset]))
                 continue
             offset, is_new = self._place(definition, slot.labels, slot.size)
             start = slot.offset
@@ -294,7 +292,7 @@ class _Folding:
     def _place(self, definition: Definition, labels: tuple[str, ...], size: int) -> tuple[int, bool]:
         """Where the series lies, and whether it is new there."""
         number = self._definitions.get(shape_of(definition))
-        slot = None if number is None else self._layout.find(number, labels)
+        slot = None if number is None else self._layout.find_series(number, labels)
         if slot is not None:
             self._touched[slot] = self._now
             return self._layout.offsets[slot], False
@@ -302,16 +300,16 @@ class _Folding:
             self._layout = self._layout.copy()
             self._owns_layout = True
         if number is None:
-            number = self._definitions[shape_of(definition)] = self._layout.define(definition)
+            number = self._definitions[shape_of(definition)] = self._layout.add_definition(definition)
         offset = len(self._numbers)
-        self._layout.add(number, labels, offset)
+        self._layout.add_series(number, labels, offset)
         self._numbers += [0.0] * size
         self._touched.append(self._now)
         return offset, True
 
     def result(self) -> Archive:
         archive = self._archive
-        if len(self._folded) == len(archive.folded):
+        if len(self._folded) == len(archive.folded_tokens):
             return archive
         numbers = self._numbers
         grown = [0.0] * (len(numbers) - len(archive.numbers))
@@ -332,19 +330,19 @@ class _Folding:
         return Archive(self._layout, numbers, remainders, _youngest(self._each), self._touched, frozenset(self._folded))
 
 
-def _youngest(each: list[LastValue]) -> Sequence[LastValue]:
+def _youngest(each: list[DeadValue]) -> Sequence[DeadValue]:
     """Those of the youngest processes, as many of each gauge as are kept, oldest first."""
     each.sort(key=_age)
     counts: dict[Shape, int] = {}
-    kept: list[LastValue] = []
+    kept: list[DeadValue] = []
     for value in reversed(each):
         shape = shape_of(value.definition)
         counts[shape] = counts.get(shape, 0) + 1
-        if counts[shape] <= EACH_AT_MOST:
+        if counts[shape] <= MAX_DEAD_VALUES:
             kept.append(value)
     kept.reverse()
     return kept
 
 
-def _age(value: LastValue) -> tuple[int, str, tuple[str, ...]]:
-    return value.identity.started, value.identity.token, value.labels
+def _age(value: DeadValue) -> tuple[int, str, tuple[str, ...]]:
+    return value.identity.started_ns, value.identity.token, value.labels

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pytheus.definitions import Definition
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, KINDS, MergeRule
 
-__all__ = ["includes_dead", "same_shape", "shape_of", "size_of", "merge_rule_of"]
+__all__ = ["includes_dead", "shape_of", "series_size", "merge_rule_of"]
 
 
 def merge_rule_of(definition: Definition) -> MergeRule:
@@ -29,10 +29,10 @@ def includes_dead(definition: Definition) -> bool:
     return KINDS[definition.type].includes_dead or definition.mode.endswith(INCLUDES_DEAD)
 
 
-def size_of(definition: Definition) -> int:
+def series_size(definition: Definition) -> int:
     """How many doubles a series of this metric has in a shard.
 
-        >>> size_of(Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0)))
+        >>> series_size(Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0)))
         4
 
     They are those of `pytheus.samples.Row`; a gauge in a mode of "last" has a second one, for when it was set.
@@ -54,8 +54,3 @@ def shape_of(definition: Definition) -> Shape:
         definition.states,
         definition.mode,
     )
-
-
-def same_shape(one: Definition, other: Definition) -> bool:
-    """Whether both are definitions of the same metric."""
-    return one is other or one.matches(other)

@@ -1,80 +1,113 @@
-"""What a registry of several processes tells of itself: what failed, and what was left out.
+"""What failed in a registry of several processes: counted, logged when it begins and when it ends, and exposed.
 
-Each family is there from the first time on that it has something to tell.
+Each family is exposed as soon as it has something to tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import ShardStoreError
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.registry.contract import Collector
-from pytheus.shards.snapshot import Problem
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["HEALTH_NAMES", "Health", "Step"]
+__all__ = ["HEALTH_NAMES", "Failure", "ShardHealth", "Step"]
 
-Step = Literal["publish", "read", "merge", "fork"]
+Step = Literal["publish", "read", "merge", "fold", "fork"]
 
-HEALTH_NAMES: Final = ("pytheus_shard_failures_total", "pytheus_shard_problems", "pytheus_shard_conflicts")
-"""The families that may be there."""
+HEALTH_NAMES: Final = ("pytheus_shard_failures_total", "pytheus_shards_skipped", "pytheus_shard_conflicts")
+"""The families that `ShardHealth` may expose."""
 
-_REMEMBERED_AT_MOST: Final = 1000
+_MAX_REMEMBERED: Final = 1000
 
 
-class Health:
-    """The failures of one registry. One thread at a time, that which scrapes, tells of them."""
+class Failure(NamedTuple):
+    """Something that a store skipped in a scrape, and why.
 
-    def __init__(self) -> None:
+    >>> Failure("shard-4711", "it ends 3 bytes into a record").subject
+    'shard-4711'
+    """
+
+    subject: str
+    """A file or a key. Each subject is logged once for each reason."""
+    reason: str
+
+
+class ShardHealth:
+    """The failures of one registry and its store.
+
+        >>> health = ShardHealth("<MyStore of 'shop'>")
+        >>> health.failed("publish", ShardStoreError("timeout", "no answer in 2 s"))
+        >>> [metric.name for metric in health.collectors()]
+        ['pytheus_shard_failures_total']
+
+    `subject` names the store in the log. The registry reports what `ShardStore.publish` and `ShardStore.read` raise; a
+    store that has a thread of its own reports that thread's failures (see `HasHealth`). May be used from any thread.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
         self._failures = Counter(
-            HEALTH_NAMES[0], "What a scrape could not do with this process's store of shards.", ["step"], registry=None
+            HEALTH_NAMES[0],
+            "Steps that failed between this process and its store of shards.",
+            ["step", "reason"],
+            registry=None,
         )
-        self._problems = Gauge(
-            HEALTH_NAMES[1], "What the last scrape skipped: shards that cannot be read.", registry=None
-        )
+        self._skipped = Gauge(HEALTH_NAMES[1], "Shards that the last scrape could not read.", registry=None)
         self._conflicts = Gauge(
-            HEALTH_NAMES[2], "Metrics that the last scrape left out, for others define them differently.", registry=None
+            HEALTH_NAMES[2],
+            "Metrics that the last scrape left out because another process defines them differently.",
+            registry=None,
         )
         self._shown: set[str] = set()
-        self._failing: set[Step] = set()
+        # By step: the reason that was logged, until the step succeeds.
+        self._failing: dict[Step, str] = {}
         self._logged: set[tuple[object, ...]] = set()
 
-    def failed(self, step: Step, store: object, error: Exception) -> None:
-        """Count a failure, and log it unless this step failed the last time already."""
-        self._failures.labels(step).inc()
+    def failed(self, step: Step, error: Exception) -> None:
+        """Count a failure, and log it unless the step has been failing for that reason.
+
+        The reason is `ShardStoreError.reason`, or the name of the error's class. Where two steps fail for the same
+        reason of a `ShardStoreError`, as for a server that does not answer, one of them is logged.
+        """
+        expected = isinstance(error, ShardStoreError)
+        reason = error.reason if isinstance(error, ShardStoreError) else type(error).__name__
+        self._failures.labels(step, reason).inc()
         self._shown.add(HEALTH_NAMES[0])
-        if step not in self._failing:
-            self._failing.add(step)
+        is_known = self._failing.get(step) == reason or (expected and reason in self._failing.values())
+        self._failing[step] = reason
+        if not is_known:
             _log().error(
-                "%r failed to %s; until it succeeds again failures are only counted, in %s",
-                store,
+                "%s failed to %s: %s; until it succeeds again, failures are only counted, in %s",
+                self._subject,
                 step,
+                error,
                 HEALTH_NAMES[0],
-                exc_info=error,
+                exc_info=None if expected else error,
             )
 
-    def succeeded(self, step: Step, store: object) -> None:
-        """Log it if this step failed the last time."""
-        if step in self._failing:
-            self._failing.discard(step)
-            _log().warning("%r succeeded to %s again", store, step)
+    def succeeded(self, step: Step) -> None:
+        """Log a success if the step failed the last time."""
+        if self._failing.pop(step, None) is not None:
+            _log().warning("%s succeeded to %s again", self._subject, step)
 
-    def found(self, problems: Sequence[Problem], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
-        """What this scrape left out. Each is logged once."""
-        if problems:
+    def scraped(self, skipped: Sequence[Failure], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
+        """Set what this scrape left out; each is logged once."""
+        if skipped:
             self._shown.add(HEALTH_NAMES[1])
         if conflicts:
             self._shown.add(HEALTH_NAMES[2])
-        self._problems.set(len(problems))
+        self._skipped.set(len(skipped))
         self._conflicts.set(len(conflicts))
-        for problem in problems:
-            if self._is_new(problem):
-                _log().warning("%s is skipped: %s; counted in %s", problem.subject, problem.reason, HEALTH_NAMES[1])
+        for failure in skipped:
+            if self._is_new(failure):
+                _log().warning("%s is skipped: %s; counted in %s", failure.subject, failure.reason, HEALTH_NAMES[1])
         for exposed, left_out in conflicts:
             if self._is_new((str(exposed), str(left_out))):
                 _log().warning(
@@ -86,18 +119,23 @@ class Health:
                 )
 
     def _is_new(self, subject: tuple[object, ...]) -> bool:
-        if subject in self._logged or len(self._logged) >= _REMEMBERED_AT_MOST:
+        if subject in self._logged or len(self._logged) >= _MAX_REMEMBERED:
             return False
         self._logged.add(subject)
         return True
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether any step has ever failed."""
+        return HEALTH_NAMES[0] in self._shown
+
     def collectors(self) -> list[Collector]:
         """The metrics that have something to tell."""
-        metrics: tuple[Counter | Gauge, ...] = (self._failures, self._problems, self._conflicts)
+        metrics: tuple[Counter | Gauge, ...] = (self._failures, self._skipped, self._conflicts)
         return [metric for metric in metrics if metric.name in self._shown]
 
 
 def _log() -> logging.Logger:
-    import logging  # loaded late: it costs more to import than the rest of the package
+    import logging
 
     return logging.getLogger("pytheus.shards")

@@ -17,7 +17,7 @@ class ShardIdentity(NamedTuple):
     host: str
     """The machine's name."""
     pid: int
-    started: int
+    started_ns: int
     """When the shard began, in nanoseconds since the Unix epoch."""
     token: str
     """16 random hexadecimal digits, where a store does not give another one."""

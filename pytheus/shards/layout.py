@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
-from pytheus.shards.combining import size_of
+from pytheus.shards.combining import series_size
 
-__all__ = ["Layout", "Slot"]
+__all__ = ["Layout", "SeriesEntry"]
 
 
-class Slot(NamedTuple):
+class SeriesEntry(NamedTuple):
     """One series in a layout.
 
     Its numbers are ``numbers[offset : offset + size]``, in the order that `pytheus.samples.Row` tells; of a gauge in
@@ -40,13 +40,13 @@ class Layout:
     """Which series a shard has, and where their numbers lie.
 
         >>> layout = Layout()
-        >>> hits = layout.define(Definition("hits_total", "counter", "Hits.", ("code",)))
-        >>> layout.add(hits, ("200",), 0)
+        >>> hits = layout.add_definition(Definition("hits_total", "counter", "Hits.", ("code",)))
+        >>> layout.add_series(hits, ("200",), 0)
         0
-        >>> layout.slot(0).labels, layout.size
+        >>> layout.entry(0).labels, layout.size
         (('200',), 1)
 
-    Definitions and slots are numbered from 0 in the order in which they were added. `version` grows with every change.
+    Definitions and slots are numbered from 0 in the order in which they were added.
     Not to be changed by two threads at once; may be read meanwhile.
     """
 
@@ -56,16 +56,14 @@ class Layout:
         "definition_numbers",
         "definitions",
         "exemplars",
-        "facts",
-        "gone",
+        "info",
+        "removed",
         "labels",
         "offsets",
         "size",
-        "version",
     )
 
     def __init__(self) -> None:
-        self.version: int = 0
         self.size: int = 0
         """How many doubles the shard's numbers are: no slot reaches beyond."""
         self.definitions: list[Definition] = []
@@ -73,9 +71,9 @@ class Layout:
         self.definition_numbers: array[int] = array("l")
         self.labels: list[tuple[str, ...]] = []
         self.offsets: array[int] = array("q")
-        self.gone: list[int] = []
+        self.removed: list[int] = []
         """The numbers of the slots that are gone, in the order in which they went; their offset is -1."""
-        self.facts: dict[int, Mapping[str, str]] = {}
+        self.info: dict[int, Mapping[str, str]] = {}
         """By slot number: the facts of an info."""
         self.exemplars: dict[int, dict[int, Exemplar]] = {}
         """By slot number, and then by index of the number: the latest exemplar."""
@@ -87,27 +85,26 @@ class Layout:
         """How many slots there were ever, those that are gone included."""
         return len(self.labels)
 
-    def define(self, definition: Definition) -> int:
+    def add_definition(self, definition: Definition) -> int:
         """Add a definition, if the very object is not there yet; gives its number."""
         number = self._of.get(id(definition))
         if number is None:
             number = len(self.definitions)
             self.definitions.append(definition)
             self._of[id(definition)] = number
-            self.version += 1
         return number
 
-    def number_of(self, definition: Definition) -> int | None:
+    def find_definition(self, definition: Definition) -> int | None:
         """The number of a definition that was added, told by identity, or None."""
         return self._of.get(id(definition))
 
-    def add(self, definition: int, labels: tuple[str, ...], offset: int) -> int:
+    def add_series(self, definition: int, labels: tuple[str, ...], offset: int) -> int:
         """Add a slot for a series of the definition of that number; gives the slot's number.
 
         Nothing is checked: `LayoutReader` does that with what comes from elsewhere.
         """
         number = len(self.labels)
-        end = offset + size_of(self.definitions[definition])
+        end = offset + series_size(self.definitions[definition])
         self.definition_numbers.append(definition)
         self.offsets.append(offset)
         self.labels.append(labels)
@@ -115,46 +112,43 @@ class Layout:
             self._found[definition, labels] = number
         if end > self.size:
             self.size = end
-        self.version += 1
         return number
 
-    def forget(self, slot: int) -> None:
+    def remove_series(self, number: int) -> None:
         """Mark a slot as gone, with its facts and exemplars. One that is gone already is left so."""
-        if self.offsets[slot] < 0:
+        if self.offsets[number] < 0:
             return
         if self._found is not None:
-            self._found.pop((self.definition_numbers[slot], self.labels[slot]), None)
-        self.offsets[slot] = -1
-        self.gone.append(slot)
-        self.facts.pop(slot, None)
-        self.exemplars.pop(slot, None)
-        self.version += 1
+            self._found.pop((self.definition_numbers[number], self.labels[number]), None)
+        self.offsets[number] = -1
+        self.removed.append(number)
+        self.info.pop(number, None)
+        self.exemplars.pop(number, None)
 
-    def set_facts(self, slot: int, facts: Mapping[str, str]) -> None:
+    def set_info(self, number: int, info: Mapping[str, str]) -> None:
         """Let the facts of an info's slot be these."""
-        self.facts[slot] = facts
-        self.version += 1
+        self.info[number] = info
 
-    def set_exemplar(self, slot: int, index: int, exemplar: Exemplar) -> None:
-        """Let the latest exemplar of a slot's number `index` be this one. Does not change `version`."""
-        self.exemplars.setdefault(slot, {})[index] = exemplar
+    def set_exemplar(self, number: int, slot: int, exemplar: Exemplar) -> None:
+        """Let the latest exemplar of a slot's number `index` be this one."""
+        self.exemplars.setdefault(number, {})[slot] = exemplar
 
-    def slot(self, number: int) -> Slot | None:
+    def entry(self, number: int) -> SeriesEntry | None:
         """The slot of that number, or None if it is gone."""
         offset = self.offsets[number]
         if offset < 0:
             return None
         definition = self.definitions[self.definition_numbers[number]]
-        return Slot(definition, self.labels[number], offset, size_of(definition))
+        return SeriesEntry(definition, self.labels[number], offset, series_size(definition))
 
-    def slots(self) -> Iterator[tuple[int, Slot]]:
+    def entries(self) -> Iterator[tuple[int, SeriesEntry]]:
         """Number and slot of all that are not gone."""
         for number in range(len(self.labels)):
-            slot = self.slot(number)
+            slot = self.entry(number)
             if slot is not None:
                 yield number, slot
 
-    def find(self, definition: int, labels: tuple[str, ...]) -> int | None:
+    def find_series(self, definition: int, labels: tuple[str, ...]) -> int | None:
         """The number of the slot of that definition's number with these labels, or None; the newest if several."""
         found = self._found
         if found is None:
@@ -167,17 +161,16 @@ class Layout:
     def copy(self) -> Layout:
         """A layout like this one, with the same numbers, that grows by itself."""
         other = Layout()
-        other.version = self.version
         other.size = self.size
         other.definitions = self.definitions[:]
         other.definition_numbers = self.definition_numbers[:]
         other.labels = self.labels[:]
         other.offsets = self.offsets[:]
-        other.gone = self.gone[:]
-        other.facts = self.facts.copy()
+        other.removed = self.removed[:]
+        other.info = self.info.copy()
         other.exemplars = {slot: exemplars.copy() for slot, exemplars in self.exemplars.items()}
         other._of = self._of.copy()
         return other
 
     def __repr__(self) -> str:
-        return f"<Layout of {len(self.labels) - len(self.gone)} series, {self.size} numbers>"
+        return f"<Layout of {len(self.labels) - len(self.removed)} series, {self.size} numbers>"

@@ -1,8 +1,8 @@
-"""A store of shards in this process's memory: for tests, and as the example of how one is written.
+"""A store of shards in this process's memory: for tests, and as an example of how to write a store.
 
-A shelf stands for what a directory or a server is to other stores. On it, each shard is what it would be there: who it
-is of, records that tell its layout, numbers, and whether its process is alive. Other stores differ in how those lie,
-in how they learn that a process has died, and in how they fold without doing it twice.
+A backend takes the place of the directory or the server of other stores. It holds for each shard what they would hold:
+the identity, the records of the layout, the numbers, and whether the process is alive. Other stores differ in how they
+keep these, in how they learn that a process has died, and in how they fold a shard exactly once.
 """
 
 from __future__ import annotations
@@ -17,39 +17,40 @@ from pytheus.registry.capabilities import StorageAware
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive, fold
-from pytheus.shards.combining import size_of
+from pytheus.shards.combining import series_size
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
 from pytheus.shards.records import (
     LayoutReader,
     encode_definition,
     encode_exemplar,
-    encode_facts,
-    encode_forget,
+    encode_info,
     encode_layout,
+    encode_removal,
     encode_series,
 )
 from pytheus.shards.rows import snapshot_of
-from pytheus.shards.snapshot import Reading, Snapshot
+from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.store import Reading
 
-__all__ = ["MemoryShardStore", "Shelf"]
+__all__ = ["MemoryShardStore", "MemoryBackend"]
 
 
-class Shelf:
+class MemoryBackend:
     """What several `MemoryShardStore` share: shards by token, and the archive.
 
-    >>> Shelf().archive
+    >>> MemoryBackend().archive
     <Archive of 0 series, 0 shards not forgotten>
     """
 
     def __init__(self) -> None:
         self.lock: threading.RLock = threading.RLock()
-        self.shards: dict[str, KeptShard] = {}
+        self.shards: dict[str, StoredShard] = {}
         self.archive: Archive = Archive()
 
 
-class KeptShard:
-    """A shard as it lies on a shelf."""
+class StoredShard:
+    """A shard as it lies on a backend."""
 
     def __init__(self, identity: ShardIdentity) -> None:
         self.identity = identity
@@ -64,15 +65,15 @@ class KeptShard:
 
 
 class MemoryShardStore:
-    """One process's access to a shelf, though all are in one process here.
+    """One process's access to a backend, though all are in one process here.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.shards import ShardedRegistry
-        >>> shelf = Shelf()
-        >>> worker = MemoryShardStore(shelf)
+        >>> backend = MemoryBackend()
+        >>> worker = MemoryShardStore(backend)
         >>> Counter("jobs_total", "Jobs done.", registry=ShardedRegistry(worker)).inc(5)
-        >>> worker.die()
-        >>> print(generate_metrics(ShardedRegistry(MemoryShardStore(shelf))), end="")
+        >>> worker.kill()
+        >>> print(generate_metrics(ShardedRegistry(MemoryShardStore(backend))), end="")
         # HELP jobs_total Jobs done.
         # TYPE jobs_total counter
         jobs_total 5.0
@@ -81,21 +82,21 @@ class MemoryShardStore:
     """
 
     def __init__(
-        self, shelf: Shelf | None = None, *, identity: ShardIdentity | None = None, publishing: bool = False
+        self, backend: MemoryBackend | None = None, *, identity: ShardIdentity | None = None, publishing: bool = False
     ) -> None:
-        self.shelf: Shelf = Shelf() if shelf is None else shelf
+        self.backend: MemoryBackend = MemoryBackend() if backend is None else backend
         self._publishing = publishing
-        self._readers: dict[str, tuple[LayoutReader, KeptShard]] = {}
+        self._readers: dict[str, tuple[LayoutReader, StoredShard]] = {}
         self._begin(ShardIdentity.of_this_process() if identity is None else identity)
 
     def _begin(self, identity: ShardIdentity) -> None:
         """Begin a shard."""
-        self.shard: KeptShard = KeptShard(identity)
+        self.shard: StoredShard = StoredShard(identity)
         # What the shard's records come to. Written by whoever makes a series; a scrape reads the records instead, so
         # that what it works with does not change meanwhile.
         self.layout: Layout = Layout()
-        with self.shelf.lock:
-            self.shelf.shards[identity.token] = self.shard
+        with self.backend.lock:
+            self.backend.shards[identity.token] = self.shard
 
     @property
     def identity(self) -> ShardIdentity:
@@ -104,15 +105,15 @@ class MemoryShardStore:
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
         """Memory in the shard; see `ShardStore.storage`."""
-        return None if self._publishing else ShelfMemory(self, definition)
+        return None if self._publishing else BackendStorage(self, definition)
 
     def publish(self, collectors: Sequence[StorageAware], /) -> None:
-        """Put the rows on the shelf, with `publishing`; see `ShardStore.publish`."""
+        """Put the rows on the backend, with `publishing`; see `ShardStore.publish`."""
         if not self._publishing:
             return
         snapshot = snapshot_of(self.identity, collectors)
         records = encode_layout(snapshot.layout)
-        with self.shelf.lock:
+        with self.backend.lock:
             if self.shard.records != records:
                 # A layout that only grows is begun anew here whenever it changes, which costs the scrapes their caches.
                 self.shard.records = bytearray(records)
@@ -121,39 +122,39 @@ class MemoryShardStore:
 
     def read(self) -> Reading:
         """Fold what has died, and read the rest; see `ShardStore.read`."""
-        shelf = self.shelf
-        with shelf.lock:
-            dead = [self._snapshot(shard) for shard in shelf.shards.values() if not shard.live]
+        backend = self.backend
+        with backend.lock:
+            dead = [self._snapshot(shard) for shard in backend.shards.values() if not shard.live]
             # One step here, under the lock. A store on disk, or on a server, first commits the archive, in which the
             # token is, then deletes the shard, and then forgets the token, so that it can be killed between any two.
-            shelf.archive = fold(shelf.archive, dead)
+            backend.archive = fold(backend.archive, dead)
             for snapshot in dead:
                 token = snapshot.identity.token
-                del shelf.shards[token]
+                del backend.shards[token]
                 self._readers.pop(token, None)
-            shelf.archive = shelf.archive.forget_folded([snapshot.identity.token for snapshot in dead])
-            return Reading([self._snapshot(shard) for shard in shelf.shards.values()], shelf.archive)
+            backend.archive = backend.archive.forget_tokens([snapshot.identity.token for snapshot in dead])
+            return Reading([self._snapshot(shard) for shard in backend.shards.values()], backend.archive)
 
-    def _snapshot(self, shard: KeptShard) -> Snapshot:
+    def _snapshot(self, shard: StoredShard) -> Snapshot:
         token = shard.identity.token
         reader, known = self._readers.get(token, (None, None))
-        if reader is None or known is not shard or reader.consumed > len(shard.records):
+        if reader is None or known is not shard or reader.consumed_bytes > len(shard.records):
             reader = LayoutReader()
             self._readers[token] = (reader, shard)
-        reader.feed(shard.records[reader.consumed :])
+        reader.feed(shard.records[reader.consumed_bytes :])
         return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
 
     def close(self) -> None:
         """Leave the shard to the archive; idempotent."""
         self.shard.live = False
 
-    def die(self) -> None:
+    def kill(self) -> None:
         """What the kernel would do for a process that is killed."""
         self.shard.live = False
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own; see `ForkAware`. Its shelf is a copy of the parent's from here on."""
-        self.shelf.lock = threading.RLock()
+        """Begin a shard of the child's own; see `ForkAware`. Its backend is a copy of the parent's from here on."""
+        self.backend.lock = threading.RLock()
         self._readers = {}
         self._begin(ShardIdentity.of_this_process())
 
@@ -161,7 +162,7 @@ class MemoryShardStore:
         return f"<MemoryShardStore of {self.identity}>"
 
 
-class ShelfMemory:
+class BackendStorage:
     """The part of a shard that has the series of one metric."""
 
     def __init__(self, store: MemoryShardStore, definition: Definition) -> None:
@@ -171,39 +172,39 @@ class ShelfMemory:
     def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         store = self._store
         layout, shard = store.layout, store.shard
-        with store.shelf.lock:
+        with store.backend.lock:
             slot = self._slot(labels)
             if slot is None:
-                number = layout.number_of(self._definition)
+                number = layout.find_definition(self._definition)
                 if number is None:
                     shard.records += encode_definition(self._definition)
-                    number = layout.define(self._definition)
+                    number = layout.add_definition(self._definition)
                 offset = layout.size
                 shard.records += encode_series(number, labels, offset)
-                slot = layout.add(number, labels, offset)
-                shard.views.append(array("d", bytes(8 * size_of(self._definition))))
+                slot = layout.add_series(number, labels, offset)
+                shard.views.append(array("d", bytes(8 * series_size(self._definition))))
             return cast(FloatBuffer, shard.views[slot])
 
     def _slot(self, labels: tuple[str, ...]) -> int | None:
-        number = self._store.layout.number_of(self._definition)
-        return None if number is None else self._store.layout.find(number, labels)
+        number = self._store.layout.find_definition(self._definition)
+        return None if number is None else self._store.layout.find_series(number, labels)
 
     def release(self, labels: tuple[str, ...], /) -> None:
-        with self._store.shelf.lock:
+        with self._store.backend.lock:
             slot = self._slot(labels)
             if slot is not None:
-                self._store.shard.records += encode_forget(slot)
-                self._store.layout.forget(slot)
+                self._store.shard.records += encode_removal(slot)
+                self._store.layout.remove_series(slot)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
-        with self._store.shelf.lock:
+        with self._store.backend.lock:
             self.buffer(labels, 0)
             slot = self._slot(labels)
             assert slot is not None
-            self._store.shard.records += encode_facts(slot, info)
+            self._store.shard.records += encode_info(slot, info)
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        with self._store.shelf.lock:
+        with self._store.backend.lock:
             found = self._slot(labels)
             if found is not None:
                 self._store.shard.records += encode_exemplar(found, slot, exemplar)

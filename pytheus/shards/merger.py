@@ -19,7 +19,7 @@ from typing import Final
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
-from pytheus.shards.archive import Archive, LastValue
+from pytheus.shards.archive import Archive, DeadValue
 from pytheus.shards.bulk import combined
 from pytheus.shards.column import LANES, PADS, Column
 from pytheus.shards.combining import Shape, includes_dead, shape_of
@@ -46,7 +46,7 @@ class Merger:
 
         >>> from pytheus.shards import Layout
         >>> layout = Layout()
-        >>> layout.add(layout.define(Definition("hits_total", "counter", "Hits.")), (), 0)
+        >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)
         0
         >>> shards = [Snapshot(ShardIdentity("web-1", pid, pid, str(pid)), True, layout, [2.0]) for pid in (71, 72)]
         >>> for family in Merger().merge(shards, Archive()):
@@ -64,7 +64,7 @@ class Merger:
         self._families: dict[Shape, FamilyState] = {}
         self._columns: dict[str, Column] = {}
         self._archive_column = Column(_ARCHIVE, False, Archive().layout)
-        self._left: Sequence[LastValue] = ()
+        self._left: Sequence[DeadValue] = ()
         # By lane.
         self._cells: list[int] = [0] * LANES
         self._unused: list[int] = [0] * LANES
@@ -109,7 +109,7 @@ class Merger:
 
     def _present(self, snapshots: Sequence[Snapshot], archive: Archive) -> list[Snapshot]:
         present: list[Snapshot] = []
-        seen = set(archive.folded)
+        seen = set(archive.folded_tokens)
         for snapshot in sorted(snapshots, key=_age):
             token = snapshot.identity.token
             if token not in seen:
@@ -143,8 +143,8 @@ class Merger:
             self._archive_column = Column(_ARCHIVE, False, archive.layout)
             self._arranged = False
         self._apply(self._archive_column)
-        if self._left is not archive.each:
-            self._left = archive.each
+        if self._left is not archive.dead_values:
+            self._left = archive.dead_values
             self._arranged = False
         # Last, so that a series that others have keeps its place.
         for column in retired:
@@ -168,7 +168,7 @@ class Merger:
                 counts = column.live or includes_dead(definition)
                 column.families.append(self._family(definition) if counts else None)
                 column.present.append(0)
-        gone = layout.gone
+        gone = layout.removed
         while column.withdrawn < len(gone):
             slot = gone[column.withdrawn]
             column.withdrawn += 1
@@ -366,7 +366,7 @@ class Merger:
         for snapshot in present:
             column = self._columns[snapshot.identity.token]
             for state, slot in column.facts:
-                facts = column.layout.facts.get(slot)
+                facts = column.layout.info.get(slot)
                 if facts is None:
                     continue
                 labels = dict(zip(state.definition.labels, column.layout.labels[slot], strict=True))
@@ -382,17 +382,17 @@ class Merger:
         found: dict[tuple[int, tuple[str, ...], str, int], float] = {}
         states: dict[int, FamilyState] = {}
         entries: list[tuple[bool, int, str, FamilyState, tuple[str, ...], ShardIdentity, float]] = []
-        for left in archive.each:
+        for left in archive.dead_values:
             identity = left.identity
             state = self._families[shape_of(left.definition)]
-            entries.append((False, identity.started, identity.token, state, left.labels, identity, left.value))
+            entries.append((False, identity.started_ns, identity.token, state, left.labels, identity, left.value))
         for snapshot in present:
             identity = snapshot.identity
             column = self._columns[identity.token]
             for state, slot in column.each:
                 number = snapshot.numbers[column.layout.offsets[slot]]
                 labels_ = column.layout.labels[slot]
-                entries.append((snapshot.live, identity.started, identity.token, state, labels_, identity, number))
+                entries.append((snapshot.live, identity.started_ns, identity.token, state, labels_, identity, number))
         # Of two processes that had the same pid the newer one is shown, and what lives before what is gone.
         entries.sort(key=itemgetter(0, 1, 2))
         for _, _, _, state, values, identity, number in entries:
@@ -411,7 +411,7 @@ class Merger:
 
 
 def _age(snapshot: Snapshot) -> tuple[int, str]:
-    return snapshot.identity.started, snapshot.identity.token
+    return snapshot.identity.started_ns, snapshot.identity.token
 
 
 def _claim(

@@ -34,21 +34,21 @@ from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.kinds import MetricType
 from pytheus.names import reserved_label, validate_label_name, validate_label_names, validate_metric_name, validate_text
 from pytheus.samples import Exemplar
-from pytheus.shards.combining import size_of
+from pytheus.shards.combining import series_size
 from pytheus.shards.layout import Layout
 
 __all__ = [
-    "RECORD_BYTES_AT_MOST",
+    "MAX_RECORD_BYTES",
     "LayoutReader",
     "encode_definition",
     "encode_exemplar",
-    "encode_facts",
-    "encode_forget",
+    "encode_info",
+    "encode_removal",
     "encode_layout",
     "encode_series",
 ]
 
-RECORD_BYTES_AT_MOST: Final = 1 << 20
+MAX_RECORD_BYTES: Final = 1 << 20
 """How long a record may be. One that would be longer is refused when it is made, with `ShardFormatError`."""
 
 # So that an offset can be reckoned with in 64 bits, whatever a broken writer made of it.
@@ -121,12 +121,12 @@ def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> byte
     return _record(_Series(definition, labels, offset), f"series with labels {labels!r:.80}")
 
 
-def encode_forget(slot: int) -> bytes:
+def encode_removal(slot: int) -> bytes:
     """A record that the slot of that number is gone."""
     return _record(_Forget(slot), "end of a series")
 
 
-def encode_facts(slot: int, facts: Mapping[str, str]) -> bytes:
+def encode_info(slot: int, facts: Mapping[str, str]) -> bytes:
     """A record of an info's facts."""
     return _record(_Facts(slot, dict(facts)), f"facts {tuple(facts)!r:.80}")
 
@@ -142,7 +142,7 @@ def encode_layout(layout: Layout) -> bytes:
     """All of `layout` anew, without the slots that are gone, so that the others may get other numbers.
 
     >>> layout = Layout()
-    >>> layout.add(layout.define(Definition("hits_total", "counter", "Hits.")), (), 0)
+    >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)
     0
     >>> reader = LayoutReader()
     >>> reader.feed(encode_layout(layout))
@@ -151,11 +151,11 @@ def encode_layout(layout: Layout) -> bytes:
     """
     records = [encode_definition(definition) for definition in layout.definitions]
     numbers: dict[int, int] = {}
-    for number, slot in layout.slots():
+    for number, slot in layout.entries():
         numbers[number] = len(numbers)
         records.append(encode_series(layout.definition_numbers[number], slot.labels, slot.offset))
-    for number, facts in layout.facts.items():
-        records.append(encode_facts(numbers[number], facts))
+    for number, facts in layout.info.items():
+        records.append(encode_info(numbers[number], facts))
     for number, exemplars in layout.exemplars.items():
         records += [encode_exemplar(numbers[number], index, exemplar) for index, exemplar in exemplars.items()]
     return b"".join(records)
@@ -163,9 +163,9 @@ def encode_layout(layout: Layout) -> bytes:
 
 def _record(payload: _Payload, subject: str) -> bytes:
     data = _encoder.encode(payload)
-    if len(data) > RECORD_BYTES_AT_MOST:
+    if len(data) > MAX_RECORD_BYTES:
         raise ShardFormatError(
-            f"{subject} makes a record of {len(data)} bytes, but a shard takes {RECORD_BYTES_AT_MOST} at most;"
+            f"{subject} makes a record of {len(data)} bytes, but a shard takes {MAX_RECORD_BYTES} at most;"
             " shorten its texts"
         )
     return _HEAD.pack(len(data), crc32(data)) + data
@@ -184,17 +184,17 @@ class LayoutReader:
     Bytes may be cut anywhere between two calls of `feed`; a record that is not whole yet waits for the rest.
     """
 
-    __slots__ = ("_failure", "_rest", "consumed", "layout")
+    __slots__ = ("_failure", "_rest", "consumed_bytes", "layout")
 
     def __init__(self) -> None:
         self.layout: Layout = Layout()
-        self.consumed: int = 0
+        self.consumed_bytes: int = 0
         """How many of the bytes fed were whole records that are in the layout."""
         self._rest = b""
         self._failure: str | None = None
 
     @property
-    def pending(self) -> int:
+    def pending_bytes(self) -> int:
         """How many bytes wait for the rest of their record."""
         return len(self._rest)
 
@@ -211,8 +211,8 @@ class LayoutReader:
         try:
             while len(stock) - position >= _HEAD.size:
                 length, checksum = _HEAD.unpack_from(stock, position)
-                if length > RECORD_BYTES_AT_MOST:
-                    raise ShardFormatError(f"it would be {length} bytes long, and {RECORD_BYTES_AT_MOST} is the most")
+                if length > MAX_RECORD_BYTES:
+                    raise ShardFormatError(f"it would be {length} bytes long, and {MAX_RECORD_BYTES} is the most")
                 end = position + _HEAD.size + length
                 if end > len(stock):
                     break
@@ -220,10 +220,10 @@ class LayoutReader:
                 if crc32(payload) != checksum:
                     raise ShardFormatError("its checksum is wrong")
                 self._take(_decoder.decode(payload))
-                self.consumed += end - position
+                self.consumed_bytes += end - position
                 position = end
         except (PytheusError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._failure = f"the record at byte {self.consumed} cannot be read: {error}"
+            self._failure = f"the record at byte {self.consumed_bytes} cannot be read: {error}"
             self._rest = b""
             raise ShardFormatError(self._failure) from error
         self._rest = stock[position:]
@@ -236,12 +236,12 @@ class LayoutReader:
             names = layout.definitions[payload.definition].labels
             if len(payload.labels) != len(names):
                 raise ShardFormatError(f"it has values {payload.labels!r:.80} for the labels {names!r}")
-            layout.add(payload.definition, payload.labels, payload.offset)
+            layout.add_series(payload.definition, payload.labels, payload.offset)
         elif isinstance(payload, _Definition):
-            layout.define(_checked_definition(payload))
+            layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, _Forget):
             self._definition_of(payload.slot)
-            layout.forget(payload.slot)
+            layout.remove_series(payload.slot)
         elif isinstance(payload, _Facts):
             definition = self._definition_of(payload.slot)
             if definition.type != "info":
@@ -249,10 +249,10 @@ class LayoutReader:
             for name in payload.facts:
                 if validate_label_name(name, f"info {definition.name!r}") in definition.labels:
                     raise ShardFormatError(f"it has the fact {name!r}, which is a label of {definition}")
-            layout.set_facts(payload.slot, payload.facts)
+            layout.set_info(payload.slot, payload.facts)
         else:
             definition = self._definition_of(payload.slot)
-            if payload.index >= size_of(definition):
+            if payload.index >= series_size(definition):
                 raise ShardFormatError(f"it is an exemplar of number {payload.index} of {definition}")
             for name in payload.labels:
                 validate_label_name(name, f"an exemplar of {definition.name!r}")

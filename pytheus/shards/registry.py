@@ -30,14 +30,14 @@ from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive
 from pytheus.shards.combining import merge_rule_of, shape_of
-from pytheus.shards.health import HEALTH_NAMES, Health
+from pytheus.shards.health import HEALTH_NAMES, Failure, ShardHealth
 from pytheus.shards.layout import Layout
 from pytheus.shards.merged import MergedFamily
 from pytheus.shards.merger import Merger
 from pytheus.shards.rows import snapshot_of
-from pytheus.shards.snapshot import Problem, Reading, Snapshot
+from pytheus.shards.snapshot import Snapshot
 from pytheus.shards.stamped import OwnMemory, StampedMemory, StampedRows
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, ShardStore
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
 
 __all__ = ["ShardedRegistry"]
 
@@ -46,9 +46,9 @@ class ShardedRegistry:
     """A registry whose scrape shows all processes that share a store, as one.
 
         >>> from pytheus import Counter, generate_metrics
-        >>> from pytheus.shards import MemoryShardStore, Shelf
-        >>> shelf = Shelf()
-        >>> one, other = (ShardedRegistry(MemoryShardStore(shelf)) for _ in range(2))
+        >>> from pytheus.shards import MemoryShardStore, MemoryBackend
+        >>> backend = MemoryBackend()
+        >>> one, other = (ShardedRegistry(MemoryShardStore(backend)) for _ in range(2))
         >>> Counter("orders_total", "Orders placed.", registry=one).inc()
         >>> Counter("orders_total", "Orders placed.", registry=other).inc(2)
         >>> print(generate_metrics(one), end="")
@@ -59,7 +59,7 @@ class ShardedRegistry:
     `store` is where the shards are; `prefix` is as in `CollectorRegistry`; `hosts` says that the store is for several
     machines, so that gauges of the mode "each" have a label `host` besides `pid`. Metrics are brought together with
     those of other processes; other collectors are those of this process alone. What fails, or cannot be brought
-    together, is logged and shown in ``pytheus_shard_failures_total``, ``pytheus_shard_problems`` and
+    together, is logged and shown in ``pytheus_shard_failures_total``, ``pytheus_shards_skipped`` and
     ``pytheus_shard_conflicts``.
 
     May be used from any thread, and in the children of a fork, which begin with numbers of zero. It stays registered
@@ -76,7 +76,7 @@ class ShardedRegistry:
         self._reading: Reading | None = None
         self._shown: list[Collector] = []
         self._is_scraping = False
-        self._health = Health()
+        self._own_health = ShardHealth(repr(store))
         self._begin()
         _registries.add(self)
 
@@ -85,6 +85,10 @@ class ShardedRegistry:
         self._scraping = threading.RLock()
         self._merger = Merger(hosts=self._hosts)
         self._is_scraping = False
+
+    @property
+    def _health(self) -> ShardHealth:
+        return self._store.health if isinstance(self._store, HasHealth) else self._own_health
 
     @property
     def store(self) -> ShardStore:
@@ -149,7 +153,7 @@ class ShardedRegistry:
                 self._moved = {key: other for key, other in self._moved.items() if other is not moved}
                 moved.leave()
                 if isinstance(self._store, FlushOnRelease):
-                    self._store.release(self.portables)
+                    self._store.schedule_flush(self.shared_metrics)
         with self._scraping:
             if not self._is_scraping:
                 self._shown = []  # which may refer to the collector
@@ -158,7 +162,7 @@ class ShardedRegistry:
         """The collector registered in this process that occupies `name`, or None; see `Lookup.find`."""
         return self._local.find(name)
 
-    def portables(self) -> list[StorageAware]:
+    def shared_metrics(self) -> list[StorageAware]:
         """What is registered and portable, as `ShardStore.publish` takes it."""
         moved = self._moved
         found: list[StorageAware] = []
@@ -179,26 +183,26 @@ class ShardedRegistry:
         if self._closed:
             return iter(local)
         moved = self._moved
-        portables: list[StorageAware] = []
+        shared_metrics: list[StorageAware] = []
         others: list[Collector] = []
         reserved: list[str] = list(_HEALTH_OCCUPIED)
         for collector in local:
             definition = _definition_of(collector)
             entry = moved.get(id(definition))
             if entry is not None:
-                portables.append(entry.rows)
+                shared_metrics.append(entry.rows)
             else:
                 others.append(collector)
                 if definition is not None:
                     reserved += definition.occupied_names
-        failed = _refreshed(portables)
+        failed = _refreshed(shared_metrics)
         with self._scraping:
             # A signal handler or finalizer that comes while this thread scrapes sees the scrape before.
             if self._is_scraping:
                 return iter([*self._shown, *others])
             self._is_scraping = True
             try:
-                merged = self._merged(portables, reserved)
+                merged = self._merged(shared_metrics, reserved)
                 self._shown = merged
                 health = self._health.collectors()
             finally:
@@ -206,58 +210,41 @@ class ShardedRegistry:
         told: list[Collector] = list(self._store.collectors()) if isinstance(self._store, HasCollectors) else []
         return iter([*merged, *failed, *others, *health, *told])
 
-    def publish(self) -> None:
-        """Refresh what functions give, and hand everything to the store, as each scrape does: for a store's own thread.
-
-        Raises what the store raised. One thread at a time publishes or scrapes; others wait.
-        """
-        if self._closed:
-            return
-        portables = self.portables()
-        _refreshed(portables)
-        with self._scraping:
-            if not self._is_scraping:
-                self._is_scraping = True
-                try:
-                    self._store.publish(portables)
-                finally:
-                    self._is_scraping = False
-
-    def _merged(self, portables: list[StorageAware], reserved: list[str]) -> list[Collector]:
+    def _merged(self, shared_metrics: list[StorageAware], reserved: list[str]) -> list[Collector]:
         try:
-            self._store.publish(portables)
-            self._health.succeeded("publish", self._store)
+            self._store.publish(shared_metrics)
+            self._health.succeeded("publish")
         except Exception as error:
-            self._health.failed("publish", self._store, error)
-        local = [portable.definition for portable in portables]
+            self._health.failed("publish", error)
+        local = [portable.definition for portable in shared_metrics]
         try:
             reading = self._reading = self._store.read()
-            self._health.succeeded("read", self._store)
+            self._health.succeeded("read")
         except Exception as error:
-            self._health.failed("read", self._store, error)
-            reading = self._as_read_last(portables)
+            self._health.failed("read", error)
+            reading = self._as_read_last(shared_metrics)
         snapshots, problems = _usable(reading)
         try:
             families: Sequence[MergedFamily] = self._merger.merge(
                 snapshots, reading.archive, local=local, reserved=reserved
             )
-            self._health.succeeded("merge", self._store)
+            self._health.succeeded("merge")
         except Exception as error:
             # Which is a mistake of ours. This process's numbers are better than none.
-            self._health.failed("merge", self._store, error)
+            self._health.failed("merge", error)
             self._merger = Merger(hosts=self._hosts)
-            return list(self._local_only(portables))
-        self._health.found(problems, self._merger.conflicts)
+            return list(self._local_only(shared_metrics))
+        self._health.scraped(problems, self._merger.conflicts)
         return list(families)
 
-    def _as_read_last(self, portables: list[StorageAware]) -> Reading:
+    def _as_read_last(self, shared_metrics: list[StorageAware]) -> Reading:
         """What others had when the store was read last, with this process's numbers as they are now."""
         identity = self._store.identity
         former = self._reading
         if former is None:
-            return Reading([snapshot_of(identity, portables)], Archive())
+            return Reading([snapshot_of(identity, shared_metrics)], Archive())
         snapshots: list[Snapshot] = []
-        mine = snapshot_of(identity, portables)
+        mine = snapshot_of(identity, shared_metrics)
         for snapshot in former.snapshots:
             if snapshot.identity.token != identity.token:
                 snapshots.append(snapshot)
@@ -265,8 +252,8 @@ class ShardedRegistry:
                 mine = mine._replace(base=_laid_out_as(mine.layout, snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], former.archive)
 
-    def _local_only(self, portables: list[StorageAware]) -> Iterator[Collector]:
-        wanted = {id(portable.definition) for portable in portables}
+    def _local_only(self, shared_metrics: list[StorageAware]) -> Iterator[Collector]:
+        wanted = {id(portable.definition) for portable in shared_metrics}
         for collector in self._local.collect():
             if id(_definition_of(collector)) in wanted:
                 yield collector
@@ -285,9 +272,9 @@ class ShardedRegistry:
                 self._closed = True
                 moved = self._moved
                 try:
-                    self._store.publish(self.portables())
+                    self._store.publish(self.shared_metrics())
                 except Exception as error:
-                    self._health.failed("publish", self._store, error)
+                    self._health.failed("publish", error)
                 self._moved = {}
                 for entry in moved.values():
                     entry.leave(for_good=False)
@@ -312,7 +299,7 @@ class ShardedRegistry:
             self._moved = moved
         except Exception as error:
             # Nobody can catch it here, and the parent's shard must not be written by two processes.
-            self._health.failed("fork", self._store, error)
+            self._health.failed("fork", error)
             self._closed = True
             self._moved = {}
             for collector in self._local.collect():
@@ -399,10 +386,10 @@ def _definition_of(collector: Collector) -> Definition | None:
     return definition if isinstance(definition, Definition) else None
 
 
-def _refreshed(portables: Sequence[StorageAware]) -> list[Collector]:
+def _refreshed(shared_metrics: Sequence[StorageAware]) -> list[Collector]:
     """Ask gauges' functions; gives what tells of those that failed."""
     failed: list[Collector] = []
-    for portable in portables:
+    for portable in shared_metrics:
         try:
             portable.refresh()
         except Exception as error:
@@ -412,24 +399,24 @@ def _refreshed(portables: Sequence[StorageAware]) -> list[Collector]:
 
 def _laid_out_as(layout: Layout, former: Layout, numbers: Sequence[float]) -> list[float]:
     """`numbers`, which are laid out as in `former`, as `layout` has them; zeros for what is not among them."""
-    places = {(shape_of(slot.definition), slot.labels): slot for _, slot in former.slots()}
+    places = {(shape_of(slot.definition), slot.labels): slot for _, slot in former.entries()}
     moved = [0.0] * layout.size
-    for _, slot in layout.slots():
+    for _, slot in layout.entries():
         place = places.get((shape_of(slot.definition), slot.labels))
         if place is not None:
             moved[slot.offset : slot.offset + slot.size] = numbers[place.offset : place.offset + place.size]
     return moved
 
 
-def _usable(reading: Reading) -> tuple[list[Snapshot], list[Problem]]:
+def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
     """The snapshots that can be merged, and the problems, with those that cannot among them."""
-    problems = list(reading.problems)
+    problems = list(reading.skipped)
     usable: list[Snapshot] = []
     for snapshot in reading.snapshots:
         count = len(snapshot.numbers)
         if count < snapshot.layout.size:
             problems.append(
-                Problem(str(snapshot.identity), f"it has {count} numbers, but its layout {snapshot.layout.size}")
+                Failure(str(snapshot.identity), f"it has {count} numbers, but its layout {snapshot.layout.size}")
             )
         else:
             usable.append(snapshot)

@@ -26,12 +26,12 @@ def snapshot_of(
     layout = Layout()
     numbers: list[float] = []
     for collector in collectors:
-        definition = layout.define(collector.definition)
+        definition = layout.add_definition(collector.definition)
         for row in collector.rows():
-            slot = layout.add(definition, row.labels, len(numbers))
+            slot = layout.add_series(definition, row.labels, len(numbers))
             numbers += row.numbers
             if row.info is not None:
-                layout.set_facts(slot, row.info)
+                layout.set_info(slot, row.info)
             for index, exemplar in (row.exemplars or {}).items():
                 layout.set_exemplar(slot, index, exemplar)
     return Snapshot(identity, True, layout, numbers, base)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pytheus.shards.archive import Archive
 from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
 
-__all__ = ["Problem", "Reading", "Snapshot"]
+__all__ = ["Snapshot"]
 
 
 class Snapshot(NamedTuple):
@@ -35,28 +34,3 @@ class Snapshot(NamedTuple):
 
     For a process that was taken for dead and folded, and came back with its counts.
     """
-
-
-class Problem(NamedTuple):
-    """Something that a store skipped.
-
-    >>> Problem("shard-4711", "it ends 3 bytes into a record").subject
-    'shard-4711'
-    """
-
-    subject: str
-    """What: a file, a key. Each subject is logged once for each reason."""
-    reason: str
-
-
-class Reading(NamedTuple):
-    """All that is there at one moment: no shard is missing in both, and none is in both.
-
-    >>> Reading([], Archive()).problems
-    ()
-    """
-
-    snapshots: Sequence[Snapshot]
-    archive: Archive
-    """The same object while nothing was folded, for the same reason as a snapshot's layout."""
-    problems: Sequence[Problem] = ()

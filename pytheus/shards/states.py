@@ -8,7 +8,7 @@ from typing import Final
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.names import base_name
-from pytheus.shards.combining import includes_dead, merge_rule_of, size_of
+from pytheus.shards.combining import includes_dead, merge_rule_of, series_size
 from pytheus.textformat import format_number, header
 
 __all__ = ["NO_LANE", "FamilyState", "SeriesState", "lane_of"]
@@ -52,7 +52,7 @@ class FamilyState:
         self.definition: Definition = definition
         """The one to expose, of several alike."""
         self.way: MergeRule = merge_rule_of(definition)
-        self.size: int = size_of(definition)
+        self.size: int = series_size(definition)
         self.lane: int = lane_of(definition)
         self.in_blocks: bool = definition.type in ("histogram", "summary", "stateset")
         """Whether a series is several lines."""

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pytheus.definitions import Definition
 from pytheus.registry.capabilities import StorageAware
 from pytheus.registry.contract import Collector
 from pytheus.registry.storage import NumberStorage
+from pytheus.shards.archive import Archive
+from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.identity import ShardIdentity
-from pytheus.shards.snapshot import Reading
+from pytheus.shards.snapshot import Snapshot
 
 __all__ = ["ForkAware", "FlushOnRelease", "ShardStore", "HasCollectors"]
+
+
+class Reading(NamedTuple):
+    """All that is there at one moment: no shard is missing in both, and none is in both.
+
+    >>> Reading([], Archive()).skipped
+    ()
+    """
+
+    snapshots: Sequence[Snapshot]
+    archive: Archive
+    """The same object while nothing was folded, for the same reason as a snapshot's layout."""
+    skipped: Sequence[Failure] = ()
 
 
 class ShardStore(Protocol):
@@ -81,12 +96,25 @@ class FlushOnRelease(Protocol):
     Fallback: what is left is published by the next scrape, if there is one.
     """
 
-    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
         """A metric was unregistered, and took its numbers along: let others see that soon.
 
         `remaining` gives what is to be published then. It keeps the registry alive, which nobody else may refer to any
         more; so let go of it when that is done. Called by any thread; must neither block nor raise.
         """
+        ...
+
+
+@runtime_checkable
+class HasHealth(Protocol):
+    """A store that reports failures of its own threads.
+
+    Fallback: `ShardedRegistry` makes a `ShardHealth` of its own.
+    """
+
+    @property
+    def health(self) -> ShardHealth:
+        """The `ShardHealth` that the registry exposes and reports to as well; another one after a fork is allowed."""
         ...
 
 

@@ -12,13 +12,13 @@ from pytheus.registry import Registry
 from pytheus.shards import (
     Archive,
     Layout,
+    MemoryBackend,
     MemoryShardStore,
     Merger,
     ShardedRegistry,
     ShardIdentity,
-    Shelf,
     Snapshot,
-    size_of,
+    series_size,
 )
 
 Numbers = Mapping[tuple[str, ...], Sequence[float]]
@@ -44,10 +44,10 @@ class Shards:
         layout = Layout()
         numbers: list[float] = []
         for definition, series in metrics:
-            number = layout.define(definition)
+            number = layout.add_definition(definition)
             for labels, values in series.items():
-                assert len(values) == size_of(definition)
-                layout.add(number, labels, len(numbers))
+                assert len(values) == series_size(definition)
+                layout.add_series(number, labels, len(numbers))
                 numbers += values
         return Snapshot(self.identity() if identity is None else identity, live, layout, numbers, base)
 
@@ -88,16 +88,16 @@ Join = Callable[[], ShardedRegistry]
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def backend() -> MemoryBackend:
+    return MemoryBackend()
 
 
 @pytest.fixture(params=["memory", "publishing"])
-def join(request: pytest.FixtureRequest, shelf: Shelf) -> Join:
+def join(request: pytest.FixtureRequest, backend: MemoryBackend) -> Join:
     """Call it for the registry of one more process."""
 
     def made() -> ShardedRegistry:
-        return ShardedRegistry(MemoryShardStore(shelf, publishing=request.param == "publishing"))
+        return ShardedRegistry(MemoryShardStore(backend, publishing=request.param == "publishing"))
 
     return made
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytheus.definitions import Definition
-from pytheus.shards import EACH_AT_MOST, Archive, ShardFormatError, fold
+from pytheus.shards import MAX_DEAD_VALUES, Archive, ShardFormatError, fold
 
 if TYPE_CHECKING:
     from tests.shards.conftest import Lines, Shards
@@ -57,16 +57,16 @@ def test_each_process_keeps_its_own_number(shards: Shards, lines: Lines) -> None
 
 
 def test_of_each_gauge_the_oldest_processes_are_dropped_in_the_end(shards: Shards) -> None:
-    dead = [shards((EACH, {(): [0.0]})) for _ in range(EACH_AT_MOST + 2)]
+    dead = [shards((EACH, {(): [0.0]})) for _ in range(MAX_DEAD_VALUES + 2)]
     archive = fold(fold(Archive(), dead[5:]), dead[:5])
-    assert [value.identity.pid for value in archive.each] == list(range(3, EACH_AT_MOST + 3))
+    assert [value.identity.pid for value in archive.dead_values] == list(range(3, MAX_DEAD_VALUES + 3))
 
 
 def test_a_shard_is_folded_once(shards: Shards) -> None:
     shard = shards((HITS, {("200",): [3.0]}))
     archive = fold(Archive(), [shard, shard])
     assert archive.numbers == [3.0]
-    assert archive.folded == {shard.identity.token}
+    assert archive.folded_tokens == {shard.identity.token}
     assert fold(archive, [shard]) is archive
 
 
@@ -79,10 +79,10 @@ def test_folding_changes_no_archive(shards: Shards, lines: Lines) -> None:
 
 def test_a_token_is_forgotten_and_the_numbers_stay(shards: Shards) -> None:
     shard = shards((HITS, {("200",): [3.0]}))
-    archive = fold(Archive(), [shard]).forget_folded([shard.identity.token, "another"])
-    assert archive.folded == frozenset()
+    archive = fold(Archive(), [shard]).forget_tokens([shard.identity.token, "another"])
+    assert archive.folded_tokens == frozenset()
     assert archive.numbers == [3.0]
-    assert archive.forget_folded(["another"]) is archive
+    assert archive.forget_tokens(["another"]) is archive
 
 
 def test_what_was_folded_before_is_subtracted(shards: Shards, lines: Lines) -> None:
@@ -107,8 +107,8 @@ def test_it_is_read_as_it_was_written(shards: Shards, lines: Lines) -> None:
     archive = fold(Archive(), dead, now=12.5)
     again = Archive.decode(archive.encode())
     assert lines.merged([], again) == lines.merged([], archive)
-    assert again.folded == archive.folded
-    assert list(again.touched) == [12.5] * 3
+    assert again.folded_tokens == archive.folded_tokens
+    assert list(again.folded_at) == [12.5] * 3
     assert again.encode() == archive.encode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytheus import Counter
 from pytheus.registry import Registry
-from pytheus.shards import MemoryShardStore, ShardedRegistry, Shelf
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 from pytheus.testing import RegistryConformance
 
 
@@ -29,11 +29,11 @@ class TestBesideAProcessThatIsGone(RegistryConformance):
     gives_originals = False
 
     def make_registry(self) -> Registry:
-        shelf = Shelf()
-        gone = MemoryShardStore(shelf)
+        backend = MemoryBackend()
+        gone = MemoryShardStore(backend)
         metric = Counter("gone_total", "Of a process that is gone.", registry=None)
         registry = ShardedRegistry(gone)
         registry.register(metric)
         registry.unregister(metric)
-        gone.die()
-        return ShardedRegistry(MemoryShardStore(shelf))
+        gone.kill()
+        return ShardedRegistry(MemoryShardStore(backend))

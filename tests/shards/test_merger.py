@@ -105,7 +105,7 @@ def test_a_state_holds_if_it_does_anywhere(shards: Shards, lines: Lines) -> None
 def test_each_different_set_of_facts_stands_once(shards: Shards, lines: Lines) -> None:
     snapshots = [shards((BUILD, {("x86",): []})) for _ in "abcd"]
     for snapshot, version in zip(snapshots, ("1", "2", "1"), strict=False):
-        snapshot.layout.set_facts(0, {"version": version})
+        snapshot.layout.set_info(0, {"version": version})
     assert lines.merged(snapshots) == [
         'build_info{arch="x86",version="1"} 1.0',
         'build_info{arch="x86",version="2"} 1.0',
@@ -116,7 +116,7 @@ def test_each_different_set_of_facts_stands_once(shards: Shards, lines: Lines) -
 def test_a_process_that_is_not_live_does_not_count_in_live_modes(shards: Shards, lines: Lines, mode: str) -> None:
     numbers = [3.0, 1.0] if mode == "last" else [3.0]
     snapshot = shards((gauge(mode), {(): numbers}), (HITS, {("200",): [1.0]}), (BUILD, {("x",): []}), live=False)
-    snapshot.layout.set_facts(2, {"a": "b"})
+    snapshot.layout.set_info(2, {"a": "b"})
     assert lines.merged([snapshot]) == ['hits_total{code="200"} 1.0']
 
 
@@ -158,7 +158,7 @@ def test_samples_say_what_the_text_says(shards: Shards, lines: Lines) -> None:
         (gauge("each"), {(): [3.0]}),
         (BUILD, {("x",): []}),
     )
-    snapshot.layout.set_facts(5, {"version": "1"})
+    snapshot.layout.set_info(5, {"version": "1"})
     told = [
         "{}{}{} {!r}".format(
             family.name.removesuffix("_info"),
@@ -251,8 +251,8 @@ def test_a_layout_that_grows_is_followed(shards: Shards) -> None:
     one = shards((HITS, {("200",): [2.0]}))
     other = shards((HITS, {("500",): [1.0]}))
     assert text(merger, [one, other]) == ['hits_total{code="200"} 2.0', 'hits_total{code="500"} 1.0']
-    one.layout.add(one.layout.define(WEIGHT), (), 1)
-    one.layout.add(0, ("500",), 3)
+    one.layout.add_series(one.layout.add_definition(WEIGHT), (), 1)
+    one.layout.add_series(0, ("500",), 3)
     one = one._replace(numbers=[2.0, 3.5, 1.0, 4.0])
     assert text(merger, [one, other]) == [
         'hits_total{code="200"} 2.0',
@@ -267,17 +267,17 @@ def test_a_series_that_is_gone_is_not_shown_and_its_place_is_anothers(shards: Sh
     one = shards((HITS, {("200",): [2.0], ("500",): [1.0]}))
     other = shards((HITS, {("200",): [5.0]}))
     text(merger, [one, other])
-    one.layout.forget(0)
-    one.layout.forget(1)
+    one.layout.remove_series(0)
+    one.layout.remove_series(1)
     assert text(merger, [one, other]) == ['hits_total{code="200"} 5.0']
-    one.layout.add(0, ("404",), 0)
-    one.layout.add(0, ("200",), 1)
+    one.layout.add_series(0, ("404",), 0)
+    one.layout.add_series(0, ("200",), 1)
     assert text(merger, [one, other]) == ['hits_total{code="200"} 6.0', 'hits_total{code="404"} 2.0']
 
 
 def test_a_series_that_is_gone_before_it_was_seen_is_not_shown(shards: Shards) -> None:
     one = shards((HITS, {("200",): [2.0], ("500",): [1.0]}))
-    one.layout.forget(0)
+    one.layout.remove_series(0)
     assert text(Merger(), [one]) == ['hits_total{code="500"} 1.0']
 
 
@@ -320,7 +320,7 @@ def test_a_family_does_not_change_with_later_scrapes(shards: Shards) -> None:
     merger = Merger()
     one = shards((HITS, {("200",): [1.0]}))
     (former,) = merger.merge([one], Archive())
-    one.layout.add(0, ("500",), 1)
+    one.layout.add_series(0, ("500",), 1)
     (latter,) = merger.merge([one._replace(numbers=[2.0, 3.0])], Archive())
     assert "".join(latter.text_parts("")).splitlines()[2:] == [
         'hits_total{code="200"} 2.0',
@@ -331,7 +331,7 @@ def test_a_family_does_not_change_with_later_scrapes(shards: Shards) -> None:
 
 def test_a_shard_that_has_a_series_twice_counts_the_first(shards: Shards) -> None:
     layout = Layout()
-    number = layout.define(HITS)
+    number = layout.add_definition(HITS)
     for offset in range(2):
-        layout.add(number, ("200",), offset)
+        layout.add_series(number, ("200",), offset)
     assert text(Merger(), [Snapshot(shards.identity(), True, layout, [1.0, 2.0])]) == ['hits_total{code="200"} 1.0']

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytheus.definitions import Definition
-from pytheus.shards import Archive, Layout, LayoutReader, Merger, ShardIdentity, Snapshot, encode_layout, fold, size_of
+from pytheus.shards import (
+    Archive,
+    Layout,
+    LayoutReader,
+    Merger,
+    ShardIdentity,
+    Snapshot,
+    encode_layout,
+    fold,
+    series_size,
+)
 
 pytestmark = pytest.mark.property
 
@@ -42,11 +52,11 @@ def shards(draw: st.DrawFn, at_most: int = 6) -> list[Snapshot]:
         layout = Layout()
         numbers: list[float] = []
         for definition in draw(st.lists(st.sampled_from(DEFINITIONS), unique=True)):
-            place = layout.define(definition)
+            place = layout.add_definition(definition)
             for labels in (
                 draw(st.lists(st.sampled_from("abc"), unique=True, min_size=1)) if definition is HITS else [""]
             ):
-                layout.add(place, (labels,) if labels else (), len(numbers))
+                layout.add_series(place, (labels,) if labels else (), len(numbers))
                 numbers += draw(numbers_of(definition))
         identity = ShardIdentity("web-1", draw(st.integers(1, 3)), number + 1, f"{number:016x}")
         made.append(Snapshot(identity, draw(st.booleans()), layout, numbers))
@@ -54,7 +64,7 @@ def shards(draw: st.DrawFn, at_most: int = 6) -> list[Snapshot]:
 
 
 def numbers_of(definition: Definition) -> st.SearchStrategy[list[float]]:
-    size = size_of(definition)
+    size = series_size(definition)
     if definition.type == "gauge":
         # NaN has no place among values that were set at the same time.
         return st.tuples(VALUES if size == 1 else VALUES.filter(lambda value: not isnan(value)), TIMES).map(
@@ -103,7 +113,7 @@ def test_folding_what_is_gone_changes_nothing_that_is_seen(made: list[Snapshot],
         if data.draw(st.booleans()):
             archive = Archive.decode(archive.encode())
         if data.draw(st.booleans()):
-            archive = archive.forget_folded([snapshot.identity.token])
+            archive = archive.forget_tokens([snapshot.identity.token])
             rest = [other for other in rest if other is not snapshot]
         elif data.draw(st.booleans()):
             rest = [other for other in rest if other is not snapshot]
@@ -118,7 +128,7 @@ def test_the_order_and_grouping_of_folding_do_not_show(made: list[Snapshot], dat
     for snapshot in data.draw(st.permutations(made)):
         one_by_one = fold(one_by_one, [snapshot], now=0)
     assert same(seen([], one_by_one), seen([], at_once))
-    assert one_by_one.folded == at_once.folded
+    assert one_by_one.folded_tokens == at_once.folded_tokens
     # Also what is not seen, the exact sums.
     assert exact(one_by_one) == exact(at_once)
 
@@ -128,7 +138,7 @@ def exact(archive: Archive) -> dict[tuple[str, tuple[str, ...]], list[list[float
         (slot.definition.name, slot.labels): [
             list(part[slot.offset : slot.offset + slot.size]) for part in (archive.numbers, *archive.remainders)
         ]
-        for _, slot in archive.layout.slots()
+        for _, slot in archive.layout.entries()
         if slot.definition in GROWING
     }
 
@@ -158,7 +168,7 @@ def test_a_process_that_was_folded_and_comes_back_counts_once(made: list[Snapsho
     growing = {definition.name for definition in GROWING}
     paused, *others = made
     archive = fold(Archive(), [paused])
-    identity = paused.identity._replace(started=99, token="back")
+    identity = paused.identity._replace(started_ns=99, token="back")
     later = [number + data.draw(AMOUNTS) for number in paused.numbers]
     back = Snapshot(identity, True, paused.layout, later, paused.numbers)
     expected = seen([paused._replace(numbers=later, live=True), *others])

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
 from pytheus.shards import (
-    RECORD_BYTES_AT_MOST,
+    MAX_RECORD_BYTES,
     Layout,
     LayoutReader,
     ShardFormatError,
     encode_definition,
     encode_exemplar,
-    encode_facts,
-    encode_forget,
+    encode_info,
     encode_layout,
+    encode_removal,
     encode_series,
 )
 
@@ -36,8 +36,8 @@ ALL = (HITS, LATENCY, DOOR, LAST, BUILD)
 def whole() -> Layout:
     layout = Layout()
     for definition in ALL:
-        layout.add(layout.define(definition), tuple("x" for _ in definition.labels), layout.size)
-    layout.set_facts(4, {"version": "1.2"})
+        layout.add_series(layout.add_definition(definition), tuple("x" for _ in definition.labels), layout.size)
+    layout.set_info(4, {"version": "1.2"})
     layout.set_exemplar(1, 2, Exemplar({"trace": "a"}, 0.5, 12.25))
     return layout
 
@@ -50,17 +50,17 @@ def described(layout: Layout) -> list[object]:
             slot.labels,
             slot.offset,
             slot.size,
-            layout.facts.get(number),
+            layout.info.get(number),
         )
-        for number, slot in layout.slots()
+        for number, slot in layout.entries()
     ]
 
 
 def read(data: bytes) -> Layout:
     reader = LayoutReader()
     reader.feed(data)
-    assert reader.pending == 0
-    assert reader.consumed == len(data)
+    assert reader.pending_bytes == 0
+    assert reader.consumed_bytes == len(data)
     return reader.layout
 
 
@@ -83,7 +83,7 @@ def test_it_may_come_in_any_pieces(cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for start, end in zip(places, places[1:], strict=False):
         reader.feed(data[start:end])
-        assert reader.consumed + reader.pending == end
+        assert reader.consumed_bytes + reader.pending_bytes == end
     assert described(reader.layout) == described(whole())
 
 
@@ -96,33 +96,33 @@ def test_it_may_come_as_any_bytes(kind: type[bytes | bytearray | memoryview]) ->
 
 def test_a_series_that_is_gone_is_not_written_anew() -> None:
     layout = whole()
-    layout.forget(0)
+    layout.remove_series(0)
     anew = read(encode_layout(layout))
-    assert [slot.definition.name for _, slot in anew.slots()] == ["latency_seconds", "door", "backup_time", "build"]
-    assert anew.facts == {3: {"version": "1.2"}}
+    assert [slot.definition.name for _, slot in anew.entries()] == ["latency_seconds", "door", "backup_time", "build"]
+    assert anew.info == {3: {"version": "1.2"}}
 
 
 def test_a_series_that_was_forgotten_can_come_again() -> None:
-    records = [encode_definition(HITS), encode_series(0, ("200",), 0), encode_forget(0), encode_series(0, ("200",), 1)]
+    records = [encode_definition(HITS), encode_series(0, ("200",), 0), encode_removal(0), encode_series(0, ("200",), 1)]
     layout = read(b"".join(records))
-    assert [(number, slot.offset) for number, slot in layout.slots()] == [(1, 1)]
-    assert layout.find(0, ("200",)) == 1
-    assert layout.gone == [0]
+    assert [(number, slot.offset) for number, slot in layout.entries()] == [(1, 1)]
+    assert layout.find_series(0, ("200",)) == 1
+    assert layout.removed == [0]
 
 
 def test_later_facts_and_exemplars_replace_earlier_ones() -> None:
     records = [
         encode_definition(BUILD),
         encode_series(0, ("x86",), 0),
-        encode_facts(0, {"version": "1"}),
-        encode_facts(0, {"version": "2"}),
+        encode_info(0, {"version": "1"}),
+        encode_info(0, {"version": "2"}),
         encode_definition(LATENCY),
         encode_series(1, (), 0),
         encode_exemplar(1, 1, Exemplar({}, 1.0)),
         encode_exemplar(1, 1, Exemplar({}, float("inf"))),
     ]
     layout = read(b"".join(records))
-    assert layout.facts == {0: {"version": "2"}}
+    assert layout.info == {0: {"version": "2"}}
     assert layout.exemplars == {1: {1: Exemplar({}, float("inf"))}}
 
 
@@ -138,9 +138,9 @@ def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(place: int, 
         with pytest.raises(ShardFormatError):
             reader.feed(b"")
     else:
-        assert reader.pending  # the length grew, so that it seems to be cut off
-    assert [slot.labels for _, slot in reader.layout.slots()] == [("200",)]
-    assert reader.consumed == len(first)
+        assert reader.pending_bytes  # the length grew, so that it seems to be cut off
+    assert [slot.labels for _, slot in reader.layout.entries()] == [("200",)]
+    assert reader.consumed_bytes == len(first)
 
 
 BEFORE = (
@@ -189,14 +189,14 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(wrong: bytes, messag
 
 def test_what_is_too_long_for_a_record_is_refused_when_it_is_written() -> None:
     with pytest.raises(ShardFormatError, match="shorten"):
-        encode_series(0, ("x" * RECORD_BYTES_AT_MOST,), 0)
+        encode_series(0, ("x" * MAX_RECORD_BYTES,), 0)
 
 
 def test_a_copy_of_a_layout_grows_by_itself() -> None:
     layout = whole()
     copy = layout.copy()
-    copy.add(0, ("other",), copy.size)
-    copy.forget(1)
+    copy.add_series(0, ("other",), copy.size)
+    copy.remove_series(1)
     assert described(layout) == described(whole())
-    assert layout.find(0, ("other",)) is None
-    assert copy.find(0, ("other",)) == 5
+    assert layout.find_series(0, ("other",)) is None
+    assert copy.find_series(0, ("other",)) == 5

@@ -13,10 +13,10 @@ from pytheus.exceptions import CollectorError, ConflictError
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 from pytheus.shards import (
+    MemoryBackend,
     MemoryShardStore,
     ShardedRegistry,
     ShardIdentity,
-    Shelf,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_a_process_that_is_gone_still_counts(join: Join, lines: Lines) -> None:
     shop(one)
     generate_metrics(one)
     assert isinstance(one.store, MemoryShardStore)
-    one.store.die()
+    one.store.kill()
     shop(other)
     for _ in range(3):
         assert lines.of(other)[:2] == ['orders_total{method="card"} 4.0', "carts 3.0"]
@@ -146,8 +146,8 @@ def test_exemplars_reach_the_other_processes(join: Join) -> None:
     assert found == [{"trace": "a"}]
 
 
-def test_the_prefix_stands_before_every_family(shelf: Shelf, lines: Lines) -> None:
-    registry = ShardedRegistry(MemoryShardStore(shelf), prefix="shop")
+def test_the_prefix_stands_before_every_family(backend: MemoryBackend, lines: Lines) -> None:
+    registry = ShardedRegistry(MemoryShardStore(backend), prefix="shop")
     shop(registry)
     assert all(line.startswith("shop_") for line in lines.of(registry))
 
@@ -182,9 +182,9 @@ def test_a_gauge_that_was_set_before_it_was_registered_counts_as_set(join: Join,
     assert gauge.value == 5.0
 
 
-def test_gauges_of_each_process_are_told_apart(shelf: Shelf, lines: Lines) -> None:
+def test_gauges_of_each_process_are_told_apart(backend: MemoryBackend, lines: Lines) -> None:
     for pid in (71, 72):
-        registry = ShardedRegistry(MemoryShardStore(shelf, identity=ShardIdentity("web-1", pid, pid, str(pid))))
+        registry = ShardedRegistry(MemoryShardStore(backend, identity=ShardIdentity("web-1", pid, pid, str(pid))))
         Gauge("threads", "T.", mode="each", registry=registry).set(pid)
     assert lines.of(registry) == ['threads{pid="71"} 71.0', 'threads{pid="72"} 72.0']
 

@@ -12,9 +12,9 @@ import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.shards import (
+    MemoryBackend,
     MemoryShardStore,
     ShardedRegistry,
-    Shelf,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def in_a_child(work: Callable[[], object]) -> str:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 class TestFork:
-    def test_a_child_begins_at_zero_with_a_shard_of_its_own(self, join: Join, shelf: Shelf) -> None:
+    def test_a_child_begins_at_zero_with_a_shard_of_its_own(self, join: Join, backend: MemoryBackend) -> None:
         registry = join()
         orders = Counter("orders_total", "Orders.", registry=registry)
         orders.inc(2)
@@ -58,8 +58,8 @@ class TestFork:
                 mine.pid == os.getpid(),
                 mine.token != parent.token,
                 orders.value,
-                shelf.shards[mine.token].numbers(),
-                shelf.shards[parent.token].numbers(),
+                backend.shards[mine.token].numbers(),
+                backend.shards[parent.token].numbers(),
             ]
 
         assert in_a_child(work) == "[True, True, 1.0, [1.0], [2.0]]"
@@ -73,7 +73,7 @@ class TestFork:
         generate_metrics(registry)
 
         def work() -> list[object]:
-            return [row.numbers for portable in registry.portables() for row in portable.rows()]
+            return [row.numbers for portable in registry.shared_metrics() for row in portable.rows()]
 
         assert in_a_child(work) == str([[0.0], [0.0], [0.0] * 4, [0.0] * 2, [0.0] * 2, [], [0.0] * 2])
 

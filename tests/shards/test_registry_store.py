@@ -12,13 +12,13 @@ from pytheus import Counter, Gauge, generate_metrics
 from pytheus.registry import Collector, CollectorRegistry, NumberStorage, StorageAware
 from pytheus.shards import (
     Archive,
+    Failure,
     Layout,
+    MemoryBackend,
     MemoryShardStore,
-    Problem,
     Reading,
     ShardedRegistry,
     ShardIdentity,
-    Shelf,
     Snapshot,
 )
 from tests.shards.conftest import shop
@@ -34,44 +34,46 @@ class Broken(MemoryShardStore):
     """A store that fails where it is told to."""
 
     failing: frozenset[str] = frozenset()
-    told: Sequence[Problem] = ()
+    told: Sequence[Failure] = ()
 
     def publish(self, collectors: Sequence[StorageAware], /) -> None:
         if "publish" in self.failing:
-            raise OSError("no route to the shelf")
+            raise OSError("no route to the backend")
         super().publish(collectors)
 
     def read(self) -> Reading:
         if "read" in self.failing:
-            raise OSError("no route to the shelf")
-        return super().read()._replace(problems=self.told)
+            raise OSError("no route to the backend")
+        return super().read()._replace(skipped=self.told)
 
 
-def test_what_was_read_last_is_shown_where_the_store_fails(shelf: Shelf, lines: Lines) -> None:
-    store = Broken(shelf)
-    registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(shelf))
+def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
+    store = Broken(backend)
+    registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(backend))
     orders = Counter("orders_total", "Orders.", registry=registry)
     Counter("orders_total", "Orders.", registry=other).inc(5)
     orders.inc()
     assert lines.of(registry) == ["orders_total 6.0"]
     store.failing = frozenset({"read", "publish"})
     orders.inc()
-    failures = ['pytheus_shard_failures_total{step="publish"} 1.0', 'pytheus_shard_failures_total{step="read"} 1.0']
+    failures = [f'pytheus_shard_failures_total{{step="{step}",reason="OSError"}} 1.0' for step in ("publish", "read")]
     assert lines.of(registry) == ["orders_total 7.0", *failures]
     store.failing = frozenset()
     assert lines.of(registry) == ["orders_total 7.0", *failures]
 
 
-def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(shelf: Shelf, lines: Lines) -> None:
-    store = Broken(shelf)
+def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend, lines: Lines) -> None:
+    store = Broken(backend)
     store.failing = frozenset({"read"})
     registry = ShardedRegistry(store)
     shop(registry)
     assert lines.of(registry)[:2] == ['orders_total{method="card"} 2.0', "carts 3.0"]
 
 
-def test_a_failure_is_logged_when_it_begins_and_when_it_ends(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    store = Broken(shelf)
+def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
+    backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Broken(backend)
     registry = ShardedRegistry(store)
     for failing in (["read"], ["read"], ["read"], [], [], ["read"]):
         store.failing = frozenset(failing)
@@ -80,14 +82,14 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(shelf: Shelf, caplo
 
 
 def test_what_the_store_skipped_is_counted_and_logged_once(
-    shelf: Shelf, lines: Lines, caplog: pytest.LogCaptureFixture
+    backend: MemoryBackend, lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Broken(shelf)
-    store.told = [Problem("file x", "it is torn"), Problem("file y", "it is foreign")]
+    store = Broken(backend)
+    store.told = [Failure("file x", "it is torn"), Failure("file y", "it is foreign")]
     registry = ShardedRegistry(store)
-    assert lines.of(registry) == ["pytheus_shard_problems 2.0"]
-    store.told = [Problem("file x", "it is torn")]
-    assert lines.of(registry) == ["pytheus_shard_problems 1.0"]
+    assert lines.of(registry) == ["pytheus_shards_skipped 2.0"]
+    store.told = [Failure("file x", "it is torn")]
+    assert lines.of(registry) == ["pytheus_shards_skipped 1.0"]
     assert ["file x" in caplog.records[0].message, "file y" in caplog.records[1].message] == [True, True]
     assert len(caplog.records) == 2
 
@@ -97,7 +99,7 @@ class Short(MemoryShardStore):
 
     def read(self) -> Reading:
         layout = Layout()
-        layout.add(layout.define(Counter("lost_total", "L.", registry=None).definition), (), 3)
+        layout.add_series(layout.add_definition(Counter("lost_total", "L.", registry=None).definition), (), 3)
         torn = Snapshot(ShardIdentity("web-1", 7, 7, "7"), True, layout, [1.0])
         return Reading([torn, *super().read().snapshots], Archive())
 
@@ -105,7 +107,7 @@ class Short(MemoryShardStore):
 def test_a_shard_that_lacks_numbers_is_skipped(lines: Lines) -> None:
     registry = ShardedRegistry(Short())
     Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 1.0", "pytheus_shard_problems 1.0"]
+    assert lines.of(registry) == ["orders_total 1.0", "pytheus_shards_skipped 1.0"]
 
 
 class Releases(MemoryShardStore):
@@ -113,7 +115,7 @@ class Releases(MemoryShardStore):
         super().__init__()
         self.remaining: list[list[str]] = []
 
-    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
         self.remaining.append([portable.definition.name for portable in remaining()])
 
 

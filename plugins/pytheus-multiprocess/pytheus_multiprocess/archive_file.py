@@ -160,16 +160,16 @@ class ArchiveFile:
         for name in shard_names(names):
             token = token_of(name)
             tokens.add(token)
-            if token in archive.folded:
+            if token in archive.folded_tokens:
                 self._remove(name)
             elif (snapshot := read_dead(name)) is not None:
                 dead.append(snapshot)
         if not dead and retention_seconds <= 0:
             return
         # Oldest first, for series show in the order in which they come here, and that of the names is chance.
-        dead.sort(key=lambda snapshot: (snapshot.identity.started, snapshot.identity.token))
+        dead.sort(key=lambda snapshot: (snapshot.identity.started_ns, snapshot.identity.token))
         now = time.time()
-        folded = fold(archive.forget_folded(archive.folded - tokens), dead, now=now)
+        folded = fold(archive.forget_tokens(archive.folded_tokens - tokens), dead, now=now)
         if retention_seconds > 0:
             expired = folded.expire(now - retention_seconds, live)
             if not dead and expired is folded:

@@ -30,8 +30,8 @@ from pytheus.shards import (
     ShardIdentity,
     Snapshot,
     encode_definition,
-    encode_facts,
-    encode_forget,
+    encode_info,
+    encode_removal,
     encode_series,
 )
 from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
@@ -162,7 +162,7 @@ class Shard:
             file = self.file = self._open_file(self.identity)
         self._heal(file)
         layout = self._layout
-        number = layout.number_of(series.definition)
+        number = layout.find_definition(series.definition)
         records = b""
         if number is None:
             number = len(layout.definitions)
@@ -179,7 +179,7 @@ class Shard:
             self._broken_off = False
             file.give_back(offset, series.size)
             raise
-        series.slot = layout.add(layout.define(series.definition), series.labels, offset)
+        series.slot = layout.add_series(layout.add_definition(series.definition), series.labels, offset)
         self._placed[series.slot] = series
         self._broken_off = False
 
@@ -200,11 +200,11 @@ class Shard:
         except NoRoomError:
             return  # it stays as it is
         slot = series.slot
-        record = encode_forget(slot)
+        record = encode_removal(slot)
         self._broken_off = True
         series.slot = -1
         del self._placed[slot]
-        self._layout.forget(slot)
+        self._layout.remove_series(slot)
         file.append(record)
         self._broken_off = False
         for index in series.exemplars:
@@ -222,13 +222,13 @@ class Shard:
         if self._ended or file is None or series.slot < 0:
             return
         try:
-            record = encode_facts(series.slot, facts)
+            record = encode_info(series.slot, facts)
             self._heal(file)
             file.append(record, headroom_bytes=_FORGET_BYTES * len(self._placed))
         except (PytheusError, OSError) as error:
             self.why_homeless = str(error)
             return
-        self._layout.set_facts(series.slot, facts)
+        self._layout.set_info(series.slot, facts)
         outdated, series.facts_bytes = series.facts_bytes, len(record)
         self._outdated(file, outdated)
 
@@ -268,14 +268,14 @@ class Shard:
         records: list[bytes] = []
         kept = list(self._placed.values())
         for series in kept:
-            if layout.number_of(series.definition) is None:
+            if layout.find_definition(series.definition) is None:
                 records.append(encode_definition(series.definition))
-            definition = layout.define(series.definition)
-            slot = layout.add(definition, series.labels, series.offset)
+            definition = layout.add_definition(series.definition)
+            slot = layout.add_series(definition, series.labels, series.offset)
             records.append(encode_series(definition, series.labels, series.offset))
             if series.facts is not None:
-                layout.set_facts(slot, series.facts)
-                record = encode_facts(slot, series.facts)
+                layout.set_info(slot, series.facts)
+                record = encode_info(slot, series.facts)
                 series.facts_bytes = len(record)
                 records.append(record)
         file.rewrite(b"".join(records), headroom_bytes=_FORGET_BYTES * len(kept))
@@ -313,10 +313,10 @@ class Shard:
             layout = Layout()
             numbers: list[float] = []
             for series in list(self._homeless.values()):
-                slot = layout.add(layout.define(series.definition), series.labels, len(numbers))
+                slot = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
                 numbers += series.view.tolist()
                 if series.facts is not None:
-                    layout.set_facts(slot, series.facts)
+                    layout.set_info(slot, series.facts)
                 for index, exemplar in series.exemplars.copy().items():
                     layout.set_exemplar(slot, index, exemplar)
             return Snapshot(self._homeless_identity, True, layout, numbers)

@@ -63,7 +63,7 @@ class NoRoomError(PytheusError):
 def encode_header(identity: ShardIdentity) -> bytes:
     """The part of a shard's file that never changes."""
     # Names of machines have at most 253 characters: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
-    content = "\n".join([identity.token, str(identity.pid), str(identity.started), identity.host[:255]]).encode()
+    content = "\n".join([identity.token, str(identity.pid), str(identity.started_ns), identity.host[:255]]).encode()
     content = content[: STATE_AT - HEAD.size]
     return HEAD.pack(MAGIC, ORDER_MARK, VERSION, zlib.crc32(content), len(content)) + content
 

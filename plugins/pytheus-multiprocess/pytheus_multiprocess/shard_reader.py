@@ -189,7 +189,7 @@ class ShardReader:
             raise ShardFormatError(f"{self.name} was written afresh while it was read, {_MOST_ROUNDS} times")
         numbers += [0.0] * (layout.size - len(numbers))
         for number in range(known, len(layout)):
-            slot = layout.slot(number)
+            slot = layout.entry(number)
             if slot is not None:
                 numbers[slot.offset : slot.offset + slot.size] = [0.0] * slot.size
         self._read_cells()
@@ -231,7 +231,7 @@ class ShardReader:
             steps += 1
             if steps > MOST_CHUNKS:
                 raise ShardFormatError(f"{self.name} has an index that runs in a circle")
-        if self._records.pending:
+        if self._records.pending_bytes:
             raise ShardFormatError(f"{self.name} has an index that ends within a record")
 
     def _read_numbers(self, start: int) -> list[float]:
@@ -269,6 +269,6 @@ class ShardReader:
                 except msgspec.MsgspecError:
                     continue
                 if cell.generation == self._generation and cell.slot < len(layout):
-                    slot = layout.slot(cell.slot)
+                    slot = layout.entry(cell.slot)
                     if slot is not None and cell.index < slot.size:
                         layout.set_exemplar(cell.slot, cell.index, Exemplar(cell.labels, cell.value, cell.timestamp))

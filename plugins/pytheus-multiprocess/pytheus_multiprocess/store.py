@@ -23,7 +23,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, NumberStorage, StorageAware
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Problem, Reading, ShardIdentity, Snapshot
+from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
 from pytheus_multiprocess.directory import open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
@@ -108,7 +108,7 @@ class MultiprocessStore:
     def read(self) -> Reading:
         """All shards and the archive; dead processes' shards are folded first, unless somebody else is at it."""
         with self._reading:
-            problems: list[Problem] = []
+            problems: list[Failure] = []
             archive, readers, is_due = self._at_one_moment()
             if (is_due or self._may_expire(archive)) and self._fold(problems):
                 archive, readers, _ = self._at_one_moment()
@@ -116,10 +116,10 @@ class MultiprocessStore:
             homeless = self._shard.homeless()
             if homeless is not None:
                 snapshots.append(homeless)
-            problems += [Problem(name, reason) for name, (_, reason) in self._unreadable.items()]
+            problems += [Failure(name, reason) for name, (_, reason) in self._unreadable.items()]
             if self._shard.file is not None and self._seen(f"{self.identity.token}.shard") is None:
                 problems.append(
-                    Problem(
+                    Failure(
                         str(self.identity),
                         f"its file in {self._path!r} is gone while it runs: somebody removed it, or the program has"
                         " closed the descriptor that keeps it; what it counts is lost until it is started again",
@@ -137,7 +137,7 @@ class MultiprocessStore:
                 self._readers.pop(name).close()
             for name in self._unreadable.keys() - names:
                 del self._unreadable[name]
-            wanted = [name for name in names if token_of(name) not in archive.folded]
+            wanted = [name for name in names if token_of(name) not in archive.folded_tokens]
             readers = [reader for name in wanted if (reader := self._reader(name)) is not None]
             if self._archive.is_current():
                 is_due = len(wanted) < len(names) or any(reader.is_dead() for reader in readers)
@@ -199,7 +199,7 @@ class MultiprocessStore:
 
     # Folding ---------------------------------------------------------------------------------------------------------
 
-    def _fold(self, problems: list[Problem]) -> bool:
+    def _fold(self, problems: list[Failure]) -> bool:
         live: list[Snapshot] = []
         if self._options.retention_seconds:
             readers = [reader for reader in self._readers.values() if not reader.is_dead()]
@@ -210,7 +210,7 @@ class MultiprocessStore:
             )
         except OSError as error:
             # They go on counting as they are, and the next scrape tries again.
-            problems.append(Problem("folding of dead processes", error.strerror or str(error)))
+            problems.append(Failure("folding of dead processes", error.strerror or str(error)))
             return True
 
     def _may_expire(self, archive: Archive) -> bool:
@@ -220,8 +220,10 @@ class MultiprocessStore:
             return False
         self._looks_at = time.monotonic() + retention / 10
         before = time.time() - retention
-        each = archive.each
-        return min(archive.touched, default=before) < before or bool(each and each[0].identity.started < before * 1e9)
+        each = archive.dead_values
+        return min(archive.folded_at, default=before) < before or bool(
+            each and each[0].identity.started_ns < before * 1e9
+        )
 
     def _read_dead(self, name: str) -> Snapshot | None:
         reader = self._reader(name)

@@ -78,7 +78,7 @@ def redis_registry(options: RedisOptions) -> ShardedRegistry:
 
     def source() -> Sequence[StorageAware] | None:
         held = reference()
-        return None if held is None else held.portables()
+        return None if held is None else held.shared_metrics()
 
     store.begin(source)
     return registry

@@ -93,9 +93,9 @@ def laid_out_as(image: Image, former: Layout, numbers: Sequence[float]) -> array
 
     Metrics are told by what they are, for those of a layout that was read are not those of this process.
     """
-    there = {(str(slot.definition), slot.labels): slot for _, slot in former.slots()}
+    there = {(str(slot.definition), slot.labels): slot for _, slot in former.entries()}
     laid_out = array("d", bytes(8 * len(image.numbers)))
-    for _, slot in image.layout.slots():
+    for _, slot in image.layout.entries():
         found = there.get((str(slot.definition), slot.labels))
         if found is not None:
             laid_out[slot.offset : slot.offset + slot.size] = array(
@@ -110,13 +110,13 @@ def base_for(image: Image, former: Former) -> array[float] | None:
     base = array("d", bytes(8 * len(image.numbers)))
     there = image.layout
     anything = False
-    for _, slot in former.image.layout.slots():
+    for _, slot in former.image.layout.entries():
         definition = slot.definition
         if merge_rule_of(definition) is not MergeRule.SUM or not includes_dead(definition):
             continue
         # The very object: a metric that was made anew has counted anew.
-        number = there.number_of(definition)
-        found = None if number is None else there.find(number, slot.labels)
+        number = there.find_definition(definition)
+        found = None if number is None else there.find_series(number, slot.labels)
         if found is not None:
             offset = there.offsets[found]
             base[offset : offset + slot.size] = numbers[slot.offset : slot.offset + slot.size]

@@ -28,10 +28,10 @@ from pytheus.shards import (
     ShardFormatError,
     encode_definition,
     encode_exemplar,
-    encode_facts,
-    encode_forget,
+    encode_info,
+    encode_removal,
     encode_series,
-    size_of,
+    series_size,
 )
 
 __all__ = ["PIECE_BYTES", "Image", "Piece", "doubles", "packed"]
@@ -185,13 +185,13 @@ class Image:
             except ShardFormatError:  # a description of a megabyte; this process exposes it, and no other
                 return
             number = len(self.layout.definitions)
-            if self.layout.define(definition) == number:
+            if self.layout.add_definition(definition) == number:
                 self._append(record, pieces)
             else:
-                number = self.layout.define(definition)
+                number = self.layout.add_definition(definition)
             self._definition_bytes[number] = len(record)
             self._useful_bytes += len(record)
-            part = _Part(number, size_of(definition))
+            part = _Part(number, series_size(definition))
             self._parts[id(collector)] = (collector, part)
         if len(flat) != part.size * len(rows):
             return  # a collector whose rows do not fit its definition is none of this process's metrics
@@ -236,7 +236,7 @@ class Image:
                 self._free.setdefault(size, []).append(offset)
                 continue
             kept.append(at)
-            slots.append(self.layout.add(part.definition, each, offset))
+            slots.append(self.layout.add_series(part.definition, each, offset))
             self._slot_bytes.append(0)
             offsets.append(offset)
             values = flat[at * size : (at + 1) * size]
@@ -270,8 +270,8 @@ class Image:
     def _forget(self, slots: Sequence[int], size: int, pieces: list[Piece]) -> None:
         for slot in slots:
             offset = self.layout.offsets[slot]
-            self.layout.forget(slot)
-            self._append(encode_forget(slot), pieces)
+            self.layout.remove_series(slot)
+            self._append(encode_removal(slot), pieces)
             self._useful_bytes -= self._slot_bytes[slot]
             self._free.setdefault(size, []).append(offset)
 
@@ -306,12 +306,12 @@ class Image:
     def _annotate(self, slot: int, row: Row, pieces: list[Piece]) -> None:
         layout = self.layout
         facts = row.info
-        if facts is not None and layout.facts.get(slot) != facts:
-            replaces = slot in layout.facts
+        if facts is not None and layout.info.get(slot) != facts:
+            replaces = slot in layout.info
             facts = dict(facts)
-            layout.set_facts(slot, facts)
+            layout.set_info(slot, facts)
             try:
-                self._append(encode_facts(slot, facts), pieces, slot=None if replaces else slot)
+                self._append(encode_info(slot, facts), pieces, slot=None if replaces else slot)
             except ShardFormatError:  # as above
                 pass
         for index, exemplar in (row.exemplars or {}).items():

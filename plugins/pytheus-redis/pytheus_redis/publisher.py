@@ -257,7 +257,7 @@ class Publisher:
         keys = self._keys
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         names += [own.about, own.index, own.numbers, own.base]
-        about = json.dumps([identity.host, identity.pid, identity.started])
+        about = json.dumps([identity.host, identity.pid, identity.started_ns])
         new_epoch = epoch or os.urandom(8).hex()
         ends = "1" if last else "0"
         remember_ms = int(self._options.remember_seconds * 1000)

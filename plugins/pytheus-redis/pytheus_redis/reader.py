@@ -20,7 +20,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pytheus.shards import Archive, LayoutReader, Problem, ShardFormatError, ShardIdentity, Snapshot, fold
+from pytheus.shards import Archive, Failure, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
 from pytheus_redis.image import doubles
 from pytheus_redis.keys import Keys, ShardKeys
 from pytheus_redis.link import Answer, Call, Link
@@ -46,7 +46,7 @@ class View(NamedTuple):
     """What became of this process's shards, in the order asked."""
     snapshots: list[Snapshot]
     archive: Archive
-    problems: list[Problem]
+    problems: list[Failure]
     waiting: frozenset[str]
     """The tokens of shards that may look dead, but are not to be folded before there was time to hear of them."""
     gone: list[str]
@@ -156,7 +156,7 @@ class Reader:
         waits = fetched.now_ms - fetched.since_ms < self._expiry_ms
         waiting = frozenset(token for token, last_heard in fetched.heard.items() if waits and last_heard > 0)
         snapshots: list[Snapshot] = []
-        problems: list[Problem] = []
+        problems: list[Failure] = []
         gone: list[str] = []
         for token, last_heard in fetched.heard.items():
             self._take(token, fetched.shards[token])
@@ -166,7 +166,7 @@ class Reader:
             if fetched.shards[token] is None and not live and token not in waiting and token.isascii():
                 gone.append(token)
             if known.identity is None or known.problem:
-                problems.append(Problem(f"shard {token}", known.problem or "it has no identity"))
+                problems.append(Failure(f"shard {token}", known.problem or "it has no identity"))
                 continue
             snapshots.append(Snapshot(known.identity, live, known.reader.layout, known.numbers, known.base))
         return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems, waiting, gone)
@@ -200,7 +200,7 @@ class Reader:
             host, pid, started = json.loads(text_of(identity))
             known.identity = ShardIdentity(str(host), int(pid), int(started), token)
             known.reader.feed(index)
-            if known.reader.pending:
+            if known.reader.pending_bytes:
                 raise ShardFormatError("its index ends within a record")
         except (ValueError, TypeError, OverflowError, RecursionError, ShardFormatError) as error:
             self._known[token] = known = _Known()
@@ -225,7 +225,7 @@ class Reader:
         if dead:
             tokens = [snapshot.identity.token for snapshot in dead]
             # Their keys go in the same step, so that nothing can be folded twice.
-            archive = fold(archive, dead, now=now).forget_folded(tokens)
+            archive = fold(archive, dead, now=now).forget_tokens(tokens)
         archive = self._without_expired(archive, view, now)
         gone = view.gone[:FOLDED_AT_ONCE]
         if archive is view.archive and not gone:

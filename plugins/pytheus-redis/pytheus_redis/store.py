@@ -54,7 +54,7 @@ class RedisStore:
         >>> from pytheus.shards import ShardedRegistry
         >>> store = RedisStore(RedisOptions(port=6390, namespace="shop"))
         >>> registry = ShardedRegistry(store, hosts=True)
-        >>> store.begin(registry.portables)  # from now on, a thread publishes
+        >>> store.begin(registry.shared_metrics)  # from now on, a thread publishes
         >>> registry.close()
 
     `source` gives the metrics whose numbers are published from time to time, or None when there is nobody left to
@@ -108,7 +108,7 @@ class RedisStore:
         """Remember what to publish; `read` does it, so that a scrape waits for Redis only once."""
         self._collectors = collectors
 
-    def release(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
         """Keep the registry alive until the thread has published that a metric has left it; see `FlushOnRelease`.
 
         Else it would be folded with the shard, and count twice where it was registered with this Redis again.
@@ -141,7 +141,7 @@ class RedisStore:
                 others.append(snapshot)
             elif snapshot.base is not None:
                 mine = mine._replace(base=laid_out_as(image, snapshot.layout, snapshot.base))
-        return Reading([*others, mine], self._last.archive, self._last.problems)
+        return Reading([*others, mine], self._last.archive, self._last.skipped)
 
     def read_now(self, collectors: Sequence[StorageAware]) -> Reading:
         """As `read`, but raises `Trouble` where Redis cannot be read."""

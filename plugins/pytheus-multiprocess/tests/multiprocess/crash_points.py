@@ -54,7 +54,7 @@ def totals(reading: Reading) -> Totals:
     both.append((reading.archive.layout, list(reading.archive.numbers)))
     for layout, numbers in both:
         for number in range(len(layout)):
-            slot = layout.slot(number)
+            slot = layout.entry(number)
             if slot is not None and slot.size == 1:
                 key = slot.labels[0]
                 sums[key] = sums.get(key, 0.0) + numbers[slot.offset]
@@ -65,7 +65,7 @@ def found_in(directory: Path) -> tuple[Totals, Sequence[object]]:
     """What a process finds there, with the problems that it has with it; nothing of it stays open."""
     with closing(store_in(directory)) as store:
         reading = store.read()
-        return totals(reading), reading.problems
+        return totals(reading), reading.skipped
 
 
 def in_child(function: Callable[[Callable[[str], None]], None]) -> tuple[list[str], int]:

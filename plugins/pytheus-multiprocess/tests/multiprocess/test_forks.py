@@ -131,7 +131,7 @@ assert answer == [0] * 30, answer
     found = scrape()
     assert found['jobs_total{kind="forked"}'] == 30.0
     assert one.scrape() == found
-    assert found.get("pytheus_shard_problems", 0.0) == 0.0
+    assert found.get("pytheus_shards_skipped", 0.0) == 0.0
 
 
 def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(

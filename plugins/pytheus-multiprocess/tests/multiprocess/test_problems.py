@@ -33,7 +33,7 @@ def test_what_is_no_shard_is_left_out_logged_once_and_counted(
     for _ in range(3):
         found = scrape()
         assert found['jobs_total{kind="mail"}'] == 1.0
-        assert sum(value for name, value in found.items() if name.startswith("pytheus_shard_problems")) == 1.0
+        assert sum(value for name, value in found.items() if name.startswith("pytheus_shards_skipped")) == 1.0
     assert len([record for record in caplog.records if "0123456789abcdef" in record.getMessage()]) == 1
 
 
@@ -45,7 +45,7 @@ def test_a_shard_that_was_cut_short_is_left_out(worker: Start, scrape: Scrape, d
     os.truncate(directory / name, 5000)
     found = scrape()
     assert not any(series.startswith("jobs") for series in found)
-    assert sum(value for name, value in found.items() if name.startswith("pytheus_shard_problems")) == 1.0
+    assert sum(value for name, value in found.items() if name.startswith("pytheus_shards_skipped")) == 1.0
 
 
 def test_a_live_shard_that_could_not_be_read_is_looked_at_again(
@@ -59,11 +59,11 @@ def test_a_live_shard_that_could_not_be_read_is_looked_at_again(
         begun = os.pread(file.fileno(), 8, 4096)
         os.pwrite(file.fileno(), (77).to_bytes(8, "little"), 4096)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert scrape()["pytheus_shard_problems"] == 1.0
+        assert scrape()["pytheus_shards_skipped"] == 1.0
         os.pwrite(file.fileno(), begun, 4096)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     found = scrape()
-    assert (found['jobs_total{kind="mail"}'], found["pytheus_shard_problems"]) == (1.0, 0.0)
+    assert (found['jobs_total{kind="mail"}'], found["pytheus_shards_skipped"]) == (1.0, 0.0)
 
 
 def test_shards_that_a_process_has_no_descriptors_for_are_read_when_it_has(worker: Start) -> None:
@@ -90,10 +90,10 @@ resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 def test_a_process_whose_file_was_removed_is_told(worker: Start, directory: Path, shards: Shards) -> None:
     one = worker()
     one.do("jobs.labels('mail').inc()")
-    assert "pytheus_shard_problems" not in one.scrape()
+    assert "pytheus_shards_skipped" not in one.scrape()
     for name in shards():
         (directory / name).unlink()
-    assert one.scrape()["pytheus_shard_problems"] == 1.0
+    assert one.scrape()["pytheus_shards_skipped"] == 1.0
 
 
 def test_a_program_that_closes_all_descriptors_has_its_own_files_left_alone(worker: Start, tmp_path: Path) -> None:

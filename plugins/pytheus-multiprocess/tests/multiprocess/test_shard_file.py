@@ -10,7 +10,7 @@ import pytest
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
-from pytheus.shards import ShardIdentity, Snapshot, encode_definition, encode_forget, encode_series
+from pytheus.shards import ShardIdentity, Snapshot, encode_definition, encode_removal, encode_series
 from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import System
@@ -51,7 +51,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def values(snapshot: Snapshot) -> dict[str, float]:
-    slots = map(snapshot.layout.slot, range(len(snapshot.layout)))
+    slots = map(snapshot.layout.entry, range(len(snapshot.layout)))
     return {slot.labels[0]: snapshot.numbers[slot.offset] for slot in slots if slot is not None}
 
 
@@ -101,7 +101,7 @@ def test_views_stay_where_they_are_when_the_file_grows(place: Place) -> None:
 def test_room_that_was_given_back_is_zero_again(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     offset = add(file, "gone", 9.0, first=True)
-    file.append(encode_forget(0))
+    file.append(encode_removal(0))
     file.give_back(offset, 1)
     assert file.take(1) == offset
     file.append(encode_series(0, ("new",), offset))
@@ -122,7 +122,7 @@ def test_a_series_that_comes_while_its_shard_is_read_never_has_anothers_numbers(
         # Each time that the numbers have been read, a series goes, and another takes its place.
         nonlocal last
         found = read_numbers(start)
-        file.append(encode_forget(last))
+        file.append(encode_removal(last))
         file.give_back(offset, 1)
         last = next(slots)
         assert add(file, f"path{last}", float(last)) == offset

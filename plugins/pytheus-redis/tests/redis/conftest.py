@@ -212,13 +212,13 @@ class Member:
 
 def totals(reading: Reading) -> dict[Series, float]:
     """The exact sums over everything that was read."""
-    assert reading.problems == []
+    assert reading.skipped == []
     everything = fold(reading.archive, reading.snapshots)
     return {
         (slot.definition.name, slot.labels): math.fsum(
             [everything.numbers[slot.offset], *(remainder[slot.offset] for remainder in everything.remainders)]
         )
-        for _, slot in everything.layout.slots()
+        for _, slot in everything.layout.entries()
     }
 
 

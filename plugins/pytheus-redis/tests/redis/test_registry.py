@@ -142,7 +142,7 @@ def test_what_a_registry_was_told_to_publish_once_is_not_all_that_it_publishes(
 ) -> None:
     one, other = make_registry(), make_registry()
     counter = Counter("orders_total", "Orders.", registry=one)
-    one.publish()
+    one.store.publish(one.shared_metrics())
     later = Counter("later_total", "Defined later.", registry=one)
     counter.inc(5)
     later.inc(6)
@@ -178,7 +178,7 @@ def test_what_moves_from_one_registry_to_another_counts_once(
     proxy.set_registry(former)
     counter = Counter("orders_total", "Orders.", registry=proxy)
     counter.inc(5)
-    former.publish()
+    former.store.publish(former.shared_metrics())
     token, reference = former.store.identity.token, weakref.ref(former)
     proxy.set_registry(CollectorRegistry())
     proxy.set_registry(resolve_registry(url))

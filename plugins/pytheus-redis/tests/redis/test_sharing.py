@@ -158,7 +158,7 @@ def test_the_dead_of_whom_nothing_is_left_are_not_listed_for_ever(
     if left == "junk":
         shared_server.command("SET", about, "junk")
     members.die(gone, folded)
-    (problem,) = reader.store.read_now(reader.collectors).problems
+    (problem,) = reader.store.read_now(reader.collectors).skipped
     assert problem.reason == "its keys are gone, though it is listed"
     assert reader.total("a") == 3
     assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1

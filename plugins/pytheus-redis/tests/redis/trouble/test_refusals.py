@@ -136,7 +136,7 @@ def test_a_shard_that_cannot_be_read_is_left_out(
     server.command("APPEND", f"pytheus1:{{{namespace}}}:index:{token}", "no record")
     fresh = process(server.port)
     wait_until(lambda: fresh.seen() == 5, "the others")
-    assert fresh.seen("pytheus_shard_problems") == 1
+    assert fresh.seen("pytheus_shards_skipped") == 1
 
 
 def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
@@ -191,5 +191,5 @@ def test_a_shard_that_was_never_one_is_left_out(
         server.command("HSET", f"{head}about:junk", "attempt", "1", "identity", '["host", 1e999, 3]')
     other.counter.inc()
     wait_until(lambda: one.seen() == 12, "the others")
-    assert one.seen("pytheus_shard_problems") == 1
+    assert one.seen("pytheus_shards_skipped") == 1
     assert one.seen("pytheus_redis_up") is None
