@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Registry
+from pytheus.registry.traversal import flatten
 from pytheus.samples import Family
 
 __all__ = ["NamingProblem", "assert_well_named", "lint_names"]
@@ -35,8 +36,6 @@ _OTHERS_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
     "_sum": (),
     "_created": (),
 }
-
-_DEPTH_AT_MOST: Final = 16
 
 
 class NamingProblem(NamedTuple):
@@ -64,8 +63,9 @@ def lint_names(registry: Registry) -> list[NamingProblem]:
     ["orders: a counter ends with '_total': 'orders_total'"]
     """
     problems: list[NamingProblem] = []
-    for family in _families(registry.collect(), _DEPTH_AT_MOST):
-        problems += [NamingProblem(family.name, advice) for advice in _advice(family)]
+    for collector in registry.collect():
+        for family in flatten(collector):
+            problems += [NamingProblem(family.name, advice) for advice in _advice(family)]
     return problems
 
 
@@ -83,16 +83,6 @@ def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise AssertionError(f"{len(problems)} names are not as Prometheus advises:\n{lines}")
-
-
-def _families(collectors: Iterable[Family | Collector], depth: int) -> Iterator[Family]:
-    if depth == 0:
-        raise RecursionError(f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep")
-    for collector in collectors:
-        if isinstance(collector, Family):
-            yield collector
-        else:
-            yield from _families(collector.collect(), depth - 1)
 
 
 def _advice(family: Family) -> Iterator[str]:
