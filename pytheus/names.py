@@ -23,6 +23,7 @@ __all__ = [
     "RESERVED_NAMES",
     "base_name",
     "occupied_names",
+    "prefix_lead",
     "reserved_label",
     "shown",
     "validate_label_name",
@@ -100,6 +101,12 @@ def validate_prefix(prefix: object) -> str | None:
     if prefix is None or prefix == "":
         return None
     return validate_metric_name(prefix, "registry prefix: its")
+
+
+def prefix_lead(prefix: object) -> str:
+    """Return what comes before a family's name under a registry's prefix: the prefix and "_", or "" without one."""
+    valid = validate_prefix(prefix)
+    return "" if valid is None else valid + "_"
 
 
 def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:

@@ -15,15 +15,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import HasDefinition
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector
+from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.traversal import definition_of, flatten
 from pytheus.samples import Family
 
-__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "definition_of", "redefined"]
-
-# As in the text format: a collector that yields itself must come to an end.
-_DEPTH_AT_MOST: Final = 16
+__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "redefined"]
 
 
 class Change(Protocol):
@@ -40,16 +36,6 @@ class Change(Protocol):
     def family(self, family: Family) -> Family | None:
         """What becomes of a family; None leaves it out. May raise, and then the collector fails."""
         ...
-
-
-def definition_of(collector: Collector) -> Definition | None:
-    """The collector's definition, where it has one."""
-    try:
-        definition = collector.definition if isinstance(collector, HasDefinition) else None
-    except Exception:
-        return None  # it will be scraped as one that has none, and show its failure there
-    # A foreign object may well have an attribute of that name.
-    return definition if isinstance(definition, Definition) else None
 
 
 def redefined(definition: Definition, *, name: str | None = None, labels: tuple[str, ...] = ()) -> Definition:
@@ -81,12 +67,10 @@ class DerivedCollector:
         """What messages call it."""
         return self.change.name(collector_name(self.origin))
 
-    def collect(self) -> Iterator[Family | Collector]:
+    def collect(self) -> Iterator[Family]:
         """The families as they stand now, changed."""
-        for part in _flat(self.origin, _DEPTH_AT_MOST):
-            if not isinstance(part, Family):
-                yield part
-            elif (changed := self.change.family(part)) is not None:
+        for family in flatten(self.origin):
+            if (changed := self.change.family(family)) is not None:
                 yield changed
 
     def __repr__(self) -> str:
@@ -109,19 +93,6 @@ class _DerivedMetric(DerivedCollector):
             self._source = source
             self._definition = self.change.definition(source)
         return self._definition
-
-
-def _flat(collector: Collector, depth: int) -> Iterator[Family | Collector]:
-    """What `collector` yields, with collectors among it taken apart; what is neither is left to the exposition."""
-    if depth == 0:
-        raise RecursionError(
-            f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?"
-        )
-    for part in collector.collect():
-        if not isinstance(part, Family) and callable(getattr(part, "collect", None)):
-            yield from _flat(part, depth - 1)
-        else:
-            yield part
 
 
 class DerivedCollectors:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.compose.derived import DerivedCollectors, definition_of
+from pytheus.compose.derived import DerivedCollectors
 from pytheus.compose.layer import Layer
 from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import InvalidNameError
 from pytheus.kinds import MetricType
-from pytheus.names import occupied_names, shown, validate_metric_name, validate_prefix
+from pytheus.names import occupied_names, prefix_lead, shown, validate_metric_name
 from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.traversal import definition_of
 from pytheus.samples import Family
 
 __all__ = ["FamilyHead", "FilteredRegistry", "filtered"]
@@ -97,8 +98,7 @@ class FilteredRegistry(Layer):
     def collect(self) -> Iterator[Collector]:
         """The collectors that show. Those whose families are known only when scraped are filtered then."""
         refuse_circle(self)
-        prefix = validate_prefix(self._registry.prefix)
-        selection = _Selection(self._names, self._predicate, "" if prefix is None else prefix + "_")
+        selection = _Selection(self._names, self._predicate, prefix_lead(self._registry.prefix))
         chosen: list[tuple[Collector, _Selection | None]] = []
         for collector in self._registry.collect():
             definition = definition_of(collector)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
+from pytheus.compose.derived import DerivedCollectors, redefined
 from pytheus.compose.layer import Layer
 from pytheus.compose.layers import refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.kinds import KINDS
 from pytheus.names import validate_label_name, validate_text
-from pytheus.registry.capabilities import wrapped_registries
 from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.traversal import definition_of, walk
 from pytheus.samples import Family
 
 __all__ = ["LabelledRegistry", "labelled"]
@@ -89,9 +89,7 @@ class LabelledRegistry(Layer):
 
 
 def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
-    pending = [registry]
-    while pending:
-        below = pending.pop()
+    for below in walk(registry, resolve=False):
         if isinstance(below, LabelledRegistry):
             for name, value in below.constant_labels.items():
                 if name in labels:
@@ -99,8 +97,6 @@ def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
                         f"labelled(...) got {name}={labels[name]!r}, but a layer below gives {name}={value!r} already;"
                         " give each label once"
                     )
-        # Proxies are not followed: what stands behind them changes, and is held to this when it is scraped.
-        pending += wrapped_registries(below)
 
 
 class _Labels:

@@ -11,9 +11,9 @@ from typing import cast
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.proxy import CollectorRegistryProxy
-from pytheus.registry.traversal import below, standing
+from pytheus.registry.traversal import leads_to, wrapped_registries
 
-__all__ = ["Composition", "checked_layer", "leads_to", "refuse_circle"]
+__all__ = ["Composition", "checked_layer", "refuse_circle"]
 
 
 class Composition:
@@ -31,14 +31,9 @@ def checked_layer(candidate: object, source: str) -> Registry:
     return check_registry(candidate, source)
 
 
-def leads_to(registry: Registry, target: Registry) -> bool:
-    """Whether `target` is `registry` or stands somewhere below it. Proxies are followed, and resolved for it."""
-    return any(current is target for current in standing(registry))
-
-
 def refuse_circle(registry: Registry) -> None:
     """Raise `NotARegistryError` where `registry` stands below itself."""
-    if any(leads_to(lower, registry) for lower in below(registry)):
+    if any(leads_to(below, registry, resolve=True) for below in wrapped_registries(registry, resolve=True)):
         raise NotARegistryError(
             f"{type(registry).__qualname__} stands below itself, so that its collectors would be looked for for ever;"
             " a registry that was made of another one, or of a proxy for it, cannot become that one's backing"

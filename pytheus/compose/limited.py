@@ -23,7 +23,7 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.names import validate_text
 from pytheus.registry.capabilities import SeriesLimitable
 from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.traversal import below, standing
+from pytheus.registry.traversal import originals, wrapped_registries
 
 __all__ = ["LimitedRegistry", "limited"]
 
@@ -93,29 +93,25 @@ class LimitedRegistry(Layer):
         # Before it is asked what is held: what is registered from here on is limited, and need not be among that.
         before = self._limits.copy()
         held = list(self._registry.collect())
-        originals = self._originals(held)
+        registered = self._originals(held)
         known: set[int] = set()
-        for collector in held if originals is None else originals:
+        for collector in held if registered is None else registered:
             if isinstance(collector, SeriesLimitable):
                 known.add(id(collector.definition))
                 self._limit(collector)
-        for key in before if originals is not None else ():
+        for key in before if registered is not None else ():
             if key not in known:
                 self._unlimit(key)
         return iter(held)
 
     def _originals(self, held: list[Collector]) -> list[Collector] | None:
         """What was registered below layers that hide some of it, or show others instead; None where that fails."""
-        if not below(self._registry):
+        if not wrapped_registries(self._registry, resolve=True):
             return held
-        found: list[Collector] = []
         try:
-            for current in standing(self._registry):
-                if not below(current):
-                    found += current.collect()
+            return originals(self._registry)
         except Exception:
             return None  # the scrape tells of it; what was held is limited on
-        return found
 
     def _limit(self, metric: SeriesLimitable) -> None:
         definition = metric.definition

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pytheus.compose.layer import Layer
 from pytheus.exceptions import ReadOnlyError
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 
 __all__ = ["ReadOnlyError", "ReadOnlyRegistry", "read_only"]
 

@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn
 
-from pytheus.compose.derived import DerivedCollectors, definition_of, redefined
+from pytheus.compose.derived import DerivedCollectors, redefined
 from pytheus.compose.layers import Composition, checked_layer, refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
-from pytheus.names import validate_prefix
+from pytheus.names import prefix_lead
 from pytheus.registry.capabilities import Closable
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_collector
+from pytheus.registry.traversal import definition_of
 from pytheus.samples import Family
 
 __all__ = ["UnionRegistry", "union"]
@@ -90,7 +90,7 @@ class UnionRegistry(Composition):
         origin, _ = self._origin(collector)
         definition = definition_of(origin)
         if definition is not None:
-            lead = _lead(self._members[0])
+            lead = prefix_lead(self._members[0].prefix)
             for name in definition.occupied_names:
                 incumbent = self._find_in_others(lead, name)
                 if incumbent is not None:
@@ -146,7 +146,7 @@ class UnionRegistry(Composition):
         seen: dict[tuple[int, str], object] = {}
         for position, (member, derived) in enumerate(zip(self._members, self._derived, strict=True), 1):
             try:
-                lead = _lead(member)
+                lead = prefix_lead(member.prefix)
                 held = list(member.collect())
             except Exception as error:
                 collected.append(_FailedMember(f"union member {position}, {type(member).__qualname__}", error))
@@ -165,13 +165,13 @@ class UnionRegistry(Composition):
         """The collector that occupies what `name` would be exposed as if it were registered here; see `Lookup.find`."""
         first = self._members[0]
         found = find_collector(first, name)
-        return found if found is not None else self._find_in_others(_lead(first), name)
+        return found if found is not None else self._find_in_others(prefix_lead(first.prefix), name)
 
     def _find_in_others(self, lead: str, name: str) -> Collector | None:
         exposed = lead + name
         for member in self._members[1:]:
             try:
-                their_lead = _lead(member)
+                their_lead = prefix_lead(member.prefix)
                 if exposed.startswith(their_lead):
                     found = find_collector(member, exposed[len(their_lead) :])
                     if found is not None:
@@ -195,11 +195,6 @@ class UnionRegistry(Composition):
 
     def __repr__(self) -> str:
         return f"<union of {', '.join(map(repr, self._members))}>"
-
-
-def _lead(member: Registry) -> str:
-    prefix = validate_prefix(member.prefix)
-    return "" if prefix is None else prefix + "_"
 
 
 def _held_by(member: Registry) -> list[Collector]:

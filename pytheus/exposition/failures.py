@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.traversal import standing
+from pytheus.registry.contract import Collector, Registry, collector_name
+from pytheus.registry.traversal import walk
 
 if TYPE_CHECKING:
     import logging
@@ -83,7 +82,7 @@ def record_failure(registry: Registry, collector: Collector, error: Exception) -
         failures = _begin(registry)
     failures.record(collector_name(collector), error)
     try:
-        for current in standing(registry):
+        for current in walk(registry, resolve=True):
             if isinstance(current, HearsFailures):
                 current.collect_failed(collector, error)
     except Exception:

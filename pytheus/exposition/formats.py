@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from pytheus.registry.contract import Registry
-from pytheus.registry.traversal import standing
+from pytheus.registry.traversal import walk
 
 __all__ = ["ExpositionFormat", "OffersFormats", "formats_of"]
 
@@ -60,7 +60,7 @@ class OffersFormats(Protocol):
 def formats_of(registry: Registry) -> list[ExpositionFormat]:
     """The formats that a scrape of `registry` can be answered in, beside the text format; resolves proxies."""
     formats: list[ExpositionFormat] = []
-    for current in standing(registry):
+    for current in walk(registry, resolve=True):
         if isinstance(current, OffersFormats):
             formats += current.exposition_formats
     return formats

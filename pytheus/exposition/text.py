@@ -13,7 +13,6 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Final, cast
 
@@ -23,11 +22,11 @@ from pytheus.exposition.failures import failures_of, record_failure
 from pytheus.kinds import KINDS
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
-from pytheus.names import RESERVED_NAMES, base_name, validate_label_names, validate_prefix, validate_text
+from pytheus.names import RESERVED_NAMES, base_name, prefix_lead, validate_label_names, validate_text
 from pytheus.registry.capabilities import TextRenderer
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry, check_registry
+from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
+from pytheus.registry.traversal import definition_of, flatten
 from pytheus.samples import Family, Sample
 from pytheus.textformat import format_labels, format_number, header
 
@@ -35,9 +34,6 @@ __all__ = ["CONTENT_TYPE", "exposition_parts", "generate_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of `generate_metrics`' result, encoded as UTF-8."""
-
-# Collectors may yield collectors, which may yield collectors: one that yields itself must come to an end.
-_DEPTH_AT_MOST: Final = 16
 
 
 def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> str:
@@ -62,14 +58,13 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
 def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
     """As `generate_metrics`, in pieces of some thousand lines, which need no joining where they are sent one by one."""
     try:
-        prefix = validate_prefix(registry.prefix)
+        lead = prefix_lead(registry.prefix)
         collectors = list(registry.collect())
     except (AttributeError, TypeError):
         # Checked only now, so that a registry that is one costs nothing.
         if not isinstance(registry, CollectorRegistryProxy):
             check_registry(registry, "generate_metrics(...)")
         raise
-    lead = "" if prefix is None else prefix + "_"
     kinds: dict[type, bool] = {}
     # One for each collector: who writes its own lines is asked for its names before anything is written.
     rendering: list[tuple[TextRenderer, Definition] | None] = [_rendered(collector, kinds) for collector in collectors]
@@ -122,24 +117,20 @@ def _rendered(collector: Collector, kinds: dict[type, bool]) -> tuple[TextRender
     known = kinds.get(kind)
     if known is None:
         try:
-            known = isinstance(collector, TextRenderer) and isinstance(collector.definition, Definition)
+            known = isinstance(collector, TextRenderer) and definition_of(collector) is not None
         except Exception:
             known = False  # 3.11 executes properties to see whether they are there
         kinds[kind] = known
     if not known:
         return None
-    rendered = cast(TextRenderer, collector)
-    try:
-        definition: object = rendered.definition
-    except Exception:
-        return None  # its families may be had all the same
-    return (rendered, definition) if isinstance(definition, Definition) else None
+    definition = definition_of(collector)
+    return None if definition is None else (cast(TextRenderer, collector), definition)
 
 
 def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) -> str:
     texts: list[str] = []
     taken: dict[str, object] = {}
-    for part in _flat(collector, _DEPTH_AT_MOST):
+    for part in flatten(collector, Metric):
         if isinstance(part, Metric):
             names = part.definition.occupied_names
             text = "".join(part.text_parts(lead))
@@ -153,25 +144,6 @@ def _custom_text(collector: Collector, lead: str, claimed: dict[str, object]) ->
         texts.append(text)
     claimed |= taken
     return "".join(texts)
-
-
-def _flat(collector: Collector, depth: int) -> Iterator[Metric | Family]:
-    """What `collector` yields, with collectors among it taken apart down to metrics and families."""
-    if depth == 0:
-        raise RecursionError(
-            f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?"
-        )
-    for part in collector.collect():
-        if isinstance(part, Metric | Family):
-            yield part
-        elif callable(getattr(part, "collect", None)):
-            yield from _flat(part, depth - 1)
-        else:
-            raise LabelError(
-                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should"
-                " yield"
-                " metrics or pytheus.samples.Family objects"
-            )
 
 
 def _check_claims(claimed: dict[str, object], names: tuple[str, ...], claimant: object) -> None:

@@ -23,7 +23,7 @@ from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.turns import Turn
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Registry
-from pytheus.registry.traversal import standing
+from pytheus.registry.traversal import walk
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
@@ -155,4 +155,4 @@ def _remember(registry: Registry) -> None:
 
 def was_activated(registry: Registry) -> bool:
     """Whether `registry`, or what stands below it, went through `activate` before."""
-    return bool(_activated) and any(id(current) in _activated for current in standing(registry))
+    return bool(_activated) and any(id(current) in _activated for current in walk(registry, resolve=True))

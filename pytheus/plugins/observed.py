@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pytheus.compose.derived import DerivedCollector, definition_of
+from pytheus.compose.derived import DerivedCollector
 from pytheus.compose.layer import Layer
 from pytheus.exceptions import ConflictError
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.traversal import below, standing
+from pytheus.registry.traversal import definition_of, originals
 
 if TYPE_CHECKING:
     import logging
@@ -161,9 +161,8 @@ def _held(registry: Registry, collector: Collector) -> Collector | None:
             found = find_collector(registry, definition.name)
             same = found is not None and (found is collector or definition_of(found) is definition)
             return found if same else None
-        for current in standing(registry):
-            if not below(current) and any(held is collector for held in current.collect()):
-                return collector
+        if any(held is collector for held in originals(registry)):
+            return collector
     except Exception:
         _log().debug("what %r holds could not be looked up", registry, exc_info=True)
     return None

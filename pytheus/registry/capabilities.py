@@ -23,7 +23,6 @@ __all__ = [
     "StorageAware",
     "TextRenderer",
     "Wrapper",
-    "wrapped_registries",
 ]
 
 SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
@@ -152,14 +151,3 @@ class Closable(Protocol):
     def close(self) -> None:
         """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory."""
         ...
-
-
-def wrapped_registries(registry: object) -> tuple[Registry, ...]:
-    """Return the registries directly below `registry`; empty unless it is a `Wrapper`. Resolves no proxy."""
-    wrapped: object = registry.wrapped if isinstance(registry, Wrapper) else ()
-    if not isinstance(wrapped, tuple):
-        return ()
-    for below in wrapped:
-        if not (callable(getattr(below, "register", None)) and callable(getattr(below, "collect", None))):
-            return ()
-    return wrapped

@@ -15,22 +15,12 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from pytheus.atomic import LOCKED, lock_for
-from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotACollectorError, NotRegisteredError
 from pytheus.names import validate_prefix
-from pytheus.registry.capabilities import HasDefinition
-from pytheus.registry.contract import Collector
+from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.traversal import definition_of
 
-__all__ = ["CollectorRegistry", "collector_name"]
-
-
-def collector_name(collector: object) -> str:
-    """What messages call `collector`: its `name`, or its class's. Raises nothing, for it also names what has failed."""
-    try:
-        name = getattr(collector, "name", None)
-    except Exception:
-        name = None
-    return name if isinstance(name, str) and name else type(collector).__qualname__
+__all__ = ["CollectorRegistry"]
 
 
 class _Entry:
@@ -38,9 +28,7 @@ class _Entry:
 
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
-        definition = collector.definition if isinstance(collector, HasDefinition) else None
-        # A foreign object may well have an attribute of that name.
-        self.definition = definition if isinstance(definition, Definition) else None
+        self.definition = definition_of(collector)
         self.names = self.definition.occupied_names if self.definition is not None else ()
 
     def __str__(self) -> str:
@@ -194,8 +182,8 @@ class CollectorRegistry:
     def _entry_of(self, collector: object) -> _Entry | None:
         entry = self._entries.get(id(collector))
         if entry is None:
-            definition = getattr(collector, "definition", None)
-            if isinstance(definition, Definition):
+            definition = definition_of(collector)
+            if definition is not None:
                 claimed = self._claims.get(definition.name)
                 if claimed is not None and claimed.definition is definition:
                     entry = claimed

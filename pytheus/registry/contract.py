@@ -17,7 +17,7 @@ from pytheus.exceptions import InvalidNameError, NotARegistryError, NotTextError
 from pytheus.names import validate_prefix
 from pytheus.samples import Family
 
-__all__ = ["Collector", "Registry", "check_registry"]
+__all__ = ["Collector", "Registry", "check_registry", "collector_name"]
 
 
 @runtime_checkable
@@ -36,6 +36,15 @@ class Collector(Protocol):
         delays the scrape, not the application. May raise: only this collector's families are missing from that scrape.
         """
         ...
+
+
+def collector_name(collector: object) -> str:
+    """Return the name of `collector` in messages: its attribute `name`, or its class's name. Never raises an error."""
+    try:
+        name = getattr(collector, "name", None)
+    except Exception:
+        name = None
+    return name if isinstance(name, str) and name else type(collector).__qualname__
 
 
 @runtime_checkable

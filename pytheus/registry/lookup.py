@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from pytheus.definitions import Definition
 from pytheus.exceptions import NotARegistryError, SelectionError
-from pytheus.registry.capabilities import Lookup, wrapped_registries
+from pytheus.registry.capabilities import Lookup
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.traversal import definition_of, wrapped_registries
 
 __all__ = ["find_collector"]
 
@@ -34,7 +34,7 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
             if found is None:
                 return None
             # A registry with layers was written for pytheus, and may give what has another name below them.
-            if _occupies(found, name) or (wrapped_registries(registry) and isinstance(found, Collector)):
+            if _occupies(found, name) or (wrapped_registries(registry, resolve=False) and isinstance(found, Collector)):
                 return found
     for collector in registry.collect():
         if _occupies(collector, name):
@@ -43,7 +43,5 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
 
 
 def _occupies(candidate: object, name: str) -> TypeGuard[Collector]:
-    definition = getattr(candidate, "definition", None)
-    if not isinstance(definition, Definition):
-        return False
-    return name in definition.occupied_names and isinstance(candidate, Collector)
+    definition = definition_of(candidate)
+    return definition is not None and name in definition.occupied_names and isinstance(candidate, Collector)

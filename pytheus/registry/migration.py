@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotRegisteredError
-from pytheus.registry.capabilities import HasDefinition, wrapped_registries
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_collector
+from pytheus.registry.traversal import definition_of, originals, walk, wrapped_registries
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["bring", "empty", "move", "originals", "refuse_taken_names"]
+__all__ = ["bring", "empty", "move", "refuse_taken_names"]
 
 
 def move(present: Registry, chosen: Registry) -> list[Collector]:
@@ -53,12 +52,12 @@ def _refuse_silent_refusals(moved: list[Collector], chosen: Registry) -> None:
     held = {id(collector) for collector in originals(chosen)}
     refusal: ConflictError | None = None
     for collector in moved.copy():
-        definition = _definition(collector)
+        definition = definition_of(collector)
         # A registry that keeps nothing, such as `none`, has refused nothing.
         if id(collector) not in held and definition is not None:
             for name in definition.occupied_names:
                 incumbent = find_collector(chosen, name)
-                if incumbent is not None and _definition(incumbent) is not definition:
+                if incumbent is not None and definition_of(incumbent) is not definition:
                     moved[:] = [other for other in moved if other is not collector]
                     refusal = refusal or _conflict(
                         definition, incumbent, name, "unregister one of them, or leave all behind with migrate=False"
@@ -101,8 +100,7 @@ def empty(former: Registry, chosen: Registry, moved: list[Collector]) -> None:
 
 
 def _holders(registry: Registry) -> list[Registry]:
-    layers = wrapped_registries(registry)
-    return [holder for below in layers for holder in _holders(below)] if layers else [registry]
+    return [each for each in walk(registry, resolve=True) if not wrapped_registries(each, resolve=True)]
 
 
 def bring(collector: Collector, former: Registry, chosen: Registry) -> None:
@@ -117,44 +115,30 @@ def bring(collector: Collector, former: Registry, chosen: Registry) -> None:
 
 def refuse_taken_names(collector: Collector, former: Registry) -> None:
     """Raise `ConflictError` where `collector` would take a name that another one brings along from `former`."""
-    definition = _definition(collector)
+    definition = definition_of(collector)
     if definition is not None:
         for name in definition.occupied_names:
             incumbent = find_collector(former, name)
-            if incumbent is not None and getattr(incumbent, "definition", definition) is not definition:
+            if incumbent is not None and definition_of(incumbent) not in (None, definition):
                 raise _conflict(
                     definition, incumbent, name, "rename one of them, or define both alike to share their values"
                 )
 
 
 def _conflict(definition: Definition, incumbent: Collector, name: str, remedy: str) -> ConflictError:
-    holder = _definition(incumbent) or collector_name(incumbent)
+    holder = definition_of(incumbent) or collector_name(incumbent)
     return ConflictError(
         f"{definition} conflicts with {holder}: both expose the name {name!r}; {remedy}", name=name, incumbent=incumbent
     )
 
 
-def _definition(collector: object) -> Definition | None:
-    definition = collector.definition if isinstance(collector, HasDefinition) else None
-    # A foreign object may well have an attribute of that name.
-    return definition if isinstance(definition, Definition) else None
-
-
 def _alike(collector: object, other: object) -> bool:
-    mine, theirs = getattr(collector, "definition", None), getattr(other, "definition", None)
-    return isinstance(mine, Definition) and isinstance(theirs, Definition) and mine.matches(theirs)
+    mine, theirs = definition_of(collector), definition_of(other)
+    return mine is not None and theirs is not None and mine.matches(theirs)
 
 
 def _holds(registry: Registry, collector: Collector) -> bool:
     return any(held is collector for held in originals(registry))
-
-
-def originals(registry: Registry) -> list[Collector]:
-    """The collectors as they were registered: layers may give others that they make of them, or not all."""
-    if layers := wrapped_registries(registry):
-        found = {id(collector): collector for below in layers for collector in originals(below)}
-        return list(found.values())
-    return list(registry.collect())
 
 
 def _let_go(registry: Registry, collector: Collector) -> None:

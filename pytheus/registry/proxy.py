@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
-from pytheus.registry.capabilities import Closable, wrapped_registries
-from pytheus.registry.collector_registry import CollectorRegistry, collector_name
-from pytheus.registry.contract import Collector, Registry, check_registry
+from pytheus.registry.capabilities import Closable
+from pytheus.registry.collector_registry import CollectorRegistry
+from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.migration import bring, empty, move, originals, refuse_taken_names
+from pytheus.registry.migration import bring, empty, move, refuse_taken_names
+from pytheus.registry.traversal import Proxy, leads_to, originals
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "hand_in_resolver"]
 
@@ -47,7 +48,7 @@ def _resolve(choice: str | None) -> Registry:
     return _resolver(choice)
 
 
-class CollectorRegistryProxy:
+class CollectorRegistryProxy(Proxy):
     """A registry that stands for another one, which can be chosen by configuration and changed while it runs.
 
     `REGISTRY`, the default of every metric, is one. Without an argument the backing registry is resolved at first use
@@ -90,6 +91,12 @@ class CollectorRegistryProxy:
             return swapped
         base = self._base
         return base if base is not None else self._resolved(wait=True)
+
+    def _targets(self, *, resolve: bool) -> tuple[Registry, ...]:
+        if resolve:
+            return (self.registry,)
+        swapped = tuple(registry for _, registry in reversed(self._swapped))
+        return swapped if self._base is None else (*swapped, self._base)
 
     def _in_block(self) -> Registry | None:
         """The registry of the innermost block of `use`, or None. Read once, for a block may end at any time."""
@@ -135,7 +142,7 @@ class CollectorRegistryProxy:
             present = self._base if self._base is not None else self._waiting_room
             if chosen is present:
                 return
-            if _leads_to(chosen, present) or _leads_to(present, chosen):
+            if leads_to(chosen, present, resolve=False) or leads_to(present, chosen, resolve=False):
                 self._base = chosen  # layers were put before it or taken away, and it goes on holding what it holds
             elif migrate:
                 with _closed_on_failure(chosen if isinstance(registry, str) else None):
@@ -200,7 +207,7 @@ class CollectorRegistryProxy:
 
     def _checked(self, candidate: object) -> Registry:
         registry = check_registry(candidate)
-        if _leads_to(registry, self):
+        if leads_to(registry, self, resolve=False):
             raise NotARegistryError(
                 "a proxy cannot stand for itself, directly or through layers, for then it would look up its registry"
                 " for ever; hand it the registry that should serve, or layers before that one"
@@ -313,26 +320,6 @@ class CollectorRegistryProxy:
         if self._changing is not None and self._changing != threading.get_ident():
             self._changing = None
             self._formers = ()
-
-
-def _leads_to(registry: Registry, target: Registry) -> bool:
-    """Whether `target` is `registry`, or stands below it behind layers and proxies. Resolves no proxy."""
-    pending = [registry]
-    visited: list[Registry] = []
-    while pending:
-        current = pending.pop()
-        if current is target:
-            return True
-        if any(current is other for other in visited):
-            continue
-        visited.append(current)
-        if isinstance(current, CollectorRegistryProxy):
-            pending += [swap[1] for swap in current._swapped]
-            if current._base is not None:
-                pending.append(current._base)
-        else:
-            pending += wrapped_registries(current)
-    return False
 
 
 @contextmanager

@@ -1,31 +1,121 @@
-"""Which registries a scrape of a registry reaches."""
+"""What a registry leads to: the registries below it, its collectors, and what a collector is defined as and yields.
+
+`walk` is the only loop over registries below a registry, `definition_of` the only reader of a definition, and `flatten`
+the only loop over collectors that yield collectors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final, TypeVar, cast
 
-from pytheus.registry.capabilities import wrapped_registries
-from pytheus.registry.contract import Registry
-from pytheus.registry.proxy import CollectorRegistryProxy
+from pytheus.definitions import Definition
+from pytheus.exceptions import LabelError
+from pytheus.registry.capabilities import Wrapper
+from pytheus.registry.contract import Collector, Registry, collector_name
+from pytheus.samples import Family
 
-__all__ = ["below", "standing"]
+__all__ = ["Proxy", "definition_of", "flatten", "leads_to", "originals", "walk", "wrapped_registries"]
+
+T = TypeVar("T")
+
+# A collector that yields itself must come to an end.
+_DEPTH_AT_MOST: Final = 16
 
 
-def below(registry: Registry) -> tuple[Registry, ...]:
-    """The registries directly below `registry`. A proxy is resolved for it."""
-    if isinstance(registry, CollectorRegistryProxy):
-        return (registry.registry,)
-    return wrapped_registries(registry)
+class Proxy:
+    """The base of a registry that passes each call on to another registry, its target, which can change."""
+
+    __slots__ = ()
+
+    def _targets(self, *, resolve: bool) -> tuple[Registry, ...]:
+        """Return the target, chosen now if necessary; without `resolve`, all that are chosen, also for outer blocks."""
+        raise NotImplementedError
 
 
-def standing(registry: Registry) -> Iterator[Registry]:
-    """`registry`, and all that stands below it behind layers and proxies, each once."""
+def wrapped_registries(registry: object, *, resolve: bool) -> tuple[Registry, ...]:
+    """Return the registries directly below `registry`; empty unless it is a `Wrapper` or a proxy.
+
+    The target of a proxy is below it. With `resolve`, a proxy that has no target yet chooses one.
+    """
+    if isinstance(registry, Proxy):
+        return registry._targets(resolve=resolve)
+    wrapped: object = registry.wrapped if isinstance(registry, Wrapper) else ()
+    if not isinstance(wrapped, tuple):
+        return ()
+    for below in wrapped:
+        # An unrelated attribute may have the name `wrapped`.
+        if not (callable(getattr(below, "register", None)) and callable(getattr(below, "collect", None))):
+            return ()
+    return wrapped
+
+
+def walk(registry: Registry, *, resolve: bool) -> Iterator[Registry]:
+    """Return `registry` and all registries below it, each once, a wrapper before what it wraps.
+
+    With `resolve`, a proxy that has no target yet chooses one; without, the walk ends at such a proxy.
+    """
     pending = [registry]
-    # Kept until the end, so that an id means one object.
+    # Keeps the registries alive until the end, so that an id means one object.
     visited: dict[int, Registry] = {}
     while pending:
-        current = pending.pop(0)
+        current = pending.pop()
         if id(current) not in visited:
             visited[id(current)] = current
             yield current
-            pending += below(current)
+            pending += reversed(wrapped_registries(current, resolve=resolve))
+
+
+def leads_to(registry: Registry, target: Registry, *, resolve: bool) -> bool:
+    """Return whether `target` is `registry` or a registry below it."""
+    return any(current is target for current in walk(registry, resolve=resolve))
+
+
+def originals(registry: Registry) -> list[Collector]:
+    """Return the collectors as they were registered, each once; a wrapper may show others in their place, or hide some.
+
+    Resolves proxies.
+    """
+    found: dict[int, Collector] = {}
+    for current in walk(registry, resolve=True):
+        if not wrapped_registries(current, resolve=True):
+            for collector in current.collect():
+                found.setdefault(id(collector), collector)
+    return list(found.values())
+
+
+def definition_of(collector: object) -> Definition | None:
+    """Return the definition of `collector`, or None if it has no definition or raises an `Exception` instead."""
+    try:
+        # Without isinstance(..., HasDefinition), which executes the property on Python 3.11 and takes a microsecond.
+        definition = getattr(collector, "definition", None)
+    except Exception:
+        return None
+    # An unrelated attribute may have this name.
+    return definition if isinstance(definition, Definition) else None
+
+
+def flatten(collector: Collector, *kept: type[T]) -> Iterator[Family | T]:
+    """Return what `collector` yields, with each collector in it replaced by what that one yields.
+
+    Families stay, and so do collectors of the types `kept`. Raises `LabelError` for an object that is neither a family
+    nor a collector, and `RecursionError` for collectors more than 16 levels deep.
+    """
+    return _flattened(collector, (Family, *kept), _DEPTH_AT_MOST)
+
+
+def _flattened(collector: Collector, kept: tuple[type[Family | T], ...], depth: int) -> Iterator[Family | T]:
+    if depth == 0:
+        raise RecursionError(
+            f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?"
+        )
+    for part in collector.collect():
+        if isinstance(part, kept):
+            yield part
+        elif callable(getattr(part, "collect", None)):
+            yield from _flattened(cast(Collector, part), kept, depth - 1)
+        else:
+            raise LabelError(
+                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should"
+                " yield metrics or pytheus.samples.Family objects"
+            )

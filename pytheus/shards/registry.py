@@ -27,6 +27,7 @@ from pytheus.registry.capabilities import StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.traversal import definition_of
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive
 from pytheus.shards.combining import merge_rule_of, shape_of
@@ -117,7 +118,7 @@ class ShardedRegistry:
             if collector in self._local:
                 return
             self._local.register(collector)
-            definition = _definition_of(collector)
+            definition = definition_of(collector)
             if definition is not None and isinstance(collector, StorageAware) and not self._closed:
                 try:
                     moved = self._move(collector, definition, carry=True)
@@ -146,7 +147,7 @@ class ShardedRegistry:
     def unregister(self, collector: Collector, /) -> None:
         """Let go of `collector`, which takes its numbers along; see `Registry.unregister`."""
         with self._registering:
-            definition = _definition_of(collector)
+            definition = definition_of(collector)
             self._local.unregister(collector)
             moved = self._moved.get(id(definition))
             if moved is not None:
@@ -167,7 +168,7 @@ class ShardedRegistry:
         moved = self._moved
         found: list[StorageAware] = []
         for collector in self._local.collect():
-            entry = moved.get(id(_definition_of(collector)))
+            entry = moved.get(id(definition_of(collector)))
             if entry is not None:
                 found.append(entry.rows)
         return found
@@ -187,7 +188,7 @@ class ShardedRegistry:
         others: list[Collector] = []
         reserved: list[str] = list(_HEALTH_OCCUPIED)
         for collector in local:
-            definition = _definition_of(collector)
+            definition = definition_of(collector)
             entry = moved.get(id(definition))
             if entry is not None:
                 shared_metrics.append(entry.rows)
@@ -255,7 +256,7 @@ class ShardedRegistry:
     def _local_only(self, shared_metrics: list[StorageAware]) -> Iterator[Collector]:
         wanted = {id(portable.definition) for portable in shared_metrics}
         for collector in self._local.collect():
-            if id(_definition_of(collector)) in wanted:
+            if id(definition_of(collector)) in wanted:
                 yield collector
 
     # Lifecycle --------------------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class ShardedRegistry:
                 self._store.after_fork_in_child()
             moved: dict[int, _Moved] = {}
             for collector in self._local.collect():
-                definition = _definition_of(collector)
+                definition = definition_of(collector)
                 if definition is not None and isinstance(collector, StorageAware):
                     moved[id(definition)] = self._move(collector, definition, carry=False)
             self._moved = moved
@@ -379,11 +380,6 @@ class _Failed:
 
     def collect(self) -> NoReturn:
         raise self.error
-
-
-def _definition_of(collector: Collector) -> Definition | None:
-    definition = getattr(collector, "definition", None)
-    return definition if isinstance(definition, Definition) else None
 
 
 def _refreshed(shared_metrics: Sequence[StorageAware]) -> list[Collector]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Registry
+from pytheus.registry.traversal import flatten
 from pytheus.samples import Family
 
 __all__ = ["NamingFinding", "assert_well_named", "lint_names"]
@@ -35,8 +36,6 @@ _OTHERS_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
     "_sum": (),
     "_created": (),
 }
-
-_DEPTH_AT_MOST: Final = 16
 
 
 class NamingFinding(NamedTuple):
@@ -64,8 +63,9 @@ def lint_names(registry: Registry) -> list[NamingFinding]:
     ["orders: a counter ends with '_total': 'orders_total'"]
     """
     findings: list[NamingFinding] = []
-    for family in _families(registry.collect(), _DEPTH_AT_MOST):
-        findings += [NamingFinding(family.name, advice) for advice in _advice(family)]
+    for collector in registry.collect():
+        for family in flatten(collector):
+            findings += [NamingFinding(family.name, advice) for advice in _advice(family)]
     return findings
 
 
@@ -83,16 +83,6 @@ def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None
     if findings:
         lines = "\n".join(f"  {finding}" for finding in findings)
         raise AssertionError(f"{len(findings)} names do not follow Prometheus's conventions:\n{lines}")
-
-
-def _families(collectors: Iterable[Family | Collector], depth: int) -> Iterator[Family]:
-    if depth == 0:
-        raise RecursionError(f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep")
-    for collector in collectors:
-        if isinstance(collector, Family):
-            yield collector
-        else:
-            yield from _families(collector.collect(), depth - 1)
 
 
 def _advice(family: Family) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, StateSet, generate_metrics
 from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.definitions import Definition
-from pytheus.exceptions import NotRegisteredError
+from pytheus.exceptions import LabelError, NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, HasDefinition, Registry
 from pytheus.samples import Family, Sample
 
@@ -188,12 +188,12 @@ def test_collectors_may_be_nested_so_deep(wrap: Wrap, levels: int, fails: bool) 
 
 
 @wraps
-def test_what_is_neither_family_nor_collector_is_left_to_the_exposition(wrap: Wrap) -> None:
+def test_an_object_that_is_neither_family_nor_collector_is_refused(wrap: Wrap) -> None:
     below = CollectorRegistry()
     below.register(Yielding("nonsense"))
     [derived] = wrap(below).collect()
-    parts: list[object] = list(derived.collect())
-    assert parts == ["nonsense"]
+    with pytest.raises(LabelError, match=r"collect\(\) of 'yielding' yielded str 'nonsense'"):
+        list(derived.collect())
 
 
 @wraps

@@ -10,7 +10,6 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.compose import filtered, labelled, limited, prefixed, read_only, union
-from pytheus.compose.layers import leads_to
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.registry import (
     Collector,
@@ -20,6 +19,7 @@ from pytheus.registry import (
     Registry,
     check_registry,
 )
+from pytheus.registry.traversal import leads_to
 
 Wrap = Callable[[Registry], Registry]
 
@@ -246,8 +246,8 @@ def test_layers_tell_what_stands_directly_below() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     layer = filtered(union(first, second))
     assert [type(below).__name__ for below in layer.wrapped] == ["UnionRegistry"]
-    assert leads_to(layer, second)
-    assert not leads_to(first, second)
+    assert leads_to(layer, second, resolve=True)
+    assert not leads_to(first, second, resolve=True)
 
 
 def test_a_proxy_is_not_resolved_when_a_layer_is_made_of_it() -> None:
@@ -318,15 +318,15 @@ def test_a_circle_is_refused_when_its_prefix_is_asked_for(wrap: Wrap) -> None:
 def test_a_circle_of_others_below_is_gone_round_once() -> None:
     changeable = Changeable()
     changeable.target = changeable
-    assert not leads_to(changeable, CollectorRegistry())
+    assert not leads_to(changeable, CollectorRegistry(), resolve=True)
 
 
 def test_what_stands_behind_a_proxy_stands_below() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     layer = prefixed(CollectorRegistryProxy(union(first, second)), "app")
-    assert leads_to(layer, first)
-    assert leads_to(layer, second)
-    assert not leads_to(layer, CollectorRegistry())
+    assert leads_to(layer, first, resolve=True)
+    assert leads_to(layer, second, resolve=True)
+    assert not leads_to(layer, CollectorRegistry(), resolve=True)
 
 
 @pytest.mark.parametrize("wrap", [*WRAPS.values(), read_only])

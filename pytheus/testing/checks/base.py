@@ -21,10 +21,9 @@ from contextlib import contextmanager, suppress
 from typing import ClassVar, Final, Literal, TypeVar
 from unittest import SkipTest
 
-from pytheus.names import validate_prefix
+from pytheus.names import prefix_lead
 from pytheus.registry.capabilities import Closable
-from pytheus.registry.collector_registry import collector_name
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family, Sample
 
 __all__ = ["Declarations", "Need", "Probe", "check", "promised"]
@@ -193,8 +192,7 @@ class Declarations:
 
     def exposed(self, registry: Registry, name: str) -> str:
         """Return the name of the family `name` of `registry` in an exposition."""
-        prefix = validate_prefix(registry.prefix)
-        return ("" if prefix is None else prefix + "_") + self.inner_prefix + name
+        return prefix_lead(registry.prefix) + self.inner_prefix + name
 
     def unless_it_hangs(self, function: Callable[[], None], promise: str) -> None:
         """Call `function` in a thread, and fail with `promise` if it does not return."""

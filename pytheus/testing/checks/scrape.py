@@ -13,7 +13,7 @@ from pytheus.metrics.info import Info
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.stateset import StateSet
 from pytheus.metrics.summary import Summary
-from pytheus.names import validate_prefix
+from pytheus.names import prefix_lead, validate_prefix
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Family, Sample
 from pytheus.testing.checks.base import Declarations, Probe, check, promised
@@ -145,7 +145,7 @@ class ScrapeChecks(Declarations):
             for collector in (Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)):
                 self.write_to(registry).register(collector)
             given = validate_prefix(registry.prefix)
-        if ("" if given is None else given + "_") + self.inner_prefix != lead + self.inner_prefix:
+        if prefix_lead(given) + self.inner_prefix != lead + self.inner_prefix:
             raise AssertionError(f"{promise}: 'prefix' is {given!r}")
         names = sorted(parse_exposition(self._scraped(registry)))
         expected = [f"{lead}{self.inner_prefix}kit_{name}" for name in ("hits_total", "probe")]

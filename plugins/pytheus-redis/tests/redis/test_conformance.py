@@ -11,7 +11,7 @@ import pytest
 
 from pytheus.plugins import resolve_registry
 from pytheus.registry import Collector, Registry
-from pytheus.registry.collector_registry import collector_name
+from pytheus.registry.contract import collector_name
 from pytheus.testing import RegistryConformance
 
 if TYPE_CHECKING:
