@@ -15,10 +15,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+
+from bench.libraries import BASE
 
 __all__ = ["Environment", "Unavailable", "provide"]
 
@@ -53,9 +56,14 @@ class Environment(NamedTuple):
     compiled: bool | None = None
 
 
-def provide(name: str) -> Environment:
-    """The environment of that name, made if it has to be; raises `Unavailable`."""
+def provide(name: str, revision: str = "") -> Environment:
+    """The environment of that name, made if necessary; raises `Unavailable`.
+
+    `revision` is the git revision of `BASE`, and unused for all others.
+    """
     try:
+        if name == BASE:
+            return _base(revision)
         if name == "go":
             return _go()
         if name in DISTRIBUTIONS:
@@ -119,6 +127,22 @@ print(json.dumps([versions, COMPILED]))
 def _describe(name: str, python: str) -> Environment:
     versions, compiled = json.loads(_run([python, "-I", "-c", _DESCRIPTION]))
     return Environment(name, python, versions, compiled)
+
+
+def _base(revision: str) -> Environment:
+    """The package as it was at `revision`, compiled."""
+    python = _venv(BASE, ())
+    commit = _run(["git", "-C", str(CHECKOUT), "rev-parse", f"{revision}^{{commit}}"]).strip()
+    if _stamp(VENVS / BASE, "pytheus") != commit:
+        _say(f"building pytheus at {revision} for bench/.venvs/{BASE}")
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder, "base.tar")
+            _run(["git", "-C", str(CHECKOUT), "archive", "--output", str(archive), commit])
+            shutil.unpack_archive(archive, folder, filter="data")
+            archive.unlink()
+            _pip(python, "--force-reinstall", folder, environ={"PYTHEUS_PURE": "0"})
+        _put_stamp(VENVS / BASE, "pytheus", commit)
+    return _describe(BASE, python)
 
 
 # Go ------------------------------------------------------------------------------------------------------------------

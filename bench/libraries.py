@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["GO", "LIBRARIES", "REFERENCE", "Library"]
+__all__ = ["BASE", "GO", "LIBRARIES", "REFERENCE", "Library", "base_of"]
 
 
 class Library(NamedTuple):
@@ -27,6 +27,9 @@ REFERENCE = "prometheus_client"
 
 GO = Library("go", "client_golang", "", "go", "", "")
 """Not a Python library: a program of its own, bench/go/main.go, does the same work."""
+
+BASE = "base"
+"""The environment of an earlier revision of pytheus, which `bench/run.py --base REVISION` measures beside this one."""
 
 _PYTHEUS = ("pytheus", "from pytheus import Counter, generate_metrics")
 
@@ -67,3 +70,8 @@ LIBRARIES = (
     ),
     GO,
 )
+
+
+def base_of(revision: str) -> Library:
+    """The column of this project's `revision`, compiled."""
+    return Library("pytheus_base", f"pytheus at {revision}", "pytheus", BASE, *_PYTHEUS)

@@ -4,6 +4,7 @@
     python3 bench/run.py --quick        a rough one, in a minute or two
     python3 bench/run.py --markdown     the table as Markdown, --json FILE also every figure unrounded
     python3 bench/run.py --only pytheus --only prometheus_client
+    python3 bench/run.py --only pytheus --base main~20    two revisions of this project
 
 The first run makes the environments, see bench/environments.py; it takes Python 3.11 or later, and for client_golang
 root on a Debian or its two packages. How the figures come about: docs/explanation/speed.md.
@@ -31,7 +32,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench.environments import BENCH, Environment, Unavailable, provide
-from bench.libraries import LIBRARIES, REFERENCE, Library
+from bench.libraries import LIBRARIES, REFERENCE, Library, base_of
 from bench.machine import describe_machine
 from bench.plan import QUICK, WHOLE, Plan
 from bench.results import Results
@@ -45,12 +46,12 @@ TIMEOUT_SECONDS = 900
 """For one turn of one library: it bounds a hang, and measures nothing."""
 
 
-def environments(libraries: Sequence[Library], results: Results) -> dict[str, Environment]:
+def environments(libraries: Sequence[Library], results: Results, base: str = "") -> dict[str, Environment]:
     """Every environment that can be had, by name; what cannot be had is noted."""
     found: dict[str, Environment] = {}
     for name in dict.fromkeys(library.environment for library in libraries):
         try:
-            found[name] = provide(name)
+            found[name] = provide(name, base)
         except Unavailable as reason:
             say(f"LEFT OUT: {name}: {reason}")
             results.problems.append(f"LEFT OUT: {name}: {str(reason).splitlines()[0]}")
@@ -174,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", choices=keys, metavar="KEY", help=f"one of {', '.join(keys)}; repeatable"
     )
+    parser.add_argument("--base", metavar="REVISION", default="", help="measure this git revision as well, compiled")
     options = parser.parse_args(arguments)
     if sys.version_info < OLDEST:
         say(f"Python 3.11 or later is needed, but this is {sys.version.split()[0]}")
@@ -181,7 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = QUICK if options.quick else WHOLE
     results = Results()
     libraries = [library for library in LIBRARIES if not options.only or library.key in options.only]
-    found = environments(libraries, results)
+    if options.base:
+        libraries.insert(1, base_of(options.base))
+    found = environments(libraries, results, options.base)
     columns = measured(libraries, found, results)
     if not columns:
         say("nothing could be measured")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.workload import BOUNDS, OBSERVED, SharedCounter, Statement, nothing
 from pytheus import Counter, Gauge, Histogram, generate_metrics
-from pytheus.exposition.response import answer_scrape
+from pytheus.exposition import make_wsgi_app
 from pytheus.registry import CollectorRegistry
 
 
@@ -51,7 +51,7 @@ class Counters:
         return generate_metrics(self.registry).encode()
 
     def answer(self) -> object:
-        return answer_scrape(self.registry, "GET")
+        return make_wsgi_app(self.registry)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: lambda _: None)
 
 
 class Histograms:
