@@ -76,7 +76,7 @@ def test_layers_add_up() -> None:
 
 def test_a_label_that_a_layer_below_gives_is_refused() -> None:
     inner = union(prefixed(labelled(CollectorRegistry(), a="1"), "x"))
-    with pytest.raises(LabelError, match="gives a='1' already"):
+    with pytest.raises(LabelError, match="adds a='1' already"):
         labelled(inner, a="2")
 
 

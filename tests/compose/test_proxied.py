@@ -57,7 +57,7 @@ def test_a_layer_before_the_proxy_cannot_stand_behind_it(layer: Callable[[Regist
     below = CollectorRegistry()
     proxy = CollectorRegistryProxy(below)
     Counter("hits_total", "Hits.", registry=proxy)
-    with pytest.raises(NotARegistryError, match="cannot stand for itself"):
+    with pytest.raises(NotARegistryError, match="cannot be the registry behind itself"):
         proxy.set_registry(prefixed(layer(proxy), "outer"))
     assert proxy.registry is below
     assert generate_metrics(proxy, strict=True).endswith("hits_total 0.0\n")

@@ -115,7 +115,7 @@ def test_find_gives_none_for_what_is_not_there(registry: CollectorRegistry) -> N
 
 @pytest.mark.parametrize("thing", [None, 3, "name", object(), Custom, CollectorRegistry, print], ids=repr)
 def test_what_is_no_collector_is_refused(registry: CollectorRegistry, thing: Collector) -> None:
-    with pytest.raises(NotACollectorError, match="is no collector"):
+    with pytest.raises(NotACollectorError, match="is not a collector"):
         registry.register(thing)
     assert len(registry) == 0
 

@@ -108,7 +108,7 @@ def test_a_conflict_message_tells_both_and_the_remedy(registry: CollectorRegistr
 
 def test_a_conflict_of_equal_metrics_has_a_remedy_of_its_own(registry: CollectorRegistry) -> None:
     Counter("x", "X.", registry=registry)
-    with pytest.raises(ConflictError, match="they are alike but were made apart, each with its own numbers"):
+    with pytest.raises(ConflictError, match="they are equal but were defined apart, each with its own numbers"):
         registry.register(Counter("x", "X.", registry=None))
 
 
@@ -122,7 +122,7 @@ def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.Log
     assert generate_metrics(registry).endswith("\nx 1.0\n")
     [record] = caplog.records
     assert (record.name, record.levelno) == ("pytheus.registry", logging.WARNING)
-    assert "The first one stays" in record.getMessage()
+    assert "The first one stays registered" in record.getMessage()
 
 
 def test_with_warn_an_equal_metric_still_shares_its_values(caplog: pytest.LogCaptureFixture) -> None:

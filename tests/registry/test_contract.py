@@ -175,7 +175,7 @@ class Async(NotCallable):
         (RaisingPrefix(), ["'prefix' raised RuntimeError('no connection')"]),
         (NotCallable(), ["'register' is 1, which cannot be called"]),
         (WrongArguments(), ["'register' does not take 1 argument(s)", "'collect' does not take 0 argument(s)"]),
-        (Async(), ["'register' is async, and nobody would await it", "'collect' is async"]),
+        (Async(), ["'register' is async, and pytheus does not await it", "'collect' is async"]),
         (None, ["'prefix'", "'register'", "'unregister'", "'collect'"]),
         ("default", ["it is a name, not an object; resolve it"]),
         (CollectorRegistry, ["it is a class, not an object; call it: CollectorRegistry()"]),

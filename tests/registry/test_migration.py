@@ -12,7 +12,7 @@ from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.metrics import Family
 from pytheus.registry import Collector, CollectorRegistry, Registry
-from pytheus.registry.migration import bring, empty, move, refuse_taken_names
+from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
 
 
 class Custom:
@@ -73,13 +73,19 @@ def gauges(names: str) -> list[Gauge]:
     return [Gauge(name, "G.", registry=None) for name in names]
 
 
-# move() ---------------------------------------------------------------------------------------------------------------
+def prepared(former: Registry, chosen: Registry) -> list[Collector]:
+    migration = Migration(former, chosen)
+    migration.prepare()
+    return migration.moved
+
+
+# prepare() and roll_back() --------------------------------------------------------------------------------------------
 
 
 def test_both_hold_what_has_moved() -> None:
     held = gauges("abc")
     present, chosen = Plain(*held), Plain()
-    assert same(move(present, chosen), held)
+    assert same(prepared(present, chosen), held)
     assert same(present.held, held)
     assert same(chosen.held, held)
 
@@ -90,7 +96,7 @@ def test_whatever_stops_it_the_new_registry_is_as_it_was(takes: int, error: Base
     held, there = gauges("abc"), gauges("x")
     present, chosen = Plain(*held), Refusing(takes, error, *there)
     with pytest.raises(type(error)):
-        move(present, chosen)
+        prepared(present, chosen)
     assert same(present.held, held)
     assert same(chosen.held, there)
 
@@ -99,21 +105,21 @@ def test_what_both_held_is_not_taken_from_the_new_registry_again() -> None:
     first, second, third = gauges("abc")
     chosen = Refusing(1, ValueError("full"), first)
     with pytest.raises(ValueError, match="full"):
-        move(Plain(first, second, third), chosen)
+        prepared(Plain(first, second, third), chosen)
     assert same(chosen.held, [first])
 
 
 def test_what_both_hold_is_not_registered_again() -> None:
     first, second = gauges("ab")
     chosen = Plain(first)
-    assert same(move(Plain(first, second), chosen), [second])
+    assert same(prepared(Plain(first, second), chosen), [second])
     assert chosen.asked == ["register"]
 
 
 def test_equal_collectors_are_told_apart() -> None:
     first, second, there = Custom(), Custom(), Custom()
     chosen = Plain(there)
-    assert same(move(Plain(first, second), chosen), [first, second])
+    assert same(prepared(Plain(first, second), chosen), [first, second])
     assert same(chosen.held, [there, first, second])
 
 
@@ -124,7 +130,7 @@ def test_the_originals_move_from_below_all_layers_and_each_once() -> None:
         registry.register(hits)
     second.register(misses)
     chosen = Plain()
-    move(prefixed(labelled(union(first, filtered(second, names=[])), region="eu"), "app"), chosen)
+    prepared(prefixed(labelled(union(first, filtered(second, names=[])), region="eu"), "app"), chosen)
     assert same(chosen.held, [hits, misses])
 
 
@@ -132,7 +138,7 @@ def test_what_stands_below_layers_already_is_there() -> None:
     hits = Counter("hits_total", "H.", registry=None)
     below = CollectorRegistry()
     below.register(hits)
-    assert move(Plain(hits), labelled(below, region="eu")) == []
+    assert prepared(Plain(hits), labelled(below, region="eu")) == []
 
 
 @pytest.mark.parametrize("name", ["h", "h_bucket", "h_sum", "h_count"])
@@ -142,7 +148,7 @@ def test_a_silent_refusal_for_any_name_is_an_error(name: str) -> None:
     before, after = gauges("xy")
     histogram = Histogram("h", "H.", registry=None)
     with pytest.raises(ConflictError, match=f"both expose the name '{name}'") as caught:
-        move(Plain(before, histogram, after), chosen)
+        prepared(Plain(before, histogram, after), chosen)
     assert (caught.value.name, caught.value.incumbent) == (name, there)
     assert list(chosen) == [there]
 
@@ -152,7 +158,7 @@ def test_of_several_silent_refusals_the_first_is_told() -> None:
     for name in "ab":
         Counter(f"{name}_total", "There.", registry=chosen)
     with pytest.raises(ConflictError, match="'b_total'"):
-        move(Plain(*gauges("cba")), chosen)
+        prepared(Plain(*gauges("cba")), chosen)
     assert len(chosen) == 2
 
 
@@ -162,16 +168,18 @@ def test_what_a_registry_drops_without_anybody_in_its_place_is_its_own_affair() 
             pass
 
     held: list[Collector] = [*gauges("ab"), Custom()]
-    assert same(move(Plain(*held), Forgetful()), held)
+    assert same(prepared(Plain(*held), Forgetful()), held)
 
 
-# empty() --------------------------------------------------------------------------------------------------------------
+# commit() -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_old_registry_is_rid_of_what_has_moved() -> None:
     held = gauges("ab")
     former, chosen = Plain(*held), Plain()
-    empty(former, chosen, move(former, chosen))
+    migration = Migration(former, chosen)
+    migration.prepare()
+    migration.commit()
     assert former.held == []
     assert same(chosen.held, held)
     assert chosen.asked == ["register"] * 2
@@ -186,7 +194,7 @@ def test_what_came_meanwhile_moves_before_it_leaves() -> None:
             super().unregister(collector)
 
     former, chosen = Former(late), Plain()
-    empty(former, chosen, [])
+    Migration(former, chosen).commit()
     assert former.held == []
     assert same(chosen.held, [late])
 
@@ -194,10 +202,10 @@ def test_what_came_meanwhile_moves_before_it_leaves() -> None:
 def test_what_came_meanwhile_and_is_refused_is_logged_and_gone(caplog: pytest.LogCaptureFixture) -> None:
     late, later = gauges("ab")
     former, chosen = Plain(late, later), Refusing(0, ValueError("full"))
-    empty(former, chosen, [])
+    Migration(former, chosen).commit()
     assert former.held == []
     assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "pytheus.registry")] * 2
-    assert "collector 'a' came while the registry changed, and the new one refused it" in caplog.text
+    assert "collector 'a' was registered while the registry changed, and the new registry refused it" in caplog.text
     assert "ValueError: full" in caplog.text
 
 
@@ -208,7 +216,7 @@ def test_a_conflict_with_another_metric_is_logged_and_one_with_an_equal_is_not(
     for name in "ab":
         Gauge(name, "G.", registry=chosen)
     equal, different = Gauge("a", "G.", registry=None), Counter("b_total", "C.", registry=None)
-    empty(Plain(equal, different), chosen, [])
+    Migration(Plain(equal, different), chosen).commit()
     assert ["'b_total'" in record.getMessage() for record in caplog.records] == [True]
 
 
@@ -219,7 +227,7 @@ def test_that_another_thread_was_quicker_is_no_news(caplog: pytest.LogCaptureFix
             super().unregister(collector)
 
     former = Quicker(*gauges("ab"))
-    empty(former, Plain(), [])
+    Migration(former, Plain()).commit()
     assert former.held == []
     assert caplog.records == []
 
@@ -234,19 +242,19 @@ def test_a_registry_that_clings_to_one_collector_lets_go_of_the_others(caplog: p
             super().unregister(collector)
 
     former = Clinging(first, second)
-    empty(former, Plain(), [])
+    Migration(former, Plain()).commit()
     assert same(former.held, [first])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "OSError: mine" in caplog.text
 
 
-# bring() --------------------------------------------------------------------------------------------------------------
+# move_latecomer() -----------------------------------------------------------------------------------------------------
 
 
 def test_what_reached_the_old_registry_is_brought_to_the_new_one() -> None:
     late = Custom()
     former, chosen = Plain(late), Plain(Custom())
-    bring(late, former, chosen)
+    move_latecomer(late, former, chosen)
     assert former.held == []
     assert same(chosen.held[1:], [late])
 
@@ -254,7 +262,7 @@ def test_what_reached_the_old_registry_is_brought_to_the_new_one() -> None:
 def test_what_another_thread_brought_is_left_alone() -> None:
     late = Custom()
     former, chosen = Plain(Custom()), Plain(late)
-    bring(late, former, chosen)
+    move_latecomer(late, former, chosen)
     assert (former.asked, chosen.asked) == ([], [])
 
 
@@ -262,7 +270,7 @@ def test_what_the_new_registry_refuses_does_not_stay_in_the_old_one() -> None:
     late = Custom()
     former = Plain(late)
     with pytest.raises(ValueError, match="full"):
-        bring(late, former, Refusing(0, ValueError("full")))
+        move_latecomer(late, former, Refusing(0, ValueError("full")))
     assert former.held == []
 
 

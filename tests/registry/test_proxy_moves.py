@@ -180,7 +180,9 @@ def test_without_migration_they_stay_behind_and_a_warning_names_them(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry
 ) -> None:
     held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "ab"]
-    with pytest.warns(PytheusWarning, match=r"2 collector\(s\) behind.*hits_a_total, hits_b_total") as warned:
+    with pytest.warns(
+        PytheusWarning, match=r"left 2 collector\(s\) in the former registry.*hits_a_total, hits_b_total"
+    ) as warned:
         proxy.set_registry(CollectorRegistry(), migrate=False)
     assert warned[0].filename == __file__
     assert list(registry) == held
@@ -192,12 +194,12 @@ def test_without_migration_an_empty_registry_is_left_without_a_warning(proxy: Co
 
 
 def test_it_cannot_stand_for_itself(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"):
         proxy.set_registry(proxy)
     outer = CollectorRegistryProxy(proxy)
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"):
         proxy.set_registry(outer)
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"), proxy.use(outer):
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"), proxy.use(outer):
         pass
     assert proxy.registry is registry
 
@@ -219,7 +221,7 @@ def test_a_metric_whose_registry_is_back_by_the_time_it_is_brought_stays(overtak
     former = Replaced()
     moving = CollectorRegistryProxy(former)
     custom = Custom()
-    with overtaken("_bring", lambda: moving.set_registry(former)):
+    with overtaken("_move_latecomer", lambda: moving.set_registry(former)):
         moving.register(custom)
     assert moving.registry is former
     assert former.held == [custom]
@@ -281,11 +283,11 @@ def test_a_registry_that_will_not_let_go_is_logged_and_left(
     hits = Counter("hits_total", "Hits.", registry=proxy)
     proxy.set_registry(CollectorRegistry())
     assert list(proxy) == [hits]
-    assert "would not unregister collector 'hits_total'" in caplog.text
+    assert "did not unregister collector 'hits_total'" in caplog.text
 
 
 def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy_module, "_resolver", None)
     proxy = CollectorRegistryProxy("default")
-    with pytest.raises(SelectionError, match="no resolver was handed in"):
+    with pytest.raises(SelectionError, match="no resolver is set"):
         assert proxy.prefix

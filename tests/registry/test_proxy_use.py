@@ -114,6 +114,6 @@ def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) ->
 def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
     other = CollectorRegistryProxy(CollectorRegistry())
     with proxy.use(other):
-        with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"), other.use(proxy):
+        with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"), other.use(proxy):
             pass
         assert proxy.prefix is None
