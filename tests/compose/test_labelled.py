@@ -16,7 +16,7 @@ from pytheus.samples import Family, Sample
 
 
 class Queue:
-    """A custom collector whose samples have the labels that it is given."""
+    """A custom collector whose samples have the given labels."""
 
     def __init__(self, **labels: str) -> None:
         self.labels = labels
@@ -74,7 +74,7 @@ def test_layers_add_up() -> None:
     assert '\nhits_total{a="1",b="2"} 0.0\n' in text
 
 
-def test_a_label_that_a_layer_below_gives_is_refused() -> None:
+def test_a_label_that_a_layer_below_adds_is_refused() -> None:
     inner = union(prefixed(labelled(CollectorRegistry(), a="1"), "x"))
     with pytest.raises(LabelError, match="adds a='1' already"):
         labelled(inner, a="2")
@@ -110,7 +110,7 @@ def test_without_labels_nothing_is_changed() -> None:
     assert next(labelled(below).collect()) is counter
 
 
-def test_what_it_gives_can_stand_in_another_registry() -> None:
+def test_derived_collectors_can_be_registered_in_another_registry() -> None:
     below, other = CollectorRegistry(), CollectorRegistry()
     Counter("hits_total", "Hits.", registry=below)
     layer = labelled(below, region="eu")
@@ -128,7 +128,7 @@ def test_a_custom_collector_gets_no_definition() -> None:
     assert not hasattr(next(labelled(below, region="eu").collect()), "definition")
 
 
-def test_no_reference_is_left_to_what_was_unregistered() -> None:
+def test_no_reference_is_left_to_an_unregistered_collector() -> None:
     layer = labelled(CollectorRegistry(), region="eu")
     queue = Queue()
     layer.register(queue)
@@ -141,13 +141,13 @@ def test_no_reference_is_left_to_what_was_unregistered() -> None:
 
 
 @pytest.mark.parametrize("labels", [{"a-b": "x"}, {"__a": "x"}], ids=repr)
-def test_label_names_that_cannot_be_are_refused(labels: dict[str, str]) -> None:
+def test_invalid_label_names_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(InvalidNameError):
         labelled(CollectorRegistry(), **labels)
 
 
 @pytest.mark.parametrize("labels", [{"le": "1"}, {"quantile": "1"}, {"a": 1}, {"a": "\ud800"}], ids=ascii)
-def test_labels_that_cannot_be_are_refused(labels: dict[str, str]) -> None:
+def test_invalid_labels_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(LabelError):
         labelled(CollectorRegistry(), **labels)
 
