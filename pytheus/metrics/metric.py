@@ -151,19 +151,22 @@ class Metric(Generic[L, C, D]):
     # Registration -----------------------------------------------------------------------------------------------------
 
     def _join(self, registry: Registry) -> None:
-        for name in self.definition.occupied_names:
+        definition = self._series.definition
+        for name in definition.occupied_names:
             if name in RESERVED_NAMES:
                 raise InvalidNameError(
                     f"{self} would expose the name {name!r}, which counts failed collectors; call it something else"
                 )
-        register_or_share(registry, self, self.name, self._adopt)
+        register_or_share(registry, self, definition.name, self._adopt)
 
     def _adopt(self, incumbent: object) -> bool:
         """Share the series of `incumbent`, if it is the same metric."""
-        if not isinstance(incumbent, Metric) or not self.definition.matches(incumbent.definition):
+        if not isinstance(incumbent, Metric):
             return False
         series = self._series
         other = incumbent._series
+        if not series.definition.matches(other.definition):
+            return False
         if other is series:
             return True
         series.share(other)

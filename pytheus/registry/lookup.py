@@ -82,7 +82,7 @@ def register_or_share(registry: Registry, metric: Collector, name: str, share: C
 
 
 # Those of other threads stay in the child of a fork: metrics are then looked up once more, which does no harm.
-_overlaps: Final[dict[int, Overlap]] = {}
+_overlaps: Final[set[Overlap]] = set()
 
 
 class Overlap:
@@ -92,12 +92,13 @@ class Overlap:
 
     def __enter__(self) -> Self:
         self.noticed = False
-        _overlaps[id(self)] = self
-        # Copied in one step. Of two that enter at once, at least one is in the other's copy, and marks both.
-        for other in _overlaps.copy().values():
-            if other is not self:
-                self.noticed = other.noticed = True
+        _overlaps.add(self)
+        if len(_overlaps) > 1:
+            # Copied in one step. Of two that enter at once, at least one is in the other's copy, and marks both.
+            for other in _overlaps.copy():
+                if other is not self:
+                    self.noticed = other.noticed = True
         return self
 
-    def __exit__(self, *_: object) -> None:
-        del _overlaps[id(self)]
+    def __exit__(self, _type: object, _error: object, _traceback: object) -> None:
+        _overlaps.remove(self)
