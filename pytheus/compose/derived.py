@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
+from pytheus.compose.base import Layer
 from pytheus.definitions import Definition
-from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import definition_of, flatten
 from pytheus.samples import Family
 
-__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "redefined"]
+__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "DerivingLayer", "redefined"]
 
 
 class Change(Protocol):
@@ -148,3 +149,23 @@ def _root(collector: Collector) -> Collector:
     while isinstance(collector, DerivedCollector):
         collector = collector.origin
     return collector
+
+
+class DerivingLayer(Layer):
+    """The base of layers around one registry that show derived collectors."""
+
+    __slots__ = ("_derived",)
+
+    def __init__(self, registry: Registry, source: str) -> None:
+        super().__init__(registry, source)
+        self._derived: Final = DerivedCollectors()
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector`, or the origin of a derived one, in the registry below; see `Registry.register`."""
+        self._registry.register(self._derived.origin(collector))
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector`, as it was registered or as `collect()` returns it; see `Registry.unregister`."""
+        origin = self._derived.origin(collector)
+        self._registry.unregister(origin)
+        self._derived.forget(origin)

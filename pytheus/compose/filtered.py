@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.compose.base import Layer, refuse_cycle
-from pytheus.compose.derived import DerivedCollectors
+from pytheus.compose.base import refuse_cycle
+from pytheus.compose.derived import DerivingLayer
 from pytheus.definitions import Definition
 from pytheus.exceptions import InvalidNameError
 from pytheus.kinds import MetricType
@@ -62,10 +62,10 @@ def filtered(
     return FilteredRegistry(registry, names=names, predicate=predicate)
 
 
-class FilteredRegistry(Layer):
-    """The result of `filtered`. May be used from any thread."""
+class FilteredRegistry(DerivingLayer):
+    """The result of `filtered`. May be used from any thread; hidden collectors can be registered and unregistered."""
 
-    __slots__ = ("_derived", "_names", "_predicate")
+    __slots__ = ("_names", "_predicate")
 
     def __init__(
         self,
@@ -83,17 +83,6 @@ class FilteredRegistry(Layer):
         if predicate is not None and not callable(predicate):
             raise TypeError(f"filtered(...) takes a callable as predicate but got {shown(predicate)}")
         self._predicate: Final = predicate
-        self._derived: Final = DerivedCollectors()
-
-    def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector`, also if it is filtered out, from the registry below; see `Registry.unregister`."""
-        origin = self._derived.origin(collector)
-        self._registry.unregister(origin)
-        self._derived.forget(origin)
-
-    def register(self, collector: Collector, /) -> None:
-        """Register `collector` in the registry below, also if it is filtered out; see `Registry.register`."""
-        self._registry.register(self._derived.origin(collector))
 
     def collect(self) -> Iterator[Collector]:
         """Return the selected collectors. Families that are known only in a scrape are filtered during the scrape."""

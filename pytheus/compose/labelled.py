@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.compose.base import Layer, refuse_cycle
-from pytheus.compose.derived import DerivedCollectors, redefined
+from pytheus.compose.base import refuse_cycle
+from pytheus.compose.derived import DerivingLayer, redefined
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.kinds import KINDS
@@ -40,10 +40,10 @@ def labelled(registry: Registry, /, **constant_labels: str) -> LabelledRegistry:
     return LabelledRegistry(registry, constant_labels)
 
 
-class LabelledRegistry(Layer):
+class LabelledRegistry(DerivingLayer):
     """The result of `labelled`. May be used from any thread."""
 
-    __slots__ = ("_change", "_derived")
+    __slots__ = ("_change",)
 
     def __init__(self, registry: Registry, labels: dict[str, str]) -> None:
         super().__init__(registry, "labelled(...)")
@@ -57,7 +57,6 @@ class LabelledRegistry(Layer):
             checked[name] = validate_text(value, f"label {name!r} of labelled(...)")
         _refuse_labels_added_below(checked, self._registry)
         self._change: Final = _Labels(checked)
-        self._derived: Final = DerivedCollectors()
 
     @property
     def constant_labels(self) -> dict[str, str]:
@@ -66,17 +65,10 @@ class LabelledRegistry(Layer):
 
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry below; raises `LabelError` if it has one of the labels itself."""
-        origin = self._derived.origin(collector)
-        definition = definition_of(origin)
+        definition = definition_of(self._derived.origin(collector))
         if definition is not None:
             self._change.check(definition)
-        self._registry.register(origin)
-
-    def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector`, as it was registered or as `collect()` returns it; see `Registry.unregister`."""
-        origin = self._derived.origin(collector)
-        self._registry.unregister(origin)
-        self._derived.forget(origin)
+        super().register(collector)
 
     def collect(self) -> Iterator[Collector]:
         """Return the collectors of the registry below, with the labels; see `Registry.collect`."""

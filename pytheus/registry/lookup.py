@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Self, TypeGuard
 
+from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusError, SelectionError
 from pytheus.registry.capabilities import Lookup
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import Collector, Registry, check_registry
+from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.traversal import definition_of, wrapped_registries
 
-__all__ = ["Overlap", "find_collector", "register_or_share"]
+__all__ = ["Overlap", "find_collector", "find_conflict", "register_or_share"]
 
 
 def find_collector(registry: Registry, name: str) -> Collector | None:
@@ -54,6 +55,20 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
 def _occupies(candidate: object, name: str) -> TypeGuard[Collector]:
     definition = definition_of(candidate)
     return definition is not None and name in definition.occupied_names and isinstance(candidate, Collector)
+
+
+def find_conflict(registry: Registry, definition: Definition, remedy: str) -> ConflictError | None:
+    """Return the error about the first name of `definition` that another collector in `registry` occupies, or None."""
+    for name in definition.occupied_names:
+        incumbent = find_collector(registry, name)
+        if incumbent is not None and (holder := definition_of(incumbent)) is not definition:
+            return ConflictError(
+                f"{definition} conflicts with {holder or collector_name(incumbent)}: both expose the name {name!r};"
+                f" {remedy}",
+                name=name,
+                incumbent=incumbent,
+            )
+    return None
 
 
 def register_or_share(registry: Registry, metric: Collector, name: str, share: Callable[[object], bool]) -> None:

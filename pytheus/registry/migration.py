@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.registry.contract import Collector, Registry, collector_name
-from pytheus.registry.lookup import find_collector
+from pytheus.registry.lookup import find_conflict
 from pytheus.registry.traversal import definition_of, originals, walk, wrapped_registries
 
 if TYPE_CHECKING:
@@ -62,13 +61,10 @@ class Migration:
         for collector in self.moved:
             definition = None if id(collector) in held else definition_of(collector)
             # A registry that keeps no collectors, such as `none`, has refused none.
-            conflict = (
-                None
-                if definition is None
-                else _conflict(
-                    definition, self._chosen, "unregister one of them, or leave all behind with migrate=False"
-                )
-            )
+            conflict = None
+            if definition is not None:
+                remedy = "unregister one of them, or leave all in the former registry with migrate=False"
+                conflict = find_conflict(self._chosen, definition, remedy)
             if conflict is None:
                 accepted.append(collector)
             refusal = refusal or conflict
@@ -133,23 +129,9 @@ def refuse_taken_names(collector: Collector, former: Registry) -> None:
     """Raise `ConflictError` if `collector` has a name of another collector, which moves from `former`."""
     definition = definition_of(collector)
     if definition is not None:
-        conflict = _conflict(definition, former, "rename one of them, or define both alike to share their values")
+        conflict = find_conflict(former, definition, "rename one of them, or define both alike to share their values")
         if conflict is not None:
             raise conflict
-
-
-def _conflict(definition: Definition, registry: Registry, remedy: str) -> ConflictError | None:
-    """Return the error about the first name of `definition` that another metric in `registry` has, or None."""
-    for name in definition.occupied_names:
-        incumbent = find_collector(registry, name)
-        if incumbent is not None and (holder := definition_of(incumbent)) is not definition:
-            return ConflictError(
-                f"{definition} conflicts with {holder or collector_name(incumbent)}: both expose the name {name!r};"
-                f" {remedy}",
-                name=name,
-                incumbent=incumbent,
-            )
-    return None
 
 
 def _are_equal(collector: object, other: object) -> bool:

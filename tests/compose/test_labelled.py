@@ -11,7 +11,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, generate_metrics
 from pytheus.compose import labelled, prefixed, union
 from pytheus.exceptions import InvalidNameError, LabelError
-from pytheus.registry import Collector, CollectorRegistry
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 
 
@@ -78,6 +78,12 @@ def test_a_label_that_a_layer_below_adds_is_refused() -> None:
     inner = union(prefixed(labelled(CollectorRegistry(), a="1"), "x"))
     with pytest.raises(LabelError, match="adds a='1' already"):
         labelled(inner, a="2")
+
+
+def test_a_label_that_the_registry_of_a_proxy_adds_is_refused() -> None:
+    proxy = CollectorRegistryProxy(labelled(CollectorRegistry(), a="1"))
+    with pytest.raises(LabelError, match="adds a='1' already"):
+        labelled(prefixed(proxy, "app"), a="2")
 
 
 def test_a_metric_that_has_the_label_itself_is_refused() -> None:
