@@ -3,6 +3,7 @@
 from pytheus.registry.capabilities import (
     Closable,
     HasDefinition,
+    HasRows,
     Lookup,
     SeriesLimit,
     SeriesLimitable,
@@ -23,6 +24,7 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "HasDefinition",
+    "HasRows",
     "FloatBuffer",
     "Wrapper",
     "SeriesLimitable",

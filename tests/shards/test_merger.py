@@ -313,7 +313,7 @@ def test_series_that_come_and_go_for_ever_leave_nothing_behind(shards: Shards) -
         passing = shards((HITS, {(str(number),): [1.0]}))
         merger.merge([lasting, passing], Archive())
     families = merger.merge([lasting], Archive())
-    assert [len(family._scrape.totals[1]) < 4000 for family in families] == [True]
+    assert [len(family._result.totals[1]) < 4000 for family in families] == [True]
 
 
 def test_a_family_does_not_change_with_later_scrapes(shards: Shards) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.registry import Collector, CollectorRegistry, NumberStorage, StorageAware
+from pytheus.registry import Collector, CollectorRegistry, HasRows, NumberStorage
 from pytheus.shards import (
     Archive,
     Failure,
@@ -36,7 +36,7 @@ class Broken(MemoryShardStore):
     failing: frozenset[str] = frozenset()
     told: Sequence[Failure] = ()
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+    def publish(self, collectors: Sequence[HasRows], /) -> None:
         if "publish" in self.failing:
             raise OSError("no route to the backend")
         super().publish(collectors)
@@ -115,7 +115,7 @@ class Releases(MemoryShardStore):
         super().__init__()
         self.remaining: list[list[str]] = []
 
-    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
         self.remaining.append([portable.definition.name for portable in remaining()])
 
 
