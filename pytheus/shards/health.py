@@ -1,4 +1,4 @@
-"""What failed in a registry of several processes: counted, logged when it begins and when it ends, and exposed.
+"""The failures of a registry of several processes: counted, logged when they begin and end, and exposed.
 
 Each family is exposed as soon as it has something to tell.
 """
@@ -44,8 +44,8 @@ class ShardHealth:
         >>> [metric.name for metric in health.collectors()]
         ['pytheus_shard_failures_total']
 
-    `subject` names the store in the log. The registry reports what `ShardStore.publish` and `ShardStore.read` raise; a
-    store that has a thread of its own reports that thread's failures (see `HasHealth`). May be used from any thread.
+    `subject` names the store in the log. The registry reports the errors that `ShardStore.publish` and
+    `ShardStore.read` raise; a store that has a thread of its own reports that thread's errors (see `HasHealth`). May be used from any thread.
     """
 
     def __init__(self, subject: str) -> None:
@@ -98,7 +98,7 @@ class ShardHealth:
             _log().warning("%s succeeded to %s again", self._subject, step)
 
     def scraped(self, skipped: Sequence[Failure], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
-        """Set what this scrape left out; each is logged once."""
+        """Report the shards and definitions that a scrape left out. Each is logged once."""
         if skipped:
             self._exposed.add(self._skipped.name)
         if conflicts:

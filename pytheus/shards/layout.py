@@ -4,7 +4,7 @@ Rules:
 
 - A shard's numbers are one flat sequence of doubles. A layout says which series has which part of it. It only grows:
   definitions and series are added, and series are marked as removed, but none changes its number or its offset. So a
-  reader looks only at what is new.
+  reader looks only at new items.
 - A removed series leaves its part of the numbers to a later series. A reader of a shard that is being written reads
   the layout, then the numbers, and then the layout's growth; if a series was removed meanwhile, it starts again.
 - Labels and offsets are in columns instead of one object for each series, because there may be millions of them.

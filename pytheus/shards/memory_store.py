@@ -1,6 +1,6 @@
 """A store of shards in this process's memory: for tests, and as an example of how to write a store.
 
-A backend takes the place of the directory or the server of other stores. It holds for each shard what they would hold:
+A backend takes the place of the directory or the server of other stores. Like them, it holds for each shard
 the identity, the records of the layout, the numbers, and whether the process is alive. Other stores differ in how they
 keep these, in how they learn that a process has died, and in how they fold a shard exactly once.
 """

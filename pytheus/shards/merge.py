@@ -2,7 +2,7 @@
 
 Rules:
 
-- The index of a layout is kept, and only what the layout has grown by is read. So a scrape gathers and reduces whole
+- The index of a layout is kept, and only the growth of the layout is read. So a scrape gathers and reduces whole
   vectors (see `merge_cache.py`), and looks at no single series.
 - Shards are merged in the order in which they began, whatever order they came in.
 - A shard that is not live counts as if the archive had it. A shard whose token the archive has is left out.
@@ -151,7 +151,7 @@ class Merger:
             self._drop(index)
 
     def _update_index(self, index: ShardIndex) -> None:
-        """Read what the layout has grown by."""
+        """Read the growth of the layout."""
         layout = index.layout
         definitions = layout.definitions
         if len(index.families) < len(definitions):

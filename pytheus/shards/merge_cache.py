@@ -1,4 +1,4 @@
-"""What a `Merger` keeps from scrape to scrape: families, their series, and an index of each shard.
+"""The cache of a `Merger` from scrape to scrape: families, their series, and an index of each shard.
 
 Merged numbers are in *vectors*: one for each merge rule, with and without ended processes. Every merged series has its
 place in the vector of its family. The index of a shard says, for each position in a vector, which of the shard's own

@@ -30,7 +30,7 @@ class ExtraSample:
 
 
 class MergeResult:
-    """What the families of one scrape share: the merged numbers and the exemplars."""
+    """The merged numbers and exemplars that the families of one scrape share."""
 
     __slots__ = ("_exemplars", "_indexes", "totals")
 

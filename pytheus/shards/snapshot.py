@@ -28,7 +28,7 @@ class ShardIdentity(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> ShardIdentity:
-        """A new identity as of now, for this process's first shard or for a further one, as after a fork."""
+        """A new identity as of now: of this process's first shard or of a further one, as after a fork."""
         import os
         import socket
         import time

@@ -25,7 +25,7 @@ class Reading(NamedTuple):
 
     snapshots: Sequence[Snapshot]
     archive: Archive
-    """The same object while nothing was folded, for the same reason as `Snapshot.layout`."""
+    """The same object while nothing was folded; the reason is that of `Snapshot.layout`."""
     skipped: Sequence[Failure] = ()
 
 
@@ -77,11 +77,11 @@ class ShardStore(Protocol):
 class ForkAware(Protocol):
     """A store that must act when its process forks.
 
-    Fallback: in the child, the registry calls `storage` again for each metric, and nothing else.
+    Fallback: in the child, the registry only calls `storage` again for each metric.
     """
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own, and release what it inherited, locks included.
+        """Begin a shard of the child's own, and release all inherited resources, locks included.
 
         Called in the child before any other method of the store, while the child has one thread. The registry then
         calls `storage` for each registered metric, whose numbers are zero. Must not raise.
@@ -91,7 +91,7 @@ class ForkAware(Protocol):
 
 @runtime_checkable
 class FlushOnRelease(Protocol):
-    """A store that publishes by itself, and must do so after a metric has left, which may be registered elsewhere.
+    """A store that publishes by itself, and must do so after a metric has left, because it may be registered elsewhere.
 
     Fallback: the next scrape publishes the remaining metrics, if there is one.
     """

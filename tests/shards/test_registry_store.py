@@ -20,6 +20,7 @@ from pytheus.shards import (
     ShardedRegistry,
     ShardIdentity,
     Snapshot,
+    fold,
 )
 from tests.shards.conftest import shop
 
@@ -47,6 +48,16 @@ class Broken(MemoryShardStore):
         return super().read()._replace(skipped=self.told)
 
 
+class Rejoining(Broken):
+    """A store whose shard was folded while its process was still counting."""
+
+    base: Sequence[float] | None = None
+
+    def read(self) -> Reading:
+        reading = super().read()
+        return reading._replace(snapshots=[snapshot._replace(base=self.base) for snapshot in reading.snapshots])
+
+
 def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
     store = Broken(backend)
     registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(backend))
@@ -60,6 +71,26 @@ def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBacken
     assert lines.of(registry) == ["orders_total 7.0", *failures]
     store.failing = frozenset()
     assert lines.of(registry) == ["orders_total 7.0", *failures]
+
+
+def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
+    store = Rejoining(backend)
+    registry = ShardedRegistry(store)
+    orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
+    orders.labels("cash").inc(3)
+    orders.labels("card").inc(5)
+    backend.archive = fold(backend.archive, [store.read().snapshots[0]]).forget_tokens([store.identity.token])
+    store.base = [3.0, 5.0]
+    expected = ['orders_total{method="cash"} 3.0', 'orders_total{method="card"} 5.0']
+    assert lines.of(registry) == expected
+    store.failing = frozenset({"read"})
+    orders.labels("transfer").inc(2)
+    orders.labels("card").inc()
+    assert sorted(lines.of(registry)[:3]) == [
+        'orders_total{method="card"} 6.0',
+        'orders_total{method="cash"} 3.0',
+        'orders_total{method="transfer"} 2.0',
+    ]
 
 
 def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend, lines: Lines) -> None:
