@@ -45,7 +45,8 @@ class ShardHealth:
         ['pytheus_shard_failures_total']
 
     `subject` names the store in the log. The registry reports the errors that `ShardStore.publish` and
-    `ShardStore.read` raise; a store that has a thread of its own reports that thread's errors (see `HasHealth`). May be used from any thread.
+    `ShardStore.read` raise; a store that has a thread of its own reports that thread's errors (see `HasHealth`). May be
+    used from any thread.
     """
 
     def __init__(self, subject: str) -> None:
@@ -81,19 +82,19 @@ class ShardHealth:
         self._failures.labels(step, reason).inc()
         self._exposed.add(self._failures.name)
         is_known = self._failing.get(step) == reason or (expected and reason in self._failing.values())
-        self._failing[step] = reason
         if not is_known:
+            self._failing[step] = reason
             _log().error(
                 "%s failed to %s: %s; until it succeeds again, failures are only counted, in %s",
                 self._subject,
                 step,
-                error,
+                str(error),  # because a log record that is kept would keep the frames of the traceback
                 self._failures.name,
                 exc_info=None if expected else error,
             )
 
     def succeeded(self, step: Step) -> None:
-        """Log a success if the step failed the last time."""
+        """Log a success if a failure of the step was logged before."""
         if self._failing.pop(step, None) is not None:
             _log().warning("%s succeeded to %s again", self._subject, step)
 

@@ -105,7 +105,7 @@ class MemoryShardStore:
         """Storage in the shard; see `ShardStore.storage`."""
         return None if self._publishing else BackendStorage(self, definition)
 
-    def publish(self, metrics: Sequence[HasRows], /) -> None:
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Write the rows to the backend, with `publishing`; see `ShardStore.publish`."""
         if not self._publishing:
             return

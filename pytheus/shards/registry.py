@@ -224,9 +224,9 @@ class ShardedRegistry:
         health.scraped(skipped, self._merger.conflicts)
         return list(families)
 
-    def _publish(self, metrics: list[HasRows]) -> None:
+    def _publish(self, metrics: list[HasRows], *, last: bool = False) -> None:
         try:
-            self._store.publish(metrics)
+            self._store.publish(metrics, last=last)
             self._health.succeeded("publish")
         except Exception as error:
             self._health.failed("publish", error)
@@ -258,7 +258,7 @@ class ShardedRegistry:
             with self._scraping:
                 self._closed = True
                 shared = self._shared
-                self._publish(self.shared_metrics())
+                self._publish(self.shared_metrics(), last=True)
                 self._shared = {}
                 for metric in shared.values():
                     metric.detach(keep_in_shard=True)

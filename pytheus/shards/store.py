@@ -50,12 +50,12 @@ class ShardStore(Protocol):
         """
         ...
 
-    def publish(self, metrics: Sequence[HasRows], /) -> None:
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Make this process's current numbers visible to the others, unless `storage` did so already.
 
         `metrics` are all registered metrics that are merged, after `refresh()`; the rows of a gauge in a mode of "last"
-        have two numbers. Called before this process's own scrape and before `close`, by one thread at a time. May
-        block. May raise: the registry counts and logs the error, and the scrape continues.
+        have two numbers. Called before this process's own scrape, and with `last` before `close`, by one thread at a
+        time. May block. May raise: the registry counts and logs the error, and the scrape continues.
         """
         ...
 

@@ -37,10 +37,10 @@ class Broken(MemoryShardStore):
     failing: frozenset[str] = frozenset()
     told: Sequence[Failure] = ()
 
-    def publish(self, collectors: Sequence[HasRows], /) -> None:
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
         if "publish" in self.failing:
             raise OSError("no route to the backend")
-        super().publish(collectors)
+        super().publish(metrics, last=last)
 
     def read(self) -> Reading:
         if "read" in self.failing:

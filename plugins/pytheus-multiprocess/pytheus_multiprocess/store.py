@@ -100,7 +100,7 @@ class MultiprocessStore:
         """Room in this process's shard."""
         return ShardMemory(self._shard, definition)
 
-    def publish(self, collectors: Sequence[HasRows], /) -> None:
+    def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Do nothing: all numbers are where everybody sees them."""
 
     # Reading ---------------------------------------------------------------------------------------------------------

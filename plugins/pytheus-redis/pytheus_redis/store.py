@@ -104,7 +104,7 @@ class RedisStore:
         """None: numbers stay in the metrics."""
         return None
 
-    def publish(self, collectors: Sequence[HasRows], /) -> None:
+    def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Remember what to publish; `read` does it, so that a scrape waits for Redis only once."""
         self._collectors = collectors
 
