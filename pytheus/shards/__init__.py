@@ -1,4 +1,4 @@
-"""Several processes as one: the parts of a registry plugin for many processes or many machines.
+"""Several processes as one: the parts of registry plugins for many processes.
 
 Every process owns a *shard*, its own cumulative numbers, which no other process writes. A scrape merges all shards with
 the *archive*, which holds the numbers of processes that have ended. A plugin writes a `ShardStore`, which keeps the

@@ -47,7 +47,9 @@ class DeadValue(NamedTuple):
 
 
 class Archive:
-    """The merged numbers of the folded shards. Immutable by convention; may be read from any thread.
+    """The merged numbers of the folded shards.
+
+    Immutable by convention; may be read from any thread.
 
     >>> layout = Layout()
     >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)
@@ -85,17 +87,17 @@ class Archive:
         """The tokens of the shards that are in the archive."""
 
     def forget_tokens(self, tokens: Iterable[str]) -> Archive:
-        """An archive without these tokens, whose shards are deleted, so that they cannot be folded again."""
+        """An archive without these tokens, whose shards have been deleted."""
         left = self.folded_tokens.difference(tokens)
         if left == self.folded_tokens:
             return self
         return Archive(self.layout, self.numbers, self.remainders, self.dead_values, self.folded_at, left)
 
     def expire(self, before: float, snapshots: Iterable[Snapshot]) -> Archive:
-        """An archive without series into which nothing was folded since `before` (seconds since the Unix epoch).
+        """An archive without series into which nothing was folded since `before`.
 
-        A series that is in any of `snapshots` stays, so that no exposed counter goes back. Values of gauges in the mode
-        "each of all" expire with processes that began before that time.
+        `before` is in seconds since the Unix epoch. A series that is in any of `snapshots` stays, so that no exposed
+        counter goes back. Values of gauges in the mode "each of all" expire with processes that began before that time.
         """
         old = [number for number, folded_at in enumerate(self.folded_at) if folded_at < before]
         dead_values = [value for value in self.dead_values if value.identity.started_ns >= before * 1e9]
@@ -228,7 +230,7 @@ def _decoded_layout(data: bytes) -> Layout:
 
 
 def fold(archive: Archive, snapshots: Iterable[Snapshot], *, now: float | None = None) -> Archive:
-    """An archive with the numbers of `archive` and of `snapshots`, and with their tokens.
+    """An archive with the numbers of `archive` and `snapshots`, and their tokens.
 
     A snapshot whose token is already there changes nothing. Whether the process is alive does not matter, and the
     snapshot's `base` is subtracted. `now` goes into `folded_at`, in seconds since the Unix epoch; the default is this
@@ -241,7 +243,10 @@ def fold(archive: Archive, snapshots: Iterable[Snapshot], *, now: float | None =
 
 
 class _Folding:
-    """An archive under construction. Terms of sums are collected, so that each sum is computed once."""
+    """An archive under construction.
+
+    It collects the terms of sums, so that each sum is computed once.
+    """
 
     def __init__(self, archive: Archive, now: float) -> None:
         self._archive = archive
@@ -333,7 +338,7 @@ class _Folding:
 
 
 def _youngest(values: list[DeadValue]) -> list[DeadValue]:
-    """The values of the youngest processes, at most `MAX_DEAD_VALUES` of each gauge, oldest first."""
+    """The newest `MAX_DEAD_VALUES` values of each gauge, oldest processes first."""
     values.sort(key=_age)
     counts: dict[DefinitionKey, int] = {}
     kept: list[DeadValue] = []

@@ -1,4 +1,4 @@
-"""The failures of a registry of several processes: counted, logged when they begin and end, and exposed.
+"""The failures of a registry of several processes: counted, logged, exposed.
 
 Each family is exposed as soon as it has something to tell.
 """

@@ -150,7 +150,7 @@ class Layout:
                 yield number, entry
 
     def find_series(self, definition: int, labels: tuple[str, ...]) -> int | None:
-        """The number of the newest series of that definition's number with these labels, or None."""
+        """The number of the newest series of a definition with these labels, or None."""
         found = self._series_numbers
         if found is None:
             found = self._series_numbers = {}
@@ -160,7 +160,10 @@ class Layout:
         return found.get((definition, labels))
 
     def rearrange(self, other: Layout, numbers: Sequence[float]) -> list[float]:
-        """The `numbers` of `other` in the order of this layout; zeros for series that `other` does not have."""
+        """The `numbers` of `other` in the order of this layout.
+
+        Series that `other` does not have are zeros.
+        """
         entries = {(definition_key(entry.definition), entry.labels): entry for _, entry in other.entries()}
         rearranged = [0.0] * self.size
         for _, entry in self.entries():

@@ -119,7 +119,10 @@ def encode_definition(definition: Definition) -> bytes:
 
 
 def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> bytes:
-    """A record of a series of the definition with that number. Its own number is the count of series before it."""
+    """A record of a series of the definition with that number.
+
+    Its own number is the count of series before it.
+    """
     return _record(_Series(definition, labels, offset), f"series with labels {labels!r:.80}")
 
 
@@ -141,7 +144,9 @@ def encode_exemplar(series: int, slot: int, exemplar: Exemplar) -> bytes:
 
 
 def encode_layout(layout: Layout) -> bytes:
-    """All records of `layout` without its removed series, so that the others may get other numbers.
+    """All records of `layout` without its removed series.
+
+    The other series may get other numbers.
 
     >>> layout = Layout()
     >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)

@@ -1,4 +1,4 @@
-"""A store of shards in this process's memory: for tests, and as an example of how to write a store.
+"""A store of shards in this process's memory: for tests, and as an example.
 
 A backend takes the place of the directory or the server of other stores. Like them, it holds for each shard
 the identity, the records of the layout, the numbers, and whether the process is alive. Other stores differ in how they
@@ -63,7 +63,7 @@ class StoredShard:
 
 
 class MemoryShardStore:
-    """The access of one process to a backend, although all stores here are in one process.
+    """The access of one process to a backend, simulated within one process.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.shards import ShardedRegistry
@@ -151,7 +151,10 @@ class MemoryShardStore:
         self.shard.live = False
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own; see `ForkAware`. From here on, the backend is a copy of the parent's."""
+        """Begin a shard of the child's own; see `ForkAware`.
+
+        The backend is a copy of the parent's from here on.
+        """
         self.backend.lock = threading.RLock()
         self._readers = {}
         self._begin(ShardIdentity.of_this_process())

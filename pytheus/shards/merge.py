@@ -88,10 +88,11 @@ class Merger:
         local: Sequence[Definition] = (),
         reserved: Iterable[str] = (),
     ) -> list[MergedFamily]:
-        """The families of all `snapshots` and `archive`. No two of them share a name, and none has one of `reserved`.
+        """The families of all `snapshots` and `archive`.
 
-        Those of `local` come first, in that order, also without series; the others, if they have any, follow by name.
-        Where processes define a name differently, `local` decides, then the newest shard; `conflicts` has the rest.
+        No two of them share a name, and none has a name of `reserved`. Those of `local` come first, in that order, also
+        without series; the others, if they have any, follow by name. Where processes define a name differently, `local`
+        decides, then the newest shard; `conflicts` has the rest.
         """
         present = self._present(snapshots, archive)
         self._update_indexes(present, archive)
@@ -118,7 +119,7 @@ class Merger:
         return present
 
     def _update_indexes(self, present: list[Snapshot], archive: Archive) -> None:
-        """Have an up-to-date index of each present shard and of the archive, and of no other."""
+        """Update the indexes to those of the present shards and the archive."""
         if any(
             unused > max(_MAX_UNUSED, length // 2) for unused, length in zip(self._unused, self._lengths, strict=True)
         ):
@@ -307,7 +308,10 @@ class Merger:
         self._is_chosen = True
 
     def _defined(self) -> Iterator[tuple[int, CachedFamily, Definition]]:
-        """Each definition of which a shard has series, with the shard's rank (0 is the archive) and the family."""
+        """Rank, family and definition for each definition of which a shard has series.
+
+        Rank 0 is the archive.
+        """
         for value in self._dead_values:
             yield 0, self._family(value.definition), value.definition
         for rank, index in enumerate([self._archive_index, *self._indexes.values()]):
@@ -372,7 +376,7 @@ class Merger:
     def _add_each_samples(
         self, present: list[Snapshot], archive: Archive, samples: dict[int, list[ExtraSample]]
     ) -> None:
-        """Add each process's number of gauges in a mode of "each", with labels that identify the process."""
+        """Add the numbers of gauges in a mode of "each", with labels for the process."""
         found: dict[tuple[int, tuple[str, ...], str, int], float] = {}
         families: dict[int, CachedFamily] = {}
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []

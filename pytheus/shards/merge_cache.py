@@ -1,4 +1,4 @@
-"""The cache of a `Merger` from scrape to scrape: families, their series, and an index of each shard.
+"""The cache of a `Merger`: families, their series, and an index of each shard.
 
 Merged numbers are in *vectors*: one for each merge rule, with and without ended processes. Every merged series has its
 place in the vector of its family. The index of a shard says, for each position in a vector, which of the shard's own
@@ -147,7 +147,10 @@ class ShardIndex:
         return [*numbers, *_ABSENT_NUMBERS]
 
     def gather(self, vector: int, length: int, padded: list[float]) -> tuple[float, ...] | None:
-        """The numbers for all `length` positions of a vector, or None if the shard has none of them."""
+        """The shard's numbers for all `length` positions of a vector, or None.
+
+        None means that the shard has no number for any position.
+        """
         offsets = self.offsets[vector]
         if not offsets:
             return None

@@ -1,4 +1,4 @@
-"""How the numbers of several processes become one: by a metric's type, and by a gauge's mode.
+"""The merge rules: by a metric's type, and by a gauge's mode.
 
 | type or mode | live processes | processes that have ended |
 | --- | --- | --- |
@@ -18,7 +18,10 @@ __all__ = ["DefinitionKey", "definition_key", "includes_dead", "merge_rule_of", 
 
 
 def merge_rule_of(definition: Definition) -> MergeRule:
-    """The rule that merges several processes' numbers of this metric; an unknown mode means "sum"."""
+    """The rule that merges several processes' numbers of this metric.
+
+    An unknown mode means "sum".
+    """
     if definition.type == "gauge":
         return GAUGE_RULES.get(definition.mode.removesuffix(INCLUDES_DEAD), MergeRule.SUM)
     return KINDS[definition.type].merge_rule
@@ -45,7 +48,10 @@ DefinitionKey = tuple[str, str, tuple[str, ...], tuple[float, ...], tuple[str, .
 
 
 def definition_key(definition: Definition) -> DefinitionKey:
-    """A hashable value that is equal for two definitions exactly if they match (see `Definition.matches`)."""
+    """A key that two definitions share exactly if they match.
+
+    See `Definition.matches`.
+    """
     return (
         definition.name,
         definition.type,

@@ -20,7 +20,7 @@ _Exemplars = dict[tuple[str, ...], dict[int, Exemplar]]
 
 
 class ExtraSample:
-    """A sample that is not in a vector: a series with labels of its own, of one process or one info."""
+    """A sample that is not in a vector, of one process or one info."""
 
     __slots__ = ("labels", "value")
 
@@ -60,7 +60,7 @@ class MergeResult:
 
 
 class MergedFamily:
-    """A collector of one family, with the merged numbers of all processes at the moment of the scrape.
+    """A collector of one family, with the merged numbers of one scrape.
 
     It never changes, and may be read at any time from any thread.
     """
@@ -127,7 +127,10 @@ class MergedFamily:
     # The text format --------------------------------------------------------------------------------------------------
 
     def text_parts(self, prefix: str, /) -> list[str]:
-        """The whole family in the text format, in a few parts; `prefix` is "" or ends with "_"."""
+        """The whole family in the text format, in a few parts.
+
+        `prefix` is "" or ends with "_".
+        """
         family = self._family
         name, head = family.head(self.definition, prefix)
         parts = [head]

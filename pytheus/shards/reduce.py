@@ -25,7 +25,10 @@ Columns = Sequence[Sequence[float]]
 
 
 def reduce_columns(rule: MergeRule, columns: Columns) -> list[float]:
-    """The numbers of all columns merged by `rule`. Those of "last" gauges are value and time in turn."""
+    """The numbers of all columns, merged by `rule`.
+
+    The numbers of "last" gauges are value and time in turn.
+    """
     if not columns:
         return []
     if len(columns) == 1:
@@ -80,7 +83,7 @@ def _greatest(columns: Columns) -> list[float]:
 
 
 def is_better(rule: MergeRule, candidate: float, present: float) -> bool:
-    """Whether `candidate` is the one of two numbers to keep, by the least or the greatest."""
+    """Whether `candidate` is to be kept instead of `present`, by least or greatest."""
     worst = inf if rule is MergeRule.MIN else -inf
     if candidate != candidate:
         return present == worst

@@ -101,10 +101,10 @@ class ShardedRegistry:
     # Registration -----------------------------------------------------------------------------------------------------
 
     def register(self, collector: Collector, /) -> None:
-        """Register `collector`, and keep its numbers in the store if it is `StorageAware`; see `Registry.register`.
+        """Register `collector`, and keep its numbers in the store if possible.
 
-        Raises `ConflictError` as `CollectorRegistry` does, for collectors of this process. A conflict with another
-        process shows in a scrape.
+        Only a `StorageAware` collector can keep its numbers there; see also `Registry.register`. Raises `ConflictError`
+        as `CollectorRegistry` does, for collectors of this process. A conflict with another process shows in a scrape.
         """
         with self._registering:
             if collector in self._local:
@@ -136,7 +136,7 @@ class ShardedRegistry:
         return _SharedMetric(definition, metric, tracked, metric)
 
     def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector`, which takes its numbers with it; see `Registry.unregister`."""
+        """Unregister `collector`, which takes its numbers with it."""
         with self._registering:
             definition = definition_of(collector)
             self._local.unregister(collector)
@@ -155,7 +155,7 @@ class ShardedRegistry:
         return self._local.find(name)
 
     def shared_metrics(self) -> list[HasRows]:
-        """The registered metrics that are merged with those of other processes, as `ShardStore.publish` takes them."""
+        """The registered metrics that are merged with those of other processes."""
         return self._divided(list(self._local.collect()))[0]
 
     def _divided(self, collectors: list[Collector]) -> tuple[list[HasRows], list[Collector]]:
@@ -248,9 +248,10 @@ class ShardedRegistry:
     # Lifecycle --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Give the metrics their numbers back, and close the store; idempotent. They stay registered and still count.
+        """Give the metrics their numbers back, and close the store; idempotent.
 
-        Everything that this process has counted until then stays in the store for the others.
+        The metrics stay registered and continue to count. Everything that this process has counted until then stays in
+        the store for the others.
         """
         with self._registering:
             if self._closed:
@@ -322,7 +323,10 @@ class _SharedMetric:
 
 
 class _FailedRefresh:
-    """Raises the error of a metric's function when collected, so that it is exposed as any collector's failure."""
+    """Raises the error of a metric's function when it is collected.
+
+    So the error is exposed as any collector's failure.
+    """
 
     __slots__ = ("error", "name")
 
@@ -346,7 +350,7 @@ def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
 
 
 def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
-    """The snapshots that can be merged, and all failures, with the other snapshots among them."""
+    """The snapshots that can be merged, and failures for all others."""
     skipped = list(reading.skipped)
     usable: list[Snapshot] = []
     for snapshot in reading.snapshots:

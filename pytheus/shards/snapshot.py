@@ -12,7 +12,9 @@ __all__ = ["ShardIdentity", "Snapshot", "snapshot_of"]
 
 
 class ShardIdentity(NamedTuple):
-    """Which process a shard belongs to, and since when. No two shards have the same token.
+    """Which process a shard belongs to, and since when.
+
+    No two shards have the same token.
 
     >>> print(ShardIdentity("web-1", 4711, 1_790_000_000_000_000_000, "89abcdef01234567"))
     process 4711 on web-1, shard 89abcdef
@@ -28,7 +30,10 @@ class ShardIdentity(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> ShardIdentity:
-        """A new identity as of now: of this process's first shard or of a further one, as after a fork."""
+        """A new identity of this process as of now.
+
+        A process needs one for its first shard and for each further shard, as after a fork.
+        """
         import os
         import socket
         import time

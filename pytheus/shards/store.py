@@ -1,4 +1,4 @@
-"""The interface that a plugin implements to merge processes: a store that keeps their shards."""
+"""The interface of stores, which plugins implement to keep shards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ __all__ = ["FlushOnRelease", "ForkAware", "HasCollectors", "HasHealth", "Reading
 
 
 class Reading(NamedTuple):
-    """All shards and the archive at one moment: every shard counts once, as a snapshot or in the archive.
+    """All shards and the archive at one moment.
+
+    Every shard counts once, as a snapshot or in the archive.
 
     >>> Reading([], Archive()).skipped
     ()
@@ -30,18 +32,21 @@ class Reading(NamedTuple):
 
 
 class ShardStore(Protocol):
-    """Where this process writes its shard and reads all shards. `ShardedRegistry` works with any store.
+    """Where this process writes its shard and reads all shards.
 
-    `MemoryShardStore` shows how to write one.
+    `ShardedRegistry` works with any store. `MemoryShardStore` shows how to write one.
     """
 
     @property
     def identity(self) -> ShardIdentity:
-        """The identity of the shard that this process writes; it changes with a fork or when a new shard begins."""
+        """The identity of the shard that this process writes.
+
+        It changes with a fork, or when the store begins a new shard.
+        """
         ...
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
-        """Storage for the numbers of a metric, or None: the metric keeps them, and `publish` receives it.
+        """Storage for the numbers of a metric, or None if `publish` should receive it.
 
         Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives a new
         object. A series that was in the shard before and was released starts at zero again. Must not raise: numbers
@@ -51,25 +56,29 @@ class ShardStore(Protocol):
         ...
 
     def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
-        """Make this process's current numbers visible to the others, unless `storage` did so already.
+        """Make this process's current numbers visible to the others.
 
-        `metrics` are all registered metrics that are merged, after `refresh()`; the rows of a gauge in a mode of "last"
-        have two numbers. Called before this process's own scrape, and with `last` before `close`, by one thread at a
-        time. May block. May raise: the registry counts and logs the error, and the scrape continues.
+        Numbers in the store's own storage may be visible already. `metrics` are all registered metrics that are merged,
+        after `refresh()`; the rows of a gauge in a mode of "last" have two numbers. Called before this process's own
+        scrape, and with `last` before `close`, by one thread at a time. May block. May raise: the registry counts and
+        logs the error, and the scrape continues.
         """
         ...
 
     def read(self) -> Reading:
-        """All shards, this process's own included, and the archive: no shard is missing, and none counts twice.
+        """All shards, this process's own included, and the archive.
 
-        Folds the shards of processes that have ended, if that is due. Called for each scrape, by one thread at a time.
-        May block. May raise: the registry counts and logs the error, and the scrape shows the previous reading with
-        this process's current numbers.
+        No shard is missing, and none counts twice. Folds the shards of processes that have ended, if that is due.
+        Called for each scrape, by one thread at a time. May block. May raise: the registry counts and logs the error,
+        and the scrape shows the previous reading with this process's current numbers.
         """
         ...
 
     def close(self) -> None:
-        """Release all resources; idempotent. The metrics have taken their numbers back and continue to count."""
+        """Release all resources; idempotent.
+
+        The metrics have taken their numbers back and continue to count.
+        """
         ...
 
 
@@ -81,7 +90,7 @@ class ForkAware(Protocol):
     """
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own, and release all inherited resources, locks included.
+        """Begin a shard of the child's own, and release all inherited resources.
 
         Called in the child before any other method of the store, while the child has one thread. The registry then
         calls `storage` for each registered metric, whose numbers are zero. Must not raise.
@@ -91,9 +100,10 @@ class ForkAware(Protocol):
 
 @runtime_checkable
 class FlushOnRelease(Protocol):
-    """A store that publishes by itself, and must do so after a metric has left, because it may be registered elsewhere.
+    """A store that publishes by itself, and must do so after a metric has left.
 
-    Fallback: the next scrape publishes the remaining metrics, if there is one.
+    The metric may be registered elsewhere by then, and its numbers must not count twice. Fallback: the next scrape
+    publishes the remaining metrics, if there is one.
     """
 
     def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
@@ -114,7 +124,10 @@ class HasHealth(Protocol):
 
     @property
     def health(self) -> ShardHealth:
-        """The `ShardHealth` that the registry exposes and reports to as well; a child of a fork may make a new one."""
+        """The `ShardHealth` that the registry exposes, and reports to as well.
+
+        The child of a fork may make a new one.
+        """
         ...
 
 
@@ -126,5 +139,8 @@ class HasCollectors(Protocol):
     """
 
     def collectors(self) -> Iterable[Collector]:
-        """Metrics made with ``registry=None``, or other collectors, which every scrape shows after all others."""
+        """The store's own collectors, which every scrape shows after all others.
+
+        Metrics among them are made with ``registry=None``.
+        """
         ...

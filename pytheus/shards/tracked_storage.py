@@ -21,7 +21,7 @@ __all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorag
 
 
 class _Carrying:
-    """Whether writes carry existing values over, which a storage and its buffers share.
+    """A flag that a storage and its buffers share: writes carry existing values over.
 
     The buffers do not refer to the storage itself: a cycle would keep mapped memory until the garbage collector runs.
     """
@@ -33,7 +33,10 @@ class _Carrying:
 
 
 class LastValueBuffer:
-    """A buffer of one number, kept as two in `view`: the value and its time, in seconds since the Unix epoch."""
+    """A buffer of one number, kept as two in `view`: the value and its time.
+
+    The time is in seconds since the Unix epoch.
+    """
 
     __slots__ = ("_carrying", "view")
 
@@ -132,7 +135,10 @@ class LastValueStorage(TrackedStorage):
 
 
 class LastValueRows:
-    """The rows of a gauge in a mode of "last" with two numbers each: the value and the time of its last set."""
+    """The rows of a gauge in a mode of "last", with two numbers each.
+
+    They are the value and the time of its last set.
+    """
 
     def __init__(self, gauge: HasRows, storage: LastValueStorage) -> None:
         self._gauge = gauge
