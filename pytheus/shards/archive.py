@@ -243,10 +243,7 @@ def fold(archive: Archive, snapshots: Iterable[Snapshot], *, now: float | None =
 
 
 class _Folding:
-    """An archive under construction.
-
-    It collects the terms of sums, so that each sum is computed once.
-    """
+    """An archive under construction. It computes each sum once, at the end."""
 
     def __init__(self, archive: Archive, now: float) -> None:
         self._archive = archive

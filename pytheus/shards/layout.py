@@ -160,10 +160,7 @@ class Layout:
         return found.get((definition, labels))
 
     def rearrange(self, other: Layout, numbers: Sequence[float]) -> list[float]:
-        """The `numbers` of `other` in the order of this layout.
-
-        Series that `other` does not have are zeros.
-        """
+        """The `numbers` of `other` in this layout's order, zeros where it has none."""
         entries = {(definition_key(entry.definition), entry.labels): entry for _, entry in other.entries()}
         rearranged = [0.0] * self.size
         for _, entry in self.entries():

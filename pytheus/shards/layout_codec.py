@@ -102,7 +102,7 @@ _decoder: Final[msgspec.msgpack.Decoder[_Payload]] = msgspec.msgpack.Decoder(_Pa
 
 
 def encode_definition(definition: Definition) -> bytes:
-    """A record of a definition. Its number is the count of definitions before it."""
+    """A record of a definition."""
     return _record(
         _Definition(
             definition.name,
@@ -119,10 +119,7 @@ def encode_definition(definition: Definition) -> bytes:
 
 
 def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> bytes:
-    """A record of a series of the definition with that number.
-
-    Its own number is the count of series before it.
-    """
+    """A record of a series; `definition` is the number of its definition."""
     return _record(_Series(definition, labels, offset), f"series with labels {labels!r:.80}")
 
 

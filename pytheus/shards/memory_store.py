@@ -151,10 +151,7 @@ class MemoryShardStore:
         self.shard.live = False
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own; see `ForkAware`.
-
-        The backend is a copy of the parent's from here on.
-        """
+        """Begin a shard in the child's copy of the backend; see `ForkAware`."""
         self.backend.lock = threading.RLock()
         self._readers = {}
         self._begin(ShardIdentity.of_this_process())

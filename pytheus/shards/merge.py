@@ -308,10 +308,7 @@ class Merger:
         self._is_chosen = True
 
     def _defined(self) -> Iterator[tuple[int, CachedFamily, Definition]]:
-        """Rank, family and definition for each definition of which a shard has series.
-
-        Rank 0 is the archive.
-        """
+        """The definitions of all series, with the shard's rank (0: the archive)."""
         for value in self._dead_values:
             yield 0, self._family(value.definition), value.definition
         for rank, index in enumerate([self._archive_index, *self._indexes.values()]):

@@ -147,10 +147,7 @@ class ShardIndex:
         return [*numbers, *_ABSENT_NUMBERS]
 
     def gather(self, vector: int, length: int, padded: list[float]) -> tuple[float, ...] | None:
-        """The shard's numbers for all `length` positions of a vector, or None.
-
-        None means that the shard has no number for any position.
-        """
+        """The numbers for all positions of a vector; None if the shard has none."""
         offsets = self.offsets[vector]
         if not offsets:
             return None

@@ -18,10 +18,7 @@ __all__ = ["DefinitionKey", "definition_key", "includes_dead", "merge_rule_of", 
 
 
 def merge_rule_of(definition: Definition) -> MergeRule:
-    """The rule that merges several processes' numbers of this metric.
-
-    An unknown mode means "sum".
-    """
+    """The rule that merges a metric's numbers; an unknown mode means "sum"."""
     if definition.type == "gauge":
         return GAUGE_RULES.get(definition.mode.removesuffix(INCLUDES_DEAD), MergeRule.SUM)
     return KINDS[definition.type].merge_rule
@@ -48,10 +45,7 @@ DefinitionKey = tuple[str, str, tuple[str, ...], tuple[float, ...], tuple[str, .
 
 
 def definition_key(definition: Definition) -> DefinitionKey:
-    """A key that two definitions share exactly if they match.
-
-    See `Definition.matches`.
-    """
+    """A key that two definitions share exactly if one `matches` the other."""
     return (
         definition.name,
         definition.type,

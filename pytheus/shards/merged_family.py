@@ -127,10 +127,7 @@ class MergedFamily:
     # The text format --------------------------------------------------------------------------------------------------
 
     def text_parts(self, prefix: str, /) -> list[str]:
-        """The whole family in the text format, in a few parts.
-
-        `prefix` is "" or ends with "_".
-        """
+        """The family in the text format; `prefix` is "" or ends with "_"."""
         family = self._family
         name, head = family.head(self.definition, prefix)
         parts = [head]

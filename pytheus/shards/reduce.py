@@ -25,10 +25,7 @@ Columns = Sequence[Sequence[float]]
 
 
 def reduce_columns(rule: MergeRule, columns: Columns) -> list[float]:
-    """The numbers of all columns, merged by `rule`.
-
-    The numbers of "last" gauges are value and time in turn.
-    """
+    """All columns merged by `rule`; those of "last" are value and time in turn."""
     if not columns:
         return []
     if len(columns) == 1:

@@ -323,10 +323,7 @@ class _SharedMetric:
 
 
 class _FailedRefresh:
-    """Raises the error of a metric's function when it is collected.
-
-    So the error is exposed as any collector's failure.
-    """
+    """Raises the error of a gauge's function, to be exposed as a failed collector."""
 
     __slots__ = ("error", "name")
 

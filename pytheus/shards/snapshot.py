@@ -30,10 +30,7 @@ class ShardIdentity(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> ShardIdentity:
-        """A new identity of this process as of now.
-
-        A process needs one for its first shard and for each further shard, as after a fork.
-        """
+        """A new identity of this process, as of now."""
         import os
         import socket
         import time

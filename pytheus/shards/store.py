@@ -39,10 +39,7 @@ class ShardStore(Protocol):
 
     @property
     def identity(self) -> ShardIdentity:
-        """The identity of the shard that this process writes.
-
-        It changes with a fork, or when the store begins a new shard.
-        """
+        """The identity of the shard that this process writes now."""
         ...
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
@@ -75,10 +72,7 @@ class ShardStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Release all resources; idempotent.
-
-        The metrics have taken their numbers back and continue to count.
-        """
+        """Release all resources; idempotent. Metrics have their numbers back."""
         ...
 
 
@@ -124,10 +118,7 @@ class HasHealth(Protocol):
 
     @property
     def health(self) -> ShardHealth:
-        """The `ShardHealth` that the registry exposes, and reports to as well.
-
-        The child of a fork may make a new one.
-        """
+        """The health that the registry exposes and reports to; maybe new in a child."""
         ...
 
 
@@ -139,8 +130,5 @@ class HasCollectors(Protocol):
     """
 
     def collectors(self) -> Iterable[Collector]:
-        """The store's own collectors, which every scrape shows after all others.
-
-        Metrics among them are made with ``registry=None``.
-        """
+        """The store's own collectors, which every scrape shows after all others."""
         ...

@@ -33,10 +33,7 @@ class _Carrying:
 
 
 class LastValueBuffer:
-    """A buffer of one number, kept as two in `view`: the value and its time.
-
-    The time is in seconds since the Unix epoch.
-    """
+    """A buffer of one number; `view` has it and its time, in seconds since the epoch."""
 
     __slots__ = ("_carrying", "view")
 
@@ -135,10 +132,7 @@ class LastValueStorage(TrackedStorage):
 
 
 class LastValueRows:
-    """The rows of a gauge in a mode of "last", with two numbers each.
-
-    They are the value and the time of its last set.
-    """
+    """The rows of a "last" gauge, with the value and the time of its last set."""
 
     def __init__(self, gauge: HasRows, storage: LastValueStorage) -> None:
         self._gauge = gauge
