@@ -239,9 +239,10 @@ class ShardedRegistry:
             return Reading([mine], Archive())
         snapshots: list[Snapshot] = []
         for snapshot in previous.snapshots:
-            if snapshot.identity.token != mine.identity.token:
+            if snapshot.identity[:3] != mine.identity[:3]:
                 snapshots.append(snapshot)
-            elif snapshot.base is not None:
+            # A store may show a process as two shards, which `mine` replaces both; one has the store's token.
+            elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
                 mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], previous.archive, previous.skipped)
 

@@ -93,6 +93,30 @@ def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend
     ]
 
 
+class Divided(Broken):
+    """A store that shows this process as two shards, as if one of its series had found no space."""
+
+    def read(self) -> Reading:
+        reading = super().read()
+        (own,) = reading.snapshots
+        layout = Layout()
+        layout.add_series(layout.add_definition(own.layout.definitions[0]), ("cash",), 0)
+        identity = own.identity._replace(token=own.identity.token[::-1])
+        return reading._replace(snapshots=[own, Snapshot(identity, True, layout, [3.0])])
+
+
+def test_a_process_of_two_shards_counts_once_where_the_store_fails(lines: Lines) -> None:
+    store = Divided()
+    registry = ShardedRegistry(store)
+    orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
+    orders.labels("card").inc(5)
+    expected = ['orders_total{method="card"} 5.0', 'orders_total{method="cash"} 3.0']
+    assert sorted(lines.of(registry)) == expected
+    orders.labels("cash").inc(3)
+    store.failing = frozenset({"read"})
+    assert sorted(lines.of(registry)[:2]) == expected
+
+
 def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend, lines: Lines) -> None:
     store = Broken(backend)
     store.failing = frozenset({"read"})
