@@ -35,14 +35,12 @@ COMPILED_MODULES = [
     "pytheus/metrics/distribution.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
-    "pytheus/shards/bulk.py",
-    "pytheus/shards/column.py",
-    "pytheus/shards/combining.py",
-    "pytheus/shards/exact.py",
     "pytheus/shards/layout.py",
-    "pytheus/shards/merged.py",
-    "pytheus/shards/merger.py",
-    "pytheus/shards/states.py",
+    "pytheus/shards/merge.py",
+    "pytheus/shards/merge_cache.py",
+    "pytheus/shards/merge_rules.py",
+    "pytheus/shards/merged_family.py",
+    "pytheus/shards/reduce.py",
 ]
 
 

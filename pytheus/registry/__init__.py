@@ -14,6 +14,7 @@
 from pytheus.registry.capabilities import (
     Closable,
     HasDefinition,
+    HasRows,
     Lookup,
     SeriesLimit,
     SeriesLimitable,
@@ -34,6 +35,7 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "HasDefinition",
+    "HasRows",
     "FloatBuffer",
     "Wrapper",
     "SeriesLimitable",
