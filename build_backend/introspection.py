@@ -17,8 +17,6 @@ expects, as after a change in mypyc.
 
 from __future__ import annotations
 
-import __future__
-
 import ast
 import inspect
 import marshal
@@ -276,7 +274,8 @@ def _stand_in(function: _Function, definition: ast.FunctionDef) -> list[ast.stmt
     ast.fix_missing_locations(ast.copy_location(shown, definition))
     cls, name = function.path.split(".")
     make, put = ast.parse(
-        f"def make(_native):\n    {name}.__qualname__ = {function.path!r}\n    return {name}\nput({cls}, {name!r}, make)"
+        f"def make(_native):\n    {name}.__qualname__ = {function.path!r}\n    return {name}\n"
+        f"put({cls}, {name!r}, make)"
     ).body
     assert isinstance(make, ast.FunctionDef)
     make.body.insert(0, shown)

@@ -4,7 +4,6 @@ A build reads them from the source. It cannot import the module, because it does
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -38,13 +37,12 @@ class Outline:
         before = set(names)
         exec(compile(outline, source, "exec", COMPILER_FLAGS, dont_inherit=True), names)
         self.members = [
-            value
-            for name, value in names.items()
-            if name not in before and isinstance(value, (FunctionType, type))
+            value for name, value in names.items() if name not in before and isinstance(value, (FunctionType, type))
         ]
 
     def _outlined(self, statements: list[ast.stmt], prefix: str = "") -> list[ast.stmt]:
         kept: list[ast.stmt] = []
+        outline: ast.stmt
         for node in statements:
             if isinstance(node, ast.FunctionDef):
                 decorators = [decorator for decorator in node.decorator_list if ast.unparse(decorator) in _DESCRIPTORS]

@@ -207,4 +207,4 @@ def _calls() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    json.dump({"compiled": pytheus.COMPILED, "behaviour": behaviour()}, sys.stdout)
+    json.dump({"compiled": pytheus.COMPILED, "report": behaviour()}, sys.stdout)
