@@ -3,38 +3,45 @@
 
 #include <marshal.h>
 
+#define PYTHEUS_BOUND '.'
+#define PYTHEUS_UNBOUND ' '
+
 #if defined(__GNUC__)
-#define PYTHEUS_COLD __attribute__((cold, noinline, unused))
+#define PYTHEUS_APART __attribute__((noinline))
+#define PYTHEUS_COLD __attribute__((noinline, cold, unused))
+#elif defined(_MSC_VER)
+#define PYTHEUS_APART __declspec(noinline)
+#define PYTHEUS_COLD __declspec(noinline)
 #else
+#define PYTHEUS_APART
 #define PYTHEUS_COLD
 #endif
 
 /* After a TypeError about the arguments of a call: let a Python function with the same parameters word it.
 
-   `parameters` is the text of a lambda. `keywords` are the keyword arguments as a dict where `names` is NULL; otherwise
-   `names` are their names, and their values follow the positional ones. Always returns NULL. */
-static PYTHEUS_COLD PyObject *Pytheus_Refuse(const char *qualified_name, const char *parameters, PyObject *self,
-                                             PyObject *const *values, Py_ssize_t count, PyObject *names,
-                                             PyObject *keywords)
+   `stub` is the text of a lambda. `keywords` are the keyword arguments as a dict where `names` is NULL; otherwise `names`
+   are their names, and their values follow the positional ones. `is_bound` where the lambda takes one argument more. */
+static PYTHEUS_COLD void Pytheus_Refuse(const char *name, const char *stub, int is_bound, PyObject *const *values,
+                                        Py_ssize_t count, PyObject *names, PyObject *keywords)
 {
-    PyObject *type, *error, *traceback, *function = NULL, *name = NULL, *result = NULL, **given = NULL;
+    PyObject *type, *error, *traceback, *function = NULL, *text = NULL, *result = NULL, **given = NULL;
     Py_ssize_t all = count + (names == NULL ? 0 : PyTuple_GET_SIZE(names));
     if (!PyErr_ExceptionMatches(PyExc_TypeError))
-        return NULL;
+        return;
     PyErr_Fetch(&type, &error, &traceback);
     PyObject *globals = Py_BuildValue("{s:O}", "__builtins__", PyEval_GetBuiltins());
     if (globals != NULL)
-        function = PyRun_String(parameters, Py_eval_input, globals, globals);
+        function = PyRun_String(stub, Py_eval_input, globals, globals);
     if (function != NULL)
-        name = PyUnicode_FromString(qualified_name);
-    if (name != NULL && PyObject_SetAttrString(function, "__qualname__", name) == 0)
+        text = PyUnicode_FromString(name);
+    if (text != NULL && PyObject_SetAttrString(function, "__qualname__", text) == 0)
         given = PyMem_Malloc((size_t)(all + 1) * sizeof(PyObject *));
     if (given != NULL) {
-        given[0] = self;
+        given[0] = Py_None; /* the object that is called on: the error does not depend on it */
         if (all)
             memcpy(given + 1, values, (size_t)all * sizeof(PyObject *));
-        PyObject **first = self == NULL ? given + 1 : given;
-        size_t positional = (size_t)(self == NULL ? count : count + 1);
+        PyObject **first = is_bound ? given : given + 1;
+        size_t positional = (size_t)(is_bound ? count + 1 : count);
         if (names != NULL)
             result = PyObject_Vectorcall(function, first, positional, names);
         else
@@ -44,23 +51,38 @@ static PYTHEUS_COLD PyObject *Pytheus_Refuse(const char *qualified_name, const c
         Py_XDECREF(type);
         Py_XDECREF(error);
         Py_XDECREF(traceback);
-    } else { /* also where the two disagree: then mypyc's own words have to do */
+    } else { /* where the two disagree, mypyc's words have to do */
         PyErr_Clear();
         PyErr_Restore(type, error, traceback);
     }
     PyMem_Free(given);
     Py_XDECREF(result);
-    Py_XDECREF(name);
+    Py_XDECREF(text);
     Py_XDECREF(function);
     Py_XDECREF(globals);
-    return NULL;
+}
+
+/* Parse the arguments of a call, as mypyc does, and let a call that does not fit be refused. Apart from the functions that
+   call it for unusual arguments, which would otherwise keep more registers in usual calls; so would the wrappers.
+
+   The format of a function of the source is "<format>:<mark><name>\0<stub>", the mark telling whether it is bound. */
+static PYTHEUS_APART int Pytheus_Parse(PyObject *const *args, Py_ssize_t nargs, PyObject *kwargs,
+                                       PyObject *kwnames, CPyArg_Parser *parser, va_list *p_va)
+{
+    int fits = vgetargskeywordsfast_impl(args, nargs, kwargs, kwnames, parser, p_va);
+    if (unlikely(!fits)) {
+        const char *name = strchr(parser->format, ':');
+        if (name != NULL && (name[1] == PYTHEUS_BOUND || name[1] == PYTHEUS_UNBOUND))
+            Pytheus_Refuse(name + 2, name + strlen(name) + 1, name[1] == PYTHEUS_BOUND, args, nargs, kwnames, NULL);
+    }
+    return fits;
 }
 
 /* An argument of a type that compiled code cannot take. */
-static PYTHEUS_COLD void Pytheus_WrongType(const char *qualified_name, const char *parameter, const char *expected,
+static PYTHEUS_COLD void Pytheus_WrongType(const char *name, const char *parameter, const char *expected,
                                            PyObject *given)
 {
-    PyErr_Format(PyExc_TypeError, "%s() argument '%s' must be %s, not %.200s", qualified_name, parameter, expected,
+    PyErr_Format(PyExc_TypeError, "%s() argument '%s' must be %s, not %.200s", name, parameter, expected,
                  Py_TYPE(given)->tp_name);
 }
 

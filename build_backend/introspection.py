@@ -48,8 +48,14 @@ _PLACES = {
     ),
 }
 
-# The end of a call whose arguments do not fit.
-_REFUSAL = r"if \(!CPyArg_Parse[^{]*\) \{\s*return (NULL);"
+# The code that parses arguments, which is part of mypyc.
+_PARSER = "#include <getargsfast.c>\n"
+
+# The name of a function in what its wrapper gives the parser, for its error messages.
+_FORMAT = r'CPyArg_Parser parser = \{"[^:"]*:(\w+)", kwlist, 0\};'
+
+# The end of a call whose arguments do not fit, in the wrapper of a constructor, which has a parser of its own.
+_TUPLE_REFUSAL = r"if \(!CPyArg_ParseTupleAndKeywords\([^{]*\) \{\s*()return NULL;"
 
 # Bases of classes that Python code makes, also in the compiled build.
 _PYTHON_BASES = {"NamedTuple", "Enum", "IntEnum"}
@@ -116,8 +122,14 @@ class _Completion:
             for kind, pattern in _PLACES.items()
             for match in re.finditer(pattern, code, re.DOTALL)
         }
-        includes = re.search(r'#include "__native_internal_\w+\.h"\n', code) or _stop("no include of its header")
-        self._edits = [(includes.end(), includes.end(), Path(__file__).with_name("introspection.h").read_text())]
+        parser = code.find(_PARSER)
+        end = code.find("\n", code.find('#include "__native_internal_')) + 1
+        if parser < 0 or not end:
+            _stop("no include of its parser or of its header")
+        self._edits = [
+            (parser, parser + len(_PARSER), _completed_parser()),
+            (end, end, Path(__file__).with_name("introspection.h").read_text()),
+        ]
 
     def text(self) -> str:
         """The completed code."""
@@ -181,13 +193,14 @@ class _Completion:
             self._edits.extend((start + match.start(1), start + match.end(1), new) for match in matches)
             return bool(matches)
 
-        given = (
-            "((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL, kw"
-            if "CPyArg_ParseTupleAndKeywords" in wrapper
-            else "args, PyVectorcall_NARGS(nargs), kwnames, NULL"
-        )
-        own = "self" if function.is_bound else "NULL"
-        if not edit(_REFUSAL, f"Pytheus_Refuse({name}, {_c_string(_stub(function))}, {own}, {given})"):
+        stub = _stub(function)
+        if "CPyArg_ParseTupleAndKeywords" in wrapper:
+            given = f"{int(function.is_bound)}, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL, kw"
+            refused = edit(_TUPLE_REFUSAL, f"Pytheus_Refuse({name}, {_c_string(stub)}, {given});\n")
+        else:
+            mark = "." if function.is_bound else " "
+            refused = edit(_FORMAT, _c_string(f"{mark}{function.path}\0{stub}")[1:-1])
+        if not refused:
             _stop(f"no check of the arguments of {cname}")
         for parameter in function.parameters[function.is_bound :]:
             # mypyc takes a positional-only parameter by keyword as well, unless it has no name.
@@ -216,6 +229,20 @@ class _Completion:
 
     def _place(self, kind: str, cname: str) -> tuple[int, int]:
         return self._places.get((kind, cname)) or _stop(f"no {kind} {cname}")
+
+
+def _completed_parser() -> str:
+    """mypyc's parser, calling the one of introspection.h in place of its own."""
+    from mypyc.build import include_dir  # as above
+
+    call = "retval = {}(args, nargs, NULL, kwnames, parser, &va);"
+    code = Path(include_dir(), "getargsfast.c").read_text()
+    if code.count(call.format("vgetargskeywordsfast_impl")) != 4:
+        _stop("another parser of arguments")
+    declared = (
+        "static int Pytheus_Parse(PyObject *const *, Py_ssize_t, PyObject *, PyObject *, CPyArg_Parser *, va_list *);"
+    )
+    return f"{declared}\n{code.replace(call.format('vgetargskeywordsfast_impl'), call.format('Pytheus_Parse'))}\n"
 
 
 def _stop(what: str) -> NoReturn:
