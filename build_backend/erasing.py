@@ -3,7 +3,7 @@
 mypyc takes `Generic` for a base class written in Python, and gives the objects of its subclasses a ``__dict__`` and a
 list of weak references: 16 bytes for each series, and methods that CPython's specialising interpreter finds more
 slowly (5 ns of 20 for `inc`). So the plugin hides it: the classes that mypyc compiles, which are those that
-`mypyc_attr` decorates, have no such base at run time. `Metric.__class_getitem__` does what is left to do of it.
+`mypyc_attr` decorates, have no such base at run time. `Metric.__class_getitem__` takes its place.
 
 mypyc also checks arguments against their annotations before a method runs. A metric's name, description or mode is
 checked by the constructor itself, which raises an error of pytheus. So there compiled code takes any object.
@@ -52,5 +52,5 @@ class _Erasing(Plugin):
 
 
 def plugin(version: str) -> type[Plugin]:
-    """What mypy asks a plugin's module for."""
+    """The class of the plugin, by the name that mypy looks for."""
     return _Erasing

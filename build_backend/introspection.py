@@ -11,8 +11,8 @@ errors. So the C code that it generates is completed before a C compiler reads i
 - Where the arguments of a call do not fit, a Python function with the same parameters words the error.
 - An argument of a type that native code does not take is refused with the names of class, method and parameter.
 
-None of it runs in a call that succeeds. The build stops if the generated code is different from what this module
-expects, as after a change in mypyc.
+A call that succeeds runs the same instructions as without all this. The build stops if a piece that is to be completed
+is not in the generated code, as may happen with another version of mypyc.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["add_introspection"]
 
 _DOC = r'(NULL|"(?:[^"\\]|\\.)*")'
 
-# Where the generated code has what is completed, by the C name of what it belongs to.
+# The pieces of the generated code that are completed or changed; `name` is the C name of the module, class or function.
 _PLACES = {
     "docstring of the module": r'"(?P<name>[\w.]+)",\s*(?P<here>NULL), /\* docstring \*/',
     "end of the module": r"static int CPyExec_(?P<name>\w+)__impl\([^}]*?if \(result == 2\)\s*goto fail;(?P<here>)",
@@ -51,7 +51,7 @@ _PLACES = {
 # The code that parses arguments, which is part of mypyc.
 _PARSER = "#include <getargsfast.c>\n"
 
-# The name of a function in what its wrapper gives the parser, for its error messages.
+# The name of a function as its wrapper gives it to the parser, which puts it into error messages.
 _FORMAT = r'CPyArg_Parser parser = \{"[^:"]*:(\w+)", kwlist, 0\};'
 
 # The end of a call whose arguments do not fit, in the wrapper of a constructor, which has a parser of its own.
@@ -110,7 +110,7 @@ def add_introspection(generated: Path, sources: Sequence[str]) -> None:
 
 
 class _Completion:
-    """The generated code, and what is to be changed in it."""
+    """The generated code, and the changes that are to be made in it."""
 
     def __init__(self, code: str, modules: list[str]) -> None:
         from mypyc.namegen import NameGenerator  # installed only for a build that compiles
@@ -141,7 +141,7 @@ class _Completion:
         return "".join([*parts, self._code[done:]])
 
     def add_module(self, outline: Outline) -> None:
-        """Complete what was generated from a module."""
+        """Complete the code of a module."""
         self._edits.append((*self._place("docstring of the module", outline.name), _c_string(outline.doc)))
         last: list[ast.stmt] = []
         for value in outline.members:
@@ -153,7 +153,7 @@ class _Completion:
             self._add_last_statements(outline.name, last)
 
     def _add_class(self, outline: Outline, cls: type) -> list[ast.stmt]:
-        """Complete what was generated from a class; gives the statements that its module has to end with."""
+        """Complete the code of a class; gives the statements that its module has to end with."""
         name, module = cls.__name__, outline.name
         if outline.bases[name] & _PYTHON_BASES:  # its docstring is a placeholder of mypyc's
             return ast.parse(f"{name}.__doc__ = {cls.__doc__!r}").body
@@ -245,10 +245,10 @@ def _completed_parser() -> str:
     return f"{declared}\n{code.replace(call.format('vgetargskeywordsfast_impl'), call.format('Pytheus_Parse'))}\n"
 
 
-def _stop(what: str) -> NoReturn:
+def _stop(lack: str) -> NoReturn:
     raise SystemExit(
-        f"pytheus: the code that mypyc generated has {what}, which build_backend/introspection.py looks for;"
-        " use the version of mypy that build_backend/__init__.py names, or build with PYTHEUS_PURE=1"
+        f"pytheus: the code that mypyc generated has {lack}, which build_backend/introspection.py completes;"
+        " build with the version of mypy that build_backend/__init__.py names, or with PYTHEUS_PURE=1"
     )
 
 
@@ -264,7 +264,7 @@ def _is_literal(value: object) -> bool:
 
 
 def _text_signature(function: _Function) -> str:
-    """The form that CPython has for native code: no annotations, and "$" before what a call binds."""
+    """The form that CPython has for native code: no annotations, and "$" before a parameter that a call binds."""
     bare = [parameter.replace(annotation=Parameter.empty) for parameter in function.parameters]
     dollar = "$" if function.is_bound else ""
     return f"{function.name}({dollar}{str(Signature(bare))[1:]}"

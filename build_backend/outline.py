@@ -1,6 +1,6 @@
 """The classes and functions of a module, with their parameters and docstrings but without their bodies.
 
-A build reads them from the source. It cannot import the module, because it does not have what the module imports.
+A build reads them from the source. It cannot import the module, whose own imports may not be installed there.
 """
 
 from __future__ import annotations
@@ -79,9 +79,11 @@ def _constant(tree: ast.Module, name: str) -> object:
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
             source = Path(*(node.module or "").split(".")).with_suffix(".py")
             return _constant(ast.parse(source.read_text()), name) if source.exists() else object()
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value is not None:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if value is not None and name in {target.id for target in targets if isinstance(target, ast.Name)}:
             try:
-                return eval(ast.unparse(node.value), {"__builtins__": {"float": float}})
+                return eval(ast.unparse(value), {"__builtins__": {"float": float}})
             except NameError:
                 break
     return object()
