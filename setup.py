@@ -47,6 +47,8 @@ COMPILED_MODULES = [
 def compiled_modules() -> Sequence[Extension]:
     from mypyc.build import mypycify  # there only where the backend asked for it
 
+    from build_backend.introspection import add_introspection
+
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
     settings.parent.mkdir(exist_ok=True)
@@ -55,9 +57,11 @@ def compiled_modules() -> Sequence[Extension]:
         "plugins = build_backend.erasing\n"
     )
     # setuptools makes them, whatever the annotation says of distutils.
-    return mypycify(  # type: ignore[return-value]  # as said above
+    extensions: Sequence[Extension] = mypycify(  # type: ignore[assignment]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"
     )
+    add_introspection(Path("build", "__native_pytheus.c"), COMPILED_MODULES)
+    return extensions
 
 
 setup(ext_modules=compiled_modules() if "bdist_wheel" in sys.argv and can_compile() else [])
