@@ -8,7 +8,7 @@ __all__ = ["BASE", "GO", "LIBRARIES", "REFERENCE", "Library", "base_of"]
 
 
 class Library(NamedTuple):
-    """A column. `key` is its name in figures, `workload` its module in bench/workloads/.
+    """A column. `key` is its name in figures, `workload` its name in bench/workloads.py.
 
     `environment` is one of bench/environments.py, `distribution` its name for pip there, `imports` the modules that a
     program imports to write and expose metrics.

@@ -18,38 +18,19 @@ class Plan(NamedTuple):
     interpreters are started for each library, `footprints` how many series are made to weigh one.
     """
 
-    rounds: int
-    windows: int
-    window_seconds: float
-    scrape_seconds: float
-    biggest_seconds: float
-    largest: int
-    imports: int
-    footprints: int
+    rounds: int = 5
+    windows: int = 30
+    window_seconds: float = 0.002
+    scrape_seconds: float = 0.25
+    biggest_seconds: float = 3.0
+    largest: int = BIGGEST
+    imports: int = 15
+    footprints: int = 10_000
 
     def scales(self) -> dict[str, int]:
         """The rows of growing scrapes that are measured, with their number of series."""
         return {row: count for row, count in SCALES.items() if count <= self.largest}
 
 
-WHOLE = Plan(
-    rounds=5,
-    windows=30,
-    window_seconds=0.002,
-    scrape_seconds=0.25,
-    biggest_seconds=3.0,
-    largest=BIGGEST,
-    imports=15,
-    footprints=10_000,
-)
-
-QUICK = Plan(
-    rounds=2,
-    windows=10,
-    window_seconds=0.001,
-    scrape_seconds=0.05,
-    biggest_seconds=0.0,
-    largest=SCALES["scale_100k"],
-    imports=4,
-    footprints=10_000,
-)
+WHOLE = Plan()
+QUICK = Plan(2, 10, 0.001, scrape_seconds=0.05, biggest_seconds=0.0, largest=SCALES["scale_100k"], imports=4)

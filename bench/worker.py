@@ -27,7 +27,8 @@ from bench.pause import longest_pause, longest_pause_of_nothing
 from bench.plan import Plan
 from bench.rows import SCALES, SCRAPED
 from bench.stopwatch import EMPTY, looped, shortest_call, shortest_run
-from bench.workload import InParts, Series, Workload, load
+from bench.workload import Series, Workload
+from bench.workloads import WORKLOADS
 
 __all__ = ["TASKS", "check_exposition"]
 
@@ -108,10 +109,6 @@ class Written:
     def render(self) -> bytes | None:
         return self.series.render()
 
-    def answer(self) -> object:
-        """Produce the body as an HTTP endpoint does: in parts where the library answers in parts."""
-        return self.series.answer() if isinstance(self.series, InParts) else self.series.render()
-
     def check(self) -> None:
         check_exposition(self.series.render() or b"", self.count, self.value)
 
@@ -138,7 +135,7 @@ def _pauses(counters: Written, budget_seconds: float, idle_seconds: float) -> Fi
     end = perf_counter() + budget_seconds
     while not during or perf_counter() < end:
         counters.write()
-        during.append(longest_pause(counters.answer))
+        during.append(longest_pause(counters.series.answer))
         alone.append(longest_pause_of_nothing(idle_seconds))
     return {"pause": min(during) * 1e3, "pause_of_nothing": min(alone) * 1e3}
 
@@ -182,7 +179,7 @@ def _together(run: Callable[[Iterable[object]], float], each: int) -> float:
 
 
 def main(workload: str, task: str, plan: str) -> None:
-    print(json.dumps(TASKS[task](load(workload), Plan(**json.loads(plan)))))
+    print(json.dumps(TASKS[task](WORKLOADS[workload](), Plan(**json.loads(plan)))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The protocol of a measured library; each has a module with these names in bench/workloads/.
+"""The work that every library does to be measured; bench/workloads.py has the libraries.
 
 Rules, so that every library does the same work:
 
@@ -10,11 +10,12 @@ Rules, so that every library does the same work:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib import import_module
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
-__all__ = ["InParts", "BOUNDS", "OBSERVED", "Series", "SharedCounter", "Statement", "Workload", "load", "nothing"]
+__all__ = ["BOUNDS", "OBSERVED", "Series", "SharedCounter", "Statement", "Workload"]
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -36,55 +37,105 @@ class SharedCounter(NamedTuple):
     read: Callable[[], float]
 
 
-class Series(Protocol):
-    """Many series of one metric, ``{method="GET",path="/x/N"}``, alone in a registry; empty at first."""
+class Series(NamedTuple):
+    """Many series of one metric, ``{method="GET",path="/x/N"}``, alone in a registry; empty at first.
+
+    `write_to` writes to the series of a path, so that it changes. `render` returns the registry in the text format,
+    encoded as in the answer to a scrape; None if the library has no text format. `answer` returns the body as an HTTP
+    endpoint does: in parts where the library answers in parts, so that the body is never in one piece.
+    """
+
+    write_to: Callable[[str], None]
+    render: Callable[[], bytes | None]
+    answer: Callable[[], object]
 
     def write(self, count: int) -> None:
-        """Write once to each of the series 0 to `count` - 1, so that every one of them changes."""
-        ...
-
-    def render(self) -> bytes | None:
-        """The registry in the text format, encoded as a scrape would be answered; None if the library has none."""
-        ...
+        """Write once to each of the series 0 to `count` - 1."""
+        for n in range(count):
+            self.write_to(f"/x/{n}")
 
 
-@runtime_checkable
-class InParts(Protocol):
-    """A series whose library's endpoint answers in parts, so that the body is never in one piece."""
+class Workload(ABC):
+    """One library. A subclass has its calls as a program writes them, and says how the library makes and reads metrics.
 
-    def answer(self) -> object:
-        """The parts of the answer to a scrape."""
-        ...
+    Metrics and registries are of the library's own types, which a type checker does not see.
+    """
 
+    calls: ClassVar[dict[str, str]]
+    """The calls to time, by row of bench/rows.py."""
 
-class Workload(Protocol):
-    """A module of bench/workloads/."""
+    names: ClassVar[dict[str, object]] = {}
+    """Further names in them, beside counter, labelled, gauge, histogram and decorated."""
+
+    first: str
+    """A call that adds 1 to the series of a `path` that `counter` has not seen."""
+
+    registry: Callable[[], Any]
+    """Makes a registry."""
+
+    @abstractmethod
+    def make(self, kind: str, name: str, registry: Any, *labels: str) -> Any:
+        """Return a new metric; `kind` is Counter, Gauge or Histogram."""
+
+    def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
+        """Return `function`, timed by the histogram."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def add(self, counter: Any, amount: float, path: str) -> None:
+        """Add to the series of a path."""
+
+    @abstractmethod
+    def observe(self, histogram: Any, path: str) -> None:
+        """Observe every value of `OBSERVED` in the series of a path."""
+
+    @abstractmethod
+    def render(self, registry: Any) -> bytes | None:
+        """See `Series`."""
+
+    def answer(self, registry: Any) -> object:
+        """See `Series`."""
+        return self.render(registry)
+
+    def read(self, registry: Any) -> float:
+        """Return the value of the registry's only series."""
+        return float((self.render(registry) or b"").split()[-1])
 
     def statements(self) -> dict[str, Statement]:
-        """The calls to time, under the names of bench/rows.py."""
-        ...
+        """Return the calls to time, under the names of bench/rows.py."""
+        registry = self.registry()
+        histogram = self.make("Histogram", "seconds", registry)
+        names = self.names | {
+            "counter": self.make("Counter", "plain_total", registry),
+            "labelled": self.make("Counter", "labelled_total", registry, "method", "code"),
+            "gauge": self.make("Gauge", "level", registry),
+            "histogram": histogram,
+        }
+        if "decorated" in self.calls:
+            names["decorated"] = self.decorate(histogram, lambda: None)
+        return {row: Statement(call, names) for row, call in self.calls.items()}
 
     def first_write(self) -> Statement:
-        """Adds 1 to the series of a path that a new counter has not seen; `path` is put in by the timing."""
-        ...
+        """Return `first`, with a new counter; `path` is put in by the timing."""
+        return Statement(self.first, {"counter": self.make("Counter", "new_total", self.registry(), "method", "path")})
 
     def shared_counter(self) -> SharedCounter:
-        """A counter without labels, at zero."""
-        ...
+        """Return a counter without labels, at zero."""
+        registry = self.registry()
+        names = self.names | {"counter": self.make("Counter", "shared_total", registry)}
+        return SharedCounter(Statement(self.calls["inc"], names), partial(self.read, registry))
 
     def counters(self, amount: float) -> Series:
-        """A new ``http_requests_total``; each write adds `amount` to each series."""
-        ...
+        """Return a new ``http_requests_total``; each write adds `amount` to each series."""
+        registry = self.registry()
+        metric = self.make("Counter", "http_requests_total", registry, "method", "path")
+        return self._series(partial(self.add, metric, amount), registry)
 
     def histograms(self) -> Series:
-        """A new ``http_request_seconds``; each write observes every value of `OBSERVED` in each series."""
-        ...
+        """Return a new ``http_request_seconds``; each write observes every value of `OBSERVED` in each series."""
+        registry = self.registry()
+        metric = self.make("Histogram", "http_request_seconds", registry, "method", "path")
+        return self._series(partial(self.observe, metric), registry)
 
-
-def load(name: str) -> Workload:
-    """The module of that name. Imports the library that it measures, which only its own environment has."""
-    return cast(Workload, import_module(f"bench.workloads.{name}"))
-
-
-def nothing() -> None:
-    """The function that is decorated."""
+    def _series(self, write: Callable[[str], None], registry: Any) -> Series:
+        return Series(write, partial(self.render, registry), partial(self.answer, registry))

@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.rows import ROWS
 from bench.stopwatch import looped
 from bench.workload import OBSERVED, Workload
-from bench.workloads import prometheus_client as peer
-from bench.workloads import pytheus as ours
+from bench.workloads import WORKLOADS
 
-both = pytest.mark.parametrize("workload", [ours, peer], ids=["pytheus", "prometheus_client"])
+BOTH = {name: WORKLOADS[name]() for name in ("pytheus", "prometheus_client")}
+both = pytest.mark.parametrize("workload", BOTH.values(), ids=BOTH)
 
 
 @both
@@ -28,7 +28,7 @@ def test_every_statement_runs(workload: Workload) -> None:
 
 
 def test_the_statements_are_the_same_for_both() -> None:
-    sources = [{row: each.source for row, each in workload.statements().items()} for workload in (ours, peer)]
+    sources = [{row: each.source for row, each in workload.statements().items()} for workload in BOTH.values()]
     assert sources[0] == sources[1]
 
 

@@ -1,0 +1,199 @@
+"""The measured libraries, one class for each.
+
+A class imports its library when it is made, because only the library's own environment has it, and by name, because a
+type checker knows only one pytheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ClassVar
+
+from bench.workload import BOUNDS, OBSERVED, Workload
+
+__all__ = ["WORKLOADS"]
+
+
+class _PrometheusClient(Workload):
+    """prometheus_client, the official library.
+
+    Without the ``_created`` series, which it would otherwise render for every counter and histogram: so it exposes the
+    same series as the others, in half the time.
+    """
+
+    calls: ClassVar[dict[str, str]] = {
+        "inc": "counter.inc()",
+        "inc_int": "counter.inc(2)",
+        "labels_by_position": 'labelled.labels("GET", "200").inc()',
+        "labels_by_keyword": 'labelled.labels(method="GET", code="200").inc()',
+        "gauge_set": "gauge.set(1.5)",
+        "observe": "histogram.observe(0.3)",
+        "time_block": "with histogram.time():\n    pass",
+        "decorated": "decorated()",
+    }
+    first = 'counter.labels("GET", path).inc()'
+
+    def __init__(self) -> None:
+        self.metrics: Any = import_module("prometheus_client")
+        self.metrics.disable_created_metrics()
+        self.registry = self.metrics.CollectorRegistry
+
+    def make(self, kind: str, name: str, registry: object, *labels: str) -> Any:
+        options = {"buckets": BOUNDS} if kind == "Histogram" else {}
+        return getattr(self.metrics, kind)(name, "A metric.", labels, registry=registry, **options)
+
+    def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
+        return histogram.time()(function)
+
+    def add(self, counter: Any, amount: float, path: str) -> None:
+        counter.labels("GET", path).inc(amount)
+
+    def observe(self, histogram: Any, path: str) -> None:
+        series = histogram.labels("GET", path)
+        for value in OBSERVED:
+            series.observe(value)
+
+    def render(self, registry: Any) -> bytes | None:
+        text: bytes = self.metrics.generate_latest(registry)
+        return text
+
+
+class _Pytheus(_PrometheusClient):
+    """pytheus, this one; the same for both builds."""
+
+    def __init__(self) -> None:
+        self.metrics = import_module("pytheus.metrics")
+        self.exposition = import_module("pytheus.exposition")
+        self.registry = import_module("pytheus.registry").CollectorRegistry
+
+    def render(self, registry: object) -> bytes:
+        text: str = self.exposition.generate_metrics(registry)
+        return text.encode()
+
+    def answer(self, registry: object) -> object:
+        application = self.exposition.make_wsgi_app(registry)
+        return application({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: lambda _: None)
+
+
+class _PytheusPublished(_Pytheus):
+    """pytheus 0.6.1 as PyPI has it: another program under the same name, with labels by keyword only."""
+
+    calls: ClassVar[dict[str, str]] = {row: call for row, call in _Pytheus.calls.items() if row != "labels_by_position"}
+    first = 'counter.labels(method="GET", path=path).inc()'
+
+    def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
+        return histogram(function)
+
+    def add(self, counter: Any, amount: float, path: str) -> None:
+        counter.labels(method="GET", path=path).inc(amount)
+
+    def observe(self, histogram: Any, path: str) -> None:
+        series = histogram.labels(method="GET", path=path)
+        for value in OBSERVED:
+            series.observe(value)
+
+    def answer(self, registry: object) -> object:
+        return self.render(registry)
+
+
+class _OpenTelemetry(Workload):
+    """OpenTelemetry's SDK, with an in-memory reader.
+
+    Its limit of 2,000 series is lifted, exemplars are off, and attributes are one dict that is made beforehand. It has
+    no text format of its own (an exporter of another distribution renders through prometheus_client), no timers and no
+    decorators.
+    """
+
+    calls: ClassVar[dict[str, str]] = {
+        "inc": "counter.add(1.0)",
+        "inc_int": "counter.add(2)",
+        "labels_by_position": "labelled.add(1.0, attributes)",
+        "gauge_set": "gauge.set(1.5)",
+        "observe": "histogram.record(0.3)",
+    }
+    first = 'counter.add(1.0, {"method": "GET", "path": path})'
+    names: ClassVar[dict[str, object]] = {"attributes": {"method": "GET", "code": "200"}}
+
+    def __init__(self) -> None:
+        self.metrics = import_module("opentelemetry.sdk.metrics")
+        self.export = import_module("opentelemetry.sdk.metrics.export")
+
+    def registry(self) -> tuple[object, object]:
+        """A provider, and the reader that it writes to."""
+        limits = dict.fromkeys((self.metrics.Counter, self.metrics.Histogram), 10_000_000)
+        reader = self.export.InMemoryMetricReader(cardinality_limits=limits)
+        provider = self.metrics.MeterProvider(
+            metric_readers=[reader], exemplar_filter=self.metrics.AlwaysOffExemplarFilter(), shutdown_on_exit=False
+        )
+        return provider, reader
+
+    def make(self, kind: str, name: str, registry: Any, *labels: str) -> Any:
+        options = {"explicit_bucket_boundaries_advisory": BOUNDS} if kind == "Histogram" else {}
+        return getattr(registry[0].get_meter("bench"), f"create_{kind.lower()}")(name, **options)
+
+    def add(self, counter: Any, amount: float, path: str) -> None:
+        counter.add(amount, {"method": "GET", "path": path})
+
+    def observe(self, histogram: Any, path: str) -> None:
+        attributes = {"method": "GET", "path": path}
+        for value in OBSERVED:
+            histogram.record(value, attributes)
+
+    def render(self, registry: object) -> None:
+        return None
+
+    def read(self, registry: Any) -> float:
+        data = registry[1].get_metrics_data()
+        return float(data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0].value)
+
+
+class _AioPrometheus(Workload):
+    """aioprometheus, for asyncio applications.
+
+    Every call takes its labels as a dict, which is made beforehand here, or empty. It has no timer for a block.
+    """
+
+    calls: ClassVar[dict[str, str]] = {
+        "inc": "counter.inc(none)",
+        "inc_int": "counter.add(none, 2)",
+        "labels_by_position": "labelled.inc(labels)",
+        "gauge_set": "gauge.set(none, 1.5)",
+        "observe": "histogram.observe(none, 0.3)",
+        "decorated": "decorated()",
+    }
+    first = 'counter.inc({"method": "GET", "path": path})'
+    names: ClassVar[dict[str, object]] = {"none": {}, "labels": {"method": "GET", "code": "200"}}
+
+    def __init__(self) -> None:
+        self.metrics = import_module("aioprometheus")
+        self.registry = self.metrics.Registry
+
+    def make(self, kind: str, name: str, registry: object, *labels: str) -> Any:
+        options = {"buckets": (*BOUNDS, float("inf"))} if kind == "Histogram" else {}
+        return getattr(self.metrics, kind)(name, "A metric.", registry=registry, **options)
+
+    def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
+        return self.metrics.timer(histogram, {})(function)
+
+    def add(self, counter: Any, amount: float, path: str) -> None:
+        counter.add({"method": "GET", "path": path}, amount)
+
+    def observe(self, histogram: Any, path: str) -> None:
+        labels = {"method": "GET", "path": path}
+        for value in OBSERVED:
+            histogram.observe(labels, value)
+
+    def render(self, registry: object) -> bytes:
+        text: bytes = self.metrics.render(registry, ["text/plain"])[0]
+        return text
+
+
+WORKLOADS: dict[str, type[Workload]] = {
+    "pytheus": _Pytheus,
+    "prometheus_client": _PrometheusClient,
+    "pytheus_published": _PytheusPublished,
+    "opentelemetry": _OpenTelemetry,
+    "aioprometheus": _AioPrometheus,
+}
+"""The class for each `workload` of bench/libraries.py."""

@@ -1,1 +1,0 @@
-"""One module for each library; bench/workload.py has their protocol."""
