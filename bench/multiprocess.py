@@ -25,67 +25,61 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-PLUGIN = CHECKOUT / "plugins" / "pytheus-multiprocess"
-
 if __name__ == "__main__":
-    # The checkout in the place of this directory, unless pytheus is to be the installed one.
+    # The checkout in the place of this directory; last, behind the plugin, if pytheus is to be the installed one.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
     if "--task" in sys.argv:
-        sys.path[0] = str(PLUGIN)
-    else:
-        sys.path[0] = str(CHECKOUT)
+        sys.path.append(sys.path[0])
+        sys.path[0] += "/plugins/pytheus-multiprocess"
+
+from bench.environments import provide
+from bench.machine import describe_machine
+from bench.stopwatch import EMPTY, shortest_call
+from bench.table import print_table
+from bench.workload import BOUNDS, Statement
 
 __all__ = ["main"]
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-WINDOWS, CALLS = 40, 20_000
 SCRAPES = 20
 SCRAPES_SECONDS = 5.0
 
-Write = Callable[[], None]
-
 
 class Peer:
-    """The metrics of one library in one process; `write` adds to each series."""
+    """The metrics of one library in one process, which has the same names in both."""
 
     def __init__(self, library: str, directory: str) -> None:
-        self.library = library
+        self.metrics = import_module(library)
         self.directory = directory
         if library == "pytheus":
-            from pytheus_multiprocess import multiprocess_registry
-
-            self.registry = multiprocess_registry(directory, process_metrics=False)
-
-    def define(self, counters: int, series: int, histograms: int) -> Write:
-        """So many counters without labels, series of one counter, and histograms."""
-        writes: list[Callable[[float], None]] = []
-        if self.library == "pytheus":
-            from pytheus import Counter, Histogram
-
-            for number in range(counters):
-                writes.append(Counter(f"counter_{number}_total", "C.", registry=self.registry).inc)
-            if series:
-                labelled = Counter("series_total", "S.", ["number"], registry=self.registry)
-                writes += [labelled.labels(str(number)).inc for number in range(series)]
-            for number in range(histograms):
-                writes.append(Histogram(f"histogram_{number}", "H.", buckets=BUCKETS, registry=self.registry).observe)
+            self.registry = import_module("pytheus_multiprocess").multiprocess_registry(
+                directory, process_metrics=False
+            )
         else:
-            import prometheus_client
+            self.registry = self.metrics.CollectorRegistry()
 
-            own = prometheus_client.CollectorRegistry()
-            for number in range(counters):
-                writes.append(prometheus_client.Counter(f"counter_{number}", "C.", registry=own).inc)
-            if series:
-                peers = prometheus_client.Counter("series", "S.", ["number"], registry=own)
-                writes += [peers.labels(str(number)).inc for number in range(series)]
-            for number in range(histograms):
-                writes.append(
-                    prometheus_client.Histogram(f"histogram_{number}", "H.", buckets=BUCKETS, registry=own).observe
-                )
+    def increment(self, name: str) -> Callable[[float], None]:
+        """The increment of a new counter."""
+        inc: Callable[[float], None] = self.metrics.Counter(name, "C.", registry=self.registry).inc
+        return inc
+
+    def observation(self, name: str) -> Callable[[float], None]:
+        """The observation of a new histogram."""
+        histogram = self.metrics.Histogram(name, "H.", buckets=BOUNDS, registry=self.registry)
+        observe: Callable[[float], None] = histogram.observe
+        return observe
+
+    def define(self, counters: int, series: int, histograms: int) -> Callable[[], None]:
+        """Make counters without labels, series of one counter, and histograms; the result writes to each of them."""
+        writes = [self.increment(f"counter_{number}_total") for number in range(counters)]
+        if series:
+            labelled = self.metrics.Counter("series_total", "S.", ["number"], registry=self.registry)
+            writes += [labelled.labels(str(number)).inc for number in range(series)]
+        writes += [self.observation(f"histogram_{number}") for number in range(histograms)]
 
         def write() -> None:
             for each in writes:
@@ -94,59 +88,25 @@ class Peer:
         return write
 
     def scraper(self) -> Callable[[], bytes]:
-        """The process that scrapes all workers."""
-        if self.library == "pytheus":
-            from pytheus import generate_metrics
-
-            return lambda: generate_metrics(self.registry).encode()
-        import prometheus_client
-        from prometheus_client.multiprocess import MultiProcessCollector
-
-        gathering = prometheus_client.CollectorRegistry()
-        MultiProcessCollector(gathering, path=self.directory)  # type: ignore[no-untyped-call]  # it has no types
-        return lambda: prometheus_client.generate_latest(gathering)
+        """The scrape of all workers."""
+        if self.metrics.__name__ == "pytheus":
+            return lambda: self.metrics.generate_metrics(self.registry).encode()
+        import_module("prometheus_client.multiprocess").MultiProcessCollector(self.registry, path=self.directory)
+        return lambda: self.metrics.generate_latest(self.registry)
 
 
 # Tasks: run in a process of their own --------------------------------------------------------------------------------
 
 
-def calls(library: str, directory: str) -> dict[str, float]:
+def calls(library: str, directory: str) -> list[float]:
     """Nanoseconds of an increment and an observation."""
     peer = Peer(library, directory)
-    if library == "pytheus":
-        from pytheus import Counter, Histogram
-
-        inc: Write = Counter("hits_total", "H.", registry=peer.registry).inc
-        observe: Callable[[float], None] = Histogram("seconds", "S.", buckets=BUCKETS, registry=peer.registry).observe
-    else:
-        import prometheus_client
-
-        inc = prometheus_client.Counter("hits", "H.").inc
-        observe = prometheus_client.Histogram("seconds", "S.", buckets=BUCKETS).observe
-
-    def empty() -> float:
-        start = perf_counter()
-        for _ in range(CALLS):
-            pass
-        return perf_counter() - start
-
-    def incremented() -> float:
-        start = perf_counter()
-        for _ in range(CALLS):
-            inc()
-        return perf_counter() - start
-
-    def observed() -> float:
-        start = perf_counter()
-        for _ in range(CALLS):
-            observe(0.3)
-        return perf_counter() - start
-
-    loop = min(empty() for _ in range(WINDOWS))
-    return {
-        "inc": (min(incremented() for _ in range(WINDOWS)) - loop) / CALLS * 1e9,
-        "observe": (min(observed() for _ in range(WINDOWS)) - loop) / CALLS * 1e9,
-    }
+    statements = (
+        Statement("inc()", {"inc": peer.increment("hits_total")}),
+        Statement("observe(0.3)", {"observe": peer.observation("seconds")}),
+    )
+    empty, *figures = (shortest_call(each, windows=40, window_seconds=0.002) for each in (EMPTY, *statements))
+    return [figure - empty for figure in figures]
 
 
 def scrapes(
@@ -159,7 +119,7 @@ def scrapes(
         for count in (0, dead) if dead else (0,):
             groups.append(Group(library, os.path.join(directory, f"behind-{count}"), live, count, shape))
         for group in groups:
-            lines = counters + series + histograms * (len(BUCKETS) + 3)
+            lines = counters + series + histograms * (len(BOUNDS) + 3)
             found = sum(1 for line in group.scrape().splitlines() if not line.startswith(b"#"))
             if found < lines:
                 raise SystemExit(f"{library} exposes {found} samples, and {lines} are expected")
@@ -226,7 +186,7 @@ def work(library: str, directory: str, dead: int, counters: int, series: int, hi
     """Write to all series, and again for each line of the input. Or fork `dead` children that write once and end."""
     if dead:
         if library == "pytheus":
-            import pytheus_multiprocess  # noqa: F401  # so that the children need not import it
+            import_module("pytheus_multiprocess")  # so that the children need not import it
         for _ in range(dead):
             child = os.fork()
             if child == 0:
@@ -258,39 +218,21 @@ LARGEST = 64 * 10_000
 """How many series of all processes the peer is asked for: beyond, it takes minutes and gigabytes."""
 
 
-def task(program: str, library: str, *arguments: object) -> list[float] | dict[str, float]:
+def task(program: str, library: str, *arguments: object) -> list[float]:
     """The output of a task that runs in a new directory."""
     with tempfile.TemporaryDirectory(prefix="pytheus-bench-") as directory:
         command = [program, str(Path(__file__).resolve()), "--task", library, directory, *map(str, arguments)]
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environ_of(directory)).stdout
-    figures: list[float] | dict[str, float] = json.loads(output)
+    figures: list[float] = json.loads(output)
     return figures
 
 
-def print_row(cells: Sequence[str], *, markdown: bool) -> None:
-    if markdown:
-        print(f"| {' | '.join(cells)} |", flush=True)
-    else:
-        print(f"{cells[0]:52}{''.join(f'{cell:>20}' for cell in cells[1:])}", flush=True)
-
-
-def print_tables(*, markdown: bool, quick: bool) -> None:
-    from bench.environments import provide
-
-    ours, peers = provide("compiled"), provide("peers")
-    print(
-        f"pytheus {'compiled' if ours.compiled else 'pure'}, prometheus_client {peers.versions['prometheus-client']},"
-    )
-    print(f"{ours.versions['python']}\n")
-    print_row(("", "pytheus", "prometheus_client", "times faster"), markdown=markdown)
-    if markdown:
-        print("| --- | --- | --- | --- |")
-    mine, others = task(ours.program, "pytheus", "calls"), task(peers.program, "prometheus_client", "calls")
-    assert isinstance(mine, dict)
-    assert isinstance(others, dict)
-    for name, title in (("inc", "counter.inc()"), ("observe", "histogram.observe(0.3)")):
-        cells = (title, f"{mine[name]:,.0f} ns", f"{others[name]:,.0f} ns", f"{others[name] / mine[name]:,.0f}x")
-        print_row(cells, markdown=markdown)
+def rows(ours: str, peers: str, *, quick: bool) -> Iterator[Sequence[str]]:
+    """The table, measured row by row with the two interpreters."""
+    yield "", "pytheus", "prometheus_client", "times faster"
+    figures = zip(task(ours, "pytheus", "calls"), task(peers, "prometheus_client", "calls"), strict=True)
+    for title, (mine, other) in zip(("counter.inc()", "histogram.observe(0.3)"), figures, strict=True):
+        yield title, f"{mine:,.0f} ns", f"{other:,.0f} ns", f"{other / mine:,.0f}x"
     cases: list[tuple[str, tuple[int, int, int, int, int]]] = [
         ("scrape of 8 x (1,000 counters + 100 histograms)", (*WORKERS[:1], 0 if quick else DEAD, *WORKERS[1:])),
         *((f"scrape of {live} x {series:,} series", (live, 0, 0, series, 0)) for live, series in CURVES),
@@ -299,18 +241,15 @@ def print_tables(*, markdown: bool, quick: bool) -> None:
         live, dead, _, series, _ = case
         if quick and live * series > 100_000:
             continue
-        own = task(ours.program, "pytheus", "scrapes", *case)
-        assert isinstance(own, list)
-        cells = (title, f"{own[0]:,.1f} ms", "-", "-")
+        own = task(ours, "pytheus", "scrapes", *case)
         if live * series <= LARGEST:
-            other = task(peers.program, "prometheus_client", "scrapes", live, 0, *case[2:])
-            assert isinstance(other, list)
-            cells = (*cells[:2], f"{other[0]:,.1f} ms", f"{other[0] / own[0]:,.0f}x")
-        print_row(cells, markdown=markdown)
+            (other,) = task(peers, "prometheus_client", "scrapes", live, 0, *case[2:])
+            yield title, f"{own[0]:,.1f} ms", f"{other:,.1f} ms", f"{other / own[0]:,.0f}x"
+        else:
+            yield title, f"{own[0]:,.1f} ms", "-", "-"
         if dead:
             # The peer would read a file for each of them at every scrape, for minutes.
-            times = f"{own[1] / own[0]:.2f} of that"
-            print_row((f"... with {dead:,} dead workers behind", f"{own[1]:,.1f} ms", "-", times), markdown=markdown)
+            yield f"... with {dead:,} dead workers behind", f"{own[1]:,.1f} ms", "-", f"{own[1] / own[0]:.2f} of that"
 
 
 def run_task(library: str, directory: str, name: str, numbers: Sequence[int]) -> None:
@@ -329,10 +268,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="the tables as Markdown")
     parser.add_argument("--quick", action="store_true", help="without the largest cases")
     options = parser.parse_args(given)
-    from bench.machine import describe_machine
-
     print(describe_machine(), flush=True)
-    print_tables(markdown=options.markdown, quick=options.quick)
+    ours, peers = provide("compiled"), provide("peers")
+    build = "compiled" if ours.compiled else "pure"
+    print(f"pytheus {build}, prometheus_client {peers.versions['prometheus-client']},\n{ours.versions['python']}\n")
+    print_table(rows(ours.program, peers.program, quick=options.quick), markdown=options.markdown)
     return 0
 
 

@@ -23,12 +23,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
+from pathlib import Path
 
 import redis
 
+if __name__ == "__main__":
+    # Last, so that an installed pytheus comes before the checkout's.
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
 import pytheus
+from bench.stopwatch import looped, shortest_run
+from bench.table import print_table
+from bench.workload import Statement
 from pytheus import Counter, generate_metrics
 from pytheus.registry import CollectorRegistry
 from pytheus.shards import ShardedRegistry
@@ -36,6 +45,7 @@ from pytheus_redis import RedisOptions, RedisStore, redis_registry
 from pytheus_redis.link import RedisLink
 
 INCREMENTS = 200_000
+HEADS = ("processes", "series each", "round trips", "first scrape", "all changed", "nothing changed", "raw read")
 
 
 @contextmanager
@@ -64,12 +74,6 @@ def server() -> Iterator[int]:
             process.wait()
 
 
-def seconds(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
 def registry_of(port: int, namespace: str, *, interval_seconds: float) -> tuple[ShardedRegistry, RedisStore]:
     patient = RedisOptions(
         port=port,
@@ -94,29 +98,19 @@ def increments(port: int, repetitions: int) -> list[tuple[str, float]]:
         for number in range(1000):
             others.labels(str(number)).inc()
     client = redis.Redis(port=port)
-    counters = {
-        "in memory": Counter("mine_total", "Mine.", registry=memory),
-        "in Redis, published each second": Counter("mine_total", "Mine.", registry=shared),
+    inc = Statement("inc()", {"inc": Counter("mine_total", "Mine.", registry=memory).inc})
+    shared_inc = Statement("inc()", {"inc": Counter("mine_total", "Mine.", registry=shared).inc})
+    round_trip = Statement('client.hincrbyfloat("peer", "mine_total", 1.0)', {"client": client})
+    runs = {
+        "in memory": (looped(inc), INCREMENTS, repetitions),
+        "in Redis, published each second": (looped(shared_inc), INCREMENTS, repetitions),
+        "one round trip each (HINCRBYFLOAT)": (looped(round_trip), INCREMENTS // 100, max(1, repetitions // 4)),
     }
-    best: dict[str, float] = {}
-    for _ in range(repetitions):
-        for name, counter in counters.items():
-
-            def count(counter: Counter = counter) -> None:
-                inc = counter.inc
-                for _ in range(INCREMENTS):
-                    inc()
-
-            best[name] = min(best.get(name, float("inf")), seconds(count) / INCREMENTS * 1e9)
-    few = INCREMENTS // 100
-
-    def one_round_trip_each() -> None:
-        for _ in range(few):
-            client.hincrbyfloat("peer", "mine_total", 1.0)
-
-    for _ in range(max(1, repetitions // 4)):
-        name = "one round trip each (HINCRBYFLOAT)"
-        best[name] = min(best.get(name, float("inf")), seconds(one_round_trip_each) / few * 1e9)
+    best = dict.fromkeys(runs, float("inf"))
+    for repetition in range(repetitions):
+        for name, (run, calls, turns) in runs.items():
+            if repetition < turns:
+                best[name] = min(best[name], run(repeat(None, calls)) / calls * 1e9)
     shared.close()
     client.close()
     return list(best.items())
@@ -180,22 +174,16 @@ class Scrapes:
 
 def row(port: int, processes: int, series: int, repetitions: int) -> list[str]:
     scrapes = Scrapes(port, processes, series)
-    first = seconds(scrapes.scrape)
+    first = shortest_run(scrapes.scrape, 0.0)
     changed, unchanged, raw = [], [], []
     for _ in range(repetitions):
-        scrapes.change()
-        changed.append(seconds(scrapes.scrape))
-        unchanged.append(seconds(scrapes.scrape))
-        raw.append(seconds(scrapes.read_raw))
+        changed.append(shortest_run(scrapes.scrape, 0.0, scrapes.change))
+        unchanged.append(shortest_run(scrapes.scrape, 0.0))
+        raw.append(shortest_run(scrapes.read_raw, 0.0))
     trips = scrapes.round_trips()
     scrapes.close()
     times = [first, *(statistics.median(each) for each in (changed, unchanged, raw))]
     return [f"{processes}", f"{series:,}", f"{trips}", *(f"{each * 1e3:,.1f} ms" for each in times)]
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
@@ -207,21 +195,14 @@ def main() -> None:
     with server() as port:
         counted = increments(port, 4 if quick else 20)
         base = counted[0][1]
-        print(table(["increment", "each", ""], [[n, f"{ns:,.0f} ns", f"{ns / base:.2f}x"] for n, ns in counted]))
+        shown = [[name, f"{ns:,.0f} ns", f"{ns / base:.2f}x"] for name, ns in counted]
+        print_table([["increment", "each", ""], *shown], markdown=True)
         print()
         sizes = [(50, 1000)]
         if not quick:
             sizes += [(processes, series) for series in (1000, 10_000, 100_000) for processes in (1, 8, 64)]
-        heads = [
-            "processes",
-            "series each",
-            "round trips",
-            "first scrape",
-            "all changed",
-            "nothing changed",
-            "raw read",
-        ]
-        print(table(heads, [row(port, *size, 3 if quick or size[1] > 10_000 else 10) for size in sizes]))
+        rows = (row(port, *size, 3 if quick or size[1] > 10_000 else 10) for size in sizes)
+        print_table(chain([HEADS], rows), markdown=True)
 
 
 if __name__ == "__main__":

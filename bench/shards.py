@@ -20,15 +20,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
 
 if __name__ == "__main__":
-    # The checkout in the place of this directory, unless pytheus is to be the installed one.
-    if "--here" in sys.argv:
-        del sys.path[0]
-    else:
-        sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    # The checkout in the place of this directory; last, if pytheus is to be the installed one.
+    del sys.path[0]
+    sys.path.insert(len(sys.path) if "--here" in sys.argv else 0, str(Path(__file__).resolve().parent.parent))
+
+from bench.environments import provide
+from bench.machine import describe_machine
+from bench.stopwatch import shortest_run
+from bench.table import print_table
 
 __all__ = ["main"]
 
@@ -56,7 +58,6 @@ CASES = (
     Case(8, 1_000, histograms=100),
     *(Case(shards, 0, series) for series in (1_000, 10_000, 100_000) for shards in (1, 8, 64)),
 )
-HEADS = ("shards", "first ms", "none changed ms", "all changed ms")
 
 
 def measured(case: Case) -> tuple[float, float, float]:
@@ -112,39 +113,19 @@ def measured(case: Case) -> tuple[float, float, float]:
     def scrape() -> None:
         generate_metrics(registry)
 
-    return timed(scrape), best(scrape, lambda: None), best(scrape, change)
+    return shortest_run(scrape, 0.0), best(scrape), best(scrape, change)
 
 
-def timed(work: Callable[[], None]) -> float:
-    start = perf_counter()
-    work()
-    return perf_counter() - start
-
-
-def best(work: Callable[[], None], before: Callable[[], None]) -> float:
+def best(work: Callable[[], None], before: Callable[[], None] | None = None) -> float:
     """The shortest time that `work` took, over so many rounds as fit, and two at least."""
-    times: list[float] = []
-    until = perf_counter() + ROUNDS_SECONDS
-    while len(times) < 2 or perf_counter() < until:
-        before()
-        times.append(timed(work))
-    return min(times)
+    return min(shortest_run(work, ROUNDS_SECONDS / 2, before) for _ in range(2))
 
 
-def print_table(*, markdown: bool) -> None:
-    from pytheus import COMPILED, __version__
-
-    print(f"pytheus {__version__}, {'compiled' if COMPILED else 'pure'}, Python {sys.version.split()[0]}\n")
-    if markdown:
-        print(f"| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}", flush=True)
-    else:
-        print(f"{HEADS[0]:40}{''.join(f'{head:>18}' for head in HEADS[1:])}", flush=True)
+def rows() -> Iterator[Sequence[str]]:
+    """The table, measured row by row."""
+    yield "shards", "first ms", "none changed ms", "all changed ms"
     for case in CASES:
-        figures = [f"{seconds * 1000:,.1f}" for seconds in measured(case)]
-        if markdown:
-            print(f"| {case.title} | {' | '.join(figures)} |", flush=True)
-        else:
-            print(f"{case.title:40}{''.join(f'{figure:>18}' for figure in figures)}", flush=True)
+        yield case.title, *(f"{seconds * 1000:,.1f}" for seconds in measured(case))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,11 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--here", action="store_true", help="with the pytheus that this interpreter has installed")
     options = parser.parse_args(arguments)
     if options.here:
-        print_table(markdown=options.markdown)
-        return 0
-    from bench.environments import provide
-    from bench.machine import describe_machine
+        from pytheus import COMPILED, __version__
 
+        print(f"pytheus {__version__}, {'compiled' if COMPILED else 'pure'}, Python {sys.version.split()[0]}\n")
+        print_table(rows(), markdown=options.markdown)
+        return 0
     print(describe_machine(), flush=True)
     program = provide("compiled").program
     command = [program, str(Path(__file__).resolve()), "--here", *(["--markdown"] if options.markdown else [])]

@@ -6,13 +6,13 @@ A cell is the figure and, in brackets, how many times as good as prometheus_clie
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.libraries import REFERENCE, Library
 from bench.results import Results
 from bench.rows import ROWS, Row
 
-__all__ = ["as_json", "as_markdown", "as_text"]
+__all__ = ["as_json", "as_markdown", "as_text", "print_table"]
 
 DASH = "-"
 
@@ -68,6 +68,17 @@ def as_json(results: Results, columns: Sequence[Library]) -> str:
         "problems": results.problems,
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def print_table(rows: Iterable[Sequence[str]], *, markdown: bool) -> None:
+    """Print rows of cells as they are measured; the first has the heads."""
+    for number, cells in enumerate(rows):
+        if markdown:
+            print(_markdown_line(cells), flush=True)
+            if number == 0:
+                print(_markdown_line(["---"] * len(cells)), flush=True)
+        else:
+            print(f"{cells[0]:52}{''.join(f'{cell:>20}' for cell in cells[1:])}", flush=True)
 
 
 def _heads(columns: Sequence[Library]) -> list[str]:
