@@ -1,6 +1,6 @@
 """Implementations of hooks that type checkers must accept; read by them and never executed.
 
-`tests/typing/test_hooks.py` runs them over it.
+`tests/typing/test_checkers.py` runs them over it.
 """
 
 from __future__ import annotations

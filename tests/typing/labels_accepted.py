@@ -1,6 +1,6 @@
 """What checkers must accept of labels that a class declares; read by them and never executed.
 
-`tests/typing/test_labels.py` runs them over it.
+`tests/typing/test_checkers.py` runs them over it.
 """
 
 from __future__ import annotations

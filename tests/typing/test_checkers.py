@@ -1,71 +1,54 @@
-"""mypy and pyright see the types that a user should see, and refuse what a user should not be able to write."""
+"""mypy and pyright see the types that a user should see, refuse wrong code with its reason, and refuse nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.typing.conftest import Messages
+
 HERE = Path(__file__).resolve().parent
-DEADLINE_SECONDS = 600
+
+# A line with an error, and a part of each checker's messages about it.
+REFUSED = re.compile(r"# refused(; mypy: (?P<mypy>.+); pyright: (?P<pyright>.+))?$")
+
+# Before a line: the beginnings of all the messages of a checker about it.
+SAYS = re.compile(r"\s*# (?P<checker>mypy|pyright) says: (?P<message>.*)")
 
 
-def _run(config: pytest.Config, *command: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=config.rootpath,
-        env=os.environ | {"PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
-    # Both give 1 for code with errors and 2 or more where they could not check it.
-    assert ended.returncode in (0, 1), ended.stdout + ended.stderr
-    return ended.stdout
+def differences(found: Messages, text: str, checker: str) -> list[str]:
+    """Compare the messages with those that the comments of the text expect."""
+    report: list[str] = []
+    wanted: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        got = sorted(found.get(number, []))
+        if says := SAYS.fullmatch(line):
+            wanted += [says["message"]] if says["checker"] == checker else []
+            right = not got
+        elif refused := REFUSED.search(line):
+            right = got != [] and (refused[checker] or "") in "".join(got)
+        else:
+            right = len(got) == len(wanted) and all(map(str.startswith, got, sorted(wanted)))
+            report += [] if right else [f"  wanted {message}" for message in wanted]
+            wanted = []
+        if not right:
+            report += [f"line {number}: {line}", *(f"  got    {message}" for message in got)]
+    return report
 
 
-def _mypy(config: pytest.Config, file: Path, cache: Path) -> set[tuple[int, str]]:
-    output = _run(config, "mypy", "--strict", "--output=json", f"--cache-dir={cache}", str(file))
-    found = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return {(error["line"], error["message"]) for error in found if _is_in(file, error)}
+@pytest.mark.parametrize("file", ["accepted.py", "hooks_accepted.py", "labels_accepted.py"])
+def test_right_code_is_accepted(messages_of: Callable[[Path], Messages], file: str) -> None:
+    assert messages_of(HERE / file) == {}
 
 
-def _is_in(file: Path, error: dict[str, str]) -> bool:
-    # mypy also tells of errors in what the file imports, which are not this test's matter.
-    return error["severity"] == "error" and Path(error["file"]).name == file.name
-
-
-def _pyright(config: pytest.Config, file: Path, cache: Path) -> set[tuple[int, str]]:
-    output = _run(config, "pyright", "--outputjson", "--pythonpath", sys.executable, str(file))
-    found = json.loads(output[output.index("{") :])["generalDiagnostics"]
-    return {(error["range"]["start"]["line"] + 1, error["message"]) for error in found if error["severity"] == "error"}
-
-
-CHECKERS = {"mypy": _mypy, "pyright": _pyright}
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_what_is_right_is_accepted(checker: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
-    if importlib.util.find_spec(checker) is None:
-        pytest.skip(f"{checker} is not installed")
-    assert CHECKERS[checker](pytestconfig, HERE / "accepted.py", tmp_path / "cache") == set()
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_what_is_wrong_is_refused(checker: str, pytestconfig: pytest.Config, tmp_path: Path) -> None:
-    if importlib.util.find_spec(checker) is None:
-        pytest.skip(f"{checker} is not installed")
-    refused = tmp_path / "refused.py"
-    refused.write_bytes((HERE / "refused.txt").read_bytes())
-    lines = refused.read_text(encoding="utf-8").splitlines()
-    expected = {number for number, line in enumerate(lines, 1) if line.endswith("# refused")}
-    errors = CHECKERS[checker](pytestconfig, refused, tmp_path / "cache")
-    found = {number for number, _ in errors}
-    assert {lines[number - 1] for number in expected - found} == set(), "accepted though wrong"
-    assert {(number, message) for number, message in errors if number not in expected} == set(), "refused though right"
+@pytest.mark.parametrize("name", ["refused", "hooks_refused", "labels_refused"])
+def test_wrong_code_is_refused_with_these_words(
+    messages_of: Callable[[Path], Messages], checker: str, name: str, tmp_path: Path
+) -> None:
+    text = (HERE / f"{name}.txt").read_text("utf-8")
+    file = tmp_path / f"{name}.py"
+    file.write_text(text, "utf-8")
+    assert differences(messages_of(file), text, checker) == []

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import pytheus
+from tests.typing.conftest import run
 
-DEADLINE_SECONDS = 600
 _BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<language>\w+)\n(?P<source>.*?)^```", re.M | re.S)
 
 
-@pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_the_checker_says_what_the_document_shows(checker: str, checkout: Path, tmp_path: Path) -> None:
-    if importlib.util.find_spec(checker) is None:
-        pytest.skip(f"{checker} is not installed")
     document = (checkout / "docs" / "how-to" / "check-labels.md").read_text(encoding="utf-8")
     shown = 0
     for block in _BLOCK.finditer(document):
@@ -40,22 +32,14 @@ def _pattern(expected: str) -> str:
 
 def _output(command: list[str], directory: Path) -> str:
     package = Path(pytheus.__file__).resolve().parent.parent
-    environment = os.environ | {"PYTHONPATH": ""}
+    environ: dict[str, str] = {}
     if command[0] == "pyright":
         command = [*command, "--pythonpath", sys.executable]
     if not package.is_relative_to(sys.prefix):
-        # What is tested is the checkout, which no checker would find by itself.
-        environment |= {"PYTHONPATH": str(package), "MYPYPATH": str(package)}
+        # The tests are about the checkout, which no checker would find by itself.
+        environ = {"PYTHONPATH": str(package), "MYPYPATH": str(package)}
         (directory / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(package)]}))
-    ended = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
+    ended = run(directory, *command, **environ)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     # pyright indents with spaces that do not break.
     return ended.stdout.replace("\xa0", " ")

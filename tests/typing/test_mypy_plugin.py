@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.typing.conftest import Messages, run
+from tests.typing.test_checkers import differences
+
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
-DEADLINE_SECONDS = 600
 
 METRICS = """\
 from pytheus import Counter
@@ -93,17 +95,7 @@ class Project:
         return files
 
     def run(self, program: str, *arguments: object) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", program, *map(str, arguments)],
-            cwd=CHECKOUT,
-            env=os.environ | {"PYTHONPATH": ""},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_SECONDS,
-            check=False,
-        )
-        assert ended.returncode in (0, 1), ended.stdout + ended.stderr
-        return ended.stdout
+        return run(CHECKOUT, program, *arguments).stdout
 
     def mypy(self, *arguments: object) -> list[str]:
         """The errors that mypy reports, with the files' names alone."""
@@ -119,29 +111,20 @@ class Project:
         ]
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def project(tmp_path: Path, shared_cache: Path) -> Project:
-    return Project(tmp_path, shared_cache)
+def project(tmp_path: Path, mypy_cache: Path) -> Project:
+    return Project(tmp_path, mypy_cache)
 
 
 def test_mistakes_are_reported_and_all_else_is_left_alone(project: Project) -> None:
     text = (HERE / "plugin_refused.txt").read_text(encoding="utf-8")
     elsewhere = 'from pytheus import Counter\n\nthere = Counter("z_total", "Z.", ["b"])\n'
     file, _ = project.write(plugin_refused=text, elsewhere=elsewhere)
-    expected: list[str] = []
-    pending: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if comment := re.fullmatch(r"\s*# mypy says: (.*)", line):
-            pending.append(comment[1])
-        else:
-            expected += [f"plugin_refused.py:{number}: error: {message}" for message in pending]
-            pending = []
-    assert sorted(project.mypy(f"--cache-dir={project.cache}", file)) == sorted(expected)
+    found: Messages = {}
+    for error in project.mypy(f"--cache-dir={project.cache}", file):
+        _, line, _, message = error.split(":", 3)
+        found.setdefault(int(line), []).append(message.lstrip())
+    assert differences(found, text, "mypy") == []
 
 
 def test_without_a_cache_it_looks_through_modules(project: Project) -> None:
