@@ -63,10 +63,6 @@ class ForgetsThatItLetGo(Sound):
     check = "test_unregister_twice_is_refused"
     message = "a second unregister of a collector raises NotRegisteredError: it raised nothing"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.known: set[int] = set()
-
     def add(self, collector: Collector) -> None:
         self.known.add(id(collector))
         super().add(collector)
@@ -81,19 +77,15 @@ class TakesNothingBack(Sound):
     check = "test_what_was_unregistered_can_come_back"
     message = "an unregistered collector can be registered again: raised RuntimeError"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.gone: set[Definition] = set()
-
     def add(self, collector: Collector) -> None:
-        if definition_of(collector) in self.gone:
+        if definition_of(collector) in self.known:
             raise RuntimeError("it was here before")
         super().add(collector)
 
     def remove(self, collector: Collector) -> None:
         definition = definition_of(collector)
         if definition is not None:
-            self.gone.add(definition)
+            self.known.add(definition)
         super().remove(collector)
 
 
@@ -101,12 +93,8 @@ class KeepsAHistory(Sound):
     check = "test_no_reference_is_left_after_unregister"
     message = "unregister keeps no reference to the collector: it is still alive"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.history: list[Collector] = []
-
     def remove(self, collector: Collector) -> None:
-        self.history.append(collector)
+        self.remembered.append(collector)
         super().remove(collector)
 
 
@@ -183,10 +171,6 @@ class ClaimsAsItGoes(Sound):
     check = "test_a_refused_metric_occupies_no_name"
     message = "a refusal changes nothing: the free names of the refused metric stay free: raised ConflictError"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.claims: dict[str, Collector] = {}
-
     def conflicting(self, collector: Collector) -> Collector | None:
         found = super().conflicting(collector)
         if found is not None:
@@ -207,16 +191,16 @@ class NeverFreesNames(Sound):
 
     def __init__(self, prefix: str | None = None) -> None:
         super().__init__(prefix)
-        self.claims: dict[str, Definition | None] = {}
+        self.occupied: dict[str, Definition | None] = {}
 
     def conflicting(self, collector: Collector) -> Collector | None:
         definition = definition_of(collector)
-        if any(self.claims.get(name, definition) is not definition for name in names_of(collector)):
+        if any(self.occupied.get(name, definition) is not definition for name in names_of(collector)):
             return super().conflicting(collector) or collector
         return None
 
     def add(self, collector: Collector) -> None:
-        self.claims |= dict.fromkeys(names_of(collector), definition_of(collector))
+        self.occupied |= dict.fromkeys(names_of(collector), definition_of(collector))
         super().add(collector)
 
 
@@ -224,12 +208,8 @@ class RemembersTheRefused(Sound):
     check = "test_no_reference_is_left_to_a_refused_metric"
     message = "a refused metric is not kept: it is still alive"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.refused: list[Collector] = []
-
     def refuse(self, collector: Collector, incumbent: Collector) -> None:
-        self.refused.append(collector)
+        self.remembered.append(collector)
         super().refuse(collector, incumbent)
 
 
@@ -272,14 +252,10 @@ class FindsWhatIsGone(Sound):
     check = "test_find_forgets_what_was_unregistered"
     message = "find(name) does not return an unregistered collector: got <Gauge kit_depth>"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.names: dict[str, Metric] = {}
-
     def add(self, collector: Collector) -> None:
         if isinstance(collector, Metric) and collector.type_ == "gauge":
-            self.names |= dict.fromkeys(collector.definition.occupied_names, collector)
+            self.claims |= dict.fromkeys(collector.definition.occupied_names, collector)
         super().add(collector)
 
     def find(self, name: str, /) -> Collector | None:
-        return self.names.get(name) or super().find(name)
+        return self.claims.get(name) or super().find(name)

@@ -127,21 +127,17 @@ class OneIteratorForAll(Sound):
     check = "test_two_iterations_are_independent"
     message = "each call of collect() gives an iterable of its own"
 
-    def __init__(self, prefix: str | None = None) -> None:
-        super().__init__(prefix)
-        self.rest: list[Collector] = []
-
     def collect(self) -> Iterable[Collector]:
-        self.rest = list(self.held)
+        self.remembered = list(self.held)
         return self
 
     def __iter__(self) -> Iterator[Collector]:
         return self
 
     def __next__(self) -> Collector:
-        if not self.rest:
+        if not self.remembered:
             raise StopIteration
-        return self.rest.pop(0)
+        return self.remembered.pop(0)
 
 
 class GivesItsOwnList(Sound):

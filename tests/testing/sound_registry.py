@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import ClassVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotRegisteredError
-from pytheus.registry import Collector
+from pytheus.registry import Collector, Registry
+from pytheus.testing import RegistryConformance
+
+
+def conformance(
+    make: Callable[[], Registry], prefixed: Callable[[str | None], Registry] | None = None, **members: object
+) -> type[RegistryConformance]:
+    """Return a class that checks the registries of `make`, and of `prefixed`, with further declarations."""
+    members["make_registry"] = lambda self: make()
+    if prefixed is not None:
+        members["make_prefixed_registry"] = lambda self, prefix: prefixed(prefix)
+    return cast(type[RegistryConformance], type("Conformance", (RegistryConformance,), members))
 
 
 def definition_of(collector: object) -> Definition | None:
@@ -40,12 +51,18 @@ class Sound:
     """What the failure says, among other things."""
 
     patience_seconds: ClassVar[float] = 30.0
+    """How long that check waits; less for one that certainly hangs."""
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
         self.lock = threading.RLock()
         self.held: list[Collector] = []
         self.closed = False
+        # For the broken ones.
+        self.plain = threading.Lock()
+        self.remembered: list[Collector] = []
+        self.known: set[object] = set()
+        self.claims: dict[str, Collector] = {}
 
     def register(self, collector: Collector, /) -> None:
         with self.lock:

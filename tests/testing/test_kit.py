@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import pytest
 
-from pytheus.registry import Collector, CollectorRegistry, Registry
+from pytheus.registry import Collector, CollectorRegistry
 from pytheus.testing import RegistryConformance, run_conformance
+from tests.testing.sound_registry import conformance
 
 
 class Closing(CollectorRegistry):
@@ -27,11 +28,7 @@ class Closing(CollectorRegistry):
 
 
 def test_each_registry_is_closed_after_its_check() -> None:
-    class Conformance(RegistryConformance):
-        def make_registry(self) -> Registry:
-            return Closing()
-
-    for outcome in run_conformance(Conformance):
+    for outcome in run_conformance(conformance(Closing)):
         unclosed = [registry for registry in Closing.made if all(registry is not other for other in Closing.closed)]
         assert unclosed == [], outcome.check
     assert Closing.made != []
@@ -53,22 +50,14 @@ def test_a_check_that_rests_on_another_is_left_out_where_that_fails() -> None:
         def register(self, collector: Collector, /) -> None:
             pass
 
-    class Conformance(RegistryConformance):
-        def make_registry(self) -> Registry:
-            return Empty()
-
-    outcomes = {outcome.check: outcome for outcome in run_conformance(Conformance)}
+    outcomes = {outcome.check: outcome for outcome in run_conformance(conformance(Empty))}
     left_out = outcomes["test_collect_is_repeatable"]
     assert left_out.status == "skipped"
     assert left_out.message == "not run: it relies on test_it_holds_what_is_registered, which fails"
 
 
 def test_every_check_says_what_it_promises() -> None:
-    class Conformance(RegistryConformance):
-        def make_registry(self) -> Registry:
-            return CollectorRegistry()
-
-    for outcome in run_conformance(Conformance):
+    for outcome in run_conformance(conformance(CollectorRegistry)):
         assert outcome.promise.endswith((".", "?")), outcome.check
         assert outcome.promise != outcome.check
 
@@ -139,6 +128,4 @@ class Odd(CollectorRegistry):
         return tuple(super().collect())
 
 
-class TestARegistryWhoseCollectGivesATuple(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return Odd()
+TestARegistryWhoseCollectGivesATuple = conformance(Odd)

@@ -2,125 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from pytheus.compose import Wrapper, filtered, labelled, limited, prefixed, read_only, union
 from pytheus.plugins.observed import OBSERVERS, ObservedRegistry
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-from pytheus.testing import RegistryConformance
+from tests.testing.sound_registry import conformance
 
 
-class TestCollectorRegistry(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return CollectorRegistry()
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return CollectorRegistry(prefix=prefix)
+def plain(prefix: str | None = None) -> CollectorRegistry:
+    return CollectorRegistry(prefix=prefix)
 
 
-class TestCollectorRegistryThatWarns(RegistryConformance):
-    on_conflict = "keep"
+TestCollectorRegistry = conformance(plain, plain)
+TestCollectorRegistryThatWarns = conformance(lambda: CollectorRegistry(on_conflict="warn"), on_conflict="keep")
+TestNullRegistry = conformance(NullRegistry, keeps_collectors=False, refuses_unknown=False)
 
-    def make_registry(self) -> Registry:
-        return CollectorRegistry(on_conflict="warn")
+TestProxy = conformance(lambda: CollectorRegistryProxy(plain()), lambda prefix: CollectorRegistryProxy(plain(prefix)))
+TestProxyThatIsResolvedByName = conformance(
+    lambda: CollectorRegistryProxy("default"),
+    lambda prefix: CollectorRegistryProxy(f"default://?prefix={prefix}" if prefix else "default"),
+)
 
+TestUnion = conformance(lambda: union(plain(), plain()))
+TestUnionWithAPrefixInside = conformance(
+    lambda: union(plain("shop"), plain()), gives_originals=False, inner_prefix="shop_"
+)
 
-class TestNullRegistry(RegistryConformance):
-    keeps_collectors = False
-    refuses_unknown = False
-
-    def make_registry(self) -> Registry:
-        return NullRegistry()
-
-
-class TestProxy(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return CollectorRegistryProxy(CollectorRegistry())
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return CollectorRegistryProxy(CollectorRegistry(prefix=prefix))
-
-
-class TestProxyThatIsResolvedByName(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return CollectorRegistryProxy("default")
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return CollectorRegistryProxy(f"default://?prefix={prefix}" if prefix else "default")
-
-
-class TestUnion(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return union(CollectorRegistry(), CollectorRegistry())
+TestFiltered = conformance(
+    lambda: filtered(plain(), predicate=lambda family: True),
+    lambda prefix: filtered(plain(prefix)),
+    gives_originals=False,  # of custom collectors, whose families show only when they are scraped
+)
+TestPrefixed = conformance(
+    lambda: prefixed(plain(), "kitchen"), lambda prefix: prefixed(plain(), prefix) if prefix else plain()
+)
+TestLabelled = conformance(
+    lambda: labelled(plain(), region="eu"),
+    lambda prefix: labelled(plain(prefix), region="eu"),
+    gives_originals=False,
+    constant_labels={"region": "eu"},
+)
+TestLimited = conformance(
+    lambda: limited(plain(), max_series=10_000, max_series_per_metric=1_000), lambda prefix: limited(plain(prefix))
+)
 
 
-class TestUnionWithAPrefixInside(RegistryConformance):
-    gives_originals = False
-    inner_prefix = "shop_"
-
-    def make_registry(self) -> Registry:
-        return union(CollectorRegistry(prefix="shop"), CollectorRegistry())
+def below(self: object, registry: Registry) -> Registry:
+    return registry.wrapped[0] if isinstance(registry, Wrapper) else registry
 
 
-class TestFiltered(RegistryConformance):
-    gives_originals = False  # of custom collectors, whose families show only when they are scraped
-
-    def make_registry(self) -> Registry:
-        return filtered(CollectorRegistry(), predicate=lambda family: True)
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return filtered(CollectorRegistry(prefix=prefix))
+TestReadOnly = conformance(
+    lambda: read_only(plain()), lambda prefix: read_only(plain(prefix)), takes_registrations=False, write_to=below
+)
 
 
-class TestPrefixed(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return prefixed(CollectorRegistry(), "kitchen")
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return prefixed(CollectorRegistry(), prefix) if prefix else CollectorRegistry()
+def nested() -> Registry:
+    shop = labelled(prefixed(CollectorRegistryProxy(plain()), "shop"), zone="a")
+    return prefixed(labelled(filtered(union(shop, plain())), region="eu"), "all")
 
 
-class TestLabelled(RegistryConformance):
-    gives_originals = False
-    constant_labels: ClassVar[Mapping[str, str]] = {"region": "eu"}
-
-    def make_registry(self) -> Registry:
-        return labelled(CollectorRegistry(), region="eu")
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return labelled(CollectorRegistry(prefix=prefix), region="eu")
-
-
-class TestLimited(RegistryConformance):
-    def make_registry(self) -> Registry:
-        return limited(CollectorRegistry(), max_series=10_000, max_series_per_metric=1_000)
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return limited(CollectorRegistry(prefix=prefix))
-
-
-class TestReadOnly(RegistryConformance):
-    takes_registrations = False
-
-    def make_registry(self) -> Registry:
-        return read_only(CollectorRegistry())
-
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return read_only(CollectorRegistry(prefix=prefix))
-
-    def write_to(self, registry: Registry) -> Registry:
-        return registry.wrapped[0] if isinstance(registry, Wrapper) else registry
-
-
-class TestNested(RegistryConformance):
-    gives_originals = False
-    constant_labels: ClassVar[Mapping[str, str]] = {"zone": "a", "region": "eu"}
-    inner_prefix = "shop_"
-
-    def make_registry(self) -> Registry:
-        shop = labelled(prefixed(CollectorRegistryProxy(CollectorRegistry()), "shop"), zone="a")
-        return prefixed(labelled(filtered(union(shop, CollectorRegistry())), region="eu"), "all")
+TestNested = conformance(
+    nested, gives_originals=False, constant_labels={"zone": "a", "region": "eu"}, inner_prefix="shop_"
+)
 
 
 class _Watching:
@@ -132,11 +74,9 @@ class _Watching:
     def call(self, hook: str, /, **arguments: object) -> None: ...
 
 
-class TestObserved(RegistryConformance):
-    """The layer through which plugins observe, with an observer of each kind."""
+def observed(prefix: str | None = None) -> Registry:
+    """Return the layer through which plugins observe, with an observer of each kind."""
+    return ObservedRegistry(plain(prefix), (_Watching(),), ())
 
-    def make_registry(self) -> Registry:
-        return ObservedRegistry(CollectorRegistry(), (_Watching(),), ())
 
-    def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return ObservedRegistry(CollectorRegistry(prefix=prefix), (_Watching(),), ())
+TestObserved = conformance(observed, observed)
