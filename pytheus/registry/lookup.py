@@ -115,5 +115,5 @@ class Overlap:
                     self.noticed = other.noticed = True
         return self
 
-    def __exit__(self, _type: object, _error: object, _traceback: object) -> None:
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
         _overlaps.remove(self)
