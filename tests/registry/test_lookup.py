@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
+import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge
-from pytheus.compose import union
-from pytheus.exceptions import ConflictError
+from pytheus.compose import prefixed, union
+from pytheus.exceptions import ConflictError, SelectionError
 from pytheus.metrics import Metric
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.registry.lookup import Overlap, find_collector
@@ -87,6 +88,19 @@ def test_layers_may_find_a_metric_that_has_another_name_below() -> None:
     shop = CollectorRegistry(prefix="shop")
     hits = Counter("hits_total", "Hits.", registry=shop)
     assert find_collector(union(CollectorRegistry(), shop), "shop_hits_total") is hits
+
+
+def test_a_choice_that_failed_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices: list[str | None] = []
+
+    def resolver(choice: str | None) -> Registry:
+        choices.append(choice)
+        raise SelectionError("not installed")
+
+    monkeypatch.setattr(proxy_module, "_resolver", resolver)
+    with pytest.raises(SelectionError, match="not installed"):
+        find_collector(prefixed(CollectorRegistryProxy("missing"), "app"), "hits")
+    assert choices == ["missing"]
 
 
 # register_or_share() --------------------------------------------------------------------------------------------------
