@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["GAUGE_RULES", "INCLUDES_DEAD", "KINDS", "Kind", "MergeRule", "MetricType"]
+__all__ = ["GAUGE_RULES", "INCLUDES_DEAD", "KINDS", "GaugeMode", "Kind", "MergeRule", "MetricType"]
 
 MetricType = Literal["counter", "gauge", "histogram", "summary", "info", "stateset", "unknown"]
 
@@ -48,6 +48,11 @@ class Kind(NamedTuple):
     includes_dead: bool
     """Whether the numbers of processes that have ended still count."""
 
+    @property
+    def suffix_required(self) -> bool:
+        """Whether every sample has `own_suffix`, so that the family has it in the text format, too."""
+        return self.own_suffix != "" and "" not in self.sample_suffixes
+
 
 KINDS: Final[dict[str, Kind]] = {
     kind.type: kind
@@ -65,6 +70,8 @@ KINDS: Final[dict[str, Kind]] = {
     )
 }  # fmt: skip
 """Each metric type by its name."""
+
+GaugeMode = Literal["sum", "min", "max", "last", "each"]
 
 INCLUDES_DEAD: Final = " of all"
 """The end of a gauge's mode that includes processes that have ended."""

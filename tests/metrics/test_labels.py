@@ -88,7 +88,7 @@ MISTAKES: list[tuple[str, Callable[[Counter], object], str]] = [
     ("key that is no str", lambda hits: hits.labels({1: "a"}), "takes labels"),  # type: ignore[dict-item]  # a mistake
     ("too many", lambda hits: hits.labels("GET", "/", "200", "x"), "got 4 values"),
     ("too many for the rest", lambda hits: hits.labels(method="GET").labels("/", "200", "x"), "got 3 values"),
-    ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is set to 'GET' already"),
+    ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is already set to 'GET'"),
     (
         "twice, by position and by name",
         lambda hits: hits.labels("GET", method="PUT"),

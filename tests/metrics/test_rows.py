@@ -123,6 +123,6 @@ def test_a_mode_that_there_is_not_is_refused() -> None:
     registry = CollectorRegistry()
     with pytest.raises(GaugeModeError, match="gauge 'g' takes a mode of sum, min, max, last, each but got 'average'"):
         Gauge("g", "G.", mode="average", registry=registry)  # type: ignore[arg-type]  # the mistake under test
-    with pytest.raises(GaugeModeError, match="'live', or 'all', but got 'dead'"):
+    with pytest.raises(GaugeModeError, match="'live' or 'all' but got 'dead'"):
         Gauge("g", "G.", processes="dead", registry=registry)  # type: ignore[arg-type]  # the mistake under test
     assert len(registry) == 0

@@ -11,7 +11,7 @@ import pytest
 from pytheus import REGISTRY, CollectorRegistry, Counter, make_asgi_app, make_wsgi_app, start_http_server
 from pytheus.compose import prefixed
 from pytheus.exceptions import PluginLoadError
-from pytheus.exposition.response import answer_scrape
+from pytheus.exposition.respond import answer_scrape
 from pytheus.plugins import configure, resolve_registry
 from pytheus.registry import CollectorRegistryProxy, Registry
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.exposition.request import HEAD_END, BadRequestError, parse_head
+from pytheus.exposition.http1 import HEAD_END, BadRequestError, parse_head
 
 
 def test_a_request_of_prometheus() -> None:
@@ -42,7 +42,7 @@ def test_the_path_is_the_targets_without_query(target: str, path: str) -> None:
 
 
 def test_fields_of_one_name_are_one() -> None:
-    request = parse_head(b"GET / HTTP/1.1\r\nAccept-Encoding: br\r\naccept-encoding:gzip \t")
+    request = parse_head(b"GET / HTTP/1.0\r\nAccept-Encoding: br\r\naccept-encoding:gzip \t")
 
     assert request.fields == {"accept-encoding": "br, gzip"}
 
@@ -56,7 +56,7 @@ def test_a_bare_line_feed_ends_a_line() -> None:
     [("Content-Length: 0", False), ("Content-Length: 5", True), ("Transfer-Encoding: chunked", True)],
 )
 def test_a_body_is_announced(field: str, has_body: bool) -> None:
-    assert parse_head(f"POST / HTTP/1.1\r\n{field}".encode()).has_body is has_body
+    assert parse_head(f"POST / HTTP/1.0\r\n{field}".encode()).has_body is has_body
 
 
 @pytest.mark.parametrize(
