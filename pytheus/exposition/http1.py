@@ -51,8 +51,8 @@ _ABSOLUTE_FORM: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*", re.ASC
 _FIELD_LINE: Final = re.compile(rf"({_TOKEN}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)", re.ASCII)
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-8.6
-#   Content-Length = 1*DIGIT           repeated and joined with commas if all are equal
-_CONTENT_LENGTH: Final = re.compile(r"([0-9]+)(?:[ \t]*,[ \t]*\1)*", re.ASCII)
+#   Content-Length = 1*DIGIT           here at most 20; repeated and joined with commas if all are equal
+_CONTENT_LENGTH: Final = re.compile(r"([0-9]{1,20})(?:[ \t]*,[ \t]*\1)*", re.ASCII)
 
 
 class BadRequestError(Exception):

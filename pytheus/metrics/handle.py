@@ -11,8 +11,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self, cast
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet
@@ -21,6 +21,9 @@ from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, new_exemplar
 
 __all__ = ["Handle"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -56,6 +59,12 @@ class Handle:
 
     def _move_back(self) -> bool:
         """Keep this series' numbers in itself again, and return whether they were in a storage."""
+        raise NotImplementedError
+
+    # Not every type can decorate a function, but the first base class must have this method: mypyc puts a field for it
+    # before all others, so that objects of classes with and without it differ in their layout.
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Measure each call of `function`, as a decorator."""
         raise NotImplementedError
 
     # Series -----------------------------------------------------------------------------------------------------------

@@ -117,7 +117,6 @@ class Metric(Handle, Generic[L, C, D]):
         """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
         raise NotImplementedError
 
-    # Not every type has it, but compiled objects of all types must have the same first methods.
     def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """Measure each call of `function`, as a decorator; raises `TypeError` for a type that cannot measure."""
         raise TypeError(f"{self} cannot decorate a function; decorate it with a counter, gauge, histogram or summary")

@@ -85,6 +85,29 @@ def test_what_is_no_request_is_refused(head: bytes) -> None:
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Accept: a", 400),
+        (b"Host: a\r\nhost: a", 400),
+        (b"Host: a\r\nContent-Length: +1", 400),
+        (b"Host: a\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        (b"Host: a\r\nContent-Length: " + b"1" * 21, 400),
+        (b"Host: a\r\nTransfer-Encoding: gzip", 501),
+        (b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 501),
+    ],
+)
+def test_fields_that_contradict_rfc_9112_are_refused(fields: bytes, status: int) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_head(b"GET / HTTP/1.1\r\n" + fields)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("length", ["0", "000", "0, 0"])
+def test_a_length_of_zero_is_no_body(length: str) -> None:
+    assert not parse_head(f"GET / HTTP/1.1\nHost: a\nContent-Length: {length}".encode()).has_body
+
+
 def test_another_version_is_refused_as_such() -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_head(b"PRI * HTTP/2.0")

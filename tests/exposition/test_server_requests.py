@@ -94,7 +94,7 @@ def test_another_method_is_refused(server: MetricsServer, path: str) -> None:
     assert (status, fields["allow"]) == (405, "GET, HEAD")
 
 
-def test_a_body_that_nobody_reads_does_not_cost_the_answer(
+def test_a_body_that_is_not_read_does_not_cost_the_response(
     server: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http1_module, "_LINGER_SECONDS", _PATIENCE_SECONDS)  # for a client that a busy machine delays

@@ -117,6 +117,24 @@ def test_mistakes_are_refused_and_make_no_series(
     assert "hits_total{" not in generate_metrics(registry)
 
 
+@pytest.mark.parametrize(
+    ("labels", "given", "message"),
+    [
+        ((), ("x",), "counter 'b_total' has no labels, but labels(...) got 1 value: 'x'"),
+        (("a",), ("x", "y"), "counter 'b_total' takes labels ('a',), but labels(...) got 2 values: 'x', 'y'"),
+    ],
+)
+def test_too_many_values_are_counted(labels: tuple[str, ...], given: tuple[str, ...], message: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        Counter("b_total", "B.", labels, registry=None).labels(*given)
+    assert str(caught.value) == message
+
+
+def test_too_many_values_for_a_handle_are_counted(hits: Counter) -> None:
+    with pytest.raises(LabelError, match="of which 1 is not set yet, but labels.* got 2 values: '200', 'x'"):
+        hits.labels("GET", "/").labels("200", "x")
+
+
 @pytest.mark.parametrize("value", [1, 1.5, None, True, b"GET", ("GET",), ["GET"], object], ids=repr)
 @pytest.mark.parametrize(
     "call",

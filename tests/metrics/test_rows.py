@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.exceptions import GaugeModeError
+from pytheus.kinds import GAUGE_RULES, GaugeMode
 from pytheus.registry import CollectorRegistry, StorageAware
 from pytheus.samples import Row
 
 
-def test_every_metric_is_portable() -> None:
+def test_every_metric_is_storage_aware() -> None:
     metrics = [
         Counter("c_total", "C.", registry=None),
         Gauge("g", "G.", registry=None),
@@ -117,6 +120,10 @@ def test_a_gauges_mode_is_part_of_its_definition() -> None:
     assert Gauge("g", "G.", mode="sum", registry=None).definition.mode == ""
     assert Gauge("g", "G.", mode="max", registry=None).definition.mode == "max"
     assert Gauge("g", "G.", mode="sum", processes="all", registry=None).definition.mode == "sum of all"
+
+
+def test_every_mode_has_a_merge_rule() -> None:
+    assert get_args(GaugeMode) == tuple(GAUGE_RULES)
 
 
 def test_a_mode_that_there_is_not_is_refused() -> None:
