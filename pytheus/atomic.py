@@ -1,4 +1,4 @@
-"""When an addition to a number is atomic without a lock, and the locks for interpreters where it is not.
+"""When an addition is atomic without a lock, and the locks where it is not.
 
 On CPython with the GIL no lock is needed, and none is taken. Since 3.10 the interpreter releases the GIL, and runs
 signal handlers, only at function entry, at calls and at backward jumps. A stretch of bytecode without any of them, like
@@ -39,7 +39,7 @@ _STRIPES: Final = tuple(threading.RLock() for _ in range(64))
 
 
 def lock_for(subject: object) -> threading.RLock:
-    """Return the lock for the numbers of `subject`, where plain additions are not atomic."""
+    """Return the lock for the numbers of `subject`."""
     return _STRIPES[(id(subject) >> 4) % 64]
 
 

@@ -1,4 +1,4 @@
-"""The definition of a metric: the part that never changes, and where in the code it was made."""
+"""The definition of a metric, which never changes, and its location in the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Definition", "caller_location"]
 
 
 class Definition:
-    """The name, type, description, label names and shape of a metric, and where it was defined.
+    """The name, type, description, labels, shape and location of a metric.
 
     `labels` are the label names in order. `bounds` are the upper bounds of a histogram's buckets, inclusive, in rising
     order, without +Inf. `states` are the states of a stateset. `mode` tells how gauges of several processes are merged
@@ -50,7 +50,10 @@ class Definition:
         self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:
-        """Return whether name, type, labels and shape are the same. Descriptions and locations may differ."""
+        """Return whether name, type, labels and shape are the same.
+
+        Descriptions and locations may differ.
+        """
         return (
             self.name == other.name
             and self.type == other.type
@@ -79,7 +82,7 @@ class Definition:
 
 
 def caller_location() -> str:
-    """Return "file:line" of the nearest caller outside pytheus, or "" if the interpreter has no frames."""
+    """Return "file:line" of the nearest caller outside pytheus, or "" if unknown."""
     try:
         frame = sys._getframe(1)
     except (AttributeError, ValueError):

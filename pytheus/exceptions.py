@@ -47,11 +47,11 @@ __all__ = [
 
 
 class PytheusError(Exception):
-    """The base of every error that pytheus raises on purpose; catch it to catch them all."""
+    """The base of every error that pytheus raises on purpose."""
 
 
 class PytheusWarning(UserWarning):
-    """The base of every warning that pytheus issues; use it as the category of a filter."""
+    """The base of every warning that pytheus issues."""
 
 
 class InvalidNameError(PytheusError, ValueError):
@@ -63,7 +63,7 @@ class LabelError(PytheusError, ValueError):
 
 
 class NotACollectorError(PytheusError, TypeError):
-    """An object to register has no `collect()` method, or is a class instead of an instance."""
+    """An object to register has no method `collect()`, or is a class."""
 
 
 class NotTextError(InvalidNameError, LabelError, TypeError):
@@ -79,7 +79,7 @@ class NotANumberError(PytheusError, TypeError):
 
 
 class OutOfRangeError(PytheusError, ValueError):
-    """The metric does not accept this number (NaN, a negative increment). The metric is unchanged."""
+    """A metric does not accept a number, such as NaN. The metric is unchanged."""
 
 
 class BucketError(PytheusError, ValueError):
@@ -126,7 +126,10 @@ class ShardFormatError(PytheusError, ValueError):
 
 
 class ShardStoreError(PytheusError):
-    """A store of shards failed; `reason` is a word for metrics and logs, such as "timeout"."""
+    """A store of shards failed.
+
+    `reason` is a word for metrics and logs, such as "timeout".
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -145,7 +148,10 @@ class CollectorError(PytheusError):
 
 
 class SelectionError(PytheusError):
-    """A registry requested by name could not be created. The current registry stays in use."""
+    """A registry requested by name could not be created.
+
+    The current registry stays in use.
+    """
 
 
 class UnknownRegistryError(SelectionError, LookupError):
@@ -184,7 +190,10 @@ class PluginError(SelectionError):
 
 
 class PluginLoadError(PluginError):
-    """The import or the factory of a plugin raised; that error is chained as `__cause__`."""
+    """The import or the factory of a plugin raised an error.
+
+    That error is chained as `__cause__`.
+    """
 
 
 class PluginBlockedError(PluginError):
@@ -192,11 +201,11 @@ class PluginBlockedError(PluginError):
 
 
 class IncompatiblePluginError(PluginError):
-    """The plugin requires a version of the plugin API that this pytheus does not support."""
+    """The plugin requires a version of the plugin API that is not supported."""
 
 
 class OptionError(SelectionError, ValueError):
-    """The registry does not know an option or does not accept its value; `key` is the option."""
+    """The registry does not accept an option or its value; `key` is the option."""
 
     def __init__(self, message: str, *, key: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The table of metric types: the names, labels, numbers and merge rule of each, in one place.
+"""The table of metric types: names, labels, numbers and merge rule of each.
 
 A new metric type is one `Kind` here and one class in `pytheus.metrics`. Registries, exposition formats, shards, the
 conformance kit and the mypy plugin read this table instead of comparing type names.
@@ -50,7 +50,7 @@ class Kind(NamedTuple):
 
     @property
     def suffix_required(self) -> bool:
-        """Whether every sample has `own_suffix`, so that the family has it in the text format, too."""
+        """Whether every sample has `own_suffix`, and the family in the text format."""
         return self.own_suffix != "" and "" not in self.sample_suffixes
 
 

@@ -12,7 +12,9 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the `__getattr__` and `__dir__` of `package`; `modules` maps each name to the module that defines it.
+    """Return the `__getattr__` and `__dir__` of `package`.
+
+    `modules` maps each name to the module that defines it.
 
     Call it under ``if not TYPE_CHECKING``: a type checker assumes that a package with a `__getattr__` has every name.
     Each name is loaded once and then stored in the package.

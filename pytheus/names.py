@@ -1,4 +1,4 @@
-"""Rules for the names of metrics and labels, and the names that a metric family occupies.
+"""Rules for the names of metrics and labels, and the names of a family.
 
 Metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; label names: ``[a-zA-Z_][a-zA-Z0-9_]*``. Label names that begin with ``__``
 are reserved for Prometheus (https://prometheus.io/docs/concepts/data_model/). The exposition itself writes the label
@@ -39,7 +39,7 @@ _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def base_name(name: str, type_: MetricType) -> str:
-    """Return the family's name in OpenMetrics: a counter's without ``_total``, an info's without ``_info``."""
+    """Return the family's name in OpenMetrics, without ``_total`` and ``_info``."""
     suffix = KINDS[type_].own_suffix
     if suffix and name.endswith(suffix) and len(name) > len(suffix):
         return name[: -len(suffix)]
@@ -47,13 +47,13 @@ def base_name(name: str, type_: MetricType) -> str:
 
 
 def text_name(name: str, type_: MetricType) -> str:
-    """Return the family's name in the text format, where an info always ends with ``_info``."""
+    """Return the family's name in the text format, with ``_info`` for an info."""
     kind = KINDS[type_]
     return base_name(name, type_) + kind.own_suffix if kind.suffix_required else name
 
 
 def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
-    """Return every name that family `name` produces in some exposition format, its own first."""
+    """Return every name that family `name` has in some format, its own first."""
     base = base_name(name, type_)
     names = [name]
     for suffix in KINDS[type_].occupied_suffixes:
@@ -77,7 +77,9 @@ RESERVED_NAMES: Final = occupied_names(FAILURES_NAME, "counter")
 
 
 def validate_text(text: object, subject: str) -> str:
-    """Return `text` as an exact str that UTF-8 can encode; raise an error that names `subject` otherwise.
+    """Return `text` as an exact str that UTF-8 can encode.
+
+    `subject` begins the error messages.
 
     Raises `NotTextError` if it is not a str, and `LabelError` for a lone surrogate.
     """
@@ -107,20 +109,26 @@ def validate_metric_name(name: object, subject: str = "metric") -> str:
 
 
 def validate_prefix(prefix: object) -> str | None:
-    """Return a registry's prefix, which precedes ``_name`` in every family's name; None for None and ""."""
+    """Return a registry's prefix if it is valid; None for None and "".
+
+    It precedes ``_name`` in every family's name. Raises `InvalidNameError`.
+    """
     if prefix is None or prefix == "":
         return None
     return validate_metric_name(prefix, "registry prefix: its")
 
 
 def prefix_lead(prefix: object) -> str:
-    """Return the text before a family's name: a registry's prefix and "_", or "" without a prefix."""
+    """Return the text before a family's name: "", or a registry's prefix and "_"."""
     valid = validate_prefix(prefix)
     return "" if valid is None else valid + "_"
 
 
 def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:
-    """Return `label` if `subject`, such as "counter 'hits_total'", may have a label of that name."""
+    """Return `label` if `subject` may have a label of that name.
+
+    `subject`, such as "counter 'hits_total'", begins the error messages. Raises `InvalidNameError`.
+    """
     if not isinstance(label, str):
         raise InvalidNameError(f"{subject} has a label name that is not a str: {shown(label)}")
     if _LABEL_NAME.fullmatch(label) is None:
@@ -141,7 +149,10 @@ def validate_label_name(label: object, subject: str, reserved: str | None = None
 
 
 def validate_label_names(labels: object, subject: str, reserved: str | None = None) -> tuple[str, ...]:
-    """Return the label names in the order given, if each is valid and unique. A plain str is refused."""
+    """Return the label names in the order given, if each is valid and unique.
+
+    A plain str is refused. Raises `InvalidNameError`.
+    """
     if labels is None:
         return ()
     if isinstance(labels, (str, bytes)):
@@ -167,7 +178,10 @@ def _suggested(name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `value` for a message: its type and at most 80 characters of its repr. Never raises."""
+    """Return the type of `value` and at most 80 characters of its repr.
+
+    For messages; never raises.
+    """
     try:
         text = repr(value)
     except Exception:  # an int with more digits than str() allows, or a broken __repr__

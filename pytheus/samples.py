@@ -1,4 +1,4 @@
-"""The data that collectors yield and exposition formats encode: families, samples, exemplars and rows."""
+"""Families, samples, exemplars and rows: the data of collectors and formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXEMPLAR_CHARACTERS_AT_MOST: Final = 128
 
 
 class Exemplar(NamedTuple):
-    """One observation with labels that refer to something outside the metrics, usually a trace.
+    """One observation with labels that refer to something else, usually a trace.
 
     `labels` identify it; names and values have at most 128 characters together. `value` is the observed number.
     `timestamp` is in seconds since the Unix epoch, or None. Immutable.
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The numbers of one series of a metric, as they are stored and independent of any exposition format.
+    """The numbers of one series as they are stored, independent of any format.
 
     `labels` has one value per label name, in the order of definition. `numbers` are floats, by the metric's type:
 
@@ -110,7 +110,9 @@ class Family:
 
 
 def new_exemplar(labels: object, value: float, metric: str) -> Exemplar:
-    """Return an exemplar of `value` with the current time; `metric` is the metric's name for messages.
+    """Return an exemplar of `value` with the current time.
+
+    `metric` is the metric's name for messages.
 
     Raises `LabelError` or `InvalidNameError` if it could not be exposed.
     """

@@ -35,12 +35,18 @@ def escape_label_value(value: str) -> str:
 
 
 def format_labels(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return ``a="x",b="y"`` without braces; "" for no labels. Names and values must be valid."""
+    """Return ``a="x",b="y"`` without braces; "" for no labels.
+
+    Names and values must be valid.
+    """
     return ",".join([name + '="' + escape_label_value(value) + '"' for name, value in pairs])
 
 
 def format_number(value: float) -> str:
-    """Return the shortest text that parses to the same double, or ``+Inf``, ``-Inf``, ``NaN``."""
+    """Return the shortest text that parses to the same double.
+
+    Infinities are ``+Inf`` and ``-Inf``, not a number is ``NaN``.
+    """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         # The digits of the integer are the same text as the repr, except for -0.0, and faster in native code.
         whole = int(value)
@@ -53,7 +59,10 @@ def format_number(value: float) -> str:
 
 
 def number_line(head: str, value: float) -> str:
-    """Return `head`, the number and the line's end. A scrape calls this for every changed number."""
+    """Return `head`, the number and the line's end.
+
+    A scrape calls this for every changed number.
+    """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         whole = int(value)
         if whole == value and whole != 0:

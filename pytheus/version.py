@@ -1,4 +1,4 @@
-"""The version of pytheus, and whether its hot modules are compiled or run as Python."""
+"""The version of pytheus, and whether this build is compiled."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Yielder:
         self._until: float = perf_counter() + _INTERVAL_SECONDS
 
     def offer(self) -> None:
-        """Release the GIL for a moment if the interval has passed; otherwise only read the clock."""
+        """Release the GIL for a moment if the interval has passed."""
         if perf_counter() > self._until:
             sleep(0.0)
             self._until = perf_counter() + _INTERVAL_SECONDS

@@ -1,4 +1,4 @@
-"""Collectors for the process, its garbage collector and its Python, which a registry can add.
+"""Collectors for the process, its garbage collector and its Python.
 
 No collector is registered at import; `register_runtime_collectors` or a registry's own `register` does it. They keep no
 numbers: each scrape reads the current ones, so a forked child reports its own.

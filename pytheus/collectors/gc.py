@@ -1,4 +1,7 @@
-"""Statistics of CPython's garbage collector (https://docs.python.org/3/library/gc.html#gc.get_stats)."""
+"""Statistics of CPython's garbage collector.
+
+https://docs.python.org/3/library/gc.html#gc.get_stats
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _FAMILIES: Final = (
 
 
 class GCCollector:
-    """Collections and collected objects since the start of the process, by the label ``generation``.
+    """Garbage collections and collected objects since the start of the process.
+
+    The label ``generation`` distinguishes them.
 
         >>> [family.name for family in GCCollector().collect()][-1]
         'python_gc_collections_total'

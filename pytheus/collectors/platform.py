@@ -15,7 +15,9 @@ _IMPLEMENTATIONS: Final = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "Gra
 
 
 class PlatformCollector:
-    """The family ``python_info``: 1, with the labels implementation, version, major, minor and patchlevel.
+    """The family ``python_info``, a series that is always 1.
+
+    Its labels are implementation, version, major, minor and patchlevel.
 
         >>> [family] = PlatformCollector().collect()
         >>> sorted(family.samples[0].labels)

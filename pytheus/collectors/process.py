@@ -46,7 +46,7 @@ class ProcessCollector:
         self._start: tuple[int, float] | None = None
 
     def collect(self) -> Iterator[Family]:
-        """Yield the families with their current values, in the order of the page that names them."""
+        """Yield the families with their current values."""
         stat = _stat_fields()
         families = (
             _family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", _cpu_seconds),

@@ -1,4 +1,4 @@
-"""Registration of the collectors for the process, the garbage collector and Python."""
+"""Registration of the collectors for the process, its gc and its Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["register_runtime_collectors"]
 
 
 def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collector, ...]:
-    """Register the process, gc and platform collectors in `registry` and return the registered ones.
+    """Register the process, gc and platform collectors, and return those.
 
     Leaves out a collector of which `registry` has one already, or a family with the same name, so a second call changes
     nothing. May be called from any thread.

@@ -1,4 +1,4 @@
-"""From a registry to bytes: the text format, and the applications and the server that expose it.
+"""From a registry to bytes: the text format, applications and a server.
 
 Modules:
 

@@ -1,4 +1,6 @@
-"""An ASGI application that serves a registry's metrics (https://asgi.readthedocs.io/en/latest/specs/main.html).
+"""An ASGI application that serves a registry's metrics.
+
+https://asgi.readthedocs.io/en/latest/specs/main.html
 
 Collecting and rendering run in a thread, so that a registry with many series, or a collector that waits, does not block
 the event loop.
@@ -26,7 +28,7 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
-    """Return an ASGI application that responds to every request with the metrics of `registry`.
+    """Return an ASGI application that serves the metrics of `registry`.
 
     It can be mounted at any path. Methods other than GET and HEAD get status 405, WebSockets are refused, and lifespan
     events are confirmed. The metrics are rendered in a thread, or directly on an event loop other than asyncio's. The

@@ -26,7 +26,7 @@ _FAULTS: Final = frozenset(
 
 
 def start_without_signals(thread: threading.Thread) -> None:
-    """Start `thread` with all signals blocked, in it and in the threads that it starts."""
+    """Start `thread` with all signals blocked in it and in threads that it starts."""
     if not hasattr(signal, "pthread_sigmask"):
         thread.start()
         return
@@ -39,7 +39,7 @@ def start_without_signals(thread: threading.Thread) -> None:
 
 
 def wait_until_removed(native_id: int) -> None:
-    """Wait, for at most half a second, until the kernel has removed a thread that has ended."""
+    """Wait at most half a second until the kernel has removed an ended thread."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
     while os.path.exists(f"/proc/self/task/{native_id}") and time.monotonic() < deadline:
         time.sleep(0)

@@ -1,4 +1,4 @@
-"""The failures of collectors in the scrapes of a registry, counted for the registry's lifetime."""
+"""The failures of collectors in scrapes, counted for each registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Failures", "HearsFailures", "failures_of", "record_failure"]
 
 @runtime_checkable
 class HearsFailures(Protocol):
-    """A registry, or a wrapper of one, that is notified of each collector that fails in a scrape.
+    """A registry or wrapper that is notified of each collector that fails.
 
     Fallback: failures are only counted and logged.
 
@@ -30,7 +30,9 @@ class HearsFailures(Protocol):
     """
 
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Handle the `error` that `collector` raised; it is the object that the scraped registry returned.
+        """Handle the `error` that `collector` raised.
+
+        It is the object that the scraped registry returned.
 
         Called after the failure was counted, in the thread that scrapes, without a lock. An error raised here is
         logged.
@@ -39,7 +41,10 @@ class HearsFailures(Protocol):
 
 
 class Failures:
-    """The failures of one registry's collectors, created at the first failure; `counter` counts them by collector."""
+    """The failures of one registry's collectors.
+
+    Created at the first failure; `counter` counts them by collector.
+    """
 
     __slots__ = ("_logged", "counter")
 
@@ -79,7 +84,10 @@ def failures_of(registry: Registry) -> Failures | None:
 
 
 def record_failure(registry: Registry, collector: Collector, error: Exception) -> None:
-    """Count a failure of `collector` in a scrape of `registry`, and notify the registries below it."""
+    """Count a failure of `collector` in a scrape of `registry`.
+
+    Notifies the registries below it.
+    """
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)

@@ -1,4 +1,4 @@
-"""Exposition formats besides the text format, which a registry or a wrapper of one can offer.
+"""Exposition formats besides the text format, which registries can offer.
 
 A scrape can use the formats of all registries that it reaches, the outermost first; `pytheus.exposition.negotiation`
 chooses one. That module is separate because it compiles regular expressions, which most programs never need.
@@ -31,7 +31,10 @@ class ExpositionFormat(Protocol):
 
     @property
     def media_type(self) -> str:
-        """The media type with parameters, for ``Accept`` and ``Content-Type``. Never changes."""
+        """The media type with parameters, for ``Accept`` and ``Content-Type``.
+
+        Never changes.
+        """
         ...
 
     def render(self, registry: Registry, /) -> Iterable[bytes]:
@@ -46,7 +49,7 @@ class ExpositionFormat(Protocol):
 
 @runtime_checkable
 class OffersFormats(Protocol):
-    """A registry, or a wrapper of one, that offers formats for itself and for the registries above it.
+    """A registry or wrapper that offers formats for itself and those above it.
 
     Fallback: the text format, which is always available.
 
@@ -63,7 +66,10 @@ class OffersFormats(Protocol):
 
 
 def formats_of(registry: Registry) -> list[ExpositionFormat]:
-    """Return the formats for a scrape of `registry` besides the text format; resolves proxies."""
+    """Return the formats besides the text format for a scrape of `registry`.
+
+    Resolves proxies.
+    """
     formats: list[ExpositionFormat] = []
     for current in walk(registry, resolve=True):
         if isinstance(current, OffersFormats):

@@ -1,4 +1,6 @@
-"""One HTTP/1.1 connection of the metrics server: read a request, send the response, close.
+"""One HTTP/1.1 connection of the metrics server.
+
+Reads a request, sends the response, and ends the connection.
 
 Rules:
 
@@ -64,7 +66,9 @@ class BadRequestError(Exception):
 
 
 class Request(NamedTuple):
-    """The `method`, `target` and header `fields` of a request; field names are in lower case.
+    """The `method`, `target` and header `fields` of a request.
+
+    Field names are in lower case.
 
     Fields with the same name are joined by commas (RFC 9110 section 5.3).
     """
@@ -86,7 +90,9 @@ class Request(NamedTuple):
 
 
 def parse_head(head: bytes) -> Request:
-    """Return the request in `head`, the bytes before the empty line; raise `BadRequestError` if it is malformed.
+    """Return the request in `head`, the bytes before the empty line.
+
+    Raises `BadRequestError` if it is malformed.
 
     >>> parse_head(b"GET /metrics?x=1 HTTP/1.1\\r\\nHost: shop").path
     '/metrics'
@@ -123,7 +129,7 @@ def _check_fields(fields: Mapping[str, str], minor: str) -> None:
 
 
 def serve_connection(connection: socket.socket, respond: Callable[[Request], Response]) -> None:
-    """Read one request from `connection`, send the response from `respond`, and end the conversation.
+    """Read one request from `connection` and send the response of `respond`.
 
     Returns when that is done, when the client has closed the connection, or after a time limit. The caller closes the
     socket.
@@ -187,13 +193,19 @@ def _head(response: Response) -> bytes:
 
 
 def _http_date(seconds: float) -> str:
-    """Return IMF-fixdate of RFC 9110 section 5.6.7; strftime() would use the language of the locale."""
+    """Return the IMF-fixdate of RFC 9110 section 5.6.7.
+
+    strftime() would use the language of the locale.
+    """
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def _linger(connection: socket.socket) -> None:
-    """Read the rest of the request, within limits, because an earlier close would discard the response."""
+    """Read the rest of the request, within limits.
+
+    An earlier close would discard the response.
+    """
     deadline = time.monotonic() + _LINGER_SECONDS
     left = _LINGER_BYTES
     while left > 0:

@@ -49,7 +49,7 @@ class MediaType(NamedTuple):
     parameters: Mapping[str, str]
 
     def covers(self, other: MediaType) -> tuple[int, int] | None:
-        """Return how specific this range is for `other`, for comparison with other ranges; None if it excludes it."""
+        """Return how specific this range is for `other`; None if it excludes it."""
         if self.type == "*":
             exact = 0
         elif self.type != other.type:
@@ -94,7 +94,9 @@ def weight(text: str) -> float:
 
 
 def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
-    """Return the format that a client with this ``Accept`` prefers to the media type `default`, or None.
+    """Return the format that a client prefers to the media type `default`, or None.
+
+    `accept` is the client's header ``Accept``.
 
     Of several with equal preference, the first. None also for an ``Accept`` that is too long.
     """

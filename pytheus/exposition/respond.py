@@ -1,4 +1,4 @@
-"""The HTTP response to a scrape, which the WSGI app, the ASGI app and the server send.
+"""The HTTP response to a scrape, for every application and server.
 
 Rules:
 
@@ -41,7 +41,9 @@ _PART_CHARACTERS: Final = 256 * 1024
 
 
 class Response(NamedTuple):
-    """A complete HTTP response: `status` code, `headers` in the order to send them, and the body in `parts`.
+    """A complete HTTP response.
+
+    `status` is the code, `headers` are in the order to send them, and `parts` are the body.
 
     The parts are sent one by one, because joining those of a large registry would block all other threads.
 
@@ -73,7 +75,7 @@ def servable(registry: Registry) -> Registry:
 
 
 def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_encoding: str = "") -> Response:
-    """Return the response to one scrape of `registry`: its metrics, or an error status.
+    """Return the response to one scrape of `registry`: metrics or an error.
 
     `method` is the request's method in capitals; `accept` and `accept_encoding` are the values of its headers `Accept`
     and `Accept-Encoding`, several joined by commas. May be called from any thread and by several at once; takes as long

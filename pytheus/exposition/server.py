@@ -1,4 +1,4 @@
-"""A small HTTP server in background threads; it serves the metrics of a program without a web server.
+"""A small HTTP server in background threads of a program without a web server.
 
 Rules:
 
@@ -53,7 +53,9 @@ def start_http_server(
     *,
     registries: Mapping[str, Registry] | None = None,
 ) -> MetricsServer:
-    """Serve `registry` at ``/metrics`` on TCP port `port` of the address `addr`, in background threads.
+    """Serve `registry` at ``/metrics`` in background threads.
+
+    The server listens on TCP port `port` of the address `addr`.
 
     Port 0 selects a free port, which is in `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name;
     ``"0.0.0.0"`` and ``"::"`` open the port to other machines. `registries` maps further paths to their registries;
@@ -85,7 +87,9 @@ def _further(registries: Mapping[str, Registry] | None) -> Mapping[str, Registry
 
 
 class MetricsServer:
-    """A running metrics server, created by `start_http_server`; `close`, or the end of a ``with`` block, stops it.
+    """A running metrics server, created by `start_http_server`.
+
+    `close`, or the end of a ``with`` block, stops it.
 
     It serves up to 16 connections at once, one request each, and refuses more with status 503. A client has 10 seconds
     for its request, of at most 16 KiB, and 30 to receive the response. All methods may be called from any thread.
@@ -199,7 +203,10 @@ class MetricsServer:
                         return
 
     def _accept_one(self) -> bool:
-        """Accept one connection and pass it to a thread; return False if the listener is closed."""
+        """Accept one connection and pass it to a thread.
+
+        Returns False if the listener is closed.
+        """
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError, InterruptedError):
@@ -284,7 +291,9 @@ class MetricsServer:
 
 
 def _listen(port: int, addr: str) -> socket.socket:
-    """Return a non-blocking socket that listens on TCP port `port` (0 for a free one) of the address `addr`.
+    """Return a non-blocking socket that listens on TCP port `port` of `addr`.
+
+    Port 0 is any free port.
 
     Raises `ValueError` for an invalid port, and `OSError` with port and address if they are not available.
     """

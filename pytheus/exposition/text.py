@@ -43,7 +43,10 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
 
 
 def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
-    """Return the result of `generate_metrics` in parts of some thousand lines, which can be sent one by one."""
+    """Return the result of `generate_metrics` in parts of some thousand lines.
+
+    The parts can be sent one by one.
+    """
     return scrape(registry, _TextEncoder(), strict=strict)
 
 

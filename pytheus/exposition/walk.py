@@ -38,7 +38,10 @@ Part = TypeVar("Part")
 
 
 class CheckedFamily(NamedTuple):
-    """A family that can be exposed: every text is an exact str, every number an exact float, no series occurs twice."""
+    """A family that can be exposed.
+
+    Every text is an exact str, every number an exact float, and no series occurs twice.
+    """
 
     name: str
     type: MetricType
@@ -47,14 +50,19 @@ class CheckedFamily(NamedTuple):
 
 
 class Encoder(Protocol[C, P]):
-    """An exposition format: encodes collectors of the capability `C`, and families, as parts `P` (str or bytes).
+    """An exposition format: encodes collectors and families.
+
+    `C` is the capability of the collectors that it encodes as a whole, and `P` the type of its parts, str or bytes.
 
     `lead` comes before every family's name: "", or the registry's prefix and "_". Each method may raise: the collector
     is left out then.
     """
 
     def supports(self, collector: Collector, /) -> bool:
-        """Return whether `collector` has the capability. Called once per class; every `Metric` must have it."""
+        """Return whether `collector` has the capability.
+
+        Called once per class. Every `Metric` must have it.
+        """
         ...
 
     def encode_collector(self, collector: C, definition: Definition, lead: str, /) -> Iterable[P]:
@@ -128,7 +136,10 @@ def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
 
 
 def _claims(definitions: list[Definition]) -> dict[str, object]:
-    """Return the first definition that occupies each name; handles on one metric share their definition."""
+    """Return the first definition that occupies each name.
+
+    Handles on one metric share their definition.
+    """
     claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
     for definition in definitions:
         for name in definition.occupied_names:

@@ -15,7 +15,7 @@ __all__ = ["make_wsgi_app"]
 
 
 def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
-    """Return a WSGI application that responds to every request with the metrics of `registry`.
+    """Return a WSGI application that serves the metrics of `registry`.
 
     It can be mounted at any path. Methods other than GET and HEAD get status 405. A scrape takes as long as all its
     collectors; the application may serve several at once. Raises `NotARegistryError` if `registry` is not a registry.

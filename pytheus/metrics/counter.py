@@ -96,7 +96,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def count_exceptions(
         self: Counter[Complete], exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
     ) -> ExceptionCount:
-        """Return a context manager and decorator that counts the `exceptions` that leave a block or call.
+        """Return a context manager and decorator that counts exceptions.
+
+        It counts the `exceptions` that leave its block or function, and does not suppress them.
 
         Raises `TypeError` if `exceptions` is not an exception class or a tuple of them, and `LabelError` if a label is
         missing.
@@ -125,7 +127,10 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         *,
         exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception,
     ) -> object:
-        """Count the exceptions that leave a function, as a decorator with or without arguments."""
+        """Count the exceptions that leave a function, as a decorator.
+
+        Can be used with or without arguments; see `count_exceptions`.
+        """
         count = self.count_exceptions(exceptions)
         return count if function is None else count(function)
 

@@ -12,7 +12,7 @@ __all__ = ["CustomCollector"]
 
 
 class CustomCollector(ABC):
-    """A collector that reads its numbers when it is scraped; a base class that is optional.
+    """A collector that reads its numbers when it is scraped; an optional base.
 
         >>> from pytheus import Gauge
         >>> class QueueCollector(CustomCollector):
@@ -31,7 +31,10 @@ class CustomCollector(ABC):
 
     @property
     def name(self) -> str:
-        """The name in messages and in `pytheus_collector_errors_total`; by default the name of the class."""
+        """The name in messages and in `pytheus_collector_errors_total`.
+
+        By default the name of the class.
+        """
         return type(self).__name__
 
     @abstractmethod

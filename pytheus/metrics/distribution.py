@@ -43,11 +43,14 @@ class Distribution(Metric[L, C, D]):
     _text_sum: float
 
     def _render(self, name: str, total: float, counts: list[int]) -> str:
-        """Return the series' lines; each begins with `name`, and the first with `_text_start(name)`."""
+        """Return the series' lines.
+
+        Each begins with `name`, and the first with `_text_start(name)`.
+        """
         raise NotImplementedError
 
     def _text_start(self, name: str) -> str:
-        """Return the beginning of a text for `name` that a text for another name does not have."""
+        """Return a beginning that only a text for `name` has."""
         raise NotImplementedError
 
     def observe(self: Distribution[Complete], value: Number) -> None:
@@ -55,7 +58,7 @@ class Distribution(Metric[L, C, D]):
         raise NotImplementedError
 
     def _observe_in_view(self: Distribution[Complete], index: int, number: float) -> None:
-        """Count `number` in the bucket `index` of a handle whose numbers are not in itself."""
+        """Count `number` in bucket `index` of a handle without own numbers."""
         view = self._view
         if view is None or view is UNBOUND:
             self._bound().observe(number)
@@ -123,7 +126,10 @@ class Distribution(Metric[L, C, D]):
                 self._add(index, number - moved[index])
 
     def _use_view(self, view: FloatBuffer | None) -> list[float]:
-        """Use `view` for the numbers (None: the attributes), and return the last numbers of the former place."""
+        """Use `view` for the numbers; None for the attributes.
+
+        Returns the last numbers of the former place.
+        """
         size = self._size()
         fresh = [0] * size
         # atomic: each observation is in one of the two
@@ -168,7 +174,10 @@ class Distribution(Metric[L, C, D]):
         return self._bound()._read()[0]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return the family in the text format, in a few pieces.
+
+        `prefix` is "" or ends with "_".
+        """
         series = self._series
         definition = series.definition
         name = prefix + definition.name
@@ -197,7 +206,9 @@ class Distribution(Metric[L, C, D]):
         return parts
 
     def time(self: Distribution[Complete]) -> Timer:
-        """Return a context manager and decorator that observes the seconds of a block or call, also if it raises.
+        """Return a context manager and decorator that observes seconds.
+
+        It measures a block or a call, also if it raises.
 
         Coroutines and generators are timed until they end. Raises `LabelError` if a label is missing.
         """

@@ -30,7 +30,10 @@ R = TypeVar("R")
 
 
 class _Source:
-    """A function that provides a gauge's number, and the view for its results; None for the gauge's own attribute."""
+    """A function that provides a gauge's number, and the place of its results.
+
+    `view` is None if they are in the gauge's own attribute.
+    """
 
     __slots__ = ("function", "view")
 
@@ -41,7 +44,7 @@ class _Source:
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Gauge(Scalar[L, L, "Gauge[Complete]"]):
-    """A number that rises and falls: requests in progress, a queue's length, a temperature.
+    """A number that rises and falls: requests in progress, the length of a queue.
 
         >>> queue = Gauge("queue_length", "Jobs waiting.", registry=None)
         >>> queue.set(5)
@@ -133,11 +136,16 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._view[0] = number
 
     def set_to_current_time(self: Gauge[Complete]) -> None:
-        """Set the number to the current time in seconds since the Unix epoch; raises as `inc` does."""
+        """Set the number to the current time in seconds since the Unix epoch.
+
+        Raises as `inc` does.
+        """
         self.set(now())
 
     def set_function(self: Gauge[Complete], function: Callable[[], Number] | None) -> None:
-        """Call `function` for the number at each scrape; None ends that and resets the gauge to zero.
+        """Call `function` for the number at each scrape.
+
+        None ends that, and resets the gauge to zero.
 
             >>> jobs = ["a", "b"]
             >>> length = Gauge("jobs_waiting", "Jobs waiting.", registry=None)
@@ -156,7 +164,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             series._reset()
 
     def _set_source(self, source: _Source | None) -> bool:
-        """Take the number from `source`, or from writes if None, and return whether writing has become possible."""
+        """Take the number from `source`, or from writes if it is None.
+
+        Returns whether the gauge can be written again.
+        """
         # atomic: the number does not move in between
         former = self._source
         view = self._view if former is None else former.view
@@ -249,12 +260,18 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return super()._number()
 
     def track_inprogress(self: Gauge[Complete]) -> InProgress:
-        """Return a context manager and decorator that counts a block or call while it runs; raises as `inc` does."""
+        """Return a context manager and decorator that counts while it runs.
+
+        Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
+        """
         self._writable()
         return InProgress(self.inc, self.dec)
 
     def time(self: Gauge[Complete]) -> Timer:
-        """Return a context manager and decorator that sets the gauge to the seconds of the last block or call."""
+        """Return a context manager and decorator that measures seconds.
+
+        Sets the gauge to the duration of the last block or call. Raises as `inc` does.
+        """
         self._writable()
         return Timer(self)
 
@@ -269,13 +286,19 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def __call__(
         self: Gauge[Complete], function: Callable[..., object] | None = None, *, track_inprogress: bool = False
     ) -> object:
-        """Time the calls of a function, or count running ones, as a decorator with or without arguments."""
+        """Time the calls of a function, or count running ones, as a decorator.
+
+        Can be used with or without arguments.
+        """
         instrument = self.track_inprogress() if track_inprogress else self.time()
         return instrument if function is None else instrument(function)
 
 
 def _validated_mode(name: object, mode: object, processes: object) -> str:
-    """Return both as in `Definition.mode`: "" for the sum of live processes, "max", "max of all"."""
+    """Return both as in `Definition.mode`, such as "max" or "max of all".
+
+    The sum of live processes is "".
+    """
     if mode not in GAUGE_RULES:
         raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
     if processes not in _PROCESSES:

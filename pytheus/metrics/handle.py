@@ -1,4 +1,4 @@
-"""The handle on a series: the labels that are bound so far, and the place of the series' numbers.
+"""The handle on a series: the labels set so far, and where its numbers are.
 
 Rules:
 
@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Handle:
-    """The base of `pytheus.metrics.Metric`: creates and removes series, and moves their numbers."""
+    """The base of `Metric`: creates and removes series, and moves their numbers."""
 
     __slots__ = ("_labels", "_series", "_view")
 
@@ -54,11 +54,14 @@ class Handle:
         raise NotImplementedError
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
-        """Keep this series' numbers in `storage`: with `carry` the current ones, otherwise those found there."""
+        """Keep this series' numbers in `storage` from now on.
+
+        With `carry` the current numbers move there; otherwise those found there are used.
+        """
         raise NotImplementedError
 
     def _move_back(self) -> bool:
-        """Keep this series' numbers in itself again, and return whether they were in a storage."""
+        """Keep this series' numbers in itself; return whether they were in a storage."""
         raise NotImplementedError
 
     # Not every type can decorate a function, but the first base class must have this method: mypyc puts a field for it
@@ -109,7 +112,10 @@ class Handle:
         return cast(Self, child)
 
     def _bound(self) -> Self:
-        """Return the series that this handle writes to; raises `LabelError` if a label is missing."""
+        """Return the series that this handle writes to.
+
+        Raises `LabelError` if a label is missing.
+        """
         if self._view is UNBOUND:
             return self._child(self._series.key(self._labels))
         if self._series.label_count == 0:
@@ -186,7 +192,10 @@ class Handle:
             cast(Handle, child)._reset()
 
     def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
-        """Keep the numbers of every series in `storage` from now on; see `pytheus.registry.StorageAware`."""
+        """Keep the numbers of every series in `storage` from now on.
+
+        See `pytheus.registry.StorageAware`.
+        """
         series = self._series
         if series.storage and series.storage[0] is storage:
             return
@@ -201,7 +210,10 @@ class Handle:
             series.exemplars.clear()
 
     def detach_storage(self, storage: NumberStorage, /) -> None:
-        """Take the numbers back from `storage`, if they are there; see `pytheus.registry.StorageAware`."""
+        """Take the numbers back from `storage`, if they are there.
+
+        See `pytheus.registry.StorageAware`.
+        """
         series = self._series
         if not series.storage or series.storage[0] is not storage:
             return

@@ -20,7 +20,9 @@ __all__ = ["Info"]
 
 
 class Info(Metric[L, L, "Info[Complete]"]):
-    """Facts that are text: a version, a build, a region. Exposed as labels of a series that is always 1.
+    """Facts that are text: a version, a build, a region.
+
+    They are exposed as labels of a series that is always 1.
 
         >>> build = Info("build", "The running build.", registry=None)
         >>> build.info({"version": "1.2.3", "branch": "main"})
@@ -97,7 +99,10 @@ class Info(Metric[L, L, "Info[Complete]"]):
         return [] if facts is None else [Sample("_info", {**self._label_dict(), **facts}, 1.0)]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return the family in the text format, in a few pieces.
+
+        `prefix` is "" or ends with "_".
+        """
         definition = self._series.definition
         name = prefix + text_name(definition.name, self.type_)
         lines = [header(name, self.type_, definition.description)]

@@ -22,7 +22,9 @@ R = TypeVar("R")
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Instrument:
-    """A context manager that is also a decorator; each decorated call enters a fresh one.
+    """A context manager that is also a decorator.
+
+    Each decorated call enters a fresh one.
 
     The base of `Timer`, `InProgress` and `ExceptionCount`.
     """
@@ -30,7 +32,10 @@ class Instrument:
     __slots__ = ()
 
     def fresh(self) -> Instrument:
-        """Return one like this that is not entered yet; itself if it can be entered several times at once."""
+        """Return one like this that is not entered yet.
+
+        Itself, if it can be entered several times at once.
+        """
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -45,12 +50,17 @@ class Instrument:
         raise NotImplementedError
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """Return `function`, measured at each call. Raises `TypeError` if it is not a function."""
+        """Return `function`, measured at each call.
+
+        Raises `TypeError` if it is not a function.
+        """
         return instrument_function(function, self.fresh)
 
 
 class Timer(Instrument):
-    """A context manager and decorator that passes the seconds of a block or call to a metric, also if it raises.
+    """A context manager and decorator that measures seconds for a metric.
+
+    It measures a block or a call, also if it raises.
 
     Made by the method `time` of a histogram, summary or gauge. `seconds` is the duration of the last block, or None
     before its end. A timer can be used again after its block has ended, but not inside it, nor in two threads at once.
@@ -89,7 +99,9 @@ class Timer(Instrument):
 
 
 class InProgress(Instrument):
-    """A context manager and decorator that counts a block or call while it runs, also if it raises.
+    """A context manager and decorator that counts a block or call while it runs.
+
+    It counts also if the block raises.
 
     Made by `Gauge.track_inprogress`. May be entered several times at once, from any thread.
 
@@ -125,7 +137,9 @@ class InProgress(Instrument):
 
 
 class ExceptionCount(Instrument):
-    """A context manager and decorator that counts the exceptions that leave a block or call.
+    """A context manager and decorator that counts exceptions.
+
+    It counts those that leave its block or call.
 
     Made by `Counter.count_exceptions`. The exceptions are not suppressed. May be entered several times at once, from
     any thread.

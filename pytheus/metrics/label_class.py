@@ -1,4 +1,4 @@
-"""Label names and default labels from a class: a dataclass, a NamedTuple or a TypedDict.
+"""Labels and their defaults from a dataclass, a NamedTuple or a TypedDict.
 
 Rules:
 
@@ -42,7 +42,7 @@ _UNIONS: Final = (Union, types.UnionType)
 def read_labels(
     labels: object, subject: str, required_labels: object, default_labels: object
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Return the label names and default labels of a metric that is defined with the class `labels`.
+    """Return the label names and default labels from the class `labels`.
 
     `default_labels` override the defaults of the fields. Raises `LabelError` if the class is not of the three kinds, or
     a field cannot be a label.

@@ -1,4 +1,4 @@
-"""Type variables for a metric's labels, for type checkers only; they do nothing at run time.
+"""Type variables for a metric's labels, which only type checkers use.
 
 Every metric type is generic in `L`: the labels that are not set yet, as a callable with these parameters:
 
@@ -39,6 +39,9 @@ Complete = Callable[[], object]
 
 
 class AnyLabels(Protocol):
-    """A callable that `L` matches only if the labels are unknown, because no class accepts everything."""
+    """A callable that `L` matches only if the labels are unknown.
+
+    No class accepts all of its arguments.
+    """
 
     def __call__(self, /, *values: str | Mapping[str, str], **named: str) -> object: ...

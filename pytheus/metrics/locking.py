@@ -1,4 +1,4 @@
-"""Locks around the methods that rely on atomic additions, on interpreters where additions are not atomic.
+"""Locks around methods, for interpreters where additions are not atomic.
 
 `pytheus.atomic` describes which interpreters these are. Each module of a metric type ends with
 

@@ -114,11 +114,17 @@ class Metric(Handle, Generic[L, C, D]):
         raise NotImplementedError
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return the family in the text format, in a few pieces.
+
+        `prefix` is "" or ends with "_".
+        """
         raise NotImplementedError
 
     def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:
-        """Measure each call of `function`, as a decorator; raises `TypeError` for a type that cannot measure."""
+        """Measure each call of `function`, as a decorator.
+
+        Raises `TypeError` for a type that cannot measure.
+        """
         raise TypeError(f"{self} cannot decorate a function; decorate it with a counter, gauge, histogram or summary")
 
     # Registration -----------------------------------------------------------------------------------------------------
@@ -133,7 +139,7 @@ class Metric(Handle, Generic[L, C, D]):
         register_or_share(registry, self, definition.name, self._adopt)
 
     def _adopt(self, incumbent: object) -> bool:
-        """Share the series of `incumbent` if it is the same metric, and return whether it is."""
+        """Share the series of `incumbent` if it is the same metric; return whether it is."""
         if not isinstance(incumbent, Metric):
             return False
         series = self._series
@@ -161,7 +167,9 @@ class Metric(Handle, Generic[L, C, D]):
     def labels(self: Metric[Callable[P, object], type[object], D], /, *values: P.args, **named: P.kwargs) -> D: ...
 
     def labels(self, /, *values: object, **named: object) -> object:
-        """Return this metric with labels set: by position in the order of definition, by keyword, or by a mapping.
+        """Return this metric with labels set.
+
+        By position in the order of definition, by keyword, or by a mapping.
 
         An instance of a dataclass or NamedTuple is accepted like a mapping. Each value is a str.
 
@@ -208,7 +216,9 @@ class Metric(Handle, Generic[L, C, D]):
     def remove(self: Metric[Callable[P, object], type[object]], /, *values: P.args, **named: P.kwargs) -> bool: ...
 
     def remove(self, /, *values: object, **named: object) -> bool:
-        """Remove the series that `labels()` returns for the same arguments, and return whether it existed.
+        """Remove the series of these labels, and return whether it existed.
+
+        The arguments are those of `labels()`.
 
         A later call of `labels()` creates it again at zero. A handle on the old series can still be written but is no
         longer exposed. Raises `LabelError` as `labels()` does, and if a label is missing.
@@ -268,7 +278,10 @@ class Metric(Handle, Generic[L, C, D]):
         return self._series.definition.labels
 
     def collect(self) -> Iterator[Family]:
-        """Yield one family with the current values of every series, or of those that match the labels set."""
+        """Yield one family with the current values of every series.
+
+        From a handle with some labels set: of the series that match them.
+        """
         definition = self._series.definition
         samples: list[Sample] = []
         for child in self._members():

@@ -1,4 +1,6 @@
-"""The series of one metric by their label values, which all handles on the metric share.
+"""The series of one metric by their label values.
+
+All handles on the metric share them.
 
 Rules:
 
@@ -38,7 +40,10 @@ _SHARED_VALUES_AT_MOST: Final = 512
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    """Return a function that makes the key out of named labels and raises KeyError if one is missing."""
+    """Return a function that makes the key out of named labels.
+
+    It raises KeyError if one is missing.
+    """
     if len(labels) > 1:
         return itemgetter(*labels)
     if labels:
@@ -101,7 +106,9 @@ class SeriesSet:
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
-        """Return `bound` with more labels set: `values` by position among the unset ones, `named` by name.
+        """Return `bound` with more labels set, by position and by name.
+
+        `values` are for the unset labels in order.
 
         A single mapping or record in `values` counts as `named`. Raises `LabelError` and changes nothing if they do not
         fit.
@@ -155,7 +162,7 @@ class SeriesSet:
         return checked
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
-        """Return the key of `bound`, filled with the default labels, or None if a label is missing."""
+        """Return the key of `bound` with the default labels; None if one is missing."""
         filled: list[str] = []
         for value, default in zip(bound, self.defaults, strict=True):
             if value is not None:
@@ -167,7 +174,10 @@ class SeriesSet:
         return tuple(filled)
 
     def key(self, bound: tuple[str | None, ...]) -> tuple[str, ...]:
-        """Return the key of `bound`, filled with the default labels; raise `LabelError` if one is missing."""
+        """Return the key of `bound` with the default labels.
+
+        Raises `LabelError` if a label is missing.
+        """
         key = self.complete(bound)
         if key is None:
             missing = [

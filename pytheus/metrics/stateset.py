@@ -24,7 +24,7 @@ __all__ = ["StateSet"]
 
 
 class StateSet(Metric[L, L, "StateSet[Complete]"]):
-    """A fixed set of states, of which each is active or not; usually exactly one is active.
+    """A fixed set of states, each active or not; usually exactly one is.
 
         >>> door = StateSet("door", "The door.", states=["open", "closed"], registry=None)
         >>> door.state("open")
@@ -69,11 +69,17 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         )
 
     def state(self: StateSet[Complete], state: str) -> None:
-        """Activate `state` and no other; raises `LabelError` if it is not in the set or a label is missing."""
+        """Activate `state` and no other.
+
+        Raises `LabelError` if it is not in the set or a label is missing.
+        """
         self._write(state, alone=True, value=1.0)
 
     def set(self: StateSet[Complete], state: str, active: bool) -> None:
-        """Activate or deactivate `state` and leave the others unchanged; raises as `state` does."""
+        """Activate or deactivate `state`, and leave the others unchanged.
+
+        Raises as `state` does.
+        """
         self._write(state, alone=False, value=1.0 if active else 0.0)
 
     @property
@@ -146,7 +152,10 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         ]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return the family in the text format, in a few pieces.
+
+        `prefix` is "" or ends with "_".
+        """
         definition = self._series.definition
         name = prefix + definition.name
         lines = [header(name, self.type_, definition.description)]
