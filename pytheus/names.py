@@ -143,7 +143,7 @@ def validate_label_name(label: object, subject: str, reserved: str | None = None
         )
     if label == reserved:
         raise InvalidNameError(
-            f"{subject} has the label name {label!r}, which its exposition writes itself; choose another name"
+            f"{subject} has the label name {label!r}, which its own exposition writes; choose another name"
         )
     return str.__str__(label)
 

@@ -174,10 +174,7 @@ class Distribution(Metric[L, C, D]):
         return self._bound()._read()[0]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces.
-
-        `prefix` is "" or ends with "_".
-        """
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name

@@ -99,10 +99,7 @@ class Info(Metric[L, L, "Info[Complete]"]):
         return [] if facts is None else [Sample("_info", {**self._label_dict(), **facts}, 1.0)]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces.
-
-        `prefix` is "" or ends with "_".
-        """
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + text_name(definition.name, self.type_)
         lines = [header(name, self.type_, definition.description)]

@@ -114,10 +114,7 @@ class Metric(Handle, Generic[L, C, D]):
         raise NotImplementedError
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces.
-
-        `prefix` is "" or ends with "_".
-        """
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         raise NotImplementedError
 
     def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:

@@ -103,10 +103,7 @@ class Scalar(Metric[L, C, D]):
         return [Sample("", self._label_dict(), self._number(), None, self._series.exemplars.get((key, 0)))]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces.
-
-        `prefix` is "" or ends with "_".
-        """
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name

@@ -152,10 +152,7 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         ]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """Return the family in the text format, in a few pieces.
-
-        `prefix` is "" or ends with "_".
-        """
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + definition.name
         lines = [header(name, self.type_, definition.description)]

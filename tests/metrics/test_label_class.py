@@ -366,7 +366,7 @@ def test_a_field_with_a_name_that_no_label_may_have_is_refused() -> None:
     class Labels:
         le: str
 
-    with pytest.raises(InvalidNameError, match="has the label name 'le', which its exposition writes itself"):
+    with pytest.raises(InvalidNameError, match="has the label name 'le', which its own exposition writes"):
         Histogram("h", "H.", labels=Labels, registry=None)  # type: ignore[pytheus-name]  # on purpose
 
 
