@@ -6,11 +6,12 @@ well, so a program need not parse the text. All classes derive from `PytheusErro
 docs/reference/selection.md has a class of its own.
 
     >>> from pytheus import Counter
+    >>> hits = Counter("hits_total", "Hits.", registry=None)
     >>> try:
-    ...     Counter("orders-total", "Orders placed.", registry=None)
+    ...     hits.inc(-1)
     ... except PytheusError as error:
-    ...     print(type(error).__name__)
-    InvalidNameError
+    ...     print(error)
+    counter 'hits_total' can only grow but got -1; use a Gauge for a number that also falls
 """
 
 from __future__ import annotations
