@@ -48,7 +48,7 @@ _FRAMING_NAMES = ("host", "content-length", "transfer-encoding")
 
 # Bytes and lines on which parsers disagree.
 _PIECES = (
-    [bytes([byte]) for byte in b"\x00\x01\t\n\x0b\r !\",:/\x7f\x80\xff09Hh"]
+    [bytes([byte]) for byte in b'\x00\x01\t\n\x0b\r !",:/\x7f\x80\xff09Hh']
     + [b"\r\n", b"\r\n ", b"\n\t", b"\r\r\n", b"Host: b\r\n", b"host:\n", b" HTTP/1.1", b"HTTP/2.0", b"HTTP/1.2"]
     + [b"Content-Length: 1\r\n", b"Content-Length: +1\r\n", b"Content-Length: 1,2\r\n", b"Content-Length: 0x1\r\n"]
     + [b"Content-Length: " + b"1" * 21 + b"\r\n", b"Content-Length:\r\n", b"Content-Length: 1,\r\n"]
@@ -116,7 +116,7 @@ def refusal_is_stated(data: bytes, oracle: h11.Request, error: BadRequestError) 
         return error.status == 505  # only HTTP/1.x is supported
     if b"\n " in head or b"\n\t" in head:
         return True  # RFC 9112 section 5.2: a folded line is refused, or joined as h11 does
-    if any(byte < 0x20 and byte != 0x09 or byte == 0x7F for _, value in oracle.headers for byte in value):
+    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for _, value in oracle.headers for byte in value):
         return True  # RFC 9110 section 5.5: control characters are invalid in values
     # RFC 9110 section 2.5: a later minor version is handled like HTTP/1.1, which requires Host
     return oracle.http_version > b"1.1" and "host" not in joined(oracle)
