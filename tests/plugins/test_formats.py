@@ -11,7 +11,7 @@ import pytest
 from pytheus import REGISTRY, CollectorRegistry, Counter, make_asgi_app, make_wsgi_app, start_http_server
 from pytheus.compose import prefixed
 from pytheus.exceptions import PluginLoadError
-from pytheus.exposition.response import answer_scrape
+from pytheus.exposition.respond import answer_scrape
 from pytheus.plugins import configure, resolve_registry
 from pytheus.registry import CollectorRegistryProxy, Registry
 
@@ -93,7 +93,7 @@ def test_a_format_that_gives_no_bytes_is_a_500(
     site.plugin("formats", FORMATS.replace('b"half"', part).replace('raise OSError("no ink")', ""))
     monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
     assert answer_scrape(resolve_registry(), "GET", accept="text/x-broken").status == 500
-    assert "and not bytes" in caplog.text
+    assert "which is not bytes" in caplog.text
 
 
 def test_head_gives_the_headers_of_get(registry: Registry) -> None:

@@ -1,14 +1,13 @@
-"""What a scrape is answered: the one place that decides it, for the WSGI app, the ASGI app and the server alike.
+"""The HTTP response to a scrape, for every application and server.
 
 Rules:
 
-- GET and HEAD are answered, with the same headers; any other method gets 405 and the `Allow` header.
-- The text format answers every client, unless a registry that the scrape reaches offers a format that the client likes
-  better (`pytheus.exposition.formats`). `Vary` names `Accept` only where there is something to choose.
-- Whatever the registry or a format raises becomes a 500 with a short text. The traceback goes to the log, never to the
-  network.
-- A body worth compressing goes out as gzip where the client takes it (RFC 9110 section 12.5.3), at level 1: on metrics
-  it is near the higher levels in size and several times faster. `Vary` is sent either way, so that caches keep both.
+- GET and HEAD get the same headers; any other method gets status 405 and the header `Allow`.
+- Every client gets the text format, unless a registry that the scrape reaches offers a format that the client prefers
+  (`pytheus.exposition.formats`). `Vary` names `Accept` only if there is a choice.
+- An error of the registry or of a format becomes status 500 with a short text. The traceback is logged and never sent.
+- A large body is sent as gzip if the client accepts it (RFC 9110 section 12.5.3), at level 1: for metrics it is nearly
+  as small as at higher levels and several times faster. `Vary` is sent in both cases, so that caches store both.
 """
 
 from __future__ import annotations
@@ -29,23 +28,26 @@ _PHRASES: Final = {
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
 
-# What fits in one Ethernet frame arrives no sooner for being smaller.
+# A body that fits in one Ethernet frame does not arrive earlier if it is smaller.
 _WORTH_COMPRESSING_BYTES: Final = 1400
 
-# Enough that a part is worth sending by itself.
+# Large enough for a send of its own.
 _PART_CHARACTERS: Final = 256 * 1024
 
 
 class Response(NamedTuple):
-    """An HTTP response, whole: `status` code, `headers` in the order to send them, and the body in `parts`.
+    """A complete HTTP response.
 
-    The parts are sent one by one: joining those of a large registry would keep all other threads waiting.
+    `status` is the code, `headers` are in the order to send them, and `parts` are the body.
 
-    The headers include `Content-Length`, which for HEAD is that of the body which GET would get.
+    The parts are sent one by one, because joining those of a large registry would block all other threads.
+
+    The headers include `Content-Length`, which for HEAD is the length of the body for GET.
     """
 
     status: int
@@ -59,25 +61,25 @@ class Response(NamedTuple):
 
     @property
     def phrase(self) -> str:
-        """What stands behind the status code in a status line."""
+        """The reason phrase after the status code."""
         return _PHRASES[self.status]
 
 
 def servable(registry: Registry) -> Registry:
-    """`registry`, once it is certain that it is one; raises `NotARegistryError` otherwise.
+    """Return `registry` if it is a registry; raise `NotARegistryError` otherwise.
 
-    A proxy is taken as it is: reading its prefix would choose the registry behind it, and making an app or a server
-    is no first use.
+    A proxy is not checked: reading its prefix would choose its registry, but creating an app or a server is not the
+    first use of it.
     """
     return registry if isinstance(registry, CollectorRegistryProxy) else check_registry(registry)
 
 
 def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_encoding: str = "") -> Response:
-    """The answer to one scrape of `registry`: its metrics, or why there are none.
+    """Return the response to one scrape of `registry`: metrics or an error.
 
-    `method` is the request's, in capitals; `accept` and `accept_encoding` are the values of its `Accept` and
-    `Accept-Encoding`, several joined by commas. May be called from any thread and by several at once; takes as long as
-    the registry's collectors do.
+    `method` is the request's method in capitals; `accept` and `accept_encoding` are the values of its headers `Accept`
+    and `Accept-Encoding`, several joined by commas. May be called from any thread and by several at once; takes as long
+    as the registry's collectors.
     """
     if method not in ("GET", "HEAD"):
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
@@ -87,10 +89,10 @@ def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_e
         content_type = CONTENT_TYPE if chosen is None else chosen.media_type
         parts = _encoded(exposition_parts(registry)) if chosen is None else _rendered(chosen, registry)
     except Exception:
-        import logging  # loaded late: it costs more to import than the rest of the package
+        import logging
 
         logging.getLogger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
-        return answer_text(method, 500, "the metrics could not be collected; the application's log tells why\n")
+        return answer_text(method, 500, "the metrics could not be collected; see the log of the application\n")
     vary = "Accept, Accept-Encoding" if formats else "Accept-Encoding"
     headers = [("Content-Type", content_type), ("Vary", vary)]
     if _size(parts) >= _WORTH_COMPRESSING_BYTES and _takes_gzip(accept_encoding):
@@ -101,7 +103,7 @@ def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_e
 
 
 def answer_text(method: str, status: int, text: str) -> Response:
-    """A short answer for people: `text` under `status`, with `Allow` where that is 405."""
+    """Return a short plain-text response; status 405 gets the header `Allow`."""
     body = text.encode("utf-8", "replace")
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
     if status == 405:
@@ -110,9 +112,7 @@ def answer_text(method: str, status: int, text: str) -> Response:
 
 
 def _best(accept: str, formats: list[ExpositionFormat]) -> ExpositionFormat | None:
-    from pytheus.exposition.negotiation import (
-        best_format,
-    )  # loaded late: where no plugin brings a format, none needs it
+    from pytheus.exposition.negotiation import best_format
 
     return best_format(accept, formats, CONTENT_TYPE)
 
@@ -122,13 +122,13 @@ def _rendered(chosen: ExpositionFormat, registry: Registry) -> list[bytes]:
     for part in chosen.render(registry):
         candidate: object = part
         if not isinstance(candidate, bytes):
-            raise TypeError(f"the format {chosen.media_type!r} gave a part that is {candidate!r:.40} and not bytes")
+            raise TypeError(f"the format {chosen.media_type!r} returned the part {candidate!r:.40}, which is not bytes")
         parts.append(candidate)
     return parts
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip, and likes it no less than the body as it is."""
+    """Return whether the client accepts gzip and does not prefer the plain body."""
     weights: dict[str, float] = {}
     for item in accept_encoding.split(","):
         coding, semicolon, parameter = item.partition(";")
@@ -139,15 +139,15 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def _weight(parameter: str) -> float:
-    # One that cannot be read counts as "not acceptable": an uncompressed body is right for every client.
-    from pytheus.exposition.negotiation import weight  # loaded late: most clients that take gzip give it no weight
+    # An invalid weight counts as "not acceptable", because every client can read an uncompressed body.
+    from pytheus.exposition.negotiation import weight
 
     name, _, value = parameter.strip(" \t").partition("=")
     return weight(value) if name.lower() == "q" else 0.0
 
 
 def _encoded(texts: list[str]) -> list[bytes]:
-    """`texts` as UTF-8, several short ones in one part."""
+    """Return `texts` as UTF-8, with several short ones in one part."""
     parts: list[bytes] = []
     gathered: list[str] = []
     characters = 0
@@ -167,8 +167,8 @@ def _size(parts: list[bytes]) -> int:
 
 
 def _compressed(parts: list[bytes]) -> list[bytes]:
-    import zlib  # loaded late: most scrapes of small registries never need it
+    import zlib
 
-    compressor = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header and trailer around the deflated data
+    compressor = zlib.compressobj(level=1, wbits=31)  # 31: with a gzip header and trailer
     compressed = [compressor.compress(part) for part in parts]
     return [b"".join([*compressed, compressor.flush()])]

@@ -1,4 +1,4 @@
-"""The text format over any registry: no name twice, and what cannot be exposed is left out."""
+"""One scrape of any registry: no name twice, and a collector that cannot be exposed is left out."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Lines:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_what_writes_its_own_lines_and_fails_to_say_its_name_is_asked_for_its_families(order: int) -> None:
+def test_a_text_renderer_whose_definition_raises_is_exposed_by_its_families(order: int) -> None:
     good, bad = Lines("good"), Lines("bad")
     bad.fails = True
     text = generate_metrics(_of(lambda: [good, bad][::order]))
@@ -99,13 +99,13 @@ def test_what_writes_its_own_lines_and_fails_to_say_its_name_is_asked_for_its_fa
     assert "\nbad 1.0\n" in text
 
 
-def test_what_writes_its_own_lines_and_has_no_definition_costs_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_renderer_without_a_definition_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
     good, bad = Lines("good"), Lines("bad")
     setattr(bad, "given", None)  # noqa: B010  # mypy refuses the plain way, rightly
     assert _names(generate_metrics(_of(lambda: [good, bad]))) == ["good", "pytheus_collector_errors_total"]
 
 
-def test_what_writes_its_own_lines_cannot_take_a_reserved_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_renderer_cannot_take_a_reserved_name(caplog: pytest.LogCaptureFixture) -> None:
     text = generate_metrics(_of(lambda: [Lines("pytheus_collector_errors_total"), Lines("good")]))
     assert _names(text) == ["good", "pytheus_collector_errors_total"]
     assert "\npytheus_collector_errors_total 1.0\n" not in text
@@ -114,7 +114,7 @@ def test_what_writes_its_own_lines_cannot_take_a_reserved_name(caplog: pytest.Lo
 # Custom collectors ----------------------------------------------------------------------------------------------------
 
 
-def test_a_custom_family_cannot_repeat_a_metric_wherever_it_stands(
+def test_a_custom_family_cannot_repeat_a_metric_in_any_position(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.register(Custom(_gauge("x_total", Sample("", {}, 7.0))))

@@ -9,7 +9,7 @@ import pytest
 
 from pytheus import Counter, Gauge
 from pytheus.exceptions import NotARegistryError
-from pytheus.exposition.response import answer_scrape, answer_text, servable
+from pytheus.exposition.respond import answer_scrape, answer_text, servable
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 
 

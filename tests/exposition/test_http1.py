@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.exposition.request import HEAD_END, BadRequestError, parse_head
+from pytheus.exposition.http1 import HEAD_END, BadRequestError, parse_head
 
 
 def test_a_request_of_prometheus() -> None:
@@ -42,7 +42,7 @@ def test_the_path_is_the_targets_without_query(target: str, path: str) -> None:
 
 
 def test_fields_of_one_name_are_one() -> None:
-    request = parse_head(b"GET / HTTP/1.1\r\nAccept-Encoding: br\r\naccept-encoding:gzip \t")
+    request = parse_head(b"GET / HTTP/1.0\r\nAccept-Encoding: br\r\naccept-encoding:gzip \t")
 
     assert request.fields == {"accept-encoding": "br, gzip"}
 
@@ -56,7 +56,7 @@ def test_a_bare_line_feed_ends_a_line() -> None:
     [("Content-Length: 0", False), ("Content-Length: 5", True), ("Transfer-Encoding: chunked", True)],
 )
 def test_a_body_is_announced(field: str, has_body: bool) -> None:
-    assert parse_head(f"POST / HTTP/1.1\r\n{field}".encode()).has_body is has_body
+    assert parse_head(f"POST / HTTP/1.0\r\n{field}".encode()).has_body is has_body
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,29 @@ def test_what_is_no_request_is_refused(head: bytes) -> None:
     with pytest.raises(BadRequestError) as caught:
         parse_head(head)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Accept: a", 400),
+        (b"Host: a\r\nhost: a", 400),
+        (b"Host: a\r\nContent-Length: +1", 400),
+        (b"Host: a\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        (b"Host: a\r\nContent-Length: " + b"1" * 21, 400),
+        (b"Host: a\r\nTransfer-Encoding: gzip", 501),
+        (b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 501),
+    ],
+)
+def test_fields_that_contradict_rfc_9112_are_refused(fields: bytes, status: int) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_head(b"GET / HTTP/1.1\r\n" + fields)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("length", ["0", "000", "0, 0"])
+def test_a_length_of_zero_is_no_body(length: str) -> None:
+    assert not parse_head(f"GET / HTTP/1.1\nHost: a\nContent-Length: {length}".encode()).has_body
 
 
 def test_another_version_is_refused_as_such() -> None:

@@ -1,12 +1,14 @@
-"""Functions that are measured at each call, whatever kind of function they are.
+"""Wrappers that measure each call of a function, whatever kind of function it is.
 
 Rules:
 
-- What is measured is the time that the work runs, not the time that it takes to set it up: a coroutine until it has
-  returned, a generator from its first step until it is exhausted, closed or has raised.
+- The measured time is the time that the work runs, not the time to set it up: for a coroutine until it has returned,
+  for a generator from its first step until it is exhausted, closed or has raised.
 - An exception is measured like a result and passes through unchanged.
 - A decorated function keeps its kind (plain, coroutine, generator, async generator), its name and its signature.
-- Each call measures on its own, so that recursion and concurrency do not mix.
+- Each call measures by itself, so recursion and concurrency do not mix.
+
+This module is not compiled, because `inspect` does not recognise compiled coroutine and generator functions.
 """
 
 from __future__ import annotations
@@ -16,24 +18,29 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-__all__ = ["decorated"]
+__all__ = ["instrument_function"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def decorated(function: Callable[P, R], fresh: Callable[[], AbstractContextManager[object]]) -> Callable[P, R]:
-    """`function`, with a context that `fresh` gives around each call; raises `TypeError` for what is no function."""
-    import inspect  # loaded late: slow to import, and only decoration needs it
+def instrument_function(
+    function: Callable[P, R], fresh: Callable[[], AbstractContextManager[object]]
+) -> Callable[P, R]:
+    """Return `function` with a context from `fresh` around each call.
+
+    Raises `TypeError` if it is not a function.
+    """
+    import inspect
 
     if isinstance(function, (staticmethod, classmethod)):
-        # Called themselves they would lose their binding, so it goes around what is measured.
-        return cast("Callable[P, R]", type(function)(decorated(function.__func__, fresh)))
+        # The wrapper must be inside of the descriptor, because calling the descriptor would lose the binding.
+        return cast("Callable[P, R]", type(function)(instrument_function(function.__func__, fresh)))
     if not callable(function):
         raise TypeError(f"a metric decorates a function but got {type(function).__name__} {function!r:.80}")
-    # The kind is known only now, so the four wrappers meet in a type that says as little as the question does.
+    # The kind is known only at run time, so the wrappers share a type without a result.
     call = cast("Callable[P, Any]", function)
-    # An object that is called is of its __call__'s kind; that of a function is native code, of no kind.
+    # A callable object has the kind of its __call__; that of a function is native code and has no kind.
     inner_call = type(function).__call__
     if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(inner_call):
 
