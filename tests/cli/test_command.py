@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytheus.cli.command import table
+from pytheus.cli.click_support import table
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended

@@ -83,19 +83,22 @@ def test_neither_repr_nor_str_shows_a_credential() -> None:
     ("text", "message"),
     [
         ("", "registry '' (from X) is empty; name a registry, such as 'default'"),
-        ("my reg", r"registry 'my reg' (from X) holds the character ' ', which neither a name nor a URL can"),
-        ("redis\n", r"holds the character '\n'"),
-        ("redis\udc80", r"holds the character '\udc80'"),
-        ("/redis", "cannot be a name, which consists of letters, digits, '_', '.', '-' and '+'"),
+        (
+            "my reg",
+            r"registry 'my reg' (from X) contains the character ' ', which is allowed neither in a name nor in a URL",
+        ),
+        ("redis\n", r"contains the character '\n'"),
+        ("redis\udc80", r"contains the character '\udc80'"),
+        ("/redis", "cannot be a name; a name consists of letters, digits, '_', '.', '-' and '+'"),
         ("redis@", "is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one"),
         ("rédis", "cannot be a name"),
         ("://h", "cannot be a name"),
         ("redis:/h", "cannot be a name"),
-        ("redis?prefix=app", "has options but is no URL; write NAME://?KEY=VALUE"),
-        ("redis://h#x", "holds a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
-        ("redis://h:x", "does not name its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
-        ("redis://h:65536", "does not name its host"),
-        ("redis://:6379/0", "does not name its host"),
+        ("redis?prefix=app", "has options but is not a URL; write NAME://?KEY=VALUE"),
+        ("redis://h#x", "contains a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
+        ("redis://h:x", "does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
+        ("redis://h:65536", "does not write its host"),
+        ("redis://:6379/0", "does not write its host"),
         ("redis://::1/0", "put an IPv6 address in brackets"),
         ("redis://h?a=1&a=2", "gives the option 'a' twice; give it once, several values separated by commas"),
         ("redis://h?a", "has no value for the option 'a'; options are written KEY=VALUE"),
@@ -103,7 +106,7 @@ def test_neither_repr_nor_str_shows_a_credential() -> None:
         ("redis://h?a=1&", "has an option without a name"),
         ("redis://h?a=%2", "has a '%' in its option 'a' that is not followed by two hexadecimal digits"),
         ("redis://h/%zz", "has a '%' in its path that"),
-        ("redis://h/%ff", "has escapes in its path that are no UTF-8"),
+        ("redis://h/%ff", "has escapes in its path that are not UTF-8"),
     ],
 )
 def test_what_does_not_follow_the_grammar_is_refused(text: str, message: str) -> None:
@@ -117,9 +120,9 @@ def test_what_names_a_modules_attribute_is_refused_with_the_way_to_do_it(text: s
     with pytest.raises(RegistryAddressError) as caught:
         parse_address(text, "from PYTHEUS_REGISTRY")
     assert str(caught.value) == (
-        f"registry '{text}' (from PYTHEUS_REGISTRY) reads like MODULE:ATTRIBUTE, and what is named by text must be an"
-        " installed plugin, for else whoever sets a variable could have anything imported; in Python code import the"
-        " object and hand it over: REGISTRY.set_registry(the_object)"
+        f"registry '{text}' (from PYTHEUS_REGISTRY) looks like MODULE:ATTRIBUTE, but a setting can only name an"
+        " installed plugin, because otherwise anyone who can set a variable could import any code; in Python code,"
+        " import the object and pass it to REGISTRY.set_registry(the_object)"
     )
 
 
@@ -142,7 +145,7 @@ def test_no_error_shows_a_credential(text: str) -> None:
 
 
 def test_an_address_has_a_greatest_length() -> None:
-    with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are taken"):
+    with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are allowed"):
         parse_address("r://?a=" + "a" * MAX_ADDRESS_CHARACTERS)
 
 

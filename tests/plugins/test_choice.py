@@ -5,28 +5,27 @@ from typing import cast
 import pytest
 
 from pytheus.exceptions import RegistryAddressError
-from pytheus.plugins.choice import choose
-from pytheus.plugins.configuration import NO_CONFIGURATION
+from pytheus.plugins.config import NO_CONFIGURATION, choose
 
 FILE = NO_CONFIGURATION._replace(path="/a/pyproject.toml", registry="of_file")
 
 
 def test_an_argument_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_REGISTRY", "of_variable")
-    assert choose("of_argument", FILE) == ("of_argument", "as argument")
+    assert choose("of_argument", FILE) == ("of_argument", "argument", "as argument")
 
 
 def test_the_variable_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_REGISTRY", "of_variable")
-    assert choose(None, FILE) == ("of_variable", "from PYTHEUS_REGISTRY")
+    assert choose(None, FILE) == ("of_variable", "environment", "from PYTHEUS_REGISTRY")
 
 
 def test_the_file_comes_third() -> None:
-    assert choose(None, FILE) == ("of_file", "from /a/pyproject.toml")
+    assert choose(None, FILE) == ("of_file", "configuration", "from /a/pyproject.toml")
 
 
 def test_default_comes_last() -> None:
-    assert choose(None, NO_CONFIGURATION) == ("default", "by default")
+    assert choose(None, NO_CONFIGURATION) == ("default", "default", "by default")
 
 
 @pytest.mark.parametrize("value", ["", "  ", "\n"])
@@ -46,14 +45,14 @@ def test_space_around_a_name_means_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_empty_argument_is_not_taken_for_none() -> None:
-    assert choose("", FILE) == ("", "as argument")
+    assert choose("", FILE) == ("", "argument", "as argument")
 
 
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(RegistryAddressError) as caught:
         choose(cast("str", object()), FILE)
     assert str(caught.value) == (
-        "a registry is chosen by a name or URL but got object; hand a registry object to REGISTRY.set_registry(...)"
+        "a registry is chosen by a name or URL but got object; pass a registry object to REGISTRY.set_registry(...)"
     )
 
 

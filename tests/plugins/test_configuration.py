@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytheus.exceptions import ConfigurationError
-from pytheus.plugins.configuration import MAX_FILE_BYTES, NO_CONFIGURATION, load_configuration
+from pytheus.plugins.config import MAX_FILE_BYTES, NO_CONFIGURATION, load_configuration
 
 
 def refused() -> str:
@@ -92,14 +92,14 @@ def test_a_named_file_that_is_missing_is_refused(home: Path, monkeypatch: pytest
 
 def test_a_named_folder_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_CONFIG", str(home))
-    assert refused() == f"configuration file {home} (from PYTHEUS_CONFIG) is no regular file; name a TOML file"
+    assert refused() == f"configuration file {home} (from PYTHEUS_CONFIG) is not a regular file; name a TOML file"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe_is_refused_and_not_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(home / "pipe")
     monkeypatch.setenv("PYTHEUS_CONFIG", "pipe")
-    assert "is no regular file" in refused()
+    assert "is not a regular file" in refused()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -112,8 +112,7 @@ def test_a_file_that_cannot_be_read_is_refused(home: Path) -> None:
 def test_a_huge_file_is_refused(home: Path) -> None:
     (home / "pyproject.toml").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     assert refused() == (
-        f"configuration file {home / 'pyproject.toml'} is larger than {MAX_FILE_BYTES} bytes;"
-        " is it the file that was meant?"
+        f"configuration file {home / 'pyproject.toml'} is larger than {MAX_FILE_BYTES} bytes; is it the right file?"
     )
 
 
@@ -122,7 +121,7 @@ def test_a_huge_file_is_refused(home: Path) -> None:
 )
 def test_a_file_that_is_no_toml_is_refused(content: bytes, home: Path) -> None:
     (home / "pyproject.toml").write_bytes(content)
-    assert refused().startswith(f"configuration file {home / 'pyproject.toml'} is no valid TOML: ")
+    assert refused().startswith(f"configuration file {home / 'pyproject.toml'} is not valid TOML: ")
 
 
 def test_a_named_file_without_the_table_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +129,7 @@ def test_a_named_file_without_the_table_is_refused(home: Path, monkeypatch: pyte
     monkeypatch.setenv("PYTHEUS_CONFIG", "metrics.toml")
     assert refused() == (
         f"configuration file {home / 'metrics.toml'} (from PYTHEUS_CONFIG) has no table [tool.pytheus]"
-        " ([pytheus] is not looked at); add it, even empty"
+        " ([pytheus] is not read); add it, even empty"
     )
 
 

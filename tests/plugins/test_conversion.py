@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.plugins.conversion import ConversionError, converted, spoken
+from pytheus.plugins.options import ConversionError, converted, spoken
 
 
 class Colour(enum.Enum):
@@ -99,7 +99,7 @@ def test_a_files_own_types_are_taken(value: object, hint: object) -> None:
 def test_what_does_not_fit_is_refused(value: object, hint: object, wanted: str) -> None:
     with pytest.raises(ConversionError) as caught:
         converted(value, hint)
-    assert caught.value.wanted == wanted
+    assert caught.value.expected == wanted
 
 
 @given(st.integers(-(2**60), 2**60))

@@ -14,7 +14,7 @@ from pytheus import REGISTRY, Counter, Gauge, generate_metrics
 from pytheus.compose import ReadOnlyRegistry, labelled, union
 from pytheus.exceptions import ConflictError, NotRegisteredError, PytheusWarning, ReadOnlyError
 from pytheus.plugins import configure, resolve_registry
-from pytheus.plugins.observed import ObservedRegistry, Observer
+from pytheus.plugins.observer import ObservedRegistry, Observer
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
 from pytheus.samples import Family
 

@@ -169,13 +169,13 @@ def test_only_a_dataclass_can_be_parsed_into(shape: type) -> None:
 def test_a_part_of_the_url_that_nobody_takes_is_refused() -> None:
     options = RegistryOptions("x://:hunter2@db", source="from X")
     options.parse(Bare)
-    assert refused(options.refuse_untaken) == (
+    assert refused(options.refuse_unread) == (
         "registry plugin 'x' takes no password, but 'x://:***@db' (from X) has one; remove it"
     )
 
 
 def test_an_option_that_nobody_takes_is_refused() -> None:
-    assert refused(RegistryOptions("x://?a=1", source="from X").refuse_untaken) == (
+    assert refused(RegistryOptions("x://?a=1", source="from X").refuse_unread) == (
         "registry plugin 'x' takes no options, but got 'a' (from X); remove it"
     )
 
@@ -183,26 +183,26 @@ def test_an_option_that_nobody_takes_is_refused() -> None:
 def test_reading_the_values_takes_them() -> None:
     options = RegistryOptions("x://?a=1")
     assert options.values
-    options.refuse_untaken()
+    options.refuse_unread()
 
 
 def test_reading_an_attribute_takes_that_part_alone() -> None:
     options = RegistryOptions("x://db:1")
     assert options.host
-    assert "takes no port" in refused(options.refuse_untaken)
+    assert "takes no port" in refused(options.refuse_unread)
 
 
 def test_parsing_takes_what_it_parses() -> None:
     options = RegistryOptions("redis://:p@db:1?token=1")
     options.parse(RedisOptions)
-    options.refuse_untaken()
+    options.refuse_unread()
 
 
 def test_neither_repr_nor_given_takes_anything() -> None:
     options = RegistryOptions("x://db")
     assert repr(options)
     assert options.given
-    assert "takes no host" in refused(options.refuse_untaken)
+    assert "takes no host" in refused(options.refuse_unread)
 
 
 def test_no_repr_shows_a_credential() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.plugins.redaction import is_secret, redact, without
+from pytheus.plugins.address import hide, is_secret, redact
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_an_option_that_only_sounds_like_one_is_not(key: str) -> None:
 
 
 def test_secrets_are_taken_out_of_a_text() -> None:
-    assert without({"hunter2", ""}, "no login with hunter2") == "no login with ***"
+    assert hide({"hunter2", ""}, "no login with hunter2") == "no login with ***"

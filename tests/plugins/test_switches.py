@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pytheus.exceptions import ConfigurationError
-from pytheus.plugins.configuration import NO_CONFIGURATION
-from pytheus.plugins.switches import NamedPlugin, load_switches
+from pytheus.plugins.config import NO_CONFIGURATION, NamedPlugin, load_switches
 
 FILE = NO_CONFIGURATION._replace(path="/a/pyproject.toml", plugins=("no:redis", "audit"))
 

@@ -12,7 +12,7 @@ from pytheus import REGISTRY, Counter, generate_metrics
 from pytheus.compose import LimitedRegistry
 from pytheus.exceptions import ConfigurationError, PluginLoadError, ReadOnlyError
 from pytheus.plugins import WrapLayer, configure, resolve_registry
-from pytheus.plugins.configuration import load_configuration
+from pytheus.plugins.config import load_configuration
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ LAYER = "layer 1 of 'wrap' in [tool.pytheus]"
         ),
         (
             "[{ limited = { max_series = 0 } }]",
-            f"{LAYER}, limited, cannot be: limited(...) takes max_series as an int from 1 up, or None, but got 0",
+            f"{LAYER}, limited, is invalid: limited(...) takes max_series as an int from 1 up, or None, but got 0",
         ),
         (
             '[{ filtered = { names = "jobs_total" } }]',
@@ -258,7 +258,7 @@ def test_what_makes_no_sense_is_refused_with_its_file_and_layer(wrap: str, messa
 def test_what_the_function_refuses_is_refused_with_its_reason(wrap: str, home: Path) -> None:
     write(home, wrap)
     with pytest.raises(
-        ConfigurationError, match=r"layer [12] of 'wrap' in \[tool\.pytheus\], \w+, cannot be: "
+        ConfigurationError, match=r"layer [12] of 'wrap' in \[tool\.pytheus\], \w+, is invalid: "
     ) as caught:
         load_configuration()
     assert caught.value.__cause__ is not None
