@@ -99,13 +99,14 @@ def parse_table(path: str, table: object) -> Table:
     """
     if not isinstance(table, dict):
         raise ConfigurationError(f"{path}: 'tool.pytheus' must be a table but is {_kind(table)}; write [tool.pytheus]")
-    wrap = table.get("wrap")
+    content: dict[str, object] = table
+    wrap = content.get("wrap")
     if isinstance(wrap, list):
-        table = {**table, "wrap": [{item: None} if isinstance(item, str) else item for item in wrap]}
+        content = {**content, "wrap": [{item: None} if isinstance(item, str) else item for item in wrap]}
     try:
-        parsed = convert(table, Table)
+        parsed = convert(content, Table)
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: {_translated(str(error), table)}") from error
+        raise ConfigurationError(f"{path}: {_translated(str(error), content)}") from error
     _check_layers(path, parsed)
     return parsed
 
@@ -200,19 +201,18 @@ def _translated_layer(inner: list[str | int], unknown: str, got: str) -> str:
     raise AssertionError(f"no words for {inner!r}")
 
 
-def _found(table: dict[str, object], path: str) -> tuple[object, list[str | int]]:
-    """The value at msgspec's `path` in `table`, and the keys and indices that lead to it."""
-    found: object = table
+def _found(found: object, path: str) -> tuple[object, list[str | int]]:
+    """The value at msgspec's `path` in the table `found`, and the keys and indices that lead to it."""
     steps: list[str | int] = []
     for step in _STEP.finditer(path):
         if isinstance(found, list):
-            steps.append(int(step["index"]))
-            found = found[int(step["index"])]
+            index = int(step["index"])
+            steps.append(index)
+            found = found[index]
         elif isinstance(found, dict):
-            key = step["key"]
-            if key is None:  # any key: the first one whose value has a wrong type
-                expected = dict if steps == ["registries"] else str
-                key = next(key for key, value in found.items() if not isinstance(value, expected))
+            # "[...]" is any key: the first one whose value has a wrong type.
+            expected = dict if steps == ["registries"] else str
+            key = step["key"] or next(key for key, value in found.items() if not isinstance(value, expected))
             steps.append(key)
             found = found[key]
     return found, steps

@@ -19,9 +19,9 @@ from tests.plugins.conftest import ENTRY, refused
 def test_a_module_without_the_hook_is_refused(site: Site) -> None:
     site.plugin("memory", "")
     assert str(refused(PluginLoadError)) == (
-        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} does not provide a registry: the module has no"
-        " function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let the"
-        " entry point name an object: MODULE:ATTRIBUTE"
+        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} does not provide a registry: the module"
+        " has no function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let"
+        " the entry point name an object: MODULE:ATTRIBUTE"
     )
 
 

@@ -1,12 +1,28 @@
+"""The configuration file, the environment, and which of them decides."""
+
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytheus.exceptions import ConfigurationError
-from pytheus.plugins.config import MAX_FILE_BYTES, NO_CONFIGURATION, load_configuration
+from pytheus.exceptions import ConfigurationError, RegistryAddressError
+from pytheus.plugins import WrapLayer, implemented_hooks, plugin_settings
+from pytheus.plugins.config import (
+    MAX_FILE_BYTES,
+    NO_CONFIGURATION,
+    NamedPlugin,
+    choose,
+    load_configuration,
+    load_switches,
+)
+from tests.plugins.conftest import AUDIT, FACTORY
+
+if TYPE_CHECKING:
+    from tests.plugins.conftest import Site
 
 
 def refused() -> str:
@@ -178,3 +194,161 @@ def test_what_makes_no_sense_is_refused_with_its_file_and_key(content: str, mess
 def test_its_repr_shows_no_credential(home: Path) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nregistry = "redis://:hunter2@h"\n')
     assert "hunter2" not in repr(load_configuration())
+
+
+# Which registry -------------------------------------------------------------------------------------------------------
+
+
+REGISTRY_IN_FILE = NO_CONFIGURATION._replace(path="/a/pyproject.toml", registry="of_file")
+
+
+def test_an_argument_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "of_variable")
+    assert choose("of_argument", REGISTRY_IN_FILE) == ("of_argument", "argument", "as argument")
+
+
+def test_the_variable_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "of_variable")
+    assert choose(None, REGISTRY_IN_FILE) == ("of_variable", "environment", "from PYTHEUS_REGISTRY")
+
+
+def test_the_file_comes_third() -> None:
+    assert choose(None, REGISTRY_IN_FILE) == ("of_file", "configuration", "from /a/pyproject.toml")
+
+
+def test_default_comes_last() -> None:
+    assert choose(None, NO_CONFIGURATION) == ("default", "default", "by default")
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\n"])
+def test_an_empty_registry_variable_counts_as_unset(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_REGISTRY", value)
+    assert choose(None, REGISTRY_IN_FILE).text == "of_file"
+
+
+def test_a_variable_that_is_0_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_REGISTRY", "0")
+    assert choose(None, REGISTRY_IN_FILE).text == "0"
+
+
+def test_space_around_a_name_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_REGISTRY", " redis\n")
+    assert choose(None, REGISTRY_IN_FILE).text == "redis"
+
+
+def test_an_empty_argument_is_not_taken_for_none() -> None:
+    assert choose("", REGISTRY_IN_FILE) == ("", "argument", "as argument")
+
+
+def test_what_is_no_text_is_refused() -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        choose(cast("str", object()), REGISTRY_IN_FILE)
+    assert str(caught.value) == (
+        "a registry is chosen by a name or URL but got object; pass a registry object to REGISTRY.set_registry(...)"
+    )
+
+
+def test_the_repr_of_a_choice_shows_no_credential() -> None:
+    assert "hunter2" not in repr(choose("redis://:hunter2@h", REGISTRY_IN_FILE))
+
+
+# Which plugins --------------------------------------------------------------------------------------------------------
+
+
+PLUGINS_IN_FILE = NO_CONFIGURATION._replace(path="/a/pyproject.toml", plugins=("no:redis", "audit"))
+
+
+def test_without_a_setting_nothing_is_switched() -> None:
+    assert load_switches(NO_CONFIGURATION) == ((), {})
+
+
+def test_the_variable_blocks_and_selects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", " no:redis, audit ,,")
+    switches = load_switches(NO_CONFIGURATION)
+    assert switches.named == (NamedPlugin("audit", None, "'audit' in PYTHEUS_PLUGINS"),)
+    assert switches.blocked == {"redis": "'no:redis' in PYTHEUS_PLUGINS"}
+
+
+def test_the_file_blocks_and_selects() -> None:
+    switches = load_switches(PLUGINS_IN_FILE)
+    assert [named.name for named in switches.named] == ["audit"]
+    assert switches.blocked == {"redis": "'no:redis' in 'plugins' in [tool.pytheus] of /a/pyproject.toml"}
+
+
+def test_both_count_and_the_variable_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "redis,no:push")
+    switches = load_switches(PLUGINS_IN_FILE)
+    assert {named.name for named in switches.named} == {"redis", "audit"}
+    assert set(switches.blocked) == {"push"}
+
+
+@pytest.mark.parametrize("entry", ["no:", "no:a b", "a:b", "-x", "no:redis@pytheus-redis"])
+def test_an_entry_that_names_no_plugin_is_refused(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", entry)
+    with pytest.raises(ConfigurationError) as caught:
+        load_switches(NO_CONFIGURATION)
+    assert str(caught.value).startswith(
+        f"PYTHEUS_PLUGINS has the entry '{entry}', which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
+    )
+
+
+def test_a_distribution_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit@acme-audit")
+    (named,) = load_switches(NO_CONFIGURATION).named
+    assert (named.name, named.distribution, str(named)) == ("audit", "acme-audit", "audit@acme-audit")
+
+
+def test_those_of_the_file_come_first_and_those_of_the_variable_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "zoo,bar,zoo")
+    assert [named.name for named in load_switches(PLUGINS_IN_FILE).named] == ["audit", "zoo", "bar"]
+
+
+@pytest.mark.parametrize("entries", ["audit,audit@acme", "audit@acme,audit@other", "audit@acme,no:audit"])
+def test_one_setting_says_one_thing_about_a_name(entries: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", entries)
+    first, second = entries.split(",")
+    with pytest.raises(ConfigurationError) as caught:
+        load_switches(NO_CONFIGURATION)
+    assert str(caught.value) == f"PYTHEUS_PLUGINS has both {first!r} and {second!r}; keep one of them"
+
+
+def test_an_entry_and_its_opposite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "redis,no:redis")
+    with pytest.raises(ConfigurationError) as caught:
+        load_switches(NO_CONFIGURATION)
+    assert str(caught.value) == "PYTHEUS_PLUGINS has both 'redis' and 'no:redis'; keep one of them"
+
+
+# The settings as shown ------------------------------------------------------------------------------------------------
+
+
+def test_without_any_there_is_nothing() -> None:
+    assert plugin_settings() == (None, (), {}, ())
+
+
+def test_names_blocks_and_layers_are_told_with_where_they_stand(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home / "pyproject.toml"
+    path.write_text('[tool.pytheus]\nplugins = ["audit", "no:redis"]\nwrap = [{ prefixed = "app" }]\n')
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "push@acme")
+    settings = plugin_settings()
+    in_file = f"in 'plugins' in [tool.pytheus] of {path}"
+    assert settings.path == str(path)
+    assert settings.named == (
+        NamedPlugin("audit", None, f"'audit' {in_file}"),
+        NamedPlugin("push", "acme", "'push@acme' in PYTHEUS_PLUGINS"),
+    )
+    assert settings.blocked == {"redis": f"'no:redis' {in_file}"}
+    assert settings.wrap == (WrapLayer("prefixed", {"prefix": "app"}),)
+
+
+def test_what_an_imported_plugin_implements_is_told(site: Site) -> None:
+    site.plugin("audit", AUDIT + FACTORY + "@hookimpl(optionalhook=True)\ndef pytheus_future(): ...\n")
+    audit_module = importlib.import_module("audit_module")
+    assert implemented_hooks(audit_module) == (
+        "pytheus_collect_error",
+        "pytheus_collector_registered",
+        "pytheus_collector_rejected",
+        "pytheus_collector_unregistered",
+        "pytheus_make_registry",
+    )
+    assert implemented_hooks(audit_module.Memory()) == ()
