@@ -54,7 +54,7 @@ def command(registry: str | None, as_json: bool) -> int:
 
 def _document(planned: Plan) -> dict[str, object]:
     distribution, version = planned.provider or (None, None)
-    configuration, switches, *_ = planned.activation
+    settings = planned.activation.settings
     return {
         "registry": {
             "address": planned.address.shown,
@@ -65,32 +65,30 @@ def _document(planned: Plan) -> dict[str, object]:
             "version": version,
         },
         "problems": planned.problems,
-        "options": {
-            option.key: {"value": option.value, "source": option.source} for option in planned.options.describe()
-        },
-        "plugins": {"named": [named._asdict() for named in switches.named], "blocked": dict(switches.blocked)},
-        "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in configuration.wrap],
-        "configuration": configuration.path,
+        "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
+        "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
+        "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],
+        "configuration": settings.path,
     }
 
 
 def _print(planned: Plan) -> None:
-    configuration, switches, *_ = planned.activation
+    settings = planned.activation.settings
     provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
-    named = [f"{named} (by {named.setting})" for named in switches.named]
-    blocked = [f"{name} (by {setting})" for name, setting in switches.blocked.items()]
+    named = [f"{named} (by {named.setting})" for named in settings.named]
+    blocked = [f"{name} (by {setting})" for name, setting in settings.blocked.items()]
     rows = [
         ("registry", click.style(planned.address.shown, bold=True)),
         ("chosen", planned.choice.source),
         ("created by", provider),
         ("plugins named", ", ".join(named) or "none"),
         ("plugins blocked", ", ".join(blocked) or "none"),
-        ("wrapped in", ", ".join(map(_layer, configuration.wrap)) or "nothing"),
-        ("configuration", configuration.path or "no file"),
+        ("wrapped in", ", ".join(map(_layer, settings.wrap)) or "nothing"),
+        ("configuration", settings.path or "no file"),
     ]
     for line in table(rows):
         click.echo(line)
-    options = [(option.key, f"= {option.value}", option.source) for option in planned.options.describe()]
+    options = [(key, f"= {value}", source) for key, value, source in planned.options.describe()]
     click.echo("\noptions" if options else "\noptions: none")
     for line in table(options, indent=2):
         click.echo(line)

@@ -24,8 +24,7 @@ from typing import Final, NamedTuple
 import click
 
 from pytheus.cli.click_support import call
-from pytheus.plugins.address import is_plugin_name, normalized_distribution
-from pytheus.plugins.catalog import BUILTIN_REGISTRIES
+from pytheus.plugins.address import BUILTIN_REGISTRIES, is_plugin_name, normalized_distribution
 from pytheus.version import __version__
 
 __all__ = ["Names", "command", "new", "write_distribution"]

@@ -14,7 +14,8 @@ import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, call, print_json, print_problems, table
 from pytheus.cli.inspection import Inspection, inspect_plugin
-from pytheus.plugins.catalog import BUILTIN_REGISTRIES, PluginInfo, PluginState, available_plugins, catalog
+from pytheus.plugins.address import BUILTIN_REGISTRIES
+from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
 from pytheus.plugins.plan import Plan, plan
 
 __all__ = ["command", "plugins"]

@@ -32,6 +32,7 @@ from typing import Final, NamedTuple
 from pytheus.exceptions import RegistryAddressError
 
 __all__ = [
+    "BUILTIN_REGISTRIES",
     "HIDDEN",
     "MAX_ADDRESS_CHARACTERS",
     "RegistryAddress",
@@ -47,32 +48,37 @@ __all__ = [
     "with_path",
 ]
 
+BUILTIN_REGISTRIES: Final[dict[str, str]] = {
+    "default": "pytheus.registry:CollectorRegistry",
+    "none": "pytheus.registry:NullRegistry",
+}
+"""The reserved names of pytheus's own registries, and the class that each one creates."""
+
 MAX_ADDRESS_CHARACTERS: Final = 8192
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _DISTRIBUTION: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _PLUGIN: Final = re.compile(rf"(?P<name>{_NAME})(?:@(?P<distribution>{_DISTRIBUTION}))?", re.ASCII)
 _PLUGIN_NAME: Final = re.compile(_NAME, re.ASCII)
+# A pattern that only URLs or errors need is a plain string, which `re` compiles at its first use.
 # authority = [ userinfo "@" ] host [ ":" port ], RFC 3986 section 3.2; host is a name, an IPv4 address, or an IPv6
 # address in brackets.
-_AUTHORITY: Final = re.compile(
+_AUTHORITY: Final = (
     r"(?:(?P<username>[^:@/]*)(?::(?P<password>[^@/]*))?@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?",
-    re.ASCII,
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
-_ATTRIBUTE: Final = re.compile(r"[\w.]+:[\w.]+")
-_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.ASCII)
-_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_ATTRIBUTE: Final = r"[\w.]+:[\w.]+"
+_BROKEN_ESCAPE: Final = r"%(?![0-9A-Fa-f]{2}).{0,2}"
+_ESCAPE: Final = r"%([0-9A-Fa-f]{2})"
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
-_RUN_OF_PUNCTUATION: Final = re.compile(r"[-_.]+")
+_RUN_OF_PUNCTUATION: Final = r"[-_.]+"
 
 HIDDEN: Final = "***"
 
 _SECRET_PARTS: Final = ("password", "passwd", "passphrase", "secret", "token", "credential", "apikey")
 _SECRET_WORDS: Final = frozenset({"auth", "key", "pass", "pwd", "sig", "signature"})
-_WORD_BREAK: Final = re.compile(r"[^a-z0-9]+")
+_WORD_BREAK: Final = r"[^a-z0-9]+"
 _PAIR: Final = re.compile(r"(?P<key>[^?&;=#]*)=(?P<value>[^&;#]*)")
-_ESCAPED_CHARACTER: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 class RegistryAddress(NamedTuple):
@@ -114,7 +120,7 @@ def parse_plugin(text: str) -> tuple[str, str | None] | None:
 
 def normalized_distribution(name: str) -> str:
     """The spelling that represents all spellings of a distribution's name: ``Pytheus_Redis`` is ``pytheus-redis``."""
-    return _RUN_OF_PUNCTUATION.sub("-", name).lower()
+    return re.sub(_RUN_OF_PUNCTUATION, "-", name).lower()
 
 
 def parse_address(text: str, source: str = "as argument") -> RegistryAddress:
@@ -150,7 +156,7 @@ def parse_address(text: str, source: str = "as argument") -> RegistryAddress:
     if not authority:
         username = password = host = port = None
     else:
-        parts = _AUTHORITY.fullmatch(authority)
+        parts = re.fullmatch(_AUTHORITY, authority, re.ASCII)
         if parts is None or (parts["port"] is not None and int(parts["port"]) > 65535):
             raise RegistryAddressError(
                 f"{subject} does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535;"
@@ -185,7 +191,7 @@ def with_path(text: str, path: str) -> str:
 def _not_a_plugin(text: str, plugin: str, subject: str) -> RegistryAddressError:
     if not text:
         return RegistryAddressError(f"{subject} is empty; name a registry, such as 'default', or remove the setting")
-    if _ATTRIBUTE.fullmatch(text) is not None:
+    if re.fullmatch(_ATTRIBUTE, text) is not None:
         return RegistryAddressError(
             f"{subject} looks like MODULE:ATTRIBUTE, but a setting can only name an installed plugin, because otherwise"
             " anyone who can set a variable could import any code; in Python code, import the object and pass it to"
@@ -220,11 +226,11 @@ def _pairs(query: str, subject: str) -> tuple[tuple[str, str], ...]:
 def _decoded(text: str, part: str, subject: str) -> str:
     if "%" not in text:
         return text
-    if _BROKEN_ESCAPE.search(text) is not None:
+    if re.search(_BROKEN_ESCAPE, text) is not None:
         raise RegistryAddressError(
             f"{subject} has a '%' in its {part} that is not followed by two hexadecimal digits; a percent sign is %25"
         )
-    raw = _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), text.encode("utf-8", "surrogatepass"))
+    raw = re.sub(_ESCAPE.encode(), lambda escape: bytes((int(escape[1], 16),)), text.encode("utf-8", "surrogatepass"))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -242,7 +248,9 @@ def is_secret(key: str) -> bool:
     (True, False)
     """
     lowered = key.lower()
-    return any(part in lowered for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(_WORD_BREAK.split(lowered))
+    return any(part in lowered for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(
+        re.split(_WORD_BREAK, lowered)
+    )
 
 
 def redact(text: str) -> str:
@@ -268,7 +276,7 @@ def _without_password(text: str) -> str:
 
 
 def _redacted_pair(pair: re.Match[str]) -> str:
-    key = _ESCAPED_CHARACTER.sub(lambda escape: chr(int(escape[1], 16)), pair["key"])
+    key = re.sub(_ESCAPE, lambda escape: chr(int(escape[1], 16)), pair["key"])
     return f"{pair['key']}={HIDDEN}" if pair["value"] and is_secret(key) else pair[0]
 
 

@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pytheus.exceptions import AmbiguousPluginError, PluginLoadError
-from pytheus.plugins.address import is_plugin_name, normalized_distribution
-from pytheus.plugins.config import load_configuration, load_switches
+from pytheus.plugins.address import BUILTIN_REGISTRIES, is_plugin_name, normalized_distribution
+from pytheus.plugins.config import plugin_settings
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 __all__ = [
-    "BUILTIN_REGISTRIES",
     "GROUP",
     "Catalog",
     "Claim",
@@ -35,12 +34,6 @@ __all__ = [
 ]
 
 GROUP: Final = "pytheus"
-
-BUILTIN_REGISTRIES: Final[dict[str, str]] = {
-    "default": "pytheus.registry:CollectorRegistry",
-    "none": "pytheus.registry:NullRegistry",
-}
-"""The reserved names of pytheus's own registries, and the class that each one creates."""
 
 PluginState = Literal["available", "ambiguous", "blocked", "reserved", "unnameable"]
 
@@ -161,7 +154,7 @@ def available_plugins() -> tuple[PluginInfo, ...]:
     """
     from pytheus.version import __version__
 
-    blocked = load_switches(load_configuration()).blocked
+    blocked = plugin_settings().blocked
     plugins: list[PluginInfo] = []
     for name, value in BUILTIN_REGISTRIES.items():
         plugins.append(PluginInfo(name, value, "pytheus", __version__, *_state(name, (), blocked)))

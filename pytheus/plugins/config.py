@@ -41,11 +41,10 @@ __all__ = [
     "NamedPlugin",
     "Origin",
     "PluginSettings",
-    "Switches",
     "choose",
     "load_configuration",
-    "load_switches",
     "plugin_settings",
+    "settings_with",
 ]
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -210,52 +209,6 @@ class NamedPlugin(NamedTuple):
         return self.name if self.distribution is None else f"{self.name}@{self.distribution}"
 
 
-class Switches(NamedTuple):
-    """`named` are the plugins to be active, in this order; `blocked` maps a name to the setting that blocks it."""
-
-    named: tuple[NamedPlugin, ...]
-    blocked: Mapping[str, str]
-
-
-def load_switches(configuration: Configuration) -> Switches:
-    """The present content of ``PYTHEUS_PLUGINS`` and `configuration`; imports and looks up no plugin.
-
-    Raises `ConfigurationError` for an entry of another form, and for one setting with two entries for a name.
-    """
-    by_file = _switches(configuration.plugins, f"'plugins' in [tool.pytheus] of {configuration.path}")
-    variable = os.environ.get("PYTHEUS_PLUGINS", "").split(",")
-    by_variable = _switches((entry for entry in variable if entry.strip()), "PYTHEUS_PLUGINS")
-    settings = {**by_file, **by_variable}
-    return Switches(
-        tuple(wanted for wanted in settings.values() if isinstance(wanted, NamedPlugin)),
-        MappingProxyType({name: setting for name, setting in settings.items() if isinstance(setting, str)}),
-    )
-
-
-def _switches(entries: Iterable[str], source: str) -> dict[str, NamedPlugin | str]:
-    """By name: the plugin that is named, or the setting that blocks it."""
-    switches: dict[str, NamedPlugin | str] = {}
-    first: dict[str, str] = {}
-    for written in entries:
-        entry = written.strip()
-        setting = f"{entry!r} in {source}"
-        wanted: NamedPlugin | str
-        if entry.startswith(_BLOCK) and is_plugin_name(name := entry.removeprefix(_BLOCK).strip()):
-            entry, wanted = f"{_BLOCK}{name}", setting
-        elif (plugin := parse_plugin(entry)) is not None:
-            name, distribution = plugin
-            wanted = NamedPlugin(name, distribution, setting)
-        else:
-            raise ConfigurationError(
-                f"{source} has the entry {entry!r}, which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
-                " a name consists of letters, digits, '_', '.', '-' and '+'"
-            )
-        if first.setdefault(name, entry) != entry:
-            raise ConfigurationError(f"{source} has both {first[name]!r} and {entry!r}; keep one of them")
-        switches[name] = wanted
-    return switches
-
-
 class PluginSettings(NamedTuple):
     """The present settings of plugins and layers, for commands that show them.
 
@@ -275,6 +228,45 @@ class PluginSettings(NamedTuple):
 
 def plugin_settings() -> PluginSettings:
     """The settings of plugins and layers in the environment and the file; raises `ConfigurationError`."""
-    configuration = load_configuration()
-    named, blocked = load_switches(configuration)
-    return PluginSettings(configuration.path, named, blocked, configuration.wrap)
+    return settings_with(load_configuration())
+
+
+def settings_with(configuration: Configuration) -> PluginSettings:
+    """The settings of plugins and layers in the environment and in `configuration`.
+
+    Raises `ConfigurationError` for an entry of another form, and for one setting with two entries for a name.
+    """
+    by_file = _entries(configuration.plugins, f"'plugins' in [tool.pytheus] of {configuration.path}")
+    variable = os.environ.get("PYTHEUS_PLUGINS", "").split(",")
+    by_variable = _entries((entry for entry in variable if entry.strip()), "PYTHEUS_PLUGINS")
+    settings = {**by_file, **by_variable}
+    return PluginSettings(
+        configuration.path,
+        tuple(wanted for wanted in settings.values() if isinstance(wanted, NamedPlugin)),
+        MappingProxyType({name: setting for name, setting in settings.items() if isinstance(setting, str)}),
+        configuration.wrap,
+    )
+
+
+def _entries(entries: Iterable[str], source: str) -> dict[str, NamedPlugin | str]:
+    """By name: the plugin that is named, or the setting that blocks it."""
+    by_name: dict[str, NamedPlugin | str] = {}
+    first: dict[str, str] = {}
+    for written in entries:
+        entry = written.strip()
+        setting = f"{entry!r} in {source}"
+        wanted: NamedPlugin | str
+        if entry.startswith(_BLOCK) and is_plugin_name(name := entry.removeprefix(_BLOCK).strip()):
+            entry, wanted = f"{_BLOCK}{name}", setting
+        elif (plugin := parse_plugin(entry)) is not None:
+            name, distribution = plugin
+            wanted = NamedPlugin(name, distribution, setting)
+        else:
+            raise ConfigurationError(
+                f"{source} has the entry {entry!r}, which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
+                " a name consists of letters, digits, '_', '.', '-' and '+'"
+            )
+        if first.setdefault(name, entry) != entry:
+            raise ConfigurationError(f"{source} has both {first[name]!r} and {entry!r}; keep one of them")
+        by_name[name] = wanted
+    return by_name

@@ -26,7 +26,7 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from pytheus.exceptions import OptionError
 from pytheus.plugins.address import HIDDEN, RegistryAddress, hide, is_secret, parse_address, redact, suggestion
@@ -34,7 +34,7 @@ from pytheus.plugins.address import HIDDEN, RegistryAddress, hide, is_secret, pa
 if TYPE_CHECKING:
     import dataclasses
 
-__all__ = ["ConversionError", "GivenOption", "RegistryOptions", "converted", "spoken", "without_secrets"]
+__all__ = ["ConversionError", "RegistryOptions", "converted", "spoken", "without_secrets"]
 
 # The parts of a URL besides its query, in the order in which they are written, and the words for them.
 _URL_PARTS: Final = {"username": "user name", "password": "password", "host": "host", "port": "port", "path": "path"}
@@ -42,14 +42,6 @@ _LISTS: Final = (list, tuple, set, frozenset)
 _MAX_SHOWN_CHARACTERS: Final = 80
 
 Shape = TypeVar("Shape")
-
-
-class GivenOption(NamedTuple):
-    """An option or a part of the URL, its value without credentials, and where it was written, in words."""
-
-    key: str
-    value: object
-    source: str
 
 
 class RegistryOptions:
@@ -166,10 +158,13 @@ class RegistryOptions:
         self._read.update(self._values)
         return types.MappingProxyType(self._values)
 
-    def describe(self) -> tuple[GivenOption, ...]:
-        """All options and parts of the URL, without credentials, for display. Marks none of them as read."""
+    def describe(self) -> tuple[tuple[str, object, str], ...]:
+        """The key, the value without credentials, and the source of each option and part of the URL.
+
+        For display: this marks none of them as read.
+        """
         return tuple(
-            GivenOption(key, HIDDEN if is_secret(key) else without_secrets(value), self._origins[key])
+            (key, HIDDEN if is_secret(key) else without_secrets(value), self._origins[key])
             for key, value in {**self._values, **self._parts()}.items()
         )
 

@@ -12,21 +12,23 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytheus.exceptions import PluginBlockedError, SelectionError, UnknownRegistryError
-from pytheus.plugins.address import RegistryAddress, closest, normalized_distribution, parse_address
-from pytheus.plugins.catalog import BUILTIN_REGISTRIES, Claim, PluginInfo, catalog, claims_of, only_claim
+from pytheus.plugins.address import BUILTIN_REGISTRIES, RegistryAddress, closest, normalized_distribution, parse_address
 from pytheus.plugins.config import (
     Choice,
     Configuration,
     NamedPlugin,
-    Switches,
+    PluginSettings,
     choose,
     load_configuration,
-    load_switches,
+    settings_with,
 )
 from pytheus.plugins.options import RegistryOptions
+
+if TYPE_CHECKING:
+    from pytheus.plugins.catalog import Claim, PluginInfo
 
 __all__ = ["ActivationPlan", "Plan", "PlannedPlugin", "plan", "plan_activation"]
 
@@ -63,7 +65,7 @@ class ActivationPlan(NamedTuple):
     """
 
     configuration: Configuration
-    switches: Switches
+    settings: PluginSettings
     plugins: tuple[PlannedPlugin, ...]
     warnings: tuple[str, ...]
 
@@ -128,7 +130,7 @@ def plan(choice: str | None = None) -> Plan:
 
         >>> planned = plan("default://?prefix=shop")
         >>> planned.choice.origin, planned.problem, planned.options.describe()
-        ('argument', None, (GivenOption(key='prefix', value='shop', source='as argument'),))
+        ('argument', None, (('prefix', 'shop', 'as argument'),))
     """
     configuration = load_configuration()
     chosen = choose(choice, configuration)
@@ -144,7 +146,7 @@ def plan(choice: str | None = None) -> Plan:
     claim: Claim | None = None
     problem: SelectionError | None = None
     try:
-        claim = _claim(address, chosen.source, activation.switches)
+        claim = _claim(address, chosen.source, activation.settings)
     except SelectionError as error:
         problem = error.with_traceback(None)
     warnings = _misnamed_tables(address.name, configuration) if tables and address.name not in tables else ()
@@ -153,16 +155,18 @@ def plan(choice: str | None = None) -> Plan:
 
 def plan_activation(configuration: Configuration) -> ActivationPlan:
     """The plan for the layers and plugins before a registry, whichever it is; raises `ConfigurationError`."""
-    switches = load_switches(configuration)
-    plugins = tuple(_planned(named) for named in switches.named)
-    return ActivationPlan(configuration, switches, plugins, tuple(_blocks_without_effect(switches)))
+    settings = settings_with(configuration)
+    plugins = tuple(_planned(named) for named in settings.named)
+    return ActivationPlan(
+        configuration, settings, plugins, tuple(_blocks_without_effect(settings)) if settings.blocked else ()
+    )
 
 
 def _subject(address: RegistryAddress, source: str) -> str:
     return f"registry plugin {address.name!r} ({source})"
 
 
-def _claim(address: RegistryAddress, source: str, switches: Switches) -> Claim | None:
+def _claim(address: RegistryAddress, source: str, settings: PluginSettings) -> Claim | None:
     """The entry point that would create the registry, None for a built-in one; raises the plan's problem."""
     if address.name in BUILTIN_REGISTRIES:
         if address.distribution is not None and normalized_distribution(address.distribution) != "pytheus":
@@ -173,17 +177,19 @@ def _claim(address: RegistryAddress, source: str, switches: Switches) -> Claim |
                 name=address.name,
                 available=tuple(BUILTIN_REGISTRIES),
             )
-        _refuse_blocked(address, source, switches)
+        _refuse_blocked(address, source, settings)
         return None
+    from pytheus.plugins.catalog import claims_of, only_claim
+
     claims = claims_of(address.name, address.distribution)
     if not claims:
-        raise _unknown(address, source, switches)
-    _refuse_blocked(address, source, switches)
+        raise _unknown(address, source, settings)
+    _refuse_blocked(address, source, settings)
     return only_claim(claims, _subject(address, source))
 
 
-def _refuse_blocked(address: RegistryAddress, source: str, switches: Switches) -> None:
-    setting = switches.blocked.get(address.name)
+def _refuse_blocked(address: RegistryAddress, source: str, settings: PluginSettings) -> None:
+    setting = settings.blocked.get(address.name)
     if setting is not None:
         raise PluginBlockedError(
             f"{_subject(address, source)} is blocked by {setting}; remove that entry to allow it, or choose another"
@@ -192,11 +198,13 @@ def _refuse_blocked(address: RegistryAddress, source: str, switches: Switches) -
         )
 
 
-def _unknown(address: RegistryAddress, source: str, switches: Switches) -> UnknownRegistryError:
+def _unknown(address: RegistryAddress, source: str, settings: PluginSettings) -> UnknownRegistryError:
+    from pytheus.plugins.catalog import catalog
+
     found = catalog()
     names = sorted({*BUILTIN_REGISTRIES, *found.claims})
-    available = tuple(name for name in names if name not in switches.blocked)
-    blocked = [f"{name} (by {switches.blocked[name]})" for name in names if name in switches.blocked]
+    available = tuple(name for name in names if name not in settings.blocked)
+    blocked = [f"{name} (by {settings.blocked[name]})" for name in names if name in settings.blocked]
     holders = found.claims.get(address.name, ())
     asked = f"{address.name}@{address.distribution}" if holders else address.name
     remedy = _did_you_mean(address.name, holders, available) or "install the distribution that provides it;"
@@ -216,6 +224,8 @@ def _did_you_mean(name: str, holders: Iterable[Claim], candidates: Iterable[str]
 
 
 def _misnamed_tables(name: str, configuration: Configuration) -> tuple[str, ...]:
+    from pytheus.plugins.catalog import catalog
+
     near = closest(name, configuration.registries)
     if near is None or near in BUILTIN_REGISTRIES or near in catalog().claims:
         return ()
@@ -232,6 +242,8 @@ def _planned(named: NamedPlugin) -> PlannedPlugin:
     planned = PlannedPlugin(named, None, None)
     if named.name in BUILTIN_REGISTRIES:
         return planned  # it has no hooks; naming it overrides a no:NAME of the file
+    from pytheus.plugins.catalog import catalog, claims_of, only_claim
+
     claims = claims_of(named.name, named.distribution)
     if claims:
         try:
@@ -245,8 +257,10 @@ def _planned(named: NamedPlugin) -> PlannedPlugin:
     return planned._replace(problem=UnknownRegistryError(message, name=named.name))
 
 
-def _blocks_without_effect(switches: Switches) -> Iterator[str]:
-    for name, setting in switches.blocked.items():
+def _blocks_without_effect(settings: PluginSettings) -> Iterator[str]:
+    from pytheus.plugins.catalog import catalog
+
+    for name, setting in settings.blocked.items():
         if name not in BUILTIN_REGISTRIES and name not in (known := catalog().claims):
             meant = closest(name, {*known, *BUILTIN_REGISTRIES})
             remedy = "remove the entry if it is not needed any more" if meant is None else f"did you mean 'no:{meant}'?"

@@ -17,11 +17,10 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pytheus.exceptions import InvalidNameError, PluginLoadError, PytheusWarning, SelectionError, UnknownRegistryError
-from pytheus.plugins.address import with_path
-from pytheus.plugins.catalog import BUILTIN_REGISTRIES, available_plugins
+from pytheus.plugins.address import BUILTIN_REGISTRIES, with_path
 from pytheus.plugins.config import load_configuration
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.plan import ActivationPlan, Plan, PlannedPlugin, plan, plan_activation
@@ -79,7 +78,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
     if alone:
         return registry
     if set(plugin.implements) - {MAKE}:
-        active.insert(0, _ActivePlugin(plugin, planned.options))
+        active.insert(0, (plugin, planned.options))
     return _activated(registry, active, activation, made_here=made_here)
 
 
@@ -127,6 +126,8 @@ def shared_address(planned: Plan) -> Iterator[str]:
     if planned.problem is not None:
         raise planned.problem
     if planned.claim is None:
+        from pytheus.plugins.catalog import available_plugins
+
         others = [plugin.name for plugin in available_plugins() if plugin.name not in BUILTIN_REGISTRIES]
         remedy = (
             f"choose one that processes share; installed: {', '.join(others)}"
@@ -168,11 +169,8 @@ def make_builtin_registry(options: RegistryOptions) -> Registry:
 # Active plugins -------------------------------------------------------------------------------------------------------
 
 
-class _ActivePlugin(NamedTuple):
-    """A plugin whose hooks are called, and its own options."""
-
-    plugin: Plugin
-    options: RegistryOptions
+# A plugin whose hooks are called, and its own options.
+_ActivePlugin: TypeAlias = "tuple[Plugin, RegistryOptions]"
 
 
 def _named_plugins(activation: ActivationPlan, chosen: Claim | None) -> list[_ActivePlugin]:
@@ -188,7 +186,7 @@ def _named_plugins(activation: ActivationPlan, chosen: Claim | None) -> list[_Ac
             raise planned.problem
     _warn(*activation.warnings)
     return [
-        _ActivePlugin(_loaded(planned, planned.claim), planned.options(activation.configuration))
+        (_loaded(planned, planned.claim), planned.options(activation.configuration))
         for planned in activation.plugins
         if planned.claim is not None and planned.claim != chosen
     ]
