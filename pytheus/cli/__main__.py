@@ -5,7 +5,7 @@ Rules:
 - ``pytheus run`` starts other programs: it needs only the standard library and pytheus, and parses its own arguments.
   The other commands are written with click (https://click.palletsprojects.com, the extra ``pytheus[cli]``); without it,
   they say so in one line.
-- Each subcommand is a function of the same name in a module of the same name, which is imported when it is called.
+- Each subcommand is the `command` of the module of its name, which is imported when it is called.
 - Each exit code has one meaning: 0, the command was carried out and found nothing wrong; 1, it was carried out and
   found something wrong; 2, it could not be carried out, and one line on stderr says why.
 """
@@ -31,7 +31,6 @@ _SUBCOMMANDS: Final = {
     "new": "start a distribution of your own: a registry plugin",
     "completion": "print a script that lets bash, zsh or fish complete these commands",
 }
-_NEEDS_NO_CLICK: Final = "run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Exceptions of the program of ``pytheus run`` are passed on unchanged, `SystemExit` included.
 
-        >>> main(["--version"])  # doctest: +ELLIPSIS
-        pytheus ...
+        >>> main(["config", "--registry", "default://?prefix=shop"])  # doctest: +ELLIPSIS
+        registry ... default://?prefix=shop
+        ...
         0
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -50,19 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print(_help())
     if given[0] in ("-V", "--version"):
         return _print(_version() + "\n")
-    if given[0] not in _SUBCOMMANDS:
-        print(f"pytheus: unknown command {given[0]!r}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
+    name, *rest = given
+    if name not in _SUBCOMMANDS:
+        print(f"pytheus: unknown command {name!r}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
         return _REFUSED
-    if given[0] == _NEEDS_NO_CLICK:
-        return _call(*given)
-    return _with_click(given[0], lambda: _call(*given))
+    if name == "run":
+        from pytheus.cli.run import run
 
-
-def _call(name: str, *arguments: str) -> int:
-    import importlib
-
-    subcommand: Callable[[Sequence[str]], int] = getattr(importlib.import_module(f"pytheus.cli.{name}"), name)
-    return subcommand(arguments)
+        return run(rest)
+    return _with_click(name, lambda: _call(name, rest))
 
 
 def _with_click(name: str, call: Callable[[], int]) -> int:
@@ -77,6 +73,14 @@ def _with_click(name: str, call: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return _REFUSED
+
+
+def _call(name: str, arguments: Sequence[str]) -> int:
+    import importlib
+
+    from pytheus.cli.click_support import call
+
+    return call(importlib.import_module(f"pytheus.cli.{name}").command, arguments)
 
 
 def _complete(instruction: str) -> int:

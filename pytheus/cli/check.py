@@ -21,11 +21,11 @@ from typing import Final, Literal, NamedTuple
 import click
 
 from pytheus.cli.check_target import Target, Typed, target_of
-from pytheus.cli.click_support import call, plugin_names, print_json
+from pytheus.cli.click_support import plugin_names, print_json
 from pytheus.testing.checks.distribution import DistributionChecks
 from pytheus.testing.runner import Outcome, run_conformance
 
-__all__ = ["check", "command"]
+__all__ = ["command"]
 
 _PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT = "protocol and signatures", "types", "distribution", "contract"
 _SECTIONS: Final = (_PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT)
@@ -46,11 +46,6 @@ registry: Registry = {module}.{expression}
 class _Finding(NamedTuple):
     section: str
     outcome: Outcome
-
-
-def check(arguments: Sequence[str]) -> int:
-    """Run ``pytheus check`` with `arguments`; returns the exit code."""
-    return call(command, arguments)
 
 
 @click.command(

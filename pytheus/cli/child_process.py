@@ -28,21 +28,9 @@ from pytheus.registry import REGISTRY, Closable
 __all__ = ["Serving", "find_command", "run_command"]
 
 _FORWARDED: Final = tuple(
-    getattr(signal, name)
-    for name in [
-        "SIGTERM",
-        "SIGINT",
-        "SIGHUP",
-        "SIGQUIT",
-        "SIGUSR1",
-        "SIGUSR2",
-        "SIGWINCH",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGALRM",
-        "SIGCONT",
-    ]
-    if hasattr(signal, name)
+    getattr(signal, f"SIG{name}")
+    for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "TTIN", "TTOU", "ALRM", "CONT"]
+    if hasattr(signal, f"SIG{name}")
 )
 _IGNORED_BY_PYTHON: Final = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
 _FROM_KERNEL: Final = 0x80  # SI_KERNEL, sigaction(2): of the forwarded signals, those of the terminal

@@ -6,24 +6,18 @@ https://click.palletsprojects.com/en/stable/shell-completion/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
 from pytheus.cli import check, config, new, plugins
-from pytheus.cli.click_support import call, plugin_names
+from pytheus.cli.click_support import plugin_names
 
-__all__ = ["command", "complete", "completion"]
+__all__ = ["command", "complete"]
 
 _VARIABLE: Final = "_PYTHEUS_COMPLETE"
 _SHELLS: Final = ("bash", "zsh", "fish")
-
-
-def completion(arguments: Sequence[str]) -> int:
-    """Run ``pytheus completion`` with `arguments`; returns the exit code."""
-    return call(command, arguments)
 
 
 def complete(instruction: str) -> int:

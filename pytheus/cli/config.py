@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from pytheus.cli.click_support import REGISTRY_OPTION, call, print_json, print_problems, table
+from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.plugins.options import without_secrets
 from pytheus.plugins.plan import Plan, plan
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
 
-__all__ = ["command", "config"]
-
-
-def config(arguments: Sequence[str]) -> int:
-    """Run ``pytheus config`` with `arguments`; returns the exit code.
-
-    >>> config(["--registry", "default://?prefix=shop"])  # doctest: +ELLIPSIS
-    registry ... default://?prefix=shop
-    ...
-    0
-    """
-    return call(command, arguments)
+__all__ = ["command"]
 
 
 @click.command(

@@ -16,18 +16,17 @@ import secrets
 import shlex
 import shutil
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
 
-from pytheus.cli.click_support import call
 from pytheus.plugins.address import BUILTIN_REGISTRIES, is_plugin_name, normalized_distribution
 from pytheus.version import __version__
 
-__all__ = ["Names", "command", "new", "write_distribution"]
+__all__ = ["Names", "command", "write_distribution"]
 
 # The path of each template's result; the placeholders are those of `Names`.
 _FILES: Final[dict[str, str]] = {
@@ -84,11 +83,6 @@ class Names(NamedTuple):
             _NOT_IN_AN_IDENTIFIER.sub("_", f"pytheus_{'_'.join(words)}").lower(),
             camel if camel[0].isalpha() else f"The{camel}",
         )
-
-
-def new(arguments: Sequence[str]) -> int:
-    """Run ``pytheus new`` with `arguments`; returns the exit code."""
-    return call(command, arguments)
 
 
 @click.group("new", no_args_is_help=False)

@@ -12,13 +12,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
 
-from pytheus.cli.click_support import REGISTRY_OPTION, call, print_json, print_problems, table
+from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.cli.inspection import Inspection, inspect_plugin
 from pytheus.plugins.address import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
 from pytheus.plugins.plan import Plan, plan
 
-__all__ = ["command", "plugins"]
+__all__ = ["command"]
 
 _State: TypeAlias = PluginState | Literal["active", "broken"]
 
@@ -38,16 +38,6 @@ class _Row(NamedTuple):
     reason: str
     selected_by: str | None
     hooks: tuple[str, ...] | None  # None if it was not inspected
-
-
-def plugins(arguments: Sequence[str]) -> int:
-    """Run ``pytheus plugins`` with `arguments`; returns the exit code.
-
-    >>> plugins(["--registry", "none"])  # doctest: +ELLIPSIS
-    NAME ...
-    0
-    """
-    return call(command, arguments)
 
 
 @click.command(
@@ -101,14 +91,11 @@ def _document(rows: Sequence[_Row], planned: Plan, unreadable: Sequence[str], *,
         "checked": checked,
         "plugins": [
             {
-                "name": row.plugin.name,
-                "distribution": row.plugin.distribution,
-                "version": row.plugin.version,
-                "value": row.plugin.value,
+                **row.plugin._asdict(),
                 "state": row.state,
                 "reason": row.reason or None,
                 "selected_by": row.selected_by,
-                "hooks": None if row.hooks is None else list(row.hooks),
+                "hooks": row.hooks,
             }
             for row in rows
         ],

@@ -89,7 +89,9 @@ class _Options:
         raise _UsageError(f"no program was given, neither SCRIPT nor -m MODULE; {_USAGE}")
 
     def _set_command(self, named: list[str]) -> None:
-        path = _find_command(named[0]) if named and named[0] else None
+        from pytheus.cli.child_process import find_command
+
+        path = find_command(named[0]) if named and named[0] else None
         if path is not None:
             self.command = (path, named)
         elif named and named[0] and not os.path.exists(named[0]):
@@ -136,7 +138,10 @@ def run(arguments: Sequence[str]) -> int:
             print(_HELP, end="")
             return 0
         if options.command is not None:
-            return _run_command(*options.command, options)
+            from pytheus.cli.child_process import Serving, run_command
+
+            serving = Serving(options.port, options.addr, options.quiet)
+            return run_command(*options.command, options.registry, serving)
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
@@ -152,21 +157,6 @@ def run(arguments: Sequence[str]) -> int:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()
     return 0
-
-
-# A Python program is run without the module below, so that it does not find its imports in `sys.modules`.
-
-
-def _find_command(name: str) -> str | None:
-    from pytheus.cli.child_process import find_command
-
-    return find_command(name)
-
-
-def _run_command(path: str, arguments: Sequence[str], options: _Options) -> int:
-    from pytheus.cli.child_process import Serving, run_command
-
-    return run_command(path, arguments, options.registry, Serving(options.port, options.addr, options.quiet))
 
 
 def _refuse(reason: str) -> int:

@@ -148,25 +148,18 @@ class Plugin:
         manager = pluggy.PluginManager("pytheus")
         manager.add_hookspecs(hooks)
         try:
+            # Before pluggy does, for the messages.
+            for attribute, hook, _ in _marks(self._object):
+                if hook in HOOKS:
+                    self._check_parameters(hook, getattr(self._object, attribute))
             manager.register(self._object, name=self.claim.name)
-            for name in self.implements:
-                caller: pluggy.HookCaller = getattr(manager.hook, name)
-                for implementation in caller.get_hookimpls():
-                    self._check_parameters(name, implementation.function)
         except pluggy.PluginValidationError as error:
-            self._check_all_parameters()
             self._refuse(f"does not implement a hook as specified: {' '.join(str(error).split())}", error)
+        except PluginLoadError:
+            raise
         except (Exception, SystemExit) as error:
-            if isinstance(error, PluginLoadError):
-                raise
             raise self._failure("could not be loaded", error) from error
         return manager
-
-    def _check_all_parameters(self) -> None:
-        """Raise for the first wrong parameter, with this module's message rather than pluggy's."""
-        for attribute, hook, _ in _marks(self._object):
-            if hook in HOOKS:
-                self._check_parameters(hook, getattr(self._object, attribute))
 
     def _check_parameters(self, hook: str, function: object) -> None:
         if not callable(function):
