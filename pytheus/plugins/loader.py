@@ -148,7 +148,7 @@ class Plugin:
         manager = pluggy.PluginManager("pytheus")
         manager.add_hookspecs(hooks)
         try:
-            # Before pluggy does, for the messages.
+            # Before pluggy does, whose messages name neither plugin nor remedy.
             for attribute, hook, _ in _marks(self._object):
                 if hook in HOOKS:
                     self._check_parameters(hook, getattr(self._object, attribute))

@@ -119,7 +119,7 @@ def test_a_command_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("registry", ["default", "none"])
-def test_a_registry_that_nobody_else_sees_is_refused(tmp_path: Path, registry: str) -> None:
+def test_a_registry_in_the_memory_of_one_process_is_refused(tmp_path: Path, registry: str) -> None:
     reason = refused(run(tmp_path, "--port", "0", "--registry", registry, "--", "echo"))
     assert f"registry plugin '{registry}' (as argument) is in the memory of one process" in reason
     assert re.search("choose one that processes share; installed: .*multiprocess", reason)

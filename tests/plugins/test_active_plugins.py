@@ -248,10 +248,10 @@ def test_configure_checks_an_object_before_it_is_wrapped(
     assert REGISTRY.registry is serving
 
 
-# Plugins that cannot be had -------------------------------------------------------------------------------------------
+# Plugins that are not available ---------------------------------------------------------------------------------------
 
 
-def test_a_name_that_nobody_has_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_no_plugin_has_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("audit", PREFIXING.format(prefix="a"))
     monkeypatch.setenv("PYTHEUS_PLUGINS", "audti")
     assert warned() == (

@@ -22,7 +22,7 @@ NAMES = ["multiprocess", "my_reg", "_reg", "2fast", "my-reg", "my.reg", "a+b", "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_stands_alone(name: str) -> None:
+def test_a_name_alone_is_an_address(name: str) -> None:
     address = parse_address(name)
     assert address[:-1] == (name, None, None, None, None, None, None, ())
 
@@ -33,12 +33,12 @@ def test_a_name_is_a_urls_scheme(name: str) -> None:
     assert address[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
 
 
-def test_a_distribution_stands_behind_a_name() -> None:
+def test_a_distribution_follows_a_name() -> None:
     address = parse_address("my_reg@Some.Dist")
     assert (address.name, address.distribution) == ("my_reg", "Some.Dist")
 
 
-def test_a_distribution_stands_before_a_urls_mark() -> None:
+def test_a_distribution_precedes_the_mark_of_a_url() -> None:
     address = parse_address("my_reg@some-dist://user:pass@h")
     assert (address.name, address.distribution, address.username, address.password, address.host) == (
         "my_reg",

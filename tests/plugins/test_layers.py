@@ -30,7 +30,7 @@ def exposed(registry: Registry) -> list[str]:
 # What applies ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_stands_directly_before_the_registry(home: Path) -> None:
+def test_the_first_is_directly_before_the_registry(home: Path) -> None:
     write(home, '[{ prefixed = "inner" }, { prefixed = "outer" }]', '[tool.pytheus.registries.default]\nprefix = "own"')
     assert resolve_registry().prefix == "outer_inner_own"
 
@@ -70,7 +70,7 @@ def test_it_applies_to_any_registry_that_is_chosen_by_name(choice: str, home: Pa
     assert resolve_registry(choice).prefix == "app"
 
 
-def test_closing_what_stands_before_closes_the_registry(home: Path, site: Site) -> None:
+def test_closing_a_layer_closes_the_registry(home: Path, site: Site) -> None:
     site.plugin("memory", "registry = Memory()", value="memory_module:registry")
     write(home, '["read_only", { prefixed = "app" }]')
     CollectorRegistryProxy(resolve_registry("memory")).close()

@@ -210,12 +210,12 @@ def test_what_its_factory_raises_is_told_and_chained(site: Site) -> None:
         """
         @hookimpl
         def pytheus_make_registry(options):
-            raise ConnectionError("nobody answers")
+            raise ConnectionError("no answer")
         """,
     )
     error = refused(PluginLoadError)
     assert str(error) == (
-        f"registry plugin 'memory' (as argument) could not be created: {ENTRY} raised ConnectionError: nobody answers"
+        f"registry plugin 'memory' (as argument) could not be created: {ENTRY} raised ConnectionError: no answer"
     )
     assert isinstance(error.__cause__, ConnectionError)
 

@@ -133,7 +133,7 @@ def test_a_class_that_was_never_called_is_refused(site: Site) -> None:
     assert "it is a class, not an object; call it: Memory()" in str(refused(NotARegistryError))
 
 
-# Options that nobody takes --------------------------------------------------------------------------------------------
+# Options that are not read --------------------------------------------------------------------------------------------
 
 
 def test_options_that_the_factory_does_not_take_are_refused(site: Site) -> None:
@@ -155,7 +155,7 @@ def test_a_named_registry_takes_no_options(site: Site) -> None:
     assert "takes no options, but got 'size'" in str(refused(OptionError, "memory://?size=2"))
 
 
-def test_a_registry_that_nobody_gets_is_closed(site: Site) -> None:
+def test_a_registry_that_is_not_returned_is_closed(site: Site) -> None:
     site.plugin(
         "memory",
         """

@@ -174,7 +174,7 @@ def test_only_a_dataclass_can_be_parsed_into(shape: type) -> None:
         RegistryOptions("x").parse(shape)
 
 
-def test_a_part_of_the_url_that_nobody_takes_is_refused() -> None:
+def test_a_part_of_the_url_that_is_not_read_is_refused() -> None:
     options = RegistryOptions("x://:hunter2@db", source="from X")
     options.parse(Bare)
     assert refused(options.refuse_unread) == (
@@ -182,7 +182,7 @@ def test_a_part_of_the_url_that_nobody_takes_is_refused() -> None:
     )
 
 
-def test_an_option_that_nobody_takes_is_refused() -> None:
+def test_an_option_that_is_not_read_is_refused() -> None:
     assert refused(RegistryOptions("x://?a=1", source="from X").refuse_unread) == (
         "registry plugin 'x' takes no options, but got 'a' (from X); remove it"
     )
