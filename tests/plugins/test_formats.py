@@ -162,10 +162,13 @@ def test_the_applications_and_the_server_hand_accept_on(formats: None, serving: 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("return [3]", "gave 3, which is no ExpositionFormat: an object (not a class) with a media_type such as"),
-        ("return [Names]", "which is no ExpositionFormat"),
-        ("names = Names()\n    names.media_type = 'nothing'\n    return [names]", "which is no ExpositionFormat"),
-        ("names = Names()\n    names.media_type = 3\n    return [names]", "which is no ExpositionFormat"),
+        (
+            "return [3]",
+            "returned 3, which is not an ExpositionFormat: an object (not a class) with a media_type such as",
+        ),
+        ("return [Names]", "which is not an ExpositionFormat"),
+        ("names = Names()\n    names.media_type = 'nothing'\n    return [names]", "which is not an ExpositionFormat"),
+        ("names = Names()\n    names.media_type = 3\n    return [names]", "which is not an ExpositionFormat"),
         ("return 3", "raised TypeError: 'int' object is not iterable"),
         ("raise OSError('no ink')", "raised OSError: no ink"),
     ],
@@ -176,7 +179,9 @@ def test_what_is_no_format_stops_the_choice(body: str, words: str, site: Site, m
     monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
     with pytest.raises(PluginLoadError) as caught:
         resolve_registry()
-    assert str(caught.value).startswith("plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not tell its formats: ")
+    assert str(caught.value).startswith(
+        "plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not provide its formats: "
+    )
     assert words in str(caught.value)
 
 

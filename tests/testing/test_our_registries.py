@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pytheus.compose import Wrapper, filtered, labelled, limited, prefixed, read_only, union
-from pytheus.plugins.observed import OBSERVERS, ObservedRegistry
+from pytheus.plugins.observer import OBSERVERS, ObservedRegistry
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 from pytheus.testing import RegistryConformance
 

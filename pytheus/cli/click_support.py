@@ -1,11 +1,11 @@
-"""What the commands that are written with click have in common: how they are called, and how they end.
+"""Shared parts of the commands that are written with click: how they are called, and how they end.
 
 Rules:
 
-- Whatever was asked for and cannot be done is one line on stderr and exit code 2: no traceback for an error that
-  pytheus raises on purpose, nor for a misspelt option.
-- Colour is for terminals, and for no terminal where ``NO_COLOR`` is set (https://no-color.org).
-- What a program would read (``--json``) is one JSON document on stdout, and nothing else is there.
+- A request that cannot be carried out is one line on stderr and exit code 2: no traceback for an error that pytheus
+  raises on purpose, nor for a misspelt option.
+- Colour is for terminals, unless ``NO_COLOR`` is set (https://no-color.org).
+- Output for programs (``--json``) is one JSON document on stdout, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,36 +14,39 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from pytheus.exceptions import PytheusError
 
-__all__ = ["REFUSED", "call", "plugin_names", "print_json", "table"]
+if TYPE_CHECKING:
+    from pytheus.plugins.plan import Plan
+
+__all__ = ["REFUSED", "REGISTRY_OPTION", "call", "plugin_names", "print_json", "print_problems", "table"]
 
 REFUSED: Final = 2
 
 
 def call(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run `command`, which gives its exit code, as ``pytheus NAME``."""
+    """Run `command` as ``pytheus NAME``; returns its exit code."""
     name = f"pytheus {command.name}"
     try:
         code: object = command.main(
             list(arguments), prog_name=name, standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None
         )
     except click.UsageError as error:
-        return _refuse(f"{name}: {error.format_message().rstrip('.')}; `{_path(error, name)} --help` tells more")
+        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{_path(error, name)} --help`")
     except click.ClickException as error:
         return _refuse(f"{name}: {error.format_message()}")
     except (PytheusError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read our output has enough of it. What is left in the buffer must not be tried again at exit.
+            # The reader of our output has ended. The rest of the buffer must not be written again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         return _refuse(f"{name}: {error}")
     except click.Abort:
-        return 130  # as a shell reports what Ctrl-C ended
+        return 130  # as shells report a program that Ctrl-C ended
     return code if isinstance(code, int) else 0
 
 
@@ -57,12 +60,12 @@ def _refuse(reason: str) -> int:
 
 
 def print_json(document: object) -> None:
-    """`document` on stdout, as JSON for people to read as well."""
+    """Print `document` as indented JSON."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:
-    """Lines in which the columns of `rows` stand below each other; cells may be styled.
+    """Lines with the columns of `rows` aligned; cells may be styled.
 
     >>> table([("NAME", "STATE"), ("default", "active")])
     ['NAME     STATE', 'default  active']
@@ -80,12 +83,26 @@ def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:
 
 
 def plugin_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names that can be chosen and begin with what was typed, for completion; imports no plugin."""
-    from pytheus.plugins import available_plugins  # loaded late: only a completion needs it
+    """The available names that begin with `incomplete`, for completion; imports no plugin."""
+    from pytheus.plugins import available_plugins
 
     try:
         plugins = available_plugins()
     except PytheusError:
-        return []  # a shell's prompt is no place for it
+        return []  # a shell's prompt cannot show the error
     names = (plugin.name for plugin in plugins if plugin.state == "available" and plugin.name.startswith(incomplete))
     return list(dict.fromkeys(names))
+
+
+REGISTRY_OPTION: Final = click.option(
+    "--registry",
+    shell_complete=plugin_names,
+    metavar="NAME|URL",
+    help="As if this were chosen, as in `pytheus run --registry`.",
+)
+
+
+def print_problems(planned: Plan) -> None:
+    """Print each problem of `planned` in a paragraph of its own."""
+    for problem in planned.problems:
+        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")

@@ -72,7 +72,7 @@ def test_a_module_without_code_is_reported_by_python(programs: Programs) -> None
 
 
 def test_a_compiled_script_is_a_program(programs: Programs) -> None:
-    import py_compile  # loaded late: only this test compiles
+    import py_compile
 
     programs.write("program.py", "import sys; print(sys.argv, __file__, type(__loader__).__name__)")
     py_compile.compile(str(programs.directory / "program.py"), cfile=str(programs.directory / "compiled.pyc"))

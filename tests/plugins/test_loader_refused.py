@@ -19,9 +19,9 @@ from tests.plugins.conftest import ENTRY, refused
 def test_a_module_without_the_hook_is_refused(site: Site) -> None:
     site.plugin("memory", "")
     assert str(refused(PluginLoadError)) == (
-        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} leads to no registry: the module has no"
-        " function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let the"
-        " entry point name an object: MODULE:ATTRIBUTE"
+        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} does not provide a registry: the module"
+        " has no function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let"
+        " the entry point name an object: MODULE:ATTRIBUTE"
     )
 
 
@@ -29,7 +29,7 @@ def test_a_function_without_the_mark_is_refused(site: Site) -> None:
     site.plugin("memory", "def pytheus_make_registry(options): ...")
     assert str(refused(PluginLoadError)) == (
         f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} has pytheus_make_registry, which is not"
-        " marked as an implementation of the hook; put @hookimpl (from pytheus.plugins) above the function"
+        " marked as an implementation of the hook; write @hookimpl (from pytheus.plugins) above the function"
     )
 
 
@@ -58,7 +58,7 @@ def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -
         value="memory_module:pytheus_make_registry",
     )
     assert str(refused(PluginLoadError)).endswith(
-        "leads to no registry: it names a function; name the module, 'memory = memory_module'"
+        "does not provide a registry: it names a function; name the module, 'memory = memory_module'"
     )
 
 
@@ -68,12 +68,12 @@ def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -
         (
             "opts",
             "with the parameter 'opts', and this hook has the parameters: 'options'; did you mean 'options'? write def"
-            " pytheus_make_registry(options), or leave out what is not needed",
+            " pytheus_make_registry(options), or leave out parameters that are not needed",
         ),
         ("options, extra", "with the parameter 'extra', and this hook has the parameters: 'options'; write def"),
-        ("options=None", "with the parameter 'options=None', which would never be handed in"),
-        ("*, options", "with the parameter 'options', which would never be handed in"),
-        ("*options", "with the parameter '*options', which would never be handed in"),
+        ("options=None", "with the parameter 'options=None', which would never be passed"),
+        ("*, options", "with the parameter 'options', which would never be passed"),
+        ("*options", "with the parameter '*options', which would never be passed"),
     ],
 )
 def test_a_factory_with_other_parameters_is_refused(signature: str, words: str, site: Site) -> None:
@@ -133,7 +133,7 @@ def test_a_class_that_was_never_called_is_refused(site: Site) -> None:
     assert "it is a class, not an object; call it: Memory()" in str(refused(NotARegistryError))
 
 
-# Options that nobody takes --------------------------------------------------------------------------------------------
+# Options that are not read --------------------------------------------------------------------------------------------
 
 
 def test_options_that_the_factory_does_not_take_are_refused(site: Site) -> None:
@@ -155,7 +155,7 @@ def test_a_named_registry_takes_no_options(site: Site) -> None:
     assert "takes no options, but got 'size'" in str(refused(OptionError, "memory://?size=2"))
 
 
-def test_a_registry_that_nobody_gets_is_closed(site: Site) -> None:
+def test_a_registry_that_is_not_returned_is_closed(site: Site) -> None:
     site.plugin(
         "memory",
         """
@@ -192,18 +192,18 @@ def test_another_plugin_api_is_refused_with_both_versions(site: Site) -> None:
     site.plugin("memory", "pytheus_plugin_api = 2")
     assert str(refused(IncompatiblePluginError)) == (
         f"registry plugin 'memory' (as argument) cannot be used: {ENTRY} has pytheus_plugin_api = 2, and this pytheus"
-        " speaks plugin API 1; install a version of it that does, or of pytheus"
+        " supports plugin API 1; install another version of it, or of pytheus"
     )
 
 
 @pytest.mark.parametrize("version", ["'1'", "True", "1.0", "None"])
 def test_a_plugin_api_that_is_no_int_is_refused(version: str, site: Site) -> None:
     site.plugin("memory", f"pytheus_plugin_api = {version}")
-    assert str(refused(IncompatiblePluginError)).endswith("speaks plugin API 1; it must be an int")
+    assert str(refused(IncompatiblePluginError)).endswith("supports plugin API 1; it must be an int")
 
 
 def test_a_plugin_api_that_cannot_be_read_is_told(site: Site) -> None:
     site.plugin("memory", "def __getattr__(name):\n    raise RuntimeError(name)")
     error = refused(PluginLoadError)
-    assert str(error).endswith("raised RuntimeError when asked for its pytheus_plugin_api")
+    assert str(error).endswith("raised RuntimeError when its pytheus_plugin_api was read")
     assert isinstance(error.__cause__, RuntimeError)

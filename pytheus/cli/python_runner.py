@@ -1,14 +1,14 @@
-"""A user's program, found and then run as python itself would run it.
+"""Find a user's program and run it as python itself would run it.
 
 Rules:
 
-- What the program can see of itself is what python would show: `sys.argv`, `sys.orig_argv`, `sys.path`, a `__main__`
-  that nothing of ours is in. Pickle and multiprocessing look there.
-- How it ends is left to the interpreter. Whatever it raises leaves through our frames, and python does what it does
-  with it: exit codes, death by SIGINT, waiting for threads, exit handlers. Only our frames are taken off the traceback,
-  in a `sys.excepthook` that stands before the program's own and is gone once it was called.
-- What python runs by its own `runpy` (modules, directories and zip files), that runs here too, so that even the frames
-  which python shows of it are the same.
+- The program sees of itself the same as under python: `sys.argv`, `sys.orig_argv`, `sys.path`, and a `__main__` without
+  anything of ours. Pickle and multiprocessing look there.
+- The interpreter handles its end. Its exceptions pass through our frames, and python treats them as usual: exit codes,
+  death by SIGINT, waiting for threads, exit handlers. Only our frames are removed from the traceback, by a
+  `sys.excepthook` before the program's own, which is removed once it was called.
+- Modules, directories and zip files are run with `runpy`, as python itself does, so that even the frames which python
+  shows of it are the same.
 
 https://docs.python.org/3/using/cmdline.html#interface-options
 """
@@ -27,22 +27,22 @@ __all__ = ["Program", "ProgramNotFoundError", "find_module", "find_script"]
 
 
 class ProgramNotFoundError(Exception):
-    """There is no such program."""
+    """The program does not exist."""
 
 
 class Program(Protocol):
-    """A program that was found and can be run, once."""
+    """A program that was found and can be run once."""
 
     def run(self) -> None:
-        """Run it to its end in a new `__main__`; raises whatever it raises, with none of our frames to be shown."""
+        """Run it to its end in a new `__main__`; raises its exceptions, whose tracebacks show none of our frames."""
         ...
 
 
 def find_script(script: str, arguments: Sequence[str]) -> Program:
     """The program in the file, directory or zip file `script`, with `arguments`.
 
-    From here on `sys.argv` and `sys.path` are the program's. Raises `ProgramNotFoundError`; nothing of the program was
-    executed then.
+    Afterwards `sys.argv` and `sys.path` are the program's. Raises `ProgramNotFoundError`, before anything of the
+    program was executed.
     """
     filename = _absolute(script)
     _set_arguments([script], script, arguments)
@@ -67,7 +67,7 @@ def find_module(module: str, arguments: Sequence[str]) -> Program:
     try:
         _set_first_path(os.getcwd())
     except FileNotFoundError:
-        pass  # the directory was removed; python leaves it out then
+        pass  # the directory was removed; python leaves it out as well
     if not _is_module(module):
         package = _is_module(module, as_program=False)
         raise ProgramNotFoundError(
@@ -114,24 +114,24 @@ class _ModuleProgram:
         self._alter_argv: Final = alter_argv
 
     def run(self) -> None:
-        import runpy  # loaded late: a script does without it, as under python
+        import runpy  # not earlier, so that a script does not find it in `sys.modules`, as under python
 
         _new_main()
         try:
-            # Private, but it is what the interpreter itself calls, by this name, for `python -m`.
+            # Private, but the interpreter itself calls it by this name for `python -m`.
             runpy._run_module_as_main(self._module, self._alter_argv)  # type: ignore[attr-defined]  # see above
         except BaseException as error:
             _hide_own_frames(error)
             raise
 
 
-# Our own `__main__`. The interpreter, which runs the console script from it, goes on using its dictionary after the
-# program has raised, without holding it: where nothing else does either (a SyntaxError has no frames), it would crash.
+# Our own `__main__`. The interpreter, which runs the console script from it, uses its dictionary after the program has
+# raised, without a reference to it. Without any other reference (a SyntaxError has no frames), it would crash.
 _kept: Final[list[ModuleType]] = []
 
 
 def _new_main() -> ModuleType:
-    """A `__main__` as python makes it, in the place of ours."""
+    """A `__main__` as python creates it, which replaces ours."""
     main = ModuleType("__main__")
     names = vars(main)
     if "__annotations__" in vars(sys.modules["__main__"]):  # until Python 3.14
@@ -144,7 +144,7 @@ def _new_main() -> ModuleType:
 
 
 def _hide_own_frames(error: BaseException) -> None:
-    """Have `error` shown, once it has left all our frames, as if there were none of them."""
+    """Let the traceback of `error`, once it has left all our frames, show none of them."""
     if isinstance(error, SystemExit):
         return  # never shown
     shown = error.__traceback__
@@ -177,7 +177,7 @@ _OWN_FILE: Final = _hide_own_frames.__code__.co_filename
 
 def _set_arguments(named: list[str], name: str, arguments: Sequence[str]) -> None:
     """Let `sys.argv` and `sys.orig_argv` be those of ``python NAMED ARGUMENTS``."""
-    # Up to our own name they are the interpreter and its options, which a program uses to start itself again.
+    # The items before our own name are the interpreter and its options; a program uses them to start itself again.
     own = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     own = own[:-2] if own[-2:-1] in (["-m"], ["-c"]) else own[:-1]
     if own:
@@ -188,13 +188,13 @@ def _set_arguments(named: list[str], name: str, arguments: Sequence[str]) -> Non
 def _set_first_path(path: str, *, safe: bool = False) -> None:
     """Put `path` where python puts the program's directory; unless `safe`, ``python -P`` forbids that."""
     if not sys.flags.safe_path:
-        sys.path[:1] = [path]  # it is ours until now
+        sys.path[:1] = [path]  # in place of ours
     elif safe:
         sys.path.insert(0, path)
 
 
 def _absolute(path: str) -> str:
-    """`path` made absolute as python does it for `__file__`: nothing else about it is changed."""
+    """`path` made absolute as python does it for `__file__`, otherwise unchanged."""
     try:
         return os.path.join(os.getcwd(), path)
     except FileNotFoundError:
@@ -206,7 +206,7 @@ class _Finder(Protocol):
 
 
 def _finder(filename: str) -> _Finder | None:
-    """What finds modules in a directory or zip file; None for any other file."""
+    """The finder of modules in a directory or zip file; None for any other file."""
     for hook in sys.path_hooks:
         try:
             finder: _Finder = hook(filename)
@@ -217,9 +217,9 @@ def _finder(filename: str) -> _Finder | None:
 
 
 def _is_module(module: str, *, as_program: bool = True) -> bool:
-    """Whether there is the module, and, `as_program`, whether ``python -m`` would find something to run in it.
+    """Whether the module exists and, with `as_program`, whether ``python -m`` would find something to run in it.
 
-    Looks without importing anything; a package that changes where its modules are found is imported to be certain.
+    Imports nothing, except a package that may change where its modules are found.
     """
     parts = module.split(".")
     if not all(parts):
@@ -244,12 +244,12 @@ def _spec(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSp
 
 
 def _is_module_once_imported(module: str) -> bool:
-    import importlib.util  # loaded late: only needed where looking was not enough
+    import importlib.util
 
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError as error:
-        # The module itself, or what it stands in, is not there; anything else that is missing is for python to tell.
+        # The module or a package that contains it does not exist; python reports any other missing module.
         return error.name is None or not f"{module}.".startswith(f"{error.name}.")
     except BaseException:
-        return True  # it is there, and python will tell what is wrong with it
+        return True  # it exists, and python will report its error

@@ -14,7 +14,7 @@ from pytheus import REGISTRY, Counter, Gauge, generate_metrics
 from pytheus.compose import ReadOnlyRegistry, labelled, union
 from pytheus.exceptions import ConflictError, NotRegisteredError, PytheusWarning, ReadOnlyError
 from pytheus.plugins import configure, resolve_registry
-from pytheus.plugins.observed import ObservedRegistry, Observer
+from pytheus.plugins.observer import ObservedRegistry, Observer
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
 from pytheus.samples import Family
 
@@ -275,7 +275,7 @@ def test_a_collector_that_fails_is_told_each_time(audit: Audit, caplog: pytest.L
 
 
 @pytest.mark.parametrize("above", [union, lambda below: labelled(below, a="b"), lambda below: below])
-def test_it_is_told_through_what_stands_before(
+def test_it_is_called_through_layers_before_it(
     above: Callable[[Registry], Registry], audit: Audit, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry = resolve_registry()
@@ -304,7 +304,7 @@ def test_a_registry_that_fails_when_it_is_told_breaks_no_scrape(caplog: pytest.L
     assert "no ear" in caplog.text
 
 
-# Where the layer stands -----------------------------------------------------------------------------------------------
+# The place of the layer -----------------------------------------------------------------------------------------------
 
 
 def test_without_an_observer_there_is_no_layer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ def test_without_an_observer_there_is_no_layer(site: Site, monkeypatch: pytest.M
     assert type(resolve_registry()) is CollectorRegistry
 
 
-def test_it_stands_before_a_registry_that_somebody_else_wrote(audit: Audit, site: Site) -> None:
+def test_it_works_before_a_third_party_registry(audit: Audit, site: Site) -> None:
     site.plugin("memory")
     registry = resolve_registry("memory")
     jobs = Counter("jobs_total", "Jobs.", registry=registry)

@@ -210,12 +210,12 @@ def test_what_its_factory_raises_is_told_and_chained(site: Site) -> None:
         """
         @hookimpl
         def pytheus_make_registry(options):
-            raise ConnectionError("nobody answers")
+            raise ConnectionError("no answer")
         """,
     )
     error = refused(PluginLoadError)
     assert str(error) == (
-        f"registry plugin 'memory' (as argument) could not be made: {ENTRY} raised ConnectionError: nobody answers"
+        f"registry plugin 'memory' (as argument) could not be created: {ENTRY} raised ConnectionError: no answer"
     )
     assert isinstance(error.__cause__, ConnectionError)
 
@@ -291,7 +291,7 @@ def test_a_plugin_that_asks_for_itself_is_stopped(site: Site) -> None:
             return resolve_registry("memory")
         """,
     )
-    assert "asks for itself while it makes or wraps a registry" in str(refused(PluginLoadError))
+    assert "asks for itself while it creates or wraps a registry" in str(refused(PluginLoadError))
 
 
 def test_a_plugin_may_build_on_another_one(site: Site) -> None:

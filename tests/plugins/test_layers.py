@@ -10,9 +10,9 @@ import pytest
 
 from pytheus import REGISTRY, Counter, generate_metrics
 from pytheus.compose import LimitedRegistry
-from pytheus.exceptions import ConfigurationError, PluginLoadError, ReadOnlyError
+from pytheus.exceptions import PluginLoadError, ReadOnlyError
 from pytheus.plugins import WrapLayer, configure, resolve_registry
-from pytheus.plugins.configuration import load_configuration
+from pytheus.plugins.config import load_configuration
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def exposed(registry: Registry) -> list[str]:
 # What applies ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_stands_directly_before_the_registry(home: Path) -> None:
+def test_the_first_is_directly_before_the_registry(home: Path) -> None:
     write(home, '[{ prefixed = "inner" }, { prefixed = "outer" }]', '[tool.pytheus.registries.default]\nprefix = "own"')
     assert resolve_registry().prefix == "outer_inner_own"
 
@@ -70,7 +70,7 @@ def test_it_applies_to_any_registry_that_is_chosen_by_name(choice: str, home: Pa
     assert resolve_registry(choice).prefix == "app"
 
 
-def test_closing_what_stands_before_closes_the_registry(home: Path, site: Site) -> None:
+def test_closing_a_layer_closes_the_registry(home: Path, site: Site) -> None:
     site.plugin("memory", "registry = Memory()", value="memory_module:registry")
     write(home, '["read_only", { prefixed = "app" }]')
     CollectorRegistryProxy(resolve_registry("memory")).close()
@@ -148,117 +148,3 @@ def test_what_is_shown_of_a_limit_is_what_was_configured(home: Path) -> None:
     registry = resolve_registry("none")
     assert isinstance(registry, LimitedRegistry)
     assert isinstance(registry.wrapped[0], NullRegistry)
-
-
-# What is refused ------------------------------------------------------------------------------------------------------
-
-LAYER = "layer 1 of 'wrap' in [tool.pytheus]"
-
-
-@pytest.mark.parametrize(
-    ("wrap", "message"),
-    [
-        (
-            '"read_only"',
-            "'wrap' in [tool.pytheus] must be an array of layers but is a string; write"
-            ' wrap = [{ prefixed = "PREFIX" }]',
-        ),
-        (
-            "[3]",
-            f"{LAYER} must be a layer's name, or a table that has the layer's name as its only key, but is an integer;"
-            ' write "read_only" or { limited = { max_series = 10000 } }',
-        ),
-        (
-            '[{ prefixed = "a", labelled = { b = "c" } }]',
-            f"{LAYER} must be a layer's name, or a table that has the layer's name as its only key, but is a table of 2"
-            ' keys; write "read_only" or { limited = { max_series = 10000 } }',
-        ),
-        (
-            '["readonly"]',
-            f"{LAYER} is the unknown 'readonly'; did you mean 'read_only'? there are: filtered, labelled, limited,"
-            " prefixed, read_only",
-        ),
-        (
-            "[{ union = [] }]",
-            f"{LAYER} is the unknown 'union'; there are: filtered, labelled, limited, prefixed, read_only",
-        ),
-        ("[{ read_only = true }]", f'{LAYER}, read_only, takes nothing but got a boolean; write "read_only"'),
-        ('["prefixed"]', f'{LAYER}, prefixed, takes a string but got nothing; write {{ prefixed = "PREFIX" }}'),
-        (
-            "[{ prefixed = 3 }]",
-            f'{LAYER}, prefixed, takes a string but got an integer; write {{ prefixed = "PREFIX" }}',
-        ),
-        (
-            "[{ limited = 10 }]",
-            f"{LAYER}, limited, takes a table of its arguments but got an integer; write"
-            " { limited = { max_series = 10000 } }",
-        ),
-        (
-            "[{ limited = {} }]",
-            f"{LAYER}, limited, takes a table of its arguments but got an empty table; write"
-            " { limited = { max_series = 10000 } }",
-        ),
-        (
-            "[{ limited = { max_seris = 1 } }]",
-            f"{LAYER}, limited, has the unknown key 'max_seris'; did you mean 'max_series'? it takes: max_series,"
-            " max_series_per_metric, overflow",
-        ),
-        (
-            '[{ limited = { max_series = "1" } }]',
-            f"{LAYER}, limited, takes 'max_series' as an integer but got a string; write"
-            " { limited = { max_series = 10000 } }",
-        ),
-        (
-            "[{ limited = { max_series = true } }]",
-            f"{LAYER}, limited, takes 'max_series' as an integer but got a boolean; write"
-            " { limited = { max_series = 10000 } }",
-        ),
-        (
-            "[{ limited = { max_series = 0 } }]",
-            f"{LAYER}, limited, cannot be: limited(...) takes max_series as an int from 1 up, or None, but got 0",
-        ),
-        (
-            '[{ filtered = { names = "jobs_total" } }]',
-            f"{LAYER}, filtered, takes 'names' as an array of strings but got a string; write"
-            ' { filtered = { names = ["NAME"] } }',
-        ),
-        (
-            "[{ filtered = { names = [1] } }]",
-            f"{LAYER}, filtered, takes 'names' as an array of strings but got an array with an integer; write"
-            ' { filtered = { names = ["NAME"] } }',
-        ),
-        (
-            '[{ filtered = { predicate = "x" } }]',
-            f"{LAYER}, filtered, has the unknown key 'predicate'; a predicate cannot come from a file; it takes: names",
-        ),
-        (
-            "[{ labelled = { region = 3 } }]",
-            f"{LAYER}, labelled, takes 'region' as a string but got an integer; write"
-            ' { labelled = { LABEL = "VALUE" } }',
-        ),
-    ],
-)
-def test_what_makes_no_sense_is_refused_with_its_file_and_layer(wrap: str, message: str, home: Path) -> None:
-    write(home, wrap)
-    with pytest.raises(ConfigurationError) as caught:
-        load_configuration()
-    assert str(caught.value) == f"{home / 'pyproject.toml'}: {message}"
-
-
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        '[{ prefixed = "a b" }]',
-        '[{ prefixed = "" }]',
-        '[{ labelled = { le = "x", "a-b" = "c" } }]',
-        '[{ filtered = { names = ["http_*"] } }]',
-        '[{ labelled = { a = "1" } }, { labelled = { a = "2" } }]',
-    ],
-)
-def test_what_the_function_refuses_is_refused_with_its_reason(wrap: str, home: Path) -> None:
-    write(home, wrap)
-    with pytest.raises(
-        ConfigurationError, match=r"layer [12] of 'wrap' in \[tool\.pytheus\], \w+, cannot be: "
-    ) as caught:
-        load_configuration()
-    assert caught.value.__cause__ is not None

@@ -254,7 +254,7 @@ def test_the_wrong_distribution_is_refused_with_the_right_one(site: Site) -> Non
 def test_a_modules_attribute_is_refused(home: Path) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nregistry = "shop.metrics:registry"\n')
     error = str(refused(RegistryAddressError))
-    assert error.startswith(f"registry 'shop.metrics:registry' (from {home / 'pyproject.toml'}) reads like MODULE:ATTR")
+    assert error.startswith(f"registry 'shop.metrics:registry' (from {home / 'pyproject.toml'}) looks like MODULE:ATTR")
     assert "REGISTRY.set_registry(the_object)" in error
 
 
@@ -296,8 +296,8 @@ def test_a_built_in_name_is_never_anybody_elses(name: str, site: Site) -> None:
     site.distribution("thief", {name: "thief"})
     assert isinstance(resolve_registry(name), CollectorRegistry | NullRegistry)
     assert str(refused(UnknownRegistryError, f"{name}@thief")) == (
-        f"registry plugin '{name}@thief' (as argument) cannot be had: {name!r} is a name of pytheus itself, and no"
-        f" other distribution's plugin of that name is ever used; write {name!r} for the built-in one"
+        f"registry plugin '{name}@thief' (as argument) is not available: {name!r} is reserved for pytheus itself, and a"
+        f" plugin of another distribution with that name is never used; write {name!r} for the built-in one"
     )
 
 

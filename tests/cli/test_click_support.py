@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytheus.cli.command import table
+from pytheus.cli.click_support import table
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended
@@ -36,7 +36,7 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(no_color: str, coloured: 
         stdout=end,
     )
     os.close(end)
-    # Piece by piece, for what was written may take its time through the terminal; its end is an error on Linux.
+    # In pieces, because the output may arrive late through the terminal; its end is an error on Linux.
     pieces: list[bytes] = []
     with suppress(OSError):
         while piece := os.read(terminal, 65536):

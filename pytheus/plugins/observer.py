@@ -1,10 +1,10 @@
-"""The layer through which plugins observe a registry. Where no plugin does, there is no such layer.
+"""The layer that calls the observers of plugins. Without an observer, there is no such layer.
 
 Rules:
 
-- Observers are told after the fact, and while no lock is held. One that raises is logged, and breaks nothing.
-- A registration is told of if the registry holds the collector afterwards and did not before. What it holds is looked
-  up with public means, so that this works with any registry; where those do not show a collector, nothing is told.
+- Observers are called after the fact, and while no lock is held. If one raises, that is logged and has no other effect.
+- A registration is reported if the registry has the collector afterwards and did not have it before. This is found out
+  by public means, so that it works with any registry; a collector that these do not show is not reported.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ OBSERVERS: Final = (
 
 
 class Observer(Protocol):
-    """Who is told: a `pytheus.plugins.loading.Plugin`, or what looks like one."""
+    """A plugin that implements observers: a `pytheus.plugins.loader.Plugin`, or a similar object."""
 
     @property
     def subject(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         ...
 
     @property
@@ -48,12 +48,12 @@ class Observer(Protocol):
         ...
 
     def call(self, hook: str, /, **arguments: object) -> object:
-        """Tell it. May raise."""
+        """Call its implementation of `hook`. May raise."""
         ...
 
 
 def observed(registry: Registry, plugins: Iterable[Observer], formats: tuple[ExpositionFormat, ...]) -> Registry:
-    """`registry` with `plugins` told of what happens, and `formats` offered; itself if there is neither."""
+    """`registry` in a layer that calls `plugins` and offers `formats`; `registry` itself if there are neither."""
     observers = tuple(plugin for plugin in plugins if not set(OBSERVERS).isdisjoint(plugin.implements))
     return ObservedRegistry(registry, observers, formats) if observers or formats else registry
 
@@ -68,7 +68,7 @@ class _Observers:
         self.plugins: Final = tuple(plugin for plugin in plugins if hook in plugin.implements)
         self._failures: Final[dict[int, object]] = {}
 
-    def tell(self, **arguments: object) -> None:
+    def call(self, **arguments: object) -> None:
         for plugin in self.plugins:
             try:
                 plugin.call(self.hook, **arguments)
@@ -79,7 +79,7 @@ class _Observers:
         mark = object()
         if self._failures.setdefault(id(plugin), mark) is mark:  # one step, so that of several threads one logs it
             _log().error(
-                "%s failed in %s and is asked again; further failures are logged at the level DEBUG",
+                "%s failed in %s and will be called again; further failures are logged at the level DEBUG",
                 plugin.subject,
                 self.hook,
                 exc_info=error,
@@ -89,7 +89,7 @@ class _Observers:
 
 
 class ObservedRegistry(Layer):
-    """What `observed` gives. May be used from any thread."""
+    """The layer that `observed` puts before a registry. May be used from any thread."""
 
     __slots__ = ("_arriving", "_errors", "_formats", "_registered", "_rejected", "_unregistered")
 
@@ -101,19 +101,19 @@ class ObservedRegistry(Layer):
             _Observers(hook, plugins) for hook in OBSERVERS
         )
         self._formats: Final = formats
-        # Whose registration is under way: of several threads that register the same one, one tells of it.
+        # Registrations in progress: of several threads that register the same collector, one reports it.
         self._arriving: Final[dict[int, object]] = {}
 
     @property
     def exposition_formats(self) -> tuple[ExpositionFormat, ...]:
-        """The formats that plugins have brought; see `pytheus.exposition.OffersFormats`."""
+        """The formats of the plugins; see `pytheus.exposition.OffersFormats`."""
         return self._formats
 
     def register(self, collector: Collector, /) -> None:
-        """Register `collector` in the registry below, and tell of it."""
+        """Register `collector` in the registry below, and report it."""
         key, mark = id(collector), object()
-        told = self._registered.plugins or self._rejected.plugins
-        if not told or self._arriving.setdefault(key, mark) is not mark:
+        observers = self._registered.plugins or self._rejected.plugins
+        if not observers or self._arriving.setdefault(key, mark) is not mark:
             self._registry.register(collector)
             return
         error: Exception | None = None
@@ -132,28 +132,28 @@ class ObservedRegistry(Layer):
         finally:
             self._arriving.pop(key, None)
             if came:
-                self._registered.tell(collector=collector, registry=self)
+                self._registered.call(collector=collector, registry=self)
             elif error is not None:
-                self._rejected.tell(collector=collector, registry=self, error=error)
+                self._rejected.call(collector=collector, registry=self, error=error)
 
     def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector` from the registry below, and tell of it."""
+        """Unregister `collector` from the registry below, and report it."""
         held = _held(self._registry, collector) if self._unregistered.plugins else None
         self._registry.unregister(collector)
         if held is not None:
-            self._unregistered.tell(collector=held, registry=self)
+            self._unregistered.call(collector=held, registry=self)
 
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Tell that `collector` failed in a scrape; see `pytheus.exposition.HearsFailures`."""
-        self._errors.tell(collector=collector, error=error)
+        """Report that `collector` failed in a scrape; see `pytheus.exposition.HearsFailures`."""
+        self._errors.call(collector=collector, error=error)
 
     def __repr__(self) -> str:
         return f"<observed {self._registry!r}>"
 
 
 def _held(registry: Registry, collector: Collector) -> Collector | None:
-    """What `registry` holds for `collector`: itself, or the metric that it shares its values with; None for neither."""
-    while isinstance(collector, DerivedCollector):  # a layer has made it of one that is held
+    """`collector`, or the metric that it shares its values with, if `registry` has one of them; None otherwise."""
+    while isinstance(collector, DerivedCollector):  # a layer derived it from the registered one
         collector = collector.origin
     definition = definition_of(collector)
     try:
@@ -164,12 +164,12 @@ def _held(registry: Registry, collector: Collector) -> Collector | None:
         if any(held is collector for held in originals(registry)):
             return collector
     except Exception:
-        _log().debug("what %r holds could not be looked up", registry, exc_info=True)
+        _log().debug("the collectors of %r could not be looked up", registry, exc_info=True)
     return None
 
 
 def _silent_refusal(registry: Registry, collector: Collector) -> ConflictError | None:
-    """The error that a registry did not raise which has refused `collector`; None where nothing shows that it has."""
+    """An error for a `registry` that refused `collector` without raising one; None if no conflict is found."""
     definition = definition_of(collector)
     try:
         for name in () if definition is None else definition.occupied_names:
@@ -182,11 +182,11 @@ def _silent_refusal(registry: Registry, collector: Collector) -> ConflictError |
                     incumbent=incumbent,
                 )
     except Exception:
-        _log().debug("what %r holds could not be looked up", registry, exc_info=True)
+        _log().debug("the collectors of %r could not be looked up", registry, exc_info=True)
     return None
 
 
 def _log() -> logging.Logger:
-    import logging  # loaded late: a program whose plugins never fail does without
+    import logging
 
     return logging.getLogger("pytheus.plugins")
