@@ -6,15 +6,12 @@ import doctest
 import importlib
 import pkgutil
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
 import pytheus
-from pytheus import REGISTRY
-from pytheus.exceptions import PytheusWarning
-from pytheus.registry import CollectorRegistry
 
 
 def examples() -> Iterator[doctest.DocTest]:
@@ -27,21 +24,11 @@ def examples() -> Iterator[doctest.DocTest]:
         yield from (found for found in finder.find(module, name) if found.examples)
 
 
-@pytest.fixture
-def own_registry() -> Iterator[None]:
-    """A new registry behind `REGISTRY`, and afterwards the one that was there, with all that it held."""
-    former = REGISTRY.registry
-    # What the former one holds is left behind on purpose, and what the example makes, too.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PytheusWarning)
-        REGISTRY.set_registry(CollectorRegistry(), migrate=False)
-        yield
-        REGISTRY.set_registry(former, migrate=False)
-
-
-@pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("example", [pytest.param(example, id=example.name) for example in examples()])
-def test_the_example_gives_what_it_says(example: doctest.DocTest) -> None:
+def test_the_example_gives_what_it_says(
+    example: doctest.DocTest, own_registry: Callable[[], AbstractContextManager[None]]
+) -> None:
     report: list[str] = []
-    doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    with own_registry():
+        doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=report.append)
     assert not report, "".join(report)

@@ -1,8 +1,8 @@
 """Every code block of every document runs, one test each, in the order of the document.
 
-CONTRIBUTING.md, "Documents", says what the language of a block and the comments before it mean. The blocks of a document
-share a namespace, a registry, a shell environment and a working directory, which starts empty. A block whose predecessor
-fails still runs, so a failure hides no other.
+CONTRIBUTING.md, "Documents", explains the languages of blocks and the comments before them. The blocks of a document
+share a namespace, a registry, a shell environment and a working directory, which starts empty. A block runs even if one
+before it failed, so a failure hides no other.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
-
-from pytheus import REGISTRY
-from pytheus.registry import CollectorRegistry
+from sybil.typing import LexemeMapping
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -43,12 +41,11 @@ DOCUMENTS = sorted(
 INSTALLING = ("docs/tutorial-plugin.md", "docs/how-to/write-a-registry.md")
 """Documents that install packages, with pip and from an index, into a virtual environment of their own."""
 DEBIAN_PROGRAMS = ("curl", "prometheus", "promtool", "redis-server")
-DIRECTIVES = ("file", "skip", "exits", "prints", "eventually")
-SHOWN_ONLY = ("", "text", "mermaid", "promql", "yaml")
+SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 90
 
 _FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<language>\w*)[^\n]*\n"))
-_COMMENT = re.compile(r"^ *<!-- *(\w+)(?:: *(.*?))? *-->$", re.MULTILINE)
+_COMMENT = re.compile(r" *<!-- *(file|skip|exits|prints|eventually)(?:: *(.*?))? *-->\n\s*")
 _PORT = re.compile(r"(?:127\.0\.0\.1:|localhost:|--port[ =]|port=|start_http_server\()(\d{4,5})\b")
 _run_python = PythonEvaluator()
 _sessions = DocTestStringParser(DocTestEvaluator(doctest.ELLIPSIS))
@@ -80,7 +77,7 @@ class Reader:
         self.directory = Path()
         self.environ: dict[str, str] = {}
         self.working_directory = ""
-        self.printed: str | None = None
+        self.printed = ""
         self.missing: str | None = None
         self._patience_seconds = PATIENCE_SECONDS
         self._ports: dict[str, str] = {}
@@ -90,44 +87,15 @@ class Reader:
         """A region for each fenced block, with the comments before it; several for a block of ``>>>`` examples."""
         text, end = self.document.text, 0
         for region in _FENCES(self.document):
-            between, end = text[end : region.start], region.end
-            source: Lexeme = region.lexemes["source"]
-            directives = self._directives(between, where := self.document.line_column(region.start))
-            assert text[region.start : end].rstrip().endswith("```"), f"{self.name}, {where}: the block does not end"
-            if region.lexemes["language"] == "python" and source.startswith(">>> ") and not directives:
+            comments = re.search(rf"(?:{_COMMENT.pattern})+\Z", text[end : region.start])
+            directives = dict(_COMMENT.findall(comments[0])) if comments else {}
+            end, source = region.end, region.lexemes["source"]
+            if source.startswith(">>> ") and not directives:
                 for example in _sessions(source, self.name):
                     example.adjust(region, source)
                     yield example
-                continue
-            region.parsed = source
-            region.lexemes |= directives
-            region.evaluator = self._evaluator(region.lexemes["language"], directives, where)
-            yield region
-        self._directives(f"{text[end:]}.", "the end")
-
-    def _directives(self, between: str, where: str) -> dict[str, str]:
-        comments = list(_COMMENT.finditer(between))
-        if not comments:
-            return {}
-        assert not _COMMENT.sub("", between[comments[0].start() :]).strip(), (
-            f"{self.name}, {where}: a comment before no block"
-        )
-        unknown = {comment[1] for comment in comments}.difference(DIRECTIVES)
-        assert not unknown, f"{self.name}, {where}: there is no comment {unknown}; see CONTRIBUTING.md"
-        return {comment[1]: comment[2] or "" for comment in comments}
-
-    def _evaluator(self, language: str, directives: dict[str, str], where: str) -> Callable[[Example], str | None]:
-        for directive in ("skip", "file", "prints"):
-            if directive in directives:
-                return getattr(self, f"evaluate_{directive}")
-        checks: dict[str, Callable[[Example], str | None]] = {
-            "python": self.evaluate_python,
-            "console": self.evaluate_console,
-            "toml": lambda example: tomllib.loads(example.parsed) and None,
-            "json": lambda example: json.loads(example.parsed) and None,
-        } | dict.fromkeys(SHOWN_ONLY, lambda example: None)
-        assert language in checks, f"{self.name}, {where}: blocks of {language!r} are not checked; see CONTRIBUTING.md"
-        return checks[language]
+            else:
+                yield Region(region.start, end, source, self.evaluate, region.lexemes | directives)
 
     @contextlib.contextmanager
     def reading(self, directory: Path, environ: dict[str, str], unused_port: Callable[[], int]) -> Iterator[None]:
@@ -140,47 +108,51 @@ class Reader:
             stack.enter_context(mock.patch.dict(sys.modules, document=self.module))
             stack.enter_context(mock.patch.dict(os.environ, PATH=path))
             stack.enter_context(contextlib.chdir(directory))
-            stack.enter_context(REGISTRY.use(CollectorRegistry()))
             stack.callback(self._end_background)
             yield
 
     def _with_free_ports(self, text: str) -> str:
         return re.sub(r"\b\d{4,5}\b", lambda found: self._ports.get(found[0], found[0]), text)
 
-    def evaluate_skip(self, example: Example) -> None:
-        reason = example.region.lexemes["skip"]
-        assert reason, "skip takes a reason"
-        pytest.skip(reason)
+    def evaluate(self, example: Example) -> str | None:
+        """Run or check one block; the result says what went wrong."""
+        source, directives = example.parsed, example.region.lexemes
+        text, language = self._with_free_ports(source), directives["language"]
+        if "skip" in directives:
+            pytest.skip(directives["skip"])
+        elif "file" in directives:
+            target = self.directory / directives["file"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")
+        elif "prints" in directives:
+            return None if same_output(self.printed, text) else f"printed was\n{self.printed}"
+        elif language == "python":
+            example.parsed = Lexeme(text, source.offset, source.line_offset)
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                _run_python(example)
+            self.printed = printed.getvalue()
+        elif language == "console":
+            return self._evaluate_console(text, directives)
+        elif language == "toml":
+            tomllib.loads(text)
+        elif language == "json":
+            json.loads(text)
+        elif language not in SHOWN_ONLY:
+            return f"blocks of {language!r} are neither run nor checked; see CONTRIBUTING.md"
+        return None
 
-    def evaluate_file(self, example: Example) -> None:
-        target = self.directory / example.region.lexemes["file"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self._with_free_ports(example.parsed), "utf-8")
-
-    def evaluate_prints(self, example: Example) -> str | None:
-        assert self.printed is not None, "no Python block is before it"
-        wanted = self._with_free_ports(example.parsed)
-        return None if same_output(self.printed, wanted) else f"printed was\n{self.printed}"
-
-    def evaluate_python(self, example: Example) -> None:
-        source = example.parsed
-        example.parsed = Lexeme(self._with_free_ports(source), source.offset, source.line_offset)
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            _run_python(example)
-        self.printed = printed.getvalue()
-
-    def evaluate_console(self, example: Example) -> str | None:
-        missing = (program for program in DEBIAN_PROGRAMS if program in example.parsed and not shutil.which(program))
+    def _evaluate_console(self, text: str, directives: LexemeMapping) -> str | None:
+        missing = (program for program in DEBIAN_PROGRAMS if program in text and not shutil.which(program))
         self.missing = self.missing or next(missing, None)
         if self.missing:
             pytest.skip(f"{self.missing} is not installed, which this block or one before it needs")
-        for command, wanted in commands_of(self._with_free_ports(example.parsed)):
+        for command, wanted in commands_of(text):
             run = self._start if command.endswith("&") else self._run
-            if failure := run(command, wanted, example.region.lexemes):
+            if failure := run(command, wanted, directives):
                 return f"$ {command}\n{failure}"
         return None
 
-    def _run(self, command: str, wanted: str, directives: dict[str, str]) -> str | None:
+    def _run(self, command: str, wanted: str, directives: LexemeMapping) -> str | None:
         deadline = time.monotonic() + (self._patience_seconds if "eventually" in directives else 0)
         while True:
             status, output = self._bash(command)
@@ -209,7 +181,7 @@ class Reader:
             state.unlink()
         return done.returncode, done.stdout
 
-    def _start(self, command: str, wanted: str, _: dict[str, str]) -> str | None:
+    def _start(self, command: str, wanted: str, _: LexemeMapping) -> str | None:
         """Start a program that runs until the document ends, and wait until its output contains `wanted`."""
         output = self.directory / f".output-{len(self._background)}"
         with output.open("wb") as stream:
@@ -242,14 +214,17 @@ class Reader:
 
 def blocks() -> Iterator[object]:
     for reader in map(Reader, DOCUMENTS):
-        marks = [pytest.mark.xdist_group(reader.name), *[pytest.mark.network] * (reader.name in INSTALLING)]
+        marks = [pytest.mark.network] if reader.name in INSTALLING else []
         for example in reader.document.examples():
             yield pytest.param(reader, example, id=f"{reader.name}:{example.line}", marks=marks)
 
 
 @pytest.fixture(scope="module")
 def begin(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, unused_port: Callable[[], int]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    unused_port: Callable[[], int],
+    own_registry: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> Iterator[Callable[[Reader], None]]:
     """Call it before each block: it begins the block's document, unless that is the one being read already."""
     begun: list[Reader] = []
@@ -265,6 +240,7 @@ def begin(
                 environ = request.getfixturevalue("outside_environ")
             if reader.name.startswith("examples/"):
                 shutil.copytree((CHECKOUT / reader.name).parent, directory, dirs_exist_ok=True)
+            stack.enter_context(own_registry())
             stack.enter_context(reader.reading(directory, environ, unused_port))
             begun.append(reader)
 
@@ -278,9 +254,23 @@ def test_the_block_does_what_it_says(begin: Callable[[Reader], None], reader: Re
     example.evaluate()
 
 
+def without_blocks(document: str) -> str:
+    """The text of `document` with ``BLOCK`` in place of each fenced block."""
+    text = (CHECKOUT / document).read_text("utf-8")
+    return re.sub(r"^( *)(```+)\w*\n.*?^\1\2$", "BLOCK", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_comment_is_one_that_has_a_meaning_and_a_block(document: str) -> None:
+    comments = re.finditer(r"^ *<!--.*\n\s*", without_blocks(document), re.MULTILINE)
+    wrong = [
+        c[0] for c in comments if not _COMMENT.fullmatch(c[0]) or not re.match("BLOCK| *<!--", c.string[c.end() :])
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_each_relative_link_of_a_document_leads_to_a_file(document: str) -> None:
-    text = re.sub(r"^( *)```.*?^\1```$", "", (CHECKOUT / document).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(document))]
     local = [target for target in targets if target and "://" not in target and not target.startswith("mailto:")]
     assert [target for target in local if not (CHECKOUT / document).parent.joinpath(target).exists()] == []
