@@ -33,7 +33,7 @@ _DOCTEST = re.compile(r"^( *)>>> .*\n?(?:\1.*\S.*\n?)*", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
-class Doctests(griffe.Extension):  # type: ignore[misc]  # the class is Any where griffe is not installed
+class Doctests(griffe.Extension):
     """Shows the examples of docstrings as code, however they are indented."""
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
@@ -91,5 +91,5 @@ def public_names() -> Iterator[tuple[griffe.Module, str]]:
 
 
 def _canonical(module: griffe.Module, name: str) -> str:
-    member = module[name]
-    return member.final_target.path if member.is_alias else member.path
+    member: griffe.Object | griffe.Alias = module[name]
+    return member.final_target.path if isinstance(member, griffe.Alias) else member.path
