@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -243,12 +244,13 @@ def pytheus_wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def outside_environ(pytheus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For programs in an environment of their own: nothing of this one, and whoever installs pytheus gets the wheel."""
-    constraint = tmp_path_factory.mktemp("constraint") / "constraint.txt"
-    constraint.write_text(f"pytheus @ {pytheus_wheel.as_uri()}\n", "utf-8")
+    """For programs in an environment of their own: nothing of this one, and pip installs the wheel as `pytheus`."""
+    index = tmp_path_factory.mktemp("index")
+    shutil.copy(pytheus_wheel, index)
     unwanted = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONWARNINGS", "VIRTUAL_ENV", "MYPYPATH")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted and name[:8] != "PYTHEUS_"}
-    return kept | {"PIP_CONSTRAINT": str(constraint), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    links = f"{index} {kept.get('PIP_FIND_LINKS', '')}".strip()
+    return kept | {"PIP_FIND_LINKS": links, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 @pytest.fixture

@@ -236,7 +236,9 @@ def begin(
             stack.close()
             directory, environ = tmp_path_factory.mktemp("document"), dict(os.environ)
             if reader.name in INSTALLING:
-                request.getfixturevalue("make_venv")(directory / ".venv")
+                python = request.getfixturevalue("make_venv")(directory / ".venv")
+                # The pip that comes with Python 3.11, because readers do not upgrade it first.
+                subprocess.run([python, "-m", "pip", "install", "--quiet", "pip==23.2.1"], check=True)
                 environ = request.getfixturevalue("outside_environ")
             if reader.name.startswith("examples/"):
                 shutil.copytree((CHECKOUT / reader.name).parent, directory, dirs_exist_ok=True)
