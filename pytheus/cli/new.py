@@ -124,7 +124,7 @@ def _next_steps(names: Names, target: Path) -> list[str]:
         f"{target}: a distribution {names.distribution} with the registry {names.name!r}",
         "",
         "  cd " + _quoted(str(target)),
-        "  pip install -e . --group test",
+        '  pip install -e ".[test]"',
         "  python -m pytest",
         f"  pytheus check {_quoted(names.name)}",
     ]
