@@ -320,3 +320,20 @@ def _switching(request: pytest.FixtureRequest) -> Iterator[None]:
 def together() -> Callable[..., None]:
     """Call it with functions: each runs in a thread, all start at once, and the first error of any is raised."""
     return _together
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A scheduler that keeps the blocks of a document on one worker, in order; other tests may run on any.
+
+    Not by `xdist_group` marks: pytest-xdist 3.8 writes them into node IDs in a way that pytest 9.2 ignores.
+    """
+    from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]  # it has no annotations
+
+    def group(nodeid: str) -> str:
+        block = re.search(r"::test_the_block_does_what_it_says\[(.+):\d+\]$", nodeid)
+        return block[1] if block else nodeid
+
+    scheduler = LoadGroupScheduling(config, log)
+    scheduler._split_scope = group
+    return scheduler
