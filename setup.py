@@ -35,19 +35,19 @@ COMPILED_MODULES = [
     "pytheus/metrics/distribution.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
-    "pytheus/shards/bulk.py",
-    "pytheus/shards/column.py",
-    "pytheus/shards/combining.py",
-    "pytheus/shards/exact.py",
     "pytheus/shards/layout.py",
-    "pytheus/shards/merged.py",
-    "pytheus/shards/merger.py",
-    "pytheus/shards/states.py",
+    "pytheus/shards/merge.py",
+    "pytheus/shards/merge_cache.py",
+    "pytheus/shards/merge_rules.py",
+    "pytheus/shards/merged_family.py",
+    "pytheus/shards/reduce.py",
 ]
 
 
 def compiled_modules() -> Sequence[Extension]:
     from mypyc.build import mypycify  # there only where the backend asked for it
+
+    from build_backend.introspection import add_introspection
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
@@ -57,9 +57,11 @@ def compiled_modules() -> Sequence[Extension]:
         "plugins = build_backend.erasing\n"
     )
     # setuptools makes them, whatever the annotation says of distutils.
-    return mypycify(  # type: ignore[return-value]  # as said above
+    extensions: Sequence[Extension] = mypycify(  # type: ignore[assignment]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"
     )
+    add_introspection(Path("build", "__native_pytheus.c"), COMPILED_MODULES)
+    return extensions
 
 
 setup(ext_modules=compiled_modules() if "bdist_wheel" in sys.argv and can_compile() else [])

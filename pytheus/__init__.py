@@ -30,7 +30,7 @@ from pytheus.metrics import (
     linear_buckets,
 )
 from pytheus.registry import REGISTRY, CollectorRegistry, Registry
-from pytheus.registry.proxy import hand_in_resolver
+from pytheus.registry.proxy import set_resolver
 from pytheus.version import COMPILED, __version__
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _resolve(choice: str | None) -> Registry:
     return resolve_registry(choice)
 
 
-hand_in_resolver(_resolve)
+set_resolver(_resolve)
 
 
 # Loaded late: a server and the plugin machinery cost more to import than all the rest, and not every program needs

@@ -1,6 +1,15 @@
-"""Registries made of registries: several as one, a part of one, one under a prefix or with labels, one to read only.
+"""Layers, which are registries that wrap registries.
 
-Each function takes and gives any `pytheus.registry.Registry`, and the results nest:
+- `union`: several registries as one
+- `filtered`: the families of a registry that names or a predicate select
+- `prefixed`: a registry under one more prefix
+- `labelled`: a registry with constant labels
+- `limited`: a registry whose metrics have a limited number of series
+- `read_only`: a registry that can be scraped and not changed
+- `base`: the base classes of layers, and the check against cycles
+- `derived`: the collectors that a layer shows in place of those that it changes
+
+Each function takes and returns any `pytheus.registry.Registry`, and the results nest:
 
     >>> from pytheus import Counter, generate_metrics
     >>> from pytheus.registry import CollectorRegistry
@@ -16,8 +25,9 @@ Each function takes and gives any `pytheus.registry.Registry`, and the results n
     # TYPE stock_moved_total counter
     stock_moved_total{region="eu"} 2.0
 
-A layer holds no collectors: what is registered through it is held below, what is registered below shows through it at
-the next scrape, and `unregister` takes the collector that was registered, through however many layers.
+A layer holds no collectors: `register` passes a collector on to the registry below, a collector registered below shows
+through the layer in the next scrape, and `unregister` takes the collector that was registered, through any number of
+layers.
 """
 
 from pytheus.compose.filtered import FamilyHead, FilteredRegistry, filtered

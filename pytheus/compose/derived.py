@@ -1,12 +1,12 @@
-"""Collectors as they look through a layer that changes them.
+"""Collectors as they appear through a layer that changes them.
 
 Rules:
 
-- A layer gives the same derived collector for the same collector each time, with the same definition, so that a
-  registry which that is registered in can tell it by identity. It is kept while the layer sees the collector: what was
-  unregistered below is forgotten at the next `collect()`, what was unregistered through the layer at once.
-- A derived collector has a definition exactly where its origin has one.
-- Families are changed as they come, each scrape; nothing of an origin is ever kept or changed.
+- A layer returns the same derived collector for the same collector each time, with the same definition, so that
+  another registry in which it is registered recognises it by identity. The layer keeps it as long as it sees the
+  collector: after `unregister` below until the next `collect()`, after `unregister` through the layer no longer.
+- A derived collector has a definition if and only if its origin has one.
+- Families are changed in each scrape, as they arrive; no family of an origin is kept or modified.
 """
 
 from __future__ import annotations
@@ -14,32 +14,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
+from pytheus.compose.base import Layer
 from pytheus.definitions import Definition
-from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import definition_of, flatten
 from pytheus.samples import Family
 
-__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "redefined"]
+__all__ = ["Change", "DerivedCollector", "DerivedCollectors", "DerivingLayer", "redefined"]
 
 
 class Change(Protocol):
-    """What a layer makes of collectors. Two that are equal make the same."""
+    """The change that a layer makes to collectors. Equal changes have equal results."""
 
     def name(self, name: str) -> str:
-        """What the collector is called in messages."""
+        """Return the collector's name in messages, given that of its origin."""
         ...
 
     def definition(self, definition: Definition) -> Definition:
-        """What a metric is defined as, behind the layer."""
+        """Return the definition of a metric, given that of its origin."""
         ...
 
     def family(self, family: Family) -> Family | None:
-        """What becomes of a family; None leaves it out. May raise, and then the collector fails."""
+        """Return the changed family, or None to leave it out. If it raises, the collector fails in that scrape."""
         ...
 
 
 def redefined(definition: Definition, *, name: str | None = None, labels: tuple[str, ...] = ()) -> Definition:
-    """`definition` with another name, or with more labels."""
+    """Return `definition` with another name, or with more labels."""
     return Definition(
         definition.name if name is None else name,
         definition.type,
@@ -53,7 +54,7 @@ def redefined(definition: Definition, *, name: str | None = None, labels: tuple[
 
 
 class DerivedCollector:
-    """`origin` as it looks after `change`."""
+    """The collector `origin` after `change`, made by the layer whose token is `owner`."""
 
     __slots__ = ("__weakref__", "change", "origin", "owner")
 
@@ -64,11 +65,11 @@ class DerivedCollector:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return self.change.name(collector_name(self.origin))
 
     def collect(self) -> Iterator[Family]:
-        """The families as they stand now, changed."""
+        """Return the changed families, with current values."""
         for family in flatten(self.origin):
             if (changed := self.change.family(family)) is not None:
                 yield changed
@@ -89,14 +90,14 @@ class _DerivedMetric(DerivedCollector):
     def definition(self) -> Definition:
         """The origin's definition, changed."""
         source = definition_of(self.origin)
-        if source is not None and source is not self._source:  # it shares another metric's series now
+        if source is not None and source is not self._source:  # the metric shares another one's series since
             self._source = source
             self._definition = self.change.definition(source)
         return self._definition
 
 
 class DerivedCollectors:
-    """The derived collectors that one layer gives."""
+    """The derived collectors of one layer."""
 
     __slots__ = ("_made", "_owner")
 
@@ -105,7 +106,7 @@ class DerivedCollectors:
         self._owner: Final = object()
 
     def derive(self, collectors: Iterable[tuple[Collector, Change | None]]) -> list[Collector]:
-        """Each collector after its change, or itself where that is None. All others are forgotten."""
+        """Return each collector after its change, or itself if that is None. All others are forgotten."""
         before = self._made
         kept: dict[int, DerivedCollector] = {}
         result: list[Collector] = []
@@ -128,16 +129,16 @@ class DerivedCollectors:
         return _DerivedMetric(collector, change, self._owner, definition)
 
     def origin(self, collector: Collector) -> Collector:
-        """What `collector` was made from, if it was made here; otherwise `collector` itself."""
+        """Return the origin of `collector` if this layer derived it, and `collector` itself otherwise."""
         if isinstance(collector, DerivedCollector) and collector.owner is self._owner:
             return collector.origin
         return collector
 
     def forget(self, collector: Collector) -> None:
-        """Keep nothing that was made from `collector`, or from a handle on the same metric, here or in layers below."""
+        """Drop each collector derived from `collector`, or from a handle on its metric, also through layers below."""
         root = _root(collector)
         definition = definition_of(root)
-        # Copied in one step, for another thread may replace it.
+        # Copied in one step, because another thread may replace it.
         for key, derived in self._made.copy().items():
             origin = _root(derived)
             if origin is root or (definition is not None and definition_of(origin) is definition):
@@ -148,3 +149,23 @@ def _root(collector: Collector) -> Collector:
     while isinstance(collector, DerivedCollector):
         collector = collector.origin
     return collector
+
+
+class DerivingLayer(Layer):
+    """The base of layers around one registry that show derived collectors."""
+
+    __slots__ = ("_derived",)
+
+    def __init__(self, registry: Registry, source: str) -> None:
+        super().__init__(registry, source)
+        self._derived: Final = DerivedCollectors()
+
+    def register(self, collector: Collector, /) -> None:
+        """Register `collector`, or the origin of a derived one, in the registry below; see `Registry.register`."""
+        self._registry.register(self._derived.origin(collector))
+
+    def unregister(self, collector: Collector, /) -> None:
+        """Unregister `collector`, as it was registered or as `collect()` returns it; see `Registry.unregister`."""
+        origin = self._derived.origin(collector)
+        self._registry.unregister(origin)
+        self._derived.forget(origin)

@@ -1,13 +1,12 @@
-"""A part of a registry."""
+"""A registry that shows only some families of another one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.compose.derived import DerivedCollectors
-from pytheus.compose.layer import Layer
-from pytheus.compose.layers import refuse_circle
+from pytheus.compose.base import refuse_cycle
+from pytheus.compose.derived import DerivingLayer
 from pytheus.definitions import Definition
 from pytheus.exceptions import InvalidNameError
 from pytheus.kinds import MetricType
@@ -20,14 +19,14 @@ __all__ = ["FamilyHead", "FilteredRegistry", "filtered"]
 
 
 class FamilyHead(NamedTuple):
-    """What a predicate is told about a family: all but its samples.
+    """The argument of a predicate: a family without its samples.
 
     >>> FamilyHead("shop_orders_total", "counter", "Orders placed.").name
     'shop_orders_total'
     """
 
     name: str
-    """As the registry that is filtered exposes it, its prefix included."""
+    """The name that the filtered registry exposes, including its prefix."""
     type: MetricType
     description: str
 
@@ -38,7 +37,7 @@ def filtered(
     names: Iterable[str] | None = None,
     predicate: Callable[[FamilyHead], bool] | None = None,
 ) -> FilteredRegistry:
-    """The families of `registry` that `names` mention and `predicate` accepts; without either, all.
+    """Return a registry with the families of `registry` that are in `names` and that `predicate` accepts.
 
         >>> from pytheus import Counter, Gauge, generate_metrics
         >>> from pytheus.registry import CollectorRegistry
@@ -52,20 +51,21 @@ def filtered(
         >>> [c.name for c in filtered(shop, predicate=lambda family: family.type == "counter").collect()]
         ['orders_total']
 
-    `names` are as `registry` exposes them, its prefix included; a name that a family produces, such as ``h_bucket``,
-    stands for the whole family. `predicate` is called at each scrape, from any thread, and may raise: a metric that it
-    raises for then fails and is left out, as any collector that raises.
+    `names` are those that `registry` exposes, including its prefix; a name that a family produces, such as
+    ``h_bucket``, selects the whole family. `predicate` is called in each scrape, from any thread. If it raises for a
+    family, that collector is left out of the scrape, as any collector that raises. Each of the two selects all families
+    if it is not given.
 
-    Registering through it is not restricted: what is filtered out is held, and does not show. Raises `InvalidNameError`
-    for a name that no family can have, or a plain str instead of several names.
+    Registration is not restricted: a collector that is filtered out is registered, and does not show. Raises
+    `InvalidNameError` for a name that no family can have, and for a plain str instead of several names.
     """
     return FilteredRegistry(registry, names=names, predicate=predicate)
 
 
-class FilteredRegistry(Layer):
-    """What `filtered` gives. May be used from any thread."""
+class FilteredRegistry(DerivingLayer):
+    """The result of `filtered`. May be used from any thread; hidden collectors can be registered and unregistered."""
 
-    __slots__ = ("_derived", "_names", "_predicate")
+    __slots__ = ("_names", "_predicate")
 
     def __init__(
         self,
@@ -83,21 +83,10 @@ class FilteredRegistry(Layer):
         if predicate is not None and not callable(predicate):
             raise TypeError(f"filtered(...) takes a callable as predicate but got {shown(predicate)}")
         self._predicate: Final = predicate
-        self._derived: Final = DerivedCollectors()
-
-    def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector`, shown or not, from the registry below; see `Registry.unregister`."""
-        origin = self._derived.origin(collector)
-        self._registry.unregister(origin)
-        self._derived.forget(origin)
-
-    def register(self, collector: Collector, /) -> None:
-        """Register `collector` in the registry below, whether it will show or not; see `Registry.register`."""
-        self._registry.register(self._derived.origin(collector))
 
     def collect(self) -> Iterator[Collector]:
-        """The collectors that show. Those whose families are known only when scraped are filtered then."""
-        refuse_circle(self)
+        """Return the selected collectors. Families that are known only in a scrape are filtered during the scrape."""
+        refuse_cycle(self)
         selection = _Selection(self._names, self._predicate, prefix_lead(self._registry.prefix))
         chosen: list[tuple[Collector, _Selection | None]] = []
         for collector in self._registry.collect():
@@ -109,7 +98,7 @@ class FilteredRegistry(Layer):
                 if selection.takes(definition):
                     chosen.append((collector, None))
             except Exception:
-                # The predicate has raised, and will again where the failure costs this collector and no other.
+                # The predicate is called again in the scrape, where its error affects only this collector.
                 chosen.append((collector, selection))
         return iter(self._derived.derive(chosen))
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.compose.derived import DerivedCollectors, redefined
-from pytheus.compose.layer import Layer
-from pytheus.compose.layers import refuse_circle
+from pytheus.compose.base import refuse_cycle
+from pytheus.compose.derived import DerivingLayer, redefined
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.kinds import KINDS
@@ -20,7 +19,7 @@ __all__ = ["LabelledRegistry", "labelled"]
 
 
 def labelled(registry: Registry, /, **constant_labels: str) -> LabelledRegistry:
-    """`registry` with these labels on every sample.
+    """Return `registry` with these labels on every sample.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.registry import CollectorRegistry
@@ -31,20 +30,20 @@ def labelled(registry: Registry, /, **constant_labels: str) -> LabelledRegistry:
         # TYPE orders_total counter
         orders_total{method="card",region="eu"} 1.0
 
-    Prefer the labels that Prometheus gives a target where those will do. A metric that has one of the labels itself is
-    refused when it is registered through this layer; one that `registry` holds anyway fails when it is scraped, and is
-    left out, as any collector that fails. Raises `InvalidNameError` or `LabelError` for labels that cannot be, or that
-    a layer below gives already.
+    Prefer the labels that Prometheus adds to a target, where they suffice. A metric that has one of the labels itself
+    is refused when it is registered through this layer; one that was registered in `registry` fails in the scrape and
+    is left out, as any collector that fails. Raises `InvalidNameError` or `LabelError` for labels that are not valid,
+    and for those that a layer below adds already.
 
-    `collect()` gives collectors of its own, always the same one for the same collector below.
+    `collect()` returns derived collectors, always the same one for the same collector below.
     """
     return LabelledRegistry(registry, constant_labels)
 
 
-class LabelledRegistry(Layer):
-    """What `labelled` gives. May be used from any thread."""
+class LabelledRegistry(DerivingLayer):
+    """The result of `labelled`. May be used from any thread."""
 
-    __slots__ = ("_change", "_derived")
+    __slots__ = ("_change",)
 
     def __init__(self, registry: Registry, labels: dict[str, str]) -> None:
         super().__init__(registry, "labelled(...)")
@@ -52,34 +51,28 @@ class LabelledRegistry(Layer):
         for label, value in labels.items():
             name = validate_label_name(label, "labelled(...)")
             if any(name == kind.reserved_label for kind in KINDS.values()):
-                raise LabelError(f"labelled(...) got the label {name!r}, which expositions write themselves; rename it")
+                raise LabelError(
+                    f"labelled(...) got the label {name!r}, which expositions write themselves; choose another name"
+                )
             checked[name] = validate_text(value, f"label {name!r} of labelled(...)")
-        _refuse_given_below(checked, self._registry)
+        _refuse_labels_added_below(checked, self._registry)
         self._change: Final = _Labels(checked)
-        self._derived: Final = DerivedCollectors()
 
     @property
     def constant_labels(self) -> dict[str, str]:
-        """What this layer adds to every sample: label names and values."""
+        """The names and values of the labels that this layer adds to every sample."""
         return dict(self._change.labels)
 
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry below; raises `LabelError` if it has one of the labels itself."""
-        origin = self._derived.origin(collector)
-        definition = definition_of(origin)
+        definition = definition_of(self._derived.origin(collector))
         if definition is not None:
             self._change.check(definition)
-        self._registry.register(origin)
-
-    def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector`, as it was registered or as `collect()` gives it; see `Registry.unregister`."""
-        origin = self._derived.origin(collector)
-        self._registry.unregister(origin)
-        self._derived.forget(origin)
+        super().register(collector)
 
     def collect(self) -> Iterator[Collector]:
-        """The collectors of the registry below, with the labels; see `Registry.collect`."""
-        refuse_circle(self)
+        """Return the collectors of the registry below, with the labels; see `Registry.collect`."""
+        refuse_cycle(self)
         change = self._change if self._change.labels else None
         return iter(self._derived.derive([(collector, change) for collector in self._registry.collect()]))
 
@@ -88,19 +81,19 @@ class LabelledRegistry(Layer):
         return f"<labelled {labels} {self._registry!r}>"
 
 
-def _refuse_given_below(labels: dict[str, str], registry: Registry) -> None:
+def _refuse_labels_added_below(labels: dict[str, str], registry: Registry) -> None:
     for below in walk(registry, resolve=False):
         if isinstance(below, LabelledRegistry):
             for name, value in below.constant_labels.items():
                 if name in labels:
                     raise LabelError(
-                        f"labelled(...) got {name}={labels[name]!r}, but a layer below gives {name}={value!r} already;"
-                        " give each label once"
+                        f"labelled(...) got {name}={labels[name]!r}, but a layer below adds {name}={value!r} already;"
+                        " add each label once"
                     )
 
 
 class _Labels:
-    """The change: labels added. There is one for each layer, so identity will do for equality."""
+    """The change of a labelled registry. Each layer has one, so that equality is identity."""
 
     __slots__ = ("labels",)
 

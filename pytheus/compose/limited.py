@@ -1,14 +1,13 @@
-"""A registry whose metrics cannot grow without bounds.
+"""A registry whose metrics have a limited number of series.
 
 Rules:
 
-- The limit is asked when a series would be made, so that memory is bounded, and not only the scrape.
-- A series that there is no room for is not made, and what was meant for it is counted in the metric's overflow series,
-  all of whose labels have one value. So totals stay right, and the overflow shows. There is at most one for each
-  metric; it is made beyond the limit, and does not count towards it.
-- Series that are there already stay. A metric without labels is one series, and is never refused.
-- No lock is taken: when several threads make series in the same instant, there may be as many more as there are
-  threads.
+- The limit applies before a series is created, so that memory is bounded, and not only the scrape.
+- A series beyond the limit is not created. Its observations go to the metric's overflow series, in which every label
+  has the same value, so that totals stay correct and the overflow shows. Each metric has at most one overflow series,
+  which is created beyond the limit and does not count towards it.
+- Existing series stay. A metric without labels is one series, and is never refused.
+- No lock is taken: several threads that create series at the same moment may exceed the limit by one each.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.compose.layer import Layer
-from pytheus.compose.layers import refuse_circle
+from pytheus.compose.base import Layer, refuse_cycle
 from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError
 from pytheus.names import validate_text
@@ -35,7 +33,7 @@ def limited(
     max_series_per_metric: int | None = None,
     overflow: str = "overflow",
 ) -> LimitedRegistry:
-    """`registry` whose metrics have at most so many series, all together and each, and an overflow series beyond that.
+    """Return `registry` with at most `max_series` series in total and `max_series_per_metric` in each metric.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.registry import CollectorRegistry
@@ -50,15 +48,16 @@ def limited(
         visits_total{user="bob"} 1.0
         visits_total{user="overflow"} 2.0
 
-    Metrics are limited when they are registered through it; those that `registry` holds otherwise, at the next scrape.
-    Series that are removed make room again. Custom collectors cannot be limited. Raises `OutOfRangeError` for a limit
+    Observations beyond a limit go to a series whose labels all have the value `overflow`. Metrics are limited when they
+    are registered through this layer; those registered directly in `registry`, from the next scrape on. A series no
+    longer counts after it was removed. Custom collectors cannot be limited. Raises `OutOfRangeError` for a limit
     below 1.
     """
     return LimitedRegistry(registry, max_series, max_series_per_metric, overflow)
 
 
 class LimitedRegistry(Layer):
-    """What `limited` gives. May be used from any thread."""
+    """The result of `limited`. May be used from any thread."""
 
     __slots__ = ("_limits", "_max_series", "_max_series_per_metric", "_overflow")
 
@@ -72,7 +71,7 @@ class LimitedRegistry(Layer):
         self._max_series: Final = max_series
         self._max_series_per_metric: Final = max_series_per_metric
         self._overflow: Final = validate_text(overflow, "overflow of limited(...)")
-        # By definition, which the handles on one metric share.
+        # By the id of the definition, which all handles on one metric share.
         self._limits: Final[dict[int, _Limit]] = {}
 
     def register(self, collector: Collector, /) -> None:
@@ -82,15 +81,15 @@ class LimitedRegistry(Layer):
             self._limit(collector)
 
     def unregister(self, collector: Collector, /) -> None:
-        """Unregister `collector` from the registry below, and limit it no longer; see `Registry.unregister`."""
+        """Unregister `collector` from the registry below, and remove its limit; see `Registry.unregister`."""
         self._registry.unregister(collector)
         if isinstance(collector, SeriesLimitable):
             self._unlimit(id(collector.definition))
 
     def collect(self) -> Iterator[Collector]:
-        """What the registry below holds. What it was not known to hold is limited from now on."""
-        refuse_circle(self)
-        # Before it is asked what is held: what is registered from here on is limited, and need not be among that.
+        """Return the collectors of the registry below. Those that were not limited yet are limited from now on."""
+        refuse_cycle(self)
+        # Copied first: a metric that is registered from here on is limited, and may be missing in `held`.
         before = self._limits.copy()
         held = list(self._registry.collect())
         registered = self._originals(held)
@@ -105,13 +104,13 @@ class LimitedRegistry(Layer):
         return iter(held)
 
     def _originals(self, held: list[Collector]) -> list[Collector] | None:
-        """What was registered below layers that hide some of it, or show others instead; None where that fails."""
+        """Return the collectors as they were registered below other layers, or None if that fails."""
         if not wrapped_registries(self._registry, resolve=True):
             return held
         try:
             return originals(self._registry)
         except Exception:
-            return None  # the scrape tells of it; what was held is limited on
+            return None  # the scrape reports the error; the limits stay as they are
 
     def _limit(self, metric: SeriesLimitable) -> None:
         definition = metric.definition
@@ -126,8 +125,8 @@ class LimitedRegistry(Layer):
         if limit is not None:
             limit.metric.unlimit_series(limit)
 
-    def has_room(self, limit: _Limit) -> bool:
-        """Whether the metric of `limit`, which is held here, may have one more series."""
+    def allows_series(self, limit: _Limit) -> bool:
+        """Return whether the metric of `limit` may have one more series."""
         each = self._max_series_per_metric
         if each is not None and limit.metric.series_count - limit.overflowed >= each:
             return False
@@ -142,7 +141,7 @@ class LimitedRegistry(Layer):
 
 
 class _Limit:
-    """What a metric asks. It also keeps the definition alive by whose id it is found."""
+    """The limit that a metric applies; also keeps the definition alive, so that its id means one object."""
 
     __slots__ = ("definition", "metric", "overflow", "overflowed", "registry")
 
@@ -153,13 +152,13 @@ class _Limit:
         self.metric: SeriesLimitable = metric
         self.definition: Definition = definition
         self.overflow: tuple[str, ...] = overflow
-        # Whether the overflow series was made; where somebody has removed just that since, there is one series more.
+        # Whether the overflow series was created. If only that one is removed, the metric may have one series more.
         self.overflowed: bool = False
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
         if self.overflowed and self.metric.series_count == 0:
             self.overflowed = False  # the metric was cleared
-        if key != self.overflow and self.registry.has_room(self):
+        if key != self.overflow and self.registry.allows_series(self):
             return key
         self.overflowed = True
         return self.overflow

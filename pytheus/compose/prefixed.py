@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytheus.compose.layer import Layer
-from pytheus.compose.layers import refuse_circle
+from pytheus.compose.base import Layer, refuse_cycle
 from pytheus.exceptions import InvalidNameError
 from pytheus.names import validate_prefix
 from pytheus.registry.contract import Registry
@@ -14,7 +13,7 @@ __all__ = ["PrefixedRegistry", "prefixed"]
 
 
 def prefixed(registry: Registry, prefix: str) -> PrefixedRegistry:
-    """`registry` with ``prefix_`` before the name of every family, before the prefix that it has itself.
+    """Return `registry` with ``prefix_`` before the name of every family, before its own prefix.
 
         >>> from pytheus.registry import CollectorRegistry
         >>> prefixed(CollectorRegistry(prefix="shop"), "eu").prefix
@@ -28,7 +27,7 @@ def prefixed(registry: Registry, prefix: str) -> PrefixedRegistry:
 
 
 class PrefixedRegistry(Layer):
-    """What `prefixed` gives. May be used from any thread."""
+    """The result of `prefixed`. May be used from any thread."""
 
     __slots__ = ("_own",)
 
@@ -42,7 +41,7 @@ class PrefixedRegistry(Layer):
     @property
     def prefix(self) -> str | None:
         """This layer's prefix, followed by that of the registry below."""
-        refuse_circle(self)
+        refuse_cycle(self)
         below = validate_prefix(self._registry.prefix)
         return self._own if below is None else f"{self._own}_{below}"
 

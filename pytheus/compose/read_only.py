@@ -1,8 +1,8 @@
-"""A registry that can be read and not changed."""
+"""A registry that can be scraped and not changed."""
 
 from __future__ import annotations
 
-from pytheus.compose.layer import Layer
+from pytheus.compose.base import Layer
 from pytheus.exceptions import ReadOnlyError
 from pytheus.registry.contract import Collector, Registry, collector_name
 
@@ -10,7 +10,7 @@ __all__ = ["ReadOnlyError", "ReadOnlyRegistry", "read_only"]
 
 
 def read_only(registry: Registry) -> ReadOnlyRegistry:
-    """`registry` for somebody who may scrape it, and not register in it, unregister from it or close it.
+    """Return a view of `registry` that can be scraped, and refuses to register, unregister and close.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
@@ -19,14 +19,14 @@ def read_only(registry: Registry) -> ReadOnlyRegistry:
         ...
         pytheus.exceptions.ReadOnlyError: counter 'orders_total' cannot be registered ...
 
-    It is about what is registered: whoever has a metric can still write to it, and a metric that is defined through the
-    view just like one that `registry` holds shares that one's values.
+    Only the set of collectors is protected: a metric can still be written, and one that is defined through the view
+    with the same definition as a metric of `registry` shares that metric's values.
     """
     return ReadOnlyRegistry(registry)
 
 
 class ReadOnlyRegistry(Layer):
-    """What `read_only` gives. May be used from any thread."""
+    """The result of `read_only`. May be used from any thread."""
 
     __slots__ = ()
 
@@ -34,15 +34,15 @@ class ReadOnlyRegistry(Layer):
         super().__init__(registry, "read_only(...)")
 
     def register(self, collector: Collector, /) -> None:
-        """Raises `ReadOnlyError`."""
+        """Raise `ReadOnlyError`."""
         raise ReadOnlyError(_refusal(collector, "registered"))
 
     def unregister(self, collector: Collector, /) -> None:
-        """Raises `ReadOnlyError`."""
+        """Raise `ReadOnlyError`."""
         raise ReadOnlyError(_refusal(collector, "unregistered"))
 
     def close(self) -> None:
-        """Does nothing: the registry below belongs to somebody else."""
+        """Do nothing, because the registry below has another owner."""
 
     def __repr__(self) -> str:
         return f"<read-only {self._registry!r}>"

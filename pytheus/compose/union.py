@@ -2,11 +2,11 @@
 
 Rules:
 
-- The union has no prefix of its own. Each member's stands before its own families, as if it were scraped alone.
-- It asks its members anew each time, so that it needs no notice of what changes in them.
-- A member that fails is replaced, for one scrape, by a collector that raises its error, so that the exposition logs and
-  counts it as it does with any collector that fails, and all other members are served.
-- Names are compared as they are exposed, prefix included.
+- The union has no prefix of its own. The prefix of each member comes before that member's families.
+- The members are asked in each call, so that a change in a member shows at once.
+- In place of a member that fails, one scrape gets a collector that raises the member's error. So the exposition logs
+  and counts it as any collector that fails, and exposes all other members.
+- Names are compared as they are exposed, including the prefix.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn
 
+from pytheus.compose.base import Composition, checked_layer, refuse_cycle
 from pytheus.compose.derived import DerivedCollectors, redefined
-from pytheus.compose.layers import Composition, checked_layer, refuse_circle
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.names import prefix_lead
@@ -29,7 +29,7 @@ __all__ = ["UnionRegistry", "union"]
 
 
 def union(*registries: Registry) -> UnionRegistry:
-    """All `registries` as one, each with its own prefix; what is registered in the union goes to the first.
+    """Return all `registries` as one, each with its own prefix; `register` uses the first.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.registry import CollectorRegistry
@@ -47,21 +47,23 @@ def union(*registries: Registry) -> UnionRegistry:
 
     A collector that several members hold under the same prefix is exposed once; two different ones with the same
     exposed name conflict, and the exposition leaves the second out and counts it. A metric that is defined through the
-    union like one that any member holds shares that one's values. A member that raises is left out of that scrape,
-    logged, and counted in ``pytheus_collector_errors_total``. Raises `NotARegistryError` without any registry, for an
-    object that is none, and for one that is given twice.
+    union with the same definition as a metric of any member shares that metric's values. A member that raises is left
+    out of that scrape, logged, and counted in ``pytheus_collector_errors_total``. Raises `NotARegistryError` without
+    arguments, and for an argument that is not a registry or that is passed twice.
     """
     return UnionRegistry(registries)
 
 
 class UnionRegistry(Composition):
-    """What `union` gives. May be used from any thread."""
+    """The result of `union`. May be used from any thread."""
 
     __slots__ = ("_derived", "_members")
 
     def __init__(self, registries: tuple[Registry, ...]) -> None:
         if not registries:
-            raise NotARegistryError("union(...) needs at least one registry but got none; for an empty one, pass that")
+            raise NotARegistryError(
+                "union(...) needs at least one registry but got no argument; pass CollectorRegistry() for an empty one"
+            )
         members: list[Registry] = []
         for position, candidate in enumerate(registries, 1):
             member = checked_layer(candidate, f"argument {position} of union(...)")
@@ -84,8 +86,8 @@ class UnionRegistry(Composition):
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the first member; see `Registry.register`.
 
-        Raises `ConflictError`, too, if it would expose a name that is occupied in another member. One that some member
-        holds already counts as registered. A member that fails when it is asked is passed over.
+        Raises `ConflictError` also if it would expose a name that is occupied in another member. A collector of any
+        member counts as registered. A member that raises when it is searched is skipped.
         """
         origin, _ = self._origin(collector)
         definition = definition_of(origin)
@@ -104,8 +106,8 @@ class UnionRegistry(Composition):
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector` from every member that holds it; see `Registry.unregister`.
 
-        Raises `NotRegisteredError` if none does. A member that fails does not keep the others from it; its error is
-        raised if no other member held the collector.
+        Raises `NotRegisteredError` if no member does. If a member raises, the others are asked nevertheless, and its
+        error is raised if none of them held the collector.
         """
         origin, holder = self._origin(collector)
         members = self._members if holder is None else (holder,)
@@ -131,7 +133,7 @@ class UnionRegistry(Composition):
             )
 
     def _origin(self, collector: Collector) -> tuple[Collector, Registry | None]:
-        """What `collector` is below, and in which member where it was made here from one."""
+        """Return the origin of `collector` and its member; itself and None if this union did not derive it."""
         for member, derived in zip(self._members, self._derived, strict=True):
             origin = derived.origin(collector)
             if origin is not collector:
@@ -139,10 +141,10 @@ class UnionRegistry(Composition):
         return collector, None
 
     def collect(self) -> Iterator[Collector]:
-        """What the members hold, member by member; see `Registry.collect`."""
-        refuse_circle(self)
+        """Return the collectors of all members, member by member; see `Registry.collect`."""
+        refuse_cycle(self)
         collected: list[Collector] = []
-        # What was seen is kept meanwhile, so that an id is not used again.
+        # Keeps the objects alive, so that an id means one object.
         seen: dict[tuple[int, str], object] = {}
         for position, (member, derived) in enumerate(zip(self._members, self._derived, strict=True), 1):
             try:
@@ -162,7 +164,7 @@ class UnionRegistry(Composition):
         return iter(collected)
 
     def find(self, name: str, /) -> Collector | None:
-        """The collector that occupies what `name` would be exposed as if it were registered here; see `Lookup.find`."""
+        """Return the collector that exposes the name that `name` gets in the first member; see `Lookup.find`."""
         first = self._members[0]
         found = find_collector(first, name)
         return found if found is not None else self._find_in_others(prefix_lead(first.prefix), name)
@@ -177,11 +179,11 @@ class UnionRegistry(Composition):
                     if found is not None:
                         return found
             except Exception:
-                continue  # the next scrape tells of it
+                continue  # the next scrape reports the error
         return None
 
     def close(self) -> None:
-        """Close every member that has something to close, also when one of them fails; raises what failed first."""
+        """Close every member that is `Closable`, also if one of them raises; then raises the first error."""
         failure: Exception | None = None
         for member in self._members:
             candidate: object = member
@@ -201,7 +203,7 @@ def _held_by(member: Registry) -> list[Collector]:
     try:
         return list(member.collect())
     except Exception:
-        return []  # the next scrape tells of it
+        return []  # the next scrape reports the error
 
 
 def _refuse(newcomer: Collector, definition: Definition, incumbent: Collector, exposed: str) -> NoReturn:
@@ -215,7 +217,7 @@ def _refuse(newcomer: Collector, definition: Definition, incumbent: Collector, e
 
 
 class _FailedMember:
-    """Stands for a member that has raised, so that its failure shows where collectors' failures do."""
+    """Replaces a member that raised, so that its error is reported like that of a collector."""
 
     __slots__ = ("error", "name")
 
@@ -231,7 +233,7 @@ class _FailedMember:
 
 
 class _Lead(NamedTuple):
-    """The change: a member's prefix written into the names."""
+    """The change of a union: a member's prefix becomes part of the names."""
 
     lead: str
 

@@ -272,7 +272,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return around if function is None else around(function)
 
 
-def _validated_mode(name: str, mode: object, processes: object) -> str:
+def _validated_mode(name: object, mode: object, processes: object) -> str:
     """The two as `Definition.mode` has them: "" for the sum of live processes, "max", "max of all"."""
     if mode not in _MODES:
         raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(_MODES)} but got {mode!r:.80}")

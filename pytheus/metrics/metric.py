@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overl
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, caller_location
-from pytheus.exceptions import ConflictError, InvalidNameError, LabelError, PytheusError
+from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.doubles import UNBOUND, FloatBuffer
 from pytheus.metrics.exemplars import checked_exemplar
@@ -26,8 +26,8 @@ from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
 from pytheus.metrics.series import SeriesSet
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.capabilities import SeriesLimit
-from pytheus.registry.contract import Registry, check_registry
-from pytheus.registry.lookup import find_collector
+from pytheus.registry.contract import Registry
+from pytheus.registry.lookup import register_or_share
 from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Family, Row, Sample
 
@@ -151,38 +151,22 @@ class Metric(Generic[L, C, D]):
     # Registration -----------------------------------------------------------------------------------------------------
 
     def _join(self, registry: Registry) -> None:
-        for name in self.definition.occupied_names:
+        definition = self._series.definition
+        for name in definition.occupied_names:
             if name in RESERVED_NAMES:
                 raise InvalidNameError(
                     f"{self} would expose the name {name!r}, which counts failed collectors; call it something else"
                 )
-        try:
-            self._join_checked(registry)
-        except PytheusError:
-            raise  # it tells by itself what is wrong, as where a plugin gave no registry
-        except (AttributeError, TypeError):
-            # Checked only now, so that a registry that is one costs nothing.
-            check_registry(registry, f"registry=... of {self}")
-            raise
-
-    def _join_checked(self, registry: Registry) -> None:
-        incumbent = find_collector(registry, self.name)
-        if incumbent is None or not self._adopt(incumbent):
-            # Another thread may have come first, with the same metric; a registry may raise then, or only warn.
-            try:
-                registry.register(self)
-            except ConflictError as error:
-                if not self._adopt(error.incumbent):
-                    raise
-            else:
-                self._adopt(find_collector(registry, self.name))
+        register_or_share(registry, self, definition.name, self._adopt)
 
     def _adopt(self, incumbent: object) -> bool:
         """Share the series of `incumbent`, if it is the same metric."""
-        if not isinstance(incumbent, Metric) or not self.definition.matches(incumbent.definition):
+        if not isinstance(incumbent, Metric):
             return False
         series = self._series
         other = incumbent._series
+        if not series.definition.matches(other.definition):
+            return False
         if other is series:
             return True
         series.share(other)

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pytheus.compose.base import Layer
 from pytheus.compose.derived import DerivedCollector
-from pytheus.compose.layer import Layer
 from pytheus.exceptions import ConflictError
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector

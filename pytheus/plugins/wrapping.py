@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pytheus.compose import ReadOnlyRegistry, filtered, labelled, limited, prefixed
-from pytheus.compose.layer import Layer
+from pytheus.compose.base import Layer
 from pytheus.exceptions import ConfigurationError, InvalidNameError, LabelError, NotTextError, OutOfRangeError
 from pytheus.plugins.closest import closest
 from pytheus.plugins.configuration import kind

@@ -1,8 +1,20 @@
-"""The registry: the contract, the one in memory, the one that keeps nothing, and the proxy behind `REGISTRY`."""
+"""Registries: the contract, the registry in memory, and the proxy `REGISTRY`.
+
+- `contract`: the protocols `Registry` and `Collector`, and the check that an object is a registry
+- `capabilities`: the optional protocols of registries and collectors
+- `storage`: the protocols of memory that a registry provides for a metric's numbers
+- `traversal`: the registries below a registry, and the definition and families of a collector
+- `collector_registry`: the registry that keeps its collectors in this process
+- `null`: the registry that keeps no collectors
+- `lookup`: finding the collector that occupies a name, and registering a metric that may exist already
+- `migration`: moving collectors from one registry to another
+- `proxy`: `REGISTRY`, behind which the registry can be chosen by name and changed
+"""
 
 from pytheus.registry.capabilities import (
     Closable,
     HasDefinition,
+    HasRows,
     Lookup,
     SeriesLimit,
     SeriesLimitable,
@@ -23,6 +35,7 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "HasDefinition",
+    "HasRows",
     "FloatBuffer",
     "Wrapper",
     "SeriesLimitable",

@@ -2,11 +2,11 @@
 
 Rules:
 
-- An entry is found by identity, never by equality or hash, which belong to the collector's author.
-- The names that entries occupy are claimed in one dict, so that a conflict is seen in either order of registration.
-- A registration is validated whole, then committed in one stretch that nothing can interrupt (see `pytheus.atomic`).
-  No lock is held while foreign code runs, and on CPython with the GIL none is taken at all, so that a signal handler,
-  a finalizer or a forked child that makes a metric cannot deadlock.
+- An entry is found by identity, never by equality or hash, which the collector's author may define.
+- The names that entries occupy are the keys of one dict, so that a conflict shows in either order of registration.
+- A registration is validated completely, then committed in one uninterruptible step (see `pytheus.atomic`). No lock is
+  held while foreign code runs, and on CPython with the GIL no lock is taken at all, so that a signal handler, a
+  finalizer or a forked child that defines a metric cannot deadlock.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class _Entry:
         self.names = self.definition.occupied_names if self.definition is not None else ()
 
     def __str__(self) -> str:
-        # Only what has names can conflict, and so be spoken of.
+        # Only an entry with names can conflict, and so be in a message.
         return str(self.definition)
 
 
 class CollectorRegistry:
-    """A registry in this process's memory, and the default one.
+    """The default registry, which holds its collectors in this process's memory.
 
-    `prefix` stands before every exposed family's name (``prefix_name``). `on_conflict` says what becomes of a collector
-    whose names are taken: "raise" refuses it with `ConflictError`, "warn" logs the conflict and keeps the first.
+    `prefix` comes before the name of every exposed family (``prefix_name``). `on_conflict` decides about a collector
+    with a name that is taken: "raise" refuses it with `ConflictError`, "warn" logs the conflict and keeps the first.
 
         >>> from pytheus import Counter
         >>> registry = CollectorRegistry(prefix="shop")
@@ -65,7 +65,7 @@ class CollectorRegistry:
 
     @property
     def prefix(self) -> str | None:
-        """What stands before every exposed family's name, or None. May be changed; the next scrape shows it."""
+        """The text before ``_name`` in every exposed family name, or None. A change shows in the next scrape."""
         return self._prefix
 
     @prefix.setter
@@ -76,12 +76,12 @@ class CollectorRegistry:
         """Hold `collector` until it is unregistered; see `Registry.register`.
 
         Raises `ConflictError` if it would expose a name that is occupied (with ``on_conflict="warn"``: logs that
-        instead), and `NotACollectorError` if it is no collector. A handle that shares the
-        values of a registered metric counts as registered.
+        instead), and `NotACollectorError` if it is not a collector. A handle that shares the values of a registered
+        metric counts as registered.
         """
         if isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
             raise NotACollectorError(
-                f"{collector!r} is no collector: a collector is an object (not a class) with a method collect()"
+                f"{collector!r} is not a collector: a collector is an object (not a class) with a method collect()"
             )
         entry = _Entry(collector)
         while True:
@@ -119,7 +119,9 @@ class CollectorRegistry:
     def _refuse(self, newcomer: _Entry, incumbent: _Entry, name: str) -> None:
         mine, theirs = newcomer.definition, incumbent.definition
         if mine is not None and theirs is not None and mine.matches(theirs):
-            remedy = "they are alike but were made apart, each with its own numbers; make the second in this registry"
+            remedy = (
+                "they are equal but were defined apart, each with its own numbers; define the second in this registry"
+            )
         else:
             remedy = "rename one of them, or define both alike to share their values"
         message = f"{newcomer} conflicts with {incumbent}: both expose the name {name!r}; {remedy}"
@@ -127,16 +129,16 @@ class CollectorRegistry:
             import logging  # loaded late: it costs more to import than the rest of the package
 
             logging.getLogger("pytheus.registry").warning(
-                "%s. The first one stays and the second is not exposed.", message
+                "%s. The first one stays registered and the second is not exposed.", message
             )
             return
         raise ConflictError(message, name=name, incumbent=incumbent.collector)
 
     def unregister(self, collector: Collector, /) -> None:
-        """Let go of `collector`, or of the metric that it shares its values with; see `Registry.unregister`.
+        """Remove `collector`, or the metric that it shares its values with; see `Registry.unregister`.
 
-        Raises `NotRegisteredError` if it is not held; a metric that was refused never removes the one it conflicted
-        with.
+        Raises `NotRegisteredError` if it is not registered; a metric that was refused never removes the one that it
+        conflicted with.
         """
         while True:
             version = self._version
@@ -146,7 +148,7 @@ class CollectorRegistry:
                     f"collector {collector_name(collector)!r} is not registered here, so it cannot be unregistered;"
                     f" registered: {', '.join(collector_name(held) for held in self.collect()) or 'nothing'}"
                 )
-            # Copied in one step, for another thread may be adding to them.
+            # Copied in one step, because another thread may be adding to them.
             claims = self._claims.copy()
             entries = self._entries.copy()
             for name in entry.names:
@@ -156,7 +158,7 @@ class CollectorRegistry:
                 return
 
     def clear(self) -> None:
-        """Let go of every collector."""
+        """Remove every collector."""
         while not self._replace(self._version, {}, {}):
             pass
 
@@ -169,7 +171,7 @@ class CollectorRegistry:
     def _replace_plainly(
         self, version: int, claims: dict[str, _Entry], entries: dict[int, _Entry]
     ) -> tuple[dict[str, _Entry], dict[int, _Entry]] | None:
-        # The old dicts are handed to the caller, so that no finalizer of what they held runs between the stores.
+        # The caller gets the old dicts, so that no finalizer of an object in them runs between the assignments.
         old = (self._claims, self._entries)
         # atomic: as in _commit_plainly; readers hold either the old dicts or the new ones
         if self._version == version:
@@ -190,14 +192,13 @@ class CollectorRegistry:
         return entry
 
     def collect(self) -> Iterator[Collector]:
-        """The collectors held, in the order of their registration: a snapshot, see `Registry.collect`."""
+        """Return the collectors in the order of their registration: a snapshot, see `Registry.collect`."""
         return iter([entry.collector for entry in list(self._entries.values())])
 
     def find(self, name: str, /) -> Collector | None:
-        """The collector that occupies `name`, by its own name or one that it produces, or None.
+        """Return the collector that occupies `name`, by its own name or one that it produces, or None.
 
-        Names are taken without the registry's prefix. Custom collectors, whose names show only when they are scraped,
-        are not found.
+        Names are without the registry's prefix. Custom collectors, whose names show only in a scrape, are not found.
         """
         entry = self._claims.get(name)
         return None if entry is None else entry.collector

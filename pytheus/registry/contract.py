@@ -1,4 +1,4 @@
-"""The contract: what a registry and a collector are, and the check that an object is a registry.
+"""The contract: the protocols `Registry` and `Collector`, and the check that an object is a registry.
 
 These two protocols are all that any part of pytheus may rely on; `capabilities` has the optional ones.
 
@@ -89,24 +89,24 @@ _CALLS: dict[str, int] = {"register": 1, "unregister": 1, "collect": 0}
 _SHAPES: dict[str, str] = {
     "register": "a method register(collector)",
     "unregister": "a method unregister(collector)",
-    "collect": "a method collect() that gives the collectors held",
+    "collect": "a method collect() that returns the collectors",
 }
 
 
 def check_registry(candidate: object, source: str = "registry") -> Registry:
-    """`candidate`, if it satisfies `Registry`.
+    """Return `candidate` if it satisfies `Registry`.
 
-    Raises `NotARegistryError` that names each missing or wrong member and what it should be; `source` says where the
-    candidate came from. Reads `prefix` once and calls nothing.
+    Raises `NotARegistryError`, which names each missing or wrong member and its correct form; `source` says where the
+    candidate comes from. Reads `prefix` once and calls no method.
     """
     problems = _problems(candidate)
     if problems:
         raise NotARegistryError(
-            f"{source} gave {_described(candidate)}, which is no registry: {'; '.join(problems)}."
+            f"{source} gave {_described(candidate)}, which is not a registry: {'; '.join(problems)}."
             " A registry has a prefix, register(collector), unregister(collector) and collect()",
             problems=tuple(problems),
         )
-    # Not by isinstance: from 3.12 on it does not see what a wrapper's __getattr__ passes on.
+    # isinstance would not do: from 3.12 on it does not see members that a __getattr__ passes on.
     return cast(Registry, candidate)
 
 
@@ -119,7 +119,7 @@ def _described(candidate: object) -> str:
         return "None"
     try:
         shown = f" {candidate!r:.80}"
-    except Exception:  # its repr is not what is being found out
+    except Exception:  # a broken repr must not hide the error that is reported
         shown = ""
     return f"{type(candidate).__qualname__}{shown}"
 
@@ -133,7 +133,7 @@ def _problems(candidate: object) -> list[str]:
         return ["it is a module, not an object"]
     problems: list[str] = []
     try:
-        prefix = candidate.prefix  # type: ignore[attr-defined]  # the very thing that is being found out
+        prefix = candidate.prefix  # type: ignore[attr-defined]  # whether it has one is checked here
     except AttributeError:
         problems.append("'prefix' is missing; it should be a str or None")
     except Exception as error:
@@ -155,7 +155,7 @@ def _problems(candidate: object) -> list[str]:
         if not callable(member):
             problems.append(f"{name!r} is {member!r:.60}, which cannot be called; it should be {_SHAPES[name]}")
         elif _is_async(member):
-            problems.append(f"{name!r} is async, and nobody would await it; it should be {_SHAPES[name]}")
+            problems.append(f"{name!r} is async, and pytheus does not await it; it should be {_SHAPES[name]}")
         elif not _takes(member, arguments):
             problems.append(f"{name!r} does not take {arguments} argument(s); it should be {_SHAPES[name]}")
     return problems
@@ -168,12 +168,12 @@ def _is_async(member: object) -> bool:
 
 
 def _takes(member: object, arguments: int) -> bool:
-    import inspect  # loaded late: it is only needed where a registry is changed, and slow to import
+    import inspect  # loaded late: slow to import, and needed only when a registry is checked
 
     try:
         signature = inspect.signature(member)  # type: ignore[arg-type]  # a callable, as the caller has checked
     except (TypeError, ValueError):
-        return True  # built in C without a signature: nothing to hold against it
+        return True  # a function written in C may have no signature
     try:
         signature.bind(*([None] * arguments))
     except TypeError:

@@ -1,4 +1,4 @@
-"""The registry that keeps nothing."""
+"""The registry that keeps no collectors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["NullRegistry"]
 
 
 class NullRegistry:
-    """A registry that takes every collector and keeps none: metrics work, and nothing is exposed.
+    """A registry that accepts every collector and keeps none: metrics work, and no metric is exposed.
 
-    Chosen by the name ``none``, to switch an application's metrics off by configuration.
+    The name ``none`` selects it, so that configuration can switch an application's metrics off.
 
         >>> from pytheus import Counter, generate_metrics
         >>> quiet = NullRegistry()
@@ -27,17 +27,17 @@ class NullRegistry:
         return None
 
     def register(self, collector: Collector, /) -> None:
-        """Takes note of nothing."""
+        """Do nothing."""
 
     def unregister(self, collector: Collector, /) -> None:
-        """Does nothing, and refuses nothing: what is not kept need not be known."""
+        """Do nothing; every collector is accepted, because none is known."""
 
     def collect(self) -> tuple[Collector, ...]:
-        """Always empty."""
+        """Return no collectors."""
         return ()
 
     def find(self, name: str, /) -> Collector | None:
-        """Always None."""
+        """Return None."""
         return None
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a registry leads to: the registries below it, its collectors, and what a collector is defined as and yields.
+"""The registries below a registry, its original collectors, and the definition and families of a collector.
 
 `walk` is the only loop over registries below a registry, `definition_of` the only reader of a definition, and `flatten`
 the only loop over collectors that yield collectors.
@@ -51,7 +51,7 @@ def wrapped_registries(registry: object, *, resolve: bool) -> tuple[Registry, ..
 
 
 def walk(registry: Registry, *, resolve: bool) -> Iterator[Registry]:
-    """Return `registry` and all registries below it, each once, a wrapper before what it wraps.
+    """Return `registry` and all registries below it, each once, a wrapper before the registries that it wraps.
 
     With `resolve`, a proxy that has no target yet chooses one; without, the walk ends at such a proxy.
     """
@@ -96,9 +96,9 @@ def definition_of(collector: object) -> Definition | None:
 
 
 def flatten(collector: Collector, *kept: type[T]) -> Iterator[Family | T]:
-    """Return what `collector` yields, with each collector in it replaced by what that one yields.
+    """Return the families of `collector`, including those of collectors that it yields.
 
-    Families stay, and so do collectors of the types `kept`. Raises `LabelError` for an object that is neither a family
+    Collectors of the types `kept` are returned whole. Raises `LabelError` for an object that is neither a family
     nor a collector, and `RecursionError` for collectors more than 16 levels deep.
     """
     return _flattened(collector, (Family, *kept), _DEPTH_AT_MOST)

@@ -1,21 +1,33 @@
-"""Several processes as one: what registry plugins for many processes and many machines are made of.
+"""Several processes as one: the parts of registry plugins for many processes.
 
-Every process owns a *shard*, its own cumulative numbers, written by nobody else. A scrape merges all shards with the
-*archive*, which is what dead processes' shards left. A plugin writes a `ShardStore`, which says where shards are kept;
-`ShardedRegistry` makes a registry of it. See docs/explanation/shards.md.
+Every process owns a *shard*, its own cumulative numbers, which no other process writes. A scrape merges all shards with
+the *archive*, which holds the numbers of processes that have ended. A plugin writes a `ShardStore`, which keeps the
+shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md.
+
+| module | content |
+| --- | --- |
+| `layout` | `Layout`: where in a shard's numbers each series is |
+| `layout_codec` | a layout as records, and `LayoutReader` |
+| `snapshot` | `Snapshot`: the numbers of a shard at one moment, and its `ShardIdentity` |
+| `archive` | `Archive` and `fold`: the numbers of processes that have ended |
+| `store` | `ShardStore` and its optional capabilities, `Reading` |
+| `memory_store` | `MemoryShardStore`: a store for tests, and an example |
+| `merge_rules` | how the numbers of several processes become one |
+| `reduce` | the merge rules over whole vectors, exact sums |
+| `merge` | `Merger`: merges shards, scrape after scrape |
+| `merge_cache` | the cache that a merger keeps from scrape to scrape |
+| `merged_family` | `MergedFamily`: a collector of one merged family |
+| `tracked_storage` | the storage between a metric and its store, with the time of the last set |
+| `health` | `ShardHealth`: failures, counted, logged and exposed |
+| `registry` | `ShardedRegistry` |
 """
 
 from pytheus.exceptions import ShardFormatError, ShardStoreError
 from pytheus.kinds import MergeRule
 from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, fold
-from pytheus.shards.combining import includes_dead, merge_rule_of, series_size
 from pytheus.shards.health import Failure, ShardHealth
-from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout, SeriesEntry
-from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
-from pytheus.shards.merged import MergedFamily
-from pytheus.shards.merger import Merger
-from pytheus.shards.records import (
+from pytheus.shards.layout_codec import (
     MAX_RECORD_BYTES,
     LayoutReader,
     encode_definition,
@@ -25,8 +37,12 @@ from pytheus.shards.records import (
     encode_removal,
     encode_series,
 )
+from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
+from pytheus.shards.merge import Merger
+from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
+from pytheus.shards.merged_family import MergedFamily
 from pytheus.shards.registry import ShardedRegistry
-from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.snapshot import ShardIdentity, Snapshot
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
 
 __all__ = [

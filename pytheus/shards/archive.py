@@ -1,12 +1,12 @@
-"""What is left of processes that are gone.
+"""The numbers that processes which have ended left behind.
 
 Rules:
 
-- Sums are exact: a number is kept as parts, whose exact sum it is (`exact.py`), most often one. The sum over everything
-  is rounded once, when it is exposed, so that neither the order nor the grouping of processes shows in it.
-- A shard is folded once: its token is kept until its own traces are gone.
-- What does not count when its process is gone (`combining.py`) is dropped, and exemplars are.
-- An archive is never changed; folding gives a new one, which shares what is the same.
+- Sums are exact: a number is kept as parts (see `reduce.py`), most often one. The sum over everything is rounded once,
+  when it is exposed, so that neither the order nor the grouping of processes shows in it.
+- A shard is folded once: the archive keeps its token until the shard itself is deleted.
+- Numbers that do not count after the end of their process (`merge_rules.py`) are dropped, and so are exemplars.
+- An archive is never changed; folding gives a new archive, which shares the unchanged parts.
 """
 
 from __future__ import annotations
@@ -23,24 +23,22 @@ import msgspec
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MergeRule
-from pytheus.shards.bulk import is_better
-from pytheus.shards.combining import Shape, includes_dead, merge_rule_of, shape_of
-from pytheus.shards.exact import parts_of
-from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
-from pytheus.shards.records import LayoutReader, encode_layout
-from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.layout_codec import LayoutReader, encode_layout
+from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_dead, merge_rule_of
+from pytheus.shards.reduce import is_better, parts_of
+from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
 __all__ = ["MAX_DEAD_VALUES", "Archive", "DeadValue", "fold"]
 
 MAX_DEAD_VALUES: Final = 1000
-"""How many numbers of processes that are gone one gauge in the mode "each of all" keeps; the oldest are dropped."""
+"""How many values of ended processes a gauge in the mode "each of all" keeps; the oldest are dropped."""
 
 _MAGIC: Final = b"pytheus archive 1\n"
 
 
 class DeadValue(NamedTuple):
-    """What a gauge in the mode "each of all" was when its process was gone."""
+    """The last value of a gauge in the mode "each of all" in a process that has ended."""
 
     definition: Definition
     labels: tuple[str, ...]
@@ -49,12 +47,13 @@ class DeadValue(NamedTuple):
 
 
 class Archive:
-    """What shards that were folded add up to. Immutable by convention; may be read from any thread.
+    """The merged numbers of the folded shards.
+
+    Immutable by convention; may be read from any thread.
 
     >>> layout = Layout()
     >>> layout.add_series(layout.add_definition(Definition("hits_total", "counter", "Hits.")), (), 0)
     0
-    >>> from pytheus.shards import Snapshot
     >>> gone = Snapshot(ShardIdentity("web-1", 4711, 1, "89abcdef01234567"), False, layout, [3.0])
     >>> archive = fold(Archive(), [gone])
     >>> archive.numbers, archive.folded_tokens
@@ -70,68 +69,70 @@ class Archive:
         layout: Layout | None = None,
         numbers: Sequence[float] = (),
         remainders: Sequence[Sequence[float]] = (),
-        each: Sequence[DeadValue] = (),
-        touched: Sequence[float] = (),
-        folded: frozenset[str] = frozenset(),
+        dead_values: Sequence[DeadValue] = (),
+        folded_at: Sequence[float] = (),
+        folded_tokens: frozenset[str] = frozenset(),
     ) -> None:
         self.layout: Layout = Layout() if layout is None else layout
-        """Where each series lies in `numbers`. No slot of it is gone."""
+        """Where each series is in `numbers`. No series of it is removed."""
         self.numbers: Sequence[float] = numbers
         """The first part of each number."""
         self.remainders: Sequence[Sequence[float]] = remainders
-        """Further parts, as long as `numbers`: to be added to it."""
-        self.dead_values: Sequence[DeadValue] = each
-        """What gauges in the mode "each of all" were, oldest processes first."""
-        self.folded_at: Sequence[float] = touched
-        """By slot number: when a process with that series was last folded, in seconds since the Unix epoch."""
-        self.folded_tokens: frozenset[str] = folded
-        """The tokens of the shards that are in it."""
+        """Further parts to add, each sequence as long as `numbers`."""
+        self.dead_values: Sequence[DeadValue] = dead_values
+        """The values of gauges in the mode "each of all", oldest processes first."""
+        self.folded_at: Sequence[float] = folded_at
+        """By series number: when a shard with that series was last folded, in seconds since the Unix epoch."""
+        self.folded_tokens: frozenset[str] = folded_tokens
+        """The tokens of the shards that are in the archive."""
 
     def forget_tokens(self, tokens: Iterable[str]) -> Archive:
-        """Without the tokens of shards that have no traces left, so that nobody can fold them again."""
+        """An archive without these tokens, whose shards have been deleted."""
         left = self.folded_tokens.difference(tokens)
         if left == self.folded_tokens:
             return self
         return Archive(self.layout, self.numbers, self.remainders, self.dead_values, self.folded_at, left)
 
     def expire(self, before: float, snapshots: Iterable[Snapshot]) -> Archive:
-        """Without series that nothing was folded into since `before` (seconds since the Unix epoch).
+        """An archive without series into which nothing was folded since `before`.
 
-        Those that any of `snapshots` has stay, so that no counter goes back that somebody counts on. Numbers of gauges
-        in the mode "each of all" go with processes that began before that.
+        `before` is in seconds since the Unix epoch. A series that is in any of `snapshots` stays, so that no exposed
+        counter goes back. Values of gauges in the mode "each of all" expire with processes that began before that time.
         """
-        old = [slot for slot, touched in enumerate(self.folded_at) if touched < before]
-        each = [value for value in self.dead_values if value.identity.started_ns >= before * 1e9]
+        old = [number for number, folded_at in enumerate(self.folded_at) if folded_at < before]
+        dead_values = [value for value in self.dead_values if value.identity.started_ns >= before * 1e9]
         if old:
             kept = {
-                (shape_of(slot.definition), slot.labels)
+                (definition_key(entry.definition), entry.labels)
                 for snapshot in snapshots
-                for _, slot in snapshot.layout.entries()
+                for _, entry in snapshot.layout.entries()
             }
             layout = self.layout
-            shapes = [shape_of(definition) for definition in layout.definitions]
-            old = [slot for slot in old if (shapes[layout.definition_numbers[slot]], layout.labels[slot]) not in kept]
-        if not old and len(each) == len(self.dead_values):
+            keys = [definition_key(definition) for definition in layout.definitions]
+            old = [
+                number for number in old if (keys[layout.definition_numbers[number]], layout.labels[number]) not in kept
+            ]
+        if not old and len(dead_values) == len(self.dead_values):
             return self
-        return self._without(frozenset(old), each)
+        return self._without(frozenset(old), dead_values)
 
-    def _without(self, dropped: frozenset[int], each: Sequence[DeadValue]) -> Archive:
+    def _without(self, dropped: frozenset[int], dead_values: Sequence[DeadValue]) -> Archive:
         layout = Layout()
         numbers: list[float] = []
         remainders: list[list[float]] = [[] for _ in self.remainders]
-        touched: list[float] = []
-        for number, slot in self.layout.entries():
+        folded_at: list[float] = []
+        for number, entry in self.layout.entries():
             if number not in dropped:
-                layout.add_series(layout.add_definition(slot.definition), slot.labels, len(numbers))
-                part = slice(slot.offset, slot.offset + slot.size)
+                layout.add_series(layout.add_definition(entry.definition), entry.labels, len(numbers))
+                part = slice(entry.offset, entry.offset + entry.size)
                 numbers += self.numbers[part]
                 for mine, theirs in zip(remainders, self.remainders, strict=True):
                     mine += theirs[part]
-                touched.append(self.folded_at[number])
-        return Archive(layout, numbers, remainders, each, touched, self.folded_tokens)
+                folded_at.append(self.folded_at[number])
+        return Archive(layout, numbers, remainders, dead_values, folded_at, self.folded_tokens)
 
     def encode(self) -> bytes:
-        """All of it as bytes, versioned and with a checksum."""
+        """The archive as bytes, with a version and a checksum."""
         definitions = Layout()
         for value in self.dead_values:
             definitions.add_definition(value.definition)
@@ -158,12 +159,12 @@ class Archive:
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> Archive:
-        """What `encode` made bytes of; raises `ShardFormatError` for anything else."""
+        """The archive from bytes of `encode`; raises `ShardFormatError` for other bytes."""
         data = bytes(data)
         head = len(_MAGIC) + 4
         if not data.startswith(_MAGIC):
             raise ShardFormatError(
-                f"this is no archive of this version: it should begin with {_MAGIC!r} but begins with"
+                f"these bytes are not an archive of this version: they should begin with {_MAGIC!r} but begin with"
                 f" {data[: len(_MAGIC)]!r}"
             )
         if crc32(data[head:]) != int.from_bytes(data[len(_MAGIC) : head], "little"):
@@ -175,23 +176,23 @@ class Archive:
         layout = _decoded_layout(encoded.layout)
         numbers = _unpacked(encoded.numbers)
         remainders = [_unpacked(remainder) for remainder in encoded.remainders]
-        touched = _unpacked(encoded.touched)
+        folded_at = _unpacked(encoded.folded_at)
         definitions = _decoded_layout(encoded.definitions).definitions
-        each: list[DeadValue] = []
-        for definition, labels, identity, value in encoded.each:
+        dead_values: list[DeadValue] = []
+        for definition, labels, identity, value in encoded.dead_values:
             if not 0 <= definition < len(definitions) or len(labels) != len(definitions[definition].labels):
-                raise ShardFormatError(f"the archive has a number of definition {definition} that does not fit it")
-            each.append(DeadValue(definitions[definition], labels, ShardIdentity(*identity), value))
+                raise ShardFormatError(f"the archive has a value of definition {definition} that does not match it")
+            dead_values.append(DeadValue(definitions[definition], labels, ShardIdentity(*identity), value))
         if (
             len(numbers) < layout.size
             or any(len(remainder) != len(numbers) for remainder in remainders)
-            or len(touched) != len(layout)
+            or len(folded_at) != len(layout)
         ):
-            raise ShardFormatError(f"the archive's {len(numbers)} numbers do not fit its layout, {layout!r}")
-        return cls(layout, numbers, remainders, each, touched, frozenset(encoded.folded))
+            raise ShardFormatError(f"the archive's {len(numbers)} numbers do not match its layout, {layout!r}")
+        return cls(layout, numbers, remainders, dead_values, folded_at, frozenset(encoded.folded_tokens))
 
     def __repr__(self) -> str:
-        return f"<Archive of {len(self.layout)} series, {len(self.folded_tokens)} shards not forgotten>"
+        return f"<Archive of {len(self.layout)} series, {len(self.folded_tokens)} tokens>"
 
 
 class _Encoded(msgspec.Struct, array_like=True):
@@ -199,9 +200,9 @@ class _Encoded(msgspec.Struct, array_like=True):
     numbers: bytes
     remainders: list[bytes]
     definitions: bytes
-    each: list[tuple[int, tuple[str, ...], tuple[str, int, int, str], float]]
-    touched: bytes
-    folded: list[str]
+    dead_values: list[tuple[int, tuple[str, ...], tuple[str, int, int, str], float]]
+    folded_at: bytes
+    folded_tokens: list[str]
 
 
 def _packed(numbers: Sequence[float]) -> bytes:
@@ -229,11 +230,11 @@ def _decoded_layout(data: bytes) -> Layout:
 
 
 def fold(archive: Archive, snapshots: Iterable[Snapshot], *, now: float | None = None) -> Archive:
-    """`archive` with `snapshots` in it, and their tokens in `folded`.
+    """An archive with the numbers of `archive` and `snapshots`, and their tokens.
 
-    Snapshots whose tokens are in it already change nothing; whether their process is said to be alive does not matter;
-    their `base` is subtracted. `now` is what `touched` becomes, in seconds since the Unix epoch, by default that of
-    this machine's clock.
+    A snapshot whose token is already there changes nothing. Whether the process is alive does not matter, and the
+    snapshot's `base` is subtracted. `now` goes into `folded_at`, in seconds since the Unix epoch; the default is this
+    machine's clock.
     """
     folding = _Folding(archive, time.time() if now is None else now)
     for snapshot in snapshots:
@@ -242,84 +243,86 @@ def fold(archive: Archive, snapshots: Iterable[Snapshot], *, now: float | None =
 
 
 class _Folding:
-    """An archive that is being made. Contributions to sums are gathered, so that each sum is made once."""
+    """An archive under construction. It computes each sum once, at the end."""
 
     def __init__(self, archive: Archive, now: float) -> None:
         self._archive = archive
         self._now = now
-        self._folded = set(archive.folded_tokens)
+        self._tokens = set(archive.folded_tokens)
         self._numbers = list(archive.numbers)
-        self._touched = list(archive.folded_at)
-        self._each = list(archive.dead_values)
+        self._folded_at = list(archive.folded_at)
+        self._dead_values = list(archive.dead_values)
         self._layout = archive.layout
         self._owns_layout = False
-        self._definitions: dict[Shape, int] = {
-            shape_of(definition): number for number, definition in enumerate(archive.layout.definitions)
+        self._definition_numbers: dict[DefinitionKey, int] = {
+            definition_key(definition): number for number, definition in enumerate(archive.layout.definitions)
         }
-        self._added: dict[int, list[float]] = {}
+        # By offset.
+        self._terms: dict[int, list[float]] = {}
 
     def add(self, snapshot: Snapshot) -> None:
         token = snapshot.identity.token
-        if token in self._folded:
+        if token in self._tokens:
             return
-        self._folded.add(token)
+        self._tokens.add(token)
         numbers = snapshot.numbers
         base = snapshot.base
-        for _, slot in snapshot.layout.entries():
-            definition = slot.definition
+        for _, entry in snapshot.layout.entries():
+            definition = entry.definition
             if not includes_dead(definition):
                 continue
-            way = merge_rule_of(definition)
-            if way is MergeRule.EACH:
-                self._each.append(DeadValue(definition, slot.labels, snapshot.identity, numbers[slot.offset]))
+            rule = merge_rule_of(definition)
+            if rule is MergeRule.EACH:
+                value = DeadValue(definition, entry.labels, snapshot.identity, numbers[entry.offset])
+                self._dead_values.append(value)
                 continue
-            offset, is_new = self._place(definition, slot.labels, slot.size)
-            start = slot.offset
-            if way is MergeRule.SUM:
-                for index in range(slot.size):
-                    added = self._added.setdefault(offset + index, [])
-                    added.append(numbers[start + index])
+            offset, is_new = self._offset(definition, entry.labels, entry.size)
+            start = entry.offset
+            if rule is MergeRule.SUM:
+                for index in range(entry.size):
+                    terms = self._terms.setdefault(offset + index, [])
+                    terms.append(numbers[start + index])
                     if base is not None and start + index < len(base):
-                        added.append(-base[start + index])
-            elif way is MergeRule.LAST:
+                        terms.append(-base[start + index])
+            elif rule is MergeRule.LAST:
                 mine, theirs = self._numbers[offset : offset + 2], numbers[start : start + 2]
                 if is_new or (theirs[1], theirs[0]) > (mine[1], mine[0]):
                     self._numbers[offset : offset + 2] = theirs
-            else:
-                mine_, theirs_ = self._numbers[offset], numbers[start]
-                self._numbers[offset] = theirs_ if is_new or is_better(way, theirs_, mine_) else mine_
+            elif is_new or is_better(rule, numbers[start], self._numbers[offset]):
+                self._numbers[offset] = numbers[start]
 
-    def _place(self, definition: Definition, labels: tuple[str, ...], size: int) -> tuple[int, bool]:
-        """Where the series lies, and whether it is new there."""
-        number = self._definitions.get(shape_of(definition))
-        slot = None if number is None else self._layout.find_series(number, labels)
-        if slot is not None:
-            self._touched[slot] = self._now
-            return self._layout.offsets[slot], False
+    def _offset(self, definition: Definition, labels: tuple[str, ...], size: int) -> tuple[int, bool]:
+        """The offset of the series, and whether the series is new."""
+        key = definition_key(definition)
+        definition_number = self._definition_numbers.get(key)
+        number = None if definition_number is None else self._layout.find_series(definition_number, labels)
+        if number is not None:
+            self._folded_at[number] = self._now
+            return self._layout.offsets[number], False
         if not self._owns_layout:
             self._layout = self._layout.copy()
             self._owns_layout = True
-        if number is None:
-            number = self._definitions[shape_of(definition)] = self._layout.add_definition(definition)
+        if definition_number is None:
+            definition_number = self._definition_numbers[key] = self._layout.add_definition(definition)
         offset = len(self._numbers)
-        self._layout.add_series(number, labels, offset)
+        self._layout.add_series(definition_number, labels, offset)
         self._numbers += [0.0] * size
-        self._touched.append(self._now)
+        self._folded_at.append(self._now)
         return offset, True
 
     def result(self) -> Archive:
         archive = self._archive
-        if len(self._folded) == len(archive.folded_tokens):
+        if len(self._tokens) == len(archive.folded_tokens):
             return archive
         numbers = self._numbers
         grown = [0.0] * (len(numbers) - len(archive.numbers))
         remainders = [[*remainder, *grown] for remainder in archive.remainders]
-        for offset, added in self._added.items():
-            added.append(numbers[offset])
+        for offset, terms in self._terms.items():
+            terms.append(numbers[offset])
             for remainder in remainders:
-                added.append(remainder[offset])
+                terms.append(remainder[offset])
                 remainder[offset] = 0.0
-            parts = parts_of(added)
+            parts = parts_of(terms)
             numbers[offset] = parts[0]
             for index, part in enumerate(parts[1:]):
                 if index == len(remainders):
@@ -327,18 +330,19 @@ class _Folding:
                 remainders[index][offset] = part
         while remainders and not any(remainders[-1]):
             remainders.pop()
-        return Archive(self._layout, numbers, remainders, _youngest(self._each), self._touched, frozenset(self._folded))
+        dead_values = _youngest(self._dead_values)
+        return Archive(self._layout, numbers, remainders, dead_values, self._folded_at, frozenset(self._tokens))
 
 
-def _youngest(each: list[DeadValue]) -> Sequence[DeadValue]:
-    """Those of the youngest processes, as many of each gauge as are kept, oldest first."""
-    each.sort(key=_age)
-    counts: dict[Shape, int] = {}
+def _youngest(values: list[DeadValue]) -> list[DeadValue]:
+    """The newest `MAX_DEAD_VALUES` values of each gauge, oldest processes first."""
+    values.sort(key=_age)
+    counts: dict[DefinitionKey, int] = {}
     kept: list[DeadValue] = []
-    for value in reversed(each):
-        shape = shape_of(value.definition)
-        counts[shape] = counts.get(shape, 0) + 1
-        if counts[shape] <= MAX_DEAD_VALUES:
+    for value in reversed(values):
+        key = definition_key(value.definition)
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] <= MAX_DEAD_VALUES:
             kept.append(value)
     kept.reverse()
     return kept

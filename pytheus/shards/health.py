@@ -1,4 +1,4 @@
-"""What failed in a registry of several processes: counted, logged when it begins and when it ends, and exposed.
+"""The failures of a registry of several processes: counted, logged, exposed.
 
 Each family is exposed as soon as it has something to tell.
 """
@@ -17,12 +17,9 @@ from pytheus.registry.contract import Collector
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["HEALTH_NAMES", "Failure", "ShardHealth", "Step"]
+__all__ = ["Failure", "ShardHealth", "Step"]
 
 Step = Literal["publish", "read", "merge", "fold", "fork"]
-
-HEALTH_NAMES: Final = ("pytheus_shard_failures_total", "pytheus_shards_skipped", "pytheus_shard_conflicts")
-"""The families that `ShardHealth` may expose."""
 
 _MAX_REMEMBERED: Final = 1000
 
@@ -47,25 +44,29 @@ class ShardHealth:
         >>> [metric.name for metric in health.collectors()]
         ['pytheus_shard_failures_total']
 
-    `subject` names the store in the log. The registry reports what `ShardStore.publish` and `ShardStore.read` raise; a
-    store that has a thread of its own reports that thread's failures (see `HasHealth`). May be used from any thread.
+    `subject` names the store in the log. The registry reports the errors that `ShardStore.publish` and
+    `ShardStore.read` raise; a store that has a thread of its own reports that thread's errors (see `HasHealth`). May be
+    used from any thread.
     """
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
         self._failures = Counter(
-            HEALTH_NAMES[0],
+            "pytheus_shard_failures_total",
             "Steps that failed between this process and its store of shards.",
             ["step", "reason"],
             registry=None,
         )
-        self._skipped = Gauge(HEALTH_NAMES[1], "Shards that the last scrape could not read.", registry=None)
+        self._skipped = Gauge("pytheus_shards_skipped", "Shards that the last scrape could not read.", registry=None)
         self._conflicts = Gauge(
-            HEALTH_NAMES[2],
+            "pytheus_shard_conflicts",
             "Metrics that the last scrape left out because another process defines them differently.",
             registry=None,
         )
-        self._shown: set[str] = set()
+        self._metrics: Final[tuple[Counter | Gauge, ...]] = (self._failures, self._skipped, self._conflicts)
+        self.occupied_names: Final = tuple(name for each in self._metrics for name in each.definition.occupied_names)
+        """Every name that these metrics produce in some exposition format, exposed or not yet."""
+        self._exposed: set[str] = set()
         # By step: the reason that was logged, until the step succeeds.
         self._failing: dict[Step, str] = {}
         self._logged: set[tuple[object, ...]] = set()
@@ -79,35 +80,35 @@ class ShardHealth:
         expected = isinstance(error, ShardStoreError)
         reason = error.reason if isinstance(error, ShardStoreError) else type(error).__name__
         self._failures.labels(step, reason).inc()
-        self._shown.add(HEALTH_NAMES[0])
+        self._exposed.add(self._failures.name)
         is_known = self._failing.get(step) == reason or (expected and reason in self._failing.values())
-        self._failing[step] = reason
         if not is_known:
+            self._failing[step] = reason
             _log().error(
                 "%s failed to %s: %s; until it succeeds again, failures are only counted, in %s",
                 self._subject,
                 step,
-                error,
-                HEALTH_NAMES[0],
+                str(error),  # because a log record that is kept would keep the frames of the traceback
+                self._failures.name,
                 exc_info=None if expected else error,
             )
 
     def succeeded(self, step: Step) -> None:
-        """Log a success if the step failed the last time."""
+        """Log a success if a failure of the step was logged before."""
         if self._failing.pop(step, None) is not None:
             _log().warning("%s succeeded to %s again", self._subject, step)
 
     def scraped(self, skipped: Sequence[Failure], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
-        """Set what this scrape left out; each is logged once."""
+        """Report the shards and definitions that a scrape left out. Each is logged once."""
         if skipped:
-            self._shown.add(HEALTH_NAMES[1])
+            self._exposed.add(self._skipped.name)
         if conflicts:
-            self._shown.add(HEALTH_NAMES[2])
+            self._exposed.add(self._conflicts.name)
         self._skipped.set(len(skipped))
         self._conflicts.set(len(conflicts))
         for failure in skipped:
             if self._is_new(failure):
-                _log().warning("%s is skipped: %s; counted in %s", failure.subject, failure.reason, HEALTH_NAMES[1])
+                _log().warning("%s is skipped: %s; counted in %s", failure.subject, failure.reason, self._skipped.name)
         for exposed, left_out in conflicts:
             if self._is_new((str(exposed), str(left_out))):
                 _log().warning(
@@ -115,7 +116,7 @@ class ShardHealth:
                     " rename one of them, or define both alike",
                     left_out,
                     "another collector of this one" if exposed is None else exposed,
-                    HEALTH_NAMES[2],
+                    self._conflicts.name,
                 )
 
     def _is_new(self, subject: tuple[object, ...]) -> bool:
@@ -127,12 +128,11 @@ class ShardHealth:
     @property
     def has_failed(self) -> bool:
         """Whether any step has ever failed."""
-        return HEALTH_NAMES[0] in self._shown
+        return self._failures.name in self._exposed
 
     def collectors(self) -> list[Collector]:
         """The metrics that have something to tell."""
-        metrics: tuple[Counter | Gauge, ...] = (self._failures, self._skipped, self._conflicts)
-        return [metric for metric in metrics if metric.name in self._shown]
+        return [metric for metric in self._metrics if metric.name in self._exposed]
 
 
 def _log() -> logging.Logger:

@@ -1,23 +1,24 @@
-"""Where in a shard's numbers each series lies.
+"""Where in a shard's numbers each series is.
 
 Rules:
 
-- A shard's numbers are one flat run of doubles. A layout says which series has which part of it, and grows only: things
-  are added, and slots are marked as gone, but nothing changes its number or moves. So what was read once is known.
-- A slot that is gone leaves its part of the numbers to a later one. Whoever reads a shard that is being written reads
-  the layout, then the numbers, and then again how the layout has grown: if a slot went meanwhile, all over again.
-- Labels and offsets are kept in columns, not in an object for each slot: there may be millions.
+- A shard's numbers are one flat sequence of doubles. A layout says which series has which part of it. It only grows:
+  definitions and series are added, and series are marked as removed, but none changes its number or its offset. So a
+  reader looks only at new items.
+- A removed series leaves its part of the numbers to a later series. A reader of a shard that is being written reads
+  the layout, then the numbers, and then the layout's growth; if a series was removed meanwhile, it starts again.
+- Labels and offsets are in columns instead of one object for each series, because there may be millions of them.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
-from pytheus.shards.combining import series_size
+from pytheus.shards.merge_rules import definition_key, series_size
 
 __all__ = ["Layout", "SeriesEntry"]
 
@@ -25,8 +26,8 @@ __all__ = ["Layout", "SeriesEntry"]
 class SeriesEntry(NamedTuple):
     """One series in a layout.
 
-    Its numbers are ``numbers[offset : offset + size]``, in the order that `pytheus.samples.Row` tells; of a gauge in
-    the mode "last" they are the value and when it was set, in seconds since the Unix epoch.
+    Its numbers are ``numbers[offset : offset + size]``, in the order of `pytheus.samples.Row`; those of a gauge in the
+    mode "last" are the value and the time of its last set, in seconds since the Unix epoch.
     """
 
     definition: Definition
@@ -37,7 +38,7 @@ class SeriesEntry(NamedTuple):
 
 
 class Layout:
-    """Which series a shard has, and where their numbers lie.
+    """The series of a shard, and where their numbers are.
 
         >>> layout = Layout()
         >>> hits = layout.add_definition(Definition("hits_total", "counter", "Hits.", ("code",)))
@@ -46,95 +47,95 @@ class Layout:
         >>> layout.entry(0).labels, layout.size
         (('200',), 1)
 
-    Definitions and slots are numbered from 0 in the order in which they were added.
-    Not to be changed by two threads at once; may be read meanwhile.
+    Definitions and series are numbered from 0, in the order in which they are added. One thread at a time may change a
+    layout; others may read it meanwhile.
     """
 
     __slots__ = (
-        "_found",
-        "_of",
+        "_definition_numbers_by_id",
+        "_series_numbers",
         "definition_numbers",
         "definitions",
         "exemplars",
         "info",
-        "removed",
         "labels",
         "offsets",
+        "removed",
         "size",
     )
 
     def __init__(self) -> None:
         self.size: int = 0
-        """How many doubles the shard's numbers are: no slot reaches beyond."""
+        """How many doubles the shard has: no series reaches beyond."""
         self.definitions: list[Definition] = []
-        # Columns, by slot number.
+        # Columns, by series number.
         self.definition_numbers: array[int] = array("l")
         self.labels: list[tuple[str, ...]] = []
         self.offsets: array[int] = array("q")
         self.removed: list[int] = []
-        """The numbers of the slots that are gone, in the order in which they went; their offset is -1."""
+        """The numbers of the removed series, in the order of their removal; their offset is -1."""
         self.info: dict[int, Mapping[str, str]] = {}
-        """By slot number: the facts of an info."""
+        """By series number: the labels that an info has been set to."""
         self.exemplars: dict[int, dict[int, Exemplar]] = {}
-        """By slot number, and then by index of the number: the latest exemplar."""
-        # By identity, then by labels: what `define` and `find` answer from. Made when they are first asked.
-        self._of: dict[int, int] = {}
-        self._found: dict[tuple[int, tuple[str, ...]], int] | None = None
+        """By series number, then by slot: the latest exemplar."""
+        self._definition_numbers_by_id: dict[int, int] = {}
+        # Built when `find_series` is first called.
+        self._series_numbers: dict[tuple[int, tuple[str, ...]], int] | None = None
 
     def __len__(self) -> int:
-        """How many slots there were ever, those that are gone included."""
+        """How many series there have been, the removed ones included."""
         return len(self.labels)
 
     def add_definition(self, definition: Definition) -> int:
-        """Add a definition, if the very object is not there yet; gives its number."""
-        number = self._of.get(id(definition))
+        """Add a definition unless this very object is in the layout; gives its number."""
+        number = self._definition_numbers_by_id.get(id(definition))
         if number is None:
             number = len(self.definitions)
             self.definitions.append(definition)
-            self._of[id(definition)] = number
+            self._definition_numbers_by_id[id(definition)] = number
         return number
 
     def find_definition(self, definition: Definition) -> int | None:
-        """The number of a definition that was added, told by identity, or None."""
-        return self._of.get(id(definition))
+        """The number of this very definition object, or None."""
+        return self._definition_numbers_by_id.get(id(definition))
 
     def add_series(self, definition: int, labels: tuple[str, ...], offset: int) -> int:
-        """Add a slot for a series of the definition of that number; gives the slot's number.
+        """Add a series of the definition with that number; gives the series' number.
 
-        Nothing is checked: `LayoutReader` does that with what comes from elsewhere.
+        Nothing is checked: `LayoutReader` checks whatever comes from another process.
         """
         number = len(self.labels)
         end = offset + series_size(self.definitions[definition])
         self.definition_numbers.append(definition)
         self.offsets.append(offset)
         self.labels.append(labels)
-        if self._found is not None:
-            self._found[definition, labels] = number
+        if self._series_numbers is not None:
+            self._series_numbers[definition, labels] = number
         if end > self.size:
             self.size = end
         return number
 
     def remove_series(self, number: int) -> None:
-        """Mark a slot as gone, with its facts and exemplars. One that is gone already is left so."""
+        """Mark a series as removed, and drop its info and exemplars. Idempotent."""
         if self.offsets[number] < 0:
             return
-        if self._found is not None:
-            self._found.pop((self.definition_numbers[number], self.labels[number]), None)
+        if self._series_numbers is not None:
+            self._series_numbers.pop((self.definition_numbers[number], self.labels[number]), None)
         self.offsets[number] = -1
         self.removed.append(number)
         self.info.pop(number, None)
         self.exemplars.pop(number, None)
 
     def set_info(self, number: int, info: Mapping[str, str]) -> None:
-        """Let the facts of an info's slot be these."""
+        """Set the labels of an info's series."""
         self.info[number] = info
 
     def set_exemplar(self, number: int, slot: int, exemplar: Exemplar) -> None:
-        """Let the latest exemplar of a slot's number `index` be this one."""
+        """Set the latest exemplar of the number at index `slot` of a series."""
         self.exemplars.setdefault(number, {})[slot] = exemplar
 
     def entry(self, number: int) -> SeriesEntry | None:
-        """The slot of that number, or None if it is gone."""
+        """The series with that number, or None if it was removed."""
         offset = self.offsets[number]
         if offset < 0:
             return None
@@ -142,24 +143,34 @@ class Layout:
         return SeriesEntry(definition, self.labels[number], offset, series_size(definition))
 
     def entries(self) -> Iterator[tuple[int, SeriesEntry]]:
-        """Number and slot of all that are not gone."""
+        """Number and entry of each series that was not removed."""
         for number in range(len(self.labels)):
-            slot = self.entry(number)
-            if slot is not None:
-                yield number, slot
+            entry = self.entry(number)
+            if entry is not None:
+                yield number, entry
 
     def find_series(self, definition: int, labels: tuple[str, ...]) -> int | None:
-        """The number of the slot of that definition's number with these labels, or None; the newest if several."""
-        found = self._found
+        """The number of the newest series of a definition with these labels, or None."""
+        found = self._series_numbers
         if found is None:
-            found = self._found = {}
-            for number, labels_there in enumerate(self.labels):
+            found = self._series_numbers = {}
+            for number, present_labels in enumerate(self.labels):
                 if self.offsets[number] >= 0:
-                    found[self.definition_numbers[number], labels_there] = number
+                    found[self.definition_numbers[number], present_labels] = number
         return found.get((definition, labels))
 
+    def rearrange(self, other: Layout, numbers: Sequence[float]) -> list[float]:
+        """The `numbers` of `other` in this layout's order, zeros where it has none."""
+        entries = {(definition_key(entry.definition), entry.labels): entry for _, entry in other.entries()}
+        rearranged = [0.0] * self.size
+        for _, entry in self.entries():
+            found = entries.get((definition_key(entry.definition), entry.labels))
+            if found is not None:
+                rearranged[entry.offset : entry.offset + entry.size] = numbers[found.offset : found.offset + found.size]
+        return rearranged
+
     def copy(self) -> Layout:
-        """A layout like this one, with the same numbers, that grows by itself."""
+        """A layout with the same content and numbers that grows by itself."""
         other = Layout()
         other.size = self.size
         other.definitions = self.definitions[:]
@@ -168,8 +179,8 @@ class Layout:
         other.offsets = self.offsets[:]
         other.removed = self.removed[:]
         other.info = self.info.copy()
-        other.exemplars = {slot: exemplars.copy() for slot, exemplars in self.exemplars.items()}
-        other._of = self._of.copy()
+        other.exemplars = {number: exemplars.copy() for number, exemplars in self.exemplars.items()}
+        other._definition_numbers_by_id = self._definition_numbers_by_id.copy()
         return other
 
     def __repr__(self) -> str:

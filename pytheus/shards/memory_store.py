@@ -1,6 +1,6 @@
-"""A store of shards in this process's memory: for tests, and as an example of how to write a store.
+"""A store of shards in this process's memory: for tests, and as an example.
 
-A backend takes the place of the directory or the server of other stores. It holds for each shard what they would hold:
+A backend takes the place of the directory or the server of other stores. Like them, it holds for each shard
 the identity, the records of the layout, the numbers, and whether the process is alive. Other stores differ in how they
 keep these, in how they learn that a process has died, and in how they fold a shard exactly once.
 """
@@ -13,14 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.capabilities import HasRows
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive, fold
-from pytheus.shards.combining import series_size
-from pytheus.shards.identity import ShardIdentity
 from pytheus.shards.layout import Layout
-from pytheus.shards.records import (
+from pytheus.shards.layout_codec import (
     LayoutReader,
     encode_definition,
     encode_exemplar,
@@ -29,18 +27,18 @@ from pytheus.shards.records import (
     encode_removal,
     encode_series,
 )
-from pytheus.shards.rows import snapshot_of
-from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.merge_rules import series_size
+from pytheus.shards.snapshot import ShardIdentity, Snapshot, snapshot_of
 from pytheus.shards.store import Reading
 
-__all__ = ["MemoryShardStore", "MemoryBackend"]
+__all__ = ["MemoryBackend", "MemoryShardStore"]
 
 
 class MemoryBackend:
-    """What several `MemoryShardStore` share: shards by token, and the archive.
+    """The shards by token, and the archive, which several `MemoryShardStore` share.
 
     >>> MemoryBackend().archive
-    <Archive of 0 series, 0 shards not forgotten>
+    <Archive of 0 series, 0 tokens>
     """
 
     def __init__(self) -> None:
@@ -50,14 +48,14 @@ class MemoryBackend:
 
 
 class StoredShard:
-    """A shard as it lies on a backend."""
+    """A shard as the backend keeps it."""
 
     def __init__(self, identity: ShardIdentity) -> None:
         self.identity = identity
         self.live = True
         self.records: bytearray = bytearray()
-        # For each slot its own array, so that a view never moves while the shard grows. One that is gone keeps its
-        # place, and its zeros, for nothing bounds this store's memory.
+        # One array for each series, so that a view never moves while the shard grows. The array of a removed series
+        # stays, because nothing limits this store's memory.
         self.views: list[array[float]] = []
 
     def numbers(self) -> list[float]:
@@ -65,7 +63,7 @@ class StoredShard:
 
 
 class MemoryShardStore:
-    """One process's access to a backend, though all are in one process here.
+    """The access of one process to a backend, simulated within one process.
 
         >>> from pytheus import Counter, generate_metrics
         >>> from pytheus.shards import ShardedRegistry
@@ -78,7 +76,7 @@ class MemoryShardStore:
         # TYPE jobs_total counter
         jobs_total 5.0
 
-    With `publishing`, metrics keep their numbers, and others see them as they were at the last `publish`.
+    With `publishing`, metrics keep their numbers, and other stores see them as of the last `publish`.
     """
 
     def __init__(
@@ -92,41 +90,41 @@ class MemoryShardStore:
     def _begin(self, identity: ShardIdentity) -> None:
         """Begin a shard."""
         self.shard: StoredShard = StoredShard(identity)
-        # What the shard's records come to. Written by whoever makes a series; a scrape reads the records instead, so
-        # that what it works with does not change meanwhile.
+        # The layout that the shard's records encode. Each thread that creates a series writes it; a scrape reads the
+        # records instead, so that its layout does not change meanwhile.
         self.layout: Layout = Layout()
         with self.backend.lock:
             self.backend.shards[identity.token] = self.shard
 
     @property
     def identity(self) -> ShardIdentity:
-        """Of the shard that it writes."""
+        """The identity of the shard that it writes."""
         return self.shard.identity
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
-        """Memory in the shard; see `ShardStore.storage`."""
+        """Storage in the shard; see `ShardStore.storage`."""
         return None if self._publishing else BackendStorage(self, definition)
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
-        """Put the rows on the backend, with `publishing`; see `ShardStore.publish`."""
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
+        """Write the rows to the backend, with `publishing`; see `ShardStore.publish`."""
         if not self._publishing:
             return
-        snapshot = snapshot_of(self.identity, collectors)
+        snapshot = snapshot_of(self.identity, metrics)
         records = encode_layout(snapshot.layout)
         with self.backend.lock:
             if self.shard.records != records:
-                # A layout that only grows is begun anew here whenever it changes, which costs the scrapes their caches.
+                # This replaces the layout whenever it changes, and so discards the merge's index of it.
                 self.shard.records = bytearray(records)
                 self._readers.pop(self.identity.token, None)
             self.shard.views = [array("d", snapshot.numbers)]
 
     def read(self) -> Reading:
-        """Fold what has died, and read the rest; see `ShardStore.read`."""
+        """Fold the shards of killed processes, and read the others; see `ShardStore.read`."""
         backend = self.backend
         with backend.lock:
             dead = [self._snapshot(shard) for shard in backend.shards.values() if not shard.live]
-            # One step here, under the lock. A store on disk, or on a server, first commits the archive, in which the
-            # token is, then deletes the shard, and then forgets the token, so that it can be killed between any two.
+            # One step here, because of the lock. A store on disk or on a server first commits the archive with the
+            # token in it, then deletes the shard, and then forgets the token, so that it may be killed between any two.
             backend.archive = fold(backend.archive, dead)
             for snapshot in dead:
                 token = snapshot.identity.token
@@ -149,11 +147,11 @@ class MemoryShardStore:
         self.shard.live = False
 
     def kill(self) -> None:
-        """What the kernel would do for a process that is killed."""
+        """Simulate the death of the process: its shard stays behind as it is."""
         self.shard.live = False
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own; see `ForkAware`. Its backend is a copy of the parent's from here on."""
+        """Begin a shard in the child's copy of the backend; see `ForkAware`."""
         self.backend.lock = threading.RLock()
         self._readers = {}
         self._begin(ShardIdentity.of_this_process())
@@ -163,7 +161,7 @@ class MemoryShardStore:
 
 
 class BackendStorage:
-    """The part of a shard that has the series of one metric."""
+    """The storage of one metric's series in a shard."""
 
     def __init__(self, store: MemoryShardStore, definition: Definition) -> None:
         self._store = store
@@ -173,38 +171,39 @@ class BackendStorage:
         store = self._store
         layout, shard = store.layout, store.shard
         with store.backend.lock:
-            slot = self._slot(labels)
-            if slot is None:
-                number = layout.find_definition(self._definition)
-                if number is None:
+            number = self._series_number(labels)
+            if number is None:
+                definition = layout.find_definition(self._definition)
+                if definition is None:
                     shard.records += encode_definition(self._definition)
-                    number = layout.add_definition(self._definition)
+                    definition = layout.add_definition(self._definition)
                 offset = layout.size
-                shard.records += encode_series(number, labels, offset)
-                slot = layout.add_series(number, labels, offset)
+                shard.records += encode_series(definition, labels, offset)
+                number = layout.add_series(definition, labels, offset)
                 shard.views.append(array("d", bytes(8 * series_size(self._definition))))
-            return cast(FloatBuffer, shard.views[slot])
+            return cast(FloatBuffer, shard.views[number])
 
-    def _slot(self, labels: tuple[str, ...]) -> int | None:
-        number = self._store.layout.find_definition(self._definition)
-        return None if number is None else self._store.layout.find_series(number, labels)
+    def _series_number(self, labels: tuple[str, ...]) -> int | None:
+        layout = self._store.layout
+        definition = layout.find_definition(self._definition)
+        return None if definition is None else layout.find_series(definition, labels)
 
     def release(self, labels: tuple[str, ...], /) -> None:
         with self._store.backend.lock:
-            slot = self._slot(labels)
-            if slot is not None:
-                self._store.shard.records += encode_removal(slot)
-                self._store.layout.remove_series(slot)
+            number = self._series_number(labels)
+            if number is not None:
+                self._store.shard.records += encode_removal(number)
+                self._store.layout.remove_series(number)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         with self._store.backend.lock:
             self.buffer(labels, 0)
-            slot = self._slot(labels)
-            assert slot is not None
-            self._store.shard.records += encode_info(slot, info)
+            number = self._series_number(labels)
+            assert number is not None
+            self._store.shard.records += encode_info(number, info)
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         with self._store.backend.lock:
-            found = self._slot(labels)
-            if found is not None:
-                self._store.shard.records += encode_exemplar(found, slot, exemplar)
+            number = self._series_number(labels)
+            if number is not None:
+                self._store.shard.records += encode_exemplar(number, slot, exemplar)

@@ -1,15 +1,15 @@
-"""The registry of several processes, over any store of shards.
+"""The registry of several processes, which works with any store of shards.
 
 Rules:
 
-- What was registered here is held by a `CollectorRegistry`, which decides about names, as in a program of one process.
-- Metrics keep their numbers in the store's memory while they are registered here. Unregistered, they take them along
-  and the shard forgets them; when the registry is closed, they take a copy, and the shard keeps what it has.
-- A scrape never fails for the store: where that cannot be read, what was read last is shown with this process's numbers
-  as they are now, so that no counter goes back.
-- One thread scrapes or publishes at a time. No lock is held while a collector's `collect` or a gauge's function runs.
-- After a fork nothing that another thread might have been changing is relied on: the locks are new, and every metric
-  that is registered gets new memory.
+- A `CollectorRegistry` holds the registered collectors and decides about names, as in a program of one process.
+- Metrics keep their numbers in the store's storage while they are registered here. An unregistered metric takes its
+  numbers with it, and the shard drops them; when the registry closes, metrics take a copy, and the shard keeps its own.
+- A scrape never fails because of the store. If the store cannot be read, the scrape shows the previous reading with
+  this process's current numbers, so that no counter goes back.
+- One thread scrapes at a time. No lock is held while a collector's `collect` or a gauge's function runs.
+- After a fork the child relies on nothing that another thread may have been changing: the locks are new, and every
+  registered metric gets new storage.
 """
 
 from __future__ import annotations
@@ -17,37 +17,31 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
-from pytheus.names import occupied_names
-from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.registry.traversal import definition_of
-from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive
-from pytheus.shards.combining import merge_rule_of, shape_of
-from pytheus.shards.health import HEALTH_NAMES, Failure, ShardHealth
-from pytheus.shards.layout import Layout
-from pytheus.shards.merged import MergedFamily
-from pytheus.shards.merger import Merger
-from pytheus.shards.rows import snapshot_of
-from pytheus.shards.snapshot import Snapshot
-from pytheus.shards.stamped import OwnMemory, StampedMemory, StampedRows
+from pytheus.shards.health import Failure, ShardHealth
+from pytheus.shards.merge import Merger
+from pytheus.shards.merge_rules import merge_rule_of
+from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.tracked_storage import LastValueRows, LastValueStorage, ProcessStorage, TrackedStorage
 
 __all__ = ["ShardedRegistry"]
 
 
 class ShardedRegistry:
-    """A registry whose scrape shows all processes that share a store, as one.
+    """A registry whose scrape shows all processes that share a store, merged.
 
         >>> from pytheus import Counter, generate_metrics
-        >>> from pytheus.shards import MemoryShardStore, MemoryBackend
+        >>> from pytheus.shards import MemoryBackend, MemoryShardStore
         >>> backend = MemoryBackend()
         >>> one, other = (ShardedRegistry(MemoryShardStore(backend)) for _ in range(2))
         >>> Counter("orders_total", "Orders placed.", registry=one).inc()
@@ -57,14 +51,13 @@ class ShardedRegistry:
         # TYPE orders_total counter
         orders_total 3.0
 
-    `store` is where the shards are; `prefix` is as in `CollectorRegistry`; `hosts` says that the store is for several
-    machines, so that gauges of the mode "each" have a label `host` besides `pid`. Metrics are brought together with
-    those of other processes; other collectors are those of this process alone. What fails, or cannot be brought
-    together, is logged and shown in ``pytheus_shard_failures_total``, ``pytheus_shards_skipped`` and
-    ``pytheus_shard_conflicts``.
+    `store` keeps the shards; `prefix` is the same as in `CollectorRegistry`; `hosts` says that the store serves several
+    machines, so that gauges of the mode "each" have a label `host` besides `pid`. Metrics are merged with those of
+    other processes; other collectors are exposed by their own process alone. Failures and conflicts are logged and
+    exposed (see `ShardHealth`).
 
-    May be used from any thread, and in the children of a fork, which begin with numbers of zero. It stays registered
-    for forks as long as somebody refers to it.
+    May be used from any thread, and in the children of a fork, which begin with numbers of zero. Forks are handled
+    while the registry is referenced.
     """
 
     def __init__(self, store: ShardStore, *, prefix: str | None = None, hosts: bool = False) -> None:
@@ -72,12 +65,9 @@ class ShardedRegistry:
         self._store: Final = store
         self._hosts: Final = hosts
         self._closed = False
-        # By the identity of the definition, which handles on the same metric share. Replaced, never changed.
-        self._moved: dict[int, _Moved] = {}
-        self._reading: Reading | None = None
-        self._shown: list[Collector] = []
-        self._is_scraping = False
-        self._own_health = ShardHealth(repr(store))
+        # By the id of the definition, which equal handles share. Replaced, never changed.
+        self._shared: dict[int, _SharedMetric] = {}
+        self._own_health: Final = ShardHealth(repr(store))
         self._begin()
         _registries.add(self)
 
@@ -85,6 +75,8 @@ class ShardedRegistry:
         self._registering = threading.RLock()
         self._scraping = threading.RLock()
         self._merger = Merger(hosts=self._hosts)
+        self._reading: Reading | None = None
+        self._shown: list[Collector] = []
         self._is_scraping = False
 
     @property
@@ -93,26 +85,26 @@ class ShardedRegistry:
 
     @property
     def store(self) -> ShardStore:
-        """The store that it was made with."""
+        """The store that the registry was made with."""
         return self._store
 
     @property
     def wrapped(self) -> tuple[Registry, ...]:
-        """The registry that holds what was registered here, as it was registered; not to be registered in itself."""
+        """The registry that holds the collectors; register nothing in it directly."""
         return (self._local,)
 
     @property
     def prefix(self) -> str | None:
-        """What stands before every exposed family's name, or None."""
+        """The prefix of every exposed family's name, or None."""
         return self._local.prefix
 
     # Registration -----------------------------------------------------------------------------------------------------
 
     def register(self, collector: Collector, /) -> None:
-        """Hold `collector`, and keep its numbers in the store if it is portable; see `Registry.register`.
+        """Register `collector`, and keep its numbers in the store if possible.
 
-        Raises `ConflictError` as `CollectorRegistry` does, for what is registered in this process. What other processes
-        define differently shows in a scrape.
+        Only a `StorageAware` collector can keep its numbers there; see also `Registry.register`. Raises `ConflictError`
+        as `CollectorRegistry` does, for collectors of this process. A conflict with another process shows in a scrape.
         """
         with self._registering:
             if collector in self._local:
@@ -121,193 +113,184 @@ class ShardedRegistry:
             definition = definition_of(collector)
             if definition is not None and isinstance(collector, StorageAware) and not self._closed:
                 try:
-                    moved = self._move(collector, definition, carry=True)
+                    shared = self._share(collector, definition, carry=True)
                 except BaseException:
                     self._local.unregister(collector)
                     raise
-                self._moved = {**self._moved, id(definition): moved}
+                self._shared = {**self._shared, id(definition): shared}
 
-    def _move(self, portable: StorageAware, definition: Definition, *, carry: bool) -> _Moved:
-        """Let the numbers of `portable` lie where the store wants them."""
-        given = self._store.storage(definition)
-        stamped: StampedMemory | None = None
-        kept: _KeptMemory | None = None
+    def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> _SharedMetric:
+        """Keep the numbers of `metric` in the store's storage, if it provides any."""
+        storage = self._store.storage(definition)
         if merge_rule_of(definition) is MergeRule.LAST:
-            stamped = StampedMemory(OwnMemory() if given is None else given)
-            kept = _KeptMemory(stamped)
-            with stamped.moving():
-                portable.attach_storage(kept, carry=carry)
-        elif given is not None:
-            kept = _KeptMemory(given)
-            portable.attach_storage(kept, carry=carry)
+            last = LastValueStorage(ProcessStorage() if storage is None else storage)
+            with last.carrying():
+                metric.attach_storage(last, carry=carry)
+            return _SharedMetric(definition, metric, last, LastValueRows(metric, last))
+        tracked: TrackedStorage | None = None
+        if storage is not None:
+            tracked = TrackedStorage(storage)
+            metric.attach_storage(tracked, carry=carry)
         elif not carry:
-            portable.restart()
-        return _Moved(portable, definition, kept, portable if stamped is None else StampedRows(portable, stamped))
+            metric.restart()
+        return _SharedMetric(definition, metric, tracked, metric)
 
     def unregister(self, collector: Collector, /) -> None:
-        """Let go of `collector`, which takes its numbers along; see `Registry.unregister`."""
+        """Unregister `collector`, which takes its numbers with it."""
         with self._registering:
             definition = definition_of(collector)
             self._local.unregister(collector)
-            moved = self._moved.get(id(definition))
-            if moved is not None:
-                self._moved = {key: other for key, other in self._moved.items() if other is not moved}
-                moved.leave()
+            shared = self._shared.get(id(definition))
+            if shared is not None:
+                self._shared = {key: other for key, other in self._shared.items() if other is not shared}
+                shared.detach(keep_in_shard=False)
                 if isinstance(self._store, FlushOnRelease):
                     self._store.schedule_flush(self.shared_metrics)
         with self._scraping:
             if not self._is_scraping:
-                self._shown = []  # which may refer to the collector
+                self._shown = []  # it may refer to the collector
 
     def find(self, name: str, /) -> Collector | None:
-        """The collector registered in this process that occupies `name`, or None; see `Lookup.find`."""
+        """The collector of this process that occupies `name`, or None; see `Lookup.find`."""
         return self._local.find(name)
 
-    def shared_metrics(self) -> list[StorageAware]:
-        """What is registered and portable, as `ShardStore.publish` takes it."""
-        moved = self._moved
-        found: list[StorageAware] = []
-        for collector in self._local.collect():
-            entry = moved.get(id(definition_of(collector)))
-            if entry is not None:
-                found.append(entry.rows)
-        return found
+    def shared_metrics(self) -> list[HasRows]:
+        """The registered metrics that are merged with those of other processes."""
+        return self._divided(list(self._local.collect()))[0]
+
+    def _divided(self, collectors: list[Collector]) -> tuple[list[HasRows], list[Collector]]:
+        """The merged metrics among `collectors`, and the other collectors."""
+        shared = self._shared
+        metrics: list[HasRows] = []
+        others: list[Collector] = []
+        for collector in collectors:
+            found = shared.get(id(definition_of(collector)))
+            if found is None:
+                others.append(collector)
+            else:
+                metrics.append(found.rows)
+        return metrics, others
 
     # Scrapes ----------------------------------------------------------------------------------------------------------
 
     def collect(self) -> Iterator[Collector]:
-        """The families of all processes, and then the collectors of this one that are not portable.
+        """The families of all processes, then the other collectors of this process.
 
-        Each call is a scrape: it asks gauges' functions, and reads the store, so that it may block.
+        Each call is a scrape: it calls gauges' functions and reads the store, so it may block.
         """
         local = list(self._local.collect())
         if self._closed:
             return iter(local)
-        moved = self._moved
-        shared_metrics: list[StorageAware] = []
-        others: list[Collector] = []
-        reserved: list[str] = list(_HEALTH_OCCUPIED)
-        for collector in local:
-            definition = definition_of(collector)
-            entry = moved.get(id(definition))
-            if entry is not None:
-                shared_metrics.append(entry.rows)
-            else:
-                others.append(collector)
-                if definition is not None:
-                    reserved += definition.occupied_names
-        failed = _refreshed(shared_metrics)
+        metrics, others = self._divided(local)
+        reserved = list(self._health.occupied_names)
+        for other in others:
+            definition = definition_of(other)
+            if definition is not None:
+                reserved += definition.occupied_names
+        failed = _refresh(metrics)
         with self._scraping:
-            # A signal handler or finalizer that comes while this thread scrapes sees the scrape before.
+            # A signal handler or finalizer that interrupts a scrape of its own thread gets the previous scrape.
             if self._is_scraping:
                 return iter([*self._shown, *others])
             self._is_scraping = True
             try:
-                merged = self._merged(shared_metrics, reserved)
-                self._shown = merged
+                self._shown = merged = self._merged(metrics, reserved)
                 health = self._health.collectors()
             finally:
                 self._is_scraping = False
-        told: list[Collector] = list(self._store.collectors()) if isinstance(self._store, HasCollectors) else []
-        return iter([*merged, *failed, *others, *health, *told])
+        of_store = self._store.collectors() if isinstance(self._store, HasCollectors) else ()
+        return iter([*merged, *failed, *others, *health, *of_store])
 
-    def _merged(self, shared_metrics: list[StorageAware], reserved: list[str]) -> list[Collector]:
+    def _merged(self, metrics: list[HasRows], reserved: list[str]) -> list[Collector]:
+        health = self._health
+        self._publish(metrics)
         try:
-            self._store.publish(shared_metrics)
+            reading = self._reading = self._store.read()
+            health.succeeded("read")
+        except Exception as error:
+            health.failed("read", error)
+            reading = self._previous_reading(metrics)
+        snapshots, skipped = _usable(reading)
+        definitions = [metric.definition for metric in metrics]
+        try:
+            families = self._merger.merge(snapshots, reading.archive, local=definitions, reserved=reserved)
+            health.succeeded("merge")
+        except Exception as error:
+            # A defect of pytheus. This process's own numbers are better than none.
+            health.failed("merge", error)
+            self._merger = Merger(hosts=self._hosts)
+            wanted = set(map(id, definitions))
+            return [each for each in self._local.collect() if id(definition_of(each)) in wanted]
+        health.scraped(skipped, self._merger.conflicts)
+        return list(families)
+
+    def _publish(self, metrics: list[HasRows], *, last: bool = False) -> None:
+        try:
+            self._store.publish(metrics, last=last)
             self._health.succeeded("publish")
         except Exception as error:
             self._health.failed("publish", error)
-        local = [portable.definition for portable in shared_metrics]
-        try:
-            reading = self._reading = self._store.read()
-            self._health.succeeded("read")
-        except Exception as error:
-            self._health.failed("read", error)
-            reading = self._as_read_last(shared_metrics)
-        snapshots, problems = _usable(reading)
-        try:
-            families: Sequence[MergedFamily] = self._merger.merge(
-                snapshots, reading.archive, local=local, reserved=reserved
-            )
-            self._health.succeeded("merge")
-        except Exception as error:
-            # Which is a mistake of ours. This process's numbers are better than none.
-            self._health.failed("merge", error)
-            self._merger = Merger(hosts=self._hosts)
-            return list(self._local_only(shared_metrics))
-        self._health.scraped(problems, self._merger.conflicts)
-        return list(families)
 
-    def _as_read_last(self, shared_metrics: list[StorageAware]) -> Reading:
-        """What others had when the store was read last, with this process's numbers as they are now."""
-        identity = self._store.identity
-        former = self._reading
-        if former is None:
-            return Reading([snapshot_of(identity, shared_metrics)], Archive())
+    def _previous_reading(self, metrics: list[HasRows]) -> Reading:
+        """The previous reading with this process's current numbers, or these alone."""
+        mine = snapshot_of(self._store.identity, metrics)
+        previous = self._reading
+        if previous is None:
+            return Reading([mine], Archive())
         snapshots: list[Snapshot] = []
-        mine = snapshot_of(identity, shared_metrics)
-        for snapshot in former.snapshots:
-            if snapshot.identity.token != identity.token:
+        for snapshot in previous.snapshots:
+            if snapshot.identity[:3] != mine.identity[:3]:
                 snapshots.append(snapshot)
-            elif snapshot.base is not None:
-                mine = mine._replace(base=_laid_out_as(mine.layout, snapshot.layout, snapshot.base))
-        return Reading([*snapshots, mine], former.archive)
-
-    def _local_only(self, shared_metrics: list[StorageAware]) -> Iterator[Collector]:
-        wanted = {id(portable.definition) for portable in shared_metrics}
-        for collector in self._local.collect():
-            if id(definition_of(collector)) in wanted:
-                yield collector
+            # A store may show a process as two shards, which `mine` replaces both; one has the store's token.
+            elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
+                mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
+        return Reading([*snapshots, mine], previous.archive, previous.skipped)
 
     # Lifecycle --------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Give the metrics their numbers back, and close the store; idempotent. They stay registered, and count on.
+        """Give the metrics their numbers back, and close the store; idempotent.
 
-        What this process has counted until then stays in the store, for others to see.
+        The metrics stay registered and continue to count. Everything that this process has counted until then stays in
+        the store for the others.
         """
         with self._registering:
             if self._closed:
                 return
             with self._scraping:
                 self._closed = True
-                moved = self._moved
-                try:
-                    self._store.publish(self.shared_metrics())
-                except Exception as error:
-                    self._health.failed("publish", error)
-                self._moved = {}
-                for entry in moved.values():
-                    entry.leave(for_good=False)
+                shared = self._shared
+                self._publish(self.shared_metrics(), last=True)
+                self._shared = {}
+                for metric in shared.values():
+                    metric.detach(keep_in_shard=True)
                 self._shown = []
                 self._reading = None
                 self._store.close()
 
     def _after_fork_in_child(self) -> None:
         self._begin()
-        self._reading = None
-        self._shown = []
         if self._closed:
             return
         try:
             if isinstance(self._store, ForkAware):
                 self._store.after_fork_in_child()
-            moved: dict[int, _Moved] = {}
+            shared: dict[int, _SharedMetric] = {}
             for collector in self._local.collect():
                 definition = definition_of(collector)
                 if definition is not None and isinstance(collector, StorageAware):
-                    moved[id(definition)] = self._move(collector, definition, carry=False)
-            self._moved = moved
+                    shared[id(definition)] = self._share(collector, definition, carry=False)
+            self._shared = shared
         except Exception as error:
-            # Nobody can catch it here, and the parent's shard must not be written by two processes.
+            # An error here has no caller to reach, and two processes must not write the parent's shard.
             self._health.failed("fork", error)
             self._closed = True
-            self._moved = {}
+            self._shared = {}
             for collector in self._local.collect():
                 if isinstance(collector, StorageAware):
-                    own = OwnMemory()
-                    collector.attach_storage(own, carry=False)
-                    collector.detach_storage(own)
+                    storage = ProcessStorage()
+                    collector.attach_storage(storage, carry=False)
+                    collector.detach_storage(storage)
 
     def __contains__(self, subject: object) -> bool:
         return subject in self._local
@@ -316,61 +299,32 @@ class ShardedRegistry:
         return f"<ShardedRegistry over {self._store!r}>"
 
 
-class _Moved:
-    """A metric whose numbers are brought together with other processes'."""
+class _SharedMetric:
+    """A metric that is merged with those of other processes."""
 
-    __slots__ = ("definition", "storage", "portable", "rows")
+    __slots__ = ("_definition", "_metric", "_storage", "rows")
 
     def __init__(
-        self, portable: StorageAware, definition: Definition, storage: _KeptMemory | None, rows: StorageAware
+        self, definition: Definition, metric: StorageAware, storage: TrackedStorage | None, rows: HasRows
     ) -> None:
-        self.portable = portable
-        self.definition = definition
-        self.storage = storage
-        self.rows = rows
-
-    def leave(self, *, for_good: bool = True) -> None:
-        if self.storage is not None:
-            self.storage.forgets = for_good
-            self.portable.detach_storage(self.storage)
-            if for_good:
-                # A metric that lies in another registry's memory by now has left without a word to this one.
-                self.storage.forget_all()
-
-
-class _KeptMemory:
-    """A store's memory that, at the end, does not forget what a metric takes a copy of."""
-
-    __slots__ = ("_labels", "_storage", "forgets")
-
-    def __init__(self, storage: NumberStorage) -> None:
+        self._definition = definition  # referenced, so that its id stays its own
+        self._metric = metric
         self._storage = storage
-        self._labels: set[tuple[str, ...]] = set()
-        self.forgets = True
+        self.rows: HasRows = rows
+        """The metric as `ShardStore.publish` takes it."""
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        self._labels.add(labels)
-        return self._storage.buffer(labels, size)
-
-    def release(self, labels: tuple[str, ...], /) -> None:
-        if self.forgets:
-            self._labels.discard(labels)
-            self._storage.release(labels)
-
-    def forget_all(self) -> None:
-        while self._labels:
-            self._storage.release(self._labels.pop())
-
-    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
-        self._labels.add(labels)
-        self._storage.set_info(labels, info)
-
-    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        self._storage.set_exemplar(labels, slot, exemplar)
+    def detach(self, *, keep_in_shard: bool) -> None:
+        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        if self._storage is not None:
+            self._storage.releases = not keep_in_shard
+            self._metric.detach_storage(self._storage)
+            if not keep_in_shard:
+                # A metric that has moved to another registry's storage does not release its series here.
+                self._storage.release_all()
 
 
-class _Failed:
-    """Stands for a metric whose function has raised, so that its failure shows where collectors' failures do."""
+class _FailedRefresh:
+    """Raises the error of a gauge's function, to be exposed as a failed collector."""
 
     __slots__ = ("error", "name")
 
@@ -382,46 +336,29 @@ class _Failed:
         raise self.error
 
 
-def _refreshed(shared_metrics: Sequence[StorageAware]) -> list[Collector]:
-    """Ask gauges' functions; gives what tells of those that failed."""
+def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
+    """Call the functions of gauges; gives a collector for each failure."""
     failed: list[Collector] = []
-    for portable in shared_metrics:
+    for metric in metrics:
         try:
-            portable.refresh()
+            metric.refresh()
         except Exception as error:
-            failed.append(_Failed(portable.definition.name, error))
+            failed.append(_FailedRefresh(metric.definition.name, error))
     return failed
 
 
-def _laid_out_as(layout: Layout, former: Layout, numbers: Sequence[float]) -> list[float]:
-    """`numbers`, which are laid out as in `former`, as `layout` has them; zeros for what is not among them."""
-    places = {(shape_of(slot.definition), slot.labels): slot for _, slot in former.entries()}
-    moved = [0.0] * layout.size
-    for _, slot in layout.entries():
-        place = places.get((shape_of(slot.definition), slot.labels))
-        if place is not None:
-            moved[slot.offset : slot.offset + slot.size] = numbers[place.offset : place.offset + place.size]
-    return moved
-
-
 def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
-    """The snapshots that can be merged, and the problems, with those that cannot among them."""
-    problems = list(reading.skipped)
+    """The snapshots that can be merged, and failures for all others."""
+    skipped = list(reading.skipped)
     usable: list[Snapshot] = []
     for snapshot in reading.snapshots:
-        count = len(snapshot.numbers)
-        if count < snapshot.layout.size:
-            problems.append(
-                Failure(str(snapshot.identity), f"it has {count} numbers, but its layout {snapshot.layout.size}")
-            )
+        count, size = len(snapshot.numbers), snapshot.layout.size
+        if count < size:
+            skipped.append(Failure(str(snapshot.identity), f"it has {count} numbers, but its layout needs {size}"))
         else:
             usable.append(snapshot)
-    return usable, problems
+    return usable, skipped
 
-
-_HEALTH_OCCUPIED: Final = tuple(
-    occupied for name in HEALTH_NAMES for occupied in occupied_names(name, "counter" if "_total" in name else "gauge")
-)
 
 _registries: Final[weakref.WeakSet[ShardedRegistry]] = weakref.WeakSet()
 

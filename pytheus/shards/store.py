@@ -1,4 +1,4 @@
-"""What a plugin implements to bring processes together: where shards are kept."""
+"""The interface of stores, which plugins implement to keep shards."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import StorageAware
+from pytheus.registry.capabilities import HasRows
 from pytheus.registry.contract import Collector
 from pytheus.registry.storage import NumberStorage
 from pytheus.shards.archive import Archive
 from pytheus.shards.health import Failure, ShardHealth
-from pytheus.shards.identity import ShardIdentity
-from pytheus.shards.snapshot import Snapshot
+from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
-__all__ = ["ForkAware", "FlushOnRelease", "ShardStore", "HasCollectors"]
+__all__ = ["FlushOnRelease", "ForkAware", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
 
 
 class Reading(NamedTuple):
-    """All that is there at one moment: no shard is missing in both, and none is in both.
+    """All shards and the archive at one moment.
+
+    Every shard counts once, as a snapshot or in the archive.
 
     >>> Reading([], Archive()).skipped
     ()
@@ -26,81 +27,84 @@ class Reading(NamedTuple):
 
     snapshots: Sequence[Snapshot]
     archive: Archive
-    """The same object while nothing was folded, for the same reason as a snapshot's layout."""
+    """The same object while nothing was folded; the reason is that of `Snapshot.layout`."""
     skipped: Sequence[Failure] = ()
 
 
 class ShardStore(Protocol):
-    """Where this process's shard is written, and all shards are read: `ShardedRegistry` works over one.
+    """Where this process writes its shard and reads all shards.
 
-    `MemoryShardStore` shows how to write one.
+    `ShardedRegistry` works with any store. `MemoryShardStore` shows how to write one.
     """
 
     @property
     def identity(self) -> ShardIdentity:
-        """Of the shard that this process writes now. Another one after a fork, or when the store began a new shard."""
+        """The identity of the shard that this process writes now."""
         ...
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
-        """Where a metric that was registered keeps its numbers, or None: in itself, and `publish` is given them.
+        """Storage for the numbers of a metric, or None if `publish` should receive it.
 
-        Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives an
-        object of its own. A series may have been in the shard before, and been forgotten; it begins at zero again. Must
-        not raise: what finds no room in the shard is kept in this process's memory, and exposed by it alone. A gauge
-        in a mode of "last" asks it for two doubles, see `Slot`.
+        Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives a new
+        object. A series that was in the shard before and was released starts at zero again. Must not raise: numbers
+        that find no space in the shard are kept in this process's memory, and only this process exposes them. A gauge
+        in a mode of "last" asks the storage for two doubles (see `SeriesEntry`).
         """
         ...
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
-        """Let others see this process's numbers as they stand now; what `storage` was given for is there already.
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
+        """Make this process's current numbers visible to the others.
 
-        `collectors` are all that are registered and portable, after `refresh()`; the rows of a gauge in a mode of
-        "last" have two numbers. Called before this process's own scrape and before `close`, by one thread at a time.
-        May raise: the failure is counted and logged, and the scrape goes on.
+        Numbers in the store's own storage may be visible already. `metrics` are all registered metrics that are merged,
+        after `refresh()`; the rows of a gauge in a mode of "last" have two numbers. Called before this process's own
+        scrape, and with `last` before `close`, by one thread at a time. May block. May raise: the registry counts and
+        logs the error, and the scrape continues.
         """
         ...
 
     def read(self) -> Reading:
-        """All shards, this process's own included, and the archive: a state in which nothing is missing or double.
+        """All shards, this process's own included, and the archive.
 
-        Folds shards of dead processes, if that is due. Called for each scrape, by one thread at a time. May block, and
-        may raise: the scrape then shows what was read last, with this process's numbers as they are now.
+        No shard is missing, and none counts twice. Folds the shards of processes that have ended, if that is due.
+        Called for each scrape, by one thread at a time. May block. May raise: the registry counts and logs the error,
+        and the scrape shows the previous reading with this process's current numbers.
         """
         ...
 
     def close(self) -> None:
-        """Give everything back; idempotent. Metrics have taken their numbers back then, and go on counting."""
+        """Release all resources; idempotent. Metrics have their numbers back."""
         ...
 
 
 @runtime_checkable
 class ForkAware(Protocol):
-    """A store that must do something where its process forks.
+    """A store that must act when its process forks.
 
-    Fallback: the child asks `storage` anew for each metric, and that is all.
+    Fallback: in the child, the registry only calls `storage` again for each metric.
     """
 
     def after_fork_in_child(self) -> None:
-        """Begin a shard of the child's own, and give back what was inherited, locks included.
+        """Begin a shard of the child's own, and release all inherited resources.
 
-        Called in the child before anything else of the store, while it has one thread. `storage` is called next for
-        each metric that is registered, whose numbers are zero then. Must not raise.
+        Called in the child before any other method of the store, while the child has one thread. The registry then
+        calls `storage` for each registered metric, whose numbers are zero. Must not raise.
         """
         ...
 
 
 @runtime_checkable
 class FlushOnRelease(Protocol):
-    """A store that publishes by itself, and must do so when a metric has left: its numbers may be on their way back.
+    """A store that publishes by itself, and must do so after a metric has left.
 
-    Fallback: what is left is published by the next scrape, if there is one.
+    The metric may be registered elsewhere by then, and its numbers must not count twice. Fallback: the next scrape
+    publishes the remaining metrics, if there is one.
     """
 
-    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
-        """A metric was unregistered, and took its numbers along: let others see that soon.
+    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
+        """Publish soon, because a metric was unregistered and took its numbers with it.
 
-        `remaining` gives what is to be published then. It keeps the registry alive, which nobody else may refer to any
-        more; so let go of it when that is done. Called by any thread; must neither block nor raise.
+        `remaining` gives the metrics to publish. It keeps the registry alive, which may have no other reference; so
+        drop it after publishing. Called from any thread; must neither block nor raise.
         """
         ...
 
@@ -114,7 +118,7 @@ class HasHealth(Protocol):
 
     @property
     def health(self) -> ShardHealth:
-        """The `ShardHealth` that the registry exposes and reports to as well; another one after a fork is allowed."""
+        """The health that the registry exposes and reports to; maybe new in a child."""
         ...
 
 
@@ -122,9 +126,9 @@ class HasHealth(Protocol):
 class HasCollectors(Protocol):
     """A store that has metrics of its own.
 
-    Fallback: none are shown but those that `ShardedRegistry` has.
+    Fallback: a scrape shows the metrics of `ShardHealth` alone.
     """
 
     def collectors(self) -> Iterable[Collector]:
-        """Metrics, made with ``registry=None``, or other collectors, which every scrape shows after all others."""
+        """The store's own collectors, which every scrape shows after all others."""
         ...

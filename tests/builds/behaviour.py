@@ -167,7 +167,7 @@ def _calls() -> dict[str, str]:
     mine = MyCounter("m_total", "d", ["a"], registry=None)
     loud = Loud("l", "d", registry=None)
     mine.labels("x").inc_twice()
-    # By way of a dict, for what is not allowed is what is tried.
+    # By way of a dict, because these calls are wrong on purpose.
     untyped: dict[str, Callable[..., Counter]] = {"make": Counter}
     unchecked: dict[str, Callable[..., object]] = {"inc": counter.inc}
     make = untyped["make"]
@@ -207,4 +207,4 @@ def _calls() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    json.dump({"compiled": pytheus.COMPILED, "behaviour": behaviour()}, sys.stdout)
+    json.dump({"compiled": pytheus.COMPILED, "report": behaviour()}, sys.stdout)

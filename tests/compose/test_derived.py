@@ -1,4 +1,4 @@
-"""Collectors as they look through a layer: what they keep of their origin, and what they follow."""
+"""Collectors as they appear through a layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ wraps = pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 
 
 class Changing:
-    """A collector whose definition changes, as a metric's does that comes to share another one's values."""
+    """A collector whose definition changes, as that of a metric that starts to share another one's values."""
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
@@ -35,7 +35,7 @@ class Changing:
 
 
 class Undefinable:
-    """A collector whose definition cannot be had."""
+    """A collector whose definition raises."""
 
     name = "undefinable"
 
@@ -61,7 +61,7 @@ def definition(registry: Registry) -> Definition:
 
 
 @pytest.mark.parametrize("wrap", [WRAPS["union"], WRAPS["labelled"]], ids=["union", "labelled"])
-def test_all_else_of_a_definition_stays(wrap: Wrap) -> None:
+def test_the_rest_of_a_definition_stays(wrap: Wrap) -> None:
     for metric in (
         Histogram("wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None),
         StateSet("door", "Door.", states=["open", "shut"], registry=None),
@@ -98,9 +98,9 @@ def test_a_definition_that_changes_is_followed() -> None:
 
 
 @wraps
-def test_a_definition_that_cannot_be_had_costs_nobody_else_anything(wrap: Wrap) -> None:
+def test_a_definition_that_raises_affects_no_other_collector(wrap: Wrap) -> None:
     class Plain(CollectorRegistry):
-        """It holds what it is given without a look at it."""
+        """It registers any object without a check."""
 
         __slots__ = ()
 
@@ -123,7 +123,7 @@ def test_a_collector_that_yields_itself_fails_with_a_reason(wrap: Wrap) -> None:
 
 @wraps
 @pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
-def test_what_a_layer_gave_counts_as_registered(wrap: Wrap, make: Callable[[], Collector]) -> None:
+def test_a_derived_collector_counts_as_registered(wrap: Wrap, make: Callable[[], Collector]) -> None:
     below = CollectorRegistry()
     collector = make()
     below.register(collector)
@@ -135,7 +135,7 @@ def test_what_a_layer_gave_counts_as_registered(wrap: Wrap, make: Callable[[], C
 
 @wraps
 @pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
-def test_what_a_layer_gave_is_unregistered_through_it(wrap: Wrap, make: Callable[[], Collector]) -> None:
+def test_a_derived_collector_is_unregistered_through_its_layer(wrap: Wrap, make: Callable[[], Collector]) -> None:
     below = CollectorRegistry()
     below.register(make())
     layer = wrap(below)
@@ -144,7 +144,7 @@ def test_what_a_layer_gave_is_unregistered_through_it(wrap: Wrap, make: Callable
     assert list(below.collect()) == []
 
 
-def test_what_another_layer_gave_is_not_taken_for_its_own() -> None:
+def test_a_layer_recognises_only_its_own_derived_collectors() -> None:
     below = CollectorRegistry()
     gauge = Gauge("depth", "D.", registry=below)
     [given] = labelled(below, region="eu").collect()
@@ -153,14 +153,14 @@ def test_what_another_layer_gave_is_not_taken_for_its_own() -> None:
     assert list(below.collect()) == [gauge]
 
 
-def test_who_reads_the_labels_cannot_change_them() -> None:
+def test_the_constant_labels_cannot_be_changed() -> None:
     layer = labelled(CollectorRegistry(), region="eu")
     layer.constant_labels["region"] = "us"
     assert layer.constant_labels == {"region": "eu"}
 
 
 class Yielding:
-    """A collector that yields what it is given."""
+    """A collector that yields the object that it was made with."""
 
     name = "yielding"
 
@@ -168,12 +168,12 @@ class Yielding:
         self.part = part
 
     def collect(self) -> Iterable[Family | Collector]:
-        yield self.part  # type: ignore[misc]  # whatever it is
+        yield self.part  # type: ignore[misc]  # any object
 
 
 @wraps
 @pytest.mark.parametrize(("levels", "fails"), [(15, False), (16, True)])
-def test_collectors_may_be_nested_so_deep(wrap: Wrap, levels: int, fails: bool) -> None:
+def test_collectors_may_be_nested_to_16_levels(wrap: Wrap, levels: int, fails: bool) -> None:
     nested = Yielding(Family("depth", "gauge", "D.", [Sample("", {}, 1.0)]))
     for _ in range(levels):
         nested = Yielding(nested)
@@ -197,7 +197,7 @@ def test_an_object_that_is_neither_family_nor_collector_is_refused(wrap: Wrap) -
 
 
 @wraps
-def test_what_messages_call_it(wrap: Wrap) -> None:
+def test_the_name_in_messages(wrap: Wrap) -> None:
     below = CollectorRegistry()
     below.register(Yielding("nonsense"))
     [derived] = wrap(below).collect()
@@ -207,7 +207,9 @@ def test_what_messages_call_it(wrap: Wrap) -> None:
 
 @wraps
 @pytest.mark.parametrize("make", [lambda name: Gauge(name, "G.", registry=None), Yielding], ids=["metric", "custom"])
-def test_what_stays_is_the_same_after_another_has_left(wrap: Wrap, make: Callable[[str], Collector]) -> None:
+def test_a_derived_collector_is_the_same_after_another_one_was_unregistered(
+    wrap: Wrap, make: Callable[[str], Collector]
+) -> None:
     below = CollectorRegistry()
     first, second = make("a"), make("b")
     below.register(first)

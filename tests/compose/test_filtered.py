@@ -1,4 +1,4 @@
-"""`filtered`: a part of a registry."""
+"""`filtered`: a registry that shows only some families."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop() -> CollectorRegistry:
     return registry
 
 
-def test_without_anything_all_shows(shop: CollectorRegistry) -> None:
+def test_without_a_filter_all_families_show(shop: CollectorRegistry) -> None:
     assert shown(filtered(shop)) == shown(shop)
 
 
@@ -45,7 +45,7 @@ def test_names_are_those_that_are_exposed(shop: CollectorRegistry) -> None:
     assert shown(filtered(shop, names=["shop_orders_total", "wait_seconds"])) == ["shop_orders_total"]
 
 
-def test_a_produced_name_stands_for_its_family(shop: CollectorRegistry) -> None:
+def test_a_produced_name_selects_its_family(shop: CollectorRegistry) -> None:
     assert shown(filtered(shop, names=["shop_wait_seconds_bucket"])) == ["shop_wait_seconds"]
 
 
@@ -65,7 +65,7 @@ def test_a_prefix_above_does_not_count(shop: CollectorRegistry) -> None:
     assert shown(prefixed(filtered(shop, names=["shop_orders_total"]), "eu")) == ["eu_shop_orders_total"]
 
 
-def test_the_predicate_is_told_name_type_and_description(shop: CollectorRegistry) -> None:
+def test_the_predicate_gets_name_type_and_description(shop: CollectorRegistry) -> None:
     heads: list[FamilyHead] = []
 
     def note(family: FamilyHead) -> bool:
@@ -91,7 +91,7 @@ def test_the_collectors_of_metrics_are_the_originals(shop: CollectorRegistry) ->
     assert chosen[0] is next(shop.collect())
 
 
-def test_a_predicate_that_raises_costs_only_what_it_raised_for(shop: CollectorRegistry) -> None:
+def test_a_predicate_that_raises_affects_only_that_family(shop: CollectorRegistry) -> None:
     def predicate(family: FamilyHead) -> bool:
         if family.name == "shop_orders_total":
             raise RuntimeError("cannot tell")
@@ -102,7 +102,7 @@ def test_a_predicate_that_raises_costs_only_what_it_raised_for(shop: CollectorRe
     assert "shop_wait_seconds_count 0.0" in text
 
 
-def test_what_is_filtered_out_occupies_its_name(shop: CollectorRegistry) -> None:
+def test_a_hidden_collector_occupies_its_name(shop: CollectorRegistry) -> None:
     nothing = filtered(shop, names=[])
     with pytest.raises(ConflictError):
         Gauge("orders_total", "Orders.", registry=nothing)
@@ -110,7 +110,7 @@ def test_what_is_filtered_out_occupies_its_name(shop: CollectorRegistry) -> None
     assert "shop_orders_total 1.0" in generate_metrics(shop)
 
 
-def test_what_is_filtered_out_can_be_unregistered() -> None:
+def test_a_hidden_collector_can_be_unregistered() -> None:
     below = CollectorRegistry()
     nothing = filtered(below, names=[])
     counter = Counter("orders_total", "Orders.", registry=nothing)
@@ -119,11 +119,11 @@ def test_what_is_filtered_out_can_be_unregistered() -> None:
 
 
 @pytest.mark.parametrize("names", ["orders", b"orders", ["a-b"], [1]], ids=repr)
-def test_names_that_cannot_be_are_refused(names: Iterable[str]) -> None:
+def test_invalid_names_are_refused(names: Iterable[str]) -> None:
     with pytest.raises(InvalidNameError):
         filtered(CollectorRegistry(), names=names)
 
 
 def test_a_predicate_that_cannot_be_called_is_refused() -> None:
     with pytest.raises(TypeError, match="callable"):
-        filtered(CollectorRegistry(), predicate=True)  # type: ignore[arg-type]  # the very thing that is tested
+        filtered(CollectorRegistry(), predicate=True)  # type: ignore[arg-type]  # a mistake

@@ -11,12 +11,12 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, generate_metrics
 from pytheus.compose import labelled, prefixed, union
 from pytheus.exceptions import InvalidNameError, LabelError
-from pytheus.registry import Collector, CollectorRegistry
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 from pytheus.samples import Family, Sample
 
 
 class Queue:
-    """A custom collector whose samples have the labels that it is given."""
+    """A custom collector whose samples have the given labels."""
 
     def __init__(self, **labels: str) -> None:
         self.labels = labels
@@ -74,10 +74,16 @@ def test_layers_add_up() -> None:
     assert '\nhits_total{a="1",b="2"} 0.0\n' in text
 
 
-def test_a_label_that_a_layer_below_gives_is_refused() -> None:
+def test_a_label_that_a_layer_below_adds_is_refused() -> None:
     inner = union(prefixed(labelled(CollectorRegistry(), a="1"), "x"))
-    with pytest.raises(LabelError, match="gives a='1' already"):
+    with pytest.raises(LabelError, match="adds a='1' already"):
         labelled(inner, a="2")
+
+
+def test_a_label_that_the_registry_of_a_proxy_adds_is_refused() -> None:
+    proxy = CollectorRegistryProxy(labelled(CollectorRegistry(), a="1"))
+    with pytest.raises(LabelError, match="adds a='1' already"):
+        labelled(prefixed(proxy, "app"), a="2")
 
 
 def test_a_metric_that_has_the_label_itself_is_refused() -> None:
@@ -110,7 +116,7 @@ def test_without_labels_nothing_is_changed() -> None:
     assert next(labelled(below).collect()) is counter
 
 
-def test_what_it_gives_can_stand_in_another_registry() -> None:
+def test_derived_collectors_can_be_registered_in_another_registry() -> None:
     below, other = CollectorRegistry(), CollectorRegistry()
     Counter("hits_total", "Hits.", registry=below)
     layer = labelled(below, region="eu")
@@ -128,7 +134,7 @@ def test_a_custom_collector_gets_no_definition() -> None:
     assert not hasattr(next(labelled(below, region="eu").collect()), "definition")
 
 
-def test_no_reference_is_left_to_what_was_unregistered() -> None:
+def test_no_reference_is_left_to_an_unregistered_collector() -> None:
     layer = labelled(CollectorRegistry(), region="eu")
     queue = Queue()
     layer.register(queue)
@@ -141,13 +147,13 @@ def test_no_reference_is_left_to_what_was_unregistered() -> None:
 
 
 @pytest.mark.parametrize("labels", [{"a-b": "x"}, {"__a": "x"}], ids=repr)
-def test_label_names_that_cannot_be_are_refused(labels: dict[str, str]) -> None:
+def test_invalid_label_names_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(InvalidNameError):
         labelled(CollectorRegistry(), **labels)
 
 
 @pytest.mark.parametrize("labels", [{"le": "1"}, {"quantile": "1"}, {"a": 1}, {"a": "\ud800"}], ids=ascii)
-def test_labels_that_cannot_be_are_refused(labels: dict[str, str]) -> None:
+def test_invalid_labels_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(LabelError):
         labelled(CollectorRegistry(), **labels)
 

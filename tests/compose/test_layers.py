@@ -1,4 +1,4 @@
-"""What all compositions have in common: any registry in, a registry out, nesting, and no circles."""
+"""All layers: they accept any registry, are registries, nest, and refuse cycles."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRAPS: dict[str, Wrap] = {
 
 
 class Plain:
-    """A registry as somebody writes it who has read the protocol and no more; always falsy, and equal to anything."""
+    """A registry with only the members of the protocol; always falsy, and equal to every object."""
 
     __slots__ = ("held", "prefix")
 
@@ -60,7 +60,7 @@ class Plain:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
 
 
 def fill(registry: Registry) -> None:
@@ -81,7 +81,7 @@ wraps = pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
 
 
 @wraps
-def test_it_is_a_registry_that_a_metric_can_join_through(wrap: Wrap) -> None:
+def test_it_is_a_registry_in_which_a_metric_can_be_defined(wrap: Wrap) -> None:
     below = CollectorRegistry()
     layer = check_registry(wrap(below))
     counter = Counter("hits_total", "Hits.", registry=layer)
@@ -91,7 +91,7 @@ def test_it_is_a_registry_that_a_metric_can_join_through(wrap: Wrap) -> None:
 
 
 @wraps
-def test_a_registry_written_from_the_protocol_alone_will_do(wrap: Wrap) -> None:
+def test_any_registry_that_satisfies_the_protocol_can_be_wrapped(wrap: Wrap) -> None:
     below = Plain()
     layer = wrap(below)
     counter = Counter("hits_total", "Hits.", registry=layer)
@@ -101,7 +101,7 @@ def test_a_registry_written_from_the_protocol_alone_will_do(wrap: Wrap) -> None:
 
 
 @wraps
-def test_what_was_registered_below_later_shows(wrap: Wrap) -> None:
+def test_a_collector_registered_below_later_shows(wrap: Wrap) -> None:
     below = CollectorRegistry()
     layer = wrap(below)
     assert generate_metrics(layer) == ""
@@ -110,7 +110,7 @@ def test_what_was_registered_below_later_shows(wrap: Wrap) -> None:
 
 
 @wraps
-def test_a_series_that_was_made_later_shows(wrap: Wrap) -> None:
+def test_a_series_created_later_shows(wrap: Wrap) -> None:
     below = CollectorRegistry()
     layer = wrap(below)
     counter = Counter("hits_total", "Hits.", ["path"], registry=layer)
@@ -130,7 +130,7 @@ def test_the_original_collector_is_unregistered_through_it(wrap: Wrap) -> None:
 
 
 @wraps
-def test_what_collect_gives_is_unregistered_through_it(wrap: Wrap) -> None:
+def test_a_collector_from_collect_is_unregistered_through_it(wrap: Wrap) -> None:
     below = CollectorRegistry()
     layer = wrap(below)
     fill(layer)
@@ -140,7 +140,7 @@ def test_what_collect_gives_is_unregistered_through_it(wrap: Wrap) -> None:
 
 
 @wraps
-def test_collect_gives_the_same_objects_each_time(wrap: Wrap) -> None:
+def test_collect_returns_the_same_objects_each_time(wrap: Wrap) -> None:
     layer = wrap(CollectorRegistry())
     fill(layer)
     first = list(layer.collect())
@@ -148,7 +148,7 @@ def test_collect_gives_the_same_objects_each_time(wrap: Wrap) -> None:
 
 
 @pytest.mark.parametrize("wrap", [WRAPS["labelled"], WRAPS["union, prefixed"], WRAPS["nested"]])
-def test_nothing_is_kept_of_a_metric_that_leaves_by_another_handle(wrap: Wrap) -> None:
+def test_no_reference_is_left_to_a_metric_unregistered_by_another_handle(wrap: Wrap) -> None:
     layer = wrap(CollectorRegistry())
     counter = Counter("hits_total", "Hits.", ["path"], registry=layer)
     other = Counter("hits_total", "Hits.", ["path"], registry=layer)
@@ -160,12 +160,12 @@ def test_nothing_is_kept_of_a_metric_that_leaves_by_another_handle(wrap: Wrap) -
 
 
 @wraps
-def test_what_is_not_held_is_not_unregistered(wrap: Wrap) -> None:
+def test_an_unknown_collector_cannot_be_unregistered(wrap: Wrap) -> None:
     below = Plain()
     layer = wrap(below)
     held = Counter("hits_total", "Hits.", registry=layer)
     if "NullRegistry" in repr(layer):
-        pytest.skip("a member that keeps nothing does not know what it never had")
+        pytest.skip("a member that keeps no collectors accepts every unregistration")
     with pytest.raises(NotRegisteredError):
         layer.unregister(Counter("hits_total", "Hits.", registry=None))
     assert below.held == [held]
@@ -191,7 +191,7 @@ def test_a_conflict_below_is_refused(wrap: Wrap) -> None:
 
 
 @wraps
-def test_closing_it_closes_what_is_below(wrap: Wrap) -> None:
+def test_closing_it_closes_the_registries_below(wrap: Wrap) -> None:
     class Closing(Plain):
         __slots__ = ("closed",)
 
@@ -218,12 +218,12 @@ def test_closing_it_over_a_registry_without_close_does_nothing(wrap: Wrap) -> No
 
 @wraps
 @pytest.mark.parametrize("candidate", [None, CollectorRegistry, "default"], ids=str)
-def test_what_is_no_registry_is_refused(wrap: Wrap, candidate: Registry) -> None:
+def test_an_invalid_registry_is_refused(wrap: Wrap, candidate: Registry) -> None:
     with pytest.raises(NotARegistryError):
         wrap(candidate)
 
 
-def test_prefixes_and_labels_apply_exactly_once_however_deep() -> None:
+def test_prefixes_and_labels_apply_exactly_once_at_any_depth() -> None:
     below = CollectorRegistry(prefix="shop")
     fill(below)
     layer = prefixed(
@@ -242,7 +242,7 @@ def names_of_plain_fill() -> list[str]:
     return names(plain)
 
 
-def test_layers_tell_what_stands_directly_below() -> None:
+def test_layers_name_the_registries_directly_below() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     layer = filtered(union(first, second))
     assert [type(below).__name__ for below in layer.wrapped] == ["UnionRegistry"]
@@ -265,7 +265,7 @@ def test_a_proxy_that_is_changed_later_is_followed() -> None:
 
 
 class Changeable:
-    """A registry that stands for another one, and is no proxy of pytheus."""
+    """A registry that passes calls on to another one, and is not a proxy of pytheus."""
 
     def __init__(self) -> None:
         self.target: Registry = CollectorRegistry()
@@ -289,39 +289,39 @@ class Changeable:
 
 
 @wraps
-def test_a_circle_is_refused_when_it_is_scraped(wrap: Wrap) -> None:
+def test_a_cycle_is_refused_when_it_is_scraped(wrap: Wrap) -> None:
     changeable = Changeable()
     layer = wrap(changeable)
     changeable.target = layer
-    with pytest.raises(NotARegistryError, match="stands below itself"):
+    with pytest.raises(NotARegistryError, match="is part of a cycle"):
         generate_metrics(layer)
 
 
 @pytest.mark.parametrize("wrap", [*WRAPS.values(), limited, read_only])
-def test_a_circle_is_refused_when_its_collectors_are_asked_for(wrap: Wrap) -> None:
+def test_a_cycle_is_refused_by_collect(wrap: Wrap) -> None:
     changeable = Changeable()
     layer = wrap(changeable)
     changeable.target = layer
-    with pytest.raises(NotARegistryError, match="stands below itself"):
+    with pytest.raises(NotARegistryError, match="is part of a cycle"):
         list(layer.collect())
 
 
 @pytest.mark.parametrize("wrap", [WRAPS["filtered"], WRAPS["prefixed"], WRAPS["labelled"], read_only])
-def test_a_circle_is_refused_when_its_prefix_is_asked_for(wrap: Wrap) -> None:
+def test_a_cycle_is_refused_by_prefix(wrap: Wrap) -> None:
     changeable = Changeable()
     layer = wrap(changeable)
     changeable.target = layer
-    with pytest.raises(NotARegistryError, match="stands below itself"):
+    with pytest.raises(NotARegistryError, match="is part of a cycle"):
         assert layer.prefix
 
 
-def test_a_circle_of_others_below_is_gone_round_once() -> None:
+def test_a_cycle_of_other_registries_is_visited_once() -> None:
     changeable = Changeable()
     changeable.target = changeable
     assert not leads_to(changeable, CollectorRegistry(), resolve=True)
 
 
-def test_what_stands_behind_a_proxy_stands_below() -> None:
+def test_the_registry_behind_a_proxy_is_below() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     layer = prefixed(CollectorRegistryProxy(union(first, second)), "app")
     assert leads_to(layer, first, resolve=True)
@@ -330,7 +330,7 @@ def test_what_stands_behind_a_proxy_stands_below() -> None:
 
 
 @pytest.mark.parametrize("wrap", [*WRAPS.values(), read_only])
-def test_an_iteration_is_a_snapshot_whatever_is_below(wrap: Wrap) -> None:
+def test_an_iteration_is_a_snapshot_of_any_registry_below(wrap: Wrap) -> None:
     class Live(Plain):
         __slots__ = ()
 
@@ -348,7 +348,7 @@ def test_an_iteration_is_a_snapshot_whatever_is_below(wrap: Wrap) -> None:
     assert len(list(iteration)) == 1
 
 
-def test_a_circle_through_a_proxy_is_refused() -> None:
+def test_a_cycle_through_a_proxy_is_refused() -> None:
     proxy = CollectorRegistryProxy(CollectorRegistry())
     layer = labelled(proxy, region="eu")
     with pytest.raises(NotARegistryError):

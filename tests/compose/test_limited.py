@@ -1,4 +1,4 @@
-"""`limited`: metrics that cannot grow without bounds."""
+"""`limited`: metrics with a limited number of series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProx
 from pytheus.shards import MemoryShardStore, ShardedRegistry
 
 
-def test_a_metric_has_no_more_series_than_it_may() -> None:
+def test_a_metric_has_at_most_its_limit_of_series() -> None:
     visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=10))
     for number in range(1000):
         visits.labels(str(number)).inc()
@@ -23,7 +23,7 @@ def test_a_metric_has_no_more_series_than_it_may() -> None:
     assert visits.labels("9").value == 1.0
 
 
-def test_all_metrics_together_have_no_more() -> None:
+def test_all_metrics_together_have_at_most_the_limit_of_series() -> None:
     registry = limited(CollectorRegistry(), max_series=5)
     depth = Gauge("depth", "Depth.", registry=registry)
     waits = [Histogram(f"wait_{name}", "Wait.", ["queue"], registry=registry) for name in "ab"]
@@ -41,7 +41,7 @@ def test_limits_nest() -> None:
     assert visits.series_count == 3
 
 
-def test_removed_series_make_room() -> None:
+def test_removed_series_no_longer_count() -> None:
     visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
     visits.labels("ann").inc()
     visits.remove("ann")
@@ -49,7 +49,7 @@ def test_removed_series_make_room() -> None:
     assert [sample.labels for family in visits.collect() for sample in family.samples] == [{"user": "bob"}]
 
 
-def test_series_that_are_there_stay() -> None:
+def test_existing_series_stay() -> None:
     below = CollectorRegistry()
     visits = Counter("visits_total", "V.", ["user"], labels_from={"user": ["a", "b", "c"]}, registry=below)
     registry = limited(below, max_series_per_metric=1)
@@ -78,7 +78,7 @@ def test_metrics_that_move_to_it_are_limited() -> None:
     assert visits.series_count == 2
 
 
-def test_what_is_unregistered_is_free_again() -> None:
+def test_an_unregistered_metric_is_no_longer_limited() -> None:
     registry = limited(CollectorRegistry(), max_series_per_metric=1)
     visits = Counter("visits_total", "V.", ["user"], registry=registry)
     registry.unregister(visits)
@@ -87,7 +87,7 @@ def test_what_is_unregistered_is_free_again() -> None:
     assert visits.series_count == 3
 
 
-def test_what_is_unregistered_below_is_free_again_after_a_scrape() -> None:
+def test_a_metric_unregistered_below_is_no_longer_limited_after_a_scrape() -> None:
     below = CollectorRegistry()
     registry = limited(below, max_series_per_metric=1)
     visits = Counter("visits_total", "V.", ["user"], registry=registry)
@@ -109,7 +109,7 @@ def test_what_is_unregistered_below_is_free_again_after_a_scrape() -> None:
     ],
     ids=["labelled", "filtered", "union", "proxy", "shards"],
 )
-def test_what_stands_between_makes_no_difference_after_a_scrape(layered: Callable[[Registry], Registry]) -> None:
+def test_layers_below_make_no_difference_after_a_scrape(layered: Callable[[Registry], Registry]) -> None:
     registry = limited(layered(CollectorRegistry()), max_series_per_metric=1)
     visits = Counter("visits_total", "V.", ["user"], registry=registry)
     generate_metrics(registry)
@@ -132,7 +132,7 @@ class _Failing(CollectorRegistry):
         raise OSError("out of order")
 
 
-def test_a_member_that_fails_frees_no_metric() -> None:
+def test_after_a_member_has_failed_its_metrics_are_still_limited() -> None:
     registry = limited(union(_Failing(), CollectorRegistry()), max_series_per_metric=1)
     visits = Counter("visits_total", "V.", ["user"], registry=registry)
     generate_metrics(registry)
@@ -141,7 +141,7 @@ def test_a_member_that_fails_frees_no_metric() -> None:
     assert visits.series_count == 2
 
 
-def test_a_metric_that_comes_during_a_scrape_is_limited() -> None:
+def test_a_metric_defined_during_a_scrape_is_limited() -> None:
     came: list[Counter] = []
 
     class Slow(CollectorRegistry):
@@ -158,7 +158,7 @@ def test_a_metric_that_comes_during_a_scrape_is_limited() -> None:
     assert came[0].series_count == 2
 
 
-def test_removed_series_make_room_beside_an_overflow_series() -> None:
+def test_removed_series_no_longer_count_if_there_is_an_overflow_series() -> None:
     visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
     for user in "ab":
         visits.labels(user).inc()
@@ -167,7 +167,7 @@ def test_removed_series_make_room_beside_an_overflow_series() -> None:
     assert {sample.labels["user"] for family in visits.collect() for sample in family.samples} == {"overflow", "c"}
 
 
-def test_a_metric_that_is_cleared_begins_anew() -> None:
+def test_a_metric_that_is_cleared_may_have_its_limit_of_series_again() -> None:
     visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=2))
     for _ in range(2):
         visits.clear()
@@ -176,7 +176,7 @@ def test_a_metric_that_is_cleared_begins_anew() -> None:
     assert visits.series_count == 3
 
 
-def test_overflow_series_take_no_room_from_other_metrics() -> None:
+def test_overflow_series_do_not_count() -> None:
     registry = limited(CollectorRegistry(), max_series=1)
     visits, orders = (Counter(name, "V.", ["user"], registry=registry) for name in ("visits_total", "orders_total"))
     for user in "ab":
@@ -186,7 +186,7 @@ def test_overflow_series_take_no_room_from_other_metrics() -> None:
     assert [sample.labels["user"] for family in orders.collect() for sample in family.samples] == ["c"]
 
 
-def test_nothing_is_lost_in_many_threads() -> None:
+def test_many_threads_lose_no_increment() -> None:
     visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=20))
 
     def visit(thread: int) -> None:
@@ -203,6 +203,6 @@ def test_nothing_is_lost_in_many_threads() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "1"])
-def test_limits_that_cannot_be_are_refused(limit: int) -> None:
+def test_invalid_limits_are_refused(limit: int) -> None:
     with pytest.raises(OutOfRangeError, match="max_series"):
         limited(CollectorRegistry(), max_series=limit)

@@ -11,7 +11,7 @@ from pytheus.registry import CollectorRegistry
 
 
 @pytest.mark.parametrize(("below", "expected"), [(None, "eu"), ("", "eu"), ("shop", "eu_shop")])
-def test_it_stands_before_the_prefix_below(below: str | None, expected: str) -> None:
+def test_it_comes_before_the_prefix_below(below: str | None, expected: str) -> None:
     assert prefixed(CollectorRegistry(prefix=below), "eu").prefix == expected
 
 
@@ -41,6 +41,6 @@ def test_the_registry_below_is_exposed_as_before() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "a-b", "1"])
-def test_a_prefix_that_cannot_be_is_refused(prefix: str) -> None:
+def test_an_invalid_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidNameError):
         prefixed(CollectorRegistry(), prefix)

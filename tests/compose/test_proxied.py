@@ -1,4 +1,4 @@
-"""Compositions behind a proxy: put before what serves, taken away, and never below themselves."""
+"""Layers behind a proxy: they are added, removed, and never below themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ layers = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 
 
 @layers
-def test_a_layer_before_what_serves_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
+def test_adding_a_layer_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
     below = CollectorRegistry()
     proxy = CollectorRegistryProxy(below)
     hits = Counter("hits_total", "Hits.", registry=proxy)
@@ -34,7 +34,7 @@ def test_a_layer_before_what_serves_leaves_the_collectors_where_they_are(layer: 
 
 
 @layers
-def test_taking_a_layer_away_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
+def test_removing_a_layer_leaves_the_collectors_where_they_are(layer: Callable[[Registry], Registry]) -> None:
     below = CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=below)
     proxy = CollectorRegistryProxy(layer(below))
@@ -53,17 +53,17 @@ def test_the_originals_move_to_another_registry(layer: Callable[[Registry], Regi
 
 
 @layers
-def test_a_layer_before_the_proxy_cannot_stand_behind_it(layer: Callable[[Registry], Registry]) -> None:
+def test_a_layer_around_the_proxy_cannot_be_behind_it(layer: Callable[[Registry], Registry]) -> None:
     below = CollectorRegistry()
     proxy = CollectorRegistryProxy(below)
     Counter("hits_total", "Hits.", registry=proxy)
-    with pytest.raises(NotARegistryError, match="cannot stand for itself"):
+    with pytest.raises(NotARegistryError, match="cannot be the registry behind itself"):
         proxy.set_registry(prefixed(layer(proxy), "outer"))
     assert proxy.registry is below
     assert generate_metrics(proxy, strict=True).endswith("hits_total 0.0\n")
 
 
-def test_another_layer_before_the_same_registry_loses_nothing() -> None:
+def test_another_layer_around_the_same_registry_keeps_the_collectors() -> None:
     below = CollectorRegistry()
     proxy = CollectorRegistryProxy(prefixed(below, "a"))
     jobs = Counter("jobs_total", "Jobs.", registry=proxy)
@@ -72,7 +72,7 @@ def test_another_layer_before_the_same_registry_loses_nothing() -> None:
     assert list(proxy.collect()) == [jobs]
 
 
-def test_what_only_the_former_held_moves_where_one_registry_stands_below_both() -> None:
+def test_collectors_of_a_registry_below_only_the_former_one_move() -> None:
     shared, other = CollectorRegistry(), CollectorRegistry()
     proxy = CollectorRegistryProxy(union(shared, other))
     jobs, calls = Counter("jobs_total", "Jobs.", registry=shared), Counter("calls_total", "Calls.", registry=other)
@@ -82,11 +82,13 @@ def test_what_only_the_former_held_moves_where_one_registry_stands_below_both() 
 
 
 @layers
-def test_with_a_layer_put_before_it_or_taken_away_nothing_is_left_behind(layer: Callable[[Registry], Registry]) -> None:
+def test_adding_or_removing_a_layer_without_migration_keeps_the_collectors(
+    layer: Callable[[Registry], Registry],
+) -> None:
     below = CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=below)
     proxy, chosen = CollectorRegistryProxy(below), layer(below)
-    # A warning would name what is left behind, and warnings are errors here.
+    # A warning would name the collectors that stay, and warnings are errors here.
     proxy.set_registry(chosen, migrate=False)
     assert proxy.registry is chosen
     proxy.set_registry(below, migrate=False)
@@ -94,7 +96,7 @@ def test_with_a_layer_put_before_it_or_taken_away_nothing_is_left_behind(layer: 
 
 
 @pytest.mark.parametrize("migrate", [True, False])
-def test_a_proxy_put_before_what_serves_or_taken_away_leaves_the_collectors_where_they_are(migrate: bool) -> None:
+def test_adding_or_removing_a_proxy_leaves_the_collectors_where_they_are(migrate: bool) -> None:
     below = CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=below)
     proxy = CollectorRegistryProxy(below)

@@ -1,4 +1,4 @@
-"""`read_only`: a registry that can be read and not changed."""
+"""`read_only`: a registry that can be scraped and not changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def below() -> Closing:
     return registry
 
 
-def test_it_is_exposed_as_the_registry_is(below: Closing) -> None:
+def test_it_is_exposed_as_the_registry_below(below: Closing) -> None:
     assert generate_metrics(read_only(below)) == generate_metrics(below)
 
 
@@ -32,7 +32,7 @@ def test_the_collectors_are_the_originals(below: Closing) -> None:
     assert next(read_only(below).collect()) is next(below.collect())
 
 
-def test_a_metric_cannot_join(below: Closing) -> None:
+def test_a_metric_cannot_be_defined(below: Closing) -> None:
     with pytest.raises(ReadOnlyError, match="counter 'misses_total' cannot be registered") as caught:
         Counter("misses_total", "Misses.", registry=read_only(below))
     assert isinstance(caught.value, PytheusError)
@@ -46,7 +46,7 @@ def test_nothing_can_be_unregistered(below: Closing) -> None:
     assert len(below) == 1
 
 
-def test_a_layer_above_does_not_get_around_it(below: Closing) -> None:
+def test_a_layer_around_it_is_read_only_too(below: Closing) -> None:
     with pytest.raises(ReadOnlyError):
         Counter("misses_total", "Misses.", registry=prefixed(read_only(below), "eu"))
 

@@ -17,7 +17,7 @@ from pytheus.samples import Family, Sample
 
 
 class Failing:
-    """A registry whose backend is away."""
+    """A registry whose backend is not available."""
 
     prefix: str | None = None
 
@@ -91,7 +91,7 @@ def test_members_with_different_prefixes_may_have_the_same_names() -> None:
     assert samples == ["a_hits_total 0.0", "b_hits_total 0.0"]
 
 
-def test_what_several_members_hold_is_shown_once() -> None:
+def test_a_collector_of_several_members_shows_once() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     counter, queue = Counter("hits_total", "Hits.", registry=first), Queue()
     second.register(counter)
@@ -100,7 +100,7 @@ def test_what_several_members_hold_is_shown_once() -> None:
     assert list(union(first, second).collect()) == [counter, queue]
 
 
-def test_a_custom_collector_is_registered_though_another_member_holds_others() -> None:
+def test_a_custom_collector_is_registered_if_another_member_holds_others() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     second.register(Queue())
     queue = Queue()
@@ -115,7 +115,7 @@ def test_two_handles_on_one_metric_are_shown_once() -> None:
     assert list(union(first, second).collect()) == [counter]
 
 
-def test_what_is_found_would_be_exposed_under_that_name() -> None:
+def test_find_compares_the_names_that_would_be_exposed() -> None:
     first, second, third = CollectorRegistry(), CollectorRegistry("shop"), CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=second)
     depth = Gauge("depth", "Depth.", registry=third)
@@ -138,7 +138,7 @@ def test_two_metrics_of_one_exposed_name_conflict_in_the_scrape_alone() -> None:
     assert 'pytheus_collector_errors_total{collector="hits_total"} 1.0' in text
 
 
-def test_a_newcomer_goes_to_the_first_member() -> None:
+def test_a_new_collector_is_registered_in_the_first_member() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     counter = Counter("hits_total", "Hits.", registry=union(first, second))
     assert counter in first
@@ -165,7 +165,7 @@ def test_a_metric_that_another_member_has_is_shared() -> None:
     assert generate_metrics(both, strict=True).endswith("shop_hits_total 2.0\n")
 
 
-def test_what_another_member_holds_counts_as_registered() -> None:
+def test_a_collector_of_another_member_counts_as_registered() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     counter, queue = Counter("hits_total", "Hits.", ["path"], registry=second), Queue()
     second.register(queue)
@@ -184,7 +184,7 @@ def test_it_unregisters_from_every_member_that_holds_the_collector() -> None:
     assert (len(first), len(third)) == (0, 0)
 
 
-def test_what_it_gave_for_one_member_is_unregistered_from_that_one_alone() -> None:
+def test_a_derived_collector_is_unregistered_from_its_own_member_only() -> None:
     first, second = CollectorRegistry(prefix="a"), CollectorRegistry(prefix="b")
     counter = Counter("hits_total", "Hits.", registry=first)
     second.register(counter)
@@ -201,7 +201,7 @@ def test_an_unknown_collector_raises() -> None:
 
 
 @pytest.mark.parametrize("failing", [Failing, FailingMidway])
-def test_a_failing_member_costs_only_itself(failing: type[Failing], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_member_affects_no_other_member(failing: type[Failing], caplog: pytest.LogCaptureFixture) -> None:
     healthy = CollectorRegistry()
     Counter("hits_total", "Hits.", registry=healthy).inc()
     both = union(failing(), prefixed(healthy, "shop"))
@@ -241,12 +241,12 @@ def test_a_failing_member_does_not_keep_the_others_from_registrations() -> None:
     assert len(healthy) == 1
 
 
-def test_a_failing_member_shows_where_no_other_held_the_collector() -> None:
+def test_the_error_of_a_failing_member_is_raised_if_no_other_held_the_collector() -> None:
     with pytest.raises(ConnectionError):
         union(CollectorRegistry(), Failing()).unregister(Queue())
 
 
-def test_all_members_are_closed_though_one_fails() -> None:
+def test_all_members_are_closed_even_if_one_fails() -> None:
     closed: list[str] = []
 
     class Closing(CollectorRegistry):
@@ -258,7 +258,7 @@ def test_all_members_are_closed_though_one_fails() -> None:
     assert closed == ["closed"]
 
 
-def test_no_reference_is_left_to_what_was_unregistered() -> None:
+def test_no_reference_is_left_to_an_unregistered_collector() -> None:
     member = CollectorRegistry(prefix="shop")
     both = union(member)
     queue = Queue()
@@ -285,30 +285,30 @@ def test_no_reference_is_left_at_the_scrape_after_it_was_unregistered_below() ->
     assert reference() is None
 
 
-def test_none_is_refused() -> None:
+def test_no_member_is_refused() -> None:
     with pytest.raises(NotARegistryError, match="at least one"):
         union()
 
 
-def test_which_argument_is_no_registry_is_told() -> None:
+def test_the_error_names_the_argument_that_is_not_a_registry() -> None:
     with pytest.raises(NotARegistryError, match=r"argument 2 of union\(\.\.\.\)"):
-        union(CollectorRegistry(), CollectorRegistry)  # type: ignore[arg-type]  # what is tested
+        union(CollectorRegistry(), CollectorRegistry)  # type: ignore[arg-type]  # a mistake
 
 
-def test_one_registry_twice_is_refused() -> None:
+def test_a_registry_that_is_passed_twice_is_refused() -> None:
     registry = CollectorRegistry()
     with pytest.raises(NotARegistryError, match="twice"):
         union(registry, registry)
 
 
-def test_members_are_told_apart_by_identity() -> None:
+def test_members_are_compared_by_identity() -> None:
     class EqualToAll(CollectorRegistry):
         __slots__ = ()
 
         def __eq__(self, other: object) -> bool:
             return True
 
-        __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+        __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
 
     assert len(union(EqualToAll(), EqualToAll()).wrapped) == 2
 

@@ -342,7 +342,7 @@ def test_a_fork_while_another_thread_holds_the_proxys_lock() -> None:
     proxy = CollectorRegistryProxy(CollectorRegistry())
 
     def hold() -> None:
-        with proxy._changed:
+        with proxy._change_ended:
             inside.set()
             leave.wait(DEADLINE_SECONDS)
 

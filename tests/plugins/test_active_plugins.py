@@ -123,7 +123,7 @@ def test_what_it_gives_is_checked(site: Site, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
     assert refused(NotARegistryError).startswith(
         "plugin 'a' ('a' in PYTHEUS_PLUGINS), entry point 'a = a_module' of a-dist 1.0, asked for"
-        " pytheus_wrap_registry, gave int 3, which is no registry: 'prefix' is missing;"
+        " pytheus_wrap_registry, gave int 3, which is not a registry: 'prefix' is missing;"
     )
 
 

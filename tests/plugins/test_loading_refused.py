@@ -125,7 +125,7 @@ def test_what_a_factory_gives_is_checked_member_by_member(site: Site) -> None:
 
 def test_a_factory_that_gives_nothing_is_refused(site: Site) -> None:
     site.plugin("memory", "@hookimpl\ndef pytheus_make_registry(options): ...")
-    assert "gave None, which is no registry: 'prefix' is missing" in str(refused(NotARegistryError))
+    assert "gave None, which is not a registry: 'prefix' is missing" in str(refused(NotARegistryError))
 
 
 def test_a_class_that_was_never_called_is_refused(site: Site) -> None:

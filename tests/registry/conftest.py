@@ -1,4 +1,4 @@
-"""A proxy, a registry that has only what the contract requires, and a collector with no families."""
+"""A proxy, a registry that has only the members of the contract, and collectors without a definition."""
 
 from __future__ import annotations
 
@@ -6,33 +6,49 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from pytheus.exceptions import NotRegisteredError
 from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
 
 
 class Custom:
+    """A collector without a definition."""
+
     def collect(self) -> Iterator[Family]:
         yield Family("custom", "gauge", "Custom.", [Sample("", {}, 1.0)])
 
 
-class Plain:
-    """A registry with the four members and nothing more; falsy at that."""
+class EqualToAll(Custom):
+    def __eq__(self, other: object) -> bool:
+        return True
 
-    def __init__(self, refuses: str = "") -> None:
-        self.prefix: str | None = None
-        self.held: list[Collector] = []
+    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
+
+
+class Plain:
+    """A registry with only the four members, no check of names, and a length of 0; notes its calls in `calls`."""
+
+    def __init__(self, *held: Collector, prefix: str | None = None, refuses: str = "") -> None:
+        self.prefix = prefix
+        self.held = list(held)
         self.refuses = refuses
+        self.calls: list[str] = []
 
     def register(self, collector: Collector) -> None:
+        self.calls.append("register")
         if self.refuses and getattr(collector, "name", "") == self.refuses:
             raise RuntimeError(f"no {self.refuses}")
         self.held.append(collector)
 
     def unregister(self, collector: Collector) -> None:
-        self.held.remove(collector)
+        self.calls.append("unregister")
+        if not any(held is collector for held in self.held):
+            raise NotRegisteredError("not held")
+        self.held = [held for held in self.held if held is not collector]
 
     def collect(self) -> Iterable[Collector]:
-        return iter(self.held)
+        self.calls.append("collect")
+        return list(self.held)
 
     def __len__(self) -> int:
         return 0

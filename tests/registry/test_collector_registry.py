@@ -1,4 +1,4 @@
-"""The registry in memory: who may be in it, who is refused, and what is left when somebody goes."""
+"""The registry in memory: which collectors it accepts, and what remains after they are unregistered."""
 
 from __future__ import annotations
 
@@ -11,27 +11,11 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import ConflictError, InvalidNameError, NotACollectorError, NotRegisteredError
-from pytheus.metrics import Family, Sample
+from pytheus.metrics import Family
 from pytheus.registry import Closable, Collector, CollectorRegistry, HasDefinition, Lookup, Registry, collector_registry
+from tests.registry.conftest import Custom, EqualToAll
 
 Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
-
-
-class Custom:
-    """A collector without a definition."""
-
-    def __init__(self, name: str = "custom") -> None:
-        self.family = name
-
-    def collect(self) -> Iterator[Family]:
-        yield Family(self.family, "gauge", "Custom.", [Sample("", {}, 1.0)])
-
-
-class EqualToAll(Custom):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
 
 
 # Membership -----------------------------------------------------------------------------------------------------------
@@ -45,13 +29,13 @@ def test_it_satisfies_the_protocols(registry: CollectorRegistry) -> None:
     assert isinstance(Custom(), Collector)
 
 
-def test_an_empty_one_is_falsy_and_still_a_registry(registry: CollectorRegistry) -> None:
+def test_an_empty_registry_is_falsy_and_accepts_metrics(registry: CollectorRegistry) -> None:
     assert not registry
     Counter("hits_total", "Hits.", registry=registry)
     assert len(registry) == 1
 
 
-def test_what_is_registered_is_listed_in_order(registry: CollectorRegistry) -> None:
+def test_collectors_are_listed_in_order_of_registration(registry: CollectorRegistry) -> None:
     first = Gauge("b", "B.", registry=registry)
     second = Custom()
     registry.register(second)
@@ -75,8 +59,8 @@ def test_membership_is_by_object_and_by_name(registry: CollectorRegistry) -> Non
     assert 3 not in registry
 
 
-def test_membership_is_by_identity_whatever_equality_says(registry: CollectorRegistry) -> None:
-    first, second = EqualToAll("first"), EqualToAll("second")
+def test_membership_is_by_identity_even_if_all_are_equal(registry: CollectorRegistry) -> None:
+    first, second = EqualToAll(), EqualToAll()
     registry.register(first)
     assert second not in registry
     registry.register(second)
@@ -104,18 +88,18 @@ def test_a_handle_counts_as_its_metric(registry: CollectorRegistry) -> None:
 
 
 @pytest.mark.parametrize("name", ["hits_total", "hits", "hits_created"])
-def test_find_knows_every_name_that_a_metric_produces(registry: CollectorRegistry, name: str) -> None:
+def test_find_accepts_every_name_that_a_metric_produces(registry: CollectorRegistry, name: str) -> None:
     hits = Counter("hits_total", "Hits.", registry=registry)
     assert registry.find(name) is hits
 
 
-def test_find_gives_none_for_what_is_not_there(registry: CollectorRegistry) -> None:
+def test_find_returns_none_for_an_unknown_name(registry: CollectorRegistry) -> None:
     assert registry.find("hits_total") is None
 
 
 @pytest.mark.parametrize("thing", [None, 3, "name", object(), Custom, CollectorRegistry, print], ids=repr)
-def test_what_is_no_collector_is_refused(registry: CollectorRegistry, thing: Collector) -> None:
-    with pytest.raises(NotACollectorError, match="is no collector"):
+def test_an_object_without_collect_is_refused(registry: CollectorRegistry, thing: Collector) -> None:
+    with pytest.raises(NotACollectorError, match="is not a collector"):
         registry.register(thing)
     assert len(registry) == 0
 
@@ -137,7 +121,7 @@ def test_registering_does_not_collect(registry: CollectorRegistry) -> None:
     assert len(registry) == 1
 
 
-def test_an_attribute_called_definition_that_is_none_of_ours_is_ignored(registry: CollectorRegistry) -> None:
+def test_an_unrelated_attribute_called_definition_is_ignored(registry: CollectorRegistry) -> None:
     class Foreign(Custom):
         definition = "a gauge"
 
@@ -148,15 +132,15 @@ def test_an_attribute_called_definition_that_is_none_of_ours_is_ignored(registry
     assert len(registry) == 0
 
 
-def test_its_repr_tells_prefix_and_size(registry: CollectorRegistry) -> None:
+def test_repr_has_prefix_and_size(registry: CollectorRegistry) -> None:
     assert repr(registry) == "<CollectorRegistry 0 collectors>"
     assert repr(CollectorRegistry("app")) == "<CollectorRegistry prefix='app', 0 collectors>"
 
 
-# Leaving --------------------------------------------------------------------------------------------------------------
+# Unregistration -------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_unregistered_is_gone_and_its_names_are_free(registry: CollectorRegistry) -> None:
+def test_unregistering_frees_the_names(registry: CollectorRegistry) -> None:
     histogram = Histogram("size", "Size.", registry=registry)
     registry.unregister(histogram)
     assert list(registry) == []
@@ -165,7 +149,7 @@ def test_what_is_unregistered_is_gone_and_its_names_are_free(registry: Collector
     assert len(registry) == 4
 
 
-def test_what_is_not_registered_cannot_be_unregistered(registry: CollectorRegistry) -> None:
+def test_an_unknown_collector_cannot_be_unregistered(registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", registry=registry)
     for stranger in (Counter("hits_total", "Hits.", registry=None), Custom()):
         with pytest.raises(NotRegisteredError, match="is not registered here"):
@@ -201,7 +185,7 @@ def test_an_equal_metric_that_was_refused_does_not_remove_the_first(registry: Co
     assert list(registry) == [first]
 
 
-def test_clear_lets_go_of_everything(registry: CollectorRegistry) -> None:
+def test_clear_removes_every_collector(registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", registry=registry)
     registry.register(Custom())
     registry.clear()
@@ -210,7 +194,7 @@ def test_clear_lets_go_of_everything(registry: CollectorRegistry) -> None:
     assert list(registry) == [hits]
 
 
-def test_a_metric_counts_on_after_it_was_unregistered(registry: CollectorRegistry) -> None:
+def test_a_metric_still_counts_after_it_was_unregistered(registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", registry=registry)
     hits.inc()
     registry.unregister(hits)
@@ -233,7 +217,7 @@ def test_a_metric_counts_on_after_it_was_unregistered(registry: CollectorRegistr
     ],
     ids=["counter", "histogram", "info", "stateset", "summary", "custom", "equal to everything"],
 )
-def test_nothing_keeps_what_has_left_alive(
+def test_no_reference_is_left_to_an_unregistered_collector(
     registry: CollectorRegistry, make: Callable[[], Collector], leave: str
 ) -> None:
     collector = make()
@@ -249,7 +233,7 @@ def test_nothing_keeps_what_has_left_alive(
     assert sys.getrefcount(collector) == references
 
 
-def test_nothing_keeps_a_refused_metric_alive(registry: CollectorRegistry) -> None:
+def test_no_reference_is_left_to_a_refused_metric(registry: CollectorRegistry) -> None:
     Counter("x", "X.", registry=registry)
     refused = Gauge("x", "X.", registry=None)
     gc.collect()
@@ -260,7 +244,7 @@ def test_nothing_keeps_a_refused_metric_alive(registry: CollectorRegistry) -> No
     assert sys.getrefcount(refused) == references
 
 
-def test_a_collector_whose_name_cannot_be_had_is_called_by_its_class(registry: CollectorRegistry) -> None:
+def test_messages_use_the_class_of_a_collector_without_a_usable_name(registry: CollectorRegistry) -> None:
     class Nameless(Custom):
         @property
         def name(self) -> str:
@@ -274,10 +258,10 @@ def test_a_collector_whose_name_cannot_be_had_is_called_by_its_class(registry: C
             registry.unregister(stranger)
 
 
-# Being overtaken ------------------------------------------------------------------------------------------------------
+# Concurrent changes ---------------------------------------------------------------------------------------------------
 
 
-def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(
+def test_a_registration_is_refused_if_a_conflicting_one_comes_first(
     registry: CollectorRegistry, overtaken: Overtaken
 ) -> None:
     first, second = Gauge("x", "X.", registry=None), Counter("x_total", "X.", registry=None)
@@ -287,9 +271,7 @@ def test_a_registration_that_is_overtaken_by_a_conflicting_one_is_refused(
     assert registry.find("x") is first
 
 
-def test_an_unregistration_that_is_overtaken_undoes_no_registration(
-    registry: CollectorRegistry, overtaken: Overtaken
-) -> None:
+def test_a_registration_during_an_unregistration_stays(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=None)
     with overtaken("_replace", lambda: registry.register(second)):
         registry.unregister(first)
@@ -297,7 +279,7 @@ def test_an_unregistration_that_is_overtaken_undoes_no_registration(
     assert ("x" in registry, "y" in registry) == (False, True)
 
 
-def test_an_unregistration_that_is_overtaken_undoes_no_other(registry: CollectorRegistry, overtaken: Overtaken) -> None:
+def test_an_unregistration_during_another_one_stays(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     first, second = Gauge("x", "X.", registry=registry), Gauge("y", "Y.", registry=registry)
     with overtaken("_replace", lambda: registry.unregister(second)):
         registry.unregister(first)
@@ -313,7 +295,7 @@ def test_an_unregistration_shows_at_once_or_not_at_all(registry: CollectorRegist
     assert seen == [True, True, size]
 
 
-def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(
+def test_an_unregistration_is_refused_if_the_same_one_comes_first(
     registry: CollectorRegistry, overtaken: Overtaken
 ) -> None:
     hits = Gauge("x", "X.", registry=registry)
@@ -321,7 +303,7 @@ def test_an_unregistration_that_is_overtaken_by_the_same_is_refused(
         registry.unregister(hits)
 
 
-def test_what_is_registered_while_all_is_cleared_goes_too(registry: CollectorRegistry, overtaken: Overtaken) -> None:
+def test_a_registration_during_clear_is_removed_too(registry: CollectorRegistry, overtaken: Overtaken) -> None:
     Gauge("x", "X.", registry=registry)
     with overtaken("_replace", lambda: Gauge("y", "Y.", registry=registry)):
         registry.clear()

@@ -88,7 +88,7 @@ def test_names_that_exposition_would_produce_twice_are_refused_in_both_orders(
         ((_histogram, "x"), (_histogram, "x_seconds")),
     ],
 )
-def test_names_that_stay_apart_are_taken(
+def test_different_names_are_accepted(
     registry: CollectorRegistry, first: tuple[Maker, str], second: tuple[Maker, str]
 ) -> None:
     first[0](first[1], registry)
@@ -96,7 +96,7 @@ def test_names_that_stay_apart_are_taken(
     assert len(registry) == 2
 
 
-def test_a_conflict_message_tells_both_and_the_remedy(registry: CollectorRegistry) -> None:
+def test_a_conflict_message_has_both_definitions_and_the_remedy(registry: CollectorRegistry) -> None:
     Histogram("h", "H.", registry=registry)
     with pytest.raises(ConflictError) as caught:
         Counter("h_count", "C.", ["a"], registry=registry)
@@ -106,9 +106,9 @@ def test_a_conflict_message_tells_both_and_the_remedy(registry: CollectorRegistr
     assert caught.value.name == "h_count"
 
 
-def test_a_conflict_of_equal_metrics_has_a_remedy_of_its_own(registry: CollectorRegistry) -> None:
+def test_a_conflict_of_equal_metrics_has_its_own_remedy(registry: CollectorRegistry) -> None:
     Counter("x", "X.", registry=registry)
-    with pytest.raises(ConflictError, match="they are alike but were made apart, each with its own numbers"):
+    with pytest.raises(ConflictError, match="they are equal but were defined apart, each with its own numbers"):
         registry.register(Counter("x", "X.", registry=None))
 
 
@@ -122,7 +122,7 @@ def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.Log
     assert generate_metrics(registry).endswith("\nx 1.0\n")
     [record] = caplog.records
     assert (record.name, record.levelno) == ("pytheus.registry", logging.WARNING)
-    assert "The first one stays" in record.getMessage()
+    assert "The first one stays registered" in record.getMessage()
 
 
 def test_with_warn_an_equal_metric_still_shares_its_values(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Whether an object is a registry: each missing or wrong member is named, and nothing is called."""
+"""The check of a registry: it names each missing or wrong member, and calls no method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registr
 
 
 class Plain:
-    """A registry as somebody writes it who has read the protocol and no more."""
+    """A registry with only the members of the protocol."""
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
@@ -41,14 +41,14 @@ class False_(Plain):
 
 
 class Unhashable(Plain):
-    __hash__ = None  # type: ignore[assignment]  # the very thing that is tested
+    __hash__ = None  # type: ignore[assignment]  # a mistake
 
 
 class EqualToAll(Plain):
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
+    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
 
 
 class Slotted:
@@ -88,7 +88,7 @@ class Frozen(NamedTuple):
 
 
 class Delegating:
-    """A wrapper that passes on what it does not have itself."""
+    """A wrapper that passes on the attributes that it does not have."""
 
     def __init__(self, inner: Registry) -> None:
         self.inner = inner
@@ -114,7 +114,7 @@ REGISTRIES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("candidate", REGISTRIES.values(), ids=REGISTRIES)
-def test_registries_of_all_shapes_are_taken(candidate: object) -> None:
+def test_registries_of_all_shapes_are_accepted(candidate: object) -> None:
     assert check_registry(candidate) is candidate
 
 
@@ -123,7 +123,7 @@ def test_registries_of_all_shapes_are_taken(candidate: object) -> None:
     [Plain, Empty, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
     ids=lambda make: make.__name__,
 )
-def test_registries_of_all_shapes_take_metrics_and_are_scraped(make: type[Plain]) -> None:
+def test_registries_of_all_shapes_accept_metrics_and_are_scraped(make: type[Plain]) -> None:
     registry = make()
     first = Counter("hits_total", "Hits.", registry=registry)
     Counter("hits_total", "Hits.", registry=registry).inc(2)
@@ -152,17 +152,17 @@ class RaisingPrefix(NoPrefix):
 
 class NotCallable(BadPrefix):
     prefix = ""
-    register = 1  # type: ignore[assignment]  # the very thing that is tested
+    register = 1  # type: ignore[assignment]  # a mistake
 
 
 class WrongArguments(NotCallable):
-    def register(self) -> None: ...  # type: ignore[override]  # the very thing that is tested
+    def register(self) -> None: ...  # type: ignore[override]  # a mistake
     def collect(self, when: object) -> Iterable[object]:  # type: ignore[override]  # likewise
         return ()
 
 
 class Async(NotCallable):
-    async def register(self, collector: object) -> None: ...  # type: ignore[override]  # the very thing that is tested
+    async def register(self, collector: object) -> None: ...  # type: ignore[override]  # a mistake
     async def collect(self) -> AsyncIterator[object]:  # type: ignore[override]  # likewise
         yield None
 
@@ -175,7 +175,7 @@ class Async(NotCallable):
         (RaisingPrefix(), ["'prefix' raised RuntimeError('no connection')"]),
         (NotCallable(), ["'register' is 1, which cannot be called"]),
         (WrongArguments(), ["'register' does not take 1 argument(s)", "'collect' does not take 0 argument(s)"]),
-        (Async(), ["'register' is async, and nobody would await it", "'collect' is async"]),
+        (Async(), ["'register' is async, and pytheus does not await it", "'collect' is async"]),
         (None, ["'prefix'", "'register'", "'unregister'", "'collect'"]),
         ("default", ["it is a name, not an object; resolve it"]),
         (CollectorRegistry, ["it is a class, not an object; call it: CollectorRegistry()"]),

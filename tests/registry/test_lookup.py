@@ -1,4 +1,4 @@
-"""Finding the collector that occupies a name, in registries that offer it, that do not, and that only seem to."""
+"""Finding the collector that occupies a name, and defining a metric, in registries of all kinds."""
 
 from __future__ import annotations
 
@@ -8,40 +8,23 @@ import pytest
 
 from pytheus import Counter, Gauge
 from pytheus.compose import union
+from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
-from pytheus.registry import Collector, CollectorRegistry, Registry
-from pytheus.registry.lookup import find_collector
-
-
-class Plain:
-    """A registry with the four members and nothing more."""
-
-    prefix: str | None = None
-
-    def __init__(self) -> None:
-        self.held: list[Collector] = []
-        self.searched = 0
-
-    def register(self, collector: Collector) -> None:
-        self.held.append(collector)
-
-    def unregister(self, collector: Collector) -> None:
-        self.held.remove(collector)
-
-    def collect(self) -> Iterable[Collector]:
-        self.searched += 1
-        return list(self.held)
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
+from pytheus.registry.lookup import Overlap, find_collector
+from tests.registry.conftest import Plain
 
 
 class Finds(Plain):
-    """One with a method `find`, which gives what it is told to."""
+    """A registry whose method `find` returns or raises `gives`."""
 
     gives: object = None
 
     def find(self, name: str, /) -> Collector | None:
+        self.calls.append("find")
         if isinstance(self.gives, Exception):
             raise self.gives
-        return self.gives  # type: ignore[return-value]  # the very thing that is tested
+        return self.gives  # type: ignore[return-value]  # a mistake
 
 
 @pytest.mark.parametrize("name", ["hits_total", "hits", "hits_created"])
@@ -54,18 +37,18 @@ def test_each_name_that_a_metric_produces_finds_it(make: type[CollectorRegistry 
     assert find_collector(registry, "hits_sum") is None
 
 
-def test_what_find_gives_is_taken_without_a_search() -> None:
+def test_the_result_of_find_is_used_without_a_search() -> None:
     registry = Finds()
     registry.gives = hits = Counter("hits_total", "Hits.", registry=None)
     assert find_collector(registry, "hits") is hits
-    assert registry.searched == 0
+    assert "collect" not in registry.calls
 
 
-def test_where_find_gives_none_nothing_is_searched() -> None:
+def test_after_none_from_find_there_is_no_search() -> None:
     registry = Finds()
     registry.held = [Counter("hits_total", "Hits.", registry=None)]
     assert find_collector(registry, "hits_total") is None
-    assert registry.searched == 0
+    assert "collect" not in registry.calls
 
 
 @pytest.mark.parametrize(
@@ -83,7 +66,7 @@ def test_where_find_gives_none_nothing_is_searched() -> None:
     ],
     ids=repr,
 )
-def test_a_find_that_is_meant_for_something_else_is_passed_over(gives: object) -> None:
+def test_a_find_with_another_meaning_is_ignored(gives: object) -> None:
     registry = Finds()
     hits: Metric = Counter("hits_total", "Hits.", registry=None)
     registry.held = [hits]
@@ -92,7 +75,7 @@ def test_a_find_that_is_meant_for_something_else_is_passed_over(gives: object) -
     assert find_collector(registry, "misses_total") is None
 
 
-def test_a_metric_is_defined_again_in_spite_of_such_a_find() -> None:
+def test_a_metric_is_shared_in_spite_of_such_a_find() -> None:
     registry = Finds()
     registry.gives = []
     Counter("hits_total", "Hits.", registry=registry).inc()
@@ -100,7 +83,95 @@ def test_a_metric_is_defined_again_in_spite_of_such_a_find() -> None:
     assert again.value == 1.0
 
 
-def test_layers_may_find_what_has_another_name_below() -> None:
+def test_layers_may_find_a_metric_that_has_another_name_below() -> None:
     shop = CollectorRegistry(prefix="shop")
     hits = Counter("hits_total", "Hits.", registry=shop)
     assert find_collector(union(CollectorRegistry(), shop), "shop_hits_total") is hits
+
+
+# register_or_share() --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "asked"),
+    [(Plain, ["collect", "register"]), (Finds, ["find", "register"])],
+    ids=["without find", "with find"],
+)
+def test_a_new_metric_asks_its_registry_twice_and_an_existing_one_once(make: type[Plain], asked: list[str]) -> None:
+    registry = make()
+    first = Counter("hits_total", "Hits.", registry=registry)
+    assert registry.calls == asked
+    registry.calls.clear()
+    if isinstance(registry, Finds):
+        registry.gives = first
+    second = Counter("hits_total", "Hits.", registry=registry)
+    assert registry.calls == asked[:1]
+    first.inc()
+    assert second.value == 1.0
+
+
+class Keeping(Plain):
+    """A registry that keeps the first collector of a name, and raises no error."""
+
+    def register(self, collector: Collector) -> None:
+        if not self.held:
+            super().register(collector)
+
+
+class Raising(Plain):
+    """A registry that raises `ConflictError` without a method `find`."""
+
+    def register(self, collector: Collector) -> None:
+        if self.held:
+            raise ConflictError("taken", name="hits_total", incumbent=self.held[0])
+        super().register(collector)
+
+
+@pytest.mark.parametrize("base", [Keeping, Raising])
+def test_a_metric_that_another_thread_defines_at_the_same_time_is_shared(base: type[Plain]) -> None:
+    first: list[Counter] = []
+
+    class Overtaken(base):  # type: ignore[misc, valid-type]  # a base that a test chooses
+        def collect(self) -> Iterable[Collector]:
+            held = list(super().collect())
+            if not first:
+                first.append(Counter("hits_total", "Hits.", registry=None))
+                first[0] = Counter("hits_total", "Hits.", registry=self)
+            return held
+
+    registry = Overtaken()
+    second = Counter("hits_total", "Hits.", registry=registry)
+    first[0].inc()
+    second.inc()
+    assert registry.held == first
+    assert second.value == 2.0
+
+
+def test_a_metric_that_meets_an_equal_one_in_the_next_registry_of_a_proxy_is_shared(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chosen = CollectorRegistry(on_conflict="warn")
+    first = Counter("hits_total", "Hits.", registry=chosen)
+
+    class Replaced(Plain):
+        """Another thread changes the registry just before this one registers the collector."""
+
+        def register(self, collector: Collector) -> None:
+            proxy.set_registry(chosen)
+            super().register(collector)
+
+    former = Replaced()
+    proxy = CollectorRegistryProxy(former)
+    second = Counter("hits_total", "Hits.", registry=proxy)
+    second.inc()
+    assert first.value == 1.0
+    assert (former.held, list(chosen)) == ([], [first])
+
+
+def test_overlaps_are_noticed_by_both_and_forgotten() -> None:
+    with Overlap() as outer:
+        assert not outer.noticed
+        with Overlap() as inner:
+            assert (outer.noticed, inner.noticed) == (True, True)
+    with Overlap() as later:
+        assert not later.noticed

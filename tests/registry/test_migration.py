@@ -1,57 +1,22 @@
-"""Moving collectors: all or none, whatever the registries do, and with nothing lost on the way."""
+"""Moving collectors between registries of all kinds: all or none, and without losing one."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram
 from pytheus.compose import filtered, labelled, prefixed, union
-from pytheus.exceptions import ConflictError, NotRegisteredError
-from pytheus.metrics import Family
+from pytheus.exceptions import ConflictError
 from pytheus.registry import Collector, CollectorRegistry, Registry
-from pytheus.registry.migration import bring, empty, move, refuse_taken_names
-
-
-class Custom:
-    """A collector without a definition, equal to all."""
-
-    def collect(self) -> Iterator[Family]:
-        yield Family("custom", "gauge", "Custom.")
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
-
-
-class Plain:
-    """A registry with the four members and nothing more, which notes what it is asked."""
-
-    prefix: str | None = None
-
-    def __init__(self, *held: Collector) -> None:
-        self.held = list(held)
-        self.asked: list[str] = []
-
-    def register(self, collector: Collector) -> None:
-        self.asked.append("register")
-        self.held.append(collector)
-
-    def unregister(self, collector: Collector) -> None:
-        self.asked.append("unregister")
-        if not any(held is collector for held in self.held):
-            raise NotRegisteredError("not held")
-        self.held = [held for held in self.held if held is not collector]
-
-    def collect(self) -> Iterable[Collector]:
-        return list(self.held)
+from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
+from tests.registry.conftest import EqualToAll, Plain
 
 
 class Refusing(Plain):
-    """It takes so many."""
+    """Accepts the number of collectors in `takes`."""
 
     def __init__(self, takes: int, error: BaseException, *held: Collector) -> None:
         super().__init__(*held)
@@ -73,47 +38,53 @@ def gauges(names: str) -> list[Gauge]:
     return [Gauge(name, "G.", registry=None) for name in names]
 
 
-# move() ---------------------------------------------------------------------------------------------------------------
+def prepared(former: Registry, chosen: Registry) -> list[Collector]:
+    migration = Migration(former, chosen)
+    migration.prepare()
+    return migration.moved
 
 
-def test_both_hold_what_has_moved() -> None:
+# prepare() and roll_back() --------------------------------------------------------------------------------------------
+
+
+def test_both_registries_hold_the_collectors_until_commit() -> None:
     held = gauges("abc")
     present, chosen = Plain(*held), Plain()
-    assert same(move(present, chosen), held)
+    assert same(prepared(present, chosen), held)
     assert same(present.held, held)
     assert same(chosen.held, held)
 
 
 @pytest.mark.parametrize("error", [ValueError("full"), KeyboardInterrupt(), SystemExit()], ids=repr)
 @pytest.mark.parametrize("takes", [0, 1, 2])
-def test_whatever_stops_it_the_new_registry_is_as_it_was(takes: int, error: BaseException) -> None:
+def test_after_any_error_the_new_registry_is_unchanged(takes: int, error: BaseException) -> None:
     held, there = gauges("abc"), gauges("x")
     present, chosen = Plain(*held), Refusing(takes, error, *there)
     with pytest.raises(type(error)):
-        move(present, chosen)
+        prepared(present, chosen)
     assert same(present.held, held)
     assert same(chosen.held, there)
 
 
-def test_what_both_held_is_not_taken_from_the_new_registry_again() -> None:
+def test_a_collector_of_both_stays_in_the_new_registry_after_an_error() -> None:
     first, second, third = gauges("abc")
     chosen = Refusing(1, ValueError("full"), first)
     with pytest.raises(ValueError, match="full"):
-        move(Plain(first, second, third), chosen)
+        prepared(Plain(first, second, third), chosen)
     assert same(chosen.held, [first])
 
 
-def test_what_both_hold_is_not_registered_again() -> None:
+def test_a_collector_of_both_is_not_registered_again() -> None:
     first, second = gauges("ab")
     chosen = Plain(first)
-    assert same(move(Plain(first, second), chosen), [second])
-    assert chosen.asked == ["register"]
+    assert same(prepared(Plain(first, second), chosen), [second])
+    assert chosen.calls.count("register") == 1
 
 
-def test_equal_collectors_are_told_apart() -> None:
-    first, second, there = Custom(), Custom(), Custom()
+def test_collectors_are_compared_by_identity() -> None:
+    first, second, there = EqualToAll(), EqualToAll(), EqualToAll()
     chosen = Plain(there)
-    assert same(move(Plain(first, second), chosen), [first, second])
+    assert same(prepared(Plain(first, second), chosen), [first, second])
     assert same(chosen.held, [there, first, second])
 
 
@@ -124,15 +95,15 @@ def test_the_originals_move_from_below_all_layers_and_each_once() -> None:
         registry.register(hits)
     second.register(misses)
     chosen = Plain()
-    move(prefixed(labelled(union(first, filtered(second, names=[])), region="eu"), "app"), chosen)
+    prepared(prefixed(labelled(union(first, filtered(second, names=[])), region="eu"), "app"), chosen)
     assert same(chosen.held, [hits, misses])
 
 
-def test_what_stands_below_layers_already_is_there() -> None:
+def test_a_collector_below_layers_of_the_new_registry_is_not_registered_again() -> None:
     hits = Counter("hits_total", "H.", registry=None)
     below = CollectorRegistry()
     below.register(hits)
-    assert move(Plain(hits), labelled(below, region="eu")) == []
+    assert prepared(Plain(hits), labelled(below, region="eu")) == []
 
 
 @pytest.mark.parametrize("name", ["h", "h_bucket", "h_sum", "h_count"])
@@ -142,42 +113,44 @@ def test_a_silent_refusal_for_any_name_is_an_error(name: str) -> None:
     before, after = gauges("xy")
     histogram = Histogram("h", "H.", registry=None)
     with pytest.raises(ConflictError, match=f"both expose the name '{name}'") as caught:
-        move(Plain(before, histogram, after), chosen)
+        prepared(Plain(before, histogram, after), chosen)
     assert (caught.value.name, caught.value.incumbent) == (name, there)
     assert list(chosen) == [there]
 
 
-def test_of_several_silent_refusals_the_first_is_told() -> None:
+def test_the_error_is_about_the_first_of_several_silent_refusals() -> None:
     chosen = CollectorRegistry(on_conflict="warn")
     for name in "ab":
         Counter(f"{name}_total", "There.", registry=chosen)
     with pytest.raises(ConflictError, match="'b_total'"):
-        move(Plain(*gauges("cba")), chosen)
+        prepared(Plain(*gauges("cba")), chosen)
     assert len(chosen) == 2
 
 
-def test_what_a_registry_drops_without_anybody_in_its_place_is_its_own_affair() -> None:
+def test_a_registry_that_drops_collectors_without_a_conflict_has_refused_none() -> None:
     class Forgetful(Plain):
         def register(self, collector: Collector) -> None:
             pass
 
-    held: list[Collector] = [*gauges("ab"), Custom()]
-    assert same(move(Plain(*held), Forgetful()), held)
+    held: list[Collector] = [*gauges("ab"), EqualToAll()]
+    assert same(prepared(Plain(*held), Forgetful()), held)
 
 
-# empty() --------------------------------------------------------------------------------------------------------------
+# commit() -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_old_registry_is_rid_of_what_has_moved() -> None:
+def test_commit_empties_the_old_registry() -> None:
     held = gauges("ab")
     former, chosen = Plain(*held), Plain()
-    empty(former, chosen, move(former, chosen))
+    migration = Migration(former, chosen)
+    migration.prepare()
+    migration.commit()
     assert former.held == []
     assert same(chosen.held, held)
-    assert chosen.asked == ["register"] * 2
+    assert chosen.calls.count("register") == 2
 
 
-def test_what_came_meanwhile_moves_before_it_leaves() -> None:
+def test_a_latecomer_is_registered_before_it_is_unregistered() -> None:
     late = Gauge("late", "L.", registry=None)
 
     class Former(Plain):
@@ -186,45 +159,47 @@ def test_what_came_meanwhile_moves_before_it_leaves() -> None:
             super().unregister(collector)
 
     former, chosen = Former(late), Plain()
-    empty(former, chosen, [])
+    Migration(former, chosen).commit()
     assert former.held == []
     assert same(chosen.held, [late])
 
 
-def test_what_came_meanwhile_and_is_refused_is_logged_and_gone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_latecomer_that_is_refused_is_logged_and_removed(caplog: pytest.LogCaptureFixture) -> None:
     late, later = gauges("ab")
     former, chosen = Plain(late, later), Refusing(0, ValueError("full"))
-    empty(former, chosen, [])
+    Migration(former, chosen).commit()
     assert former.held == []
     assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "pytheus.registry")] * 2
-    assert "collector 'a' came while the registry changed, and the new one refused it" in caplog.text
+    assert "collector 'a' was registered while the registry changed, and the new registry refused it" in caplog.text
     assert "ValueError: full" in caplog.text
 
 
-def test_a_conflict_with_another_metric_is_logged_and_one_with_an_equal_is_not(
+def test_a_conflict_of_a_latecomer_is_logged_unless_the_metrics_are_equal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     chosen = CollectorRegistry()
     for name in "ab":
         Gauge(name, "G.", registry=chosen)
     equal, different = Gauge("a", "G.", registry=None), Counter("b_total", "C.", registry=None)
-    empty(Plain(equal, different), chosen, [])
+    Migration(Plain(equal, different), chosen).commit()
     assert ["'b_total'" in record.getMessage() for record in caplog.records] == [True]
 
 
-def test_that_another_thread_was_quicker_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collector_that_another_thread_unregistered_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Quicker(Plain):
         def unregister(self, collector: Collector) -> None:
             super().unregister(collector)
             super().unregister(collector)
 
     former = Quicker(*gauges("ab"))
-    empty(former, Plain(), [])
+    Migration(former, Plain()).commit()
     assert former.held == []
     assert caplog.records == []
 
 
-def test_a_registry_that_clings_to_one_collector_lets_go_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collector_that_cannot_be_unregistered_is_logged_and_the_others_are_unregistered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     first, second = gauges("ab")
 
     class Clinging(Plain):
@@ -234,35 +209,35 @@ def test_a_registry_that_clings_to_one_collector_lets_go_of_the_others(caplog: p
             super().unregister(collector)
 
     former = Clinging(first, second)
-    empty(former, Plain(), [])
+    Migration(former, Plain()).commit()
     assert same(former.held, [first])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "OSError: mine" in caplog.text
 
 
-# bring() --------------------------------------------------------------------------------------------------------------
+# move_latecomer() -----------------------------------------------------------------------------------------------------
 
 
-def test_what_reached_the_old_registry_is_brought_to_the_new_one() -> None:
-    late = Custom()
-    former, chosen = Plain(late), Plain(Custom())
-    bring(late, former, chosen)
+def test_a_latecomer_moves_to_the_new_registry() -> None:
+    late = EqualToAll()
+    former, chosen = Plain(late), Plain(EqualToAll())
+    move_latecomer(late, former, chosen)
     assert former.held == []
     assert same(chosen.held[1:], [late])
 
 
-def test_what_another_thread_brought_is_left_alone() -> None:
-    late = Custom()
-    former, chosen = Plain(Custom()), Plain(late)
-    bring(late, former, chosen)
-    assert (former.asked, chosen.asked) == ([], [])
+def test_a_latecomer_that_another_thread_moved_is_not_moved_again() -> None:
+    late = EqualToAll()
+    former, chosen = Plain(EqualToAll()), Plain(late)
+    move_latecomer(late, former, chosen)
+    assert set(former.calls + chosen.calls) == {"collect"}
 
 
-def test_what_the_new_registry_refuses_does_not_stay_in_the_old_one() -> None:
-    late = Custom()
+def test_a_latecomer_that_the_new_registry_refuses_leaves_the_old_one() -> None:
+    late = EqualToAll()
     former = Plain(late)
     with pytest.raises(ValueError, match="full"):
-        bring(late, former, Refusing(0, ValueError("full")))
+        move_latecomer(late, former, Refusing(0, ValueError("full")))
     assert former.held == []
 
 
@@ -270,12 +245,12 @@ def test_what_the_new_registry_refuses_does_not_stay_in_the_old_one() -> None:
 
 
 @pytest.mark.parametrize("make", [CollectorRegistry, Plain], ids=lambda make: make.__name__)
-def test_a_name_that_is_on_its_way_is_refused_to_others(make: type[CollectorRegistry | Plain]) -> None:
+def test_the_name_of_a_moving_metric_is_refused(make: type[CollectorRegistry | Plain]) -> None:
     former: Registry = make()
     hits = Counter("hits_total", "H.", ["a"], registry=former)
     refuse_taken_names(hits.labels("x"), former)
     refuse_taken_names(Gauge("misses", "M.", registry=None), former)
-    refuse_taken_names(Custom(), former)
+    refuse_taken_names(EqualToAll(), former)
     with pytest.raises(ConflictError, match="both expose the name 'hits'; rename one of them") as caught:
         refuse_taken_names(Gauge("hits", "H.", registry=None), former)
     assert (caught.value.name, caught.value.incumbent) == ("hits", hits)

@@ -1,4 +1,4 @@
-"""Defects of peers in what a registry does, none of which may recur here; one test, or more, for each."""
+"""Known defects of the registries of other libraries, which must not occur here."""
 
 from __future__ import annotations
 
@@ -14,28 +14,9 @@ from pytheus import Counter, Gauge, Histogram, Info, generate_metrics
 from pytheus.exceptions import BucketError, ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
+from tests.registry.conftest import Plain
 
 pytestmark = pytest.mark.pitfall
-
-
-class Plain:
-    """A registry of somebody else's: the four members, a length of 0, and no base class."""
-
-    def __init__(self, prefix: str | None = None) -> None:
-        self.prefix = prefix
-        self.held: list[Collector] = []
-
-    def register(self, collector: Collector) -> None:
-        self.held.append(collector)
-
-    def unregister(self, collector: Collector) -> None:
-        self.held = [held for held in self.held if held is not collector]
-
-    def collect(self) -> Iterable[Collector]:
-        return list(self.held)
-
-    def __len__(self) -> int:
-        return 0
 
 
 class Custom:
@@ -50,13 +31,8 @@ def _gauge(name: str) -> Family:
     return Family(name, "gauge", "A gauge.", [Sample("", {}, 1.0)])
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def test_a_registry_whose_length_is_0_is_not_dropped() -> None:
-    empty, another = Plain(), Plain("other")
+    empty, another = Plain(), Plain(prefix="other")
     Counter("x_total", "X.", registry=empty).inc()
     proxy = CollectorRegistryProxy(empty)
     assert (len(empty.held), proxy.registry) == (1, empty)
@@ -89,7 +65,7 @@ def test_set_registry_refuses_objects_that_are_no_registry() -> None:
     candidates: list[object] = [object(), None, 3, CollectorRegistry, sys]
     for candidate in candidates:
         with pytest.raises(NotARegistryError):
-            proxy.set_registry(candidate)  # type: ignore[arg-type]  # the very thing that is tested
+            proxy.set_registry(candidate)  # type: ignore[arg-type]  # a mistake
     assert proxy.registry is registry
 
 
@@ -110,7 +86,7 @@ def test_the_data_of_a_second_definition_is_exported(policy: str) -> None:
     assert generate_metrics(registry).endswith('\nx_total{a="1"} 2.0\n')
 
 
-def test_a_second_definition_that_differs_is_no_silent_matter(
+def test_a_second_definition_that_differs_is_reported(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     Counter("x_total", "X.", ["a"], registry=registry)
@@ -132,7 +108,7 @@ def test_a_collector_that_creates_a_metric_inside_collect_does_not_deadlock(regi
         registry.register(Creating())
         generate_metrics(registry, strict=True)
 
-    # In a thread, so that a deadlock is a failure and not the end of the tests.
+    # In a thread, so that a deadlock fails this test and does not stop the others.
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(60)
@@ -169,7 +145,7 @@ def test_series_that_are_made_while_a_metric_is_collected_do_not_break_it(regist
     assert generate_metrics(registry).count("x_total{") == 2
 
 
-def test_a_metric_is_not_registered_before_it_is_whole(registry: CollectorRegistry) -> None:
+def test_a_metric_is_registered_only_when_it_is_complete(registry: CollectorRegistry) -> None:
     for buckets in ([3, 1], [1, 1], [], ["a"]):
         with pytest.raises(BucketError):
             Histogram("x", "X.", buckets=buckets, registry=registry)  # type: ignore[arg-type]  # "a" is a mistake
@@ -231,13 +207,13 @@ def test_the_metrics_of_a_custom_collector_cannot_repeat_later_metrics(
     assert "\nx 5.0\n" in text
 
 
-def test_selecting_by_name_needs_nothing_private_of_a_registry() -> None:
+def test_selecting_by_name_needs_only_the_protocol() -> None:
     plain = Plain()
     wanted = Counter("wanted_total", "Wanted.", registry=plain)
     Counter("other_total", "Other.", registry=plain)
 
     class Selected:
-        """What a filter needs is in the protocol: collectors, and their definitions."""
+        """A filter that uses only the protocol: collectors, and their definitions."""
 
         prefix: str | None = None
 
@@ -251,7 +227,7 @@ def test_selecting_by_name_needs_nothing_private_of_a_registry() -> None:
     assert "other" not in text
 
 
-def test_a_module_that_is_run_again_raises_nothing_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_module_that_runs_twice_raises_no_error_and_loses_no_values(tmp_path: Path) -> None:
     path = tmp_path / "its_metrics.py"
     path.write_text(
         "from pytheus import Counter, Histogram\n"
@@ -273,7 +249,7 @@ def test_a_module_that_is_run_again_raises_nothing_and_loses_nothing(tmp_path: P
     assert text.endswith("\nh_count 3.0\n")
 
 
-def test_what_is_registered_can_be_listed_and_cleared_in_public(registry: CollectorRegistry) -> None:
+def test_collectors_can_be_listed_and_cleared_with_public_methods(registry: CollectorRegistry) -> None:
     first = Counter("x_total", "X.", registry=registry)
     second = Custom(_gauge("y"))
     registry.register(second)

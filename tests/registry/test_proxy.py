@@ -1,4 +1,4 @@
-"""The proxy: another registry behind it, changed whole or not at all."""
+"""The proxy: it passes each call on to the registry in use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import NotRegisteredError
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-from tests.registry.conftest import Custom, Plain
+from tests.registry.conftest import Custom, EqualToAll, Plain
 
 
 def test_it_is_a_registry(proxy: CollectorRegistryProxy) -> None:
@@ -17,7 +17,7 @@ def test_it_is_a_registry(proxy: CollectorRegistryProxy) -> None:
     assert isinstance(REGISTRY, CollectorRegistryProxy)
 
 
-def test_what_it_is_given_reaches_the_registry(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+def test_calls_reach_the_registry(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", registry=proxy)
     assert list(registry) == list(proxy) == list(proxy.collect()) == [hits]
     assert hits in proxy
@@ -30,7 +30,7 @@ def test_what_it_is_given_reaches_the_registry(proxy: CollectorRegistryProxy, re
         proxy.unregister(hits)
 
 
-def test_an_empty_registry_that_is_falsy_is_taken() -> None:
+def test_an_empty_registry_that_is_falsy_is_accepted() -> None:
     empty = Plain()
     proxy = CollectorRegistryProxy(empty)
     assert proxy.registry is empty
@@ -54,7 +54,7 @@ def test_the_prefix_is_read_live(proxy: CollectorRegistryProxy, registry: Collec
     assert "\nother_hits_total 0.0\n" in generate_metrics(proxy)
 
 
-def test_its_repr_tells_what_serves(proxy: CollectorRegistryProxy) -> None:
+def test_repr_has_the_registry_in_use(proxy: CollectorRegistryProxy) -> None:
     assert repr(proxy) == "<CollectorRegistryProxy for <CollectorRegistry 0 collectors>>"
 
 
@@ -69,17 +69,11 @@ def test_close_closes_the_registry() -> None:
     assert closed == ["closed"]
 
 
-def test_close_leaves_a_registry_alone_that_has_nothing_to_close(proxy: CollectorRegistryProxy) -> None:
+def test_close_ignores_a_registry_that_is_not_closable(proxy: CollectorRegistryProxy) -> None:
     proxy.close()
 
 
 def test_membership_in_a_registry_of_any_kind_is_by_object_and_by_name() -> None:
-    class EqualToAll(Custom):
-        def __eq__(self, other: object) -> bool:
-            return True
-
-        __hash__ = None  # type: ignore[assignment]  # as Python itself has it for a class with __eq__
-
     proxy = CollectorRegistryProxy(Plain())
     held, other = EqualToAll(), EqualToAll()
     hits = Counter("hits_total", "Hits.", registry=proxy)
@@ -104,7 +98,7 @@ def test_clear_empties_a_registry_of_any_kind() -> None:
 # none -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_registry_that_keeps_nothing_takes_everything() -> None:
+def test_the_null_registry_accepts_every_collector_and_keeps_none() -> None:
     quiet = NullRegistry()
     hits = Counter("hits_total", "Hits.", registry=quiet)
     Gauge("hits_total", "No conflict.", registry=quiet)

@@ -15,7 +15,7 @@ from tests.registry.conftest import Custom, Plain
 DEADLINE_SECONDS = 120
 
 
-def test_a_metric_that_comes_while_collectors_move_is_not_lost(
+def test_a_metric_that_is_defined_while_collectors_move_is_not_lost(
     proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     late: list[Counter] = []
@@ -37,7 +37,7 @@ def test_a_metric_that_reaches_a_registry_after_it_was_replaced_is_not_lost() ->
     chosen = CollectorRegistry()
 
     class Replaced(Plain):
-        """Another thread changes the registry just before this one takes the collector."""
+        """Another thread changes the registry just before this one registers the collector."""
 
         def register(self, collector: Collector) -> None:
             moving.set_registry(chosen)
@@ -50,7 +50,7 @@ def test_a_metric_that_reaches_a_registry_after_it_was_replaced_is_not_lost() ->
     assert former.held == []
 
 
-def test_after_a_metric_was_brought_other_threads_can_change_the_registry() -> None:
+def test_after_a_latecomer_has_moved_other_threads_can_change_the_registry() -> None:
     chosen, last = CollectorRegistry(), CollectorRegistry()
 
     class Replaced(Plain):
@@ -72,7 +72,7 @@ def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
     again: list[Counter] = []
 
     class Redefining(CollectorRegistry):
-        """Between the registries there is a moment in which the old one holds the metric no more."""
+        """A metric is defined again just after the old registry unregistered it."""
 
         __slots__ = ()
 
@@ -91,9 +91,9 @@ def test_a_metric_that_is_defined_again_while_it_moves_still_shares_its_values(
 
 
 class Observed(CollectorRegistry):
-    """While its collectors are looked through for the first time after it began to serve, something happens.
+    """Calls `happens` in the first `collect()` after it became the registry in use.
 
-    At that moment a metric that came while collectors moved is still on its way to it.
+    At that moment a metric that was defined during the move has not moved yet.
     """
 
     __slots__ = ("happens", "late", "proxy")
@@ -116,7 +116,7 @@ class Observed(CollectorRegistry):
         return super().collect()
 
 
-def test_a_metric_that_is_on_its_way_is_found(proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_moving_metric_is_found(proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture) -> None:
     again: list[Counter] = []
     found: list[object] = []
 
@@ -134,7 +134,7 @@ def test_a_metric_that_is_on_its_way_is_found(proxy: CollectorRegistryProxy, cap
     assert caplog.records == []
 
 
-def test_the_names_of_a_metric_that_is_on_its_way_are_taken(
+def test_the_names_of_a_moving_metric_are_taken(
     proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     def conflict() -> None:
@@ -149,7 +149,7 @@ def test_the_names_of_a_metric_that_is_on_its_way_are_taken(
     assert caplog.records == []
 
 
-def test_a_registry_that_was_replaced_has_no_say_any_more(
+def test_a_registry_that_was_replaced_is_no_longer_asked(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry
 ) -> None:
     proxy.set_registry(CollectorRegistry())
@@ -160,7 +160,7 @@ def test_a_registry_that_was_replaced_has_no_say_any_more(
 
 
 class ReplacedMeanwhile(CollectorRegistry):
-    """Another thread changes the registry while this one is asked, and what it answers is out of date."""
+    """Another thread changes the registry during a call of this one, whose answer is then outdated."""
 
     __slots__ = ("chosen", "proxy")
 
@@ -178,14 +178,14 @@ class ReplacedMeanwhile(CollectorRegistry):
         return Gauge(name, "It came too late.", registry=None)
 
 
-def test_a_conflict_with_what_came_too_late_is_none() -> None:
+def test_a_conflict_with_a_collector_of_the_replaced_registry_is_ignored() -> None:
     chosen = CollectorRegistry()
     custom = Custom()
     ReplacedMeanwhile(chosen).proxy.register(custom)
     assert list(chosen) == [custom]
 
 
-def test_what_came_too_late_is_not_found() -> None:
+def test_a_collector_of_the_replaced_registry_is_not_found() -> None:
     chosen = CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=chosen)
     assert ReplacedMeanwhile(chosen).proxy.find("hits") is hits

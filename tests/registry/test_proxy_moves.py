@@ -24,7 +24,7 @@ Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
 # set_registry() -------------------------------------------------------------------------------------------------------
 
 
-def test_collectors_move_with_the_values_they_have(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+def test_collectors_move_with_their_values(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", registry=proxy)
     hits.inc(5)
     custom = Custom()
@@ -44,7 +44,7 @@ def test_definitions_after_the_change_share_with_those_before(proxy: CollectorRe
     assert generate_metrics(proxy).endswith("\nhits_total 6.0\n")
 
 
-def test_they_move_between_registries_of_any_kind(proxy: CollectorRegistryProxy) -> None:
+def test_collectors_move_between_registries_of_any_kind(proxy: CollectorRegistryProxy) -> None:
     hits = Counter("hits_total", "Hits.", registry=proxy)
     plain = Plain()
     proxy.set_registry(plain)
@@ -61,7 +61,7 @@ def test_the_same_registry_again_changes_nothing(proxy: CollectorRegistryProxy, 
     assert list(registry) == [hits]
 
 
-def test_what_the_new_registry_holds_already_stays_there(proxy: CollectorRegistryProxy) -> None:
+def test_collectors_of_the_new_registry_stay_there(proxy: CollectorRegistryProxy) -> None:
     chosen = CollectorRegistry()
     there = Gauge("there", "There.", registry=chosen)
     hits = Counter("hits_total", "Hits.", registry=proxy)
@@ -69,7 +69,7 @@ def test_what_the_new_registry_holds_already_stays_there(proxy: CollectorRegistr
     assert list(chosen) == [there, hits]
 
 
-def test_what_both_hold_is_taken_as_moved(proxy: CollectorRegistryProxy) -> None:
+def test_a_collector_of_both_registries_counts_as_moved(proxy: CollectorRegistryProxy) -> None:
     chosen = CollectorRegistry()
     hits = Counter("hits_total", "Hits.", registry=proxy)
     chosen.register(hits)
@@ -78,7 +78,7 @@ def test_what_both_hold_is_taken_as_moved(proxy: CollectorRegistryProxy) -> None
 
 
 @pytest.mark.parametrize("candidate", [None, 3, object(), CollectorRegistry, logging, Plain], ids=repr)
-def test_what_is_no_registry_is_refused_and_the_old_one_serves_on(
+def test_an_invalid_registry_is_refused_and_the_current_one_stays_in_use(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry, candidate: Registry
 ) -> None:
     hits = Counter("hits_total", "Hits.", registry=proxy)
@@ -92,14 +92,12 @@ def test_what_is_no_registry_is_refused_and_the_old_one_serves_on(
 
 
 @pytest.mark.parametrize("candidate", [3, object(), CollectorRegistry, logging], ids=repr)
-def test_a_proxy_for_what_is_no_registry_cannot_be_made(candidate: Registry) -> None:
+def test_a_proxy_for_an_invalid_registry_is_refused(candidate: Registry) -> None:
     with pytest.raises(NotARegistryError):
         CollectorRegistryProxy(candidate)
 
 
-def test_a_collector_that_is_refused_brings_all_the_others_back(
-    proxy: CollectorRegistryProxy, registry: CollectorRegistry
-) -> None:
+def test_if_one_collector_is_refused_none_moves(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
     chosen = CollectorRegistry()
     there = Gauge("hits_b", "There.", registry=chosen)
@@ -110,7 +108,7 @@ def test_a_collector_that_is_refused_brings_all_the_others_back(
     assert list(chosen) == [there]
 
 
-def test_an_error_of_the_new_registrys_own_brings_all_back_as_well(
+def test_if_the_new_registry_raises_no_collector_moves(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry
 ) -> None:
     held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
@@ -123,7 +121,7 @@ def test_an_error_of_the_new_registrys_own_brings_all_back_as_well(
 
 
 @pytest.mark.parametrize("alike", [True, False], ids=["alike", "different"])
-def test_a_collector_that_is_refused_with_a_mere_warning_brings_all_back_as_well(
+def test_if_one_collector_is_refused_with_a_warning_none_moves(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry, alike: bool
 ) -> None:
     held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "abc"]
@@ -141,11 +139,11 @@ def test_a_collector_that_is_refused_with_a_mere_warning_brings_all_back_as_well
     assert list(chosen) == [there]
 
 
-def test_a_registry_that_only_warns_is_not_asked_to_let_go_of_what_it_refused(
+def test_a_registry_is_not_asked_to_unregister_a_collector_that_it_refused_silently(
     proxy: CollectorRegistryProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Keeping(Plain):
-        """It keeps the first of a name, without a word."""
+        """It keeps the first collector of a name, and raises no error."""
 
         def register(self, collector: Collector) -> None:
             if getattr(collector, "name", "") not in [getattr(held, "name", "") for held in self.held]:
@@ -161,7 +159,7 @@ def test_a_registry_that_only_warns_is_not_asked_to_let_go_of_what_it_refused(
     assert caplog.records == []
 
 
-def test_all_moves_to_a_registry_that_only_warns_where_nothing_conflicts(proxy: CollectorRegistryProxy) -> None:
+def test_all_collectors_move_to_a_registry_that_warns_if_none_conflicts(proxy: CollectorRegistryProxy) -> None:
     hits = Counter("hits_total", "Hits.", ["a"], registry=proxy)
     chosen = CollectorRegistry(on_conflict="warn")
     chosen.register(hits.labels("x"))
@@ -170,46 +168,48 @@ def test_all_moves_to_a_registry_that_only_warns_where_nothing_conflicts(proxy: 
     assert generate_metrics(proxy).endswith('\nhits_total{a="x"} 1.0\n')
 
 
-def test_what_keeps_nothing_has_refused_nothing(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+def test_the_null_registry_has_refused_no_collector(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", registry=proxy)
     proxy.set_registry(NullRegistry())
     assert list(proxy) == list(registry) == []
 
 
-def test_without_migration_they_stay_behind_and_a_warning_names_them(
+def test_without_migration_a_warning_names_the_collectors_that_stay(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry
 ) -> None:
     held = [Counter(f"hits_{letter}_total", "Hits.", registry=proxy) for letter in "ab"]
-    with pytest.warns(PytheusWarning, match=r"2 collector\(s\) behind.*hits_a_total, hits_b_total") as warned:
+    with pytest.warns(
+        PytheusWarning, match=r"left 2 collector\(s\) in the former registry.*hits_a_total, hits_b_total"
+    ) as warned:
         proxy.set_registry(CollectorRegistry(), migrate=False)
     assert warned[0].filename == __file__
     assert list(registry) == held
     assert list(proxy) == []
 
 
-def test_without_migration_an_empty_registry_is_left_without_a_warning(proxy: CollectorRegistryProxy) -> None:
+def test_without_migration_an_empty_registry_causes_no_warning(proxy: CollectorRegistryProxy) -> None:
     proxy.set_registry(CollectorRegistry(), migrate=False)
 
 
-def test_it_cannot_stand_for_itself(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+def test_a_proxy_cannot_be_behind_itself(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"):
         proxy.set_registry(proxy)
     outer = CollectorRegistryProxy(proxy)
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"):
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"):
         proxy.set_registry(outer)
-    with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"), proxy.use(outer):
+    with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"), proxy.use(outer):
         pass
     assert proxy.registry is registry
 
 
-def test_it_can_stand_for_another_proxy(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+def test_a_proxy_can_be_behind_another_proxy(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     outer = CollectorRegistryProxy(proxy)
     hits = Counter("hits_total", "Hits.", registry=outer)
     assert list(registry) == [hits]
     assert hits in outer
 
 
-def test_a_metric_whose_registry_is_back_by_the_time_it_is_brought_stays(overtaken: Overtaken) -> None:
+def test_a_latecomer_stays_if_its_registry_is_in_use_again_before_it_moves(overtaken: Overtaken) -> None:
     class Replaced(Plain):
         def register(self, collector: Collector) -> None:
             if not self.held:
@@ -219,7 +219,7 @@ def test_a_metric_whose_registry_is_back_by_the_time_it_is_brought_stays(overtak
     former = Replaced()
     moving = CollectorRegistryProxy(former)
     custom = Custom()
-    with overtaken("_bring", lambda: moving.set_registry(former)):
+    with overtaken("_move_latecomer", lambda: moving.set_registry(former)):
         moving.register(custom)
     assert moving.registry is former
     assert former.held == [custom]
@@ -270,7 +270,7 @@ def test_a_change_within_a_change_is_made_at_once(proxy: CollectorRegistryProxy)
     assert generate_metrics(proxy).endswith("\nhits_total 1.0\n")
 
 
-def test_a_registry_that_will_not_let_go_is_logged_and_left(
+def test_a_registry_that_fails_to_unregister_is_logged_and_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Clinging(Plain):
@@ -281,11 +281,11 @@ def test_a_registry_that_will_not_let_go_is_logged_and_left(
     hits = Counter("hits_total", "Hits.", registry=proxy)
     proxy.set_registry(CollectorRegistry())
     assert list(proxy) == [hits]
-    assert "would not unregister collector 'hits_total'" in caplog.text
+    assert "did not unregister collector 'hits_total'" in caplog.text
 
 
 def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy_module, "_resolver", None)
     proxy = CollectorRegistryProxy("default")
-    with pytest.raises(SelectionError, match="no resolver was handed in"):
+    with pytest.raises(SelectionError, match="no resolver is set"):
         assert proxy.prefix

@@ -1,4 +1,4 @@
-"""`use`: another registry behind the proxy for a block."""
+"""`use`: another registry behind the proxy within a block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.registry.conftest import Plain
 # use() ----------------------------------------------------------------------------------------------------------------
 
 
-def test_use_swaps_for_a_block(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
+def test_use_replaces_the_registry_within_a_block(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     before = Counter("before_total", "Before.", registry=proxy)
     tenant = CollectorRegistry("tenant")
     with proxy.use(tenant) as used:
@@ -100,7 +100,7 @@ def test_an_empty_falsy_registry_can_be_used(proxy: CollectorRegistryProxy) -> N
         assert len(list(tenant.collect())) == 1
 
 
-def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) -> None:
+def test_a_cycle_of_other_registries_is_visited_once(proxy: CollectorRegistryProxy) -> None:
     class Circular(Plain):
         @property
         def wrapped(self) -> tuple[Registry, ...]:
@@ -114,6 +114,6 @@ def test_a_circle_of_others_is_gone_round_once(proxy: CollectorRegistryProxy) ->
 def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
     other = CollectorRegistryProxy(CollectorRegistry())
     with proxy.use(other):
-        with pytest.raises(NotARegistryError, match="a proxy cannot stand for itself"), other.use(proxy):
+        with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"), other.use(proxy):
             pass
         assert proxy.prefix is None

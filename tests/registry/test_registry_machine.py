@@ -1,4 +1,4 @@
-"""A registry against a simple model of one: any sequence of definitions, departures and conflicts."""
+"""A registry compared with a simple model: any sequence of definitions, unregistrations and conflicts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Custom:
 
 
 class Held:
-    """One entry of the model: what holds the place, and every handle that shares it."""
+    """One entry of the model: the registered collector, and every handle that shares its values."""
 
     def __init__(self, collector: Collector, names: set[str], shape: tuple[str, str, tuple[str, ...]] | None) -> None:
         self.handles: list[Collector] = [collector]
@@ -67,7 +67,7 @@ class Held:
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """A list is all that a registry has to be."""
+    """The model of a registry is a list."""
 
     policy: Literal["raise", "warn"] = "raise"
 
@@ -138,7 +138,7 @@ class RegistryMachine(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.held))
         self.registry.unregister(data.draw(st.sampled_from(held.handles)))
         self.held.remove(held)
-        # Once it has left, each of its handles would be a collector of its own again.
+        # After that, each of its handles would be a collector of its own again.
         self.strangers += held.handles
 
     @precondition(lambda self: self.strangers)

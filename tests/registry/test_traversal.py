@@ -1,4 +1,4 @@
-"""The registries below a registry, its original collectors, and what a collector is defined as and yields."""
+"""The registries below a registry, its original collectors, and the definition and families of a collector."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_wrappers_and_proxies_come_before_the_registries_below_them(resolve: boo
     assert same(list(walk(outer, resolve=resolve)), [outer, both, proxy, first, second])
 
 
-def test_each_is_met_once() -> None:
+def test_each_registry_is_visited_once() -> None:
     registry = CollectorRegistry()
     both = union(prefixed(registry, "a"), prefixed(registry, "b"))
     assert sum(found is registry for found in walk(both, resolve=True)) == 1

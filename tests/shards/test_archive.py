@@ -123,7 +123,7 @@ def test_what_is_no_archive_is_refused(data: bytes) -> None:
 
 
 def test_a_later_version_is_refused() -> None:
-    with pytest.raises(ShardFormatError, match="no archive of this version"):
+    with pytest.raises(ShardFormatError, match="not an archive of this version"):
         Archive.decode(Archive().encode().replace(b"archive 1\n", b"archive 2\n"))
 
 

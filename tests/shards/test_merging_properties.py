@@ -48,17 +48,17 @@ Seen = dict[tuple[str, str, frozenset[tuple[str, str]]], float]
 def shards(draw: st.DrawFn, at_most: int = 6) -> list[Snapshot]:
     """Of processes that began one after the other, some of which share a pid."""
     made: list[Snapshot] = []
-    for number in range(draw(st.integers(1, at_most))):
+    for rank in range(draw(st.integers(1, at_most))):
         layout = Layout()
         numbers: list[float] = []
         for definition in draw(st.lists(st.sampled_from(DEFINITIONS), unique=True)):
-            place = layout.add_definition(definition)
+            number = layout.add_definition(definition)
             for labels in (
                 draw(st.lists(st.sampled_from("abc"), unique=True, min_size=1)) if definition is HITS else [""]
             ):
-                layout.add_series(place, (labels,) if labels else (), len(numbers))
+                layout.add_series(number, (labels,) if labels else (), len(numbers))
                 numbers += draw(numbers_of(definition))
-        identity = ShardIdentity("web-1", draw(st.integers(1, 3)), number + 1, f"{number:016x}")
+        identity = ShardIdentity("web-1", draw(st.integers(1, 3)), rank + 1, f"{rank:016x}")
         made.append(Snapshot(identity, draw(st.booleans()), layout, numbers))
     return made
 
@@ -135,16 +135,16 @@ def test_the_order_and_grouping_of_folding_do_not_show(made: list[Snapshot], dat
 
 def exact(archive: Archive) -> dict[tuple[str, tuple[str, ...]], list[list[float]]]:
     return {
-        (slot.definition.name, slot.labels): [
-            list(part[slot.offset : slot.offset + slot.size]) for part in (archive.numbers, *archive.remainders)
+        (entry.definition.name, entry.labels): [
+            list(part[entry.offset : entry.offset + entry.size]) for part in (archive.numbers, *archive.remainders)
         ]
-        for _, slot in archive.layout.entries()
-        if slot.definition in GROWING
+        for _, entry in archive.layout.entries()
+        if entry.definition in GROWING
     }
 
 
 @given(shards(), st.data())
-def test_counters_never_go_back_whoever_dies_and_is_folded_meanwhile(made: list[Snapshot], data: st.DataObject) -> None:
+def test_counters_never_go_back_when_processes_die_and_are_folded(made: list[Snapshot], data: st.DataObject) -> None:
     growing = {definition.name for definition in GROWING}
     merger = Merger()
     archive = Archive()

@@ -146,7 +146,7 @@ def test_exemplars_reach_the_other_processes(join: Join) -> None:
     assert found == [{"trace": "a"}]
 
 
-def test_the_prefix_stands_before_every_family(backend: MemoryBackend, lines: Lines) -> None:
+def test_every_family_has_the_prefix(backend: MemoryBackend, lines: Lines) -> None:
     registry = ShardedRegistry(MemoryShardStore(backend), prefix="shop")
     shop(registry)
     assert all(line.startswith("shop_") for line in lines.of(registry))
@@ -155,7 +155,7 @@ def test_the_prefix_stands_before_every_family(backend: MemoryBackend, lines: Li
 # Gauges -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_gauge_that_was_set_last_counts_whoever_came_last(join: Join, lines: Lines) -> None:
+def test_the_gauge_that_was_set_last_counts_and_not_the_newest_process(join: Join, lines: Lines) -> None:
     one, other = join(), join()
     Gauge("backup", "B.", mode="last", registry=other).set(1)
     generate_metrics(other)

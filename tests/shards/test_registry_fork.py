@@ -73,7 +73,7 @@ class TestFork:
         generate_metrics(registry)
 
         def work() -> list[object]:
-            return [row.numbers for portable in registry.shared_metrics() for row in portable.rows()]
+            return [row.numbers for metric in registry.shared_metrics() for row in metric.rows()]
 
         assert in_a_child(work) == str([[0.0], [0.0], [0.0] * 4, [0.0] * 2, [0.0] * 2, [], [0.0] * 2])
 
@@ -94,7 +94,7 @@ class TestFork:
     def test_a_store_that_fails_leaves_the_child_counting_by_itself(self, lines: Lines) -> None:
         class Failing(MemoryShardStore):
             def after_fork_in_child(self) -> None:
-                raise OSError("no room")
+                raise OSError("no space")
 
         registry = ShardedRegistry(Failing())
         orders = Counter("orders_total", "Orders.", registry=registry)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.registry import Collector, CollectorRegistry, NumberStorage, StorageAware
+from pytheus.registry import Collector, CollectorRegistry, HasRows, NumberStorage
 from pytheus.shards import (
     Archive,
     Failure,
@@ -20,6 +20,7 @@ from pytheus.shards import (
     ShardedRegistry,
     ShardIdentity,
     Snapshot,
+    fold,
 )
 from tests.shards.conftest import shop
 
@@ -36,15 +37,25 @@ class Broken(MemoryShardStore):
     failing: frozenset[str] = frozenset()
     told: Sequence[Failure] = ()
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
         if "publish" in self.failing:
             raise OSError("no route to the backend")
-        super().publish(collectors)
+        super().publish(metrics, last=last)
 
     def read(self) -> Reading:
         if "read" in self.failing:
             raise OSError("no route to the backend")
         return super().read()._replace(skipped=self.told)
+
+
+class Rejoining(Broken):
+    """A store whose shard was folded while its process was still counting."""
+
+    base: Sequence[float] | None = None
+
+    def read(self) -> Reading:
+        reading = super().read()
+        return reading._replace(snapshots=[snapshot._replace(base=self.base) for snapshot in reading.snapshots])
 
 
 def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
@@ -60,6 +71,50 @@ def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBacken
     assert lines.of(registry) == ["orders_total 7.0", *failures]
     store.failing = frozenset()
     assert lines.of(registry) == ["orders_total 7.0", *failures]
+
+
+def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
+    store = Rejoining(backend)
+    registry = ShardedRegistry(store)
+    orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
+    orders.labels("cash").inc(3)
+    orders.labels("card").inc(5)
+    backend.archive = fold(backend.archive, [store.read().snapshots[0]]).forget_tokens([store.identity.token])
+    store.base = [3.0, 5.0]
+    expected = ['orders_total{method="cash"} 3.0', 'orders_total{method="card"} 5.0']
+    assert lines.of(registry) == expected
+    store.failing = frozenset({"read"})
+    orders.labels("transfer").inc(2)
+    orders.labels("card").inc()
+    assert sorted(lines.of(registry)[:3]) == [
+        'orders_total{method="card"} 6.0',
+        'orders_total{method="cash"} 3.0',
+        'orders_total{method="transfer"} 2.0',
+    ]
+
+
+class Divided(Broken):
+    """A store that shows this process as two shards, as if one of its series had found no space."""
+
+    def read(self) -> Reading:
+        reading = super().read()
+        (own,) = reading.snapshots
+        layout = Layout()
+        layout.add_series(layout.add_definition(own.layout.definitions[0]), ("cash",), 0)
+        identity = own.identity._replace(token=own.identity.token[::-1])
+        return reading._replace(snapshots=[own, Snapshot(identity, True, layout, [3.0])])
+
+
+def test_a_process_of_two_shards_counts_once_where_the_store_fails(lines: Lines) -> None:
+    store = Divided()
+    registry = ShardedRegistry(store)
+    orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
+    orders.labels("card").inc(5)
+    expected = ['orders_total{method="card"} 5.0', 'orders_total{method="cash"} 3.0']
+    assert sorted(lines.of(registry)) == expected
+    orders.labels("cash").inc(3)
+    store.failing = frozenset({"read"})
+    assert sorted(lines.of(registry)[:2]) == expected
 
 
 def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend, lines: Lines) -> None:
@@ -115,7 +170,7 @@ class Releases(MemoryShardStore):
         super().__init__()
         self.remaining: list[list[str]] = []
 
-    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
         self.remaining.append([portable.definition.name for portable in remaining()])
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
-from pytheus.registry import Collector, NumberStorage, StorageAware
+from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
 from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
@@ -100,7 +100,7 @@ class MultiprocessStore:
         """Room in this process's shard."""
         return ShardMemory(self._shard, definition)
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+    def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Do nothing: all numbers are where everybody sees them."""
 
     # Reading ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytheus.plugins import RegistryOptions
-    from pytheus.registry import Registry, StorageAware
+    from pytheus.registry import HasRows, Registry
     from pytheus.shards import ShardedRegistry
     from pytheus_redis.options import RedisOptions
     from pytheus_redis.store import RedisStore
@@ -76,7 +76,7 @@ def redis_registry(options: RedisOptions) -> ShardedRegistry:
     # Weakly, so that the store's thread ends with a registry that nobody has any more.
     reference = weakref.ref(registry)
 
-    def source() -> Sequence[StorageAware] | None:
+    def source() -> Sequence[HasRows] | None:
         held = reference()
         return None if held is None else held.shared_metrics()
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from pytheus.registry import StorageAware
+from pytheus.registry import HasRows
 from pytheus.samples import Row
 from pytheus.shards import (
     Layout,
@@ -138,7 +138,7 @@ class Image:
         # Of what is useful: by definition's number, and by slot's, whatever records there are of it.
         self._definition_bytes: dict[int, int] = {}
         self._slot_bytes = array("l")
-        self._parts: dict[int, tuple[StorageAware, _Part]] = {}
+        self._parts: dict[int, tuple[HasRows, _Part]] = {}
         self._free: dict[int, list[int]] = {}
 
     @property
@@ -146,7 +146,7 @@ class Image:
         """Whether so much of the index is outdated that it should be written anew."""
         return self.index_bytes > 2 * self._useful_bytes + 64 * 1024
 
-    def gather(self, collectors: Sequence[StorageAware]) -> list[Piece]:
+    def gather(self, collectors: Sequence[HasRows]) -> list[Piece]:
         """What has changed since the last time, in pieces; the image has changed accordingly."""
         pieces = [Piece()]
         present = set()
@@ -166,7 +166,7 @@ class Image:
                 numbers[offset : offset + len(former)] = former
         return numbers
 
-    def _gather_one(self, collector: StorageAware, pieces: list[Piece]) -> None:
+    def _gather_one(self, collector: HasRows, pieces: list[Piece]) -> None:
         try:
             rows = collector.rows()
         except Exception:  # somebody else's collector, for a metric's do not raise; what was read last stands

@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-from pytheus.registry import StorageAware
+from pytheus.registry import HasRows
 from pytheus.shards import ShardIdentity, Snapshot
 from pytheus_redis.formers import LIVE, Former, Publication, base_for
 from pytheus_redis.image import Image, packed
@@ -93,7 +93,7 @@ class Publisher:
         """The shards that this process has or had, and that Redis may know."""
         return [former.keys for former in self._all_formers()]
 
-    def publish(self, collectors: Sequence[StorageAware], *, last: bool = False) -> None:
+    def publish(self, collectors: Sequence[HasRows], *, last: bool = False) -> None:
         """Let Redis have the numbers of `collectors` as they are now; `last` says that the process ends.
 
         One round trip where less than half a megabyte has changed. Raises `Trouble`.
@@ -111,7 +111,7 @@ class Publisher:
         if not self._send(shard, last=last, beat=True):
             self._begin(collectors, last=last)
 
-    def snapshot(self, collectors: Sequence[StorageAware], states: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
+    def snapshot(self, collectors: Sequence[HasRows], states: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
         """This process's numbers as they are now, to be shown instead of what Redis has of them.
 
         `states` says what became of the shards in `own`, as `INSPECT` and `LIST` tell it.
@@ -175,7 +175,7 @@ class Publisher:
         shard = self._shard
         return self._formers if shard is None else [*self._formers, shard.retired()]
 
-    def _begin(self, collectors: Sequence[StorageAware], *, last: bool) -> None:
+    def _begin(self, collectors: Sequence[HasRows], *, last: bool) -> None:
         epoch, now_ms, states = self._inspect()
         identity = self._new_identity()
         own = self._keys.shard(identity.token)
@@ -226,7 +226,7 @@ class Publisher:
         ]
         return text_of(epoch), now_ms, [LIVE] * len(strays) + [text_of(state) for state in states]
 
-    def _stage(self, own: ShardKeys, image: Image, collectors: Sequence[StorageAware]) -> tuple[int, frozenset[str]]:
+    def _stage(self, own: ShardKeys, image: Image, collectors: Sequence[HasRows]) -> tuple[int, frozenset[str]]:
         length = parts = 0
         filled: frozenset[str] = frozenset()
         for piece in image.gather(collectors):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from pytheus.definitions import Definition
-from pytheus.registry import Collector, NumberStorage, StorageAware
+from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Archive, Reading, ShardIdentity, Snapshot
 from pytheus_redis.formers import laid_out_as
 from pytheus_redis.health import Health
@@ -66,9 +66,9 @@ class RedisStore:
         self._options: Final = options
         self._make_link: Final = link
         self._keys: Final = Keys(options.namespace)
-        self._source: Callable[[], Sequence[StorageAware] | None] = _nothing
-        self._collectors: Sequence[StorageAware] = ()
-        self._remaining: Callable[[], Sequence[StorageAware]] | None = None
+        self._source: Callable[[], Sequence[HasRows] | None] = _nothing
+        self._collectors: Sequence[HasRows] = ()
+        self._remaining: Callable[[], Sequence[HasRows]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
         self._failures = 0
         self._closed = False
@@ -83,7 +83,7 @@ class RedisStore:
         self.publisher: Publisher = Publisher(self.link, self._keys, self._options)
         self.reader: Reader = Reader(self.link, self._keys, self._options)
 
-    def begin(self, source: Callable[[], Sequence[StorageAware] | None]) -> None:
+    def begin(self, source: Callable[[], Sequence[HasRows] | None]) -> None:
         """Publish what `source` gives from now on."""
         self._source = source
         self._worker.start(self._options.interval_seconds)
@@ -104,11 +104,11 @@ class RedisStore:
         """None: numbers stay in the metrics."""
         return None
 
-    def publish(self, collectors: Sequence[StorageAware], /) -> None:
+    def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Remember what to publish; `read` does it, so that a scrape waits for Redis only once."""
         self._collectors = collectors
 
-    def schedule_flush(self, remaining: Callable[[], Sequence[StorageAware]], /) -> None:
+    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
         """Keep the registry alive until the thread has published that a metric has left it; see `FlushOnRelease`.
 
         Else it would be folded with the shard, and count twice where it was registered with this Redis again.
@@ -129,7 +129,7 @@ class RedisStore:
             return self._as_read_last(collectors)
         return self._last
 
-    def _as_read_last(self, collectors: Sequence[StorageAware]) -> Reading:
+    def _as_read_last(self, collectors: Sequence[HasRows]) -> Reading:
         image = Image()
         image.gather(collectors)
         mine = Snapshot(self.identity, True, image.layout, image.numbers)
@@ -143,7 +143,7 @@ class RedisStore:
                 mine = mine._replace(base=laid_out_as(image, snapshot.layout, snapshot.base))
         return Reading([*others, mine], self._last.archive, self._last.skipped)
 
-    def read_now(self, collectors: Sequence[StorageAware]) -> Reading:
+    def read_now(self, collectors: Sequence[HasRows]) -> Reading:
         """As `read`, but raises `Trouble` where Redis cannot be read."""
         if self._closed:
             raise Trouble("other", "the registry was closed")
@@ -192,7 +192,7 @@ class RedisStore:
 
     # In the worker's thread -------------------------------------------------------------------------------------------
 
-    def _to_publish(self) -> Sequence[StorageAware] | None:
+    def _to_publish(self) -> Sequence[HasRows] | None:
         collectors = self._source()
         # Those that were handed over for it, where the registry is closed; it has none any more.
         return collectors or self._collectors or collectors
@@ -226,7 +226,7 @@ class RedisStore:
         longest: float = min(options.interval_seconds * 2 ** min(self._failures, 30), options.retry_seconds)
         return longest * random.uniform(0.5, 1.0)
 
-    def _publish(self, collectors: Sequence[StorageAware], *, last: bool = False) -> None:
+    def _publish(self, collectors: Sequence[HasRows], *, last: bool = False) -> None:
         try:
             try:
                 self.publisher.publish(collectors, last=last)
@@ -244,7 +244,7 @@ class RedisStore:
         self._failures = 0
         self._health.succeeded()
 
-    def _publish_and_fetch(self, collectors: Sequence[StorageAware]) -> tuple[Fetched, Snapshot | None]:
+    def _publish_and_fetch(self, collectors: Sequence[HasRows]) -> tuple[Fetched, Snapshot | None]:
         trouble, health = None, self._health
         moment = min(self._options.interval_seconds, _MOMENT_SECONDS)
         if health.trouble is not None and time.monotonic() - health.failed_at < moment:
@@ -327,7 +327,7 @@ class RedisStore:
         self._worker.start(self._options.interval_seconds)
 
 
-def _nothing() -> Sequence[StorageAware] | None:
+def _nothing() -> Sequence[HasRows] | None:
     return ()
 
 

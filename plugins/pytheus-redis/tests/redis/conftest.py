@@ -25,7 +25,7 @@ import redis
 
 from pytheus import Counter
 from pytheus.plugins import resolve_registry
-from pytheus.registry import StorageAware
+from pytheus.registry import HasRows
 from pytheus.shards import Reading, ShardedRegistry, fold
 from pytheus_redis.link import Link, RedisLink
 from pytheus_redis.options import RedisOptions
@@ -185,7 +185,7 @@ class Member:
     def __init__(self, options: RedisOptions, link: Callable[[RedisOptions], Link] = RedisLink) -> None:
         self.store = RedisStore(options, link=link)
         self.tally = Counter("tally_total", "A tally.", ["of"], registry=None)
-        self.collectors: list[StorageAware] = [self.tally]
+        self.collectors: list[HasRows] = [self.tally]
         self.exposed: dict[Series, float] = {}
 
     @property

@@ -102,7 +102,7 @@ def test_a_state_holds_if_it_does_anywhere(shards: Shards, lines: Lines) -> None
     assert lines.merged(snapshots) == ['door{floor="1",door="open"} 1.0', 'door{floor="1",door="closed"} 0.0']
 
 
-def test_each_different_set_of_facts_stands_once(shards: Shards, lines: Lines) -> None:
+def test_each_different_set_of_info_labels_is_exposed_once(shards: Shards, lines: Lines) -> None:
     snapshots = [shards((BUILD, {("x86",): []})) for _ in "abcd"]
     for snapshot, version in zip(snapshots, ("1", "2", "1"), strict=False):
         snapshot.layout.set_info(0, {"version": version})
@@ -299,7 +299,7 @@ def test_a_shard_that_dies_goes_over_into_the_archive(shards: Shards) -> None:
     assert text(merger, [two], fold(Archive(), [dead])) == ['hits_total{code="200"} 3.0', "jobs 2.0"]
 
 
-def test_a_layout_that_was_begun_anew_replaces_the_former(shards: Shards) -> None:
+def test_a_new_layout_of_a_shard_replaces_the_former(shards: Shards) -> None:
     merger = Merger()
     identity = shards.identity()
     text(merger, [shards((HITS, {("200",): [1.0]}), identity=identity)])
@@ -313,7 +313,7 @@ def test_series_that_come_and_go_for_ever_leave_nothing_behind(shards: Shards) -
         passing = shards((HITS, {(str(number),): [1.0]}))
         merger.merge([lasting, passing], Archive())
     families = merger.merge([lasting], Archive())
-    assert [len(family._scrape.totals[1]) < 4000 for family in families] == [True]
+    assert [len(family._result.totals[1]) < 4000 for family in families] == [True]
 
 
 def test_a_family_does_not_change_with_later_scrapes(shards: Shards) -> None:

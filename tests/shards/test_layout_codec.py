@@ -45,14 +45,14 @@ def whole() -> Layout:
 def described(layout: Layout) -> list[object]:
     return [
         (
-            str(slot.definition),
-            slot.definition.description,
-            slot.labels,
-            slot.offset,
-            slot.size,
+            str(entry.definition),
+            entry.definition.description,
+            entry.labels,
+            entry.offset,
+            entry.size,
             layout.info.get(number),
         )
-        for number, slot in layout.entries()
+        for number, entry in layout.entries()
     ]
 
 
@@ -94,23 +94,28 @@ def test_it_may_come_as_any_bytes(kind: type[bytes | bytearray | memoryview]) ->
     assert described(reader.layout) == described(whole())
 
 
-def test_a_series_that_is_gone_is_not_written_anew() -> None:
+def test_a_removed_series_is_not_encoded_again() -> None:
     layout = whole()
     layout.remove_series(0)
-    anew = read(encode_layout(layout))
-    assert [slot.definition.name for _, slot in anew.entries()] == ["latency_seconds", "door", "backup_time", "build"]
-    assert anew.info == {3: {"version": "1.2"}}
+    again = read(encode_layout(layout))
+    assert [entry.definition.name for _, entry in again.entries()] == [
+        "latency_seconds",
+        "door",
+        "backup_time",
+        "build",
+    ]
+    assert again.info == {3: {"version": "1.2"}}
 
 
 def test_a_series_that_was_forgotten_can_come_again() -> None:
     records = [encode_definition(HITS), encode_series(0, ("200",), 0), encode_removal(0), encode_series(0, ("200",), 1)]
     layout = read(b"".join(records))
-    assert [(number, slot.offset) for number, slot in layout.entries()] == [(1, 1)]
+    assert [(number, entry.offset) for number, entry in layout.entries()] == [(1, 1)]
     assert layout.find_series(0, ("200",)) == 1
     assert layout.removed == [0]
 
 
-def test_later_facts_and_exemplars_replace_earlier_ones() -> None:
+def test_later_infos_and_exemplars_replace_earlier_ones() -> None:
     records = [
         encode_definition(BUILD),
         encode_series(0, ("x86",), 0),
@@ -127,10 +132,10 @@ def test_later_facts_and_exemplars_replace_earlier_ones() -> None:
 
 
 @given(st.integers(0), st.integers(1, 255))
-def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(place: int, change: int) -> None:
+def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(position: int, change: int) -> None:
     first = encode_definition(HITS) + encode_series(0, ("200",), 0)
     data = bytearray(first + encode_series(0, ("500",), 1))
-    data[len(first) + place % (len(data) - len(first))] ^= change
+    data[len(first) + position % (len(data) - len(first))] ^= change
     reader = LayoutReader()
     try:
         reader.feed(data)
@@ -139,7 +144,7 @@ def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(place: int, 
             reader.feed(b"")
     else:
         assert reader.pending_bytes  # the length grew, so that it seems to be cut off
-    assert [slot.labels for _, slot in reader.layout.entries()] == [("200",)]
+    assert [entry.labels for _, entry in reader.layout.entries()] == [("200",)]
     assert reader.consumed_bytes == len(first)
 
 
@@ -158,11 +163,11 @@ BEFORE = (
         (record("s", 0, ["200"], 0, 0), "of at most length"),
         (record("s", 0, ["200"], -1), ">= 0"),
         (record("s", 0, ["200"], 1 << 60), "<="),
-        (record("s", 7, ["200"], 0), "definition 7, which is not there"),
+        (record("s", 7, ["200"], 0), "definition 7, which does not exist"),
         (record("s", 0, ["200", "GET"], 0), "for the labels"),
-        (record("f", 9), "slot 9, which is not there"),
-        (record("i", 9, {}), "slot 9, which is not there"),
-        (record("i", 0, {}), "which is no info"),
+        (record("f", 9), "series 9, which does not exist"),
+        (record("i", 9, {}), "series 9, which does not exist"),
+        (record("i", 0, {}), "which is not an info"),
         (record("i", 1, {"arch": "arm"}), "which is a label of"),
         (record("i", 1, {"a b": "arm"}), "does not allow"),
         (record("e", 0, 1, {}, 1.0, None), "exemplar of number 1"),

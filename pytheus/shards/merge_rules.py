@@ -1,12 +1,12 @@
-"""How the numbers of several processes become one: by a metric's type, and a gauge's mode.
+"""The merge rules: by a metric's type, and by a gauge's mode.
 
-| type or mode | live processes | processes that are gone |
+| type or mode | live processes | processes that have ended |
 | --- | --- | --- |
-| counter, histogram, summary | add up | add up |
-| gauge "sum", "min", "max", "last", "each" | add up, least, greatest, latest, one by one | do not count |
+| counter, histogram, summary | sum | count as well |
+| gauge "sum", "min", "max", "last", "each" | sum, least, greatest, latest, one series each | do not count |
 | gauge "... of all" | as above | count as well |
-| stateset | a state holds if it does in any | do not count |
-| info | each different set of facts once | do not count |
+| stateset | a state is set if any process has set it | do not count |
+| info | each different set of labels once | do not count |
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from __future__ import annotations
 from pytheus.definitions import Definition
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, KINDS, MergeRule
 
-__all__ = ["includes_dead", "shape_of", "series_size", "merge_rule_of"]
+__all__ = ["DefinitionKey", "definition_key", "includes_dead", "merge_rule_of", "series_size"]
 
 
 def merge_rule_of(definition: Definition) -> MergeRule:
-    """How processes' numbers of this metric are brought together. A mode that is not known counts as "sum"."""
+    """The rule that merges a metric's numbers; an unknown mode means "sum"."""
     if definition.type == "gauge":
         return GAUGE_RULES.get(definition.mode.removesuffix(INCLUDES_DEAD), MergeRule.SUM)
     return KINDS[definition.type].merge_rule
 
 
 def includes_dead(definition: Definition) -> bool:
-    """Whether processes that are gone still count."""
+    """Whether the numbers of processes that have ended still count."""
     return KINDS[definition.type].includes_dead or definition.mode.endswith(INCLUDES_DEAD)
 
 
@@ -35,17 +35,17 @@ def series_size(definition: Definition) -> int:
         >>> series_size(Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0)))
         4
 
-    They are those of `pytheus.samples.Row`; a gauge in a mode of "last" has a second one, for when it was set.
+    They are the numbers of a `pytheus.samples.Row`; a gauge in a mode of "last" has one more, the time of its last set.
     """
     size = KINDS[definition.type].base_numbers + len(definition.bounds) + len(definition.states)
     return size + 1 if merge_rule_of(definition) is MergeRule.LAST else size
 
 
-Shape = tuple[str, str, tuple[str, ...], tuple[float, ...], tuple[str, ...], str]
+DefinitionKey = tuple[str, str, tuple[str, ...], tuple[float, ...], tuple[str, ...], str]
 
 
-def shape_of(definition: Definition) -> Shape:
-    """What two definitions have in common if they `matches` each other; can be a key."""
+def definition_key(definition: Definition) -> DefinitionKey:
+    """A key that two definitions share exactly if one `matches` the other."""
     return (
         definition.name,
         definition.type,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.shards.exact import exact_sum, parts_of
+from pytheus.shards.reduce import exact_sum, parts_of
 
 FINITE = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8)
 MODEST = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8)

@@ -1,28 +1,26 @@
-"""A family that is merged of several processes' shards."""
+"""A family merged from the shards of several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Final
+from math import inf
 
 from pytheus.definitions import Definition
-from pytheus.kinds import MergeRule
+from pytheus.kinds import KINDS, MergeRule
 from pytheus.samples import Exemplar, Family, Sample
-from pytheus.shards.column import Column
-from pytheus.shards.states import FamilyState, SeriesState
+from pytheus.shards.merge_cache import CachedFamily, CachedSeries, ShardIndex
 from pytheus.textformat import PART_SIZE, format_labels, format_number, number_line
 from pytheus.turns import Turns
 
-__all__ = ["Apart", "MergedFamily", "Scrape"]
-
-_INFINITY: Final = float("inf")
+__all__ = ["ExtraSample", "MergeResult", "MergedFamily"]
 
 _Exemplars = dict[tuple[str, ...], dict[int, Exemplar]]
+"""By label values, then by slot."""
 
 
-class Apart:
-    """What of a family is not gathered in a lane: a series with labels of its own, that one process or fact has."""
+class ExtraSample:
+    """A sample that is not in a vector, of one process or one info."""
 
     __slots__ = ("labels", "value")
 
@@ -31,52 +29,57 @@ class Apart:
         self.value: float = value
 
 
-class Scrape:
-    """What the families of one scrape share."""
+class MergeResult:
+    """The merged numbers and exemplars that the families of one scrape share."""
 
-    __slots__ = ("_columns", "_exemplars", "totals")
+    __slots__ = ("_exemplars", "_indexes", "totals")
 
-    def __init__(self, totals: list[list[float]], columns: Sequence[Column]) -> None:
+    def __init__(self, totals: list[list[float]], indexes: Sequence[ShardIndex]) -> None:
         self.totals: list[list[float]] = totals
-        """By lane: the merged numbers."""
-        self._columns = columns
+        """By vector: the merged numbers."""
+        self._indexes = indexes
         self._exemplars: dict[int, _Exemplars] | None = None
 
-    def exemplars(self, state: FamilyState) -> _Exemplars:
+    def exemplars(self, family: CachedFamily) -> _Exemplars:
         """The newest exemplar of each number of each series of a family."""
         found = self._exemplars
         if found is None:
             found = {}
-            for column in self._columns:
-                layout = column.layout
-                for slot, exemplars in layout.exemplars.copy().items():
-                    family = column.families[layout.definition_numbers[slot]]
-                    if family is not None:
-                        newest = found.setdefault(id(family), {}).setdefault(layout.labels[slot], {})
-                        for index, exemplar in exemplars.copy().items():
-                            present = newest.get(index)
+            for index in self._indexes:
+                layout = index.layout
+                for number, exemplars in layout.exemplars.copy().items():
+                    owner = index.families[layout.definition_numbers[number]]
+                    if owner is not None:
+                        newest = found.setdefault(id(owner), {}).setdefault(layout.labels[number], {})
+                        for slot, exemplar in exemplars.copy().items():
+                            present = newest.get(slot)
                             if present is None or (exemplar.timestamp or 0.0) >= (present.timestamp or 0.0):
-                                newest[index] = exemplar
+                                newest[slot] = exemplar
             self._exemplars = found
-        return found.get(id(state), {})
+        return found.get(id(family), {})
 
 
 class MergedFamily:
-    """One family as all processes together had it at the moment of the scrape: a collector of that one family.
+    """A collector of one family, with the merged numbers of one scrape.
 
-    It can be read for as long as one likes, from any thread, and does not change.
+    It never changes, and may be read at any time from any thread.
     """
 
-    __slots__ = ("_apart", "_listing", "_scrape", "_state", "definition")
+    __slots__ = ("_extra", "_family", "_listing", "_result", "definition")
 
     def __init__(
-        self, definition: Definition, state: FamilyState, scrape: Scrape, listing: list[SeriesState], apart: list[Apart]
+        self,
+        definition: Definition,
+        family: CachedFamily,
+        result: MergeResult,
+        listing: list[CachedSeries],
+        extra: list[ExtraSample],
     ) -> None:
         self.definition: Definition = definition
-        self._state = state
-        self._scrape = scrape
+        self._family = family
+        self._result = result
         self._listing = listing
-        self._apart = apart
+        self._extra = extra
 
     @property
     def name(self) -> str:
@@ -91,14 +94,14 @@ class MergedFamily:
         yield Family(definition.name, definition.type, definition.description, self._samples())
 
     def _samples(self) -> list[Sample]:
-        state = self._state
-        suffix = "_info" if state.way is MergeRule.INFO else ""
-        samples = [Sample(suffix, apart.labels, apart.value) for apart in self._apart]
+        family = self._family
+        suffix = KINDS[self.definition.type].own_suffix if family.rule is MergeRule.INFO else ""
+        samples = [Sample(suffix, extra.labels, extra.value) for extra in self._extra]
         if self._listing:
-            totals = self._scrape.totals[state.lane]
-            exemplars = self._scrape.exemplars(state)
+            totals = self._result.totals[family.vector]
+            exemplars = self._result.exemplars(family)
             for series in self._listing:
-                numbers = totals[series.cell : series.cell + state.size]
+                numbers = totals[series.start : series.start + family.size]
                 samples += self._series_samples(series.labels, numbers, exemplars.get(series.labels, {}))
         return samples
 
@@ -107,51 +110,50 @@ class MergedFamily:
     ) -> list[Sample]:
         definition = self.definition
         labels = dict(zip(definition.labels, values, strict=True))
-        kind = definition.type
-        if kind == "stateset":
+        if not self._family.is_multiline:
+            return [Sample("", labels, numbers[0], None, exemplars.get(0))]
+        if definition.states:
             states = zip(definition.states, numbers, strict=True)
             return [Sample("", {**labels, definition.name: state}, number) for state, number in states]
-        if kind == "summary":
+        if not self._family.bucket_heads:
             return [Sample("_sum", labels, numbers[0]), Sample("_count", labels, numbers[1])]
-        if kind != "histogram":
-            return [Sample("", labels, numbers[0], None, exemplars.get(0))]
         counts = list(accumulate(numbers[1:]))
         samples = [
-            Sample("_bucket", {**labels, "le": format_number(bound)}, count, None, exemplars.get(index))
-            for index, (bound, count) in enumerate(zip((*definition.bounds, _INFINITY), counts, strict=True), 1)
+            Sample("_bucket", {**labels, "le": format_number(bound)}, count, None, exemplars.get(slot))
+            for slot, (bound, count) in enumerate(zip((*definition.bounds, inf), counts, strict=True), 1)
         ]
         return [*samples, Sample("_sum", labels, numbers[0]), Sample("_count", labels, counts[-1])]
 
     # The text format --------------------------------------------------------------------------------------------------
 
     def text_parts(self, prefix: str, /) -> list[str]:
-        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
-        state = self._state
-        name, head = state.head(self.definition, prefix)
+        """The family in the text format; `prefix` is "" or ends with "_"."""
+        family = self._family
+        name, head = family.head(self.definition, prefix)
         parts = [head]
-        if self._apart:
+        if self._extra:
             lines = [""]
-            for apart in self._apart:
-                lines.append(_line(format_labels(apart.labels.items()), apart.value))
+            for extra in self._extra:
+                lines.append(_line(format_labels(extra.labels.items()), extra.value))
             parts.append(name.join(lines))
         if self._listing:
-            if state.in_blocks:
+            if family.is_multiline:
                 self._add_blocks(name, parts)
             else:
                 self._add_lines(name, parts)
         return parts
 
     def _add_lines(self, name: str, parts: list[str]) -> None:
-        """Series that are one line each, which begins with the name."""
-        totals = self._scrape.totals[self._state.lane]
+        """Add series of one line each, which begins with the name."""
+        totals = self._result.totals[self._family.vector]
         label_names = self.definition.labels
         listing = self._listing
-        if len(listing) == 1:  # as most families have, so that it is worth a way of its own
+        if len(listing) == 1:  # the most frequent case
             parts.append(name + _shown(listing[0], label_names, totals))
             return
         turns = Turns()
         for start in range(0, len(listing), PART_SIZE):
-            # The name goes between the lines, and so before each of them: the first "line" is empty.
+            # `join` puts the name between the lines, and so before each line: the first "line" is empty.
             lines = [""]
             for series in listing[start : start + PART_SIZE]:
                 lines.append(_shown(series, label_names, totals))
@@ -159,15 +161,15 @@ class MergedFamily:
             turns.offer()
 
     def _add_blocks(self, name: str, parts: list[str]) -> None:
-        """Series that are several lines each, with the name in every one."""
-        totals = self._scrape.totals[self._state.lane]
-        size = self._state.size
+        """Add series of several lines each, with the name in every line."""
+        totals = self._result.totals[self._family.vector]
+        size = self._family.size
         texts: list[str] = []
         turns = Turns()
         at_most = PART_SIZE // size + 1
         for series in self._listing:
-            cell = series.cell
-            numbers = totals[cell : cell + size]
+            start = series.start
+            numbers = totals[start : start + size]
             block = series.block
             if block is not None and block[1] == numbers and block[0] == name:
                 texts.append(block[2])
@@ -185,18 +187,19 @@ class MergedFamily:
         definition = self.definition
         labels = format_labels(zip(definition.labels, values, strict=True))
         lines: list[str] = []
-        if definition.type == "stateset":
+        if definition.states:
             for state, number in zip(definition.states, numbers, strict=True):
                 pair = format_labels([(definition.name, state)])
                 lines.append(name + _line(f"{labels},{pair}" if labels else pair, number))
             return "".join(lines)
-        if definition.type == "summary":
+        bucket_heads = self._family.bucket_heads
+        if not bucket_heads:
             return f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, numbers[1])}"
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
         count = 0.0
-        for index, bound in enumerate(self._state.bounds, 1):
-            count += numbers[index]
-            lines.append(number_line(head + bound, count))
+        for slot, bucket_head in enumerate(bucket_heads, 1):
+            count += numbers[slot]
+            lines.append(number_line(head + bucket_head, count))
         lines.append(f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, count)}")
         return "".join(lines)
 
@@ -204,12 +207,12 @@ class MergedFamily:
         return f"<MergedFamily {self.definition}>"
 
 
-def _shown(series: SeriesState, label_names: tuple[str, ...], totals: list[float]) -> str:
-    """The line of a series that is one number, without the name."""
-    value = totals[series.cell]
+def _shown(series: CachedSeries, label_names: tuple[str, ...], totals: list[float]) -> str:
+    """The line of a series of one number, without the name."""
+    value = totals[series.start]
     shown, line = series.line
     if shown != value:
-        # All up to the last space stays the same.
+        # Everything up to the last space is the same.
         head = line[: line.rfind(" ") + 1] or _head(format_labels(zip(label_names, series.labels, strict=True)))
         line = number_line(head, value)
         series.line = (value, line)
