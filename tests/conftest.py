@@ -323,7 +323,7 @@ def together() -> Callable[..., None]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """A scheduler that keeps the blocks of a document on one worker, in order; other tests may run on any.
 
     Not by `xdist_group` marks: pytest-xdist 3.8 writes them into node IDs in a way that pytest 9.2 ignores.
@@ -334,6 +334,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
         block = re.search(r"::test_the_block_does_what_it_says\[(.+):\d+\]$", nodeid)
         return block[1] if block else nodeid
 
-    scheduler = LoadGroupScheduling(config)
+    scheduler = LoadGroupScheduling(config, log)  # pyright: ignore[reportArgumentType]  # its type has no public name
     scheduler._split_scope = group
     return scheduler
