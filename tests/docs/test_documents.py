@@ -2,16 +2,18 @@
 
 CONTRIBUTING.md, "Documents", explains the languages of blocks and the comments before them. The blocks of a document
 share a namespace, a registry, a shell environment and a working directory, which starts empty. A block runs even if one
-before it failed, so a failure hides no other.
+before it failed, so a failure hides no other. The examples in docstrings run too, each in a registry of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib
 import io
 import json
 import os
+import pkgutil
 import re
 import shutil
 import signal
@@ -20,6 +22,7 @@ import sys
 import time
 import tomllib
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -31,6 +34,11 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.typing import LexemeMapping
+
+import pytheus
+from pytheus import REGISTRY
+from pytheus.exceptions import PytheusWarning
+from pytheus.registry import CollectorRegistry, Registry
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -61,6 +69,24 @@ def commands_of(console: str) -> list[tuple[str, str]]:
     assert console.startswith("$ "), "a console block begins with '$ '"
     shown = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE)
     return [(re.sub(r"\\\n> ", "\\\n", command), output) for command, output in shown]
+
+
+@contextlib.contextmanager
+def own_registry() -> Iterator[None]:
+    """A context in which `REGISTRY` is a new registry; the former one is back afterwards."""
+    # By set_registry and not by use(), because an example that calls set_registry() itself sees no effect within use().
+    former = REGISTRY.registry
+    replace_registry(CollectorRegistry())
+    try:
+        yield
+    finally:
+        replace_registry(former)
+
+
+def replace_registry(registry: Registry) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PytheusWarning)  # the collectors that stay behind are left on purpose
+        REGISTRY.set_registry(registry, migrate=False)
 
 
 class Reader:
@@ -224,7 +250,6 @@ def begin(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     unused_port: Callable[[], int],
-    own_registry: Callable[[], contextlib.AbstractContextManager[None]],
 ) -> Iterator[Callable[[Reader], None]]:
     """Call it before each block: it begins the block's document, unless that is the one being read already."""
     begun: list[Reader] = []
@@ -280,3 +305,21 @@ def test_each_relative_link_of_a_document_leads_to_a_file(document: str) -> None
     targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(document))]
     local = [target for target in targets if target and "://" not in target and not target.startswith("mailto:")]
     assert [target for target in local if not (CHECKOUT / document).parent.joinpath(target).exists()] == []
+
+
+def examples() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    names = [module.name for module in pkgutil.walk_packages(pytheus.__path__, "pytheus.")]
+    # Commands run when they are imported, and mypy's plugin needs mypy; neither has examples.
+    skipped = re.compile(r".*\.__main__|pytheus\.mypy_plugin(\..*)?")
+    for name in ["pytheus", *(name for name in names if skipped.fullmatch(name) is None)]:
+        module = importlib.import_module(name)
+        yield from (found for found in finder.find(module, name) if found.examples)
+
+
+@pytest.mark.parametrize("example", [pytest.param(example, id=example.name) for example in examples()])
+def test_the_example_of_a_docstring_gives_the_shown_output(example: doctest.DocTest) -> None:
+    report: list[str] = []
+    with own_registry():
+        doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    assert not report, "".join(report)
