@@ -19,7 +19,7 @@ pytestmark = [
     ),
 ]
 
-NAME = "tea-house_2"
+NAME = "tea-pot_2"
 
 
 class Place:
@@ -75,17 +75,17 @@ def test_it_is_chosen_by_the_variable(place: Place, tmp_path: Path) -> None:
         "print(type(REGISTRY.registry).__name__, generate_metrics().splitlines()[-1])\n"
     )
     output = place.run("python", "-c", program, cwd=tmp_path, PYTHEUS_REGISTRY=f"{NAME}://?prefix=shop")
-    assert output == "TeaHouse2Registry shop_cups_total 3.0\n"
+    assert output == "TeaPot2Registry shop_cups_total 3.0\n"
 
 
-def test_it_passes_the_check_with_nothing_left_out_that_it_could_do(place: Place, tmp_path: Path) -> None:
+def test_it_passes_the_check_with_nothing_left_out(place: Place, tmp_path: Path) -> None:
     document = json.loads(place.run("pytheus", "check", NAME, "--json", cwd=tmp_path))
     assert document["sound"]
-    assert [check["message"] for check in document["checks"] if check["status"] == "left out"] == []
+    assert not [check for check in document["checks"] if check["status"] == "left out"]
 
 
 def test_it_passes_the_check_by_its_own_declarations(place: Place) -> None:
-    place.run("pytheus", "check", NAME, "--conformance", "tests/test_conformance.py:TestTeaHouse2Registry")
+    place.run("pytheus", "check", NAME, "--conformance", "tests/test_conformance.py:TestTeaPot2Registry")
 
 
 def test_ruff_reports_nothing(place: Place) -> None:
