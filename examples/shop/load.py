@@ -1,10 +1,10 @@
-"""Sends the shop a counted load from several clients at once, and prints exactly what it did.
+"""Sends the shop a counted load from several clients at once, and prints its counts.
 
     python examples/shop/load.py http://127.0.0.1:8000 --metrics http://127.0.0.1:9464/metrics
 
-It keeps its own books, from the answers it got, and knows of the shop only what a client can see. With --metrics it
-scrapes the shop afterwards and compares each series with its books; the exit status tells whether they agree. That
-takes a shop that has served nobody else since it was started. The same --seed makes the same requests.
+It counts by itself, from the responses, and knows only the parts of the shop that a client can see. With --metrics it
+scrapes the shop afterwards and compares each series with its own counts; the exit status says whether they agree. The
+shop must not have served another client since its start. The same --seed makes the same requests.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Series(NamedTuple):
 
 
 class Books:
-    """What was done, as the clients saw it."""
+    """The counts of the clients."""
 
     def __init__(self) -> None:
         self.durations_seconds: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
-        """What the shop says each request took, by method, route and status code."""
+        """The durations that the shop reports, by method, route and status code."""
         self.orders: Counter[str] = Counter(paid=0, declined=0)
         self.revenue_euros = 0.0
         self.sold: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Books:
         self.abandoned += other.abandoned
 
     def series(self) -> Iterator[Series]:
-        """Every series that the shop should now expose for what was done."""
+        """Every series that the shop should expose now."""
         for status, count in sorted(self.orders.items()):
             yield Series("orders_total", (("status", status),), count)
         yield Series("revenue_euros_total", (), self.revenue_euros)
@@ -200,7 +200,7 @@ def scrape(url: str) -> dict[str, tuple[float, str]]:
 
 
 def show(books: Books) -> None:
-    print("\nwhat the load generator did\n")
+    print("\nload generator\n")
     print(f"{'requests':<52}{'count':>8}{'seconds':>12}")
     total = 0
     for (method, route, code), durations in sorted(books.durations_seconds.items()):
@@ -223,11 +223,11 @@ def show(books: Books) -> None:
 
 
 def compare(books: Books, url: str) -> bool:
-    """Print the line of /metrics for each series that the books know; whether all are there and agree.
+    """Print the line of /metrics for each expected series; returns whether all exist and agree.
 
-    Agreeing buckets of durations are only counted, for there are many and they tell a reader little.
+    Buckets of durations that agree are only counted, because there are many.
     """
-    print(f"\nwhat {url} says\n")
+    print(f"\n{url}\n")
     found = scrape(url)
     agreeing = not_shown = 0
     expected_series = list(books.series())
@@ -247,7 +247,7 @@ def compare(books: Books, url: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Sends the shop a counted load, and prints exactly what it did.")
+    parser = argparse.ArgumentParser(description="Sends the shop a counted load, and prints its counts.")
     parser.add_argument("url", help="where the shop is, as in http://127.0.0.1:8000")
     parser.add_argument("--clients", type=int, default=4, help="how many at once")
     parser.add_argument("--orders", type=int, default=50, help="customers for each client")

@@ -125,7 +125,7 @@ def _next_steps(names: Names, target: Path) -> list[str]:
         f"{target}: a distribution {names.distribution} with the registry {names.name!r}",
         "",
         f"  cd {shlex.quote(str(target))}",
-        "  pip install -e . --group test",
+        '  pip install -e ".[test]"',
         "  python -m pytest",
         f"  pytheus check {shlex.quote(names.name)}",
     ]
