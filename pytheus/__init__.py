@@ -10,7 +10,37 @@
     # TYPE orders_total counter
     orders_total{method="card"} 1.0
 
-Importing it reads no environment variable, no file and no metadata, starts no thread and registers nothing.
+Importing pytheus reads no environment variable, file or metadata, starts no thread and registers nothing.
+
+An import inside a function has one reason everywhere in this package: the module is slow to import, or optional, and
+most programs never call that function. The same holds for the names of `lazy_names`.
+
+Packages:
+
+- `metrics`: the metric types, with buckets, timers and custom collectors
+- `registry`: the contract of a registry, the default registry in memory, and the proxy `REGISTRY`
+- `exposition`: the text format, WSGI and ASGI applications, and an HTTP server
+- `collectors`: metrics about the process, its garbage collector and its Python
+- `compose`: registries made of other registries
+- `shards`: registries that merge the metrics of several processes
+- `plugins`: choosing a registry by name, and loading it
+- `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
+- `mypy_plugin`: a mypy plugin that checks label names
+- `cli`: the command `pytheus`
+
+Modules:
+
+- `kinds`: the table of metric types
+- `definitions`: the definition of a metric
+- `samples`: families, samples, rows and exemplars
+- `names`: rules for metric names, label names and label values
+- `exceptions`: every error and warning
+- `textformat`: the grammar of the text format
+- `atomic`: when an addition needs no lock
+- `yielding`: letting other threads run during long work
+- `lazy`: names that load their module at first use
+- `compilation`: a class decorator for the compiled build
+- `version`: the version, and whether this build is compiled
 """
 
 from typing import TYPE_CHECKING
@@ -62,7 +92,7 @@ __all__ = [
 
 
 def _resolve(choice: str | None) -> Registry:
-    from pytheus.plugins import resolve_registry  # loaded late: a program that hands in its registry never needs it
+    from pytheus.plugins import resolve_registry
 
     return resolve_registry(choice)
 
@@ -70,9 +100,7 @@ def _resolve(choice: str | None) -> Registry:
 set_resolver(_resolve)
 
 
-# Loaded late: a server and the plugin machinery cost more to import than all the rest, and not every program needs
-# them.
-if not TYPE_CHECKING:  # for checkers would take the package to have every name
+if not TYPE_CHECKING:  # because a checker would assume that the package has every name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

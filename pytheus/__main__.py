@@ -1,4 +1,4 @@
-"""``python -m pytheus``: the same as the command ``pytheus``."""
+"""Run the command ``pytheus`` as ``python -m pytheus``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a metric was defined as, and where: the part of it that never changes."""
+"""The definition of a metric, which never changes, and its location in the code."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ __all__ = ["Definition", "caller_location"]
 
 
 class Definition:
-    """A metric's name, type, description, label names and shape, with the place in the code that made it.
+    """The name, type, description, labels, shape and location of a metric.
 
-    Two handles that share their values share one `Definition` object, so that a registry can tell "the same metric"
-    (the same object) from "an equal one" (`matches`) and from one that conflicts. `bounds` are a histogram's upper
-    bounds, `states` a stateset's states, `mode` how several processes' gauges become one. `location` is "file:line".
-    Immutable by convention; safe to read from any thread.
+    `labels` are the label names in order. `bounds` are the upper bounds of a histogram's buckets, inclusive, in rising
+    order, without +Inf. `states` are the states of a stateset. `mode` tells how gauges of several processes are merged
+    ("" for the sum of live processes). `location` is "file:line", or "" if unknown. `occupied_names` are all names that
+    the metric produces in some exposition format.
+
+    Metrics that share their values share one `Definition` object, so a registry distinguishes the same metric (the same
+    object), an equal one (`matches`) and a conflicting one. Immutable by convention; may be read from any thread.
+
+        >>> print(Definition("jobs_total", "counter", "Jobs done.", ("queue",), location="app.py:3"))
+        counter 'jobs_total' with labels ('queue',) (defined at app.py:3)
     """
 
     __slots__ = ("bounds", "description", "labels", "mode", "name", "occupied_names", "location", "states", "type")
@@ -44,7 +50,10 @@ class Definition:
         self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:
-        """Whether both describe the same metric: name, type, labels and shape. Descriptions may differ."""
+        """Return whether name, type, labels and shape are the same.
+
+        Descriptions and locations may differ.
+        """
         return (
             self.name == other.name
             and self.type == other.type
@@ -73,7 +82,7 @@ class Definition:
 
 
 def caller_location() -> str:
-    """ "file:line" of the nearest caller outside of this package, or "" where the interpreter keeps no frames."""
+    """Return "file:line" of the nearest caller outside pytheus, or "" if unknown."""
     try:
         frame = sys._getframe(1)
     except (AttributeError, ValueError):

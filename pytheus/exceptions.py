@@ -1,9 +1,17 @@
 """Every error that pytheus raises on purpose.
 
-Each message tells the subject, what was got, what was expected and how to mend it; the values stand as attributes
-too, so that a program need not parse the text. All derive from `PytheusError`, and those that have a builtin
-counterpart (`ValueError`, `TypeError`, `LookupError`) from that as well. What can go wrong between a registry's name
-and the registry has a class for each row of the table in docs/reference/selection.md.
+Each message names the subject, the value it got, the values it expects and the remedy. The values are attributes as
+well, so a program need not parse the text. All classes derive from `PytheusError`, and those with a builtin counterpart
+(`ValueError`, `TypeError`, `LookupError`) also from that. Each row of the table of errors in
+docs/reference/selection.md has a class of its own.
+
+    >>> from pytheus import Counter
+    >>> hits = Counter("hits_total", "Hits.", registry=None)
+    >>> try:
+    ...     hits.inc(-1)
+    ... except PytheusError as error:
+    ...     print(error)
+    counter 'hits_total' can only grow but got -1; use a Gauge for a number that also falls
 """
 
 from __future__ import annotations
@@ -44,48 +52,49 @@ class PytheusError(Exception):
 
 
 class PytheusWarning(UserWarning):
-    """The base of every warning that pytheus gives."""
+    """The base of every warning that pytheus issues."""
 
 
 class InvalidNameError(PytheusError, ValueError):
-    """A metric, label, prefix or state is named as Prometheus does not allow."""
+    """The name of a metric, label, prefix or state is not allowed by Prometheus."""
 
 
 class LabelError(PytheusError, ValueError):
-    """Labels that do not fit the metric: missing, unknown, repeated, or no string."""
+    """Labels do not fit the metric: missing, unknown, given twice, or not a str."""
 
 
 class NotACollectorError(PytheusError, TypeError):
-    """An object without a `collect()` method, or a class instead of its instance, was to be registered."""
+    """An object to register has no method `collect()`, or is a class."""
 
 
 class NotTextError(InvalidNameError, LabelError, TypeError):
-    """A name, description or label value that is no str.
+    """A name, description or label value is not a str.
 
-    The compiled build finds some of these while it takes a call's arguments, and then raises a plain `TypeError`.
+    The compiled build detects some of these while it reads the arguments of a call, and then raises a plain
+    `TypeError`.
     """
 
 
 class NotANumberError(PytheusError, TypeError):
-    """A value that is no number was handed to a metric; nothing was changed."""
+    """A value given to a metric is not a number. The metric is unchanged."""
 
 
 class OutOfRangeError(PytheusError, ValueError):
-    """A number that this metric cannot take (NaN, a negative increment of a counter); nothing was changed."""
+    """A metric does not accept a number, such as NaN. The metric is unchanged."""
 
 
 class BucketError(PytheusError, ValueError):
-    """Histogram buckets that are empty, unsorted, repeated or no numbers."""
+    """The buckets of a histogram are missing, unsorted, repeated or not numbers."""
 
 
 class GaugeModeError(PytheusError, ValueError):
-    """A way of bringing several processes' gauges together that there is not."""
+    """The mode of a gauge, or its choice of processes, does not exist."""
 
 
 class ConflictError(PytheusError, ValueError):
-    """Two definitions would expose the same name; the one that was there first is untouched.
+    """Two collectors would expose the same name. The first one stays registered.
 
-    `name` is the contested name, `incumbent` the collector that holds it.
+    `name` is the name in conflict, `incumbent` the collector that is registered under it.
     """
 
     def __init__(self, message: str, *, name: str, incumbent: object) -> None:
@@ -95,15 +104,18 @@ class ConflictError(PytheusError, ValueError):
 
 
 class NotRegisteredError(PytheusError, LookupError):
-    """A collector that this registry does not hold was to be unregistered."""
+    """A collector to unregister is not in this registry."""
 
 
 class ReadOnlyError(PytheusError, TypeError):
-    """A registry that can only be read was to be changed; nothing has changed."""
+    """A read-only registry was to be changed. It is unchanged."""
 
 
 class NotARegistryError(PytheusError, TypeError):
-    """An object that does not satisfy `pytheus.registry.Registry`; `problems` has a line for each member."""
+    """An object does not satisfy `pytheus.registry.Registry`.
+
+    `problems` has one line for each missing or wrong member.
+    """
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -111,11 +123,14 @@ class NotARegistryError(PytheusError, TypeError):
 
 
 class ShardFormatError(PytheusError, ValueError):
-    """Bytes that are no shard or archive, or not whole, or something that cannot be written as such."""
+    """Bytes are not a valid shard or archive, or an object cannot be encoded as one."""
 
 
 class ShardStoreError(PytheusError):
-    """A store of shards cannot do its work; `reason` is a word for metrics and logs, such as "timeout"."""
+    """A store of shards failed.
+
+    `reason` is a word for metrics and logs, such as "timeout".
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -123,7 +138,10 @@ class ShardStoreError(PytheusError):
 
 
 class CollectorError(PytheusError):
-    """A collector failed during a strict scrape; the original error is chained as `__cause__`."""
+    """A collector failed in a strict scrape.
+
+    `collector` is its name; the original error is chained as `__cause__`.
+    """
 
     def __init__(self, message: str, *, collector: str) -> None:
         super().__init__(message)
@@ -131,11 +149,17 @@ class CollectorError(PytheusError):
 
 
 class SelectionError(PytheusError):
-    """A registry that was asked for by name cannot be had. The registry in use before serves on."""
+    """A registry requested by name could not be created.
+
+    The current registry stays in use.
+    """
 
 
 class UnknownRegistryError(SelectionError, LookupError):
-    """No plugin has that name; `name`, `available` and `suggestion` (the closest match, or None)."""
+    """No plugin has the requested name.
+
+    `name` is that name, `available` are the names that exist, `suggestion` is the closest of them or None.
+    """
 
     def __init__(
         self, message: str, *, name: str, available: tuple[str, ...] = (), suggestion: str | None = None
@@ -147,7 +171,10 @@ class UnknownRegistryError(SelectionError, LookupError):
 
 
 class AmbiguousPluginError(SelectionError):
-    """Several distributions claim the name; `distributions` are those to choose from with `name@distribution`."""
+    """Several distributions provide a plugin with the requested name.
+
+    `distributions` are their names; select one with ``name@distribution``.
+    """
 
     def __init__(self, message: str, *, name: str, distributions: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -156,7 +183,7 @@ class AmbiguousPluginError(SelectionError):
 
 
 class PluginError(SelectionError):
-    """Something is wrong with one plugin; `name` is the plugin's."""
+    """One plugin cannot be used; `name` is its name."""
 
     def __init__(self, message: str, *, name: str) -> None:
         super().__init__(message)
@@ -164,19 +191,22 @@ class PluginError(SelectionError):
 
 
 class PluginLoadError(PluginError):
-    """The plugin's import or factory raised; the original error is chained as `__cause__`."""
+    """The import or the factory of a plugin raised an error.
+
+    That error is chained as `__cause__`.
+    """
 
 
 class PluginBlockedError(PluginError):
-    """The plugin is there, but a setting forbids it."""
+    """The plugin is installed, but a setting forbids it."""
 
 
 class IncompatiblePluginError(PluginError):
-    """The plugin was written for a plugin API that this pytheus does not speak."""
+    """The plugin requires a version of the plugin API that is not supported."""
 
 
 class OptionError(SelectionError, ValueError):
-    """An option that the registry does not know or cannot take; `key` names it."""
+    """The registry does not accept an option or its value; `key` is the option."""
 
     def __init__(self, message: str, *, key: str) -> None:
         super().__init__(message)
@@ -184,8 +214,8 @@ class OptionError(SelectionError, ValueError):
 
 
 class RegistryAddressError(SelectionError, ValueError):
-    """A registry's name or URL that does not follow the grammar."""
+    """The name or URL of a registry does not follow the grammar."""
 
 
 class ConfigurationError(SelectionError, ValueError):
-    """A configuration file that cannot be read or says something that makes no sense."""
+    """A configuration file cannot be read, or contains an invalid setting."""

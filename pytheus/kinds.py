@@ -1,4 +1,4 @@
-"""The table of metric types: the names, labels, numbers and merge rule of each, in one place.
+"""The table of metric types: names, labels, numbers and merge rule of each.
 
 A new metric type is one `Kind` here and one class in `pytheus.metrics`. Registries, exposition formats, shards, the
 conformance kit and the mypy plugin read this table instead of comparing type names.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["GAUGE_RULES", "INCLUDES_DEAD", "KINDS", "Kind", "MergeRule", "MetricType"]
+__all__ = ["GAUGE_RULES", "INCLUDES_DEAD", "KINDS", "GaugeMode", "Kind", "MergeRule", "MetricType"]
 
 MetricType = Literal["counter", "gauge", "histogram", "summary", "info", "stateset", "unknown"]
 
@@ -48,6 +48,11 @@ class Kind(NamedTuple):
     includes_dead: bool
     """Whether the numbers of processes that have ended still count."""
 
+    @property
+    def suffix_required(self) -> bool:
+        """Whether every sample has `own_suffix`, and the family in the text format."""
+        return self.own_suffix != "" and "" not in self.sample_suffixes
+
 
 KINDS: Final[dict[str, Kind]] = {
     kind.type: kind
@@ -65,6 +70,8 @@ KINDS: Final[dict[str, Kind]] = {
     )
 }  # fmt: skip
 """Each metric type by its name."""
+
+GaugeMode = Literal["sum", "min", "max", "last", "each"]
 
 INCLUDES_DEAD: Final = " of all"
 """The end of a gauge's mode that includes processes that have ended."""

@@ -1,4 +1,4 @@
-"""Names of a package that load the module which has them when they are first used (PEP 562).
+"""Names of a package that load their module when they are first used.
 
 https://peps.python.org/pep-0562/
 """
@@ -11,24 +11,31 @@ from collections.abc import Callable, Mapping
 __all__ = ["lazy_names"]
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """The `__getattr__` and the `__dir__` of `package`, for names and the modules that have them.
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return the `__getattr__` and `__dir__` of `package`.
 
-    To be called where type checkers do not look: they would take a package with a `__getattr__` to have every name.
+    `modules` maps each name to the module that defines it.
+
+    Call it under ``if not TYPE_CHECKING``: a type checker assumes that a package with a `__getattr__` has every name.
+    Each name is loaded once and then stored in the package.
+
+        >>> load, names = lazy_names("pytheus", {"configure": "pytheus.plugins"})
+        >>> "configure" in names()
+        True
     """
 
     def load(name: str) -> object:
-        home = homes.get(name)
-        if home is None:
+        module = modules.get(name)
+        if module is None:
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=sys.modules[package])
-        import importlib  # loaded late: only the first use of each name needs it
+        import importlib
 
-        value: object = getattr(importlib.import_module(home), name)
+        value: object = getattr(importlib.import_module(module), name)
         setattr(sys.modules[package], name, value)
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes})
+        return sorted({*vars(sys.modules[package]), *modules})
 
     return load, names

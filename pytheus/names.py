@@ -1,12 +1,12 @@
-"""What metrics and labels may be called, and which names a metric family occupies.
+"""Rules for the names of metrics and labels, and the names of a family.
 
-Metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; label names: ``[a-zA-Z_][a-zA-Z0-9_]*``, those that begin with ``__`` being
-reserved for Prometheus's own use (https://prometheus.io/docs/concepts/data_model/). A histogram's ``le`` and a
-summary's ``quantile`` are written by the exposition itself and cannot be a user's label.
+Metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; label names: ``[a-zA-Z_][a-zA-Z0-9_]*``. Label names that begin with ``__``
+are reserved for Prometheus (https://prometheus.io/docs/concepts/data_model/). The exposition itself writes the label
+``le`` of a histogram and ``quantile`` of a summary, so a user cannot choose them.
 
 A family occupies more names than its own: a histogram ``h`` is exposed as ``h_bucket``, ``h_sum``, ``h_count`` and, in
-OpenMetrics, ``h_created`` (https://prometheus.io/docs/specs/om/open_metrics_spec/#suffixes). Two families of which one
-occupies a name of the other cannot stand in one exposition, so registries compare `occupied_names`.
+OpenMetrics, ``h_created`` (https://prometheus.io/docs/specs/om/open_metrics_spec/#suffixes). If one family occupies a
+name of another, the two cannot be in one exposition, so registries compare `occupied_names`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "prefix_lead",
     "reserved_label",
     "shown",
+    "text_name",
     "validate_label_name",
     "validate_label_names",
     "validate_metric_name",
@@ -38,15 +39,21 @@ _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def base_name(name: str, type_: MetricType) -> str:
-    """The family's name in OpenMetrics: a counter's without ``_total``, an info's without ``_info``."""
+    """Return the family's name in OpenMetrics, without ``_total`` and ``_info``."""
     suffix = KINDS[type_].own_suffix
     if suffix and name.endswith(suffix) and len(name) > len(suffix):
         return name[: -len(suffix)]
     return name
 
 
+def text_name(name: str, type_: MetricType) -> str:
+    """Return the family's name in the text format, with ``_info`` for an info."""
+    kind = KINDS[type_]
+    return base_name(name, type_) + kind.own_suffix if kind.suffix_required else name
+
+
 def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
-    """Every name that the family `name` of type `type_` produces in some exposition format, its own first."""
+    """Return every name that family `name` has in some format, its own first."""
     base = base_name(name, type_)
     names = [name]
     for suffix in KINDS[type_].occupied_suffixes:
@@ -57,71 +64,82 @@ def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
 
 
 def reserved_label(name: str, type_: MetricType) -> str | None:
-    """The label that the exposition of metric `name` writes itself, which its definition must not have; or None."""
+    """Return the label that the exposition of metric `name` writes itself, or None."""
     reserved = KINDS[type_].reserved_label
     return name if reserved == "" else reserved
 
 
 FAILURES_NAME: Final = "pytheus_collector_errors_total"
-"""What counts the collectors that failed in a scrape."""
+"""The metric that counts the failures of collectors in scrapes."""
 
 RESERVED_NAMES: Final = occupied_names(FAILURES_NAME, "counter")
-"""The names that no collector can have."""
+"""The names that pytheus keeps for itself."""
 
 
 def validate_text(text: object, subject: str) -> str:
-    """`text` as an exact str that UTF-8 can carry, or an error that names `subject`."""
+    """Return `text` as an exact str that UTF-8 can encode.
+
+    `subject` begins the error messages.
+
+    Raises `NotTextError` if it is not a str, and `LabelError` for a lone surrogate.
+    """
     if not isinstance(text, str):
-        raise NotTextError(f"{subject} must be a str but got {shown(text)}; convert it with str(...) where it is made")
+        raise NotTextError(f"{subject} must be a str but got {shown(text)}; convert it with str(...)")
     plain = text if type(text) is str else str.__str__(text)
     try:
         plain.encode("utf-8")
     except UnicodeEncodeError:
         raise LabelError(
-            f"{subject} holds a lone surrogate ({text!r}), which UTF-8 and so an exposition cannot carry;"
-            " decode the text it came from with errors='replace'"
+            f"{subject} contains a lone surrogate ({text!r}), which UTF-8 cannot encode;"
+            " decode the original bytes with errors='replace'"
         ) from None
     return plain
 
 
 def validate_metric_name(name: object, subject: str = "metric") -> str:
-    """`name` if Prometheus allows it for a metric; raises `InvalidNameError` otherwise."""
+    """Return `name` if it is a valid metric name; raise `InvalidNameError` otherwise."""
     if not isinstance(name, str):
         raise NotTextError(f"{subject} name must be a str but got {shown(name)}")
     if _METRIC_NAME.fullmatch(name) is None:
         raise InvalidNameError(
-            f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and go on"
-            f" with letters, digits, '_' and ':'{_suggested(name)}"
+            f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and"
+            f" continue with letters, digits, '_' and ':'{_suggested(name)}"
         )
     return str.__str__(name)
 
 
 def validate_prefix(prefix: object) -> str | None:
-    """A registry's prefix, which stands before ``_name`` in every family's name; None and "" mean none."""
+    """Return a registry's prefix if it is valid; None for None and "".
+
+    It precedes ``_name`` in every family's name. Raises `InvalidNameError`.
+    """
     if prefix is None or prefix == "":
         return None
     return validate_metric_name(prefix, "registry prefix: its")
 
 
 def prefix_lead(prefix: object) -> str:
-    """Return what comes before a family's name under a registry's prefix: the prefix and "_", or "" without one."""
+    """Return the text before a family's name: "", or a registry's prefix and "_"."""
     valid = validate_prefix(prefix)
     return "" if valid is None else valid + "_"
 
 
 def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:
-    """`label` if `subject` (as in "counter 'hits_total'") may have a label of that name."""
+    """Return `label` if `subject` may have a label of that name.
+
+    `subject`, such as "counter 'hits_total'", begins the error messages. Raises `InvalidNameError`.
+    """
     if not isinstance(label, str):
-        raise InvalidNameError(f"{subject} has a label name that is no str: {shown(label)}")
+        raise InvalidNameError(f"{subject} has a label name that is not a str: {shown(label)}")
     if _LABEL_NAME.fullmatch(label) is None:
         raise InvalidNameError(
             f"{subject} has the label name {label!r}, which Prometheus does not allow: it must begin with a letter or"
-            f" '_' and go on with letters, digits and '_'{_suggested(label)}"
+            f" '_' and continue with letters, digits and '_'{_suggested(label)}"
         )
     if label.startswith("__"):
         raise InvalidNameError(
             f"{subject} has the label name {label!r}, but names that begin with '__' are reserved for Prometheus;"
-            f" call it {label.lstrip('_') or 'something else'!r}"
+            f" use {label.lstrip('_') or 'another name'!r}"
         )
     if label == reserved:
         raise InvalidNameError(
@@ -131,7 +149,10 @@ def validate_label_name(label: object, subject: str, reserved: str | None = None
 
 
 def validate_label_names(labels: object, subject: str, reserved: str | None = None) -> tuple[str, ...]:
-    """Label names in the order given, each allowed and none twice. A plain str is refused, not taken apart."""
+    """Return the label names in the order given, if each is valid and unique.
+
+    A plain str is refused. Raises `InvalidNameError`.
+    """
     if labels is None:
         return ()
     if isinstance(labels, (str, bytes)):
@@ -153,13 +174,16 @@ def _suggested(name: str) -> str:
     mended = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     if mended[:1].isdigit():
         mended = "_" + mended
-    return f"; {mended!r} would do" if mended.strip("_") else ""
+    return f"; use {mended!r}" if mended.strip("_") else ""
 
 
 def shown(value: object) -> str:
-    """`value` as messages show it, in at most 80 characters after its type's name, and whatever its repr does."""
+    """Return the type of `value` and at most 80 characters of its repr.
+
+    For messages; never raises.
+    """
     try:
         text = repr(value)
-    except Exception:  # an int of more digits than str() makes, or a broken __repr__
+    except Exception:  # an int with more digits than str() allows, or a broken __repr__
         text = "without a repr"
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -1,23 +1,31 @@
-"""What collectors yield and expositions read: samples, exemplars, and the families they belong to."""
+"""Families, samples, exemplars and rows: the data of collectors and formats."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from pytheus.exceptions import InvalidNameError
+from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_metric_name
+from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_text
 
-__all__ = ["Exemplar", "Family", "Row", "Sample"]
+__all__ = ["Exemplar", "Family", "Row", "Sample", "new_exemplar"]
+
+# "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code
+# points": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
+_EXEMPLAR_CHARACTERS_AT_MOST: Final = 128
 
 
 class Exemplar(NamedTuple):
-    """One observation that points at something outside of the metrics, most often a trace.
+    """One observation with labels that refer to something else, usually a trace.
 
-    `labels` identify it (at most 128 characters together, names and values), `value` is what was observed, and
-    `timestamp` is in seconds since the Unix epoch, or None.
+    `labels` identify it; names and values have at most 128 characters together. `value` is the observed number.
+    `timestamp` is in seconds since the Unix epoch, or None. Immutable.
     https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
+
+        >>> Exemplar({"trace_id": "4bf92f35"}, 0.25).labels
+        {'trace_id': '4bf92f35'}
     """
 
     labels: Mapping[str, str]
@@ -28,9 +36,9 @@ class Exemplar(NamedTuple):
 class Sample(NamedTuple):
     """One number of one series at the moment of collection.
 
-    `suffix` is what follows the family's name in the sample's (``""``, ``"_bucket"``, ``"_sum"``, ``"_count"``,
-    ``"_info"``), so that a prefix can be put before the name in one place. `labels` maps label names to values.
-    `timestamp` is in seconds since the Unix epoch, or None for "now", which is what almost every sample should say.
+    `suffix` is the part of the sample's name after the family's name (``""``, ``"_bucket"``, ``"_sum"``, ``"_count"``,
+    ``"_info"``). `labels` maps label names to values. `value` is a float. `timestamp` is in seconds since the Unix
+    epoch, or None for "now", which is right for almost every sample. Immutable.
 
         >>> Sample("_count", {"path": "/"}, 3.0)
         Sample(suffix='_count', labels={'path': '/'}, value=3.0, timestamp=None, exemplar=None)
@@ -44,17 +52,23 @@ class Sample(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One series of a metric as its numbers lie in memory, before any format has cumulated or named them.
+    """The numbers of one series as they are stored, independent of any format.
 
-    `labels` has one value per label name, in the order of definition. `numbers` are doubles, by the metric's type:
+    `labels` has one value per label name, in the order of definition. `numbers` are floats, by the metric's type:
 
     - counter, gauge: the value;
     - summary: the sum, the number of observations;
-    - histogram: the sum, and for each bucket in order, the last one up to +Inf, how many fell in it (not cumulated);
+    - histogram: the sum, then the count of each bucket in order, the last one up to +Inf (not cumulative);
     - stateset: 1.0 or 0.0 for each state in order;
-    - info: none, because its labels are in `info` (None until they are set).
+    - info: no numbers, because its labels are in `info` (None until they are set).
 
-    `exemplars` are the latest ones, by the index of the number that they belong to.
+    `exemplars` are the latest ones, by the slot (the index in `numbers`) that they belong to.
+
+        >>> from pytheus import Summary
+        >>> sizes = Summary("size_bytes", "Sizes.", registry=None)
+        >>> sizes.observe(512)
+        >>> sizes.rows()
+        [Row(labels=(), numbers=[512.0, 1.0], info=None, exemplars=None)]
     """
 
     labels: tuple[str, ...]
@@ -64,14 +78,15 @@ class Row(NamedTuple):
 
 
 class Family:
-    """A metric family as it stands at one moment: what a collector's `collect()` yields.
+    """A metric family at one moment; a collector's `collect()` yields families.
 
-    A custom collector makes them from numbers that live elsewhere:
+    A custom collector creates them from numbers that it reads elsewhere:
 
         >>> Family("queue_depth", "gauge", "Jobs waiting.", [Sample("", {"queue": "mail"}, 7.0)])
         Family('queue_depth', 'gauge', 1 sample)
 
-    `samples` are read once and kept. The name must be a valid metric name; the samples are checked when exposed.
+    `type` is one of the types in `pytheus.kinds.KINDS`. `samples` are read once and kept as a tuple; they are checked
+    when they are exposed. Raises `InvalidNameError` for a name that is not a valid metric name, or an unknown type.
     """
 
     __slots__ = ("description", "name", "samples", "type")
@@ -86,9 +101,31 @@ class Family:
 
     @property
     def occupied_names(self) -> tuple[str, ...]:
-        """Every name that this family produces in some exposition format."""
+        """Every name that this family produces in some exposition format, its own first."""
         return occupied_names(self.name, self.type)
 
     def __repr__(self) -> str:
         count = len(self.samples)
         return f"Family({self.name!r}, {self.type!r}, {count} sample{'' if count == 1 else 's'})"
+
+
+def new_exemplar(labels: object, value: float, metric: str) -> Exemplar:
+    """Return an exemplar of `value` with the current time.
+
+    `metric` is the metric's name for messages.
+
+    Raises `LabelError` or `InvalidNameError` if it could not be exposed.
+    """
+    if not isinstance(labels, Mapping):
+        raise LabelError(f"an exemplar of {metric!r} must be a mapping of label names to values but got {labels!r:.80}")
+    checked: dict[str, str] = {}
+    for name in labels:
+        label = validate_label_name(name, f"an exemplar of {metric!r}")
+        checked[label] = validate_text(labels[name], f"label {label!r} of an exemplar of {metric!r}")
+    length = sum(len(name) + len(text) for name, text in checked.items())
+    if length > _EXEMPLAR_CHARACTERS_AT_MOST:
+        raise LabelError(
+            f"an exemplar of {metric!r} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics"
+            f" allows {_EXEMPLAR_CHARACTERS_AT_MOST}; use short ids"
+        )
+    return Exemplar(checked, value, time.time())

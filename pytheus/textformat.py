@@ -16,33 +16,39 @@ from pytheus.version import COMPILED
 __all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header", "number_line"]
 
 PART_SIZE: Final = 1024
-"""How many series make a piece of the text; between pieces other threads get their turn."""
+"""The number of series in one piece of the text. Between pieces, other threads may run."""
 
-# From 1e16 on a repr has an exponent.
+# The repr of a float has an exponent from 1e16 on.
 _WHOLE_BELOW: Final = 1e16
 
 
 def escape_help(text: str) -> str:
-    """`text` as it stands after ``# HELP name``."""
+    """Return `text` escaped for the line ``# HELP name``."""
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def escape_label_value(value: str) -> str:
-    """`value` as it stands between the quotes of a label."""
+    """Return `value` escaped for the quotes of a label."""
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return value
 
 
 def format_labels(pairs: Iterable[tuple[str, str]]) -> str:
-    """``a="x",b="y"``, without braces; empty for no labels. Takes names and values that were checked."""
+    """Return ``a="x",b="y"`` without braces; "" for no labels.
+
+    Names and values must be valid.
+    """
     return ",".join([name + '="' + escape_label_value(value) + '"' for name, value in pairs])
 
 
 def format_number(value: float) -> str:
-    """The shortest text that reads back as the same double; ``+Inf``, ``-Inf`` and ``NaN`` for what has no digits."""
+    """Return the shortest text that parses to the same double.
+
+    Infinities are ``+Inf`` and ``-Inf``, not a number is ``NaN``.
+    """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
-        # A whole number by its integer's digits: the same text as its repr, but for -0.0, and quicker in native code.
+        # The digits of the integer are the same text as the repr, except for -0.0, and faster in native code.
         whole = int(value)
         if whole == value and whole != 0:
             return f"{whole}.0"
@@ -53,7 +59,10 @@ def format_number(value: float) -> str:
 
 
 def number_line(head: str, value: float) -> str:
-    """`head`, the number, and the line's end; the busiest part of a scrape."""
+    """Return `head`, the number and the line's end.
+
+    A scrape calls this for every changed number.
+    """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         whole = int(value)
         if whole == value and whole != 0:
@@ -65,5 +74,5 @@ def number_line(head: str, value: float) -> str:
 
 
 def header(name: str, type_: str, description: str) -> str:
-    """The two lines before a family's samples."""
+    """Return the two lines before the samples of a family."""
     return f"# HELP {name} {escape_help(description)}\n# TYPE {name} {KINDS[type_].text_type}\n"

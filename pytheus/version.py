@@ -1,4 +1,4 @@
-"""Which pytheus this is: its version, and whether the hot modules run compiled or as Python."""
+"""The version of pytheus, and whether this build is compiled."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ __version__: Final = "1.0.0"
 
 
 def _probe() -> None:
-    """A function of this module, to see what became of it."""
+    """Do nothing; the type of this function shows whether the module is compiled."""
 
 
 def _is_native(probe: object) -> bool:
     return not isinstance(probe, FunctionType)
 
 
-# This module is among those that are compiled, all together or not at all, so it can speak for them.
+# Either all modules in the list of setup.py are compiled or none, and this module is in the list.
 COMPILED: Final[bool] = _is_native(_probe)
-"""Whether the metrics run compiled by mypyc (True) or as plain Python (False); both take and expose the
-same; docs/explanation/speed.md tells what differs."""
+"""Whether the metrics are compiled by mypyc (True) or run as plain Python (False).
+
+Both builds accept and expose the same; docs/explanation/speed.md describes the differences.
+"""

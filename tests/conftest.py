@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -243,12 +244,13 @@ def pytheus_wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def outside_environ(pytheus_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """For programs in an environment of their own: nothing of this one, and whoever installs pytheus gets the wheel."""
-    constraint = tmp_path_factory.mktemp("constraint") / "constraint.txt"
-    constraint.write_text(f"pytheus @ {pytheus_wheel.as_uri()}\n", "utf-8")
+    """For programs in an environment of their own: nothing of this one, and pip installs the wheel as `pytheus`."""
+    index = tmp_path_factory.mktemp("index")
+    shutil.copy(pytheus_wheel, index)
     unwanted = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONWARNINGS", "VIRTUAL_ENV", "MYPYPATH")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted and name[:8] != "PYTHEUS_"}
-    return kept | {"PIP_CONSTRAINT": str(constraint), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    links = f"{index} {kept.get('PIP_FIND_LINKS', '')}".strip()
+    return kept | {"PIP_FIND_LINKS": links, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 @pytest.fixture
@@ -318,3 +320,20 @@ def _switching(request: pytest.FixtureRequest) -> Iterator[None]:
 def together() -> Callable[..., None]:
     """Call it with functions: each runs in a thread, all start at once, and the first error of any is raised."""
     return _together
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A scheduler that keeps the blocks of a document on one worker, in order; other tests may run on any.
+
+    Not by `xdist_group` marks: pytest-xdist 3.8 writes them into node IDs in a way that pytest 9.2 ignores.
+    """
+    from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]  # it has no annotations
+
+    def group(nodeid: str) -> str:
+        block = re.search(r"::test_the_block_does_what_it_says\[(.+):\d+\]$", nodeid)
+        return block[1] if block else nodeid
+
+    scheduler = LoadGroupScheduling(config, log)  # pyright: ignore[reportArgumentType]  # its type has no public name
+    scheduler._split_scope = group
+    return scheduler

@@ -5,7 +5,7 @@ when a frame begins (RESUME), after calls, at backward jumps and where a frame i
 of them before its last store. On 3.11 the garbage collector runs finalizers where containers are allocated, too; from
 3.12 on it waits for the eval breaker.
 
-What the rules for a stretch are, and why, stands in `pytheus.atomic`.
+The rules for a stretch, with their reasons, are in `pytheus.atomic`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _stretches(source: str, name: str) -> Iterator[Stretch]:
-    """From each ``# atomic:`` to the end of the block that it stands in."""
+    """From each ``# atomic:`` to the end of its block."""
     lines = source.splitlines()
     tree = ast.parse(source)
     codes = list(_codes(compile(source, name, "exec")))

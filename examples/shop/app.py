@@ -2,10 +2,9 @@
 
     pytheus run examples/shop/app.py --port 8000
 
-Nothing here knows how or where the metrics are served, or which registry keeps them; that is `pytheus run`'s matter.
+This program does not know how the metrics are served or which registry keeps them; `pytheus run` decides that.
 Prices are multiples of a quarter, and durations of 2**-20 seconds (about a microsecond). A double holds such numbers
-and their sums exactly, so that load.py can compare every sum with what it did, to the last bit, whatever the order in
-which requests came.
+and their sums exactly, so load.py can compare every sum with its own, to the last bit, in any order of requests.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pytheus import Counter, Gauge, Histogram
 
 ORDERS = Counter(
     "orders_total",
-    "Orders placed, by what became of the payment.",
+    "Orders placed, by the result of the payment.",
     ["status"],
     labels_from={"status": ["paid", "declined"]},
 )
@@ -40,7 +39,7 @@ REQUEST_DURATION = Histogram(
     ["method", "route", "code"],
     buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1],
 )
-REQUESTS_IN_PROGRESS = Gauge("http_requests_in_progress", "Requests that are being answered.")
+REQUESTS_IN_PROGRESS = Gauge("http_requests_in_progress", "Requests in progress.")
 
 PRICES_EUROS = {"tea": 4.5, "coffee": 7.25, "biscuits": 2.25, "cup": 12.0, "teapot": 30.75}
 
@@ -51,7 +50,7 @@ baskets: dict[str, Basket] = {}
 
 
 class Measured:
-    """Measures each HTTP request that `app` answers, by its route's template, and tells the client what it measured.
+    """Measures each HTTP request that `app` answers, by the template of its route, and sends the client the result.
 
     The header is https://www.w3.org/TR/server-timing/ with the duration in milliseconds.
     """
@@ -68,7 +67,7 @@ class Measured:
         async def measured_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seconds = round((perf_counter() - start) * 2**20) / 2**20
-                # The template ("/baskets/{basket}"), for the path itself would make a series for every basket.
+                # The template ("/baskets/{basket}"), because the path itself would make a series for every basket.
                 route = scope["route"].path if "route" in scope else "none"
                 series = REQUEST_DURATION.labels(method=scope["method"], route=route, code=str(message["status"]))
                 series.observe(seconds)

@@ -2,11 +2,12 @@
 
 Rules:
 
-- ``pytheus run`` starts other people's programs: it needs the standard library and pytheus alone, and parses its own
-  arguments. The other commands are written with click (https://click.palletsprojects.com, the extra ``pytheus[cli]``),
-  and where that is not installed they say so in one line.
-- Each exit code means one thing: 0, it was done, and what was asked about is sound; 1, it was done, and something is
-  wrong with what was asked about; 2, it could not be done, and one line on stderr says why.
+- ``pytheus run`` starts other programs: it needs only the standard library and pytheus, and parses its own arguments.
+  The other commands are written with click (https://click.palletsprojects.com, the extra ``pytheus[cli]``); without it,
+  they say so in one line.
+- Each subcommand is the `command` of the module of its name, which is imported when it is called.
+- Each exit code has one meaning: 0, the command was carried out and found nothing wrong; 1, it was carried out and
+  found something wrong; 2, it could not be carried out, and one line on stderr says why.
 """
 
 from __future__ import annotations
@@ -14,71 +15,32 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 __all__ = ["main"]
 
-_Subcommand: TypeAlias = Callable[[Sequence[str]], int]
-
 _REFUSED: Final = 2
-# Set by the script that `pytheus completion` prints, when the shell wants to know how a line may go on.
+# Set by the script that `pytheus completion` prints, when the shell needs the possible continuations of a line.
 _COMPLETION_VARIABLE: Final = "_PYTHEUS_COMPLETE"
 
-
-def _run(arguments: Sequence[str]) -> int:
-    from pytheus.cli.run import run  # loaded late, like every subcommand: the others need none of it
-
-    return run(arguments)
-
-
-def _plugins(arguments: Sequence[str]) -> int:
-    from pytheus.cli.plugins import plugins  # loaded late: it needs click, as all below
-
-    return plugins(arguments)
-
-
-def _check(arguments: Sequence[str]) -> int:
-    from pytheus.cli.check import check  # loaded late
-
-    return check(arguments)
-
-
-def _new(arguments: Sequence[str]) -> int:
-    from pytheus.cli.new import new  # loaded late
-
-    return new(arguments)
-
-
-def _config(arguments: Sequence[str]) -> int:
-    from pytheus.cli.config import config  # loaded late
-
-    return config(arguments)
-
-
-def _completion(arguments: Sequence[str]) -> int:
-    from pytheus.cli.completion import completion  # loaded late
-
-    return completion(arguments)
-
-
-# A subcommand takes the arguments behind its name and gives the exit code.
-_SUBCOMMANDS: Final[dict[str, tuple[_Subcommand, str]]] = {
-    "run": (_run, "run a program and serve its metrics"),
-    "config": (_config, "show which registry would be used, from where, and with which options"),
-    "plugins": (_plugins, "list the registries that can be chosen by name"),
-    "check": (_check, "check that a registry keeps the contract"),
-    "new": (_new, "start a distribution of your own: a registry plugin"),
-    "completion": (_completion, "print what lets bash, zsh or fish complete these commands"),
+_SUBCOMMANDS: Final = {
+    "run": "run a program and serve its metrics",
+    "config": "show which registry would be used, from where, and with which options",
+    "plugins": "list the registries that can be chosen by name",
+    "check": "check that a registry keeps the contract",
+    "new": "start a distribution of your own: a registry plugin",
+    "completion": "print a script that lets bash, zsh or fish complete these commands",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with `arguments` (those of the process, by default); gives the exit code.
+    """Run the command with `arguments` (by default those of the process); returns the exit code.
 
-    What the program of ``pytheus run`` raises comes out as it is, `SystemExit` included.
+    Exceptions of the program of ``pytheus run`` are passed on unchanged, `SystemExit` included.
 
-        >>> main(["--version"])  # doctest: +ELLIPSIS
-        pytheus ...
+        >>> main(["config", "--registry", "default://?prefix=shop"])  # doctest: +ELLIPSIS
+        registry ... default://?prefix=shop
+        ...
         0
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -88,12 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print(_help())
     if given[0] in ("-V", "--version"):
         return _print(_version() + "\n")
-    subcommand = _SUBCOMMANDS.get(given[0])
-    if subcommand is None:
-        print(f"pytheus: {given[0]!r} is no command; there is: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
+    name, *rest = given
+    if name not in _SUBCOMMANDS:
+        print(f"pytheus: unknown command {name!r}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
         return _REFUSED
-    call = subcommand[0]
-    return call(given[1:]) if call is _run else _with_click(given[0], lambda: call(given[1:]))
+    if name == "run":
+        from pytheus.cli.run import run
+
+        return run(rest)
+    return _with_click(name, lambda: _call(name, rest))
 
 
 def _with_click(name: str, call: Callable[[], int]) -> int:
@@ -110,8 +75,16 @@ def _with_click(name: str, call: Callable[[], int]) -> int:
         return _REFUSED
 
 
+def _call(name: str, arguments: Sequence[str]) -> int:
+    import importlib
+
+    from pytheus.cli.click_support import call
+
+    return call(importlib.import_module(f"pytheus.cli.{name}").command, arguments)
+
+
 def _complete(instruction: str) -> int:
-    from pytheus.cli.completion import complete  # loaded late: it needs click
+    from pytheus.cli.completion import complete
 
     return complete(instruction)
 
@@ -120,17 +93,17 @@ def _print(text: str) -> int:
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        # What is left in the buffer must not be tried again at exit.
+        # The rest of the buffer must not be written again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return 1  # as in `pytheus.cli.command.call`: whoever read our output has enough of it
+            return 1  # as in `pytheus.cli.click_support.call`
         print(f"pytheus: {error}", file=sys.stderr)
         return _REFUSED
     return 0
 
 
 def _help() -> str:
-    lines = [f"  {name:<12}{summary}\n" for name, (_, summary) in _SUBCOMMANDS.items()]
+    lines = [f"  {name:<12}{summary}\n" for name, summary in _SUBCOMMANDS.items()]
     return (
         "usage: pytheus COMMAND ...\n       pytheus --version\n\n"
         "Prometheus metrics, with a registry that is a plugin.\n\n"
@@ -139,12 +112,12 @@ def _help() -> str:
         "  pytheus run --port 9464 app.py\n"
         "  PYTHEUS_REGISTRY='default://?prefix=shop' pytheus config\n"
         "  pytheus plugins --check\n\n"
-        "`pytheus COMMAND --help` tells about one of them. All but `run` need the extra: pip install 'pytheus[cli]'.\n"
+        "`pytheus COMMAND --help` describes one of them. All but `run` need the extra: pip install 'pytheus[cli]'.\n"
     )
 
 
 def _version() -> str:
-    from pytheus.version import COMPILED, __version__  # loaded late: it imports every metric
+    from pytheus.version import COMPILED, __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
     return (

@@ -1,12 +1,14 @@
 """``pytheus check``: whether a registry keeps the contract, in one report.
 
 The checks are those of `pytheus.testing.RegistryConformance`, which a plugin's own tests run with pytest; here they
-need no pytest. What is left out does not fail, and says why it was left out: mypy that is not installed, a capability
-that the registry does not declare, a check that rests on another one that fails.
+need no pytest. A check that is left out does not fail, and the report has the reason: mypy is not installed, the
+registry does not declare the capability, or another check failed that this one depends on.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -18,16 +20,16 @@ from typing import Final, Literal, NamedTuple
 
 import click
 
-from pytheus.cli.command import call, plugin_names, print_json
-from pytheus.cli.subject import Subject, Typed, subject_of
+from pytheus.cli.check_target import Target, Typed, target_of
+from pytheus.cli.click_support import plugin_names, print_json
 from pytheus.testing.checks.distribution import DistributionChecks
 from pytheus.testing.runner import Outcome, run_conformance
 
-__all__ = ["check", "command"]
+__all__ = ["command"]
 
 _PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT = "protocol and signatures", "types", "distribution", "contract"
 _SECTIONS: Final = (_PROTOCOL, _TYPES, _DISTRIBUTION, _CONTRACT)
-_OF_THEIR_OWN: Final[dict[str, str]] = {
+_SECTION_OF_CHECK: Final[dict[str, str]] = {
     "test_it_satisfies_the_protocol": _PROTOCOL,
     "test_the_plugin_is_typed": _TYPES,
 }
@@ -46,11 +48,6 @@ class _Finding(NamedTuple):
     outcome: Outcome
 
 
-def check(arguments: Sequence[str]) -> int:
-    """Run ``pytheus check`` with `arguments`; gives the exit code."""
-    return call(command, arguments)
-
-
 @click.command(
     "check",
     epilog=(
@@ -58,58 +55,49 @@ def check(arguments: Sequence[str]) -> int:
         "  pytheus check 'redis://127.0.0.1:6379/15?namespace=check'\n"
         "  pytheus check shop.metrics:MyRegistry\n"
         "  pytheus check audited --conformance tests/test_conformance.py:TestAudited\n\n"
-        "\b\nexit codes: 0, or 1 if a check fails; 2 if there is nothing of that name to check."
+        "\b\nexit codes: 0, or 1 if a check fails; 2 if there is no registry of that name."
     ),
 )
 @click.argument("registry", shell_complete=plugin_names, metavar="NAME|URL|MODULE:OBJECT")
 @click.option(
     "--conformance",
     metavar="MODULE:CLASS",
-    help="The RegistryConformance subclass that declares what this registry does differently. FILE.py:CLASS as well.",
+    help="The RegistryConformance subclass that declares intended deviations. FILE.py:CLASS as well.",
 )
-@click.option("--verbose", is_flag=True, help="Show what passed, too.")
+@click.option("--verbose", is_flag=True, help="Show passed checks, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(registry: str, conformance: str | None, verbose: bool, as_json: bool) -> int:
     """Check that a registry keeps the contract.
 
-    NAME or URL is an installed plugin's, as in PYTHEUS_REGISTRY; it is checked as a distribution, too. MODULE:OBJECT
-    (FILE.py:OBJECT as well) is a registry, or a class or factory that gives one without arguments.
+    NAME or URL is an installed plugin's, as in PYTHEUS_REGISTRY; its distribution is checked, too. MODULE:OBJECT
+    (FILE.py:OBJECT as well) is a registry, or a class or factory that returns one without arguments.
 
-    mypy takes part where it is installed.
+    mypy checks the types if it is installed.
     """
-    _be_quiet()
-    subject = subject_of(registry, conformance)
-    findings = sorted(_findings(subject), key=lambda finding: _SECTIONS.index(finding.section))
+    # Messages that registries under test log do not belong in the report. Without any handler, they would go to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+    target = target_of(registry, conformance)
+    findings = sorted(_findings(target), key=lambda finding: _SECTIONS.index(finding.section))
     if as_json:
-        print_json(_document(subject, findings))
+        print_json(_document(target, findings))
     else:
-        for line in _report(subject, findings, verbose=verbose):
+        for line in _report(target, findings, verbose=verbose):
             click.echo(line)
     return 1 if any(outcome.status == "failed" for _, outcome in findings) else 0
 
 
-def _be_quiet() -> None:
-    """Let what registries under test log be no part of the report."""
-    import logging  # loaded late: the other commands do not need it
-
-    # Without any handler, logging would write to stderr.
-    logging.getLogger().addHandler(logging.NullHandler())
-
-
-def _findings(subject: Subject) -> Iterator[_Finding]:
-    for outcome in run_conformance(subject.conformance):
-        if subject.conformance.plugin_name is None and hasattr(DistributionChecks, outcome.check):
+def _findings(target: Target) -> Iterator[_Finding]:
+    for outcome in run_conformance(target.conformance):
+        if target.conformance.plugin_name is None and hasattr(DistributionChecks, outcome.check):
             continue  # there is no distribution
         section = _DISTRIBUTION if hasattr(DistributionChecks, outcome.check) else _CONTRACT
-        yield _Finding(_OF_THEIR_OWN.get(outcome.check, section), outcome)
-    if subject.typed is not None:
-        yield _Finding(_TYPES, _typed(subject.typed))
+        yield _Finding(_SECTION_OF_CHECK.get(outcome.check, section), outcome)
+    if target.typed is not None:
+        yield _Finding(_TYPES, _typed(target.typed))
 
 
 def _typed(typed: Typed) -> Outcome:
     name, promise = "test_it_is_typed", "``mypy --strict`` accepts that it satisfies the contract."
-    import importlib.util  # loaded late: only objects come here
-
     if importlib.util.find_spec("mypy") is None:
         return Outcome(name, "skipped", promise, "mypy is not installed", None)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,10 +116,10 @@ def _typed(typed: Typed) -> Outcome:
     return Outcome(name, "passed", promise, "", None)
 
 
-def _document(subject: Subject, findings: Sequence[_Finding]) -> dict[str, object]:
+def _document(target: Target, findings: Sequence[_Finding]) -> dict[str, object]:
     counts = Counter(outcome.status for _, outcome in findings)
     return {
-        "subject": subject.title,
+        "subject": target.title,
         "sound": not counts["failed"],
         "passed": counts["passed"],
         "failed": counts["failed"],
@@ -157,8 +145,8 @@ _STATUS: Final[dict[Literal["passed", "failed", "skipped"], str]] = {
 _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
-def _report(subject: Subject, findings: Sequence[_Finding], *, verbose: bool) -> Iterator[str]:
-    yield click.style(subject.title, bold=True)
+def _report(target: Target, findings: Sequence[_Finding], *, verbose: bool) -> Iterator[str]:
+    yield click.style(target.title, bold=True)
     for section in _SECTIONS:
         outcomes = [outcome for where, outcome in findings if where == section]
         if not outcomes:

@@ -1,40 +1,19 @@
-"""``pytheus config``: which registry a program started here would use, who says so, and with which options."""
+"""``pytheus config``: which registry a program started here would use, who chose it, and with which options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from pytheus.cli.command import call, plugin_names, print_json, table
-from pytheus.cli.selection import Selection, problems_of, select
-from pytheus.plugins.configuration import Configuration, load_configuration
-from pytheus.plugins.options import URL_PARTS
-from pytheus.plugins.redaction import HIDDEN, is_secret, redact
-from pytheus.plugins.switches import Switches, load_switches
+from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
+from pytheus.plugins.options import without_secrets
+from pytheus.plugins.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from pytheus.plugins.wrapping import WrapLayer
+    from pytheus.plugins.layers import WrapLayer
 
-__all__ = ["command", "config"]
-
-
-class _Option(NamedTuple):
-    key: str
-    value: object  # without its credentials
-    source: str
-
-
-def config(arguments: Sequence[str]) -> int:
-    """Run ``pytheus config`` with `arguments`; gives the exit code.
-
-    >>> config(["--registry", "default://?prefix=shop"])  # doctest: +ELLIPSIS
-    registry ... default://?prefix=shop
-    ...
-    0
-    """
-    return call(command, arguments)
+__all__ = ["command"]
 
 
 @click.command(
@@ -42,123 +21,69 @@ def config(arguments: Sequence[str]) -> int:
     epilog=(
         "\b\nexamples:\n  pytheus config\n  PYTHEUS_REGISTRY='default://?prefix=shop' pytheus config\n"
         "  pytheus config --json | jq -r .registry.name\n\n"
-        "\b\nexit codes: 0, or 1 if the registry or a plugin that is named cannot be had;"
-        "\n2 if the settings make no sense."
+        "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available;\n2 if a setting is not valid."
     ),
 )
-@click.option(
-    "--registry",
-    shell_complete=plugin_names,
-    metavar="NAME|URL",
-    help="As if this were chosen, as in `pytheus run --registry`.",
-)
+@REGISTRY_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(registry: str | None, as_json: bool) -> int:
     """Show which registry would be used, who chose it, and with which options.
 
-    No plugin is imported, so whether the plugin takes these options is not known; `pytheus check` tells. Credentials
-    are shown as ***.
+    No plugin is imported, so it is not known whether the plugin has these options; `pytheus check` finds out.
+    Credentials are shown as ***.
     """
-    configuration = load_configuration()
-    selection = select(registry, configuration)
-    switches = load_switches(configuration)
-    options = _options(selection, configuration)
-    problems = problems_of(selection, switches.named)
+    planned = plan(registry)
     if as_json:
-        print_json(_document(selection, options, switches, problems, configuration))
+        print_json(_document(planned))
     else:
-        _print(selection, options, switches, problems, configuration)
-    return 1 if problems else 0
+        _print(planned)
+    return 1 if planned.problems else 0
 
 
-def _options(selection: Selection, configuration: Configuration) -> list[_Option]:
-    """What the registry would be given, by the rules of `RegistryOptions`: the URL goes before the table."""
-    address = selection.address
-    given: dict[str, _Option] = {}
-    table_source = f"from [tool.pytheus.registries.{address.name}] in {configuration.path}"
-    for key, value in configuration.registries.get(address.name, {}).items():
-        given[key] = _Option(key, _shown(key, value), table_source)
-    for key, text in address.query:
-        given[key] = _Option(key, _shown(key, text), selection.source)
-    for part in URL_PARTS:
-        value = getattr(address, part)
-        if value is not None:
-            given[part] = _Option(part, _shown(part, value), selection.source)
-    return list(given.values())
-
-
-def _shown(key: str, value: object) -> object:
-    if is_secret(key):
-        return HIDDEN
-    if isinstance(value, Mapping):
-        return {inner: _shown(inner, held) for inner, held in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shown("", held) for held in value]
-    if isinstance(value, str):
-        return redact(value)
-    return value if isinstance(value, (bool, int, float)) else str(value)  # dates of TOML among others
-
-
-def _document(
-    selection: Selection,
-    options: Sequence[_Option],
-    switches: Switches,
-    problems: Sequence[str],
-    configuration: Configuration,
-) -> dict[str, object]:
-    plugin = selection.plugin
+def _document(planned: Plan) -> dict[str, object]:
+    distribution, version = planned.provider or (None, None)
+    settings = planned.activation.settings
     return {
         "registry": {
-            "address": selection.address.shown,
-            "name": selection.address.name,
-            "origin": selection.origin,
-            "source": selection.source,
-            "distribution": None if plugin is None else plugin.distribution,
-            "version": None if plugin is None else plugin.version,
+            "address": planned.address.shown,
+            "name": planned.address.name,
+            "origin": planned.choice.origin,
+            "source": planned.choice.source,
+            "distribution": distribution,
+            "version": version,
         },
-        "problems": list(problems),
-        "options": {option.key: {"value": option.value, "source": option.source} for option in options},
-        "plugins": {
-            "named": [
-                {"name": named.name, "distribution": named.distribution, "setting": named.setting}
-                for named in switches.named
-            ],
-            "blocked": dict(switches.blocked),
-        },
-        "wrap": [{"layer": layer.name, "arguments": _shown("", layer.arguments)} for layer in configuration.wrap],
-        "configuration": configuration.path,
+        "problems": planned.problems,
+        "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
+        "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
+        "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],
+        "configuration": settings.path,
     }
 
 
-def _print(
-    selection: Selection,
-    options: Sequence[_Option],
-    switches: Switches,
-    problems: Sequence[str],
-    configuration: Configuration,
-) -> None:
-    plugin = selection.plugin
-    made_by = click.style("nobody", fg="red") if plugin is None else f"{plugin.distribution} {plugin.version}"
+def _print(planned: Plan) -> None:
+    settings = planned.activation.settings
+    provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
+    named = [f"{named} (by {named.setting})" for named in settings.named]
+    blocked = [f"{name} (by {setting})" for name, setting in settings.blocked.items()]
     rows = [
-        ("registry", click.style(selection.address.shown, bold=True)),
-        ("chosen", selection.source),
-        ("made by", made_by),
-        ("plugins named", ", ".join(f"{named} (by {named.setting})" for named in switches.named) or "none"),
-        (
-            "plugins blocked",
-            ", ".join(f"{name} (by {setting})" for name, setting in switches.blocked.items()) or "none",
-        ),
-        ("wrapped in", ", ".join(map(_layer, configuration.wrap)) or "nothing"),
-        ("configuration", configuration.path or "no file"),
+        ("registry", click.style(planned.address.shown, bold=True)),
+        ("chosen", planned.choice.source),
+        ("created by", provider),
+        ("plugins named", ", ".join(named) or "none"),
+        ("plugins blocked", ", ".join(blocked) or "none"),
+        ("wrapped in", ", ".join(map(_layer, settings.wrap)) or "nothing"),
+        ("configuration", settings.path or "no file"),
     ]
     for line in table(rows):
         click.echo(line)
+    options = [(key, f"= {value}", source) for key, value, source in planned.options.describe()]
     click.echo("\noptions" if options else "\noptions: none")
-    for line in table([(option.key, f"= {option.value}", option.source) for option in options], indent=2):
+    for line in table(options, indent=2):
         click.echo(line)
-    for problem in problems:
-        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")
+    print_problems(planned)
 
 
 def _layer(layer: WrapLayer) -> str:
-    return str(layer._replace(arguments={key: _shown(key, value) for key, value in layer.arguments.items()}))
+    shown = without_secrets(layer.arguments)
+    assert isinstance(shown, dict)  # as it is for every mapping
+    return str(layer._replace(arguments=shown))

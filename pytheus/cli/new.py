@@ -2,31 +2,33 @@
 
 Rules:
 
-- It is written as a whole or not at all: into a folder beside its place, which is then renamed. What is already there
-  is never touched.
-- The templates are the files under ``templates/registry``, with `string.Template`'s placeholders. What they give passes
-  `pytheus check`, its own tests, ``mypy --strict`` and ruff as it is; tests/plugins/test_generated.py holds them to it.
+- It is written as a whole or not at all: into a folder beside its target, which is then renamed. Existing files are
+  never touched.
+- The templates are the files under ``templates/registry``, with `string.Template`'s placeholders. The result passes
+  `pytheus check`, its own tests, ``mypy --strict`` and ruff unchanged, as tests/plugins/test_generated.py checks.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
+import shlex
 import shutil
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
 
-from pytheus.cli.command import call
-from pytheus.plugins.address import is_plugin_name, normalized_distribution
-from pytheus.plugins.builtin import BUILTIN_REGISTRIES
+from pytheus.plugins.address import BUILTIN_REGISTRIES, is_plugin_name, normalized_distribution
+from pytheus.version import __version__
 
-__all__ = ["Names", "command", "new", "write_distribution"]
+__all__ = ["Names", "command", "write_distribution"]
 
-# Where each template goes; the placeholders are those of `Names`.
+# The path of each template's result; the placeholders are those of `Names`.
 _FILES: Final[dict[str, str]] = {
     "gitignore": ".gitignore",
     "README.md": "README.md",
@@ -38,17 +40,17 @@ _FILES: Final[dict[str, str]] = {
     "test_conformance.py": "tests/test_conformance.py",
     "test_options.py": "tests/test_options.py",
 }
-# Longer ones would break the lines of what is written.
+# A longer name would make lines of the result too long.
 _MAX_NAME_CHARACTERS: Final = 32
 _NOT_IN_AN_IDENTIFIER: Final = re.compile(r"[^A-Za-z0-9_]")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 
 
 class Names(NamedTuple):
-    """What everything is called that belongs to the plugin `name`.
+    """The names of everything that belongs to the plugin `name`.
 
-    >>> Names.of("tea-house")
-    Names(name='tea-house', distribution='pytheus-tea-house', module='pytheus_tea_house', camel='TeaHouse')
+    >>> Names.of("tea-pot")
+    Names(name='tea-pot', distribution='pytheus-tea-pot', module='pytheus_tea_pot', camel='TeaPot')
     """
 
     name: str
@@ -58,18 +60,22 @@ class Names(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> Names:
-        """Raises `click.BadParameter` for what cannot be a plugin's name, or could not be chosen by it."""
+        """Raises `click.BadParameter` for a `name` that cannot be a plugin's, or could not be chosen."""
         if not is_plugin_name(name):
             raise click.BadParameter(
-                f"{name!r} cannot be a registry's name, which consists of letters, digits, '_', '.', '-' and '+'"
+                f"{name!r} cannot be a registry's name; a name consists of letters, digits, '_', '.', '-' and '+'"
             )
         if name in BUILTIN_REGISTRIES:
-            raise click.BadParameter(f"{name!r} is a name of pytheus itself, and a plugin of that name is never used")
+            raise click.BadParameter(
+                f"{name!r} is reserved for pytheus itself, and a plugin of that name is never used"
+            )
         if len(name) > _MAX_NAME_CHARACTERS:
-            raise click.BadParameter(f"{name!r} has {len(name)} characters; take at most {_MAX_NAME_CHARACTERS}")
+            raise click.BadParameter(f"{name!r} has {len(name)} characters; use at most {_MAX_NAME_CHARACTERS}")
         words = _WORD.findall(name)
         if not words:
-            raise click.BadParameter(f"{name!r} has neither a letter nor a digit, from which its files could be named")
+            raise click.BadParameter(
+                f"{name!r} has neither a letter nor a digit, so its files cannot be named after it"
+            )
         camel = "".join(word[0].upper() + word[1:] for word in words)
         return cls(
             name,
@@ -77,11 +83,6 @@ class Names(NamedTuple):
             _NOT_IN_AN_IDENTIFIER.sub("_", f"pytheus_{'_'.join(words)}").lower(),
             camel if camel[0].isalpha() else f"The{camel}",
         )
-
-
-def new(arguments: Sequence[str]) -> int:
-    """Run ``pytheus new`` with `arguments`; gives the exit code."""
-    return call(command, arguments)
 
 
 @click.group("new", no_args_is_help=False)
@@ -95,7 +96,7 @@ def command() -> None:
     epilog=(
         "\b\nexamples:\n  pytheus new registry teahouse\n"
         "  pytheus new registry teahouse --directory plugins/teahouse\n\n"
-        "\b\nexit codes: 0; 2 if it could not be written, and then nothing was."
+        "\b\nexit codes: 0; 2 if it could not be written; in that case nothing was written."
     ),
 )
 @click.argument("name")
@@ -103,13 +104,13 @@ def command() -> None:
     "--directory",
     type=click.Path(path_type=Path),
     metavar="D",
-    help="The folder to make; it must not exist.  [default: pytheus-NAME]",
+    help="The folder to create; it must not exist.  [default: pytheus-NAME]",
 )
 def registry(name: str, directory: Path | None) -> int:
     """Write a complete distribution whose registry can be chosen as NAME.
 
     It has the registry, its typed options, the entry point, tests on the conformance kit, a README and a
-    pyproject.toml. It passes `pytheus check` and its own tests as it is; change it from there.
+    pyproject.toml. It passes `pytheus check` and its own tests unchanged.
     """
     names = Names.of(name)
     target = Path(names.distribution) if directory is None else directory
@@ -123,53 +124,43 @@ def _next_steps(names: Names, target: Path) -> list[str]:
     return [
         f"{target}: a distribution {names.distribution} with the registry {names.name!r}",
         "",
-        "  cd " + _quoted(str(target)),
-        "  pip install -e . --group test",
+        f"  cd {shlex.quote(str(target))}",
+        '  pip install -e ".[test]"',
         "  python -m pytest",
-        f"  pytheus check {_quoted(names.name)}",
+        f"  pytheus check {shlex.quote(names.name)}",
     ]
-
-
-def _quoted(text: str) -> str:
-    import shlex  # loaded late: only this message needs it
-
-    return shlex.quote(text)
 
 
 def write_distribution(names: Names, target: Path) -> None:
     """Write the distribution for `names` into the new folder `target`.
 
-    Raises `click.ClickException` if there is something at that place, or the folder that it is to stand in is missing;
-    and `OSError` as writing does. Nothing was written then.
+    Raises `click.ClickException` if `target` exists or its parent does not, and `OSError` as writing does. In these
+    cases nothing was written.
     """
     if os.path.lexists(target):
         raise click.ClickException(f"{str(target)!r} exists already; name another folder with --directory")
     parent = target.absolute().parent
     if not parent.is_dir():
-        raise click.ClickException(f"there is no folder {str(parent)!r} to make {target.name!r} in; make it first")
+        raise click.ClickException(
+            f"the folder {str(parent)!r}, in which to create {target.name!r}, does not exist; create it first"
+        )
     rendered = render(names)
-    import secrets  # loaded late: only this command needs it
-
-    # Not by tempfile, whose folders are for their owner alone.
-    workshop = parent / f".{target.name}.{secrets.token_hex(4)}"
-    workshop.mkdir()
+    # Not by tempfile, whose folders only their owner can read.
+    draft = parent / f".{target.name}.{secrets.token_hex(4)}"
+    draft.mkdir()
     try:
         for path, text in rendered.items():
-            file = workshop / path
+            file = draft / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, "utf-8", newline="\n")
-        workshop.rename(target)  # fails where something else came to stand there meanwhile
+        draft.rename(target)  # fails if `target` was created meanwhile
     except BaseException:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise
 
 
 def render(names: Names) -> Mapping[str, str]:
     """The text of each file, by its path in the distribution."""
-    from importlib.resources import files  # loaded late: only this command reads templates
-
-    from pytheus.version import __version__  # loaded late: likewise
-
     words = {**names._asdict(), "pytheus_version": ".".join(__version__.split(".")[:2])}
     templates = files("pytheus.cli").joinpath("templates", "registry")
     return {

@@ -1,8 +1,8 @@
 """``pytheus plugins``: which registries can be chosen by name, and which one would be used.
 
-It tells what the metadata of the installed distributions tell, and imports no plugin. Which hooks a plugin implements,
-and whether it can be imported at all, is only known once it was: ``--check`` does that, each in an interpreter of its
-own, and leaves out those that a setting blocks and those that are never used.
+The list comes from the metadata of the installed distributions; no plugin is imported. Only an import shows the hooks
+that a plugin implements, and whether it can be imported at all: ``--check`` imports each plugin in an interpreter of
+its own, except those that a setting blocks and those that are never used.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import click
 
-from pytheus.cli.command import call, plugin_names, print_json, table
-from pytheus.cli.inspection import Findings, inspect_plugin
-from pytheus.cli.selection import Selection, matches, problems_of, select
-from pytheus.plugins.builtin import BUILTIN_REGISTRIES
+from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
+from pytheus.cli.inspection import Inspection, inspect_plugin
+from pytheus.plugins.address import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
-from pytheus.plugins.configuration import load_configuration
-from pytheus.plugins.switches import NamedPlugin, load_switches
+from pytheus.plugins.plan import Plan, plan
 
-__all__ = ["command", "plugins"]
+__all__ = ["command"]
 
 _State: TypeAlias = PluginState | Literal["active", "broken"]
 
@@ -39,17 +37,7 @@ class _Row(NamedTuple):
     state: _State
     reason: str
     selected_by: str | None
-    hooks: tuple[str, ...] | None  # None where nobody looked
-
-
-def plugins(arguments: Sequence[str]) -> int:
-    """Run ``pytheus plugins`` with `arguments`; gives the exit code.
-
-    >>> plugins(["--registry", "none"])  # doctest: +ELLIPSIS
-    NAME ...
-    0
-    """
-    return call(command, arguments)
+    hooks: tuple[str, ...] | None  # None if it was not inspected
 
 
 @click.command(
@@ -57,79 +45,57 @@ def plugins(arguments: Sequence[str]) -> int:
     epilog=(
         "\b\nexamples:\n  pytheus plugins\n  pytheus plugins --check\n"
         "  pytheus plugins --json | jq -r '.plugins[].name'\n\n"
-        "\b\nexit codes: 0, or 1 if the registry or a plugin that was chosen cannot be had,"
-        "\nor --check found one broken; 2 if it could not be told."
+        "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available,"
+        "\nor --check found a broken one; 2 if a setting is not valid."
     ),
 )
-@click.option(
-    "--registry",
-    shell_complete=plugin_names,
-    metavar="NAME|URL",
-    help="As if this were chosen, as in `pytheus run --registry`.",
-)
-@click.option("--check", is_flag=True, help="Import each plugin that may be used, and tell its hooks and its errors.")
+@REGISTRY_OPTION
+@click.option("--check", is_flag=True, help="Import each plugin that may be used, and show its hooks and its errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(registry: str | None, check: bool, as_json: bool) -> int:
     """List the registries that can be chosen by name.
 
-    Nothing is imported but with --check: the list comes from the metadata of what is installed.
+    Only --check imports plugins: the list comes from the metadata of the installed distributions.
     """
-    configuration = load_configuration()
-    selection = select(registry, configuration)
-    named = load_switches(configuration).named
-    problems = problems_of(selection, named)
-    rows = [_row(plugin, selection, named, check=check) for plugin in available_plugins()]
+    planned = plan(registry)
+    rows = [_row(plugin, planned, check=check) for plugin in available_plugins()]
     unreadable = catalog().unreadable
     if as_json:
-        print_json(_document(rows, selection, problems, unreadable, checked=check))
+        print_json(_document(rows, planned, unreadable, checked=check))
     else:
-        _print(rows, problems, unreadable, checked=check)
-    return 1 if problems or any(row.state == "broken" for row in rows) else 0
+        _print(rows, planned, unreadable, checked=check)
+    return 1 if planned.problems or any(row.state == "broken" for row in rows) else 0
 
 
-def _row(plugin: PluginInfo, selection: Selection, named: Sequence[NamedPlugin], *, check: bool) -> _Row:
-    selected_by: str | None = None
-    if plugin == selection.plugin:
-        selected_by = selection.source
-    else:
-        selected_by = next((f"by {one.setting}" for one in named if matches(one, plugin)), None)
+def _row(plugin: PluginInfo, planned: Plan, *, check: bool) -> _Row:
+    selected_by = planned.chosen_by(plugin)
     state: _State = plugin.state if selected_by is None else "active"
     reason = "" if state == "active" else plugin.reason
-    findings: Findings | None = None
+    inspection: Inspection | None = None
     if check and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
-        findings = inspect_plugin(plugin)
-        if findings.problem:
-            state, reason = "broken", findings.problem
-    return _Row(plugin, state, reason, selected_by, None if findings is None else findings.hooks)
+        inspection = inspect_plugin(plugin)
+        if inspection.problem:
+            state, reason = "broken", inspection.problem
+    return _Row(plugin, state, reason, selected_by, None if inspection is None else inspection.hooks)
 
 
-def _document(
-    rows: Sequence[_Row],
-    selection: Selection,
-    problems: Sequence[str],
-    unreadable: Sequence[str],
-    *,
-    checked: bool,
-) -> dict[str, object]:
+def _document(rows: Sequence[_Row], planned: Plan, unreadable: Sequence[str], *, checked: bool) -> dict[str, object]:
     return {
         "registry": {
-            "address": selection.address.shown,
-            "name": selection.address.name,
-            "origin": selection.origin,
-            "source": selection.source,
+            "address": planned.address.shown,
+            "name": planned.address.name,
+            "origin": planned.choice.origin,
+            "source": planned.choice.source,
         },
-        "problems": list(problems),
+        "problems": planned.problems,
         "checked": checked,
         "plugins": [
             {
-                "name": row.plugin.name,
-                "distribution": row.plugin.distribution,
-                "version": row.plugin.version,
-                "value": row.plugin.value,
+                **row.plugin._asdict(),
                 "state": row.state,
                 "reason": row.reason or None,
                 "selected_by": row.selected_by,
-                "hooks": None if row.hooks is None else list(row.hooks),
+                "hooks": row.hooks,
             }
             for row in rows
         ],
@@ -137,7 +103,7 @@ def _document(
     }
 
 
-def _print(rows: Sequence[_Row], problems: Sequence[str], unreadable: Sequence[str], *, checked: bool) -> None:
+def _print(rows: Sequence[_Row], planned: Plan, unreadable: Sequence[str], *, checked: bool) -> None:
     lines: list[tuple[str, ...]] = [("NAME", "STATE", "DISTRIBUTION", "VERSION", *(["HOOKS"] if checked else []), "")]
     for row in rows:
         about = f"chosen {row.selected_by}" if row.selected_by is not None else ""
@@ -153,9 +119,8 @@ def _print(rows: Sequence[_Row], problems: Sequence[str], unreadable: Sequence[s
         )
     for line in table(lines):
         click.echo(line)
-    for problem in problems:
-        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")
-    for place in unreadable:
-        click.echo(f"\n{click.style('could not be read', fg='red')}: {place}")
+    print_problems(planned)
+    for path in unreadable:
+        click.echo(f"\n{click.style('could not be read', fg='red')}: {path}")
     if not checked:
-        click.echo("\nHooks are not shown: no plugin was imported. `pytheus plugins --check` does.")
+        click.echo("\nHooks are not shown, because no plugin was imported; `pytheus plugins --check` shows them.")

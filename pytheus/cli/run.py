@@ -4,14 +4,14 @@ Rules:
 
 - Everything that can be refused is refused before the program starts, in one line and with exit code 2: the program is
   looked up, the registry resolved and the port bound, in this order.
-- Options end where the program begins; all that follows is the program's.
-- What follows ``--`` is a command, if there is one of that name, and runs as a process of its own (process.py).
-- The server stays until the process is gone, so that threads which outlive the main program are still scraped.
+- Options end where the program begins; all later arguments are the program's.
+- After ``--`` comes a command, if there is one of that name, which runs as a process of its own (child_process.py).
+- The server runs until the process ends, so that threads which outlive the main program are still scraped.
 """
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  # for a host's name; this, inspect and zlib only to be there, as said below
+import encodings.idna  # noqa: F401  # for a host's name; imported now for the reason below, as are inspect and zlib
 import inspect  # noqa: F401  # for checking the registry
 import os
 import sys
@@ -19,9 +19,9 @@ import zlib  # noqa: F401  # for the first scrape that takes gzip
 from collections.abc import Callable, Sequence
 from typing import Final
 
-# All that serving needs is loaded before `sys.path` becomes the program's, where a file may have any name. What a
-# registry's plugin needs is loaded with the plugin.
-from pytheus.cli.program import Program, ProgramNotFoundError, find_module, find_script
+# The server's modules are imported before `sys.path` becomes the program's, where a file may have any name. A plugin's
+# modules are imported with the plugin.
+from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import PytheusError
 from pytheus.exposition.server import start_http_server
@@ -45,9 +45,9 @@ Run a program as python would, with its arguments, exit code, signals and traceb
   --registry NAME    the registry's plugin, by name or URL; wins over PYTHEUS_REGISTRY and the configuration file
   --port PORT        the port to serve at, 9464 by default; 0 takes any that is free
   --addr ADDRESS     the address to serve at, 127.0.0.1 by default; 0.0.0.0 opens the port to other machines
-  --quiet            do not write to stderr where the metrics are
-  -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the registry that is chosen,
-                     such as multiprocess. Where there is no such command, it is a SCRIPT, whatever it looks like
+  --quiet            do not print the metrics' address to stderr
+  -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the chosen registry, which must
+                     be one that processes can share. Without a command of that name, it is a SCRIPT in any case
 """
 
 _REFUSED: Final = 2
@@ -58,7 +58,7 @@ class _UsageError(Exception):
 
 
 class _Options:
-    """What the command line says; `find` looks for the program."""
+    """The parsed command line; `find` looks for the program."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.registry: str | None = None
@@ -86,20 +86,22 @@ class _Options:
                 self.help = True
                 return
             self._set(option, rest)
-        raise _UsageError(f"which program? neither SCRIPT nor -m MODULE was given; {_USAGE}")
+        raise _UsageError(f"no program was given, neither SCRIPT nor -m MODULE; {_USAGE}")
 
     def _set_command(self, named: list[str]) -> None:
-        path = _find_command(named[0]) if named and named[0] else None
+        from pytheus.cli.child_process import find_command
+
+        path = find_command(named[0]) if named and named[0] else None
         if path is not None:
             self.command = (path, named)
         elif named and named[0] and not os.path.exists(named[0]):
-            raise _UsageError(f"there is no command {named[0]!r} on PATH, nor a script of that name")
+            raise _UsageError(f"found neither a command {named[0]!r} on PATH nor a script of that name")
         else:
             self._set_program(find_script, "SCRIPT", named)
 
-    def _set_program(self, find: Callable[[str, Sequence[str]], Program], what: str, named: Sequence[str]) -> None:
+    def _set_program(self, find: Callable[[str, Sequence[str]], Program], kind: str, named: Sequence[str]) -> None:
         if not named or not named[0]:
-            raise _UsageError(f"which program? {what} is missing; {_USAGE}")
+            raise _UsageError(f"no program was given, {kind} is missing; {_USAGE}")
         self.find = lambda: find(named[0], named[1:])
 
     def _set(self, option: str, rest: list[str]) -> None:
@@ -108,27 +110,27 @@ class _Options:
             self.quiet = True
             return
         if name not in ("--registry", "--port", "--addr"):
-            raise _UsageError(f"there is no option {option!r} before the program; {_USAGE}")
+            raise _UsageError(f"unknown option {option!r} before the program; {_USAGE}")
         if not equals:
             if not rest:
                 raise _UsageError(f"{name} takes a value; {_USAGE}")
             value = rest.pop(0)
         if not value:
-            raise _UsageError(f"{name} takes a value but got an empty one; leave it out to have the default")
+            raise _UsageError(f"{name} takes a value but got an empty one; leave it out for the default")
         if name == "--registry":
             self.registry = value
         elif name == "--addr":
             self.addr = value
         elif not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= 65535):
-            raise _UsageError(f"--port takes a number from 0 (any that is free) to 65535 but got {value!r}")
+            raise _UsageError(f"--port takes a number from 0 (any free port) to 65535 but got {value!r}")
         else:
             self.port = int(value)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the program that `arguments` name; gives 0 when it ends normally, and 2 where it was not even started.
+    """Run the program that `arguments` name; returns 0 when it ends normally, and 2 if it was not started.
 
-    What the program raises comes out, for the interpreter to deal with.
+    Exceptions of the program are passed on to the interpreter.
     """
     try:
         options = _Options(arguments)
@@ -136,7 +138,10 @@ def run(arguments: Sequence[str]) -> int:
             print(_HELP, end="")
             return 0
         if options.command is not None:
-            return _run_command(*options.command, options)
+            from pytheus.cli.child_process import Serving, run_command
+
+            serving = Serving(options.port, options.addr, options.quiet)
+            return run_command(*options.command, options.registry, serving)
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
@@ -146,24 +151,12 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _refuse(error.strerror or str(error))
     if options.registry is not None:
-        # For the processes that the program starts: they read the same choice as if it had been made there.
+        # So that processes which the program starts make the same choice.
         os.environ["PYTHEUS_REGISTRY"] = options.registry
     if not options.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()
     return 0
-
-
-def _find_command(name: str) -> str | None:
-    from pytheus.cli.process import find_command  # loaded late: a Python program does without it, and shows none of it
-
-    return find_command(name)
-
-
-def _run_command(path: str, arguments: Sequence[str], options: _Options) -> int:
-    from pytheus.cli.process import Serving, run_command  # loaded late: as above
-
-    return run_command(path, arguments, options.registry, Serving(options.port, options.addr, options.quiet))
 
 
 def _refuse(reason: str) -> int:

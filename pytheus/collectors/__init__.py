@@ -1,7 +1,14 @@
-"""Numbers about the process, its garbage collector and its Python, for registries that ask for them.
+"""Collectors for the process, its garbage collector and its Python.
 
-Nothing registers them at import; `register_runtime_collectors` does, or a registry's own `register`. They hold no
-numbers: each scrape reads them afresh, so that a forked child tells its own.
+No collector is registered at import; `register_runtime_collectors` or a registry's own `register` does it. They keep no
+numbers: each scrape reads the current ones, so a forked child reports its own.
+
+Modules:
+
+- `process`: CPU time, memory, start time and file descriptors
+- `gc`: the garbage collector
+- `platform`: the version of Python
+- `runtime`: registers all of them
 """
 
 from pytheus.collectors.gc import GCCollector

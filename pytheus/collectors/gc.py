@@ -1,4 +1,7 @@
-"""What CPython's garbage collector has done (https://docs.python.org/3/library/gc.html#gc.get_stats)."""
+"""Statistics of CPython's garbage collector.
+
+https://docs.python.org/3/library/gc.html#gc.get_stats
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,14 @@ _FAMILIES: Final = (
 
 
 class GCCollector:
-    """Collections and collected objects by generation, as one label ``generation``, since the process began.
+    """Garbage collections and collected objects since the start of the process.
+
+    The label ``generation`` distinguishes them.
 
         >>> [family.name for family in GCCollector().collect()][-1]
         'python_gc_collections_total'
 
-    Yields nothing on interpreters that keep no such statistics. May be called from any thread; never starts a
-    collection.
+    Yields nothing on interpreters without these statistics. May be called from any thread; never starts a collection.
     """
 
     __slots__ = ()
@@ -32,8 +36,8 @@ class GCCollector:
     name: Final = "python_gc"
 
     def collect(self) -> Iterator[Family]:
-        """The three families as they stand now."""
-        get_stats = getattr(gc, "get_stats", None)  # PyPy's tells something else
+        """Yield the three families with their current values."""
+        get_stats = getattr(gc, "get_stats", None)  # on PyPy it returns other statistics
         statistics = get_stats() if get_stats is not None else None
         if not isinstance(statistics, list):
             return

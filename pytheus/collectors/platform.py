@@ -1,4 +1,4 @@
-"""Which Python runs the program."""
+"""The Python that runs the program, as labels of one metric."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pytheus.samples import Family, Sample
 
 __all__ = ["PlatformCollector"]
 
-# As the standard library's `platform` spells them; importing that would cost more than all of this.
+# As in the standard library's `platform`, which takes longer to import than this whole module.
 _IMPLEMENTATIONS: Final = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
 
 
 class PlatformCollector:
-    """``python_info``, always 1, with the labels implementation, version, major, minor and patchlevel.
+    """The family ``python_info``, a series that is always 1.
+
+    Its labels are implementation, version, major, minor and patchlevel.
 
         >>> [family] = PlatformCollector().collect()
         >>> sorted(family.samples[0].labels)
@@ -29,7 +31,7 @@ class PlatformCollector:
     name: Final = "python_info"
 
     def collect(self) -> Iterator[Family]:
-        """The one family, which is the same for as long as the process lives."""
+        """Yield the one family, which never changes in a process."""
         implementation = sys.implementation.name
         facts = {
             "implementation": _IMPLEMENTATIONS.get(implementation, implementation),

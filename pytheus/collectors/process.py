@@ -1,10 +1,10 @@
-"""What the operating system knows about this process.
+"""Metrics of the operating system about this process.
 
-Names and meanings are those that all Prometheus clients share:
+All Prometheus clients use these names with the same meaning:
 https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
 
-Where there is a Linux ``/proc`` everything is told; elsewhere what the standard library can, and the rest is left out,
-for a family that is missing is better than a number that means something else.
+With ``/proc`` of Linux, all families are complete. On other systems, a family is omitted if the standard library has no
+number with exactly its meaning.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from pytheus.samples import Family, Sample
 
 __all__ = ["ProcessCollector"]
 
-# Fields of /proc/PID/stat after the command's name in parentheses, which may itself hold spaces and parentheses;
-# numbered here from 0, there from 3: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+# Fields of /proc/PID/stat after the command's name in parentheses, which may itself contain spaces and parentheses;
+# numbered here from 0, in the manual from 3: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 _STARTTIME: Final = 19
 _VSIZE: Final = 20
 _RSS: Final = 21
 
 
 class ProcessCollector:
-    """CPU time, memory, start time and file descriptors of the process that is asked.
+    """CPU time, memory, start time and file descriptors of the current process.
 
         >>> families = {family.name: family for family in ProcessCollector().collect()}
         >>> families["process_cpu_seconds_total"].samples[0].value > 0
         True
 
-    CPU and start times are in seconds, memory in bytes; the start is in seconds since the Unix epoch. A number that
-    this system does not tell leaves its family out. May be called from any thread; reads a few files of ``/proc``.
+    CPU time is in seconds, memory in bytes, the start time in seconds since the Unix epoch. A family is omitted if the
+    system does not provide its number. May be called from any thread; reads a few files of ``/proc``.
     """
 
     __slots__ = ("_start",)
@@ -42,11 +42,11 @@ class ProcessCollector:
     name: Final = "process"
 
     def __init__(self) -> None:
-        # The process asked last and its start, which must not wobble from scrape to scrape.
+        # The id and start time of the process, because a new computation would differ slightly at each scrape.
         self._start: tuple[int, float] | None = None
 
     def collect(self) -> Iterator[Family]:
-        """The families as they stand now, in the order of the page that names them."""
+        """Yield the families with their current values."""
         stat = _stat_fields()
         families = (
             _family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", _cpu_seconds),
@@ -78,7 +78,7 @@ def _family(name: str, description: str, read: Callable[[], float | None]) -> Fa
     try:
         value = read()
     except (OSError, ValueError, AttributeError, ImportError):
-        return None  # not to be had on this system
+        return None  # not available on this system
     type_: MetricType = "counter" if name.endswith("_total") else "gauge"
     return None if value is None else Family(name, type_, description, [Sample("", {}, value)])
 
@@ -100,13 +100,13 @@ def _virtual_memory(stat: list[str] | None) -> float | None:
 
 
 def _resident_memory(stat: list[str] | None) -> float | None:
-    # getrusage() would tell the peak, which is something else.
+    # Not from getrusage(), which returns the peak.
     return None if stat is None else float(stat[_RSS]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _open_fds() -> float:
     directory = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
-    return float(len(os.listdir(directory)) - 1)  # one was open for listing them
+    return float(len(os.listdir(directory)) - 1)  # without the one for the listing
 
 
 def _max_fds() -> float:
@@ -118,7 +118,7 @@ def _max_fds() -> float:
                     return float("inf") if soft == "unlimited" else float(soft)
     except OSError:
         pass
-    import resource  # loaded late: it is not everywhere, and with /proc not needed
+    import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return float("inf") if limit == resource.RLIM_INFINITY else float(limit)

@@ -1,4 +1,4 @@
-"""Registering what every Python process can tell about itself."""
+"""Registration of the collectors for the process, its gc and its Python."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["register_runtime_collectors"]
 
 
 def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collector, ...]:
-    """Register the process, gc and platform collectors in `registry`; gives those that were registered.
+    """Register the process, gc and platform collectors, and return those.
 
-    A collector that is there already stays as it is, and one of which a name is taken by something else in `registry`
-    is left out, so that doing it again changes nothing.
+    Leaves out a collector of which `registry` has one already, or a family with the same name, so a second call changes
+    nothing. May be called from any thread.
 
         >>> from pytheus.registry import CollectorRegistry
         >>> registry = CollectorRegistry()

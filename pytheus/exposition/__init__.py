@@ -1,4 +1,19 @@
-"""From a registry to bytes: the text format, and the applications and server that hand it out."""
+"""From a registry to bytes: the text format, applications and a server.
+
+Modules:
+
+- `walk`: one scrape of a registry, for every format
+- `text`: the text format
+- `failures`: collectors that failed in a scrape
+- `formats`: the protocols of further formats
+- `negotiation`: which format a client prefers
+- `respond`: the HTTP response to a scrape
+- `wsgi`: a WSGI application
+- `asgi`: an ASGI application
+- `server`: an HTTP server in background threads
+- `http1`: one HTTP/1.1 connection of the server
+- `background_threads`: threads that do not interfere with signals and forks
+"""
 
 from typing import TYPE_CHECKING
 
@@ -24,8 +39,7 @@ __all__ = [
 ]
 
 
-# Loaded late: sockets and threads, which not every program needs.
-if not TYPE_CHECKING:  # for checkers would take the package to have every name
+if not TYPE_CHECKING:  # because a checker would assume that the package has every name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {

@@ -1,7 +1,9 @@
-"""An ASGI application that serves a registry's metrics (https://asgi.readthedocs.io/en/latest/specs/main.html).
+"""An ASGI application that serves a registry's metrics.
 
-Collecting and rendering run in a thread, so that a registry with many series, or a collector that waits for something,
-does not stop the event loop.
+https://asgi.readthedocs.io/en/latest/specs/main.html
+
+Collecting and rendering run in a thread, so that a registry with many series, or a collector that waits, does not block
+the event loop.
 """
 
 from __future__ import annotations
@@ -9,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TypeAlias, cast
 
-from pytheus.exposition.response import Response, answer_scrape, servable
+from pytheus.exposition.respond import Response, answer_scrape, servable
 from pytheus.registry import REGISTRY, Registry
 
 __all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "make_asgi_app"]
 
 Scope: TypeAlias = MutableMapping[str, object]
-"""What the server tells about a connection; ``scope["type"]`` is "http", "lifespan" or "websocket"."""
+"""The server's description of a connection; ``scope["type"]`` is "http", "lifespan" or "websocket"."""
 
 Message: TypeAlias = MutableMapping[str, object]
-"""One event of a connection; ``message["type"]`` says which."""
+"""One event of a connection; ``message["type"]`` is its type."""
 
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
@@ -26,12 +28,11 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
-    """An ASGI application that answers every request with `registry`'s metrics, whatever path it is mounted at.
+    """Return an ASGI application that serves the metrics of `registry`.
 
-    GET and HEAD are answered, other methods with 405, WebSockets are refused, and a server's lifespan events are
-    confirmed. Raises `NotARegistryError` if `registry` is none.
-
-    On an event loop other than asyncio's the metrics are rendered in place.
+    It can be mounted at any path. Methods other than GET and HEAD get status 405, WebSockets are refused, and lifespan
+    events are confirmed. The metrics are rendered in a thread, or directly on an event loop other than asyncio's. The
+    application may serve several scrapes at once. Raises `NotARegistryError` if `registry` is not a registry.
 
         >>> import asyncio
         >>> from pytheus.registry import CollectorRegistry
@@ -54,22 +55,22 @@ def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
         elif kind == "lifespan":
             await _live(receive, send)
         elif kind == "websocket":
-            # Closing before accepting makes the server answer 403.
+            # The server responds with 403 if the connection is closed before it is accepted.
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            raise ValueError(f"the metrics app serves 'http' but was asked for {kind!r}; mount it under an HTTP route")
+            raise ValueError(f"the metrics app serves 'http' but got the scope {kind!r}; mount it under an HTTP route")
 
     return metrics_app
 
 
 async def _off_the_loop(registry: Registry, scope: Scope) -> Response:
-    import asyncio  # loaded late: a program that serves ASGI has it already, and one that does not need not pay for it
+    import asyncio
 
     method, accept, accept_encoding = str(scope["method"]), _field(scope, b"accept"), _field(scope, b"accept-encoding")
     try:
         asyncio.get_running_loop()
-    except RuntimeError:  # another event loop's server, such as trio's
+    except RuntimeError:  # a server on another event loop, such as trio's
         return answer_scrape(registry, method, accept=accept, accept_encoding=accept_encoding)
     return await asyncio.to_thread(answer_scrape, registry, method, accept=accept, accept_encoding=accept_encoding)
 
@@ -84,7 +85,7 @@ async def _send(response: Response, send: Send) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Confirm the start and the end of the server, for both of which there is nothing to do."""
+    """Confirm the start and the end of the server, which need no work."""
     while True:
         event = (await receive())["type"]
         if event == "lifespan.startup":
@@ -95,6 +96,6 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 def _field(scope: Scope, wanted: bytes) -> str:
-    # Untyped by nature: the specification says "an iterable of [name, value] two-item iterables", names in lower case.
+    # The specification has no type but "an iterable of [name, value] two-item iterables", with names in lower case.
     headers = cast("Iterable[tuple[bytes, bytes]]", scope.get("headers", ()))
     return ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == wanted)

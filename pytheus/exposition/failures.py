@@ -1,4 +1,4 @@
-"""What failed in the scrapes of a registry, counted for as long as the registry lives."""
+"""The failures of collectors in scrapes, counted for each registry."""
 
 from __future__ import annotations
 
@@ -18,26 +18,38 @@ __all__ = ["Failures", "HearsFailures", "failures_of", "record_failure"]
 
 @runtime_checkable
 class HearsFailures(Protocol):
-    """A registry, or a layer, that is told of each collector which failed in a scrape that reached it.
+    """A registry or wrapper that is notified of each collector that fails.
 
-    Fallback: failures are counted and logged, and that is all.
+    Fallback: failures are only counted and logged.
+
+        >>> class Audited:
+        ...     def collect_failed(self, collector, error):
+        ...         print(f"{type(collector).__name__} raised {error!r}")
+        >>> isinstance(Audited(), HearsFailures)
+        True
     """
 
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Take note that `collector`, as the registry that was scraped gives it, raised `error`.
+        """Handle the `error` that `collector` raised.
 
-        Called after it was counted, from the thread that scrapes, without a lock. What it raises is logged.
+        It is the object that the scraped registry returned.
+
+        Called after the failure was counted, in the thread that scrapes, without a lock. An error raised here is
+        logged.
         """
         ...
 
 
 class Failures:
-    """The failures of one registry's collectors; there is one from the first failure on."""
+    """The failures of one registry's collectors.
 
-    __slots__ = ("_errors", "_logged")
+    Created at the first failure; `counter` counts them by collector.
+    """
+
+    __slots__ = ("_logged", "counter")
 
     def __init__(self) -> None:
-        self._errors = Counter(
+        self.counter: Final = Counter(
             FAILURES_NAME,
             "Scrapes that had to leave this collector out because it failed.",
             ["collector"],
@@ -46,11 +58,11 @@ class Failures:
         self._logged: dict[str, object] = {}
 
     def record(self, collector: str, error: Exception) -> None:
-        """Count a failure; log it if it is this collector's first."""
+        """Count a failure, and log it if it is the first one of this collector."""
         name = collector.encode("utf-8", "replace").decode()
-        series = self._errors.labels(name)
+        series = self.counter.labels(name)
         mark = object()
-        if self._logged.setdefault(name, mark) is mark:  # one step, so that of several scrapes at once one logs it
+        if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
             _log().error(
                 "collector %r failed and is left out of the scrape; further failures are only counted,"
                 " in pytheus_collector_errors_total",
@@ -59,24 +71,23 @@ class Failures:
             )
         series.inc()
 
-    def text(self, prefix: str) -> str:
-        """The family in the text format."""
-        return "".join(self._errors.text_parts(prefix))
 
-
-# By identity: a registry need be neither hashable nor comparable. An entry goes when its registry does; one that cannot
-# be referred to weakly is kept alive by its entry, for which it must have failed before.
+# By id, because a registry need not be hashable or comparable. An entry is removed with its registry. A registry that
+# cannot be weakly referenced is kept alive by its entry, but only if one of its collectors has failed.
 _by_registry: Final[dict[int, tuple[object, Failures]]] = {}
 
 
 def failures_of(registry: Registry) -> Failures | None:
-    """The failures of `registry`, or None where nothing has failed yet."""
+    """Return the failures of `registry`, or None if no collector has failed yet."""
     entry = _by_registry.get(id(registry))
     return None if entry is None else entry[1]
 
 
 def record_failure(registry: Registry, collector: Collector, error: Exception) -> None:
-    """Count that `collector` failed in a scrape of `registry`, and tell those whom the scrape reaches."""
+    """Count a failure of `collector` in a scrape of `registry`.
+
+    Notifies the registries below it.
+    """
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)
@@ -86,7 +97,7 @@ def record_failure(registry: Registry, collector: Collector, error: Exception) -
             if isinstance(current, HearsFailures):
                 current.collect_failed(collector, error)
     except Exception:
-        _log().exception("a registry that was to be told of the failure has failed itself")
+        _log().exception("a registry raised an error when it was notified of a failed collector")
 
 
 def _begin(registry: Registry) -> Failures:
@@ -100,6 +111,6 @@ def _begin(registry: Registry) -> Failures:
 
 
 def _log() -> logging.Logger:
-    import logging  # loaded late: it costs more to import than the rest of the package
+    import logging
 
     return logging.getLogger("pytheus.exposition")

@@ -1,7 +1,7 @@
-"""Formats beside the text format: what one is, and who offers some.
+"""Exposition formats besides the text format, which registries can offer.
 
-A registry, or a layer before one, may offer formats. Those of all registries that a scrape reaches are to choose from,
-the outermost first; `pytheus.exposition.negotiation` chooses.
+A scrape can use the formats of all registries that it reaches, the outermost first; `pytheus.exposition.negotiation`
+chooses one. That module is separate because it compiles regular expressions, which most programs never need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ExpositionFormat", "OffersFormats", "formats_of"]
 
 @runtime_checkable
 class ExpositionFormat(Protocol):
-    """A way to write any registry's metrics as bytes.
+    """A format that encodes the metrics of any registry as bytes.
 
     >>> class Names:
     ...     media_type = "text/x-names; charset=utf-8"
@@ -31,34 +31,45 @@ class ExpositionFormat(Protocol):
 
     @property
     def media_type(self) -> str:
-        """What clients ask for in ``Accept``, and get as ``Content-Type``, with its parameters. Never changes."""
+        """The media type with parameters, for ``Accept`` and ``Content-Type``.
+
+        Never changes.
+        """
         ...
 
     def render(self, registry: Registry, /) -> Iterable[bytes]:
-        """The whole exposition of `registry`, in order, in parts of any size.
+        """Return the whole exposition of `registry`, in parts of any size, in order.
 
-        Asks the registry for nothing but the protocol, with fallbacks for the rest, and leaves out what fails. Called
-        from any thread, by several at once, once for each scrape. May block, which delays the scrape. If it raises, the
-        client gets a 500 and the log the error; other formats are served as before.
+        Uses only the protocol of the registry, with fallbacks for optional capabilities, and omits collectors that
+        fail. Called once per scrape, from any thread, by several at once. May block, which delays the scrape. May
+        raise: the client gets status 500, and the error is logged.
         """
         ...
 
 
 @runtime_checkable
 class OffersFormats(Protocol):
-    """A registry, or a layer, that brings formats along for itself and what stands above it.
+    """A registry or wrapper that offers formats for itself and those above it.
 
-    Fallback: the text format, which is there always.
+    Fallback: the text format, which is always available.
+
+        >>> class Offering:
+        ...     exposition_formats = ()
+        >>> isinstance(Offering(), OffersFormats)
+        True
     """
 
     @property
     def exposition_formats(self) -> tuple[ExpositionFormat, ...]:
-        """The formats, the one to prefer first. Read at each scrape; does not block."""
+        """The formats, the preferred one first. Read at each scrape; does not block."""
         ...
 
 
 def formats_of(registry: Registry) -> list[ExpositionFormat]:
-    """The formats that a scrape of `registry` can be answered in, beside the text format; resolves proxies."""
+    """Return the formats besides the text format for a scrape of `registry`.
+
+    Resolves proxies.
+    """
     formats: list[ExpositionFormat] = []
     for current in walk(registry, resolve=True):
         if isinstance(current, OffersFormats):

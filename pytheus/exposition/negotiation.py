@@ -1,12 +1,12 @@
-"""Which of several formats a client would like best.
+"""Content negotiation: which of several formats a client prefers.
 
 Rules:
 
-- The text format is always offered, and is the answer to a client that says nothing, likes nothing that there is, or
-  likes another format no better.
-- ``Accept`` is read as RFC 9110 section 12.5.1 has it, with one exception: a parameter that a media range has and the
-  format lacks does not exclude it, for Prometheus adds hints such as ``escaping=allow-utf-8``. One that both have must
-  be the same in both. https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+- The text format is always available. It is used for a client that sends no ``Accept``, accepts none of the formats, or
+  does not prefer another one.
+- ``Accept`` is parsed by RFC 9110 section 12.5.1, with one exception: a parameter that a media range has and the format
+  lacks does not exclude the format, because Prometheus adds hints such as ``escaping=allow-utf-8``. A parameter that
+  both have must be equal. https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytheus.exposition.formats import ExpositionFormat
 __all__ = ["MAX_ACCEPT_CHARACTERS", "MediaType", "best_format", "parse_media_type", "weight"]
 
 MAX_ACCEPT_CHARACTERS: Final = 2048
-"""Prometheus sends about 300. To take a longer one apart could take long, and anybody may send it."""
+"""The longest ``Accept`` that is parsed, because parsing takes time. Prometheus sends about 300 characters."""
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
 #   weight = OWS ";" OWS "q=" qvalue
@@ -38,7 +38,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 class MediaType(NamedTuple):
-    """A media type or range, in lower case but for its parameters' values.
+    """A media type or range; all but the values of its parameters is in lower case.
 
     >>> parse_media_type("Text/Plain; version=0.0.4")
     MediaType(type='text', subtype='plain', parameters={'version': '0.0.4'})
@@ -49,7 +49,7 @@ class MediaType(NamedTuple):
     parameters: Mapping[str, str]
 
     def covers(self, other: MediaType) -> tuple[int, int] | None:
-        """How exactly this range means `other`, to be compared with other ranges; None if it does not."""
+        """Return how specific this range is for `other`; None if it excludes it."""
         if self.type == "*":
             exact = 0
         elif self.type != other.type:
@@ -71,7 +71,7 @@ class MediaType(NamedTuple):
 
 
 def parse_media_type(text: str) -> MediaType | None:
-    """`text` taken apart, or None where it is no media type."""
+    """Return the parsed media type, or None if `text` is not one."""
     head = _TYPE.match(text)
     if head is None:
         return None
@@ -89,14 +89,16 @@ def parse_media_type(text: str) -> MediaType | None:
 
 
 def weight(text: str) -> float:
-    """A ``q`` value; one that cannot be read is 0: not acceptable."""
+    """Return a ``q`` value as a number; 0, "not acceptable", if it is invalid."""
     return float(text) if _QVALUE.fullmatch(text) is not None else 0.0
 
 
 def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
-    """The one of `formats` that a client with this ``Accept`` likes better than the media type `default`, or None.
+    """Return the format that a client prefers to the media type `default`, or None.
 
-    Of several that it likes as well, the first. None, too, for an ``Accept`` that is too long to be meant.
+    `accept` is the client's header ``Accept``.
+
+    Of several with equal preference, the first. None also for an ``Accept`` that is too long.
     """
     if len(accept) > MAX_ACCEPT_CHARACTERS:
         return None

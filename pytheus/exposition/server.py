@@ -1,19 +1,21 @@
-"""A small HTTP server for metrics, in threads of its own, beside a program that has no web server.
+"""A small HTTP server in background threads of a program without a web server.
 
 Rules:
 
-- It speaks what a scrape needs and no more; the standard library's http.server would bring thirty modules with it.
-- Its threads are daemonic, bounded in number, and block signals, so that a signal always reaches the program's own
-  threads: one that waits with sigwait() would otherwise be killed by it.
-- It holds still during a fork: the accepting thread ends before and starts again in the parent, so that the child is
-  forked off a process without it, and Python does not warn of threads which the program never started (before gh-137109
-  some 3.13 and 3.14 do, for they look too late). The child closes what it inherited and serves nothing.
-- Logs nothing of what it serves, only what fails.
+- It supports only the parts of HTTP that a scrape needs, because the standard library's http.server imports thirty
+  modules.
+- Its threads are daemonic, limited in number, and block signals (see `pytheus.exposition.background_threads`).
+- It pauses during a fork: the accepting thread ends before the fork and starts again in the parent. So the child is
+  forked from a process without that thread, and Python does not warn of a thread that the program did not start (before
+  gh-137109, some 3.13 and 3.14 do, because they check too late). The child closes the inherited sockets and serves
+  nothing.
+- It logs errors and nothing else.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import selectors
 import socket
@@ -24,23 +26,21 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from pytheus.exposition.connection import serve_connection
-from pytheus.exposition.listener import listen
-from pytheus.exposition.request import Request
-from pytheus.exposition.response import Response, answer_scrape, answer_text, servable
-from pytheus.exposition.unnoticed import start_deaf_to_signals, wait_until_gone
+from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.http1 import Request, serve_connection
+from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
 from pytheus.registry import REGISTRY, Registry
 
 __all__ = ["MetricsServer", "start_http_server"]
 
 _CONNECTIONS: Final = 16
-_REFUSALS: Final = 16  # connections beyond those that are told so; still more are cut off unheard
+_REFUSALS: Final = 16  # further connections that get status 503; all others are closed without a response
 _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
 
-# Neither epoll nor kqueue: those take a descriptor, which a program that is short of them may not have.
+# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
 _Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
 
 _servers: Final[set[MetricsServer]] = set()
@@ -53,14 +53,16 @@ def start_http_server(
     *,
     registries: Mapping[str, Registry] | None = None,
 ) -> MetricsServer:
-    """Serve `registry` at ``/metrics`` on TCP port `port` of the address `addr`, from threads in the background.
+    """Serve `registry` at ``/metrics`` in background threads.
 
-    Port 0 takes any that is free; `MetricsServer.port` tells which. `addr` is an IPv4 or IPv6 address or a host's name;
-    ``"0.0.0.0"`` and ``"::"`` open the port to other machines. `registries` maps further paths to registries of their
-    own; ``/`` lists all paths, unless it is one of them.
+    The server listens on TCP port `port` of the address `addr`.
 
-    Raises `OSError` at once if the port or the address cannot be had, `ValueError` for a port or path that makes no
-    sense, and `NotARegistryError` for what is no registry; nothing has been started then.
+    Port 0 selects a free port, which is in `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name;
+    ``"0.0.0.0"`` and ``"::"`` open the port to other machines. `registries` maps further paths to their registries;
+    ``/`` lists all paths, unless it is one of them.
+
+    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
+    `NotARegistryError` for an object that is not a registry. Nothing has been started then.
 
         >>> import urllib.request
         >>> from pytheus import Counter
@@ -80,25 +82,34 @@ def _further(registries: Mapping[str, Registry] | None) -> Mapping[str, Registry
     if registries is None:
         return {}
     if "/metrics" in registries:
-        raise ValueError("registries has the path '/metrics', where `registry` is served; hand it in as registry=...")
+        raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
     return registries
 
 
 class MetricsServer:
-    """A running server of metrics; made by `start_http_server`, ended by `close` or at the end of a ``with`` block.
+    """A running metrics server, created by `start_http_server`.
 
-    It answers up to 16 connections at once, one request each, and refuses more with 503. A client has 10 seconds to
-    state its request, in at most 16 KiB, and 30 to take the answer. All methods may be called from any thread.
+    `close`, or the end of a ``with`` block, stops it.
+
+    It serves up to 16 connections at once, one request each, and refuses more with status 503. A client has 10 seconds
+    for its request, of at most 16 KiB, and 30 to receive the response. All methods may be called from any thread.
+
+        >>> from pytheus import start_http_server
+        >>> from pytheus.registry import CollectorRegistry
+        >>> server = start_http_server(0, registry=CollectorRegistry())
+        >>> server.addr
+        '127.0.0.1'
+        >>> server.close()
     """
 
     def __init__(self, port: int, addr: str, registries: Mapping[str, Registry]) -> None:
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
-        self._listener: Final = listen(port, addr)
+        self._listener: Final = _listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
         self._addr: Final = str(host)
         self._port: Final = int(bound_port)
         self._waker, self._woken = socket.socketpair()
-        self._lock = threading.RLock()  # re-entrant, for a signal handler that forks or closes
+        self._lock = threading.RLock()  # re-entrant, because a signal handler may fork or close
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._pauses = 0
         self._closed = False
@@ -112,25 +123,25 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """The TCP port that it listens on."""
+        """The TCP port of the server."""
         return self._port
 
     @property
     def addr(self) -> str:
-        """The address that it listens on, as numbers."""
+        """The numeric address of the server."""
         return self._addr
 
     @property
     def url(self) -> str:
-        """Where the metrics are: ``http://ADDR:PORT/metrics``."""
+        """The URL of the metrics: ``http://ADDR:PORT/metrics``."""
         host = f"[{self._addr}]" if ":" in self._addr else self._addr
         return f"http://{host}:{self._port}/metrics"
 
     def close(self) -> None:
-        """Stop serving: no socket and no thread is left. Closing again does nothing.
+        """Stop the server and end all its sockets and threads; a second call does nothing.
 
-        Answers under way are finished, for up to 5 seconds. After that their connections are cut; a collector that
-        hangs can keep its daemonic thread, but nothing else.
+        Waits up to 5 seconds for responses in progress, then closes their connections. A collector that hangs can keep
+        its daemonic thread, but nothing else.
         """
         self._close(_CLOSE_SECONDS)
 
@@ -145,7 +156,7 @@ class MetricsServer:
             own.close()
         with self._lock:
             connections = dict(self._connections)
-        _shut(connections, socket.SHUT_RD)  # for those that still wait for a request; an answer can still go out
+        _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
         _join(connections.values(), grace_seconds)
         _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
 
@@ -167,7 +178,7 @@ class MetricsServer:
             if self._closed or self._pauses or (self._acceptor is not None and self._acceptor.is_alive()):
                 return
             self._acceptor = threading.Thread(target=self._accept, name="pytheus-metrics", daemon=True)
-            start_deaf_to_signals(self._acceptor)
+            start_without_signals(self._acceptor)
 
     def _stop_accepting(self) -> None:
         acceptor = self._acceptor
@@ -176,7 +187,7 @@ class MetricsServer:
         try:
             self._waker.send(b"\0")
         except OSError:
-            pass  # the program closed all descriptors, ours included; the thread cannot be woken, and nor can it serve
+            pass  # the program closed all file descriptors, also those of the server; the thread cannot be woken
         if acceptor.ident is not None:
             acceptor.join(_WAKE_SECONDS)
 
@@ -192,7 +203,10 @@ class MetricsServer:
                         return
 
     def _accept_one(self) -> bool:
-        """Take one connection and hand it to a thread; False if there will never be another."""
+        """Accept one connection and pass it to a thread.
+
+        Returns False if the listener is closed.
+        """
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError, InterruptedError):
@@ -200,17 +214,17 @@ class MetricsServer:
         except OSError:
             if self._listener.fileno() < 0:
                 return False
-            time.sleep(_EXHAUSTED_SECONDS)  # out of descriptors or memory: the listener stays readable meanwhile
+            time.sleep(_EXHAUSTED_SECONDS)  # out of descriptors or memory; the listener stays readable
             return True
         with self._lock:
-            crowd = len(self._connections)
-            respond = self._respond if crowd < _CONNECTIONS else _respond_busy
+            count = len(self._connections)
+            respond = self._respond if count < _CONNECTIONS else _respond_busy
             thread = threading.Thread(
                 target=self._serve, args=(connection, respond), name="pytheus-scrape", daemon=True
             )
-            if crowd < _CONNECTIONS + _REFUSALS:
+            if count < _CONNECTIONS + _REFUSALS:
                 self._connections[connection] = thread
-        if crowd >= _CONNECTIONS + _REFUSALS:
+        if count >= _CONNECTIONS + _REFUSALS:
             connection.close()
             return True
         try:
@@ -223,7 +237,7 @@ class MetricsServer:
         try:
             serve_connection(connection, respond)
         except Exception:
-            import logging  # loaded late: it costs more to import than the rest of the package
+            import logging
 
             logging.getLogger("pytheus.exposition").exception("a scrape failed")
         finally:
@@ -241,10 +255,10 @@ class MetricsServer:
             return answer_scrape(registry, request.method, accept=accept, accept_encoding=accept_encoding)
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
-            return answer_text(request.method, 404, f"nothing is served at this path; there is:\n{paths}")
+            return answer_text(request.method, 404, f"there are no metrics at this path; available:\n{paths}")
         if request.method not in ("GET", "HEAD"):
             return answer_text(request.method, 405, f"{request.method} is not allowed here\n")
-        return answer_text(request.method, 200, f"metrics are served at:\n{paths}")
+        return answer_text(request.method, 200, f"metrics are available at:\n{paths}")
 
     # Forking -------------------------------------------------------------------------------------------------------
 
@@ -254,26 +268,59 @@ class MetricsServer:
         self._stop_accepting()
         acceptor = self._acceptor
         if acceptor is not None and acceptor is not threading.current_thread() and acceptor.native_id is not None:
-            wait_until_gone(acceptor.native_id)
+            wait_until_removed(acceptor.native_id)
 
     def _after_fork_in_parent(self) -> None:
         with self._lock:
-            self._pauses = max(self._pauses - 1, 0)  # it may have been made between the two hooks
+            self._pauses = max(self._pauses - 1, 0)  # the server may have been created between the two hooks
         try:
             self._start_accepting()
         except RuntimeError:
-            pass  # forked while the interpreter ends, when no thread can start any more
+            pass  # the interpreter ends, and no thread can start any more
 
     def _after_fork_in_child(self) -> None:
-        self._lock = threading.RLock()  # whoever held it may not exist here
+        self._lock = threading.RLock()  # the thread that held it may not exist here
         self._closed = True
         for own in (self._listener, self._waker, self._woken, *self._connections):
-            # close() alone would leave the descriptor open as long as a file object made of the socket is.
+            # close() would leave the descriptor open while a file object of the socket exists.
             descriptor = own.detach()
             if descriptor >= 0:
                 os.close(descriptor)
         self._connections.clear()
         _servers.discard(self)
+
+
+def _listen(port: int, addr: str) -> socket.socket:
+    """Return a non-blocking socket that listens on TCP port `port` of `addr`.
+
+    Port 0 is any free port.
+
+    Raises `ValueError` for an invalid port, and `OSError` with port and address if they are not available.
+    """
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # on other systems this would share the port with another program
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            remedy = "choose another port, or 0 for any free port"
+        else:
+            remedy = "choose an address of this machine, such as 127.0.0.1"
+        raise type(error)(error.errno, f"{message}; {remedy}") from error
+    return listener
 
 
 def _respond_busy(request: Request) -> Response:
@@ -283,8 +330,8 @@ def _respond_busy(request: Request) -> Response:
 def _checked_path(path: str) -> str:
     if not path.startswith("/") or not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
         raise ValueError(
-            f"the path {path!r} cannot be served; it must begin with '/' and be plain ASCII, percent-encoded where"
-            " needed, without '?', '#' and spaces"
+            f"the path {path!r} is not valid; it must begin with '/' and be plain ASCII, percent-encoded if"
+            " necessary, without '?', '#' and spaces"
         )
     return path
 
@@ -294,7 +341,7 @@ def _shut(connections: Mapping[socket.socket, threading.Thread], how: int) -> No
         try:
             connection.shutdown(how)
         except OSError:
-            pass  # ended by itself meanwhile
+            pass  # already closed
 
 
 def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
@@ -324,7 +371,7 @@ def _after_fork_in_child() -> None:
         server._after_fork_in_child()
 
 
-# Registered early, so it runs late: after what the program registers itself, which is thus still scraped.
+# Registered at import, so it runs after the exit functions that the program registers, and their metrics are scraped.
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.response import answer_scrape, servable
+from pytheus.exposition.respond import answer_scrape, servable
 from pytheus.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ __all__ = ["make_wsgi_app"]
 
 
 def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
-    """A WSGI application that answers every request with `registry`'s metrics, whatever path it is mounted at.
+    """Return a WSGI application that serves the metrics of `registry`.
 
-    GET and HEAD are answered, other methods with 405. A scrape takes as long as the slowest collectors together; the
-    application may serve several at once. Raises `NotARegistryError` if `registry` is none.
+    It can be mounted at any path. Methods other than GET and HEAD get status 405. A scrape takes as long as all its
+    collectors; the application may serve several at once. Raises `NotARegistryError` if `registry` is not a registry.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry

@@ -1,12 +1,30 @@
-"""The metric types, and what goes with them."""
+"""The metric types, with buckets, timers and custom collectors.
 
-from pytheus.metrics.around import ExceptionCount, InProgress, Timer
+Modules:
+
+- `counter`, `gauge`, `histogram`, `summary`, `info`, `stateset`: one metric type each
+- `scalar`: the base of counters and gauges
+- `distribution`: the base of histograms and summaries
+- `metric`: the base of all types: definition, registration, labels
+- `handle`: the base of `metric`: a series, and the place of its numbers
+- `series`: the series of one metric by their label values
+- `label_class`: labels from a dataclass, NamedTuple or TypedDict
+- `label_types`: type variables for type checkers
+- `number`: the numbers that metrics accept
+- `buckets`: the bounds of histogram buckets
+- `instrument`: timers and other context managers around blocks
+- `instrument_functions`: the same around functions of every kind
+- `locking`: locks for interpreters without the GIL
+- `custom`: the base class of custom collectors
+"""
+
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
+from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.metrics.stateset import StateSet

@@ -1,4 +1,4 @@
-"""Upper bounds of histogram buckets: the default ones, and helpers that make others."""
+"""Upper bounds of histogram buckets: the default ones and functions for others."""
 
 from __future__ import annotations
 
@@ -11,44 +11,48 @@ from pytheus.metrics.number import Number, to_float
 __all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "validate_buckets"]
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds that suit the response times of a network service."""
+"""Upper bounds in seconds, inclusive, that suit the response times of a network service."""
 
 _INFINITY: Final = float("inf")
 
 
 def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ...]:
-    """The finite upper bounds, in rising order; a ``+Inf`` at the end is implied and may be given.
+    """Return the finite upper bounds, in rising order.
 
-    Raises `BucketError` where there is none, or where they are no numbers, NaN, unsorted or repeated.
+    A ``+Inf`` at the end is optional.
+
+    Raises `BucketError` if there is no bound, or one is not a number, NaN, out of order or repeated.
     """
     given: object = buckets
     if isinstance(given, (str, bytes)):
         raise BucketError(f"{subject} takes its buckets as a sequence of numbers but got {given!r}")
     try:
-        # Adding 0.0 makes 0.0 of -0.0, which is the same bound.
+        # Adding 0.0 turns -0.0 into 0.0, which is the same bound.
         bounds = [to_float(bound, f"a bucket of {subject}") + 0.0 for bound in buckets]
     except (PytheusError, TypeError) as error:
-        raise BucketError(f"{subject} has buckets that are no numbers: {error}") from error
+        raise BucketError(f"{subject} has buckets that are not numbers: {error}") from error
     if bounds and bounds[-1] == _INFINITY:
         bounds.pop()
     if not bounds:
-        raise BucketError(f"{subject} has no bucket with a finite bound; leave `buckets` out for the default ones")
+        raise BucketError(f"{subject} has no bucket with a finite bound; omit `buckets` to get the default ones")
     for bound in bounds:
         if bound - bound != 0.0:
             raise BucketError(
-                f"{subject} has the bucket {bound!r}; only the last bound may be infinite, and none is NaN"
+                f"{subject} has the bucket {bound!r}; only the last bound may be infinite, and NaN is not allowed"
             )
     for lower, upper in zip(bounds, bounds[1:], strict=False):
         if not lower < upper:
-            what = "twice" if lower == upper else "out of order"
-            raise BucketError(f"{subject} has the bucket {upper!r} {what}; bounds must rise: {tuple(bounds)!r}")
+            mistake = "twice" if lower == upper else "out of order"
+            raise BucketError(f"{subject} has the bucket {upper!r} {mistake}; bounds must rise: {tuple(bounds)!r}")
     return tuple(bounds)
 
 
 def place(bounds: tuple[float, ...], value: float) -> int:
-    """The index of the first bound that `value` does not exceed, or how many there are: `bisect.bisect_left`.
+    """Return the index of the first bound that is not below `value`.
 
-    For the compiled build, where it takes a third of the time that a call of the standard library's takes.
+    If every bound is below it, that is the number of bounds.
+
+    The same as `bisect.bisect_left`, but in the compiled build it takes a third of the time.
     """
     low = 0
     high = len(bounds)
@@ -62,7 +66,7 @@ def place(bounds: tuple[float, ...], value: float) -> int:
 
 
 def linear_buckets(start: float, width: float, count: int) -> tuple[float, ...]:
-    """`count` upper bounds, the first at `start`, each `width` above the one before.
+    """Return `count` upper bounds from `start`, each `width` above the last.
 
         >>> linear_buckets(0.0, 2.5, 4)
         (0.0, 2.5, 5.0, 7.5)
@@ -75,7 +79,7 @@ def linear_buckets(start: float, width: float, count: int) -> tuple[float, ...]:
 
 
 def exponential_buckets(start: float, factor: float, count: int) -> tuple[float, ...]:
-    """`count` upper bounds, the first at `start`, each `factor` times the one before.
+    """Return `count` upper bounds from `start`, each `factor` times the last.
 
         >>> exponential_buckets(1, 2, 5)
         (1.0, 2.0, 4.0, 8.0, 16.0)

@@ -1,4 +1,4 @@
-"""Counters: numbers that only grow."""
+"""Counters: numbers that never decrease."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
-from pytheus.metrics.around import ExceptionCount
-from pytheus.metrics.doubles import UNBOUND
-from pytheus.metrics.guard import guard
+from pytheus.metrics.instrument import ExceptionCount
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
+from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
@@ -26,7 +26,9 @@ R = TypeVar("R")
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Counter(Scalar[L, L, "Counter[Complete]"]):
-    """A number that only grows, and starts again at zero with its process: requests served, bytes sent, errors.
+    """A number that only grows, and restarts at zero with its process.
+
+    Examples are requests served, bytes sent, errors.
 
         >>> orders = Counter("shop_orders_total", "Orders placed.", ["method"], registry=None)
         >>> orders.labels("card").inc()
@@ -34,17 +36,18 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         >>> orders.labels("card").value
         3.0
 
-    `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as it is given;
-    OpenMetrics adds the ending where it is missing. `required_labels` are the label names, `default_labels` values for
-    some or all of them. `labels_from` gives for each label the values to expect: every combination is there from the
-    start at zero, so that a rate sees the first increment. `labels`, in place of `required_labels`, is a dataclass,
-    NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `registry` is where to
-    register, or None for nowhere.
+    `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given;
+    OpenMetrics adds the suffix if it is missing. `description` is the help text. `required_labels` are the label names.
+    `default_labels` maps some or all of them to default values. `labels_from` maps each label to its expected values:
+    the series of every combination is created at once with the value zero, so that a rate includes the first increment.
+    `labels`, instead of `required_labels`, is a dataclass, NamedTuple or TypedDict whose fields are the labels, so that
+    type checkers know them. The metric is registered in `registry`; None registers it nowhere.
 
-    A second counter with the same name and labels in the same registry shares the values of the first.
+    A second counter with the same name and labels in the same registry shares the values of the first. All methods may
+    be called from any thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#counter
 
-    Raises `InvalidNameError` or `LabelError` for names and labels that cannot be, and `ConflictError` where another
-    metric would expose the same name; nothing is registered then.
+    Raises `InvalidNameError` or `LabelError` for invalid names and labels, and `ConflictError` if another metric would
+    expose the same name. Nothing is registered then.
     """
 
     __slots__ = ()
@@ -65,10 +68,11 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
     def inc(self: Counter[Complete], amount: Number = ONE, exemplar: Mapping[str, str] | None = None) -> None:
-        """Add `amount`, which is not negative; `exemplar` are labels that point at one cause, such as a trace's id.
+        """Add `amount`, which must not be negative.
 
-        Raises `OutOfRangeError` for a negative amount or NaN, `NotANumberError` for what is no number, and `LabelError`
-        where a label is missing or the exemplar cannot be exposed; nothing has changed then.
+        `exemplar` are labels that refer to one cause, such as the id of a trace. Raises `OutOfRangeError` for a
+        negative amount or NaN, `NotANumberError` for an amount that is not a number, and `LabelError` if a label is
+        missing or the exemplar cannot be exposed. The counter is unchanged then.
         """
         if amount is ONE:
             value = 1.0
@@ -76,7 +80,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
             value = amount if type(amount) is float else to_float(amount, self)
             if not value >= 0.0:
                 raise OutOfRangeError(
-                    f"counter {self.name!r} can only grow but got {amount!r}; for a number that also falls use a Gauge"
+                    f"counter {self.name!r} can only grow but got {amount!r}; use a Gauge for a number that also falls"
                 )
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, value, 0)
@@ -92,7 +96,12 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def count_exceptions(
         self: Counter[Complete], exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception
     ) -> ExceptionCount:
-        """A context manager and decorator that counts the `exceptions` that leave its block or function.
+        """Return a context manager and decorator that counts exceptions.
+
+        It counts the `exceptions` that leave its block or function, and does not suppress them.
+
+        Raises `TypeError` if `exceptions` is not an exception class or a tuple of them, and `LabelError` if a label is
+        missing.
 
         >>> failures = Counter("failures_total", "Failed imports.", registry=None)
         >>> with failures.count_exceptions(ValueError):
@@ -100,9 +109,8 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         12
         """
         self._bound()
-        issubclass(
-            Exception, exceptions
-        )  # raises TypeError now, rather than in place of an error that is to be counted
+        # Raises TypeError here, because later it would replace the exception to count.
+        issubclass(Exception, exceptions)
         return ExceptionCount(self.inc, exceptions)
 
     @overload
@@ -119,10 +127,13 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         *,
         exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception,
     ) -> object:
-        """As a decorator, with or without arguments: count the exceptions that leave the function."""
+        """Count the exceptions that leave a function, as a decorator.
+
+        Can be used with or without arguments; see `count_exceptions`.
+        """
         count = self.count_exceptions(exceptions)
         return count if function is None else count(function)
 
 
 if LOCKED:
-    guard(Counter, "inc")
+    lock_methods(Counter, "inc")

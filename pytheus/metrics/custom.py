@@ -1,4 +1,4 @@
-"""Collectors that users write themselves, for numbers that live elsewhere."""
+"""Collectors that users write, for numbers that are kept elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CustomCollector"]
 
 
 class CustomCollector(ABC):
-    """A collector that gathers its numbers when it is scraped. A convenient base; any `Collector` will do.
+    """A collector that reads its numbers when it is scraped; an optional base.
 
         >>> from pytheus import Gauge
         >>> class QueueCollector(CustomCollector):
@@ -23,15 +23,20 @@ class CustomCollector(ABC):
         >>> from pytheus.registry import CollectorRegistry
         >>> CollectorRegistry().register(QueueCollector())
 
-    `collect()` yields metrics made with ``registry=None``, or `pytheus.samples.Family` objects, whose names no other
-    collector exposes. See `pytheus.registry.Collector` for threads and errors.
+    Any object with a method `collect` is a collector. `collect()` yields metrics made with ``registry=None``, or
+    `pytheus.samples.Family` objects; no other collector of the registry may expose their names. It runs in the thread
+    that scrapes, in several at once, and an error leaves only this collector out of that scrape; see
+    `pytheus.registry.Collector`.
     """
 
     @property
     def name(self) -> str:
-        """What messages and `pytheus_collector_errors_total` call it: the class's name, unless overridden."""
+        """The name in messages and in `pytheus_collector_errors_total`.
+
+        By default the name of the class.
+        """
         return type(self).__name__
 
     @abstractmethod
     def collect(self) -> Iterable[Family | Collector]:
-        """The families as they stand now."""
+        """Return the families with their current values. May block, and may raise."""

@@ -1,4 +1,4 @@
-"""Metrics that take observations: what histograms and summaries have in common."""
+"""The common base of histograms and summaries, which take observations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.around import Timer
-from pytheus.metrics.doubles import UNBOUND, FloatBuffer
-from pytheus.metrics.guard import guard
+from pytheus.metrics.instrument import Timer
 from pytheus.metrics.label_types import C, Complete, D, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
-from pytheus.registry.storage import NumberStorage
+from pytheus.metrics.series import UNBOUND
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, header
-from pytheus.turns import Turns
+from pytheus.yielding import Yielder
 
 __all__ = ["Distribution"]
 
@@ -27,36 +27,38 @@ R = TypeVar("R")
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Distribution(Metric[L, C, D]):
-    """The base of `Histogram` and `Summary`; not for use by itself.
+    """The base of `Histogram` and `Summary`; use one of them."""
 
-    A series has its counts in one list and its sum beside it, and both are read in one step: a scrape never sees half
-    an observation. Counts are ints, of which the small ones are shared; the first place in the list is not used. Where
-    a registry keeps the numbers, they stand in a view of doubles, the sum in that first place.
-    """
+    # A series has its counts in one list and its sum in an attribute, and both are read in one step, so a scrape never
+    # sees half an observation. Counts are ints, because Python shares the small ones; the first item of the list is not
+    # used. In a registry's storage the numbers are a view of doubles with the sum as the first.
 
-    __slots__ = ("_counts", "_shown", "_shown_sum", "_sum", "_text")
+    __slots__ = ("_counts", "_sum", "_text", "_text_count", "_text_sum")
 
     _counts: list[int]
     _sum: float
     _text: str
-    # What `_text` shows: the number of observations, or -1 for none, and their sum.
-    _shown: int
-    _shown_sum: float
+    # The number of observations in `_text`, or -1 if there is no text, and their sum.
+    _text_count: int
+    _text_sum: float
 
     def _render(self, name: str, total: float, counts: list[int]) -> str:
-        """The series' lines; each begins with `name`, and the first with `_first(name)`."""
+        """Return the series' lines.
+
+        Each begins with `name`, and the first with `_text_start(name)`.
+        """
         raise NotImplementedError
 
-    def _first(self, name: str) -> str:
-        """What a text that was made for `name`, and for no other name, begins with."""
+    def _text_start(self, name: str) -> str:
+        """Return a beginning that only a text for `name` has."""
         raise NotImplementedError
 
     def observe(self: Distribution[Complete], value: Number) -> None:
-        """Count `value` in."""
+        """Count `value`."""
         raise NotImplementedError
 
-    def _observe_elsewhere(self: Distribution[Complete], index: int, number: float) -> None:
-        """Count `number` in at `index`, where this handle has no numbers of its own."""
+    def _observe_in_view(self: Distribution[Complete], index: int, number: float) -> None:
+        """Count `number` in bucket `index` of a handle without own numbers."""
         view = self._view
         if view is None or view is UNBOUND:
             self._bound().observe(number)
@@ -65,12 +67,12 @@ class Distribution(Metric[L, C, D]):
         view[index] += 1.0
         view[0] += number
 
-    def _begin(self) -> None:
+    def _init_handle(self) -> None:
         self._counts = []
         self._sum = 0.0
         self._text = ""
-        self._shown = -1
-        self._shown_sum = 0.0
+        self._text_count = -1
+        self._text_sum = 0.0
 
     def _reset(self) -> None:
         view = self._view
@@ -81,18 +83,18 @@ class Distribution(Metric[L, C, D]):
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
-        self._shown = -1
+        self._text_count = -1
 
-    def _share(self, incumbent: Metric) -> None:
-        # Each observation goes by way of the incumbent, for an int in a list and a float cannot be shared.
+    def _share_with(self, incumbent: Metric) -> None:
+        # Each observation goes to the incumbent, because ints and floats cannot be shared.
         self._view = UNBOUND
         self._counts = []
 
     def _read(self) -> tuple[float, list[int]]:
-        """The sum and the counts as they stood at one moment."""
+        """Return the sum and the counts of one moment."""
         view = self._view
         if view is None:
-            # atomic: a slice, for a call could be interrupted after it
+            # atomic: a slice, because a call could be interrupted after it
             counts = self._counts[:]
             total = self._sum
             return total, counts
@@ -102,32 +104,35 @@ class Distribution(Metric[L, C, D]):
         return total, [int(number) for number in numbers]
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
-        return Row(cast("tuple[str, ...]", self._labels), self._laid_out(), None, exemplars)
+        return Row(cast("tuple[str, ...]", self._labels), self._row_numbers(), None, exemplars)
 
-    def _laid_out(self) -> list[float]:
+    def _row_numbers(self) -> list[float]:
         total, counts = self._read()
         return [total, *[float(count) for count in counts[1:]]]
 
-    def _move(self, storage: NumberStorage, carry: bool) -> None:
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
         if view is self._view:
             return
         if not carry:
-            self._lie_in(view)
+            self._use_view(view)
             return
-        moved = self._laid_out()
+        moved = self._row_numbers()
         view[:] = array("d", moved)
-        left = self._lie_in(view)
-        # What was observed between the two.
+        left = self._use_view(view)
+        # The observations between the copy and the change of the view.
         for index, number in enumerate(left):
             if number != moved[index]:
                 self._add(index, number - moved[index])
 
-    def _lie_in(self, view: FloatBuffer | None) -> list[float]:
-        """Let the numbers lie in `view` (None: here) from now on; those that lay elsewhere, as they were left."""
+    def _use_view(self, view: FloatBuffer | None) -> list[float]:
+        """Use `view` for the numbers; None for the attributes.
+
+        Returns the last numbers of the former place.
+        """
         size = self._size()
         fresh = [0] * size
-        # atomic: whatever is observed is in one of the two
+        # atomic: each observation is in one of the two
         former = self._view
         counts = self._counts
         total = self._sum
@@ -148,33 +153,33 @@ class Distribution(Metric[L, C, D]):
         else:
             self._sum += number
 
-    def _settle(self) -> bool:
+    def _move_back(self) -> bool:
         if self._view is None:
             return False
-        for index, number in enumerate(self._lie_in(None)):
+        for index, number in enumerate(self._use_view(None)):
             self._add(index, number)
         return True
 
-    def _take(self: Distribution[Complete], seconds: float) -> None:
+    def _record_seconds(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
 
     @property
     def count(self: Distribution[Complete]) -> float:
-        """How many values were observed."""
+        """The number of observed values. Raises `LabelError` if a label is missing."""
         return float(sum(self._bound()._read()[1]))
 
     @property
     def sum(self: Distribution[Complete]) -> float:
-        """The sum of all values observed."""
+        """The sum of the observed values. Raises `LabelError` if a label is missing."""
         return self._bound()._read()[0]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name
-        first = self._first(name)
-        turns = Turns()
+        first = self._text_start(name)
+        yielder = Yielder()
         parts = [header(name, definition.type, definition.description)]
         texts: list[str] = []
         at_most = PART_SIZE // self._size() + 1
@@ -183,33 +188,35 @@ class Distribution(Metric[L, C, D]):
             count = sum(counts)
             text = child._text
             # Every observation adds one to the count.
-            if count != child._shown or total != child._shown_sum or not text.startswith(first):
+            if count != child._text_count or total != child._text_sum or not text.startswith(first):
                 text = child._render(name, total, counts)
-                # atomic: a text and the numbers that it shows belong together, whoever else is rendering
+                # atomic: the text and its numbers change together, even if other threads render
                 child._text = text
-                child._shown = count
-                child._shown_sum = total
+                child._text_count = count
+                child._text_sum = total
             texts.append(text)
             if len(texts) >= at_most:
                 parts.append("".join(texts))
                 texts = []
-                turns.offer()
+                yielder.offer()
         parts.append("".join(texts))
         return parts
 
     def time(self: Distribution[Complete]) -> Timer:
-        """A context manager and decorator that observes the seconds that its block or function took.
+        """Return a context manager and decorator that observes seconds.
 
-        Also when the block raised. Coroutines and generators are timed until they have ended.
+        It measures a block or a call, also if it raises.
+
+        Coroutines and generators are timed until they end. Raises `LabelError` if a label is missing.
         """
         if self._view is UNBOUND:
-            self._bound()  # raises now, rather than after the work, if a label is missing
+            self._bound()  # raises if a label is missing, before the work and not after it
         return Timer(self)
 
     def __call__(self: Distribution[Complete], function: Callable[P, R], /) -> Callable[P, R]:
-        """As a decorator: observe the seconds that each call takes."""
+        """Observe the seconds of each call of `function`, as a decorator."""
         return self.time()(function)
 
 
 if LOCKED:
-    guard(Distribution, "_reset", "_read", "_lie_in", "_add", "text_parts")
+    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "text_parts")

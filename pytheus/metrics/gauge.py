@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, Final, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
-from pytheus.kinds import MetricType
-from pytheus.metrics.around import Around, InProgress, Timer
-from pytheus.metrics.doubles import UNBOUND, FloatBuffer
-from pytheus.metrics.guard import guard
+from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
+from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
+from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.storage import FloatBuffer
 
-__all__ = ["Gauge", "GaugeMode"]
+__all__ = ["Gauge"]
 
-GaugeMode: TypeAlias = Literal["sum", "min", "max", "last", "each"]
-
-_MODES: Final = ("sum", "min", "max", "last", "each")
 _PROCESSES: Final = ("live", "all")
 
 P = ParamSpec("P")
@@ -32,18 +30,21 @@ R = TypeVar("R")
 
 
 class _Source:
-    """The function that gives a gauge's number, and where that number is kept between calls: None for the gauge."""
+    """A function that provides a gauge's number, and the place of its results.
 
-    __slots__ = ("function", "kept")
+    `view` is None if they are in the gauge's own attribute.
+    """
 
-    def __init__(self, function: Callable[[], Number], kept: FloatBuffer | None) -> None:
+    __slots__ = ("function", "view")
+
+    def __init__(self, function: Callable[[], Number], view: FloatBuffer | None) -> None:
         self.function = function
-        self.kept = kept
+        self.view = view
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Gauge(Scalar[L, L, "Gauge[Complete]"]):
-    """A number that rises and falls: requests in progress, a queue's length, a temperature.
+    """A number that rises and falls: requests in progress, the length of a queue.
 
         >>> queue = Gauge("queue_length", "Jobs waiting.", registry=None)
         >>> queue.set(5)
@@ -51,11 +52,14 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         >>> queue.value
         4.0
 
-    Where a registry brings several processes together, `mode` says how their numbers become one: their "sum", "min" or
-    "max", the "last" that was set, or "each" by itself with a label `pid`; `processes` says whether only "live" ones
-    count or "all". Other registries have but one process, and ignore both.
+    `mode` selects how a registry of several processes merges their numbers: their "sum", "min" or "max", the "last"
+    one that was set, or "each" separately with a label `pid`. With `processes` "live" only running processes count,
+    with "all" also those that have ended. Registries of one process ignore both.
 
-    The other arguments are those of `Counter`. NaN and the infinities can be set, as in Prometheus itself.
+    The other arguments are those of `Counter`. NaN and the infinities are accepted, as in Prometheus. All methods may
+    be called from any thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#gauge
+
+    Raises as `Counter` does, and `GaugeModeError` for an unknown `mode` or `processes`.
     """
 
     __slots__ = ("_source",)
@@ -88,15 +92,15 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             mode=_validated_mode(name, mode, processes),
         )
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _init_handle(self) -> None:
+        super()._init_handle()
         self._source = None
 
     def inc(self: Gauge[Complete], amount: Number = ONE) -> None:
         """Add `amount`, which may be negative.
 
-        Raises `NotANumberError` for what is no number, `OutOfRangeError` for what no double holds, and `LabelError`
-        where a label is missing; nothing has changed then.
+        Raises `NotANumberError` if it is not a number, `OutOfRangeError` if it is too large for a double, `LabelError`
+        if a label is missing, and `PytheusError` while a function provides the number. The gauge is unchanged then.
         """
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: loads, an add and stores
@@ -109,7 +113,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._view[0] = self._value
 
     def dec(self: Gauge[Complete], amount: Number = ONE) -> None:
-        """Subtract `amount`; otherwise as `inc`."""
+        """Subtract `amount`, which may be negative; raises as `inc` does."""
         value = 1.0 if amount is ONE else amount if type(amount) is float else to_float(amount, self)
         # atomic: loads, a subtraction and stores
         if self._view is None:
@@ -121,7 +125,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._view[0] = self._value
 
     def set(self: Gauge[Complete], value: Number) -> None:
-        """Let the number be `value`; raises as `inc` does."""
+        """Set the number to `value`; raises as `inc` does."""
         number = value if type(value) is float else to_float(value, self)
         if self._view is None:
             self._value = number
@@ -132,11 +136,16 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._view[0] = number
 
     def set_to_current_time(self: Gauge[Complete]) -> None:
-        """Let the number be the seconds since the Unix epoch, as of now."""
+        """Set the number to the current time in seconds since the Unix epoch.
+
+        Raises as `inc` does.
+        """
         self.set(now())
 
     def set_function(self: Gauge[Complete], function: Callable[[], Number] | None) -> None:
-        """Let `function` give the number at each scrape; None ends that, and the gauge is written again, from zero.
+        """Call `function` for the number at each scrape.
+
+        None ends that, and resets the gauge to zero.
 
             >>> jobs = ["a", "b"]
             >>> length = Gauge("jobs_waiting", "Jobs waiting.", registry=None)
@@ -144,33 +153,37 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             >>> length.value
             2.0
 
-        The function is called from the scraping thread. Where it raises, this gauge is missing from that scrape, which
-        is logged and counted. While it is set, writing the gauge raises `PytheusError`.
+        The scraping thread calls the function. If it raises, the gauge is missing from that scrape, and the failure is
+        counted. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
+        `function` cannot be called.
         """
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
         series = self._bound()
-        if series._take_from(None if function is None else _Source(function, None)):
+        if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
 
-    def _take_from(self, source: _Source | None) -> bool:
-        """Let the number come from `source` (None: from what is written); whether it is written again."""
-        # atomic: the number stays where it is kept, and is not moved meanwhile
+    def _set_source(self, source: _Source | None) -> bool:
+        """Take the number from `source`, or from writes if it is None.
+
+        Returns whether the gauge can be written again.
+        """
+        # atomic: the number does not move in between
         former = self._source
-        kept = self._view if former is None else former.kept
+        view = self._view if former is None else former.view
         if source is None:
-            self._view = kept
+            self._view = view
         else:
-            source.kept = kept
+            source.view = view
             self._view = UNBOUND
         self._source = source
         return source is None and former is not None
 
-    def _take(self: Gauge[Complete], seconds: float) -> None:
+    def _record_seconds(self: Gauge[Complete], seconds: float) -> None:
         self.set(seconds)
 
     def refresh(self) -> None:
-        """Call the functions that give numbers; see `pytheus.registry.StorageAware`."""
+        """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
         failure: Exception | None = None
         for child in self._members():
             source = child._source
@@ -181,23 +194,23 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             except Exception as error:
                 failure = failure or error
                 continue
-            # atomic: where the number is kept may change
-            if source.kept is None:
+            # atomic: the view may change
+            if source.view is None:
                 child._value = number
             else:
-                source.kept[0] = number
+                source.view[0] = number
         if failure is not None:
             raise failure
 
-    def _kept(self) -> float:
+    def _stored_number(self) -> float:
         source = self._source
         if source is None:
             return super()._number()
-        view = source.kept
+        view = source.view
         return self._value if view is None else view[0]
 
-    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
-        # atomic: as for any scalar, and no function is set or unset in between
+    def _use_view(self, view: FloatBuffer, carry: bool) -> None:
+        # atomic: as in `Scalar`, and no function is set or removed in between
         source = self._source
         if source is None:
             if carry:
@@ -207,20 +220,20 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._view = view
         else:
             if carry:
-                view[0] = self._value if source.kept is None else source.kept[0]
-            source.kept = view
+                view[0] = self._value if source.view is None else source.view[0]
+            source.view = view
 
-    def _settle(self) -> bool:
-        # atomic: as in `_lie_in`
+    def _move_back(self) -> bool:
+        # atomic: as in `_use_view`
         source = self._source
-        view = self._view if source is None else source.kept
+        view = self._view if source is None else source.view
         if view is None:
             return False
         self._value = view[0]
         if source is None:
             self._view = None
         else:
-            source.kept = None
+            source.view = None
         return True
 
     def _writable(self) -> Gauge:
@@ -228,12 +241,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if series._source is not None:
             raise PytheusError(
                 f"gauge {self.name!r} takes its number from a function and cannot be written;"
-                " end that first with set_function(None)"
+                " call set_function(None) first"
             )
         return series
 
-    def _share(self, incumbent: Metric) -> None:
-        # Each write asks the incumbent, not only its number, for it may be given a function at any time.
+    def _share_with(self, incumbent: Metric) -> None:
+        # Each write goes to the incumbent, which may get a function at any time.
         self._view = UNBOUND
 
     def _reset(self) -> None:
@@ -247,12 +260,18 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return super()._number()
 
     def track_inprogress(self: Gauge[Complete]) -> InProgress:
-        """A context manager and decorator that counts a block or function in while it runs."""
+        """Return a context manager and decorator that counts while it runs.
+
+        Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
+        """
         self._writable()
         return InProgress(self.inc, self.dec)
 
     def time(self: Gauge[Complete]) -> Timer:
-        """A context manager and decorator that sets the gauge to the seconds that its block or function took."""
+        """Return a context manager and decorator that measures seconds.
+
+        Sets the gauge to the duration of the last block or call. Raises as `inc` does.
+        """
         self._writable()
         return Timer(self)
 
@@ -262,27 +281,33 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     ) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self: Gauge[Complete], *, track_inprogress: bool = False) -> Around: ...
+    def __call__(self: Gauge[Complete], *, track_inprogress: bool = False) -> Instrument: ...
 
     def __call__(
         self: Gauge[Complete], function: Callable[..., object] | None = None, *, track_inprogress: bool = False
     ) -> object:
-        """As a decorator, with or without arguments: time the function, or with `track_inprogress` count it in."""
-        around = self.track_inprogress() if track_inprogress else self.time()
-        return around if function is None else around(function)
+        """Time the calls of a function, or count running ones, as a decorator.
+
+        Can be used with or without arguments.
+        """
+        instrument = self.track_inprogress() if track_inprogress else self.time()
+        return instrument if function is None else instrument(function)
 
 
 def _validated_mode(name: object, mode: object, processes: object) -> str:
-    """The two as `Definition.mode` has them: "" for the sum of live processes, "max", "max of all"."""
-    if mode not in _MODES:
-        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(_MODES)} but got {mode!r:.80}")
+    """Return both as in `Definition.mode`, such as "max" or "max of all".
+
+    The sum of live processes is "".
+    """
+    if mode not in GAUGE_RULES:
+        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
     if processes not in _PROCESSES:
-        raise GaugeModeError(f"gauge {name!r} counts processes that are 'live', or 'all', but got {processes!r:.80}")
+        raise GaugeModeError(f"gauge {name!r} takes processes of 'live' or 'all' but got {processes!r:.80}")
     if processes == "all":
-        return f"{mode} of all"
+        return f"{mode}{INCLUDES_DEAD}"
     return "" if mode == "sum" else str(mode)
 
 
 if LOCKED:
-    # Not "_number", for no lock may be held while a function runs that may wait for another thread.
-    guard(Gauge, "inc", "dec", "set", "_reset", "_kept", "_take_from", "_lie_in", "_settle")
+    # Not "_number", because no lock may be held while a function runs, which may wait for another thread.
+    lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_use_view", "_move_back")

@@ -12,8 +12,8 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import validate_metric_name
 from pytheus.registry.contract import Registry
@@ -25,7 +25,7 @@ from pytheus.version import COMPILED
 if COMPILED:
     from pytheus.metrics.buckets import place
 else:
-    from bisect import bisect_left as place  # type: ignore[assignment]  # the same function, for more types
+    from bisect import bisect_left as place  # type: ignore[assignment]  # the same function with more types
 
 __all__ = ["Histogram"]
 
@@ -43,15 +43,17 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         >>> latency.count
         2.0
 
-    `buckets` are upper bounds, inclusive, in rising order; ``+Inf`` is added. The default ones suit a network service's
-    response times in seconds. The other arguments are those of `Counter`.
-    https://prometheus.io/docs/concepts/metric_types/#histogram
+    `buckets` are upper bounds, inclusive, in rising order; ``+Inf`` is added. The default ones, in seconds, suit the
+    response times of a network service. The other arguments are those of `Counter`. All methods may be called from any
+    thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#histogram
+
+    Raises as `Counter` does, and `BucketError` for buckets that are not in rising order, repeated or not numbers.
     """
 
-    # A series has a count for each bucket, not cumulated, the last one up to +Inf. The number of observations is the
-    # sum of the counts, so it can never disagree with them. `_bounds` begins with -Inf, where the counts begin with a
-    # place that is not used, so that a bound and its count have the same index. Nothing but NaN, which compares to
-    # nothing, and -Inf itself is placed there, so that the two need no check of their own.
+    # A series has a count for each bucket, not cumulative, the last one up to +Inf. The number of observations is the
+    # sum of the counts, so it always agrees with them. `_bounds` begins with -Inf and the counts begin with an unused
+    # item, so that a bound and its count have the same index. Only NaN, which compares to nothing, and -Inf itself get
+    # index 0, so that no other observation needs a check for them.
 
     __slots__ = ("_bounds",)
 
@@ -76,19 +78,20 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             name, description, required_labels, default_labels, labels_from, registry, bounds=bounds, labels=labels
         )
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _init_handle(self) -> None:
+        super()._init_handle()
         self._bounds = self._series.bounds
 
     def _size(self) -> int:
         return len(self._bounds) + 1
 
     def observe(self: Histogram[Complete], value: Number, exemplar: Mapping[str, str] | None = None) -> None:
-        """Count `value` in; `exemplar` are labels that point at this observation, such as a trace's id.
+        """Count `value` in its bucket and add it to the sum.
 
-        Negative values are taken, but the sum is then no counter. Raises `OutOfRangeError` for NaN, `NotANumberError`
-        for what is no number, and `LabelError` where a label is missing or the exemplar cannot be exposed; nothing has
-        changed then.
+        `exemplar` are labels that refer to this observation, such as the id of a trace. Negative values are accepted,
+        but a rate of the sum is then meaningless. Raises `OutOfRangeError` for NaN, `NotANumberError` if the value is
+        not a number, and `LabelError` if a label is missing or the exemplar cannot be exposed. The histogram is
+        unchanged then.
         """
         number = value if type(value) is float else to_float(value, self)
         index = place(self._bounds, number)
@@ -102,11 +105,11 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             counts[index] = counts[index] + 1
             self._sum += number
         else:
-            self._observe_elsewhere(index, number)
+            self._observe_in_view(index, number)
 
     def _lowest(self, number: float) -> int:
         if number != number:
-            raise OutOfRangeError(f"histogram {self.name!r} got NaN, which falls in no bucket and would spoil the sum")
+            raise OutOfRangeError(f"histogram {self.name!r} got NaN, which is in no bucket and would make the sum NaN")
         return 1
 
     def _samples(self) -> list[Sample]:
@@ -123,7 +126,7 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         samples.append(Sample("_count", labels, float(counts[-1])))
         return samples
 
-    def _first(self, name: str) -> str:
+    def _text_start(self, name: str) -> str:
         return name + "_bucket{"
 
     def _render(self, name: str, total: float, counts: list[int]) -> str:
@@ -140,4 +143,4 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
 
 
 if LOCKED:
-    guard(Histogram, "observe")
+    lock_methods(Histogram, "observe")

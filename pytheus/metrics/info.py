@@ -1,4 +1,4 @@
-"""Infos: facts about a program that are text, not numbers."""
+"""Infos: facts about a program that are text and not numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.label_types import Complete, L
 from pytheus.metrics.metric import Metric
-from pytheus.names import base_name, validate_label_name, validate_text
+from pytheus.names import text_name, validate_label_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import NumberStorage
@@ -20,21 +20,23 @@ __all__ = ["Info"]
 
 
 class Info(Metric[L, L, "Info[Complete]"]):
-    """Facts that are text: a version, a build, a region. Exposed as labels of a series that is always 1.
+    """Facts that are text: a version, a build, a region.
 
-        >>> build = Info("build", "What runs here.", registry=None)
+    They are exposed as labels of a series that is always 1.
+
+        >>> build = Info("build", "The running build.", registry=None)
         >>> build.info({"version": "1.2.3", "branch": "main"})
 
     It is exposed as ``build_info{version="1.2.3",branch="main"} 1.0``; a name that ends with ``_info`` gets no second
-    one. Until facts are given, nothing is exposed. The arguments are those of `Counter`.
-    https://prometheus.io/docs/specs/om/open_metrics_spec/#info
+    one. Nothing is exposed until the facts are set. The arguments and errors are those of `Counter`. All methods may be
+    called from any thread. https://prometheus.io/docs/specs/om/open_metrics_spec/#info
     """
 
-    __slots__ = ("_facts",)
+    __slots__ = ("_info",)
 
     type_: ClassVar[MetricType] = "info"
 
-    _facts: dict[str, str] | None
+    _info: dict[str, str] | None
 
     def __init__(
         self,
@@ -50,17 +52,17 @@ class Info(Metric[L, L, "Info[Complete]"]):
         super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
     def _reset(self) -> None:
-        self._facts = None
+        self._info = None
 
-    def _share(self, incumbent: Metric) -> None:
-        # Facts are replaced whole, so there is nothing to share but the series, which `_bound` finds.
+    def _share_with(self, incumbent: Metric) -> None:
+        # Facts are replaced as a whole, so only the series is shared, and `_bound` finds it.
         pass
 
     def info(self: Info[Complete], facts: Mapping[str, str] | None = None, /, **named: str) -> None:
-        """Let the facts be these, from one mapping and keywords together; those given before are gone.
+        """Replace the facts by those of a mapping and of keywords, each a name and a str.
 
-        Raises `LabelError` or `InvalidNameError` for what cannot be a label, or is one of the metric's own; nothing has
-        changed then.
+        Raises `LabelError` or `InvalidNameError` if a fact cannot be a label, or has the name of one of the metric's
+        labels, and `LabelError` if a label is missing. The facts are unchanged then.
         """
         series = self._bound()
         subject = f"info {self.name!r}"
@@ -71,9 +73,9 @@ class Info(Metric[L, L, "Info[Complete]"]):
             for name in source:
                 label = validate_label_name(name, subject)
                 if label in self.label_names or label in checked:
-                    raise LabelError(f"{subject} has the label {label!r} already; call the fact something else")
+                    raise LabelError(f"{subject} has the label {label!r} already; choose another name for the fact")
                 checked[label] = validate_text(source[name], f"{label!r} of {subject}")
-        series._facts = checked
+        series._info = checked
         if self._series.storage:
             self._series.storage[0].set_info(cast("tuple[str, ...]", series._labels), checked)
 
@@ -81,26 +83,26 @@ class Info(Metric[L, L, "Info[Complete]"]):
         return 0
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
-        return Row(cast("tuple[str, ...]", self._labels), [], self._facts, exemplars)
+        return Row(cast("tuple[str, ...]", self._labels), [], self._info, exemplars)
 
-    def _move(self, storage: NumberStorage, carry: bool) -> None:
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         if not carry:
-            self._facts = None
-        elif self._facts is not None:
-            storage.set_info(cast("tuple[str, ...]", self._labels), self._facts)
+            self._info = None
+        elif self._info is not None:
+            storage.set_info(cast("tuple[str, ...]", self._labels), self._info)
 
-    def _settle(self) -> bool:
+    def _move_back(self) -> bool:
         return self._series.children.get(cast("tuple[str, ...]", self._labels)) is self
 
     def _samples(self) -> list[Sample]:
-        facts = self._facts
+        facts = self._info
         return [] if facts is None else [Sample("_info", {**self._label_dict(), **facts}, 1.0)]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
-        name = prefix + base_name(definition.name, "info") + "_info"
-        lines = [header(name, "info", definition.description)]
+        name = prefix + text_name(definition.name, self.type_)
+        lines = [header(name, self.type_, definition.description)]
         for child in cast("list[Info]", list(self._series.children.values())):
             for sample in child._samples():
                 labels = format_labels(sample.labels.items())

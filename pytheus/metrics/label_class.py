@@ -1,14 +1,13 @@
-"""Label names and default labels out of a class: a dataclass, a NamedTuple or a TypedDict.
+"""Labels and their defaults from a dataclass, a NamedTuple or a TypedDict.
 
 Rules:
 
-- The fields are the labels, in the order in which the class takes them; a field's default is the label's default.
-- A field holds text: it is annotated with `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
-  union of those. An `int` or `bool` is refused at the definition, for how to write one is the program's to decide, and
-  a label value is never converted. An annotation that cannot be evaluated (with a name that only checkers import) is
-  left to the checkers; the values are checked as ever.
-- Whoever calls the class gives every field: one that its constructor does not take has no value that `labels()` could
-  be given.
+- The fields are the labels, in the order of the constructor's parameters; a field's default is the label's default.
+- A field contains text: its annotation is `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
+  union of those. An `int` or `bool` is refused at the definition, because a label value is never converted: the program
+  decides how to write it. An annotation that cannot be evaluated (it has a name that only checkers import) is left to
+  the checkers; the values are checked in any case.
+- The constructor takes every field, because `labels()` gets its values from there.
 """
 
 from __future__ import annotations
@@ -43,18 +42,18 @@ _UNIONS: Final = (Union, types.UnionType)
 def read_labels(
     labels: object, subject: str, required_labels: object, default_labels: object
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The label names and default labels of a metric that is defined with `labels`.
+    """Return the label names and default labels from the class `labels`.
 
-    `default_labels` come before the fields' own defaults. Raises `LabelError` where the class is none of the three
-    kinds, or a field cannot be a label.
+    `default_labels` override the defaults of the fields. Raises `LabelError` if the class is not of the three kinds, or
+    a field cannot be a label.
     """
     if required_labels is not None:
         raise LabelError(
-            f"{subject} got required_labels and labels=; the class names every label, so leave required_labels out"
+            f"{subject} got required_labels and labels=; the class names every label, so omit required_labels"
         )
     if not isinstance(labels, type):
         _refuse(labels, subject)
-    # Whatever class it is, only the attributes that its kind has are asked for.
+    # Any, because only the attributes of the class's kind are read.
     cls: Any = labels
     if hasattr(cls, "__dataclass_fields__"):
         names, defaults = _of_dataclass(cls, subject)
@@ -68,18 +67,18 @@ def read_labels(
     if isinstance(default_labels, Mapping):
         defaults |= default_labels
     elif default_labels is not None:
-        return names, cast("Mapping[str, str]", default_labels)  # refused where that always is
+        return names, cast("Mapping[str, str]", default_labels)  # the caller refuses it
     for name in names:
         if name not in defaults and _may_be_left_out(cls, name):
             raise LabelError(
-                f"{subject} may be without the label {name!r} of {cls.__name__}, which every series needs:"
+                f"{subject} has the optional label {name!r} of {cls.__name__}, but every series needs it:"
                 f" give default_labels={{{name!r}: ...}}, or do not declare it NotRequired"
             )
     return names, defaults
 
 
 def _may_be_left_out(cls: Any, name: str) -> bool:
-    """Whether `cls` is a TypedDict whose key `name` is optional."""
+    """Return whether `cls` is a TypedDict whose key `name` is optional."""
     optional = getattr(cls, "__optional_keys__", None)
     if optional is None:
         return False
@@ -87,7 +86,7 @@ def _may_be_left_out(cls: Any, name: str) -> bool:
         hint = get_type_hints(cls, include_extras=True)[name]
     except Exception:  # as in `_check_types`
         return name in optional
-    # Where annotations are kept as text, `__optional_keys__` was made without having seen these.
+    # If annotations are stored as text, `__optional_keys__` ignores these.
     while get_origin(hint) is not None:
         if get_origin(hint) in (Required, NotRequired):
             return get_origin(hint) is NotRequired
@@ -103,7 +102,7 @@ def _refuse(labels: object, subject: str) -> NoReturn:
 
 
 def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    from dataclasses import MISSING, InitVar, fields  # loaded late: whoever has a dataclass has paid for it
+    from dataclasses import MISSING, InitVar, fields
 
     for name, annotation in getattr(cls, "__annotations__", {}).items():
         if isinstance(annotation, InitVar) or (isinstance(annotation, str) and annotation.startswith("InitVar")):
@@ -112,17 +111,17 @@ def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, st
     for field in fields(cls):
         if not field.init:
             raise LabelError(
-                f"{subject} cannot be given the label {field.name!r} of {cls.__name__}, a field with init=False;"
-                " drop init=False, or leave the field out of the class"
+                f"{subject} cannot get the label {field.name!r} of {cls.__name__}, a field with init=False;"
+                " remove init=False, or remove the field from the class"
             )
         if field.default_factory is not MISSING:
             raise LabelError(
                 f"{subject} has the label {field.name!r} of {cls.__name__} with a default_factory;"
-                " a label's default is one text, so give default="
+                " a label's default is one text, so use default="
             )
         if field.default is not MISSING:
             defaults[field.name] = field.default
-    # Those that are keyword-only come last, wherever they stand: no position is theirs.
+    # Keyword-only fields come last, because they have no position.
     return tuple(field.name for field in sorted(fields(cls), key=lambda field: field.kw_only is True)), defaults
 
 
@@ -137,10 +136,10 @@ def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:
 
 
 def no_text(subject: str, label: str, cls: str, annotation: str) -> str:
-    """What is wrong with a field of `cls` that holds no text."""
+    """Return the error message for a field of `cls` that does not contain text."""
     return (
         f"{subject} has the label {label!r}, which {cls} annotates with {annotation}; label values are text, so"
-        " annotate it with str or a Literal of strs, and convert where it is given"
+        " annotate it with str or a Literal of strs, and convert the value before labels()"
     )
 
 
@@ -163,11 +162,11 @@ def _named(hint: object) -> str:
 
 
 def labels_of_record(record: object) -> Mapping[str, object] | None:
-    """The labels that an instance of such a class holds, or None if it is no such instance."""
+    """Return the labels in an instance of such a class, or None for any other object."""
     if isinstance(record, tuple) and hasattr(record, "_asdict"):
         return cast("Mapping[str, object]", cast("Any", record)._asdict())
     if hasattr(type(record), "__dataclass_fields__"):
-        from dataclasses import fields  # loaded late: whoever has a dataclass has paid for it
+        from dataclasses import fields
 
         return {field.name: getattr(record, field.name) for field in fields(cast("Any", record))}
     return None

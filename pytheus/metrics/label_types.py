@@ -1,18 +1,18 @@
-"""How type checkers see a metric's labels; nothing here does anything at run time.
+"""Type variables for a metric's labels, which only type checkers use.
 
-Every metric type is generic in `L`, the labels that are still to be given, as a callable whose parameters they are:
+Every metric type is generic in `L`: the labels that are not set yet, as a callable with these parameters:
 
-- the class given as ``labels=`` (a dataclass, NamedTuple or TypedDict), whose constructor takes just those;
-- `Complete` once they are given, which takes nothing;
-- ``...`` where nothing is known of them: a metric with `required_labels`, an annotation that says plain ``Counter``.
-  Every metric fits such an annotation.
+- the class given as ``labels=`` (a dataclass, NamedTuple or TypedDict), whose constructor has these parameters;
+- `Complete` once they are set, which has no parameters;
+- ``...`` if the labels are unknown: a metric with `required_labels`, or the plain annotation ``Counter``. Every metric
+  is compatible with that annotation.
 
-`L` is covariant, so that labels with defaults need not be given: a callable that can be called without arguments is as
-good as `Complete`. `C` is `L` again, for `labels` has to match it in two ways at once, and `D` the metric's own type
-with its labels given: type variables, for members that only checkers look at would still be there at run time.
+`L` is covariant, so labels with defaults need not be set: a callable that can be called without arguments is compatible
+with `Complete`. `C` is `L` once more, because `labels` matches it in two ways at once, and `D` is the metric's own type
+with its labels set. These are type variables because members for checkers would also exist at run time.
 
-The defaults of type variables (PEP 696) are in `typing` from Python 3.13 on; checkers bring typing_extensions along,
-and nothing needs a default at run time.
+The defaults of type variables (PEP 696) are in `typing` since Python 3.13. Checkers have typing_extensions, and nothing
+needs a default at run time.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ Complete = Callable[[], object]
 
 
 class AnyLabels(Protocol):
-    """What `L` is compared to, to find out that nothing is known of the labels: no class is this lenient."""
+    """A callable that `L` matches only if the labels are unknown.
+
+    No class accepts all of its arguments.
+    """
 
     def __call__(self, /, *values: str | Mapping[str, str], **named: str) -> object: ...

@@ -1,8 +1,8 @@
-"""Metrics that are one number per series: what counters and gauges have in common.
+"""The common base of counters and gauges, which have one number per series.
 
-Each series keeps its line of the text format, without the family's name, together with the number that it shows. A
-scrape formats only the lines whose number has changed, and puts the name before all of them in one `str.join`. So the
-lines do not depend on the prefix, and several registries can expose the same metric at once.
+Each series keeps its line of the text format, without the family's name, and the number in that line. A scrape formats
+only the lines whose number has changed, and inserts the name before each in one `str.join`. So the lines do not depend
+on the prefix, and several registries can expose the same metric at once.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from typing import Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.doubles import UNBOUND, FloatBuffer
-from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import C, Complete, D, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
-from pytheus.registry.storage import NumberStorage
+from pytheus.metrics.series import UNBOUND
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
-from pytheus.turns import Turns
+from pytheus.yielding import Yielder
 
 __all__ = ["Scalar"]
 
 
-# Equal to no number, not even to itself.
-_NOTHING: Final = float("nan")
+# Not equal to any number, not even to itself.
+_NO_NUMBER: Final = float("nan")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Scalar(Metric[L, C, D]):
-    """The base of `Counter` and `Gauge`; not for use by itself."""
+    """The base of `Counter` and `Gauge`; use one of them."""
 
-    # Where the number lies in a view, it is in `_value` as well: nobody else writes it, and to read it from the view
-    # before each increment would take as long as to store it there.
+    # A number in a view is in `_value` as well: only this process writes it, and reading the view before each increment
+    # would take as long as the store.
 
-    __slots__ = ("_cut", "_line", "_shown", "_value")
+    __slots__ = ("_head_length", "_line", "_line_value", "_value")
 
     _value: float
     _line: str
-    _cut: int
-    _shown: float
+    _head_length: int
+    _line_value: float
 
-    def _begin(self) -> None:
-        # Not in `_reset`, which may come while another thread renders: the place to cut is the line's for good.
+    def _init_handle(self) -> None:
+        # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
-        self._cut = 0
-        self._shown = _NOTHING
+        self._head_length = 0
+        self._line_value = _NO_NUMBER
 
     def _reset(self) -> None:
         view = self._view
@@ -54,33 +54,33 @@ class Scalar(Metric[L, C, D]):
             view[0] = 0.0
         self._value = 0.0
 
-    def _share(self, incumbent: Metric) -> None:
-        # Each write asks the incumbent, whose number may be moved at any time.
+    def _share_with(self, incumbent: Metric) -> None:
+        # Each write goes to the incumbent, whose number may move at any time.
         self._view = UNBOUND
 
     def _size(self) -> int:
         return 1
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
-        return Row(cast("tuple[str, ...]", self._labels), [self._kept()], None, exemplars)
+        return Row(cast("tuple[str, ...]", self._labels), [self._stored_number()], None, exemplars)
 
-    def _kept(self) -> float:
-        """This series' number, without asking any function for it."""
+    def _stored_number(self) -> float:
+        """Return this series' number without calling a function."""
         return self._number()
 
-    def _move(self, storage: NumberStorage, carry: bool) -> None:
-        self._lie_in(storage.buffer(cast("tuple[str, ...]", self._labels), 1), carry)
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
+        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), 1), carry)
 
-    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
-        # atomic: the number goes along, and no increment comes between
+    def _use_view(self, view: FloatBuffer, carry: bool) -> None:
+        # atomic: no increment between the copy and the change of the view
         if carry:
             view[0] = self._value
         else:
             self._value = view[0]
         self._view = view
 
-    def _settle(self) -> bool:
-        # atomic: as in `_lie_in`
+    def _move_back(self) -> bool:
+        # atomic: as in `_use_view`
         view = self._view
         if view is None:
             return False
@@ -89,13 +89,13 @@ class Scalar(Metric[L, C, D]):
         return True
 
     def _number(self) -> float:
-        """This series' number as it stands now."""
+        """Return this series' current number."""
         view = self._view
         return self._value if view is None else view[0]
 
     @property
     def value(self: Scalar[Complete]) -> float:
-        """The number as it stands now; raises `LabelError` where a label is missing."""
+        """The current number. Raises `LabelError` if a label is missing."""
         return self._bound()._number()
 
     def _samples(self) -> list[Sample]:
@@ -103,44 +103,44 @@ class Scalar(Metric[L, C, D]):
         return [Sample("", self._label_dict(), self._number(), None, self._series.exemplars.get((key, 0)))]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         series = self._series
         definition = series.definition
         name = prefix + definition.name
-        turns = Turns()
+        yielder = Yielder()
         parts = [header(name, definition.type, definition.description)]
-        # The name goes between the lines, and so before each of them: the first "line" is empty.
+        # `join` puts the name between the lines, and so before each of them, because the first "line" is empty.
         children = cast("list[Scalar]", list(series.children.values()))
         for start in range(0, len(children), PART_SIZE):
             lines = [""]
             for child in children[start : start + PART_SIZE]:
                 value = child._value if child._view is None else child._number()
                 line = child._line
-                if value != child._shown:
-                    line = number_line(line[: child._cut], value) if line else child._first_line(value)
-                    # atomic: a line and the number that it shows belong together, whoever else is rendering
+                if value != child._line_value:
+                    line = number_line(line[: child._head_length], value) if line else child._first_line(value)
+                    # atomic: the line and its number change together, even if other threads render
                     child._line = line
-                    child._shown = value
+                    child._line_value = value
                 lines.append(line)
             parts.append(name.join(lines))
-            turns.offer()
+            yielder.offer()
         return parts
 
     def _first_line(self, value: float) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
         head = "{" + labels + "} " if labels else " "
-        self._cut = len(head)
+        self._head_length = len(head)
         return number_line(head, value)
 
 
 if LOCKED:
-    guard(Scalar, "_reset", "_number", "_lie_in", "_settle")
+    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back")
 
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
-        """As `text_parts`, but without lines kept from before.
+        """Do as `text_parts`, but keep no lines.
 
-        Those would need a lock, and none may be held while a gauge's function runs: it may wait for another thread,
-        which waits for the lock.
+        Kept lines would need a lock, which must not be held while a gauge's function runs: the function may wait for
+        another thread that waits for the lock.
         """
         definition = self._series.definition
         name = prefix + definition.name
@@ -149,4 +149,4 @@ if LOCKED:
             lines.append(child._first_line(child._number()))
         return [header(name, definition.type, definition.description), name.join(lines)]
 
-    setattr(Scalar, "text_parts", _text_parts)  # noqa: B010  # a method that is assigned has a type that mypy rejects
+    setattr(Scalar, "text_parts", _text_parts)  # noqa: B010  # mypy rejects an assignment to a method

@@ -1,37 +1,49 @@
-"""The series of one metric, by their label values: what all handles on the metric share.
+"""The series of one metric by their label values.
+
+All handles on the metric share them.
 
 Rules:
 
-- A key is a tuple of exact strs, one for each label name, in the order of definition.
-- A series is added by `dict.setdefault`, one step that no other thread can come between, so that two threads that ask
-  for the same labels get the same object. Readers copy the values in one step, too.
-- Two definitions of the same metric share the dict, and so its series; each keeps its own default labels.
+- A key is a tuple of exact strs, one per label name, in the order of definition.
+- `dict.setdefault` adds a series in one step, so two threads that use the same labels get the same object. Readers copy
+  the values in one step, too.
+- Two definitions of the same metric share the dict, and so the series; each has its own default labels.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
 from pytheus.registry.capabilities import SeriesLimit
-from pytheus.registry.storage import NumberStorage
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
-__all__ = ["SeriesSet"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet"]
+
+NO_LABELS: tuple[str, ...] = ()
+"""The key of the only series of a metric without labels."""
+
+UNBOUND: Final = cast(FloatBuffer, array("d"))
+"""The numbers of a handle that has none of its own, because some of its labels are missing."""
 
 _INFINITY: Final = float("inf")
 
-# The label values that are kept once, whoever passes them; values beyond that many are most likely ids, all different.
+# Up to this many label values are stored once and shared. More values are most likely ids, all different.
 _SHARED_VALUES_AT_MOST: Final = 512
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    """Makes the key out of named labels; raises KeyError where one is missing."""
+    """Return a function that makes the key out of named labels.
+
+    It raises KeyError if one is missing.
+    """
     if len(labels) > 1:
         return itemgetter(*labels)
     if labels:
@@ -41,21 +53,21 @@ def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ..
 
 
 class SeriesSet:
-    """The series of one metric."""
+    """The series of one metric, with their labels, exemplars, limits and storage."""
 
     __slots__ = (
-        "blank",
         "bounds",
         "children",
         "defaults",
         "definition",
         "exemplars",
+        "label_count",
         "limits",
-        "storage",
         "pick",
         "prepared",
-        "size",
-        "values",
+        "shared_values",
+        "storage",
+        "unbound",
     )
 
     def __init__(
@@ -65,37 +77,41 @@ class SeriesSet:
         prepared: tuple[tuple[str, ...], ...],
     ) -> None:
         self.definition: Definition = definition
-        self.size: int = len(definition.labels)
-        # The identity of this tuple tells the handle that has no label bound from all others.
-        self.blank: tuple[str | None, ...] = tuple([None] * self.size)
-        # A histogram's bounds after -Inf, see there.
+        self.label_count: int = len(definition.labels)
+        # The identity of this tuple distinguishes the handle without any label bound from all others.
+        self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
+        # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
         self.bounds: tuple[float, ...] = (-_INFINITY, *definition.bounds)
         self.defaults: tuple[str | None, ...] = defaults
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
-        # Of metrics, which stand above: each is a handle on this set with all labels bound.
+        # The values are handles of a higher module, each with all labels bound.
         self.children: dict[tuple[str, ...], Any] = {}
+        # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
-        self.values: dict[str, str] = {}
+        self.shared_values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
-        # None or one: where the numbers are kept. A list, so that all who share the series see it change.
+        # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
 
     def share(self, other: SeriesSet) -> None:
-        """Let this set hold what `other` holds, now and from now on."""
+        """Use the series of `other`, now and from now on."""
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
-        self.values = other.values
+        self.shared_values = other.shared_values
         self.limits = other.limits
         self.storage = other.storage
 
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
-        """`bound` with more labels set: by position among those not yet set, and by name (or by one mapping).
+        """Return `bound` with more labels set, by position and by name.
 
-        Raises `LabelError` and changes nothing where they do not fit.
+        `values` are for the unset labels in order.
+
+        A single mapping or record in `values` counts as `named`. Raises `LabelError` and changes nothing if they do not
+        fit.
         """
         labels = self.definition.labels
         if len(values) == 1 and isinstance(values[0], Mapping):
@@ -104,7 +120,7 @@ class SeriesSet:
             named = values[0]
             values = ()
         elif len(values) == 1 and not named and not isinstance(values[0], str):
-            from pytheus.metrics.label_class import labels_of_record  # loaded late: labels are seldom given like that
+            from pytheus.metrics.label_class import labels_of_record
 
             record = labels_of_record(values[0])
             if record is not None:
@@ -114,20 +130,18 @@ class SeriesSet:
         if values:
             free = [index for index, value in enumerate(bound) if value is None]
             if len(values) > len(free):
-                raise LabelError(
-                    f"{self._subject()}, {len(free)} of them not set yet, but got {len(values)} values: {values!r}"
-                )
+                raise self._too_many(values, len(free))
             for index, value in zip(free, values, strict=False):
                 filled[index] = self._value(labels[index], value)
-        names: list[Any] = list(named)  # a mapping of the user's may hold anything
+        names: list[Any] = list(named)  # a mapping from the user may have keys of any type
         for name in names:
             if name not in labels:
                 raise LabelError(f"{self._subject()} but got {tuple(named)!r}{_closest(name, labels)}")
             index = labels.index(name)
             if bound[index] is not None:
                 raise LabelError(
-                    f"{self._subject()}: {name!r} is set to {bound[index]!r} already and cannot be set again;"
-                    " start from the metric itself"
+                    f"{self._subject()}: {name!r} is already set to {bound[index]!r} and cannot be set again;"
+                    " call labels() of the metric itself"
                 )
             if filled[index] is not None:
                 raise LabelError(
@@ -139,16 +153,16 @@ class SeriesSet:
 
     def _value(self, label: str, value: object) -> str:
         if type(value) is str:
-            shared = self.values.get(value)
+            shared = self.shared_values.get(value)
             if shared is not None:
                 return shared
         checked = validate_text(value, f"label {label!r} of {self.definition.type} {self.definition.name!r}")
-        if len(self.values) < _SHARED_VALUES_AT_MOST:
-            return self.values.setdefault(checked, checked)
+        if len(self.shared_values) < _SHARED_VALUES_AT_MOST:
+            return self.shared_values.setdefault(checked, checked)
         return checked
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
-        """The key that `bound` comes to with the default labels, or None where one is missing still."""
+        """Return the key of `bound` with the default labels; None if one is missing."""
         filled: list[str] = []
         for value, default in zip(bound, self.defaults, strict=True):
             if value is not None:
@@ -160,7 +174,10 @@ class SeriesSet:
         return tuple(filled)
 
     def key(self, bound: tuple[str | None, ...]) -> tuple[str, ...]:
-        """As `complete`, but raises `LabelError` where a label is missing."""
+        """Return the key of `bound` with the default labels.
+
+        Raises `LabelError` if a label is missing.
+        """
         key = self.complete(bound)
         if key is None:
             missing = [
@@ -175,17 +192,22 @@ class SeriesSet:
         return key
 
     def text(self, key: tuple[str, ...]) -> str:
-        """The labels of `key` as the text format has them, without braces."""
+        """Return the labels of `key` in the text format, without braces."""
         return format_labels(zip(self.definition.labels, key, strict=True))
 
     def _subject(self) -> str:
         definition = self.definition
-        takes = f"takes labels {definition.labels!r}" if definition.labels else "takes no labels"
+        takes = f"takes labels {definition.labels!r}" if definition.labels else "has no labels"
         return f"{definition.type} {definition.name!r} {takes}"
+
+    def _too_many(self, values: tuple[object, ...], unset: int) -> LabelError:
+        left = f", of which {unset} {'is' if unset == 1 else 'are'} not set yet" if unset < self.label_count else ""
+        count = f"{len(values)} value{'' if len(values) == 1 else 's'}"
+        return LabelError(f"{self._subject()}{left}, but labels(...) got {count}: {', '.join(map(repr, values))}")
 
 
 def _closest(name: object, labels: tuple[str, ...]) -> str:
-    import difflib  # loaded late: only this error needs it
+    import difflib
 
     matches = difflib.get_close_matches(str(name), labels, n=1)
     return f": did you mean {matches[0]!r}?" if matches else ""

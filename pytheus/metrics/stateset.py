@@ -1,4 +1,4 @@
-"""Statesets: which of a fixed set of states hold."""
+"""Statesets: which states of a fixed set are active."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, ClassVar, cast
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.doubles import UNBOUND, FloatBuffer
-from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
+from pytheus.metrics.series import UNBOUND
 from pytheus.names import validate_label_name, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.registry.storage import NumberStorage
+from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
@@ -24,16 +24,19 @@ __all__ = ["StateSet"]
 
 
 class StateSet(Metric[L, L, "StateSet[Complete]"]):
-    """Which of a fixed set of states hold; most often exactly one does.
+    """A fixed set of states, each active or not; usually exactly one is.
 
         >>> door = StateSet("door", "The door.", states=["open", "closed"], registry=None)
         >>> door.state("open")
         >>> door.active
         ('open',)
 
-    Exposed as a series for each state, 1 where it holds and 0 where not, in a label that has the metric's name:
-    ``door{door="open"} 1.0``. At first no state holds. The other arguments are those of `Counter`.
+    Each state is exposed as a series with the value 1 if it is active and 0 if not, in a label with the metric's name:
+    ``door{door="open"} 1.0``. At first no state is active. `states` are the states in order, at least one, each a str.
+    The other arguments are those of `Counter`. All methods may be called from any thread.
     https://prometheus.io/docs/specs/om/open_metrics_spec/#stateset
+
+    Raises as `Counter` does, and `LabelError` for states that are missing, repeated or not a str.
     """
 
     __slots__ = ()
@@ -53,7 +56,7 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         registry: Registry | None = REGISTRY,
     ) -> None:
         subject = f"stateset {validate_metric_name(name, 'stateset')!r}"
-        validate_label_name(name, f"{subject} shows its states in a label of its own name, and so")
+        validate_label_name(name, f"{subject} exposes its states in a label of the same name, and so")
         super().__init__(
             name,
             description,
@@ -66,16 +69,22 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         )
 
     def state(self: StateSet[Complete], state: str) -> None:
-        """Let this state hold, and no other; raises `LabelError` for one that is not in the set."""
+        """Activate `state` and no other.
+
+        Raises `LabelError` if it is not in the set or a label is missing.
+        """
         self._write(state, alone=True, value=1.0)
 
     def set(self: StateSet[Complete], state: str, active: bool) -> None:
-        """Let this state hold or not, whatever the others do; raises `LabelError` for one that is not in the set."""
+        """Activate or deactivate `state`, and leave the others unchanged.
+
+        Raises as `state` does.
+        """
         self._write(state, alone=False, value=1.0 if active else 0.0)
 
     @property
     def active(self: StateSet[Complete]) -> tuple[str, ...]:
-        """The states that hold now."""
+        """The active states in order. Raises `LabelError` if a label is missing."""
         states = self._series.definition.states
         return tuple(state for state, number in zip(states, self._bound()._numbers(), strict=True) if number)
 
@@ -105,8 +114,8 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         else:
             view[:] = zeros
 
-    def _share(self, incumbent: Metric) -> None:
-        # Each write asks the incumbent, whose states may be moved at any time.
+    def _share_with(self, incumbent: Metric) -> None:
+        # Each write goes to the incumbent, whose states may move at any time.
         self._view = UNBOUND
 
     def _size(self) -> int:
@@ -115,20 +124,20 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         return Row(cast("tuple[str, ...]", self._labels), self._numbers(), None, exemplars)
 
-    def _move(self, storage: NumberStorage, carry: bool) -> None:
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
         if view is not self._view:
-            self._lie_in(view, carry)
+            self._use_view(view, carry)
 
-    def _settle(self) -> bool:
-        # A view again, for those take their numbers from any other, and arrays only from arrays.
-        self._lie_in(cast(FloatBuffer, memoryview(array("d", bytes(8 * self._size())))), True)
+    def _move_back(self) -> bool:
+        # A memoryview, because an array takes a slice only from an array.
+        self._use_view(cast(FloatBuffer, memoryview(array("d", bytes(8 * self._size())))), True)
         return True
 
-    def _lie_in(self, view: FloatBuffer, carry: bool) -> None:
+    def _use_view(self, view: FloatBuffer, carry: bool) -> None:
         whole = slice(None)
         former: Any
-        # atomic: no state is written in between
+        # atomic: no write of a state in between
         if carry:
             former = self._view
             view[whole] = former
@@ -143,10 +152,10 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         ]
 
     def text_parts(self, prefix: str) -> list[str]:
-        """The whole family in the text format, in a few pieces; `prefix` is "" or ends with "_"."""
+        """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + definition.name
-        lines = [header(name, "stateset", definition.description)]
+        lines = [header(name, self.type_, definition.description)]
         for child in cast("list[StateSet]", list(self._series.children.values())):
             for sample in child._samples():
                 lines.append(f"{{{format_labels(sample.labels.items())}}} {sample.value!r}\n")
@@ -160,12 +169,12 @@ def _validated_states(states: object, subject: str) -> tuple[str, ...]:
     for state in states:
         text = validate_text(state, f"a state of {subject}")
         if text in checked:
-            raise LabelError(f"{subject} has the state {text!r} twice; name each state once")
+            raise LabelError(f"{subject} has the state {text!r} twice; give each state once")
         checked.append(text)
     if not checked:
-        raise LabelError(f"{subject} has no states; name at least one")
+        raise LabelError(f"{subject} has no states; give at least one")
     return tuple(checked)
 
 
 if LOCKED:
-    guard(StateSet, "_write", "_numbers", "_reset", "_lie_in")
+    lock_methods(StateSet, "_write", "_numbers", "_reset", "_use_view")

@@ -1,4 +1,4 @@
-"""Summaries: how many observations there were, and their sum."""
+"""Summaries: the number of observations and their sum."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.guard import guard
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -23,15 +23,16 @@ __all__ = ["Summary"]
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Summary(Distribution[L, L, "Summary[Complete]"]):
-    """How many values were observed, and their sum, which together give a mean over any time.
+    """The number of observed values and their sum, which give the mean over any time.
 
         >>> sizes = Summary("response_size_bytes", "Response sizes.", registry=None)
         >>> sizes.observe(512)
         >>> sizes.count, sizes.sum
         (1.0, 512.0)
 
-    It has no quantiles, which cannot be added up over processes; use a `Histogram` for those. The arguments are those
-    of `Counter`. https://prometheus.io/docs/concepts/metric_types/#summary
+    It has no quantiles, because these cannot be added over processes; use a `Histogram` for them. The arguments and
+    errors are those of `Counter`. All methods may be called from any thread, signal handler or finalizer.
+    https://prometheus.io/docs/concepts/metric_types/#summary
     """
 
     __slots__ = ()
@@ -55,24 +56,24 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         return 2
 
     def observe(self: Summary[Complete], value: Number) -> None:
-        """Count `value` in; raises as `Histogram.observe` does."""
+        """Count `value` and add it to the sum; raises as `Histogram.observe` does."""
         number = value if type(value) is float else to_float(value, self)
         if number != number:
-            raise OutOfRangeError(f"summary {self.name!r} got NaN, which would spoil the sum")
+            raise OutOfRangeError(f"summary {self.name!r} got NaN, which would make the sum NaN")
         # atomic: loads, adds and stores, so that no reader sees the count without the sum
         if self._view is None:
             counts = self._counts
             counts[1] = counts[1] + 1
             self._sum += number
         else:
-            self._observe_elsewhere(1, number)
+            self._observe_in_view(1, number)
 
     def _samples(self) -> list[Sample]:
         total, counts = self._read()
         labels = self._label_dict()
         return [Sample("_sum", labels, total), Sample("_count", labels, float(counts[1]))]
 
-    def _first(self, name: str) -> str:
+    def _text_start(self, name: str) -> str:
         return name + "_sum"
 
     def _render(self, name: str, total: float, counts: list[int]) -> str:
@@ -82,4 +83,4 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
 
 
 if LOCKED:
-    guard(Summary, "observe")
+    lock_methods(Summary, "observe")

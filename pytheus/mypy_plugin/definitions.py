@@ -124,7 +124,7 @@ class _Call:
         try:
             name = validate_metric_name(self._name, self._type)
             if self._type == "stateset":
-                validate_label_name(name, f"{self._subject} shows its states in a label of its own name, and so")
+                validate_label_name(name, f"{self._subject} exposes its states in a label of the same name, and so")
         except PytheusError as error:
             self._api.fail(str(error), where, code=NAME)
             return
@@ -133,8 +133,8 @@ class _Call:
         taken = [name for name in occupied_names(name, self._type) if name in RESERVED_NAMES]
         if taken:
             self._api.fail(
-                f"{self._subject} would expose the name {taken[0]!r}, which counts failed collectors; call it something"
-                " else",
+                f"{self._subject} would expose the name {taken[0]!r}, which counts failed collectors; choose another"
+                " name",
                 where,
                 code=NAME,
             )

@@ -65,7 +65,7 @@ class MetricInfo:
         series = SeriesSet(Definition(self.name, self.type, "", self.labels), (), ())
         # If they are unknown, no label is reported as missing.
         defaults = self.labels if self.defaults is None else self.defaults
-        series.defaults = series.bind(series.blank, (), dict.fromkeys(defaults, UNSEEN))
+        series.defaults = series.bind(series.unbound, (), dict.fromkeys(defaults, UNSEEN))
         return series
 
     def binding(self, values: tuple[str, ...], named: Mapping[str, str], bound_to: str) -> MetricInfo:

@@ -1,7 +1,20 @@
-"""Choosing a registry by name: the hook that a plugin implements, its options, and the way from a name to a registry.
+"""Choosing a registry by name: hooks, options, and the way from a name to a registry.
 
-The names below load the module that has them when they are first used (PEP 562), so that an application that names no
-plugin imports neither pluggy nor any package metadata. https://peps.python.org/pep-0562/
+- `address`: the grammar of names and URLs, and redaction of credentials
+- `catalog`: the installed plugins
+- `config`: the configuration file, the environment, and which of them decides
+- `config_table`: the structure of ``[tool.pytheus]``, which msgspec parses
+- `hook_marker`: `hookimpl`, which marks a plugin's implementation of a hook
+- `hooks`: the hooks and their contracts
+- `layers`: the layers that a configuration file puts before the registry
+- `loader`: import a plugin, check it and call its hooks
+- `observer`: the layer that calls the plugins' observers
+- `options`: the options of a registry, and their conversion to a plugin's dataclass
+- `plan`: which registry and plugins would be used, or why not
+- `resolve`: carry out a plan
+
+A module is imported when one of its names below is first used (PEP 562), so that an application that names no plugin
+imports neither pluggy nor any package metadata. https://peps.python.org/pep-0562/
 """
 
 from __future__ import annotations
@@ -13,14 +26,13 @@ from pytheus.lazy import lazy_names
 if TYPE_CHECKING:
     from pytheus.plugins.address import RegistryAddress
     from pytheus.plugins.catalog import PluginInfo, available_plugins, refresh_plugins
+    from pytheus.plugins.config import NamedPlugin, PluginSettings, plugin_settings
+    from pytheus.plugins.hook_marker import hookimpl
     from pytheus.plugins.hooks import PLUGIN_API_VERSIONS
-    from pytheus.plugins.loading import implemented_hooks
-    from pytheus.plugins.marker import hookimpl
+    from pytheus.plugins.layers import WrapLayer
+    from pytheus.plugins.loader import implemented_hooks
     from pytheus.plugins.options import RegistryOptions
-    from pytheus.plugins.resolution import configure, resolve_registry
-    from pytheus.plugins.settings import PluginSettings, plugin_settings
-    from pytheus.plugins.switches import NamedPlugin
-    from pytheus.plugins.wrapping import WrapLayer
+    from pytheus.plugins.resolve import configure, resolve_registry
 
 __all__ = [
     "PLUGIN_API_VERSIONS",
@@ -39,23 +51,23 @@ __all__ = [
     "resolve_registry",
 ]
 
-if not TYPE_CHECKING:  # for checkers would take the package to have every name
+if not TYPE_CHECKING:  # type checkers would accept any name of a package with `__getattr__`
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "PLUGIN_API_VERSIONS": "pytheus.plugins.hooks",
-            "NamedPlugin": "pytheus.plugins.switches",
+            "NamedPlugin": "pytheus.plugins.config",
             "PluginInfo": "pytheus.plugins.catalog",
-            "PluginSettings": "pytheus.plugins.settings",
+            "PluginSettings": "pytheus.plugins.config",
             "RegistryAddress": "pytheus.plugins.address",
             "RegistryOptions": "pytheus.plugins.options",
-            "WrapLayer": "pytheus.plugins.wrapping",
+            "WrapLayer": "pytheus.plugins.layers",
             "available_plugins": "pytheus.plugins.catalog",
-            "configure": "pytheus.plugins.resolution",
-            "hookimpl": "pytheus.plugins.marker",
-            "implemented_hooks": "pytheus.plugins.loading",
-            "plugin_settings": "pytheus.plugins.settings",
+            "configure": "pytheus.plugins.resolve",
+            "hookimpl": "pytheus.plugins.hook_marker",
+            "implemented_hooks": "pytheus.plugins.loader",
+            "plugin_settings": "pytheus.plugins.config",
             "refresh_plugins": "pytheus.plugins.catalog",
-            "resolve_registry": "pytheus.plugins.resolution",
+            "resolve_registry": "pytheus.plugins.resolve",
         },
     )

@@ -1,10 +1,10 @@
-"""Which plugins are installed: the entry points of the group "pytheus" (https://packaging.python.org/specifications/entry-points/).
+"""The installed plugins: entry points of the group "pytheus" (https://packaging.python.org/specifications/entry-points/).
 
 Rules:
 
 - Metadata is read, and nothing is imported. One scan serves until `sys.path` changes or `refresh_plugins` is called.
-- A distribution whose metadata cannot be read is passed over and remembered; it never hides another one.
-- A distribution that stands on `sys.path` twice counts once, as the one that an import would find.
+- A distribution whose metadata cannot be read is skipped and listed as unreadable; it never hides another one.
+- A distribution that is on `sys.path` twice counts once, as the one that an import would find.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pytheus.exceptions import AmbiguousPluginError, PluginLoadError
-from pytheus.plugins.address import is_plugin_name, normalized_distribution
-from pytheus.plugins.builtin import BUILTIN_REGISTRIES
-from pytheus.plugins.configuration import load_configuration
-from pytheus.plugins.switches import load_switches
-from pytheus.version import __version__
+from pytheus.plugins.address import BUILTIN_REGISTRIES, is_plugin_name, normalized_distribution
+from pytheus.plugins.config import plugin_settings
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
@@ -42,7 +39,7 @@ PluginState = Literal["available", "ambiguous", "blocked", "reserved", "unnameab
 
 
 class Claim(NamedTuple):
-    """One distribution's entry point: it claims `name` for the object that `value` names."""
+    """A distribution's entry point, which claims `name` for the object that `value` names."""
 
     name: str
     value: str
@@ -53,24 +50,30 @@ class Claim(NamedTuple):
     def __str__(self) -> str:
         return f"entry point '{self.name} = {self.value}' of {self.distribution} {self.version}"
 
+    @property
+    def address(self) -> str:
+        """The name that chooses this claim even if other distributions claim the same name."""
+        return f"{self.name}@{self.distribution}"
+
 
 class Catalog(NamedTuple):
-    """The outcome of one scan: the claims by name, and the distributions that could not be read, with the reason."""
+    """The result of one scan: claims by name, and the distributions that could not be read, with the reason."""
 
     claims: Mapping[str, tuple[Claim, ...]]
     unreadable: tuple[str, ...]
 
 
 class PluginInfo(NamedTuple):
-    """A registry that can be chosen by name, or why it cannot.
+    """A plugin that can be chosen by name, or the reason why it cannot.
 
         >>> next(plugin for plugin in available_plugins() if plugin.name == "none").value
         'pytheus.registry:NullRegistry'
 
-    `value` is what the entry point names (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` are what has it.
-    `state` is "available"; "ambiguous" (several distributions claim the name: choose with NAME@DISTRIBUTION); "blocked"
-    (`reason` tells the setting); "reserved" (the name is built in, and this entry point is never used); or "unnameable"
-    (the name does not follow the grammar of addresses). `reason` is "" for what is available.
+    `value` is the entry point's object (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` identify the
+    distribution that declares it. `state` is "available"; "ambiguous" (several distributions claim the name: choose
+    with NAME@DISTRIBUTION); "blocked" (`reason` has the setting); "reserved" (the name is built in, and this entry
+    point is never used); or "unnameable" (the name does not follow the grammar of addresses). `reason` is "" if
+    available.
     """
 
     name: str
@@ -85,27 +88,27 @@ _scanned: tuple[tuple[str, ...], Catalog] | None = None
 
 
 def catalog() -> Catalog:
-    """The plugins that are installed, from the last scan if `sys.path` is still the same."""
+    """The installed plugins, from the last scan if `sys.path` is still the same."""
     global _scanned
     path = tuple(sys.path)
     scanned = _scanned
     if scanned is None or scanned[0] != path:
-        # Two threads may both come here; the second scan costs time and changes nothing.
+        # Two threads may both scan; the second scan costs time and changes nothing.
         scanned = _scanned = (path, _scan())
     return scanned[1]
 
 
 def refresh_plugins() -> None:
-    """Forget the last scan, so that the next use of a plugin's name sees what was installed or removed since."""
+    """Forget the last scan, so that the next use of a plugin's name sees later installations and removals."""
     global _scanned
     _scanned = None
 
 
 def claims_of(name: str, distribution: str | None) -> tuple[Claim, ...]:
-    """Who claims `name`, of all distributions or of the one that is asked for; scans again before it gives none."""
+    """The claims of `name`, by all distributions or the given one; scans again before it returns an empty tuple."""
     claims = _of(catalog().claims.get(name, ()), distribution)
     if not claims:
-        # It may have been installed since the last scan, as people do in a notebook.
+        # It may have been installed since the last scan, for example in a notebook.
         refresh_plugins()
         claims = _of(catalog().claims.get(name, ()), distribution)
     return claims
@@ -119,9 +122,9 @@ def _of(claims: tuple[Claim, ...], distribution: str | None) -> tuple[Claim, ...
 
 
 def only_claim(claims: tuple[Claim, ...], subject: str) -> Claim:
-    """The only one of `claims`, of which there is at least one; `subject` is what the error for several calls it.
+    """The one element of `claims`, which is not empty; `subject` begins the error's message if there are several.
 
-    Raises `AmbiguousPluginError`, or `PluginLoadError` where one distribution claims the name several times.
+    Raises `AmbiguousPluginError`, or `PluginLoadError` if one distribution claims the name several times.
     """
     if len(claims) == 1:
         return claims[0]
@@ -144,12 +147,14 @@ def only_claim(claims: tuple[Claim, ...], subject: str) -> Claim:
 
 
 def available_plugins() -> tuple[PluginInfo, ...]:
-    """Every registry that has a name, built in or installed, sorted by name; imports none of them.
+    """Every plugin, built in or installed, sorted by name; imports no plugin.
 
-    Names of built-in registries come first among equals. Raises `ConfigurationError` if the settings that block plugins
-    cannot be read.
+    Built-in registries come first among equal names. Raises `ConfigurationError` if the settings that block plugins are
+    invalid.
     """
-    blocked = load_switches(load_configuration()).blocked
+    from pytheus.version import __version__
+
+    blocked = plugin_settings().blocked
     plugins: list[PluginInfo] = []
     for name, value in BUILTIN_REGISTRIES.items():
         plugins.append(PluginInfo(name, value, "pytheus", __version__, *_state(name, (), blocked)))
@@ -169,12 +174,12 @@ def _state(name: str, claims: tuple[Claim, ...], blocked: Mapping[str, str]) -> 
     if not is_plugin_name(name):
         return "unnameable", "a plugin's name consists of letters, digits, '_', '.', '-' and '+'"
     if len(claims) > 1:
-        return "ambiguous", f"choose with {' or '.join(f'{name}@{claim.distribution}' for claim in claims)}"
+        return "ambiguous", f"choose with {' or '.join(claim.address for claim in claims)}"
     return "available", ""
 
 
 def _scan() -> Catalog:
-    import importlib.metadata  # loaded late: it is slow to import, and a program that names no plugin needs none of it
+    import importlib.metadata
 
     claims: dict[str, tuple[Claim, ...]] = {}
     unreadable: list[str] = []
@@ -182,7 +187,7 @@ def _scan() -> Catalog:
     for found in importlib.metadata.distributions():
         try:
             if GROUP not in (found.read_text("entry_points.txt") or ""):
-                continue  # the common case: its other metadata need not be read
+                continue  # fast path: its other metadata need not be read
             if "Name" not in found.metadata:
                 raise ValueError("its metadata have no Name")
             name = found.metadata["Name"]
@@ -190,11 +195,11 @@ def _scan() -> Catalog:
             if key in seen:
                 continue
             seen.add(key)
-            # An older copy further down the path may have entry points that the first one lacks.
+            # Read by name: an older copy further down the path may have entry points that the first one lacks.
             for claim in _claims(importlib.metadata.distribution(name)):
                 claims[claim.name] = (*claims.get(claim.name, ()), claim)
         except Exception as error:
-            unreadable.append(f"{_place(found)} ({type(error).__name__}: {error})")
+            unreadable.append(f"{_path(found)} ({type(error).__name__}: {error})")
     return Catalog(claims, tuple(unreadable))
 
 
@@ -209,5 +214,5 @@ def _claims(distribution: Distribution) -> list[Claim]:
     return list(claims.values())
 
 
-def _place(distribution: Distribution) -> str:
-    return str(getattr(distribution, "_path", None) or "a distribution without a place")
+def _path(distribution: Distribution) -> str:
+    return str(getattr(distribution, "_path", None) or "a distribution without a path")

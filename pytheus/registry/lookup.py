@@ -18,7 +18,7 @@ from pytheus.exceptions import ConflictError, NotARegistryError, PytheusError, S
 from pytheus.registry.capabilities import Lookup
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
-from pytheus.registry.traversal import definition_of, wrapped_registries
+from pytheus.registry.traversal import Proxy, definition_of, wrapped_registries
 
 __all__ = ["Overlap", "find_collector", "find_conflict", "register_or_share"]
 
@@ -31,7 +31,8 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
     believed, because that is the answer for almost every new name, and each search takes as long as the capability
     saves.
     """
-    if isinstance(registry, CollectorRegistry):
+    # A proxy calls this function with its target.
+    if isinstance(registry, CollectorRegistry | Proxy):
         return registry.find(name)
     if isinstance(registry, Lookup):
         try:
@@ -115,5 +116,5 @@ class Overlap:
                     self.noticed = other.noticed = True
         return self
 
-    def __exit__(self, _type: object, _error: object, _traceback: object) -> None:
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
         _overlaps.remove(self)

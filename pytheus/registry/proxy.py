@@ -116,8 +116,8 @@ class CollectorRegistryProxy(Proxy):
                 self._change_ended.wait()
             if self._base is not None:
                 return self._base
-            self._changer = me
-        with self._change(outer=None):
+            change = self._begin_change()
+        with change:
             chosen = self._checked(_resolve(self._choice))
             if self._base is None:  # otherwise the plugin itself set a registry, and that explicit choice wins
                 self._migrate(self._unresolved, chosen, made_here=True)
@@ -134,7 +134,7 @@ class CollectorRegistryProxy(Proxy):
         whose name is taken in `registry`.
         """
         left_behind: tuple[str, ...] = ()
-        with self._change(outer=self._begin_change()):
+        with self._begin_change():
             # Within the change, so that metrics that the plugin defines during its import wait for it, and do not start
             # the configured choice.
             chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
@@ -158,26 +158,20 @@ class CollectorRegistryProxy(Proxy):
                 stacklevel=2,
             )
 
-    def _begin_change(self) -> int | None:
-        """Become the one thread that may change `_base`; returns the previous value of `_changer`."""
+    def _begin_change(self) -> _Change:
+        """Become the one thread that may change `_base`, until the result is left as a context."""
         me = threading.get_ident()
         with self._change_ended:
             while self._changer is not None and self._changer != me:
                 self._change_ended.wait()
-            outer = self._changer
+            change = _Change(self, self._changer)
             self._changer = me
-        return outer
+        return change
 
-    @contextmanager
-    def _change(self, outer: int | None) -> Iterator[None]:
-        """A change of `_base` by this thread, after which `outer` is the value of `_changer` again."""
-        try:
-            with Overlap():
-                yield
-        finally:
-            with self._change_ended:
-                self._changer = outer
-                self._change_ended.notify_all()
+    def _end_change(self, outer: int | None) -> None:
+        with self._change_ended:
+            self._changer = outer
+            self._change_ended.notify_all()
 
     def _migrate(self, former: Registry, chosen: Registry, *, made_here: bool) -> None:
         """Use `chosen` in place of `former`, and move the collectors; a failed move closes a registry made for it."""
@@ -259,7 +253,7 @@ class CollectorRegistryProxy(Proxy):
 
     def _move_latecomer(self, collector: Collector, former: Registry) -> None:
         """Move `collector`, which was registered in `former` after that had been replaced."""
-        with self._change(outer=self._begin_change()):
+        with self._begin_change():
             base = self._base
             if base is not None and base is not former:
                 move_latecomer(collector, former, base)
@@ -322,6 +316,20 @@ class CollectorRegistryProxy(Proxy):
         if self._changer is not None and self._changer != threading.get_ident():
             self._changer = None
             self._formers = ()
+
+
+class _Change(Overlap):
+    """A change of the registry behind `proxy`, within another one if `outer` is not None."""
+
+    __slots__ = ("_outer", "_proxy")
+
+    def __init__(self, proxy: CollectorRegistryProxy, outer: int | None) -> None:
+        self._proxy = proxy
+        self._outer = outer
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        super().__exit__(type_, error, traceback)
+        self._proxy._end_change(self._outer)
 
 
 def _after_fork_in_child() -> None:

@@ -32,6 +32,10 @@ class Proxy:
         """Return the target, chosen now if necessary; without `resolve`, all that are chosen, also for outer blocks."""
         raise NotImplementedError
 
+    def find(self, name: str, /) -> Collector | None:
+        """Return the collector that occupies `name` in the target, or None; works with any registry."""
+        raise NotImplementedError
+
 
 def wrapped_registries(registry: object, *, resolve: bool) -> tuple[Registry, ...]:
     """Return the registries directly below `registry`; empty unless it is a `Wrapper` or a proxy.

@@ -54,6 +54,7 @@ class Layout:
     __slots__ = (
         "_definition_numbers_by_id",
         "_series_numbers",
+        "_series_sizes",
         "definition_numbers",
         "definitions",
         "exemplars",
@@ -68,6 +69,8 @@ class Layout:
         self.size: int = 0
         """How many doubles the shard has: no series reaches beyond."""
         self.definitions: list[Definition] = []
+        # By definition number.
+        self._series_sizes: list[int] = []
         # Columns, by series number.
         self.definition_numbers: array[int] = array("l")
         self.labels: list[tuple[str, ...]] = []
@@ -91,6 +94,7 @@ class Layout:
         number = self._definition_numbers_by_id.get(id(definition))
         if number is None:
             number = len(self.definitions)
+            self._series_sizes.append(series_size(definition))
             self.definitions.append(definition)
             self._definition_numbers_by_id[id(definition)] = number
         return number
@@ -105,7 +109,7 @@ class Layout:
         Nothing is checked: `LayoutReader` checks whatever comes from another process.
         """
         number = len(self.labels)
-        end = offset + series_size(self.definitions[definition])
+        end = offset + self._series_sizes[definition]
         self.definition_numbers.append(definition)
         self.offsets.append(offset)
         self.labels.append(labels)
@@ -139,8 +143,8 @@ class Layout:
         offset = self.offsets[number]
         if offset < 0:
             return None
-        definition = self.definitions[self.definition_numbers[number]]
-        return SeriesEntry(definition, self.labels[number], offset, series_size(definition))
+        definition = self.definition_numbers[number]
+        return SeriesEntry(self.definitions[definition], self.labels[number], offset, self._series_sizes[definition])
 
     def entries(self) -> Iterator[tuple[int, SeriesEntry]]:
         """Number and entry of each series that was not removed."""
@@ -174,6 +178,7 @@ class Layout:
         other = Layout()
         other.size = self.size
         other.definitions = self.definitions[:]
+        other._series_sizes = self._series_sizes[:]
         other.definition_numbers = self.definition_numbers[:]
         other.labels = self.labels[:]
         other.offsets = self.offsets[:]

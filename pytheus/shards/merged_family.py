@@ -11,7 +11,7 @@ from pytheus.kinds import KINDS, MergeRule
 from pytheus.samples import Exemplar, Family, Sample
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries, ShardIndex
 from pytheus.textformat import PART_SIZE, format_labels, format_number, number_line
-from pytheus.turns import Turns
+from pytheus.yielding import Yielder
 
 __all__ = ["ExtraSample", "MergeResult", "MergedFamily"]
 
@@ -151,21 +151,21 @@ class MergedFamily:
         if len(listing) == 1:  # the most frequent case
             parts.append(name + _shown(listing[0], label_names, totals))
             return
-        turns = Turns()
+        yielder = Yielder()
         for start in range(0, len(listing), PART_SIZE):
             # `join` puts the name between the lines, and so before each line: the first "line" is empty.
             lines = [""]
             for series in listing[start : start + PART_SIZE]:
                 lines.append(_shown(series, label_names, totals))
             parts.append(name.join(lines))
-            turns.offer()
+            yielder.offer()
 
     def _add_blocks(self, name: str, parts: list[str]) -> None:
         """Add series of several lines each, with the name in every line."""
         totals = self._result.totals[self._family.vector]
         size = self._family.size
         texts: list[str] = []
-        turns = Turns()
+        yielder = Yielder()
         at_most = PART_SIZE // size + 1
         for series in self._listing:
             start = series.start
@@ -180,7 +180,7 @@ class MergedFamily:
             if len(texts) >= at_most:
                 parts.append("".join(texts))
                 texts = []
-                turns.offer()
+                yielder.offer()
         parts.append("".join(texts))
 
     def _block(self, name: str, values: tuple[str, ...], numbers: list[float]) -> str:

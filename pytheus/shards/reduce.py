@@ -13,7 +13,7 @@ from math import fsum, inf, isfinite, isnan, nan
 from typing import Final
 
 from pytheus.kinds import MergeRule
-from pytheus.turns import Turns
+from pytheus.yielding import Yielder
 
 __all__ = ["exact_sum", "is_better", "parts_of", "reduce_columns"]
 
@@ -36,11 +36,11 @@ def reduce_columns(rule: MergeRule, columns: Columns) -> list[float]:
     at_once = max(2, _NUMBERS_AT_ONCE // len(columns) // 2 * 2)
     if length <= at_once:
         return step(columns)
-    turns = Turns()
+    yielder = Yielder()
     totals: list[float] = []
     for start in range(0, length, at_once):
         totals += step([column[start : start + at_once] for column in columns])
-        turns.offer()
+        yielder.offer()
     return totals
 
 

@@ -182,7 +182,7 @@ def test_a_class_that_is_no_conformance_class_is_refused(pytheus: Pytheus, files
     files([("shop.py", SHOP)])
     ended = pytheus("check", "default", "--conformance", "shop:ShopRegistry")
     assert (ended.code, ended.out) == (2, "")
-    assert "'shop:ShopRegistry' is no subclass of pytheus.testing.RegistryConformance" in ended.err
+    assert "'shop:ShopRegistry' is not a subclass of pytheus.testing.RegistryConformance" in ended.err
 
 
 @pytest.mark.parametrize("name", ["default", "none"])

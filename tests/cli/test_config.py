@@ -116,7 +116,7 @@ def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
     monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
     ended = pytheus("config")
     assert ended.code == 1
-    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed\n" in ended.out
+    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;" in ended.out
 
 
 def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
@@ -134,7 +134,7 @@ def test_what_cannot_be_had_is_told_and_fails(pytheus: Pytheus, install: Install
     assert ended.code == 1
     assert (
         "\nproblem: registry plugin 'kitchen@pantry' (as argument) is not installed; did you mean"
-        " 'kitchen@kitchen-dist'?\n" in ended.out
+        " 'kitchen@kitchen-dist'? available: " in ended.out
     )
 
 

@@ -34,7 +34,7 @@ def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture
 
     assert capsys.readouterr() == (
         "",
-        "pytheus: 'rum' is no command; there is: run, config, plugins, check, new, completion\n",
+        "pytheus: unknown command 'rum'; the commands are: run, config, plugins, check, new, completion\n",
     )
 
 
@@ -76,4 +76,4 @@ def test_run_loads_nothing_of_the_other_commands(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "pytheus", "run", "--quiet", "--port", "0", "program.py"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    assert ended.stdout == "pytheus.cli.__main__ pytheus.cli.program pytheus.cli.run\n", ended.stderr
+    assert ended.stdout == "pytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.stderr

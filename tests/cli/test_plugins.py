@@ -105,7 +105,7 @@ def test_a_setting_that_makes_no_sense_is_one_line(pytheus: Pytheus, monkeypatch
 def test_an_option_that_is_not_there_is_one_line(pytheus: Pytheus) -> None:
     ended = pytheus("plugins", "--chek")
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.endswith("`pytheus plugins --help` tells more\n")
+    assert ended.err.endswith("; see `pytheus plugins --help`\n")
 
 
 LEAVES_A_MARK = "open({mark!r}, 'w').close()\n"
@@ -149,7 +149,7 @@ def test_check_imports_elsewhere(pytheus: Pytheus, install: Install) -> None:
         ("raise SystemExit(3)", "raised SystemExit: 3"),
         ("import os; os._exit(7)", "its import ended the interpreter with status 7"),
         ("def pytheus_make_registry(options): ...", "not marked as an implementation of the hook"),
-        ("pytheus_plugin_api = 99", "pytheus_plugin_api = 99, and this pytheus speaks plugin API "),
+        ("pytheus_plugin_api = 99", "pytheus_plugin_api = 99, and this pytheus supports plugin API "),
         ("answer = 42", "it implements no hook, and the entry point gave the module kitchen_module"),
     ],
     ids=["missing", "exits", "crashes", "unmarked", "api", "empty"],
@@ -211,4 +211,4 @@ def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
     monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
     ended = pytheus("plugins")
     assert ended.code == 1
-    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed\n" in ended.out
+    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;" in ended.out

@@ -156,7 +156,7 @@ def test_a_websocket_is_refused(registry: CollectorRegistry) -> None:
 
 
 def test_an_unknown_protocol_is_refused_by_name(registry: CollectorRegistry) -> None:
-    with pytest.raises(ValueError, match="asked for 'smtp'"):
+    with pytest.raises(ValueError, match="got the scope 'smtp'"):
         exchange(make_asgi_app(registry), {"type": "smtp"})
 
 

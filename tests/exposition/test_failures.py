@@ -129,7 +129,7 @@ def test_any_name_can_be_shown(
     assert _errors(generate_metrics(registry)) == [f'pytheus_collector_errors_total{{collector="{shown}"}} 1.0']
 
 
-def test_the_prefix_stands_before_them(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_prefix_precedes_their_name(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
     registry.prefix = "app"
     registry.register(Broken())
     assert "\napp_pytheus_collector_errors_total{" in generate_metrics(registry)

@@ -46,7 +46,7 @@ def chosen(accept: str, *media_types: str) -> str | None:
         "application/openmetrics-text;q=0.5, text/plain;q=0.5",
         "application/openmetrics-text;q=0.5, */*;q=0.8",
         "application/*;q=0.3, text/plain;version=0.0.4;q=0.4",
-        "application/openmetrics-text;q=1.5",  # a weight that is none
+        "application/openmetrics-text;q=1.5",  # an invalid weight
         "application/openmetrics-text;q=",
         "application openmetrics-text",
         '"application/openmetrics-text"',
@@ -78,7 +78,7 @@ def test_the_other_format_it_is(accept: str) -> None:
     assert chosen(accept, OPENMETRICS) == OPENMETRICS
 
 
-def test_the_more_exact_range_decides_wherever_it_stands() -> None:
+def test_the_more_exact_range_decides_in_any_position() -> None:
     assert chosen("application/openmetrics-text;version=1.0.0;q=0.1, */*;q=0.9", OPENMETRICS) is None
     assert chosen("*/*;q=0.9, application/openmetrics-text;q=1, text/*;q=0.95", OPENMETRICS) == OPENMETRICS
 

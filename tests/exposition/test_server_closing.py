@@ -66,7 +66,7 @@ def test_closing_finishes_the_answers_under_way(shop: CollectorRegistry) -> None
     shop.register(gate)
     server = start_http_server(0, registry=shop)
     with open_to(server) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
         closing = threading.Thread(target=server.close)
         closing.start()

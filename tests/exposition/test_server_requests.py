@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from pytheus import Counter, Gauge, start_http_server
-from pytheus.exposition import connection as connection_module
+from pytheus.exposition import http1 as http1_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import WaitUntil, get, open_to, own_threads, read, talk
@@ -38,7 +38,7 @@ def test_a_client_of_the_standard_library_reads_it(server: MetricsServer) -> Non
 
 
 def test_the_date_is_written_as_http_writes_it() -> None:
-    assert connection_module._http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT"
+    assert http1_module._http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 def test_head_gives_the_headers_alone(server: MetricsServer) -> None:
@@ -75,7 +75,7 @@ def test_several_registries_at_several_paths(shop: CollectorRegistry) -> None:
 
 def test_the_root_lists_the_paths(shop: CollectorRegistry) -> None:
     with start_http_server(0, registry=shop, registries={"/tenant": shop}) as server:
-        assert get(server, "/")[::2] == (200, b"metrics are served at:\n/metrics\n/tenant\n")
+        assert get(server, "/")[::2] == (200, b"metrics are available at:\n/metrics\n/tenant\n")
 
 
 def test_the_root_can_be_a_registrys(shop: CollectorRegistry) -> None:
@@ -94,12 +94,10 @@ def test_another_method_is_refused(server: MetricsServer, path: str) -> None:
     assert (status, fields["allow"]) == (405, "GET, HEAD")
 
 
-def test_a_body_that_nobody_reads_does_not_cost_the_answer(
+def test_a_body_that_is_not_read_does_not_cost_the_response(
     server: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        connection_module, "_LINGER_SECONDS", _PATIENCE_SECONDS
-    )  # for a client that a busy machine delays
+    monkeypatch.setattr(http1_module, "_LINGER_SECONDS", _PATIENCE_SECONDS)  # for a client that a busy machine delays
     request = b"POST /metrics HTTP/1.1\r\nHost: shop\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
 
     assert talk(server, request)[0] == 405
@@ -150,21 +148,21 @@ def test_what_is_no_request_is_refused(server: MetricsServer, request_: bytes, s
 def test_a_request_may_come_in_pieces(server: MetricsServer) -> None:
     with open_to(server) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"\r\nGET /metrics HTTP/1.1\r\n\r\n":
+        for byte in b"\r\nGET /metrics HTTP/1.0\r\n\r\n":
             connection.send(bytes([byte]))
 
         assert read(connection).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_client_that_says_nothing_is_cut_off(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http1_module, "_HEAD_SECONDS", 0.2)
 
     with open_to(server) as connection:
         assert read(connection).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_client_that_trickles_is_cut_off(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http1_module, "_HEAD_SECONDS", 0.5)
     ended = threading.Event()
 
     with open_to(server) as connection:

@@ -129,7 +129,7 @@ def test_a_negative_zero_is_equal_to_what_is_read_back(registry: CollectorRegist
 # The prefix -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_prefix_stands_once_before_every_family(registry: CollectorRegistry) -> None:
+def test_the_prefix_precedes_every_family_once(registry: CollectorRegistry) -> None:
     registry.prefix = "app"
     Counter("c_total", "C.", registry=registry)
     Gauge("g", "G.", registry=registry)
@@ -145,7 +145,7 @@ def test_the_prefix_stands_once_before_every_family(registry: CollectorRegistry)
 
 
 @pytest.mark.parametrize("prefix", [None, ""], ids=repr)
-def test_without_a_prefix_nothing_stands_before(prefix: str | None) -> None:
+def test_without_a_prefix_the_name_is_unchanged(prefix: str | None) -> None:
     class Plain:
         def __init__(self) -> None:
             self.prefix = prefix

@@ -59,7 +59,7 @@ def _read(text: str) -> Read:
         families.append((family.name, family.type, family.documentation))
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in samples, f"{key} stands twice"
+            assert key not in samples, f"{key} occurs twice"
             samples[key] = sample.value
     return Read(families, samples)
 
@@ -288,7 +288,7 @@ RELATED_NAMES = st.builds(
 
 
 @given(st.lists(st.tuples(st.sampled_from(MAKERS), RELATED_NAMES, TEXT), max_size=12), PREFIXES)
-def test_no_name_ever_stands_twice(
+def test_no_name_occurs_twice(
     definitions: list[tuple[Callable[[str, str, CollectorRegistry], object], str, str]], prefix: str | None
 ) -> None:
     registry = CollectorRegistry(prefix)

@@ -32,7 +32,7 @@ def test_it_is_exposed_with_cumulated_buckets_sum_and_count(sizes: Histogram, re
     ]
 
 
-def test_le_stands_after_the_labels(registry: CollectorRegistry) -> None:
+def test_le_follows_the_labels(registry: CollectorRegistry) -> None:
     sizes = Histogram("sizes", "Sizes.", ["kind"], buckets=(1,), registry=registry)
     sizes.labels("a").observe(3)
     assert generate_metrics(registry).splitlines()[2:] == [

@@ -94,7 +94,7 @@ def test_one_that_lacks_labels_takes_no_facts(registry: CollectorRegistry) -> No
     assert "build_info{" not in generate_metrics(registry)
 
 
-def test_a_prefix_stands_before_it(registry: CollectorRegistry) -> None:
+def test_a_prefix_precedes_its_name(registry: CollectorRegistry) -> None:
     registry.prefix = "app"
     Info("build", "The build.", registry=registry).info(version="1")
     assert generate_metrics(registry).splitlines()[1:] == [

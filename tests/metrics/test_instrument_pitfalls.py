@@ -132,7 +132,7 @@ def test_no_deprecated_way_to_tell_coroutine_functions_apart_is_used(
     assert inspect.iscoroutinefunction(decorated)
     # asyncio's own function is deprecated from 3.14 on, where calling it would have been an error above; before that,
     # nothing shows but the name.
-    from pytheus.metrics import around, decoration
+    from pytheus.metrics import instrument, instrument_functions
 
-    for module in (around, decoration):
+    for module in (instrument, instrument_functions):
         assert not hasattr(module, "asyncio")

@@ -26,7 +26,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no f
 
 
 class Alarms:
-    """Runs `action` in a signal handler, again and again, at moments that nobody chose."""
+    """Runs `action` in a signal handler, repeatedly, at arbitrary moments."""
 
     def __init__(self, action: Callable[[], object]) -> None:
         self.action = action

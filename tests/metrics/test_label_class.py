@@ -280,7 +280,7 @@ def test_a_field_that_is_no_text_is_refused(annotation: object, shown: str) -> N
         Counter("hits_total", "Hits.", labels=Labels, registry=registry)  # type: ignore[pytheus-label]  # on purpose
     assert str(raised.value) == (
         f"counter 'hits_total' has the label 'code', which Labels annotates with {shown}; label values are text, so"
-        " annotate it with str or a Literal of strs, and convert where it is given"
+        " annotate it with str or a Literal of strs, and convert the value before labels()"
     )
     assert list(registry) == []
 
@@ -309,7 +309,7 @@ def test_a_label_that_a_dict_need_not_have_is_refused_without_a_default() -> Non
     class Optional(TypedDict, total=False):
         code: str
 
-    with pytest.raises(LabelError, match="may be without the label 'code' of Optional, which every series needs"):
+    with pytest.raises(LabelError, match="has the optional label 'code' of Optional, but every series needs it"):
         Counter("hits_total", "Hits.", labels=Optional, registry=None)
 
 
@@ -323,7 +323,7 @@ class OneRequired(TypedDict, total=False):
 
 
 def test_a_label_that_a_dict_need_not_have_is_seen_where_annotations_are_text() -> None:
-    with pytest.raises(LabelError, match="may be without the label 'code' of KeyInBrackets"):
+    with pytest.raises(LabelError, match="has the optional label 'code' of KeyInBrackets"):
         Counter("hits_total", "Hits.", labels=KeyInBrackets, registry=None)
 
 
@@ -338,7 +338,7 @@ def test_a_field_that_the_constructor_does_not_take_is_refused() -> None:
     class Labels:
         code: str = field(init=False)
 
-    with pytest.raises(LabelError, match="cannot be given the label 'code' of Labels, a field with init=False"):
+    with pytest.raises(LabelError, match="cannot get the label 'code' of Labels, a field with init=False"):
         Counter("hits_total", "Hits.", labels=Labels, registry=None)
 
 

@@ -88,7 +88,7 @@ MISTAKES: list[tuple[str, Callable[[Counter], object], str]] = [
     ("key that is no str", lambda hits: hits.labels({1: "a"}), "takes labels"),  # type: ignore[dict-item]  # a mistake
     ("too many", lambda hits: hits.labels("GET", "/", "200", "x"), "got 4 values"),
     ("too many for the rest", lambda hits: hits.labels(method="GET").labels("/", "200", "x"), "got 3 values"),
-    ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is set to 'GET' already"),
+    ("bound already", lambda hits: hits.labels(method="GET").labels(method="PUT"), "'method' is already set to 'GET'"),
     (
         "twice, by position and by name",
         lambda hits: hits.labels("GET", method="PUT"),
@@ -115,6 +115,24 @@ def test_mistakes_are_refused_and_make_no_series(
     assert message in str(caught.value)
     assert "counter 'hits_total'" in str(caught.value)
     assert "hits_total{" not in generate_metrics(registry)
+
+
+@pytest.mark.parametrize(
+    ("labels", "given", "message"),
+    [
+        ((), ("x",), "counter 'b_total' has no labels, but labels(...) got 1 value: 'x'"),
+        (("a",), ("x", "y"), "counter 'b_total' takes labels ('a',), but labels(...) got 2 values: 'x', 'y'"),
+    ],
+)
+def test_too_many_values_are_counted(labels: tuple[str, ...], given: tuple[str, ...], message: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        Counter("b_total", "B.", labels, registry=None).labels(*given)
+    assert str(caught.value) == message
+
+
+def test_too_many_values_for_a_handle_are_counted(hits: Counter) -> None:
+    with pytest.raises(LabelError, match=r"of which 1 is not set yet, but labels\(\.\.\.\) got 2 values: '200', 'x'"):
+        hits.labels("GET", "/").labels("200", "x")
 
 
 @pytest.mark.parametrize("value", [1, 1.5, None, True, b"GET", ("GET",), ["GET"], object], ids=repr)

@@ -28,7 +28,7 @@ class Index:
 
 
 class Liar:
-    """What says that it is a number and then is none."""
+    """Has a __float__ that does not return a float."""
 
     def __float__(self) -> float:
         return "3"  # type: ignore[return-value]  # the lie

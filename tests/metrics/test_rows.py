@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.exceptions import GaugeModeError
+from pytheus.kinds import GAUGE_RULES, GaugeMode
 from pytheus.registry import CollectorRegistry, StorageAware
 from pytheus.samples import Row
 
 
-def test_every_metric_is_portable() -> None:
+def test_every_metric_is_storage_aware() -> None:
     metrics = [
         Counter("c_total", "C.", registry=None),
         Gauge("g", "G.", registry=None),
@@ -119,10 +122,14 @@ def test_a_gauges_mode_is_part_of_its_definition() -> None:
     assert Gauge("g", "G.", mode="sum", processes="all", registry=None).definition.mode == "sum of all"
 
 
+def test_every_mode_has_a_merge_rule() -> None:
+    assert get_args(GaugeMode) == tuple(GAUGE_RULES)
+
+
 def test_a_mode_that_there_is_not_is_refused() -> None:
     registry = CollectorRegistry()
     with pytest.raises(GaugeModeError, match="gauge 'g' takes a mode of sum, min, max, last, each but got 'average'"):
         Gauge("g", "G.", mode="average", registry=registry)  # type: ignore[arg-type]  # the mistake under test
-    with pytest.raises(GaugeModeError, match="'live', or 'all', but got 'dead'"):
+    with pytest.raises(GaugeModeError, match="'live' or 'all' but got 'dead'"):
         Gauge("g", "G.", processes="dead", registry=registry)  # type: ignore[arg-type]  # the mistake under test
     assert len(registry) == 0

@@ -162,7 +162,7 @@ def test_metrics_in_different_registries_share_nothing() -> None:
     assert second.value == 0.0
 
 
-def test_one_defined_again_after_unregistering_starts_anew(registry: CollectorRegistry) -> None:
+def test_one_defined_again_after_unregistering_starts_at_zero(registry: CollectorRegistry) -> None:
     first = Counter("hits_total", "Hits.", registry=registry)
     first.inc()
     registry.unregister(first)

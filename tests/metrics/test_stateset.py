@@ -64,26 +64,26 @@ def test_its_name_cannot_be_a_label_as_well(registry: CollectorRegistry) -> None
         StateSet("door", "The door.", ["door"], states=["open"], registry=registry)  # type: ignore[pytheus-name]  # on purpose
 
 
-@pytest.mark.parametrize("name", ["house:door", "__door"])
+@pytest.mark.parametrize("name", ["building:door", "__door"])
 def test_a_name_that_is_no_label_name_is_refused(registry: CollectorRegistry, name: str) -> None:
-    # The states stand in a label of that name, and the text would not parse.
+    # The states are in a label of that name, and the text would not parse.
     with pytest.raises(InvalidNameError, match="label"):
         StateSet(name, "The door.", states=["open"], registry=registry)
     assert generate_metrics(registry) == ""
 
 
-def test_labels_stand_before_the_state(registry: CollectorRegistry) -> None:
-    doors = StateSet("door", "The door.", ["house"], states=["open", "closed"], registry=registry)
+def test_labels_precede_the_state(registry: CollectorRegistry) -> None:
+    doors = StateSet("door", "The door.", ["building"], states=["open", "closed"], registry=registry)
     doors.labels("a").state("open")
     assert generate_metrics(registry).splitlines()[2:] == [
-        'door{house="a",door="open"} 1.0',
-        'door{house="a",door="closed"} 0.0',
+        'door{building="a",door="open"} 1.0',
+        'door{building="a",door="closed"} 0.0',
     ]
 
 
 def test_one_that_lacks_labels_takes_no_state(registry: CollectorRegistry) -> None:
-    doors = StateSet("door", "The door.", ["house"], states=["open"], registry=registry)
-    with pytest.raises(LabelError, match="lacks 'house'"):
+    doors = StateSet("door", "The door.", ["building"], states=["open"], registry=registry)
+    with pytest.raises(LabelError, match="lacks 'building'"):
         doors.state("open")  # type: ignore[pytheus-label]  # on purpose
     assert "door{" not in generate_metrics(registry)
 

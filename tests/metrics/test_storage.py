@@ -1,4 +1,4 @@
-"""Metrics whose numbers a registry keeps in memory of its own."""
+"""Metrics whose numbers are in a registry's storage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytheus.samples import Exemplar, Row
 
 
 class Arena:
-    """A memory that can be looked into: views of one big array, as a file's would be."""
+    """A storage that tests can read: views of one big array, like those of a file."""
 
     def __init__(self) -> None:
         self.doubles = array("d", bytes(8 * 10_000))
@@ -48,7 +48,7 @@ class Arena:
         return cast("list[float]", self.views[labels].tolist())
 
 
-# Memory --------------------------------------------------------------------------------------------------------------
+# Storage --------------------------------------------------------------------------------------------------------------
 
 
 def test_numbers_go_along_and_every_later_write_lands_in_memory() -> None:
@@ -154,7 +154,7 @@ def test_numbers_move_from_one_memory_to_another() -> None:
 
 
 class Passing(Arena):
-    """A memory that the metric leaves, as by another thread, just when a series is made in it."""
+    """A storage that the metric leaves, as by another thread, just when a series is created in it."""
 
     def __init__(self, leave: Callable[[Passing], object]) -> None:
         super().__init__()

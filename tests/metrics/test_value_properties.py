@@ -1,4 +1,4 @@
-"""What is written is what is read: sums, counts and buckets, for all numbers."""
+"""Every number that is written is read back in sums, counts and buckets."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ made = []
 def pytheus_make_registry(options):
     made.append(None)
     if len(made) == 1:
-        raise ConnectionError("nobody answers")
+        raise ConnectionError("no answer")
     return Memory()
 """
 

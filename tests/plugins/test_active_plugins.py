@@ -122,7 +122,7 @@ def test_what_it_gives_is_checked(site: Site, monkeypatch: pytest.MonkeyPatch) -
     site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): return 3")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
     assert refused(NotARegistryError).startswith(
-        "plugin 'a' ('a' in PYTHEUS_PLUGINS), entry point 'a = a_module' of a-dist 1.0, asked for"
+        "plugin 'a' ('a' in PYTHEUS_PLUGINS), entry point 'a = a_module' of a-dist 1.0, in"
         " pytheus_wrap_registry, gave int 3, which is not a registry: 'prefix' is missing;"
     )
 
@@ -228,7 +228,7 @@ def test_a_plugin_that_asks_for_the_configured_registry_to_wrap_it_is_stopped(
         """,
     )
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert "asks for itself while it makes or wraps a registry" in refused(PluginLoadError)
+    assert "asks for itself while it creates or wraps a registry" in refused(PluginLoadError)
 
 
 def test_an_object_is_wrapped_by_configure(site: Site, monkeypatch: pytest.MonkeyPatch, serving: Registry) -> None:
@@ -248,10 +248,10 @@ def test_configure_checks_an_object_before_it_is_wrapped(
     assert REGISTRY.registry is serving
 
 
-# Plugins that cannot be had -------------------------------------------------------------------------------------------
+# Plugins that are not available ---------------------------------------------------------------------------------------
 
 
-def test_a_name_that_nobody_has_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_no_plugin_has_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("audit", PREFIXING.format(prefix="a"))
     monkeypatch.setenv("PYTHEUS_PLUGINS", "audti")
     assert warned() == (
@@ -291,8 +291,8 @@ def test_a_plugin_without_hooks_is_warned_of(site: Site, monkeypatch: pytest.Mon
     site.plugin("memory")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "memory")
     assert warned().endswith(
-        "has no effect: entry point 'memory = memory_module' of memory-dist 1.0 implements no hook but at most"
-        " pytheus_make_registry, which makes a registry for who chooses it: PYTHEUS_REGISTRY=memory"
+        "has no effect: entry point 'memory = memory_module' of memory-dist 1.0 implements at most"
+        " pytheus_make_registry, which only creates a registry that was chosen: PYTHEUS_REGISTRY=memory"
     )
 
 
@@ -322,7 +322,7 @@ def test_a_name_that_several_claim_is_ambiguous(site: Site, monkeypatch: pytest.
 def test_another_plugin_api_is_refused_with_both_versions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("a", "pytheus_plugin_api = 7\n" + PREFIXING.format(prefix="a"))
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert "has pytheus_plugin_api = 7, and this pytheus speaks plugin API 1;" in refused(IncompatiblePluginError)
+    assert "has pytheus_plugin_api = 7, and this pytheus supports plugin API 1;" in refused(IncompatiblePluginError)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_another_plugin_api_is_refused_with_both_versions(site: Site, monkeypatc
         ("pytheus_collect_error(collector, exc)", "this hook has the parameters: 'collector', 'error';"),
         (
             "pytheus_collector_registered(*, collector)",
-            "with the parameter 'collector', which would never be handed in",
+            "with the parameter 'collector', which would never be passed",
         ),
         ("pytheus_exposition_formats(registry)", "this hook has the parameters: none; write"),
         ("pytheus_collector_regsitered(collector)", "did you mean 'pytheus_collector_registered'?"),

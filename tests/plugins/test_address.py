@@ -1,3 +1,5 @@
+"""Names and URLs of registries, and redaction of credentials."""
+
 from __future__ import annotations
 
 from urllib.parse import quote
@@ -7,13 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytheus.exceptions import RegistryAddressError
-from pytheus.plugins.address import MAX_ADDRESS_CHARACTERS, normalized_distribution, parse_address
+from pytheus.plugins.address import (
+    MAX_ADDRESS_CHARACTERS,
+    hide,
+    is_secret,
+    normalized_distribution,
+    parse_address,
+    redact,
+)
 
 NAMES = ["multiprocess", "my_reg", "_reg", "2fast", "my-reg", "my.reg", "a+b", "Redis"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_stands_alone(name: str) -> None:
+def test_a_name_alone_is_an_address(name: str) -> None:
     address = parse_address(name)
     assert address[:-1] == (name, None, None, None, None, None, None, ())
 
@@ -24,12 +33,12 @@ def test_a_name_is_a_urls_scheme(name: str) -> None:
     assert address[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
 
 
-def test_a_distribution_stands_behind_a_name() -> None:
+def test_a_distribution_follows_a_name() -> None:
     address = parse_address("my_reg@Some.Dist")
     assert (address.name, address.distribution) == ("my_reg", "Some.Dist")
 
 
-def test_a_distribution_stands_before_a_urls_mark() -> None:
+def test_a_distribution_precedes_the_mark_of_a_url() -> None:
     address = parse_address("my_reg@some-dist://user:pass@h")
     assert (address.name, address.distribution, address.username, address.password, address.host) == (
         "my_reg",
@@ -83,19 +92,22 @@ def test_neither_repr_nor_str_shows_a_credential() -> None:
     ("text", "message"),
     [
         ("", "registry '' (from X) is empty; name a registry, such as 'default'"),
-        ("my reg", r"registry 'my reg' (from X) holds the character ' ', which neither a name nor a URL can"),
-        ("redis\n", r"holds the character '\n'"),
-        ("redis\udc80", r"holds the character '\udc80'"),
-        ("/redis", "cannot be a name, which consists of letters, digits, '_', '.', '-' and '+'"),
+        (
+            "my reg",
+            r"registry 'my reg' (from X) contains the character ' ', which is allowed neither in a name nor in a URL",
+        ),
+        ("redis\n", r"contains the character '\n'"),
+        ("redis\udc80", r"contains the character '\udc80'"),
+        ("/redis", "cannot be a name; a name consists of letters, digits, '_', '.', '-' and '+'"),
         ("redis@", "is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one"),
         ("rédis", "cannot be a name"),
         ("://h", "cannot be a name"),
         ("redis:/h", "cannot be a name"),
-        ("redis?prefix=app", "has options but is no URL; write NAME://?KEY=VALUE"),
-        ("redis://h#x", "holds a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
-        ("redis://h:x", "does not name its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
-        ("redis://h:65536", "does not name its host"),
-        ("redis://:6379/0", "does not name its host"),
+        ("redis?prefix=app", "has options but is not a URL; write NAME://?KEY=VALUE"),
+        ("redis://h#x", "contains a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
+        ("redis://h:x", "does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
+        ("redis://h:65536", "does not write its host"),
+        ("redis://:6379/0", "does not write its host"),
         ("redis://::1/0", "put an IPv6 address in brackets"),
         ("redis://h?a=1&a=2", "gives the option 'a' twice; give it once, several values separated by commas"),
         ("redis://h?a", "has no value for the option 'a'; options are written KEY=VALUE"),
@@ -103,7 +115,7 @@ def test_neither_repr_nor_str_shows_a_credential() -> None:
         ("redis://h?a=1&", "has an option without a name"),
         ("redis://h?a=%2", "has a '%' in its option 'a' that is not followed by two hexadecimal digits"),
         ("redis://h/%zz", "has a '%' in its path that"),
-        ("redis://h/%ff", "has escapes in its path that are no UTF-8"),
+        ("redis://h/%ff", "has escapes in its path that are not UTF-8"),
     ],
 )
 def test_what_does_not_follow_the_grammar_is_refused(text: str, message: str) -> None:
@@ -117,9 +129,9 @@ def test_what_names_a_modules_attribute_is_refused_with_the_way_to_do_it(text: s
     with pytest.raises(RegistryAddressError) as caught:
         parse_address(text, "from PYTHEUS_REGISTRY")
     assert str(caught.value) == (
-        f"registry '{text}' (from PYTHEUS_REGISTRY) reads like MODULE:ATTRIBUTE, and what is named by text must be an"
-        " installed plugin, for else whoever sets a variable could have anything imported; in Python code import the"
-        " object and hand it over: REGISTRY.set_registry(the_object)"
+        f"registry '{text}' (from PYTHEUS_REGISTRY) looks like MODULE:ATTRIBUTE, but a setting can only name an"
+        " installed plugin, because otherwise anyone who can set a variable could import any code; in Python code,"
+        " import the object and pass it to REGISTRY.set_registry(the_object)"
     )
 
 
@@ -142,9 +154,67 @@ def test_no_error_shows_a_credential(text: str) -> None:
 
 
 def test_an_address_has_a_greatest_length() -> None:
-    with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are taken"):
+    with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are allowed"):
         parse_address("r://?a=" + "a" * MAX_ADDRESS_CHARACTERS)
 
 
 def test_a_distributions_spellings_are_one() -> None:
     assert normalized_distribution("Pytheus__Redis") == normalized_distribution("pytheus.redis") == "pytheus-redis"
+
+
+# Redaction ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis", "redis"),
+        ("redis@pytheus-redis", "redis@pytheus-redis"),
+        ("redis://127.0.0.1:6379/0?namespace=shop", "redis://127.0.0.1:6379/0?namespace=shop"),
+        ("redis://:hunter2@h/0", "redis://:***@h/0"),
+        ("redis://shop:hunter2@h:1/0", "redis://shop:***@h:1/0"),
+        ("redis@pytheus-redis://shop:hunter2@[::1]:1/0", "redis@pytheus-redis://shop:***@[::1]:1/0"),
+        ("multiprocess:///run/a@b", "multiprocess:///run/a@b"),
+        ("redis://h?password=hunter2&prefix=app", "redis://h?password=***&prefix=app"),
+        ("redis://h?prefix=app&api_key=hunter2", "redis://h?prefix=app&api_key=***"),
+        ("redis://h?TOKEN=hunter2", "redis://h?TOKEN=***"),
+        ("redis://h?client%5Fsecret=hunter2", "redis://h?client%5Fsecret=***"),
+    ],
+)
+def test_credentials_are_hidden_and_nothing_else_is(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://shop:hunter2/more@h/0",
+        "redis://shop:hunter2?more@h/0",
+        "redis://shop:hunter2@more@h/0",
+        "redis://shop:hunter2#more@h/0",
+        "redis:shop:hunter2more@h",
+    ],
+)
+def test_a_password_that_was_not_escaped_is_hidden_whole(text: str) -> None:
+    assert "hunter2" not in redact(text)
+    assert "more" not in redact(text)
+
+
+@given(st.text(min_size=4), st.sampled_from(["redis://shop:{}@h/0", "redis://:{}@h?a=b", "redis:shop:{}@h"]))
+def test_no_password_is_ever_shown(password: str, pattern: str) -> None:
+    password = f"<{password}>"
+    assert password not in redact(pattern.format(password))
+
+
+@pytest.mark.parametrize("key", ["password", "Token", "client_secret", "api-key", "key", "access_token", "sig"])
+def test_an_option_that_is_named_like_a_credential_is_secret(key: str) -> None:
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize("key", ["namespace", "prefix", "keyspace", "monkey", "design"])
+def test_an_option_that_only_sounds_like_one_is_not(key: str) -> None:
+    assert not is_secret(key)
+
+
+def test_secrets_are_taken_out_of_a_text() -> None:
+    assert hide({"hunter2", ""}, "no login with hunter2") == "no login with ***"

@@ -81,7 +81,7 @@ def test_settings_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch
         available_plugins()
 
 
-def test_a_distribution_that_stands_on_the_path_twice_counts_once(
+def test_a_distribution_that_is_on_the_path_twice_counts_once(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.distribution("Memory_Dist", {"memory": "old"}, version="1.0")
@@ -130,7 +130,7 @@ def test_one_scan_serves_until_it_is_forgotten(site: Site) -> None:
     assert catalog() is not before
 
 
-def test_a_longer_path_is_scanned_anew(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_path_is_scanned_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = catalog()
     other = type(site)(tmp_path / "other")
     other.distribution("memory-dist", {"memory": "m"})

@@ -11,7 +11,7 @@ import pytest
 from pytheus import REGISTRY, CollectorRegistry, Counter, make_asgi_app, make_wsgi_app, start_http_server
 from pytheus.compose import prefixed
 from pytheus.exceptions import PluginLoadError
-from pytheus.exposition.response import answer_scrape
+from pytheus.exposition.respond import answer_scrape
 from pytheus.plugins import configure, resolve_registry
 from pytheus.registry import CollectorRegistryProxy, Registry
 
@@ -93,7 +93,7 @@ def test_a_format_that_gives_no_bytes_is_a_500(
     site.plugin("formats", FORMATS.replace('b"half"', part).replace('raise OSError("no ink")', ""))
     monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
     assert answer_scrape(resolve_registry(), "GET", accept="text/x-broken").status == 500
-    assert "and not bytes" in caplog.text
+    assert "which is not bytes" in caplog.text
 
 
 def test_head_gives_the_headers_of_get(registry: Registry) -> None:
@@ -162,10 +162,13 @@ def test_the_applications_and_the_server_hand_accept_on(formats: None, serving: 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("return [3]", "gave 3, which is no ExpositionFormat: an object (not a class) with a media_type such as"),
-        ("return [Names]", "which is no ExpositionFormat"),
-        ("names = Names()\n    names.media_type = 'nothing'\n    return [names]", "which is no ExpositionFormat"),
-        ("names = Names()\n    names.media_type = 3\n    return [names]", "which is no ExpositionFormat"),
+        (
+            "return [3]",
+            "returned 3, which is not an ExpositionFormat: an object (not a class) with a media_type such as",
+        ),
+        ("return [Names]", "which is not an ExpositionFormat"),
+        ("names = Names()\n    names.media_type = 'nothing'\n    return [names]", "which is not an ExpositionFormat"),
+        ("names = Names()\n    names.media_type = 3\n    return [names]", "which is not an ExpositionFormat"),
         ("return 3", "raised TypeError: 'int' object is not iterable"),
         ("raise OSError('no ink')", "raised OSError: no ink"),
     ],
@@ -176,7 +179,9 @@ def test_what_is_no_format_stops_the_choice(body: str, words: str, site: Site, m
     monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
     with pytest.raises(PluginLoadError) as caught:
         resolve_registry()
-    assert str(caught.value).startswith("plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not tell its formats: ")
+    assert str(caught.value).startswith(
+        "plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not provide its formats: "
+    )
     assert words in str(caught.value)
 
 

@@ -44,7 +44,7 @@ def test_a_built_in_name_imports_none_of_it(name: str) -> None:
     assert loaded_after(code, environ={"PYTHEUS_REGISTRY": name}) == set()
 
 
-def test_a_pyproject_of_somebody_else_imports_none_of_it(home: Path) -> None:
+def test_an_unrelated_pyproject_imports_none_of_it(home: Path) -> None:
     (home / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
     assert loaded_after("from pytheus.plugins import resolve_registry\nresolve_registry()") == set()
 
@@ -69,7 +69,7 @@ def test_listing_imports_no_plugin(site: Site) -> None:
     assert loaded_after(code, site.folder) & {"memory_module", "pluggy", "msgspec"} == set()
 
 
-# What a registration costs where nobody observes it ----------------------------------------------------------------
+# The cost of a registration without an observer -------------------------------------------------------------------
 
 REGISTER = """
 from pytheus import REGISTRY, Counter, generate_metrics

@@ -1,4 +1,4 @@
-"""A registry that somebody else wrote: built, installed, chosen in each way there is, and accepted by mypy.
+"""A third-party registry: built, installed, chosen in each possible way, and accepted by mypy.
 
 The class is written from the protocol alone and imports nothing of pytheus; the distribution has a pyproject of its own
 and is installed by pip, beside this checkout, into a fresh virtual environment.
@@ -137,7 +137,7 @@ def python(tmp_path_factory: pytest.TempPathFactory, make_venv: Callable[[Path],
     (package / "py.typed").write_text("", "utf-8")
     (package / "registry.py").write_text(REGISTRY, "utf-8")
     (package / "plugin.py").write_text(PLUGIN, "utf-8")
-    # A copy, for a build leaves things behind in its sources.
+    # A copy, because a build leaves files in its sources.
     sources = folder / "pytheus"
     sources.mkdir()
     for path in (CHECKOUT / name for name in SOURCES):

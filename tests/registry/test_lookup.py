@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
+import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge
-from pytheus.compose import union
-from pytheus.exceptions import ConflictError
+from pytheus.compose import prefixed, union
+from pytheus.exceptions import ConflictError, NotARegistryError, SelectionError
 from pytheus.metrics import Metric
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.registry.lookup import Overlap, find_collector
@@ -89,6 +90,19 @@ def test_layers_may_find_a_metric_that_has_another_name_below() -> None:
     assert find_collector(union(CollectorRegistry(), shop), "shop_hits_total") is hits
 
 
+def test_a_choice_that_failed_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices: list[str | None] = []
+
+    def resolver(choice: str | None) -> Registry:
+        choices.append(choice)
+        raise SelectionError("not installed")
+
+    monkeypatch.setattr(proxy_module, "_resolver", resolver)
+    with pytest.raises(SelectionError, match="not installed"):
+        find_collector(prefixed(CollectorRegistryProxy("missing"), "app"), "hits")
+    assert choices == ["missing"]
+
+
 # register_or_share() --------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +180,20 @@ def test_a_metric_that_meets_an_equal_one_in_the_next_registry_of_a_proxy_is_sha
     second.inc()
     assert first.value == 1.0
     assert (former.held, list(chosen)) == ([], [first])
+
+
+def test_an_object_that_is_not_a_registry_is_named_with_the_metric() -> None:
+    with pytest.raises(NotARegistryError, match=r"registry=\.\.\. of counter 'hits_total' gave int 3"):
+        Counter("hits_total", "Hits.", registry=3)  # type: ignore[arg-type]  # a mistake
+
+
+def test_a_type_error_of_a_registry_is_raised() -> None:
+    class Broken(Plain):
+        def register(self, collector: Collector) -> None:
+            raise TypeError("broken")
+
+    with pytest.raises(TypeError, match="broken"):
+        Counter("hits_total", "Hits.", registry=Broken())
 
 
 def test_overlaps_are_noticed_by_both_and_forgotten() -> None:

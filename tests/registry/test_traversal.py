@@ -77,6 +77,13 @@ def test_an_attribute_with_another_meaning_wraps_nothing(meaning: object) -> Non
     assert eaten not in plate
 
 
+def test_a_tuple_of_collectors_wraps_nothing() -> None:
+    class Box(CollectorRegistry):
+        wrapped = (Custom(),)
+
+    assert wrapped_registries(Box(), resolve=True) == ()
+
+
 # originals() ----------------------------------------------------------------------------------------------------------
 
 

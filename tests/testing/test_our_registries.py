@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytheus.compose import Wrapper, filtered, labelled, limited, prefixed, read_only, union
-from pytheus.plugins.observed import OBSERVERS, ObservedRegistry
+from pytheus.plugins.observer import OBSERVERS, ObservedRegistry
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 from tests.testing.sound_registry import conformance
 

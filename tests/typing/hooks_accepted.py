@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from tempfile import TemporaryDirectory
 from typing import assert_type
 
 from pytheus.compose import PrefixedRegistry, prefixed
@@ -19,6 +21,11 @@ from pytheus.registry import Collector, CollectorRegistry, Registry
 @hookimpl
 def pytheus_make_registry(options: RegistryOptions) -> Registry:
     return CollectorRegistry()
+
+
+@hookimpl
+def pytheus_shared_path(options: RegistryOptions) -> AbstractContextManager[str | None]:
+    return nullcontext()
 
 
 @hookimpl
@@ -109,6 +116,17 @@ assert_type(makes_without_options(), CollectorRegistry)
 @hookimpl(specname="pytheus_make_registry")
 def makes(options: RegistryOptions) -> CollectorRegistry:
     return CollectorRegistry()
+
+
+@hookimpl(specname="pytheus_shared_path")
+def shares() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+@hookimpl(specname="pytheus_shared_path")
+@contextmanager
+def shares_for_a_while(options: RegistryOptions) -> Generator[str, None, None]:
+    yield "/run/shop"
 
 
 @hookimpl(specname="pytheus_wrap_registry", tryfirst=True)

@@ -7,6 +7,7 @@ them up. See docs/how-to/multiprocess.md.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pytheus.plugins import RegistryOptions, hookimpl
@@ -14,7 +15,7 @@ from pytheus.plugins import RegistryOptions, hookimpl
 if TYPE_CHECKING:
     from pytheus.shards import ShardedRegistry
 
-__all__ = ["multiprocess_registry", "pytheus_make_registry"]
+__all__ = ["multiprocess_registry", "pytheus_make_registry", "pytheus_shared_path"]
 
 __version__ = "1.0.0"
 
@@ -30,6 +31,16 @@ def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
 
     parsed = options.parse(MultiprocessOptions)
     return ShardedRegistry(MultiprocessStore(parsed), prefix=parsed.prefix)
+
+
+@hookimpl
+def pytheus_shared_path(options: RegistryOptions) -> AbstractContextManager[str | None]:
+    """The directory of the URL; without one, a private, temporary directory, which is removed at the end."""
+    if "path" in options.given:
+        return nullcontext()
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix="pytheus-", ignore_cleanup_errors=True)
 
 
 def multiprocess_registry(

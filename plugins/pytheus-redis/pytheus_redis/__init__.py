@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pytheus.plugins import hookimpl
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pytheus_redis.store import RedisStore
     from pytheus_redis.trouble import Trouble
 
-__all__ = ["RedisOptions", "RedisStore", "Trouble", "pytheus_make_registry", "redis_registry"]
+__all__ = ["RedisOptions", "RedisStore", "Trouble", "pytheus_make_registry", "pytheus_shared_path", "redis_registry"]
 
 _HOMES = {
     "RedisOptions": "pytheus_redis.options",
@@ -60,6 +61,12 @@ def pytheus_make_registry(options: RegistryOptions) -> Registry:
         "RedisOptions", [("scheme", str, scheme)], bases=(RedisOptions,), frozen=True, kw_only=True
     )
     return redis_registry(options.parse(shape))
+
+
+@hookimpl
+def pytheus_shared_path() -> AbstractContextManager[str | None]:
+    """None: processes that get the same URL share one registry."""
+    return nullcontext()
 
 
 def redis_registry(options: RedisOptions) -> ShardedRegistry:

@@ -18,7 +18,7 @@ __all__ = ["DistributionChecks"]
 # The beginning of every program. The plugin's import is not charged for these imports.
 _BEGIN: Final = """
 import importlib.util, json, sys, threading, time
-import pytheus, pytheus.plugins, pluggy, pytheus.plugins.loading
+import pytheus, pytheus.plugins, pluggy, pytheus.plugins.loader
 from pytheus.exceptions import OptionError, PluginBlockedError
 from pytheus.plugins import available_plugins, resolve_registry
 name, address = sys.argv[1:]

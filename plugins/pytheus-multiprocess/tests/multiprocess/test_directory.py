@@ -11,8 +11,8 @@ import pytest
 
 from pytheus import Counter, configure, generate_metrics
 from pytheus.exceptions import OptionError, PluginLoadError, ShardFormatError
-from pytheus.plugins import resolve_registry
-from pytheus_multiprocess import multiprocess_registry
+from pytheus.plugins import RegistryOptions, resolve_registry
+from pytheus_multiprocess import multiprocess_registry, pytheus_shared_path
 from pytheus_multiprocess.directory import DirectoryError
 
 needs_other_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
@@ -52,6 +52,19 @@ def test_one_that_is_named_relative_to_here_stays_where_it_is(tmp_path: Path, mo
     assert "mine_total 1.0" in generate_metrics(seen)
     seen.close()
     registry.close()
+
+
+def test_processes_share_a_private_directory_for_a_url_without_one() -> None:
+    with pytheus_shared_path(RegistryOptions("multiprocess://?prefix=shop")) as path:
+        assert path is not None
+        assert os.stat(path).st_mode & 0o777 == 0o700
+    assert not os.path.exists(path)
+
+
+def test_processes_share_the_directory_of_the_url(tmp_path: Path) -> None:
+    with pytheus_shared_path(RegistryOptions(f"multiprocess://{quote(str(tmp_path))}")) as path:
+        assert path is None
+    assert tmp_path.is_dir()
 
 
 def test_a_missing_parent_is_told(tmp_path: Path) -> None:

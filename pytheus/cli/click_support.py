@@ -1,0 +1,108 @@
+"""Shared parts of the commands that are written with click: how they are called, and how they end.
+
+Rules:
+
+- A request that cannot be carried out is one line on stderr and exit code 2: no traceback for an error that pytheus
+  raises on purpose, nor for a misspelt option.
+- Colour is for terminals, unless ``NO_COLOR`` is set (https://no-color.org).
+- Output for programs (``--json``) is one JSON document on stdout, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pytheus.exceptions import PytheusError
+
+if TYPE_CHECKING:
+    from pytheus.plugins.plan import Plan
+
+__all__ = ["REFUSED", "REGISTRY_OPTION", "call", "plugin_names", "print_json", "print_problems", "table"]
+
+REFUSED: Final = 2
+
+
+def call(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run `command` as ``pytheus NAME``; returns its exit code."""
+    name = f"pytheus {command.name}"
+    try:
+        code: object = command.main(
+            list(arguments), prog_name=name, standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None
+        )
+    except click.UsageError as error:
+        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{_path(error, name)} --help`")
+    except click.ClickException as error:
+        return _refuse(f"{name}: {error.format_message()}")
+    except (PytheusError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output has ended. The rest of the buffer must not be written again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        return _refuse(f"{name}: {error}")
+    except click.Abort:
+        return 130  # as shells report a program that Ctrl-C ended
+    return code if isinstance(code, int) else 0
+
+
+def _path(error: click.UsageError, name: str) -> str:
+    return name if error.ctx is None else error.ctx.command_path
+
+
+def _refuse(reason: str) -> int:
+    print(" ".join(reason.split()), file=sys.stderr)
+    return REFUSED
+
+
+def print_json(document: object) -> None:
+    """Print `document` as indented JSON."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:
+    """Lines with the columns of `rows` aligned; cells may be styled.
+
+    >>> table([("NAME", "STATE"), ("default", "active")])
+    ['NAME     STATE', 'default  active']
+    """
+    widths = [max(len(click.unstyle(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        (
+            " " * indent
+            + "  ".join(
+                cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True)
+            )
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def plugin_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The available names that begin with `incomplete`, for completion; imports no plugin."""
+    from pytheus.plugins import available_plugins
+
+    try:
+        plugins = available_plugins()
+    except PytheusError:
+        return []  # a shell's prompt cannot show the error
+    names = (plugin.name for plugin in plugins if plugin.state == "available" and plugin.name.startswith(incomplete))
+    return list(dict.fromkeys(names))
+
+
+REGISTRY_OPTION: Final = click.option(
+    "--registry",
+    shell_complete=plugin_names,
+    metavar="NAME|URL",
+    help="As if this were chosen, as in `pytheus run --registry`.",
+)
+
+
+def print_problems(planned: Plan) -> None:
+    """Print each problem of `planned` in a paragraph of its own."""
+    for problem in planned.problems:
+        click.echo(f"\n{click.style('problem', fg='red')}: {problem}")

@@ -1,0 +1,215 @@
+"""One scrape of a registry, the same for every exposition format.
+
+Rules:
+
+- Of a registry only the protocol is used. Its prefix is read once and applied to every family.
+- A collector is encoded as a whole or not at all: if it raises, or yields something that cannot be exposed, it is left
+  out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`.
+- No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
+  of custom collectors.
+
+A format is an `Encoder`. It encodes some collectors by itself, such as those with `HasRows`; from all others it gets
+checked families.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import NamedTuple, Protocol, TypeVar, cast
+
+from pytheus.definitions import Definition
+from pytheus.exceptions import CollectorError, ConflictError, LabelError
+from pytheus.exposition.failures import failures_of, record_failure
+from pytheus.kinds import KINDS, MetricType
+from pytheus.metrics.metric import Metric
+from pytheus.metrics.number import to_float
+from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, validate_text
+from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
+from pytheus.registry.proxy import CollectorRegistryProxy
+from pytheus.registry.traversal import definition_of, flatten
+from pytheus.samples import Family, Sample
+
+__all__ = ["CheckedFamily", "Encoder", "scrape"]
+
+C = TypeVar("C", contravariant=True)
+P = TypeVar("P", covariant=True)
+Part = TypeVar("Part")
+
+
+class CheckedFamily(NamedTuple):
+    """A family that can be exposed.
+
+    Every text is an exact str, every number an exact float, and no series occurs twice.
+    """
+
+    name: str
+    type: MetricType
+    description: str
+    samples: list[Sample]
+
+
+class Encoder(Protocol[C, P]):
+    """An exposition format: encodes collectors and families.
+
+    `C` is the capability of the collectors that it encodes as a whole, and `P` the type of its parts, str or bytes.
+
+    `lead` comes before every family's name: "", or the registry's prefix and "_". Each method may raise: the collector
+    is left out then.
+    """
+
+    def supports(self, collector: Collector, /) -> bool:
+        """Return whether `collector` has the capability.
+
+        Called once per class. Every `Metric` must have it.
+        """
+        ...
+
+    def encode_collector(self, collector: C, definition: Definition, lead: str, /) -> Iterable[P]:
+        """Encode the whole family of a collector with the capability."""
+        ...
+
+    def encode_family(self, family: CheckedFamily, lead: str, /) -> P:
+        """Encode one family of another collector."""
+        ...
+
+
+def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = False) -> list[Part]:
+    """Return the exposition of `registry` in parts, in the order of its collectors.
+
+    With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. Raises
+    `NotARegistryError` if `registry` is not a registry, and any error of its `prefix` or `collect()`. May be called
+    from any thread, by several at once.
+    """
+    try:
+        lead = prefix_lead(registry.prefix)
+        collectors = list(registry.collect())
+    except (AttributeError, TypeError):
+        # Checked only after an error, so that a valid registry costs nothing.
+        if not isinstance(registry, CollectorRegistryProxy):
+            check_registry(registry, "generate_metrics(...)")
+        raise
+    # The definition of each collector that the encoder supports. All are read before any collector is encoded.
+    supported: dict[type, bool] = {}
+    definitions: list[Definition | None] = []
+    for collector in collectors:
+        kind = type(collector)
+        supports = supported.get(kind)
+        if supports is None:
+            supports = supported[kind] = _supports(encoder, collector)
+        definitions.append(definition_of(collector) if supports else None)
+    known = [definition for definition in definitions if definition is not None]
+    # Fast path: all names are distinct, so owners need not be tracked.
+    owned = [definition.occupied_names for definition in known]
+    distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
+    claimed = {} if distinct and len(known) == len(collectors) else _claims(known)
+    parts: list[Part] = []
+    encoded: set[int] = set()
+    encode_collector = encoder.encode_collector
+    for collector, definition in zip(collectors, definitions, strict=True):
+        try:
+            if definition is None:
+                parts += _encode_custom(encoder, collector, lead, claimed)
+            elif distinct:
+                parts += encode_collector(cast(C, collector), definition, lead)
+            else:
+                _check_claims(claimed, definition.occupied_names, definition)
+                if id(definition) not in encoded:
+                    parts += encode_collector(cast(C, collector), definition, lead)
+                    encoded.add(id(definition))
+        except Exception as error:
+            if strict:
+                name = collector_name(collector)
+                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
+            record_failure(registry, collector, error)
+    failures = failures_of(registry)
+    if failures is not None:
+        parts += encode_collector(cast(C, failures.counter), failures.counter.definition, lead)
+    return parts
+
+
+def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
+    try:
+        return encoder.supports(collector) and definition_of(collector) is not None
+    except Exception:
+        return False  # isinstance executes properties on Python 3.11, and they may raise
+
+
+def _claims(definitions: list[Definition]) -> dict[str, object]:
+    """Return the first definition that occupies each name.
+
+    Handles on one metric share their definition.
+    """
+    claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
+    for definition in definitions:
+        for name in definition.occupied_names:
+            claimed.setdefault(name, definition)
+    return claimed
+
+
+def _encode_custom(
+    encoder: Encoder[C, Part], collector: Collector, lead: str, claimed: dict[str, object]
+) -> list[Part]:
+    parts: list[Part] = []
+    taken: dict[str, object] = {}
+    for part in flatten(collector, Metric):
+        names = part.definition.occupied_names if isinstance(part, Metric) else part.occupied_names
+        _check_claims(claimed, names, part)
+        _check_claims(taken, names, part)
+        taken.update(dict.fromkeys(names, part))
+        if isinstance(part, Metric):
+            parts += encoder.encode_collector(cast(C, part), part.definition, lead)
+        else:
+            parts.append(encoder.encode_family(_checked(part), lead))
+    claimed |= taken
+    return parts
+
+
+def _check_claims(claimed: dict[str, object], names: tuple[str, ...], claimant: object) -> None:
+    for name in names:
+        holder = claimed.get(name, claimant)
+        if holder is not claimant:
+            raise ConflictError(
+                f"{claimant} would expose the name {name!r} a second time, beside {holder}; give it another name",
+                name=name,
+                incumbent=holder,
+            )
+
+
+def _checked(family: Family) -> CheckedFamily:
+    """Return `family` if it can be exposed; raise a `PytheusError` otherwise."""
+    type_ = family.type
+    subject = f"a sample of {type_} {family.name!r}"
+    suffixes = KINDS[type_].sample_suffixes
+    description = validate_text(family.description, f"the description of family {family.name!r}")
+    samples: list[Sample] = []
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    # Most samples have the names of the one before.
+    names: tuple[str, ...] = ()
+    for sample in family.samples:
+        suffix = sample.suffix
+        if suffix not in suffixes:
+            raise LabelError(
+                f"{type_} {family.name!r} has a sample with the suffix {suffix!r}; expected one of {suffixes!r}"
+            )
+        given = tuple(sample.labels)
+        if given != names:
+            names = validate_label_names(given, subject)
+        labels = {name: _text(sample.labels[name], name, subject) for name in names}
+        series = (suffix, frozenset(labels.items()))
+        if series in seen:
+            raise LabelError(
+                f"{type_} {family.name!r} has two samples {family.name + suffix!r} with the labels {labels!r};"
+                " a series has one number in a scrape"
+            )
+        seen.add(series)
+        value = to_float(sample.value, subject)
+        timestamp = None if sample.timestamp is None else to_float(sample.timestamp, subject)
+        samples.append(Sample(suffix, labels, value, timestamp, sample.exemplar))
+    return CheckedFamily(family.name, type_, description, samples)
+
+
+def _text(value: object, label: str, subject: str) -> str:
+    if type(value) is str and value.isascii():
+        return value
+    return validate_text(value, f"label {label!r} of {subject}")

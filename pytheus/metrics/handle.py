@@ -1,0 +1,223 @@
+"""The handle on a series: the labels set so far, and where its numbers are.
+
+Rules:
+
+- A handle has a series set and one value, or None, per label. With every label bound it is itself the series and keeps
+  the numbers; otherwise its numbers are `UNBOUND`.
+- The numbers of a series are in its own attributes (`_view` is None), or in a buffer of the registry's storage.
+- A move between the two loses no write: each type copies its numbers in a stretch that nothing interrupts, or adds the
+  difference afterwards (see `pytheus.atomic`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, Self, TypeVar, cast
+
+from pytheus.compilation import mypyc_attr
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet
+from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.samples import Exemplar, Row, new_exemplar
+
+__all__ = ["Handle"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
+class Handle:
+    """The base of `Metric`: creates and removes series, and moves their numbers."""
+
+    __slots__ = ("_labels", "_series", "_view")
+
+    _labels: tuple[str | None, ...]
+    _series: SeriesSet
+    _view: FloatBuffer | None
+
+    # Hooks, which each type implements --------------------------------------------------------------------------------
+
+    def _init_handle(self) -> None:
+        """Set the attributes that every handle has, even with labels missing."""
+
+    def _reset(self) -> None:
+        """Set the numbers of this series to zero; they may not exist yet."""
+        raise NotImplementedError
+
+    def _size(self) -> int:
+        """Return how many numbers a series has, in the order of `Row`."""
+        raise NotImplementedError
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        """Return this series' current numbers."""
+        raise NotImplementedError
+
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
+        """Keep this series' numbers in `storage` from now on.
+
+        With `carry` the current numbers move there; otherwise those found there are used.
+        """
+        raise NotImplementedError
+
+    def _move_back(self) -> bool:
+        """Keep this series' numbers in itself; return whether they were in a storage."""
+        raise NotImplementedError
+
+    # Not every type can decorate a function, but the first base class must have this method: mypyc puts a field for it
+    # before all others, so that objects of classes with and without it differ in their layout.
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Measure each call of `function`, as a decorator."""
+        raise NotImplementedError
+
+    # Series -----------------------------------------------------------------------------------------------------------
+
+    def _handle(self, bound: tuple[str | None, ...]) -> Self:
+        cls = self.__class__
+        handle = cls.__new__(cls)
+        handle._series = self._series
+        handle._labels = bound
+        handle._view = UNBOUND
+        handle._init_handle()
+        return handle
+
+    def _child(self, key: tuple[str, ...]) -> Self:
+        """Return the series of `key`; create it if it does not exist."""
+        children = self._series.children
+        child = children.get(key)
+        if child is None and self._series.limits:
+            for limit in list(self._series.limits):
+                key = limit(key)
+            child = children.get(key)
+        if child is None:
+            storage = self._series.storage[0] if self._series.storage else None
+            made = self._handle(key)
+            made._view = None
+            made._reset()
+            if storage is not None:
+                made._move_to(storage, False)
+            child = children.setdefault(key, made)
+            while True:
+                present = self._series.storage[0] if self._series.storage else None
+                if present is storage:
+                    break
+                # `attach_storage` or `detach_storage` ran in between, and may have missed this series.
+                if present is None:
+                    child._move_back()
+                else:
+                    child._move_to(present, True)
+                if storage is not None:
+                    storage.release(key)
+                storage = present
+        return cast(Self, child)
+
+    def _bound(self) -> Self:
+        """Return the series that this handle writes to.
+
+        Raises `LabelError` if a label is missing.
+        """
+        if self._view is UNBOUND:
+            return self._child(self._series.key(self._labels))
+        if self._series.label_count == 0:
+            return cast(Self, self._series.children[NO_LABELS])
+        return self
+
+    def _drop(self, key: tuple[str, ...]) -> bool:
+        series = self._series
+        child = cast("Handle | None", series.children.get(key))
+        if child is None:
+            return False
+        # Of several threads, only the one that moved the numbers back releases the buffer, and does so before the
+        # series can be created again.
+        if series.storage and child._move_back():
+            series.storage[0].release(key)
+        return series.children.pop(key, None) is not None
+
+    def _members(self) -> list[Self]:
+        """Return the series that match the labels bound so far."""
+        series = self._series
+        children = cast("list[Self]", list(series.children.values()))
+        bound = self._labels
+        if bound is series.unbound:
+            return children
+        return [
+            child
+            for child in children
+            if all(mine is None or mine == theirs for mine, theirs in zip(bound, child._labels, strict=True))
+        ]
+
+    def _keep_exemplar(self, labels: Mapping[str, str], value: float, slot: int) -> None:
+        key = cast("tuple[str, ...]", self._labels)
+        exemplar = new_exemplar(labels, value, self._series.definition.name)
+        # The series may have been removed; then its exemplar would never be dropped.
+        if self._series.children.get(key) is self:
+            self._series.exemplars[(key, slot)] = exemplar
+            if self._series.storage:
+                self._series.storage[0].set_exemplar(key, slot, exemplar)
+
+    @property
+    def series_count(self) -> int:
+        """The number of series."""
+        return len(self._series.children)
+
+    def limit_series(self, limit: SeriesLimit, /) -> None:
+        """Ask `limit` before a series is created; see `pytheus.registry.SeriesLimitable`."""
+        if limit not in self._series.limits:
+            self._series.limits.append(limit)
+
+    def unlimit_series(self, limit: SeriesLimit, /) -> None:
+        """Stop asking `limit`; see `pytheus.registry.SeriesLimitable`."""
+        if limit in self._series.limits:
+            self._series.limits.remove(limit)
+
+    # Numbers ----------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        """Return the current numbers of every series, in `pytheus.samples.Row`'s order.
+
+        Each row is as of one moment. From a handle with some labels bound: of the series that match them.
+        """
+        exemplars: dict[tuple[str, ...], dict[int, Exemplar]] = {}
+        for (key, slot), exemplar in self._series.exemplars.copy().items():
+            exemplars.setdefault(key, {})[slot] = exemplar
+        return [child._row(exemplars.get(cast("tuple[str, ...]", child._labels))) for child in self._members()]
+
+    def refresh(self) -> None:
+        """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
+
+    def restart(self) -> None:
+        """Reset every series to zero; see `pytheus.registry.StorageAware`."""
+        self._series.exemplars.clear()
+        for child in list(self._series.children.values()):
+            cast(Handle, child)._reset()
+
+    def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
+        """Keep the numbers of every series in `storage` from now on.
+
+        See `pytheus.registry.StorageAware`.
+        """
+        series = self._series
+        if series.storage and series.storage[0] is storage:
+            return
+        # A series that is created from here on uses `storage` by itself.
+        series.storage[:] = [storage]
+        for child in list(series.children.values()):
+            cast(Handle, child)._move_to(storage, carry)
+        if carry:
+            for (key, slot), exemplar in series.exemplars.copy().items():
+                storage.set_exemplar(key, slot, exemplar)
+        else:
+            series.exemplars.clear()
+
+    def detach_storage(self, storage: NumberStorage, /) -> None:
+        """Take the numbers back from `storage`, if they are there.
+
+        See `pytheus.registry.StorageAware`.
+        """
+        series = self._series
+        if not series.storage or series.storage[0] is not storage:
+            return
+        series.storage.clear()
+        for key, child in series.children.copy().items():
+            cast(Handle, child)._move_back()
+            storage.release(key)

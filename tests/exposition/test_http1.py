@@ -1,0 +1,128 @@
+"""The head of a request, against the grammar of RFC 9112."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytheus.exposition.http1 import HEAD_END, BadRequestError, parse_head
+
+
+def test_a_request_of_prometheus() -> None:
+    request = parse_head(
+        b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9464\r\nUser-Agent: Prometheus/2.42.0\r\n"
+        b"Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n"
+        b"X-Prometheus-Scrape-Timeout-Seconds: 10"
+    )
+
+    assert (request.method, request.path) == ("GET", "/metrics")
+    assert request.fields["accept-encoding"] == "gzip"
+    assert not request.has_body
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/metrics", "/metrics"),
+        ("/metrics?name[]=orders_total", "/metrics"),
+        ("/metrics#top", "/metrics"),
+        ("//metrics", "//metrics"),
+        ("http://shop.example:9464/metrics?x", "/metrics"),
+        ("http://shop.example", "/"),
+        ("http://[::1]:80/metrics", "/metrics"),
+        ("*", "*"),
+        ("?x", "/"),
+    ],
+)
+def test_the_path_is_the_targets_without_query(target: str, path: str) -> None:
+    assert parse_head(f"GET {target} HTTP/1.0".encode()).path == path
+
+
+def test_fields_of_one_name_are_one() -> None:
+    request = parse_head(b"GET / HTTP/1.0\r\nAccept-Encoding: br\r\naccept-encoding:gzip \t")
+
+    assert request.fields == {"accept-encoding": "br, gzip"}
+
+
+def test_a_bare_line_feed_ends_a_line() -> None:
+    assert parse_head(b"GET / HTTP/1.0\nHost: a\nAccept: b").fields == {"host": "a", "accept": "b"}
+
+
+@pytest.mark.parametrize(
+    ("field", "has_body"),
+    [("Content-Length: 0", False), ("Content-Length: 5", True), ("Transfer-Encoding: chunked", True)],
+)
+def test_a_body_is_announced(field: str, has_body: bool) -> None:
+    assert parse_head(f"POST / HTTP/1.0\r\n{field}".encode()).has_body is has_body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"GET",
+        b"GET /metrics",
+        b"GET  /metrics HTTP/1.1",
+        b"GET /met rics HTTP/1.1",
+        b"GET /metrics HTTP/1.1 ",
+        b"G(T /metrics HTTP/1.1",
+        b"GET /\x00 HTTP/1.1",
+        b"GET / HTTP/1.1\r\nno colon",
+        b"GET / HTTP/1.1\r\nHost : space",
+        b"GET / HTTP/1.1\r\nHost: a\r\n folded",
+        b"GET / HTTP/1.1\r\n: nameless",
+        b"GET / HTTP/1.1\r\nHost: a\rb",
+        b"GET / HTTP/1.1\r\nHost: \x00",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+)
+def test_what_is_no_request_is_refused(head: bytes) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_head(head)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Accept: a", 400),
+        (b"Host: a\r\nhost: a", 400),
+        (b"Host: a\r\nContent-Length: +1", 400),
+        (b"Host: a\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        (b"Host: a\r\nContent-Length: " + b"1" * 21, 400),
+        (b"Host: a\r\nTransfer-Encoding: gzip", 501),
+        (b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 501),
+    ],
+)
+def test_fields_that_contradict_rfc_9112_are_refused(fields: bytes, status: int) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_head(b"GET / HTTP/1.1\r\n" + fields)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("length", ["0", "000", "0, 0"])
+def test_a_length_of_zero_is_no_body(length: str) -> None:
+    assert not parse_head(f"GET / HTTP/1.1\nHost: a\nContent-Length: {length}".encode()).has_body
+
+
+def test_another_version_is_refused_as_such() -> None:
+    with pytest.raises(BadRequestError) as caught:
+        parse_head(b"PRI * HTTP/2.0")
+    assert caught.value.status == 505
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_worse_than_be_refused(head: bytes) -> None:
+    with suppress(BadRequestError):
+        assert parse_head(head).path
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\n\n", b"\n\r\n"])
+def test_an_empty_line_ends_the_head(end: bytes) -> None:
+    match = HEAD_END.search(b"GET / HTTP/1.1\r\nHost: a" + end + b"body")
+
+    assert match is not None
+    assert match.start() == len(b"GET / HTTP/1.1\r\nHost: a")
