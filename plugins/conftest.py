@@ -19,7 +19,7 @@ def _share() -> None:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     fixtures = ("checkout", "make_venv", "start", "start_for_module", "_unused_port", "_wait_until")
-    names = (*fixtures, "pytest_runtest_protocol")
+    names = (*fixtures, "pytest_collection_modifyitems")
     globals().update({name: getattr(module, name) for name in names})
 
 

@@ -267,7 +267,6 @@ def test_every_block_of_a_document_does_what_it_says(
 
 
 @pytest.mark.network
-@pytest.mark.skipif(os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested")
 @pytest.mark.skipif(os.name == "nt", reason="console blocks are bash")
 @pytest.mark.parametrize("document", INSTALLING)
 def test_every_block_of_a_document_that_installs_does_what_it_says(
