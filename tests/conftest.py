@@ -74,6 +74,10 @@ FULL = "PYTHEUS_TEST_FULL" in os.environ
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid}: processes that share the tests cannot agree on an id with an address"
+            )
         path = item.path.relative_to(ROOT).as_posix()
         marker = next((marker for start, marker in MARKERS.items() if path.startswith(start)), None)
         if marker is not None:

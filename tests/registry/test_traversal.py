@@ -106,7 +106,9 @@ class Other:
     definition = "a tart"
 
 
-@pytest.mark.parametrize("collector", [Raising(), Other(), Custom(), Counter, None], ids=repr)
+@pytest.mark.parametrize(
+    "collector", [Raising(), Other(), Custom(), Counter, None], ids=["raising", "other", "custom", "class", "None"]
+)
 def test_an_object_without_a_usable_definition_has_none(collector: object) -> None:
     assert definition_of(collector) is None
 
