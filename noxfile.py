@@ -38,7 +38,8 @@ RUNNING = next(iter(INTERPRETERS))
 BUILDS = ("compiled", "pure")
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus")
-PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup")
+# By module, so that what the tests of a module share (a Prometheus server, an environment) is made once.
+PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadscope")
 
 LINTERS = (
     ("ruff", "format", "--check", "."),
