@@ -10,7 +10,7 @@ _FILE = Path(__file__).resolve().parents[1] / "tests" / "conftest.py"
 
 
 def _share() -> None:
-    # By its file, for no directory of tests is on sys.path. Under the name that pytest gives it where it runs both.
+    # By its file, because no directory of tests is on sys.path. Under the name that pytest gives it where it runs both.
     module = sys.modules.get("tests.conftest")
     if module is None:
         spec = importlib.util.spec_from_file_location("tests.conftest", _FILE)

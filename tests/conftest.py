@@ -68,6 +68,9 @@ MARKERS = {
 }
 """The marker of every test below a path; the first entry that fits counts. See pyproject.toml for what they mean."""
 
+INSTALLATION_SECONDS = 600
+"""How long a test that is marked `network` may take: a package index may be slow, and some tests compile."""
+
 FULL = "PYTHEUS_TEST_FULL" in os.environ
 """Whether storms and tries run at full size, as in the matrix."""
 
@@ -82,6 +85,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker = next((marker for start, marker in MARKERS.items() if path.startswith(start)), None)
         if marker is not None:
             item.add_marker(marker)
+        if item.get_closest_marker("network") is not None:
+            item.add_marker(pytest.mark.timeout(INSTALLATION_SECONDS))
 
 
 @pytest.fixture(scope="session")

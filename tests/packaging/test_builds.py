@@ -58,7 +58,6 @@ def test_building_leaves_nothing_in_the_tree(tree: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # it compiles
 @pytest.mark.skipif(
     not pytheus.COMPILED, reason="built where the compiled build is tested, so that a compiler is there"
 )
