@@ -35,7 +35,6 @@ nox.options.envdir = ".venv"
 
 INTERPRETERS = interpreters()
 RUNNING = next(iter(INTERPRETERS))
-BUILDS = ("compiled", "pure")
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus")
 # By module, so that what the tests of a module share (a Prometheus server, an environment) is made once.
@@ -150,13 +149,17 @@ def lint_failures(session: nox.Session) -> list[str]:
     return failures
 
 
+def builds(session: nox.Session) -> tuple[str, ...]:
+    """The builds that can be made here, the one that most tests run on first."""
+    if not built_wheel(session, ROOT, SOURCES, "compiled").name.endswith("-none-any.whl"):
+        return "compiled", "pure"
+    print("LEFT OUT: the compiled build, because there is no C compiler; everything runs on the pure one", flush=True)
+    return ("pure",)
+
+
 def pytest_failures(session: nox.Session, build: str, *arguments: str, full: bool = False) -> list[str]:
     """Install `build` and run pytest; returns a description of the run if it fails."""
-    wheel = install_wheels(session, build)
-    if build == "compiled" and wheel.name.endswith("-none-any.whl"):
-        session.warn("LEFT OUT: the compiled build, because there is no C compiler")
-        return []
-    environ = {"PYTHEUS_TEST_BUILD": build, "PYTHEUS_TEST_WHEEL": str(wheel)}
+    environ = {"PYTHEUS_TEST_BUILD": build, "PYTHEUS_TEST_WHEEL": str(install_wheels(session, build))}
     if full:
         environ["PYTHEUS_TEST_FULL"] = "1"
     # -P: the checkout, which is the current directory, must not be imported in place of the installed package.
@@ -170,10 +173,10 @@ def pytest_failures(session: nox.Session, build: str, *arguments: str, full: boo
 
 
 def finish(session: nox.Session, failures: Sequence[str]) -> None:
-    """End the session with the list of `failures`, or without another line: pytest's summary is the last one then."""
+    """End the session with the list of `failures`; without failures, pytest's summary remains the last line."""
     if failures:
         session.error(f"FAILED: {'; '.join(failures)}")
-    logging.disable(logging.ERROR - 1)
+    logging.disable(logging.ERROR - 1)  # nox's own messages would follow
 
 
 # Sessions ------------------------------------------------------------------------------------------------------------
@@ -196,19 +199,18 @@ def test(session: nox.Session) -> None:
         session.run("python", "tools/debian_parts.py")
     install_dependencies(session, "lint")  # the tests of typing run mypy and pyright
     if arguments:
-        return finish(session, pytest_failures(session, "compiled", *arguments, full=full))
+        return finish(session, pytest_failures(session, builds(session)[0], *arguments, full=full))
     install_wheels(session, "pure")
     with ThreadPoolExecutor() as pool:
         linting = pool.submit(lint_failures, session)
-        built_wheel(session, ROOT, SOURCES, "compiled")
+        first, *others = builds(session)
         failures = linting.result()
-    failures += pytest_failures(session, "compiled", *PARALLEL, *(() if full else ("-m", "not slow")), full=full)
-    failures += pytest_failures(
-        session, "pure", *PARALLEL, "-m", "not once" if full else "build and not slow", full=full
-    )
-    for minor in INTERPRETERS if full else ():
-        if minor != RUNNING:
-            session.notify(f"test-{minor}")
+    failures += pytest_failures(session, first, *PARALLEL, *(() if full else ("-m", "not slow")), full=full)
+    for build in others:
+        selected = "not once" if full else "build and not slow"
+        failures += pytest_failures(session, build, *PARALLEL, "-m", selected, full=full)
+    for name in [f"test-{minor}" for minor in INTERPRETERS if full and minor != RUNNING]:
+        session.notify(name)
     finish(session, failures)
 
 
@@ -216,12 +218,10 @@ def with_interpreter(session: nox.Session) -> None:
     """The tests that depend on the interpreter, on both builds, with another one than the running one."""
     install_dependencies(session, "test")
     if session.posargs:
-        return finish(session, pytest_failures(session, "compiled", *session.posargs))
-    failures = [
-        failure
-        for build in BUILDS
-        for failure in pytest_failures(session, build, *PARALLEL, "-m", "not once", full=True)
-    ]
+        return finish(session, pytest_failures(session, builds(session)[0], *session.posargs))
+    failures = []
+    for build in builds(session):
+        failures += pytest_failures(session, build, *PARALLEL, "-m", "not once", full=True)
     finish(session, failures)
 
 
