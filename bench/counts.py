@@ -1,7 +1,7 @@
-"""Counts that do not depend on the machine: what a call leaves behind, and what a series takes.
+"""Counts that do not depend on the machine: blocks that a call leaves allocated, and bytes per series.
 
-They depend on the interpreter's version alone, so that a test can hold them. Sizes are those of tracemalloc: what was
-asked of Python's allocators, without their own overhead, and without what a C library allocates by itself.
+They depend on the interpreter's version alone, so a test can check them. Sizes are those of tracemalloc: bytes
+requested from Python's allocators, without the allocators' overhead and without the allocations of C libraries.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _TRIALS = 5
 def blocks_left(call: Callable[[], object], calls: int = 1000) -> int:
     """How many blocks of memory `calls` calls leave allocated; 0 for a call that keeps nothing.
 
-    The least of several trials, for the interpreter allocates for itself now and then. Not for a negative result: a
-    call that frees what others left counts as 0.
+    The least of several trials, because the interpreter allocates for itself now and then. Never negative: a call that
+    frees blocks of others counts as 0.
     """
     least = sys.maxsize
     repeats = range(calls)
@@ -39,7 +39,7 @@ def blocks_left(call: Callable[[], object], calls: int = 1000) -> int:
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """How many bytes one call needs at most at a time, beside what it found; what it frees before its end counts.
+    """The most bytes that one call has allocated at a time, including those that it frees before its end.
 
     Objects that the interpreter keeps ready for reuse (floats, frames) cost nothing, here as in truth.
     """
@@ -58,14 +58,14 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 class Footprint(NamedTuple):
-    """Bytes per series: `fresh` once it has been written, `scraped` after the first scrape (None if there is none)."""
+    """Bytes per series: `fresh` once it has been written, `scraped` after the first scrape (None without a scrape)."""
 
     fresh: float
     scraped: float | None
 
 
 def bytes_per_series(make: Callable[[], Series], count: int) -> Footprint:
-    """What each of `count` series takes, its label values included, with the metric's own share of 1 / `count`."""
+    """The size of each of `count` series, including its label values and 1 / `count` of the metric itself."""
     # Once in small, so that what is set up once, by the library or the interpreter, is there already.
     small = make()
     small.write(10)

@@ -2,9 +2,9 @@
 
 Rules:
 
-- Everything is made under bench/.venvs/, by itself, and again only when what it is made of has changed.
+- Everything is made under bench/.venvs/, by itself, and again only when its sources or requirements have changed.
 - The package is built from the checkout as a user would build it: compiled where that is possible, pure on request.
-- What cannot be had here is left out, and the reason is told; nothing else stops for it.
+- An environment that is not available here is left out and the reason is reported; the others are measured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECKOUT = BENCH.parent
 VENVS = BENCH / ".venvs"
 PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "setup.py")
 
-# Of the peers the newest, for they are what there is to choose from; the table says which they were.
+# The newest peers, because a user chooses among those; the table names their versions.
 DISTRIBUTIONS = {
     "peers": ("prometheus_client", "opentelemetry-sdk", "aioprometheus"),
     "published": ("pytheus==0.6.1",),
@@ -45,7 +45,7 @@ class Unavailable(Exception):
 
 
 class Environment(NamedTuple):
-    """`program` is the interpreter, or the Go program; `versions` are those of what is installed, by name.
+    """`program` is the interpreter, or the Go program; `versions` has the installed versions by name.
 
     `compiled` tells which build of pytheus it has, where it has this one.
     """

@@ -10,8 +10,8 @@ __all__ = ["BASE", "GO", "LIBRARIES", "REFERENCE", "Library", "base_of"]
 class Library(NamedTuple):
     """A column. `key` is its name in figures, `workload` its module in bench/workloads/.
 
-    `environment` is one of bench/environments.py, `distribution` what pip calls it there, `imports` what a program that
-    writes and exposes metrics imports.
+    `environment` is one of bench/environments.py, `distribution` its name for pip there, `imports` the modules that a
+    program imports to write and expose metrics.
     """
 
     key: str

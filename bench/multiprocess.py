@@ -10,10 +10,10 @@ Rules:
 
 - Each figure is measured in a process of its own, in turn for both libraries; the best of several windows counts.
 - Workers are processes that have written all their series and stay alive; "dead" ones have ended before the first
-  scrape, and stood behind other workers, which are scraped in turn with those that have none behind them.
-- The scrape is one of a process that is no worker and has scraped before, as it is in operation: of 20, the best one
+  scrape, and started together with other workers, which are scraped in turn with those that have none behind them.
+- The scrape is by a process that is not a worker and has scraped before, as it is in operation: of 20, the best one
   counts. Before each, every worker has written to each of its series once more.
-- prometheus_client reads everything anew at each scrape, so it has no first scrape that would be unlike the others.
+- prometheus_client reads everything at each scrape, so its first scrape is like the others.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Peer:
         return write
 
     def scraper(self) -> Callable[[], bytes]:
-        """What scrapes all processes."""
+        """The process that scrapes all workers."""
         if self.library == "pytheus":
             from pytheus import generate_metrics
 
@@ -185,7 +185,7 @@ class Group:
         environ = environ_of(directory)
         program = [sys.executable, str(Path(__file__).resolve()), "--task", library, directory, "work"]
         for _ in range(0, dead, 20):
-            # Twenty at a time, forked from one, for an interpreter for each would take an hour.
+            # Twenty at a time, forked from one: starting an interpreter for each would take an hour.
             subprocess.run([*program, "20", *shape], check=True, env=environ)
         self.workers: list[subprocess.Popen[str]] = []
         try:
@@ -259,7 +259,7 @@ LARGEST = 64 * 10_000
 
 
 def task(program: str, library: str, *arguments: object) -> list[float] | dict[str, float]:
-    """What a task prints, run in a new directory."""
+    """The output of a task that runs in a new directory."""
     with tempfile.TemporaryDirectory(prefix="pytheus-bench-") as directory:
         command = [program, str(Path(__file__).resolve()), "--task", library, directory, *map(str, arguments)]
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environ_of(directory)).stdout

@@ -1,4 +1,4 @@
-"""The longest time that another thread stands still while something runs."""
+"""The longest time that another thread is blocked while an action runs."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def longest_pause(action: Callable[[], object]) -> float:
     finally:
         ticker.ended = True
         ticker.join()
-    del result  # freeing it is no part of the action
+    del result  # freeing it does not belong to the action
     return longest
 
 
 def longest_pause_of_nothing(seconds: float) -> float:
-    """What the machine alone does to such a thread, while this one sleeps for `seconds`."""
+    """The longest pause of such a thread while this one sleeps for `seconds`: the noise of the machine."""
     return longest_pause(lambda: sleep(seconds))

@@ -10,7 +10,7 @@ __all__ = ["QUICK", "WHOLE", "Plan"]
 
 
 class Plan(NamedTuple):
-    """What each library's process is told; the Go program reads it as well.
+    """The settings that each library's process gets; the Go program reads them as well.
 
     `rounds` is how often each library has its turn at calls and small scrapes. In a turn each call is timed in
     `windows` windows of `window_seconds`; each scrape as often as fits into `scrape_seconds`, and the biggest into

@@ -3,11 +3,11 @@
     python -P bench/redis_registry.py            everything: about a minute
     python -P bench/redis_registry.py --quick    fewer repetitions, and no large shards
 
-Needs pytheus and pytheus-redis installed (-P keeps the checkout from standing in for them), and a redis-server
-on PATH. What is compared is measured in the same run:
+Needs pytheus and pytheus-redis installed (-P keeps the checkout from being imported in their place), and a redis-server
+on PATH. Compared values are measured in the same run:
 
 - an increment in a registry in memory, in a registry in Redis whose thread publishes beside it, and by one round trip
-  to Redis for each increment (HINCRBYFLOAT), which is what pytheus 0.6.1's Redis backend does;
+  to Redis for each increment (HINCRBYFLOAT), as pytheus 0.6.1's Redis backend does;
 - a scrape, beside raw redis-py reading the same bytes in one pipeline.
 
 The processes of a scrape are copies of one shard, made by Redis's own COPY, so that this process need not be fifty.
@@ -158,7 +158,7 @@ class Scrapes:
         return generate_metrics(self.scraper)
 
     def read_raw(self) -> None:
-        """What of it is the network, Redis and redis-py."""
+        """The part of it that the network, Redis and redis-py take."""
         pipeline = self._client.pipeline(transaction=False)
         for token in self.tokens:
             pipeline.get(f"{self._head}numbers:{token}")

@@ -1,4 +1,4 @@
-"""What a run of the bench has found out: the best of every figure, and how the goals fare."""
+"""The results of a run of the bench: the best of every figure, and whether the goals are reached."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["Results"]
 class Results:
     """The figures of all libraries; of each the best that any round has brought.
 
-    `added` is what several threads added to one counter over all rounds, `lost` how much of it the counter did not have
-    in the end. `notes` are what a reader has to know beside the figures, `problems` what did not work.
+    `added` is the sum that several threads added to one counter over all rounds, `lost` the part of it that the counter
+    lacked in the end. `notes` explain the figures to a reader, `problems` are measurements that failed.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""The table's rows, and what pytheus wants to reach in them.
+"""The table's rows, and the goals of pytheus in them.
 
-A row's `key` is what workloads, the worker and the Go program call it. Every figure is better the smaller it is.
+A row's `key` is its name in workloads, the worker and the Go program. Smaller figures are better.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from pathlib import Path
 from time import perf_counter
 
 if __name__ == "__main__":
-    # The checkout in the place of this directory: no module here may stand in for another of the same name.
+    # The checkout in the place of this directory: no module here may shadow another of the same name.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench.environments import BENCH, Environment, Unavailable, provide
@@ -47,7 +47,7 @@ TIMEOUT_SECONDS = 900
 
 
 def environments(libraries: Sequence[Library], results: Results, base: str = "") -> dict[str, Environment]:
-    """Every environment that can be had, by name; what cannot be had is noted."""
+    """Every available environment by name; the others are noted with the reason."""
     found: dict[str, Environment] = {}
     for name in dict.fromkeys(library.environment for library in libraries):
         try:
@@ -74,7 +74,7 @@ def measured(libraries: Sequence[Library], found: dict[str, Environment], result
 
 
 def turn(library: Library, environment: Environment, task: str, plan: Plan, results: Results) -> None:
-    """One process of one library; what it cannot do is noted, and the others go on."""
+    """Run one process of one library; failures are noted, and the other libraries go on."""
     arguments = [task, json.dumps(plan._asdict())]
     if library.workload:
         command = [environment.program, "-P", str(BENCH / "worker.py"), library.workload, *arguments]
@@ -112,7 +112,7 @@ def measure(columns: Sequence[Library], found: dict[str, Environment], plan: Pla
     """Everything, in turns."""
     for number in range(plan.rounds):
         say(f"calls and scrapes, round {number + 1} of {plan.rounds}")
-        # There and back, so that nobody always comes after the same neighbour.
+        # There and back, so that no library always runs after the same one.
         for library in columns if number % 2 == 0 else reversed(columns):
             turn(library, found[library.environment], "calls", plan, results)
     say("imports")
@@ -126,7 +126,7 @@ def measure(columns: Sequence[Library], found: dict[str, Environment], plan: Pla
 def annotate(
     columns: Sequence[Library], found: dict[str, Environment], plan: Plan, machine: str, results: Results
 ) -> None:
-    """Say below the table what the figures are."""
+    """Notes below the table that explain the figures."""
     pythons = {found[column.environment].versions.get("python", "") for column in columns} - {""}
     libraries = []
     for column in columns:
@@ -152,12 +152,12 @@ def annotate(
         f"Calls are shown without the empty loop, which took {best:.1f} ns at best and {worst:.1f} ns at best in the"
         " noisiest round.",
         f"The pause is that of a thread that reads the clock in a loop while {plan.largest:,} series are rendered.",
-        f"Of what the 8 threads added, {lost}.",
+        f"Of the additions by 8 threads, {lost}.",
     ]
 
 
 def clean_environ() -> dict[str, str]:
-    """This process's environment without what would change how Python or a library behaves."""
+    """This process's environment without variables that change how Python or a library behaves."""
     unwanted = ("PYTHON", "PYTHEUS", "PROMETHEUS", "OTEL", "GOGC", "GOMAXPROCS", "GODEBUG")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 

@@ -3,8 +3,8 @@
     python3 bench/shards.py             the table
     python3 bench/shards.py --markdown  the table as Markdown
 
-It is the core's part of a scrape of many processes: what a store takes to read them is measured with each store. The
-first run makes the environment, see bench/environments.py.
+It is the core's part of a scrape of many processes: the time that a store takes to read them is
+measured with each store. The first run makes the environment, see bench/environments.py.
 
 Rules:
 

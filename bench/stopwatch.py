@@ -2,7 +2,7 @@
 
 Rules:
 
-- Noise only ever adds time, so the shortest of many windows is the best estimate of what the work itself takes.
+- Noise only ever adds time, so the shortest of many windows is the best estimate of the work itself.
 - Windows are a few milliseconds long: long beside the clock's resolution, and short beside the scheduler's time slices.
 - The loop around a statement is timed along with it; `EMPTY` is that loop with nothing in it, to be subtracted.
 - The garbage collector stays on, as in an application.

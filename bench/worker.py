@@ -38,7 +38,7 @@ Figures = dict[str, float]
 
 
 def calls(workload: Workload, plan: Plan) -> Figures:
-    """What is measured call by call, and the scrapes that are quick."""
+    """Measure single calls and quick scrapes."""
     figures = {"empty": shortest_call(EMPTY, plan.windows, plan.window_seconds)}
     for row, statement in workload.statements().items():
         figures[row] = shortest_call(statement, plan.windows, plan.window_seconds)
@@ -61,7 +61,7 @@ def calls(workload: Workload, plan: Plan) -> Figures:
 
 
 def biggest(workload: Workload, plan: Plan) -> Figures:
-    """The scrapes of very many series, and what they mean for other threads."""
+    """Measure scrapes of very many series, and how long they block other threads."""
     figures: Figures = {}
     for row, count in plan.scales().items():
         if count <= SCRAPED:
@@ -79,7 +79,7 @@ def biggest(workload: Workload, plan: Plan) -> Figures:
 
 
 def footprints(workload: Workload, plan: Plan) -> Figures:
-    """What a series takes in memory."""
+    """Measure the memory of a series."""
     figures: Figures = {}
     for row, make in (("counter", lambda: workload.counters(1.0)), ("histogram", workload.histograms)):
         footprint = bytes_per_series(make, plan.footprints)
@@ -93,7 +93,7 @@ TASKS: dict[str, Callable[[Workload, Plan], Figures]] = {"calls": calls, "bigges
 
 
 class Written:
-    """Series that know what was written to them, and so what a scrape has to show."""
+    """Series that remember the writes, to check a scrape."""
 
     def __init__(self, series: Series, amount: float, count: int) -> None:
         self.series = series
@@ -109,7 +109,7 @@ class Written:
         return self.series.render()
 
     def answer(self) -> object:
-        """What an HTTP endpoint does before it sends: the same, but in parts where the library answers in parts."""
+        """Produce the body as an HTTP endpoint does: in parts where the library answers in parts."""
         return self.series.answer() if isinstance(self.series, InParts) else self.series.render()
 
     def check(self) -> None:

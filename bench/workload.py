@@ -1,11 +1,11 @@
-"""What a library has to offer to be measured; each has a module of these names in bench/workloads/.
+"""The protocol of a measured library; each has a module with these names in bench/workloads/.
 
 Rules, so that every library does the same work:
 
 - Metrics are registered in a registry of their own. Labels are method and code, or method and path.
 - Histograms have the 11 buckets of `BOUNDS`, and +Inf.
 - A call is written as the library's documentation would write it, where there is a choice in the fastest way.
-- What a library does not have is left out, and gets a dash in the table.
+- A feature that a library lacks is left out, and gets a dash in the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OBSERVED = (*BOUNDS, 20.0)
 
 
 class Statement(NamedTuple):
-    """A line or two of Python to be timed, with the objects that its names stand for."""
+    """A line or two of Python to be timed, with the objects behind its names."""
 
     source: str
     names: dict[str, object]
@@ -50,7 +50,7 @@ class Series(Protocol):
 
 @runtime_checkable
 class InParts(Protocol):
-    """A series whose library's endpoint answers in parts, so that the body never stands in one piece."""
+    """A series whose library's endpoint answers in parts, so that the body is never in one piece."""
 
     def answer(self) -> object:
         """The parts of the answer to a scrape."""
@@ -61,7 +61,7 @@ class Workload(Protocol):
     """A module of bench/workloads/."""
 
     def statements(self) -> dict[str, Statement]:
-        """What is timed call by call, under the names of bench/rows.py."""
+        """The calls to time, under the names of bench/rows.py."""
         ...
 
     def first_write(self) -> Statement:

@@ -1,1 +1,1 @@
-"""One module for each library; bench/workload.py tells what they have in common."""
+"""One module for each library; bench/workload.py has their protocol."""

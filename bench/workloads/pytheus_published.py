@@ -1,6 +1,6 @@
 """pytheus 0.6.1 as PyPI has it: another program under the same name, with labels by keyword only.
 
-Imported by name, for a type checker knows only one pytheus.
+Imported by name, because a type checker knows only one pytheus.
 """
 
 from __future__ import annotations

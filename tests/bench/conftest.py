@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent.parent / "bench"
 
-# By its own path, for the checkout on sys.path would bring its pytheus with it, in the place of the installed one.
+# By its own path: with the checkout on sys.path, its pytheus would be imported in place of the installed one.
 _spec = spec_from_file_location("bench", _PACKAGE / "__init__.py", submodule_search_locations=[str(_PACKAGE)])
 assert _spec is not None
 assert _spec.loader is not None

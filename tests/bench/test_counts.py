@@ -11,8 +11,9 @@ from bench.workload import BOUNDS, Workload
 from bench.workloads import prometheus_client as peer
 from bench.workloads import pytheus as ours
 from pytheus import Counter, Gauge, Histogram
+from tests.conftest import FULL
 
-SERIES = 10_000
+SERIES = 10_000 if FULL else 5_000
 
 counter = Counter("plain_total", "Plain.", registry=None)
 labelled = Counter("labelled_total", "Labelled.", ["method", "code"], registry=None)

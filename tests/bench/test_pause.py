@@ -20,7 +20,7 @@ def _patient_interpreter() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_patient_interpreter")
-def test_an_action_that_lets_nobody_else_run_is_one_long_pause() -> None:
+def test_an_action_that_blocks_all_others_is_one_long_pause() -> None:
     def busy() -> None:
         end = perf_counter() + 0.1
         while perf_counter() < end:

@@ -17,7 +17,7 @@ def results() -> Results:
     results.add("pytheus", {"inc": 20.0, "empty": 10.0, "import": 25.0, "threads": 15.0})
     results.add("prometheus_client", {"inc": 210.0, "empty": 10.0, "import": 60.0, "threads": 15.0})
     results.add("go", {"inc": 5.0, "empty": 0.0})
-    results.notes.append("Measured by nobody.")
+    results.notes.append("Measured by hand.")
     return results
 
 
@@ -50,7 +50,7 @@ def test_a_goal_that_is_missed_says_by_how_much(results: Results) -> None:
     assert goals == "≥ 15x ✗ 5.00x, pure ≥ 5x ?, ≤ 2.5x Go ✗ 5.00x"
 
 
-def test_a_row_that_nobody_was_measured_in_is_left_out(results: Results) -> None:
+def test_a_row_without_a_figure_is_left_out(results: Results) -> None:
     assert "gauge" not in as_text(results, COLUMNS)
 
 
@@ -59,8 +59,8 @@ def test_a_row_has_its_unit(results: Results) -> None:
 
 
 def test_notes_stand_below(results: Results) -> None:
-    assert as_text(results, COLUMNS).endswith("\n\nMeasured by nobody.\n")
-    assert as_markdown(results, COLUMNS).endswith("\n\n- Measured by nobody.\n")
+    assert as_text(results, COLUMNS).endswith("\n\nMeasured by hand.\n")
+    assert as_markdown(results, COLUMNS).endswith("\n\n- Measured by hand.\n")
 
 
 def test_columns_are_aligned(results: Results) -> None:

@@ -1,4 +1,4 @@
-"""The work that is measured is the work that was meant, for the libraries that are installed here."""
+"""The work that is measured is the intended work, with each library that is installed here."""
 
 from __future__ import annotations
 
