@@ -151,7 +151,7 @@ def lint_failures(session: nox.Session, *others: Sequence[str]) -> list[str]:
 
 
 def site(session: nox.Session) -> tuple[str, ...]:
-    """The command that builds the documentation site: without a broken link, and with an entry for every public name."""
+    """The command that builds the documentation site; strict: no broken link, an entry for every public name."""
     return "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(Path(session.create_tmp(), "site"))
 
 
@@ -216,7 +216,7 @@ def test(session: nox.Session) -> None:
         selected = "not once" if full else "build and not slow"
         failures += pytest_failures(session, build, *PARALLEL, "-m", selected, full=full)
     for name in [f"test-{minor}" for minor in INTERPRETERS if full and minor != RUNNING]:
-        session.notify(name)
+        session.notify(name, posargs=())
     finish(session, failures)
 
 
