@@ -10,7 +10,7 @@ _FILE = Path(__file__).resolve().parents[1] / "tests" / "conftest.py"
 
 
 def _share() -> None:
-    # By its file, for no directory of tests is on sys.path. Under the name that pytest gives it where it runs both.
+    # By its file, because no directory of tests is on sys.path. Under the name that pytest gives it where it runs both.
     module = sys.modules.get("tests.conftest")
     if module is None:
         spec = importlib.util.spec_from_file_location("tests.conftest", _FILE)
@@ -19,7 +19,7 @@ def _share() -> None:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     fixtures = ("checkout", "make_venv", "start", "start_for_module", "_unused_port", "_wait_until")
-    names = (*fixtures, "pytest_runtest_protocol")
+    names = (*fixtures, "pytest_collection_modifyitems")
     globals().update({name: getattr(module, name) for name in names})
 
 

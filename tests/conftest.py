@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -13,9 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,14 +19,12 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, settings
 
-import pytheus
 from pytheus.registry import CollectorRegistry
 
 DEADLINE_SECONDS = 120
 """How long to wait for what should come soon. Generous: it bounds a hang, and measures nothing."""
 
-LONGEST_SECONDS = 2400
-"""More than any test takes: whatever it waits for then is not going to come."""
+ROOT = Path(__file__).resolve().parent.parent
 
 # A registry that the developer's shell chose would be chosen by every test as well.
 for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
@@ -54,28 +48,52 @@ settings.register_profile("pytheus", deadline=None, suppress_health_check=[Healt
 settings.load_profile("pytheus")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """A test that hangs fails, so that those after it run. By a signal, as a thread would be in the way of forks."""
-    if not hasattr(signal, "setitimer"):
-        return (yield)
+MARKERS = {
+    "tests/builds/": "build",
+    "tests/exposition/test_text": "build",
+    "tests/exposition/test_concurrent_scrapes.py": "build",
+    "tests/metrics/": "build",
+    "tests/shards/": "build",
+    "tests/test_atomic.py": "build",
+    "tests/bench/": "once",
+    "tests/docs/": "once",
+    "tests/e2e/": "once",
+    "tests/packaging/": "once",
+    "tests/plugins/test_generated.py": "once",
+    "tests/plugins/test_third_party.py": "once",
+    "tests/testing/test_plugin_packages.py": "once",
+    "tests/typing/": "once",
+    "plugins/pytheus-multiprocess/tests/multiprocess/test_prometheus.py": "once",
+    "plugins/pytheus-multiprocess/tests/multiprocess/test_recipes.py": "once",
+    "plugins/pytheus-redis/tests/redis/test_prometheus.py": "once",
+}
+"""The marker of every test below a path; the first entry that fits counts. See pyproject.toml for what they mean."""
 
-    def give_up(*_: object) -> None:
-        pytest.fail(f"{item.nodeid} goes on for more than {LONGEST_SECONDS} s")
+INSTALLATION_SECONDS = 600
+"""How long a test that is marked `network` may take: a package index may be slow, and some tests compile."""
 
-    former = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
-    try:
-        return (yield)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+FULL = "PYTHEUS_TEST_FULL" in os.environ
+"""Whether storms and tries run at full size, as in the matrix."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid}: processes that share the tests cannot agree on an id with an address"
+            )
+        path = item.path.relative_to(ROOT).as_posix()
+        marker = next((marker for start, marker in MARKERS.items() if path.startswith(start)), None)
+        if marker is not None:
+            item.add_marker(marker)
+        if item.get_closest_marker("network") is not None:
+            item.add_marker(pytest.mark.timeout(INSTALLATION_SECONDS))
 
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     """The repository's root."""
-    return Path(__file__).resolve().parent.parent
+    return ROOT
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -225,18 +243,15 @@ def make_venv() -> Callable[[Path], str]:
 
 
 @pytest.fixture(scope="session")
-def pytheus_wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that the pytheus under test was installed from; a pure one built now, where it runs from the checkout.
+def pytheus_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that the pytheus under test was installed from, which PYTHEUS_TEST_WHEEL names; else a pure one.
 
     For tests that are marked `network`, as building takes a package index.
     """
-    if not Path(pytheus.__file__).is_relative_to(checkout / "pytheus"):
-        origin = json.loads(importlib.metadata.distribution("pytheus").read_text("direct_url.json") or "{}")
-        installed = Path(urllib.request.url2pathname(urllib.parse.urlsplit(origin.get("url", "")).path))
-        if installed.suffix == ".whl" and installed.is_file():
-            return installed
+    if given := os.environ.get("PYTHEUS_TEST_WHEEL"):
+        return Path(given)
     directory = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(checkout)]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(ROOT)]
     subprocess.run(build, check=True, cwd=directory, env=os.environ | {"PYTHEUS_PURE": "1"})
     (wheel,) = directory.glob("*.whl")
     return wheel
@@ -301,7 +316,7 @@ def _together(*works: Callable[[], object]) -> None:
         thread.join(DEADLINE_SECONDS)
     if errors:
         raise errors[0]
-    assert not any(thread.is_alive() for thread in threads), "a thread waits for ever"
+    assert not any(thread.is_alive() for thread in threads), "a thread never ends"
 
 
 @pytest.fixture(autouse=True)
@@ -324,7 +339,7 @@ def together() -> Callable[..., None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """A scheduler that keeps the blocks of a document on one worker, in order; other tests may run on any.
+    """A scheduler that keeps the tests of a module on one worker, and the blocks of a document, in order.
 
     Not by `xdist_group` marks: pytest-xdist 3.8 writes them into node IDs in a way that pytest 9.2 ignores.
     """
@@ -332,7 +347,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     def group(nodeid: str) -> str:
         block = re.search(r"::test_the_block_does_what_it_says\[(.+):\d+\]$", nodeid)
-        return block[1] if block else nodeid
+        return block[1] if block else nodeid.partition("::")[0]
 
     scheduler = LoadGroupScheduling(config, log)  # pyright: ignore[reportArgumentType]  # its type has no public name
     scheduler._split_scope = group

@@ -271,3 +271,29 @@ def test_a_subject_has_one_lock_which_can_be_taken_twice() -> None:
     subject = object()
     with lock_for(subject), lock_for(subject):
         assert lock_for(subject) is lock_for(subject)
+
+
+DEADLINE_SECONDS = 900
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(DEADLINE_SECONDS + 60)  # it runs a good part of the tests again
+@pytest.mark.skipif(LOCKED, reason="the tests run with locks already")
+@pytest.mark.skipif(pytheus.COMPILED, reason="native code chose when it was compiled")
+def test_the_tests_pass_with_locks_too(pytestconfig: pytest.Config) -> None:
+    tests = Path(__file__).resolve().parent
+    tested = [str(tests / name) for name in ("metrics", "registry", "exposition", "test_atomic.py")]
+    paths = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "force_locked", "-p", "no:cacheprovider", "-W", "error"]
+    ended = subprocess.run(
+        [*command, "--rootdir", str(tests.parent), *tested],
+        cwd=tests.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-8000:]
+    assert "the tests run with locks already" in ended.stdout

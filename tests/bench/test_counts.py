@@ -11,8 +11,9 @@ from bench.counts import Footprint, blocks_left, bytes_per_series, peak_bytes
 from bench.workload import BOUNDS, Series
 from bench.workloads import WORKLOADS
 from pytheus import Counter, Gauge, Histogram
+from tests.conftest import FULL
 
-SERIES = 10_000
+SERIES = 10_000 if FULL else 5_000
 
 counter = Counter("plain_total", "Plain.", registry=None)
 labelled = Counter("labelled_total", "Labelled.", ["method", "code"], registry=None)

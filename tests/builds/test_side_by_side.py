@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,23 @@ def test_a_mock_of_a_class_refuses_arguments_that_the_class_refuses() -> None:
 def test_an_argument_that_is_no_text_raises_an_error_of_pytheus(arguments: tuple[Any, Any]) -> None:
     with pytest.raises(NotTextError):
         Counter(*arguments, registry=None)
+
+
+BUILD = os.environ.get("PYTHEUS_TEST_BUILD")
+
+known_build = pytest.mark.skipif(BUILD is None, reason="PYTHEUS_TEST_BUILD is not set, as `dev.py test` does")
+
+
+@known_build
+def test_the_package_is_the_installed_one() -> None:
+    assert Path(pytheus.__file__).is_relative_to(sysconfig.get_path("purelib"))
+
+
+@known_build
+def test_the_checkout_is_not_on_the_path(checkout: Path) -> None:
+    assert checkout not in [Path(entry or os.curdir).resolve() for entry in sys.path]
+
+
+@known_build
+def test_the_build_is_the_one_asked_for() -> None:
+    assert {"pure": False, "compiled": True}[str(BUILD)] is pytheus.COMPILED

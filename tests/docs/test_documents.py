@@ -240,7 +240,7 @@ class Reader:
 
 def blocks() -> Iterator[object]:
     for reader in map(Reader, DOCUMENTS):
-        marks = [pytest.mark.network] if reader.name in INSTALLING else []
+        marks = [pytest.mark.network, pytest.mark.slow] if reader.name in INSTALLING else []
         for example in reader.document.examples():
             yield pytest.param(reader, example, id=f"{reader.name}:{example.line}", marks=marks)
 

@@ -73,7 +73,7 @@ def scene(
 ) -> Scene:
     """The shop after its load, as a Prometheus server has seen it."""
     example, home = checkout / "examples" / "shop", tmp_path_factory.mktemp("shop")
-    # Through the interpreter, so that it is this environment's pytheus, whatever stands on PATH; -P, for the same.
+    # Through the interpreter with -P, so that it is this environment's pytheus, whatever is on PATH.
     run = (sys.executable, "-P", "-m", "pytheus", "run", "--port", "0", str(example / "app.py"), "--port", "0")
     shop = start_for_module(*run, cwd=home)
     metrics_url = shop.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
@@ -131,7 +131,7 @@ scrape_configs:
         wait_until(partial(_started_or_ended, server), "Prometheus to start")
         if server.process.poll() is None:
             return f"http://{address}"
-        # Somebody else may have taken the port in the meantime.
+        # Another program may have taken the port in the meantime.
         assert "address already in use" in server.output, server.output
     pytest.fail("Prometheus found each of five ports taken")
 

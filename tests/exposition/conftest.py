@@ -68,6 +68,7 @@ def get(server: MetricsServer, path: str, *fields: str, method: str = "GET") -> 
 
 
 def own_threads() -> list[str]:
+    """The names of the threads of all servers; a thread may need a moment to end after its connection is closed."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("pytheus-")]
 
 

@@ -22,13 +22,13 @@ _PATIENCE_SECONDS = 120
 # What is left of it --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_left_once_closed(shop: CollectorRegistry) -> None:
+def test_nothing_is_left_once_closed(shop: CollectorRegistry, wait_until: WaitUntil) -> None:
     server = start_http_server(0, registry=shop)
     get(server, "/metrics")
 
     server.close()
 
-    assert own_threads() == []
+    wait_until(lambda: own_threads() == [], "the thread of the scrape to end")
     with pytest.raises(ConnectionRefusedError):
         open_to(server)
 

@@ -12,13 +12,7 @@ import pytest
 
 import pytheus
 
-pytestmark = [
-    pytest.mark.network,
-    # It builds from the sources, whatever is installed; once for each interpreter is enough.
-    pytest.mark.skipif(
-        os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested"
-    ),
-]
+pytestmark = pytest.mark.network
 
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "build_backend", "pyproject.toml", "pytheus", "setup.py")
 
@@ -63,6 +57,7 @@ def test_building_leaves_nothing_in_the_tree(tree: Path, tmp_path: Path) -> None
     assert files(tree) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not pytheus.COMPILED, reason="built where the compiled build is tested, so that a compiler is there"
 )

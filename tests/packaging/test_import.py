@@ -39,7 +39,7 @@ report = {
     "read": sorted({str(name) for name in read if str(name).startswith("PYTHEUS")}),
     "opened": [path for path in opened if not path.endswith(code) and ".pyc." not in path],
 }
-# Last, for it makes the registry be chosen, which may well read and import.
+# Last, because it makes pytheus choose the registry, which may read files and import modules.
 print(json.dumps(report | {"registered": len(list(pytheus.REGISTRY.collect()))}))
 """
 

@@ -11,13 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.network,
-    # It takes its time, and the kit, which is most of it, passes on both builds in tests/conformance.
-    pytest.mark.skipif(
-        os.environ.get("PYTHEUS_TEST_BUILD") == "compiled", reason="runs where the pure build is tested"
-    ),
-]
+pytestmark = pytest.mark.network
 
 NAME = "tea-pot_2"
 

@@ -1,21 +1,17 @@
 """A third-party registry: built, installed, chosen in each possible way, and accepted by mypy.
 
 The class is written from the protocol alone and imports nothing of pytheus; the distribution has a pyproject of its own
-and is installed by pip, beside this checkout, into a fresh virtual environment.
+and is installed by pip, beside the wheel of pytheus under test, into a fresh virtual environment.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "setup.py", "MANIFEST.in", "build_backend", "pytheus")
 
 pytestmark = pytest.mark.network
 
@@ -127,7 +123,7 @@ def run(*command: str, cwd: Path, **environ: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory, make_venv: Callable[[Path], str]) -> str:
+def python(tmp_path_factory: pytest.TempPathFactory, make_venv: Callable[[Path], str], pytheus_wheel: Path) -> str:
     """The interpreter of an environment into which pytheus and the third party's distribution were installed."""
     folder = tmp_path_factory.mktemp("third-party")
     package = folder / "acme" / "acme_metrics"
@@ -137,17 +133,9 @@ def python(tmp_path_factory: pytest.TempPathFactory, make_venv: Callable[[Path],
     (package / "py.typed").write_text("", "utf-8")
     (package / "registry.py").write_text(REGISTRY, "utf-8")
     (package / "plugin.py").write_text(PLUGIN, "utf-8")
-    # A copy, because a build leaves files in its sources.
-    sources = folder / "pytheus"
-    sources.mkdir()
-    for path in (CHECKOUT / name for name in SOURCES):
-        if path.is_dir():
-            shutil.copytree(path, sources / path.name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif path.exists():
-            shutil.copyfile(path, sources / path.name)
     python = make_venv(folder / "venv")
     install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*install, str(sources), str(package.parent), "mypy", cwd=folder)
+    run(*install, str(pytheus_wheel), str(package.parent), "mypy", cwd=folder)
     return python
 
 

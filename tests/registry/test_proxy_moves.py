@@ -77,7 +77,7 @@ def test_a_collector_of_both_registries_counts_as_moved(proxy: CollectorRegistry
     assert list(proxy) == [hits]
 
 
-@pytest.mark.parametrize("candidate", [None, 3, object(), CollectorRegistry, logging, Plain], ids=repr)
+@pytest.mark.parametrize("candidate", [None, 3, ..., CollectorRegistry, logging, Plain], ids=repr)
 def test_an_invalid_registry_is_refused_and_the_current_one_stays_in_use(
     proxy: CollectorRegistryProxy, registry: CollectorRegistry, candidate: Registry
 ) -> None:
@@ -91,7 +91,7 @@ def test_an_invalid_registry_is_refused_and_the_current_one_stays_in_use(
     assert proxy.registry is registry
 
 
-@pytest.mark.parametrize("candidate", [3, object(), CollectorRegistry, logging], ids=repr)
+@pytest.mark.parametrize("candidate", [3, ..., CollectorRegistry, logging], ids=repr)
 def test_a_proxy_for_an_invalid_registry_is_refused(candidate: Registry) -> None:
     with pytest.raises(NotARegistryError):
         CollectorRegistryProxy(candidate)

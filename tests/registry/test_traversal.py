@@ -60,7 +60,7 @@ def test_without_resolving_a_proxy_leads_to_all_registries_that_it_may_use_after
         assert not leads_to(proxy, base, resolve=True)
 
 
-@pytest.mark.parametrize("meaning", [3, (), ["sponge"], ("sponge", "cream"), lambda: None], ids=repr)
+@pytest.mark.parametrize("meaning", [3, (), ["sponge"], ("sponge", "cream"), print], ids=repr)
 def test_an_attribute_with_another_meaning_wraps_nothing(meaning: object) -> None:
     class Cake(CollectorRegistry):
         wrapped = meaning
@@ -113,7 +113,9 @@ class Other:
     definition = "a tart"
 
 
-@pytest.mark.parametrize("collector", [Raising(), Other(), Custom(), Counter, None], ids=repr)
+@pytest.mark.parametrize(
+    "collector", [Raising(), Other(), Custom(), Counter, None], ids=["raising", "other", "custom", "class", "None"]
+)
 def test_an_object_without_a_usable_definition_has_none(collector: object) -> None:
     assert definition_of(collector) is None
 

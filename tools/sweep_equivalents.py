@@ -1,10 +1,8 @@
-"""Mechanical defects that nobody can notice, by their names, each with the reason."""
+"""Mechanical defects that no test can notice, by their names, each with the reason."""
 
 from __future__ import annotations
 
 from typing import Final
-
-__all__ = ["EQUIVALENTS"]
 
 _MIGRATION: Final = "registry/migration.py"
 _LOOKUP: Final = "registry/lookup.py"
@@ -30,7 +28,7 @@ EQUIVALENTS: Final[dict[str, str]] = {
     f"{_REGISTRY}._commit_plainly: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}._replace: `1` becomes 2": (
         "two registries are on their way out at once only where one changes the proxy while it is searched, which is a"
-        " step of the proxy's own change; nobody does, and nothing is promised for it"
+        " step of the proxy's own change; no registry does so, and nothing is promised for it"
     ),
     "registry/proxy.py _leads_to: `return False` gives None": _FALSE_ENOUGH,
     f"{_PROXY}.set_registry: leaves out `return`": "it leads to itself, and so comes to serve in its own place",
@@ -45,6 +43,6 @@ EQUIVALENTS: Final[dict[str, str]] = {
     f"{_UNION}._origin: `True` becomes False": _ALIKE_LONG,
     f"{_UNION}.collect: `True` becomes False": _ALIKE_LONG,
     f"{_MIGRATION} _refuse_silent_refusals: leaves out `break`": (
-        "the collector is taken out of what has moved once more, and the first refusal stays the one that is told"
+        "the collector is removed from the moved ones once more, and the first refusal stays the reported one"
     ),
 }

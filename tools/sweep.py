@@ -1,47 +1,56 @@
-"""Mechanical defects: every place of a file where an operator turns one thing into another.
+"""Whether the tests notice small defects: each is put into a copy of the package, and the tests of that module run.
+
+    nox -s sweep                               all files of FILES; takes long
+    nox -s sweep -- registry/lookup.py         these files
 
 Operators: a condition is negated, `and` and `or` change places, a comparison is turned round or moved by one, a whole
 number is one more, True and False change places, a statement is left out, a `return` gives None.
 
 Rules:
 
-- A defect is called by where it is and what it does to which text, not by line, so that its name outlives other edits.
-- Messages, annotations, docstrings, `__all__`, `__slots__` and what only type checkers read are left alone: a test that
-  noticed those would only repeat them.
+- The checkout is read and never written. A run of the tests that takes too long has noticed the defect, too.
+- A defect is named by its function and the changed text, not by its line, so that the name outlives other edits.
+- Messages, annotations, docstrings, `__all__`, `__slots__` and annotations are left alone: a test
+  that noticed those would only repeat them.
+- Exits with 1 if the tests pass with a defect that `sweep_equivalents.py` does not explain.
 """
 
 from __future__ import annotations
 
 import ast
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Final, NamedTuple
 
-from mutation.equivalents import EQUIVALENTS
-from mutation.mutant import Mutant
-from mutation.suites import COLLECTOR_REGISTRY, COMPOSE, LOOKUP, PROXY, Suite
-from mutation.workbench import CHECKOUT
+from sweep_equivalents import EQUIVALENTS
 
-__all__ = ["SWEPT", "SweptMutant", "sweep"]
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
-SWEPT: Final[dict[str, Suite]] = {
-    "registry/collector_registry.py": COLLECTOR_REGISTRY,
-    "registry/lookup.py": LOOKUP,
-    "registry/proxy.py": PROXY,
-    "registry/migration.py": PROXY,
-    "registry/standing.py": COMPOSE,
-    "compose/derived.py": COMPOSE,
-    "compose/filtered.py": COMPOSE,
-    "compose/labelled.py": COMPOSE,
-    "compose/layer.py": COMPOSE,
-    "compose/layers.py": COMPOSE,
-    "compose/limited.py": COMPOSE,
-    "compose/prefixed.py": COMPOSE,
-    "compose/read_only.py": COMPOSE,
-    "compose/union.py": COMPOSE,
+TESTS: Final = {
+    "registry": ("tests/registry", "tests/plugins/test_proxy_resolution.py", "tests/testing/test_our_registries.py"),
+    "compose": ("tests/compose", "tests/testing/test_our_registries.py", "tests/registry"),
 }
-"""The files that are swept, and which tests come first for each."""
+"""The tests that are meant to notice, by package. The first failure ends them."""
+
+FILES: Final = tuple(
+    path.relative_to(CHECKOUT / "pytheus").as_posix()
+    for package in TESTS
+    for path in sorted((CHECKOUT / "pytheus" / package).glob("*.py"))
+    if path.name != "__init__.py"
+)
+
+PATIENCE_SECONDS: Final = 300
+WORKERS: Final = 2
 
 _TURNED: Final[dict[type[ast.cmpop], tuple[str, ...]]] = {
     ast.Is: ("is not",),
@@ -62,35 +71,26 @@ _LEFT_OUT: Final = (ast.Assign, ast.AugAssign, ast.Raise, ast.Continue, ast.Brea
 class _Edit(NamedTuple):
     node: ast.expr | ast.stmt
     text: str
-    what: str
+    effect: str
 
 
-class SweptMutant(Mutant):
-    """A mutant that knows its place in the file rather than its lines."""
-
-    __slots__ = ()
-
-    def mutated(self, source: str) -> str:
-        """`source` with the defect; its `old` is the whole file as it was when it was swept."""
-        if source != self.old:
-            raise RuntimeError(f"{self.file} has changed since it was swept")
-        return self.new
+class Defect(NamedTuple):
+    name: str
+    file: str
+    source: str
+    """The file's text with the defect."""
 
 
-def sweep(files: Iterable[str]) -> Iterator[Mutant]:
+def defects(files: Sequence[str]) -> Iterator[Defect]:
     """Every mechanical defect of `files`, which are named as within the package."""
     for file in files:
         source = (CHECKOUT / "pytheus" / file).read_text("utf-8")
         names: Counter[str] = Counter()
         for place, edit in _edits(ast.parse(source).body, "", source):
-            name = f"{file} {place}: {edit.what}"
+            name = f"{file} {place}: {edit.effect}"
             names[name] += 1
-            if names[name] > 1:
-                name += f" ({names[name]})"
-            equivalent = EQUIVALENTS.get(name, "")
-            yield SweptMutant(
-                name, file, edit.what, source, _replaced(source, edit), SWEPT[file], equivalent=equivalent
-            )
+            suffix = f" ({names[name]})" if names[name] > 1 else ""
+            yield Defect(name + suffix, file, _replaced(source, edit))
 
 
 def _replaced(source: str, edit: _Edit) -> str:
@@ -193,7 +193,7 @@ def _of_expression(expression: ast.expr, source: str, *, annotated: bool) -> Ite
 def _text(node: ast.expr | ast.stmt, source: str) -> str:
     lines = _lines(source)
     assert node.end_lineno is not None
-    # Columns count bytes. ast.get_source_segment splits the whole source anew each time.
+    # Columns count bytes. ast.get_source_segment splits the whole source each time.
     if node.lineno == node.end_lineno:
         return lines[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
     between = lines[node.lineno : node.end_lineno - 1]
@@ -210,3 +210,83 @@ def _shown(node: ast.expr | ast.stmt, source: str) -> str:
     """The text, on one line and not too long."""
     text = " ".join(_text(node, source).split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def copy_of_checkout() -> Path:
+    """A directory with the package and its tests; the caller removes it."""
+    directory = Path(tempfile.mkdtemp(prefix="pytheus-sweep-"))
+    for name in ("pytheus", "tests", "docs", "README.md", "pyproject.toml"):
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd"))
+        else:
+            shutil.copy2(source, directory / name)
+    return directory
+
+
+def is_noticed(directory: Path, file: str, source: str) -> bool:
+    """Whether the tests of `file`'s package fail, in the copy at `directory`, when its text is `source`."""
+    path = directory / "pytheus" / file
+    original = path.read_text("utf-8")
+    path.write_text(source, "utf-8")
+    try:
+        command = [sys.executable, "-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        process = subprocess.Popen(
+            [*command, *TESTS[file.partition("/")[0]]],
+            cwd=directory,
+            # No byte code: a defect may have the size and the second of the original.
+            env=os.environ | {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(PATIENCE_SECONDS) != 0
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+    finally:
+        path.write_text(original, "utf-8")
+
+
+def main(files: Sequence[str]) -> int:
+    unknown = [file for file in files if file not in FILES]
+    if unknown:
+        print(f"not swept: {', '.join(unknown)}; choose from: {', '.join(FILES)}", file=sys.stderr)
+        return 2
+    directories: SimpleQueue[Path] = SimpleQueue()
+    copies = [copy_of_checkout() for _ in range(WORKERS)]
+    for copy in copies:
+        directories.put(copy)
+
+    def judged(defect: Defect) -> tuple[Defect, bool]:
+        directory = directories.get()
+        try:
+            return defect, is_noticed(directory, defect.file, defect.source)
+        finally:
+            directories.put(directory)
+
+    found, survivors = list(defects(files or FILES)), list[str]()
+    try:
+        for package in sorted({defect.file.partition("/")[0] for defect in found}):
+            sound = next(defect.file for defect in found if defect.file.startswith(package))
+            if is_noticed(copies[0], sound, (CHECKOUT / "pytheus" / sound).read_text("utf-8")):
+                print(f"the tests {' '.join(TESTS[package])} fail without any defect", file=sys.stderr)
+                return 2
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for defect, noticed in pool.map(judged, found):
+                explained = EQUIVALENTS.get(defect.name, "")
+                if noticed == bool(explained):
+                    survivors.append(defect.name)
+                verdict = "noticed" if noticed else f"cannot be noticed: {explained}" if explained else "SURVIVED"
+                print(f"{defect.name}  {verdict}", flush=True)
+    finally:
+        for copy in copies:
+            shutil.rmtree(copy, ignore_errors=True)
+    print(f"{len(found)} defects, {len(survivors)} not as expected", *survivors, sep="\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

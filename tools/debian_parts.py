@@ -1,0 +1,71 @@
+"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server.
+
+    python3 tools/debian_parts.py
+
+Needs apt-get and root; without them it says which tests will be skipped, and exits with 0. No service is started, now
+or at the next boot. Does nothing where the programs are there already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "curl": "curl", "redis-server": "redis-server"}
+"""The package of each program."""
+
+SERVICES = ("prometheus", "redis-server")
+
+APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
+
+
+def main() -> int:
+    missing = [program for program in PACKAGES if shutil.which(program) is None]
+    if not missing:
+        return 0
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        leave_out(missing, "installing them needs apt-get and root")
+        return 0
+    packages = sorted({PACKAGES[program] for program in missing})
+    print(f"installing {', '.join(packages)} from Debian, without starting a service", flush=True)
+    environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run([*APT, "update"], env=environ, check=True)
+        with no_service_started():
+            # Without the recommended packages, one of which is another service.
+            install = [*APT, "--yes", "install", "--no-install-recommends", *packages]
+            subprocess.run(install, env=environ, check=True, stdout=subprocess.DEVNULL)
+    except subprocess.CalledProcessError as error:
+        leave_out(missing, str(error))
+    if os.path.isdir("/run/systemd/system"):
+        for service in set(SERVICES).intersection(packages):
+            subprocess.run(["systemctl", "disable", "--quiet", "--now", f"{service}.service"], check=False)
+    return 0
+
+
+def leave_out(missing: list[str], reason: str) -> None:
+    print(f"LEFT OUT: no {', no '.join(missing)} ({reason}); the tests that need them will be skipped", flush=True)
+
+
+@contextlib.contextmanager
+def no_service_started() -> Iterator[None]:
+    """Keep the packages' scripts from starting services: invoke-rc.d(8) asks this file, where it exists."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
