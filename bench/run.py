@@ -53,8 +53,8 @@ def environments(libraries: Sequence[Library], results: Results, base: str = "")
         try:
             found[name] = provide(name, base)
         except Unavailable as reason:
-            say(f"LEFT OUT: {name}: {reason}")
-            results.problems.append(f"LEFT OUT: {name}: {str(reason).splitlines()[0]}")
+            say(str(reason))
+            note(results, f"LEFT OUT: {name}: {str(reason).splitlines()[0]}")
     return found
 
 
@@ -66,8 +66,7 @@ def measured(libraries: Sequence[Library], found: dict[str, Environment], result
         if environment is None:
             continue
         if library.key == "pytheus" and not environment.compiled:
-            results.problems.append("LEFT OUT: the compiled build: there is no C compiler here")
-            say(results.problems[-1])
+            note(results, "LEFT OUT: the compiled build: there is no C compiler here")
             continue
         columns.append(library)
     return columns
@@ -85,14 +84,10 @@ def turn(library: Library, environment: Environment, task: str, plan: Plan, resu
             command, env=clean_environ(), cwd=BENCH, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        results.problems.append(f"FAILED: {library.title}, {task}: not done in {TIMEOUT_SECONDS} s")
-        say(results.problems[-1])
-        return
+        return note(results, f"FAILED: {library.title}, {task}: not done in {TIMEOUT_SECONDS} s")
     if run.returncode != 0:
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        results.problems.append(f"FAILED: {library.title}, {task}: status {run.returncode}: {reason}")
-        say(results.problems[-1])
-        return
+        return note(results, f"FAILED: {library.title}, {task}: status {run.returncode}: {reason}")
     results.add(library.key, json.loads(run.stdout))
 
 
@@ -160,6 +155,11 @@ def clean_environ() -> dict[str, str]:
     """This process's environment without variables that change how Python or a library behaves."""
     unwanted = ("PYTHON", "PYTHEUS", "PROMETHEUS", "OTEL", "GOGC", "GOMAXPROCS", "GODEBUG")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+
+
+def note(results: Results, problem: str) -> None:
+    results.problems.append(problem)
+    say(problem)
 
 
 def say(line: str) -> None:

@@ -13,7 +13,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -333,19 +332,15 @@ func biggest(p plan) map[string]float64 {
 		seconds := shortestRun(func() { s.render() }, p.BiggestSeconds, func() { s.write(count) })
 		figures[row] = seconds / float64(count) * 1e9
 		if count == p.Largest {
-			var pauses, alone []float64
-			for begun := time.Now(); len(pauses) == 0 || time.Since(begun).Seconds() < p.BiggestSeconds; {
-				s.write(count)
-				pauses = append(pauses, longestPause(func() { s.render() }))
-			}
+			pause, alone := math.Inf(1), math.Inf(1)
 			idle := time.Duration(math.Min(seconds, 1) * 1e9)
-			for range pauses {
-				alone = append(alone, longestPause(func() { time.Sleep(idle) }))
+			for begun := time.Now(); math.IsInf(pause, 1) || time.Since(begun).Seconds() < p.BiggestSeconds; {
+				s.write(count)
+				pause = math.Min(pause, longestPause(func() { s.render() }))
+				alone = math.Min(alone, longestPause(func() { time.Sleep(idle) }))
 			}
-			sort.Float64s(pauses)
-			sort.Float64s(alone)
-			figures["pause"] = pauses[0] * 1e3
-			figures["pause_of_nothing"] = alone[0] * 1e3
+			figures["pause"] = pause * 1e3
+			figures["pause_of_nothing"] = alone * 1e3
 		}
 	}
 	return figures
