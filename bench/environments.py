@@ -1,4 +1,4 @@
-"""Where the libraries are installed: virtual environments, and the Go program.
+"""Where the libraries run: virtual environments, the Go program, and the machine.
 
 Rules:
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 from bench.libraries import BASE
 
-__all__ = ["Environment", "Unavailable", "provide"]
+__all__ = ["Environment", "Unavailable", "describe_machine", "provide"]
 
 BENCH = Path(__file__).resolve().parent
 CHECKOUT = BENCH.parent
@@ -74,6 +75,27 @@ def provide(name: str, revision: str = "") -> Environment:
     except (OSError, subprocess.CalledProcessError) as error:
         output = getattr(error, "stderr", None) or ""
         raise Unavailable(f"{error}\n{output}".rstrip()) from error
+
+
+def describe_machine() -> str:
+    """Processor, number of cores, operating system and load, as far as the system tells them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = [f"{_processor()}, {cores} core{'' if cores == 1 else 's'}", f"{platform.system()} {platform.release()}"]
+    if hasattr(os, "getloadavg"):
+        parts.append(f"load {os.getloadavg()[0]:.1f} before the run")
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name.strip() == "model name":
+                    return value.strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine() or "unknown processor"
 
 
 # Python --------------------------------------------------------------------------------------------------------------

@@ -37,11 +37,10 @@ if __name__ == "__main__":
         sys.path.append(sys.path[0])
         sys.path[0] += "/plugins/pytheus-multiprocess"
 
-from bench.environments import provide
-from bench.machine import describe_machine
-from bench.stopwatch import EMPTY, shortest_call
+from bench.environments import describe_machine, provide
+from bench.stopwatch import EMPTY, Statement, shortest_call
 from bench.table import print_table
-from bench.workload import BOUNDS, Statement
+from bench.workload import BOUNDS
 
 __all__ = ["main"]
 

@@ -35,9 +35,8 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import pytheus
-from bench.stopwatch import looped, shortest_run
+from bench.stopwatch import Statement, looped, shortest_run
 from bench.table import print_table
-from bench.workload import Statement
 from pytheus import Counter, generate_metrics
 from pytheus.registry import CollectorRegistry
 from pytheus.shards import ShardedRegistry

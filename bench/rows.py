@@ -1,4 +1,4 @@
-"""The table's rows, and the goals of pytheus in them.
+"""The table's rows, the goals of pytheus in them, and how much is measured.
 
 A row's `key` is its name in workloads, the worker and the Go program. Smaller figures are better.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["BIGGEST", "PER_CALL", "ROWS", "SCALES", "SMALLEST", "SCRAPED", "Goal", "Row"]
+__all__ = ["PER_CALL", "QUICK", "ROWS", "SCALES", "SCRAPED", "WHOLE", "Goal", "Plan", "Row"]
 
 Unit = Literal["ns", "ms", "bytes"]
 
@@ -85,3 +85,30 @@ ROWS = (
 
 PER_CALL = frozenset(row.key for row in ROWS if row.unit == "ns" and row.key not in SCALES)
 """The rows from which the empty loop is subtracted."""
+
+
+class Plan(NamedTuple):
+    """The settings that each library's process gets; the Go program reads them as well.
+
+    `rounds` is how often each library has its turn at calls and small scrapes. In a turn each call is timed in
+    `windows` windows of `window_seconds`; each scrape as often as fits into `scrape_seconds`, and the biggest into
+    `biggest_seconds`, once at least. `largest` is the number of series of the biggest scrape. `imports` is how many
+    interpreters are started for each library, `footprints` how many series are made to weigh one.
+    """
+
+    rounds: int = 5
+    windows: int = 30
+    window_seconds: float = 0.002
+    scrape_seconds: float = 0.25
+    biggest_seconds: float = 3.0
+    largest: int = BIGGEST
+    imports: int = 15
+    footprints: int = 10_000
+
+    def scales(self) -> dict[str, int]:
+        """The rows of growing scrapes that are measured, with their number of series."""
+        return {row: count for row, count in SCALES.items() if count <= self.largest}
+
+
+WHOLE = Plan()
+QUICK = Plan(2, 10, 0.001, scrape_seconds=0.05, biggest_seconds=0.0, largest=SCALES["scale_100k"], imports=4)

@@ -31,11 +31,10 @@ if __name__ == "__main__":
     # The checkout in the place of this directory: no module here may shadow another of the same name.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench.environments import BENCH, Environment, Unavailable, provide
+from bench.environments import BENCH, Environment, Unavailable, describe_machine, provide
 from bench.libraries import LIBRARIES, REFERENCE, Library, base_of
-from bench.machine import describe_machine
-from bench.plan import QUICK, WHOLE, Plan
 from bench.results import Results
+from bench.rows import QUICK, WHOLE, Plan
 from bench.table import as_json, as_markdown, as_text
 
 __all__ = ["main"]

@@ -27,8 +27,7 @@ if __name__ == "__main__":
     del sys.path[0]
     sys.path.insert(len(sys.path) if "--here" in sys.argv else 0, str(Path(__file__).resolve().parent.parent))
 
-from bench.environments import provide
-from bench.machine import describe_machine
+from bench.environments import describe_machine, provide
 from bench.stopwatch import shortest_run
 from bench.table import print_table
 
@@ -64,29 +63,22 @@ def measured(case: Case) -> tuple[float, float, float]:
     """Seconds: the first scrape, one in which nothing has changed, one in which everything has."""
     from pytheus.definitions import Definition
     from pytheus.exposition import generate_metrics
-    from pytheus.registry import Collector
+    from pytheus.registry import Collector, NullRegistry
     from pytheus.shards import Archive, Layout, Merger, ShardIdentity, Snapshot
 
     bounds = tuple(float(bound) for bound in range(BUCKETS - 1))
 
-    class Merged:
+    class Merged(NullRegistry):
         """A registry that merges the same snapshots at each scrape."""
 
-        prefix = None
-
         def __init__(self) -> None:
+            super().__init__()
             self.snapshots: list[Snapshot] = []
             self.merger = Merger()
             self.archive = Archive()
 
-        def register(self, collector: Collector) -> None:
-            raise NotImplementedError
-
-        def unregister(self, collector: Collector) -> None:
-            raise NotImplementedError
-
-        def collect(self) -> Iterator[Collector]:
-            return iter(self.merger.merge(self.snapshots, self.archive))
+        def collect(self) -> tuple[Collector, ...]:
+            return tuple(self.merger.merge(self.snapshots, self.archive))
 
     registry = Merged()
     for number in range(case.shards):

@@ -23,10 +23,8 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.counts import bytes_per_series
-from bench.pause import longest_pause, longest_pause_of_nothing
-from bench.plan import Plan
-from bench.rows import SCALES, SCRAPED
-from bench.stopwatch import EMPTY, looped, shortest_call, shortest_run
+from bench.rows import SCALES, SCRAPED, Plan
+from bench.stopwatch import EMPTY, longest_pause, longest_pause_of_nothing, looped, shortest_call, shortest_run
 from bench.workload import Series, Workload
 from bench.workloads import WORKLOADS
 

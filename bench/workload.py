@@ -11,23 +11,18 @@ Rules, so that every library does the same work:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-__all__ = ["BOUNDS", "OBSERVED", "Series", "SharedCounter", "Statement", "Workload"]
+from bench.stopwatch import Statement, looped
+
+__all__ = ["BOUNDS", "OBSERVED", "Series", "SharedCounter", "Workload"]
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 OBSERVED = (*BOUNDS, 20.0)
 """One value for each bucket: after these, a histogram has no bucket left that is still in its first state."""
-
-
-class Statement(NamedTuple):
-    """A line or two of Python to be timed, with the objects behind its names."""
-
-    source: str
-    names: dict[str, object]
 
 
 class SharedCounter(NamedTuple):
@@ -40,19 +35,18 @@ class SharedCounter(NamedTuple):
 class Series(NamedTuple):
     """Many series of one metric, ``{method="GET",path="/x/N"}``, alone in a registry; empty at first.
 
-    `write_to` writes to the series of a path, so that it changes. `render` returns the registry in the text format,
+    `write_to` writes to the series of each path, so that they change. `render` returns the registry in the text format,
     encoded as in the answer to a scrape; None if the library has no text format. `answer` returns the body as an HTTP
     endpoint does: in parts where the library answers in parts, so that the body is never in one piece.
     """
 
-    write_to: Callable[[str], None]
+    write_to: Callable[[Iterable[str]], object]
     render: Callable[[], bytes | None]
     answer: Callable[[], object]
 
     def write(self, count: int) -> None:
         """Write once to each of the series 0 to `count` - 1."""
-        for n in range(count):
-            self.write_to(f"/x/{n}")
+        self.write_to(f"/x/{n}" for n in range(count))
 
 
 class Workload(ABC):
@@ -70,6 +64,12 @@ class Workload(ABC):
     first: str
     """A call that adds 1 to the series of a `path` that `counter` has not seen."""
 
+    add: str
+    """A call that adds `amount` to the series of a `path`."""
+
+    observe: str
+    """Lines that observe all `values` in the series of a `path`."""
+
     registry: Callable[[], Any]
     """Makes a registry."""
 
@@ -80,14 +80,6 @@ class Workload(ABC):
     def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
         """Return `function`, timed by the histogram."""
         raise NotImplementedError
-
-    @abstractmethod
-    def add(self, counter: Any, amount: float, path: str) -> None:
-        """Add to the series of a path."""
-
-    @abstractmethod
-    def observe(self, histogram: Any, path: str) -> None:
-        """Observe every value of `OBSERVED` in the series of a path."""
 
     @abstractmethod
     def render(self, registry: Any) -> bytes | None:
@@ -128,14 +120,14 @@ class Workload(ABC):
     def counters(self, amount: float) -> Series:
         """Return a new ``http_requests_total``; each write adds `amount` to each series."""
         registry = self.registry()
-        metric = self.make("Counter", "http_requests_total", registry, "method", "path")
-        return self._series(partial(self.add, metric, amount), registry)
+        counter = self.make("Counter", "http_requests_total", registry, "method", "path")
+        return self._series(Statement(self.add, {"counter": counter, "amount": amount}), registry)
 
     def histograms(self) -> Series:
         """Return a new ``http_request_seconds``; each write observes every value of `OBSERVED` in each series."""
         registry = self.registry()
-        metric = self.make("Histogram", "http_request_seconds", registry, "method", "path")
-        return self._series(partial(self.observe, metric), registry)
+        histogram = self.make("Histogram", "http_request_seconds", registry, "method", "path")
+        return self._series(Statement(self.observe, {"histogram": histogram, "values": OBSERVED}), registry)
 
-    def _series(self, write: Callable[[str], None], registry: Any) -> Series:
-        return Series(write, partial(self.render, registry), partial(self.answer, registry))
+    def _series(self, write: Statement, registry: Any) -> Series:
+        return Series(looped(write, "path"), partial(self.render, registry), partial(self.answer, registry))

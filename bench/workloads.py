@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar
 
-from bench.workload import BOUNDS, OBSERVED, Workload
+from bench.workload import BOUNDS, Workload
 
 __all__ = ["WORKLOADS"]
 
@@ -33,6 +33,8 @@ class _PrometheusClient(Workload):
         "decorated": "decorated()",
     }
     first = 'counter.labels("GET", path).inc()'
+    add = 'counter.labels("GET", path).inc(amount)'
+    observe = 'series = histogram.labels("GET", path)\nfor value in values:\n    series.observe(value)'
 
     def __init__(self) -> None:
         self.metrics: Any = import_module("prometheus_client")
@@ -45,14 +47,6 @@ class _PrometheusClient(Workload):
 
     def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
         return histogram.time()(function)
-
-    def add(self, counter: Any, amount: float, path: str) -> None:
-        counter.labels("GET", path).inc(amount)
-
-    def observe(self, histogram: Any, path: str) -> None:
-        series = histogram.labels("GET", path)
-        for value in OBSERVED:
-            series.observe(value)
 
     def render(self, registry: Any) -> bytes | None:
         text: bytes = self.metrics.generate_latest(registry)
@@ -81,17 +75,11 @@ class _PytheusPublished(_Pytheus):
 
     calls: ClassVar[dict[str, str]] = {row: call for row, call in _Pytheus.calls.items() if row != "labels_by_position"}
     first = 'counter.labels(method="GET", path=path).inc()'
+    add = 'counter.labels(method="GET", path=path).inc(amount)'
+    observe = 'series = histogram.labels(method="GET", path=path)\nfor value in values:\n    series.observe(value)'
 
     def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
         return histogram(function)
-
-    def add(self, counter: Any, amount: float, path: str) -> None:
-        counter.labels(method="GET", path=path).inc(amount)
-
-    def observe(self, histogram: Any, path: str) -> None:
-        series = histogram.labels(method="GET", path=path)
-        for value in OBSERVED:
-            series.observe(value)
 
     def answer(self, registry: object) -> object:
         return self.render(registry)
@@ -113,6 +101,10 @@ class _OpenTelemetry(Workload):
         "observe": "histogram.record(0.3)",
     }
     first = 'counter.add(1.0, {"method": "GET", "path": path})'
+    add = 'counter.add(amount, {"method": "GET", "path": path})'
+    observe = (
+        'attributes = {"method": "GET", "path": path}\nfor value in values:\n    histogram.record(value, attributes)'
+    )
     names: ClassVar[dict[str, object]] = {"attributes": {"method": "GET", "code": "200"}}
 
     def __init__(self) -> None:
@@ -131,14 +123,6 @@ class _OpenTelemetry(Workload):
     def make(self, kind: str, name: str, registry: Any, *labels: str) -> Any:
         options = {"explicit_bucket_boundaries_advisory": BOUNDS} if kind == "Histogram" else {}
         return getattr(registry[0].get_meter("bench"), f"create_{kind.lower()}")(name, **options)
-
-    def add(self, counter: Any, amount: float, path: str) -> None:
-        counter.add(amount, {"method": "GET", "path": path})
-
-    def observe(self, histogram: Any, path: str) -> None:
-        attributes = {"method": "GET", "path": path}
-        for value in OBSERVED:
-            histogram.record(value, attributes)
 
     def render(self, registry: object) -> None:
         return None
@@ -163,6 +147,8 @@ class _AioPrometheus(Workload):
         "decorated": "decorated()",
     }
     first = 'counter.inc({"method": "GET", "path": path})'
+    add = 'counter.add({"method": "GET", "path": path}, amount)'
+    observe = 'labels = {"method": "GET", "path": path}\nfor value in values:\n    histogram.observe(labels, value)'
     names: ClassVar[dict[str, object]] = {"none": {}, "labels": {"method": "GET", "code": "200"}}
 
     def __init__(self) -> None:
@@ -175,14 +161,6 @@ class _AioPrometheus(Workload):
 
     def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
         return self.metrics.timer(histogram, {})(function)
-
-    def add(self, counter: Any, amount: float, path: str) -> None:
-        counter.add({"method": "GET", "path": path}, amount)
-
-    def observe(self, histogram: Any, path: str) -> None:
-        labels = {"method": "GET", "path": path}
-        for value in OBSERVED:
-            histogram.observe(labels, value)
 
     def render(self, registry: object) -> bytes:
         text: bytes = self.metrics.render(registry, ["text/plain"])[0]

@@ -16,7 +16,6 @@ SHORTEST, LONGEST = 40, 450
 MAY_BE_SHORT = ("__init__.py", "__main__.py")
 
 EXCEPTIONS: dict[str, str] = {
-    "bench/machine.py": "one fact that several benchmarks print",
     "pytheus/compilation.py": "a stand-in for mypy_extensions, which is not a dependency",
     "pytheus/version.py": "the one module that tells the build, and that the build backend reads",
     "pytheus/yielding.py": "used by several packages, which share no other module",

@@ -15,9 +15,10 @@ import json
 import random
 import re
 import sys
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -158,28 +159,18 @@ class Client:
 def send_load(url: str, *, clients: int, orders: int, seed: int) -> Books:
     """Have `clients` clients serve `orders` customers each, at once, and give the books of them all."""
     address = urlsplit(url).netloc
-    everyone = [Client(address, random.Random(f"{seed}/{number}")) for number in range(clients)]
-    errors: list[Exception] = []
 
-    def work(client: Client) -> None:
-        try:
+    def work(number: int) -> Books:
+        client = Client(address, random.Random(f"{seed}/{number}"))
+        with closing(client.connection):
             for _ in range(orders):
                 client.visit()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            client.connection.close()
+        return client.books
 
-    threads = [threading.Thread(target=work, args=(client,)) for client in everyone]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
     books = Books()
-    for client in everyone:
-        books.add(client.books)
+    with ThreadPoolExecutor(clients) as pool:
+        for each in pool.map(work, range(clients)):
+            books.add(each)
     return books
 
 

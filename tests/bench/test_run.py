@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan import QUICK, WHOLE
+from bench.rows import QUICK, WHOLE
 from bench.worker import check_exposition
 
 

@@ -72,6 +72,13 @@ def failed(checked: type[RegistryConformance] = Kitchen) -> dict[str, str]:
     return {check: message for check, (status, message) in outcomes(checked).items() if status == "failed"}
 
 
+def require_failed(check: str, message: str, checked: type[RegistryConformance] = Kitchen) -> None:
+    """Fail unless `check` alone failed, and said `message` among other things."""
+    found = failed(checked)
+    assert list(found) == [check]
+    assert message in found[check]
+
+
 def test_a_sound_plugin_passes(site: Path) -> None:
     install(site, SOUND)
     pytest.importorskip("mypy", reason="mypy is not installed, and one of the checks needs it")
@@ -93,16 +100,14 @@ def test_without_a_name_they_are_left_out() -> None:
 
 
 def test_one_that_is_not_installed_is_told(site: Path) -> None:
-    found = failed()
-    assert list(found) == ["test_the_plugin_is_listed_without_being_imported"]
-    assert "it is not listed; is its distribution installed?" in found.popitem()[1]
+    require_failed(
+        "test_the_plugin_is_listed_without_being_imported", "it is not listed; is its distribution installed?"
+    )
 
 
 def test_one_that_cannot_make_a_registry_is_told(site: Path) -> None:
     install(site, SOUND.replace("return CollectorRegistry()", "raise ConnectionError('away')"))
-    found = failed()
-    assert list(found) == ["test_the_plugin_makes_a_registry"]
-    assert "ConnectionError: away" in found.popitem()[1]
+    require_failed("test_the_plugin_makes_a_registry", "ConnectionError: away")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +122,7 @@ def test_one_that_cannot_make_a_registry_is_told(site: Path) -> None:
 )
 def test_an_import_that_does_something_is_told(site: Path, statement: str, deed: str) -> None:
     install(site, SOUND + statement + "\n")
-    found = failed()
-    assert list(found) == ["test_importing_the_plugin_does_nothing"]
-    assert deed in found.popitem()[1]
+    require_failed("test_importing_the_plugin_does_nothing", deed)
 
 
 def test_an_import_beyond_its_budget_is_told(site: Path) -> None:
@@ -127,22 +130,16 @@ def test_an_import_beyond_its_budget_is_told(site: Path) -> None:
         import_budget_seconds = -1.0
 
     install(site, SOUND)
-    found = failed(Hasty)
-    assert list(found) == ["test_importing_the_plugin_is_quick"]
-    assert "at most import_budget_seconds = -1" in found.popitem()[1]
+    require_failed("test_importing_the_plugin_is_quick", "at most import_budget_seconds = -1", Hasty)
 
 
 def test_options_that_are_swallowed_are_told(site: Path) -> None:
     # A factory that reads `values` accepts all options and has to check them.
     install(site, SOUND.replace("return CollectorRegistry()", "dict(options.values); return CollectorRegistry()"))
-    found = failed()
-    assert list(found) == ["test_the_plugin_refuses_unknown_options"]
-    assert "take options with options.parse(...)" in found.popitem()[1]
+    require_failed("test_the_plugin_refuses_unknown_options", "take options with options.parse(...)")
 
 
 def test_a_factory_of_another_type_is_told(site: Path) -> None:
     pytest.importorskip("mypy", reason="mypy is not installed, and the check needs it")
     install(site, SOUND.replace("-> Registry:", "-> object:"))
-    found = failed()
-    assert list(found) == ["test_the_plugin_is_typed"]
-    assert "Incompatible types in assignment" in found.popitem()[1]
+    require_failed("test_the_plugin_is_typed", "Incompatible types in assignment")

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from bench.pause import longest_pause
+from bench.stopwatch import longest_pause
 
 
 @pytest.fixture
