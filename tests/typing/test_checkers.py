@@ -18,6 +18,27 @@ REFUSED = re.compile(r"# refused(; mypy: (?P<mypy>.+); pyright: (?P<pyright>.+))
 # Before a line: the beginnings of all the messages of a checker about it.
 SAYS = re.compile(r"\s*# (?P<checker>mypy|pyright) says: (?P<message>.*)")
 
+# Behind a line, two messages that are expected often.
+LACKS = re.compile(r"# (?P<metric>\w+ '\w+') with (?P<labels>\(.+\)) lacks (?P<missing>.+)$")
+NOT_YET = re.compile(r"# (?P<type>\S+) has no (?P<member>\w+) yet$")
+
+
+def expanded(line: str, checker: str) -> list[str]:
+    """Return the message that a comment behind the line stands for."""
+    if lacks := LACKS.search(line):
+        names = lacks["missing"].split(", ")
+        missing, completion = ", ".join(map(repr, names)), ", ".join(f"{name}=..." for name in names)
+        return [
+            f"{lacks['metric']} takes labels {lacks['labels']} but lacks {missing}: complete it with"
+            f" .labels({completion}) before it counts  [pytheus-label]"
+        ]
+    if not_yet := NOT_YET.search(line):
+        name, member = not_yet.groups()
+        if checker == "mypy":
+            return [f'Invalid self argument "{name}" to attribute function "{member}"']
+        return [f'Cannot access attribute "{member}" for class "{name}"']
+    return []
+
 
 def differences(found: Messages, text: str, checker: str) -> list[str]:
     """Compare the messages with those that the comments of the text expect."""
@@ -31,6 +52,7 @@ def differences(found: Messages, text: str, checker: str) -> list[str]:
         elif refused := REFUSED.search(line):
             right = got != [] and (refused[checker] or "") in "".join(got)
         else:
+            wanted += expanded(line, checker)
             right = len(got) == len(wanted) and all(map(str.startswith, got, sorted(wanted)))
             report += [] if right else [f"  wanted {message}" for message in wanted]
             wanted = []
