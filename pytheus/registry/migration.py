@@ -77,7 +77,6 @@ class Migration:
         """Remove from `chosen` the collectors that `prepare` registered there."""
         for collector in reversed(self.moved):
             _unregister(self._chosen, collector)
-        self.moved = []
 
     def commit(self) -> None:
         """Remove all collectors from `former`; one that was registered there after `prepare` moves first.
