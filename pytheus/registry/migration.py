@@ -162,6 +162,6 @@ def _unregister(registry: Registry, collector: Collector) -> None:
 
 
 def _log() -> logging.Logger:
-    import logging  # loaded late: it costs more to import than the rest of the package
+    import logging
 
     return logging.getLogger("pytheus.registry")
