@@ -35,7 +35,7 @@ class Busy:
     def ask(self) -> None:
         """Ask from another thread, and do not wait for the answer."""
         asking = threading.Thread(
-            target=lambda: self.worker.ask(
+            target=lambda: self.worker.submit(
                 lambda: self.done_by.append(threading.current_thread().name), PATIENCE_SECONDS
             )
         )
@@ -62,27 +62,27 @@ def busy() -> Iterator[Busy]:
 def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(busy: Busy, wait_until: WaitUntil) -> None:
     busy.worker.before_fork()
     busy.ask()
-    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    wait_until(lambda: busy.done_by or len(busy.worker._tasks) == 1, "the task")
     assert busy.done_by == []
     busy.worker.after_fork_in_parent(1000.0)
     busy.let_go()
-    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+    wait_until(lambda: busy.done_by == ["busy"], "the result")
 
 
 def test_who_asks_while_the_thread_rests_for_a_fork_is_answered_by_the_next_one(
     busy: Busy, wait_until: WaitUntil
 ) -> None:
     busy.let_go()
-    wait_until(lambda: busy.worker.before_fork() or not busy.worker.running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
+    wait_until(lambda: busy.worker.before_fork() or not busy.worker.is_running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
     busy.ask()
-    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    wait_until(lambda: busy.done_by or len(busy.worker._tasks) == 1, "the task")
     assert busy.done_by == []
     busy.worker.after_fork_in_parent(1000.0)
-    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+    wait_until(lambda: busy.done_by == ["busy"], "the result")
 
 
 def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
     busy.let_go()
     assert busy.worker.stop(PATIENCE_SECONDS)
-    busy.worker.ask(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
+    busy.worker.submit(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
     assert busy.done_by == [threading.current_thread().name]
