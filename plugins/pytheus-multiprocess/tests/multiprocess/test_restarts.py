@@ -36,7 +36,7 @@ def test_disk_use_and_the_work_of_a_scrape_stay_bounded(tmp_path: Path) -> None:
     assert last["bytes"] < first["bytes"] + 1000  # sums have more digits
 
 
-def test_workers_that_nobody_scrapes_do_not_pile_up(tmp_path: Path) -> None:
+def test_workers_do_not_pile_up_without_scrapes(tmp_path: Path) -> None:
     count = """
 import os, sys
 from pytheus import Counter
