@@ -48,32 +48,16 @@ class RedisStoreError(ShardStoreError):
 
 # https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors: the first word is the kind of error.
 # In scripts, older servers put words of their own around it.
-_CODES: Final = (
-    ("NOAUTH", "credentials"),
-    ("WRONGPASS", "credentials"),
-    ("invalid password", "credentials"),
-    ("invalid username-password", "credentials"),
-    ("Authentication required", "credentials"),
-    ("NOPERM", "permission"),
-    ("ACLs rules", "permission"),
-    ("No permission", "permission"),
-    ("no permissions", "permission"),
-    ("OOM ", "full"),
-    ("command not allowed when used memory", "full"),
-    ("READONLY", "read_only"),
-    ("against a read only", "read_only"),
-    ("LOADING", "loading"),
-    ("loading the dataset", "loading"),
-    ("MASTERDOWN", "loading"),
-    ("MISCONF", "full"),
-    ("NOREPLICAS", "read_only"),
-    ("BUSY ", "timeout"),
-    ("CLUSTERDOWN", "cluster"),
-    ("MOVED", "cluster"),
-    ("TRYAGAIN", "cluster"),
-    ("CROSSSLOT", "cluster"),
-    ("WRONGTYPE", "data"),
-)
+_CODES: Final = {
+    "credentials": ("NOAUTH", "WRONGPASS", "invalid password", "invalid username-password", "Authentication required"),
+    "permission": ("NOPERM", "ACLs rules", "No permission", "no permissions"),
+    "full": ("OOM ", "command not allowed when used memory", "MISCONF"),
+    "read_only": ("READONLY", "against a read only", "NOREPLICAS"),
+    "loading": ("LOADING", "loading the dataset", "MASTERDOWN"),
+    "timeout": ("BUSY ",),
+    "cluster": ("CLUSTERDOWN", "MOVED", "TRYAGAIN", "CROSSSLOT"),
+    "data": ("WRONGTYPE",),
+}
 
 # redis-py removes the codes from the texts of these. (MovedError is an AskError.)
 _CLUSTER_ERRORS: Final = (
@@ -96,8 +80,8 @@ def translated(error: Exception, options: RedisOptions) -> RedisStoreError:
 
 def _reason_of(error: Exception, text: str) -> tuple[str, bool]:
     """The reason, and whether Redis may have applied the command."""
-    for code, reason in _CODES:
-        if code in text:
+    for reason, codes in _CODES.items():
+        if any(code in text for code in codes):
             return reason, False
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return "credentials", False

@@ -1,4 +1,4 @@
-"""Kills a process before its first step, its second, ... until the operation completes; see test_crash_points.py.
+"""Kills a process before its first step, its second, ... until the operation completes; see test_driven.py.
 
 Run as a program with the name of an operation, a directory, and the stride from one step to the next. This process
 reads the files that each killed process left. Prints one line of JSON: how many steps there were, and the errors.
@@ -6,7 +6,6 @@ reads the files that each killed process left. Prints one line of JSON: how many
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -227,7 +226,8 @@ OPERATIONS = {"growing": growing, "churning": churning, "folding": folding}
 def main(name: str, directory: Path, stride: int) -> None:
     """Kill a process before its first step, and before every `stride`-th step after it, until one has fewer steps."""
     wrong: list[str] = []
-    for at in itertools.count(1, stride):
+    at = 1
+    while True:
         once = directory / str(at)
         once.mkdir(mode=0o700)
         status, error = OPERATIONS[name](once, at)
@@ -239,6 +239,7 @@ def main(name: str, directory: Path, stride: int) -> None:
         if status != -signal.SIGKILL:
             wrong.append(f"with step {at}, the process ended with {status}")
             break
+        at += stride
     print(json.dumps({"steps": at - 1, "wrong": wrong}))
 
 

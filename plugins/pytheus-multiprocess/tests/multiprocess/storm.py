@@ -1,4 +1,4 @@
-"""Processes that count, fork, scrape and are killed at random; see test_storm.py.
+"""Processes that count, fork, scrape and are killed at random; see test_driven.py.
 
 Run as a program with a directory, a seed and how many kills there are to be. Every process reports each thing that it
 did, after it did it, as a byte in a pipe; what this process finds in its scrapes is held against that. Prints one line

@@ -7,21 +7,17 @@ another process scrapes, and no counter that it sees ever decreases.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pytheus_redis.client import Answer, Call, RedisClient
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Member, Members, Server
-
-from collections.abc import Sequence
-from typing import TypeVar
-
-from pytheus_redis.client import Answer, Call, RedisClient
 
 LOST = ("request", "reply")
 SERIES = ("tally_total", ("a",))

@@ -13,9 +13,6 @@ from pytheus import Counter
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Proxy, Server
-
-
-if TYPE_CHECKING:
     from tests.redis.failures.conftest import Processes
 
 WaitUntil = Callable[[Callable[[], object], str], None]

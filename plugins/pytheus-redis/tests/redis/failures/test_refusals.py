@@ -11,8 +11,6 @@ from pytheus import Counter
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, Servers
-
-if TYPE_CHECKING:
     from tests.redis.failures.conftest import Processes
 
 

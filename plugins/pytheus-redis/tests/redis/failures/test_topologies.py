@@ -18,15 +18,10 @@ from pytheus_redis.client import RedisClient
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, Servers
-
-if TYPE_CHECKING:
     from tests.redis.failures.conftest import Processes
 
 
 WaitUntil = Callable[[Callable[[], object], str], None]
-
-
-# Other ways to a server -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
