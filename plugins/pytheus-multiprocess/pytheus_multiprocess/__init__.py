@@ -1,4 +1,4 @@
-"""The metrics of all processes of one machine, as one: a registry plugin of pytheus.
+"""A pytheus registry of all processes of one machine, which share a directory.
 
 Every process writes its numbers to a file of its own that is mapped into its memory, and a scrape of any of them adds
 them up. See docs/how-to/multiprocess.md. Modules, each of which imports only those before it:
@@ -61,7 +61,7 @@ def multiprocess_registry(
     retention_seconds: float | None = None,
     process_metrics: bool = True,
 ) -> ShardedRegistry:
-    """A registry of all processes that share `directory`, which is created if only its last part is missing.
+    """A registry of all processes that share `directory`.
 
         >>> import tempfile
         >>> from pytheus import Counter, generate_metrics
@@ -75,10 +75,10 @@ def multiprocess_registry(
         >>> registry.close()
         >>> directory.cleanup()
 
-    A file is at most `max_size_bytes` large. With `retention_seconds`, series that only dead processes had are removed
-    when nothing has been added to them for this time. `process_metrics` says whether a scrape exposes CPU time, memory
-    and file descriptors of each process. Raises `pytheus_multiprocess.directory.DirectoryError` for a directory that is
-    not private to this user.
+    The directory is created if only its last part is missing. A file is at most `max_size_bytes` large. With
+    `retention_seconds`, series that only dead processes had are removed when nothing has been added to them for this
+    time. `process_metrics` says whether a scrape exposes CPU time, memory and file descriptors of each process. Raises
+    `pytheus_multiprocess.directory.DirectoryError` for a directory that is not private to this user.
     """
     from pytheus.shards import ShardedRegistry
     from pytheus_multiprocess.options import MultiprocessOptions

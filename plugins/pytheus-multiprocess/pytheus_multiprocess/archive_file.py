@@ -99,7 +99,7 @@ class ArchiveFile:
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def read(self) -> Archive:
-        """The present archive: the same object as long as it is the same file. Raises `ShardFormatError`."""
+        """The archive, the same object for the same file. Raises `ShardFormatError`."""
         if self.is_current():
             return self._archive
         descriptor, self._descriptor = self._descriptor, -1
@@ -131,11 +131,11 @@ class ArchiveFile:
         live: Sequence[Snapshot] = (),
         retention_seconds: float = 0,
     ) -> bool:
-        """Fold every dead shard, and finish interrupted foldings; False if another process is folding.
+        """Fold every dead shard; False if another process is folding.
 
-        `read_dead` returns the snapshot of the shard with that file name if its process is dead and it can be read.
-        With `retention_seconds`, series expire into which nothing was folded for this time, unless one of `live` has
-        them.
+        Finishes interrupted foldings as well. `read_dead` returns the snapshot of the shard with that file name if its
+        process is dead and it can be read. With `retention_seconds`, series expire into which nothing was folded for
+        this time, unless one of `live` has them.
         """
         if self._lock_descriptor < 0 or not self._system.lock(self._lock_descriptor):
             return False

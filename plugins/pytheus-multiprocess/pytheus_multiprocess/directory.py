@@ -1,4 +1,4 @@
-"""The directory that the processes share: created, opened once, and checked to be private to this user."""
+"""Creates, checks and opens the directory that the processes share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DirectoryError(PytheusError):
 
 
 def open_directory(path: str) -> int:
-    """A descriptor of the directory `path`, which is created if only its last part is missing.
+    """A descriptor of the directory `path`, whose last part is created if missing.
 
     All files are opened relative to the descriptor, so that no other user can replace the path. Raises `DirectoryError`
     if it cannot be created, is a symbolic link, belongs to another user, or can be written by others.

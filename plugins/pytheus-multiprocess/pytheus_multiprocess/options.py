@@ -12,7 +12,7 @@ _SMALLEST_FILE = 1 << 16
 
 @dataclass(frozen=True)
 class MultiprocessOptions:
-    """The options of ``multiprocess:///DIRECTORY?...``. Raises ValueError for an invalid value."""
+    """The options of ``multiprocess:///DIRECTORY?...``. Raises ValueError."""
 
     path: str
     """The directory that the processes share."""

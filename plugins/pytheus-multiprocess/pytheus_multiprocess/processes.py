@@ -1,4 +1,4 @@
-"""The operating system's figures of each process, exposed by the process that is scraped.
+"""The operating system's figures of each process.
 
 The names are those of `pytheus.collectors.ProcessCollector`, with a label `pid`.
 """
@@ -35,7 +35,7 @@ _FAMILIES: Final[tuple[tuple[str, MetricType, str], ...]] = (
 
 
 class ProcessesCollector:
-    """CPU time, memory, start time and file descriptors of each of `processes`, by `pid`.
+    """CPU time, memory, start and file descriptors of `processes`, by `pid`.
 
     Only of this machine, and only if it has a Linux ``/proc``; a process that has ended is skipped.
     """

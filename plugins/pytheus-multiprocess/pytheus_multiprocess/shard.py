@@ -1,4 +1,4 @@
-"""This process's shard: its file, the layout of the file's content, and the series that do not fit into the file.
+"""This process's shard: its file, the file's layout, and the series outside of it.
 
 Rules:
 
@@ -89,7 +89,7 @@ class Shard:
         """Why the latest unshared series is one."""
 
     def abandon(self) -> None:
-        """In a child after a fork: write nothing to this shard any more, because it is the parent's."""
+        """In a child after a fork: write nothing more to this shard of the parent."""
         self.lock = threading.RLock()
         self._ended = True
         self._changing = False
@@ -99,7 +99,7 @@ class Shard:
             file.abandon()
 
     def close(self) -> None:
-        """Close the file, so that it is folded. Series that are added from now on are unshared."""
+        """Close the file, so that it is folded. Series that are added later are unshared."""
         with self.lock:
             self._ended = True
             file, self.file = self.file, None
@@ -114,7 +114,7 @@ class Shard:
     # Series ----------------------------------------------------------------------------------------------------------
 
     def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
-        """A new series: in the file if it fits, otherwise in this process's memory. Needs the lock."""
+        """A new series, in the file if it fits. Needs the lock."""
         series = _Series(definition, labels, size)
         if not self._ended and not self._changing:
             self._change(lambda: self._try_to_share(series))
@@ -133,7 +133,7 @@ class Shard:
             self.file.set_unshared(len(self._unshared))
 
     def _change(self, change: Callable[[], None]) -> None:
-        """Change the file; if a change is under way further down this thread's stack, that one does it at its end."""
+        """Change the file, or let the change that this thread is in the middle of do it."""
         if self._changing:
             self._postponed.append(change)
             return
@@ -295,7 +295,7 @@ class Shard:
                 self._write_exemplar(series, slot, exemplar)
 
     def log_unshared(self) -> None:
-        """Log once that series are unshared. Must not be called with the lock, because log handlers may even fork."""
+        """Log once that series are unshared. Without the lock: log handlers may even fork."""
         if self._unshared and not self._logged:
             self._logged = True
             import logging

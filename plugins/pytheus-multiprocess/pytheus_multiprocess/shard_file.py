@@ -1,4 +1,4 @@
-"""The file of one process, for writing: its numbers, and the records that say which series each belongs to.
+"""The file of one process, for writing: numbers, and records of their series.
 
 Rules:
 
@@ -96,7 +96,7 @@ class _MappedChunk:
 
 
 class ShardFile:
-    """The file of this process, for writing. One thread at a time may call its methods.
+    """The file of this process, for writing. One thread at a time may use it.
 
     It is created as `name` in `directory` (a descriptor), and has another name until it is complete. A method raises
     `NoSpaceError`, and changes nothing, if the disk is full or the file would be larger than `max_size_bytes`.
@@ -238,7 +238,7 @@ class ShardFile:
         return offset
 
     def free(self, offset: int, size: int) -> None:
-        """Let these doubles be allocated again. Must be called after the record of the removal was committed."""
+        """Let these doubles be allocated again, after the removal's record was committed."""
         if size:
             self._free.setdefault(size, []).append(offset)
 
@@ -315,7 +315,7 @@ class ShardFile:
     # Exemplars -------------------------------------------------------------------------------------------------------
 
     def put_cell(self, key: tuple[int, int], record: bytes) -> None:
-        """Store the latest record of `key`, unless it is too long; the oldest key may lose its cell."""
+        """Store the record of `key`, unless it is too long; the oldest may lose its cell."""
         if len(record) > CELL_SIZE - CELL_HEAD.size:
             return
         cell = self._cell_of.get(key)
@@ -345,11 +345,11 @@ class ShardFile:
     # The file --------------------------------------------------------------------------------------------------------
 
     def set_unshared(self, count: int) -> None:
-        """Store how many series the process keeps in its own memory because they do not fit."""
+        """Store how many series the process keeps in its own memory."""
         self._system.store(self._state, UNSHARED, count)
 
     def abandon(self) -> None:
-        """In a child after a fork: `close`, and make it impossible to write to the parent's file."""
+        """In a child after a fork: `close`, and make writing to the file impossible."""
         for mapped in self._chunks:
             for memory in (mapped.bytes, mapped.words, mapped.doubles):
                 memory.release()
@@ -358,7 +358,7 @@ class ShardFile:
         self.close()
 
     def close(self) -> None:
-        """Release the lock, so that other processes take the shard for dead. Views stay valid."""
+        """Release the lock, so that the shard counts as dead. Views stay valid."""
         descriptors = (self.lock_descriptor, self._descriptor)
         self.lock_descriptor = self._descriptor = -1
         for descriptor in descriptors:

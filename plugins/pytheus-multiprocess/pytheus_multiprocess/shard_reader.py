@@ -57,7 +57,7 @@ _MAX_ROUNDS = 20
 
 
 class ExemplarCell(msgspec.Struct, array_like=True):
-    """The content of a cell. It is valid for the generation of the index in which it was written."""
+    """The content of a cell, which is valid for one generation of the index."""
 
     generation: int
     series: int
@@ -71,9 +71,9 @@ _exemplar_decoder = msgspec.msgpack.Decoder(ExemplarCell)
 
 
 class ShardReader:
-    """One shard's file, opened. Raises `ShardFormatError` if it is not a shard, and OSError if it cannot be read.
+    """One shard's file, opened.
 
-    One thread at a time may use it.
+    Raises `ShardFormatError` if it is not a shard, and OSError if it cannot be read. One thread at a time may use it.
     """
 
     def __init__(self, system: System, directory: int, name: str) -> None:
@@ -160,7 +160,7 @@ class ShardReader:
         ]
 
     def is_dead(self) -> bool:
-        """Whether its process has ended: no process has the lock that the owner has as long as it lives."""
+        """Whether its process has ended, and has released the lock therefore."""
         if not self._known_dead and self._system.lock(self._descriptor, shared=True):
             # No process needs the lock again, because no owner opens a shard a second time. So it is kept.
             self._known_dead = True
@@ -174,7 +174,7 @@ class ShardReader:
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def read(self, *, live: bool) -> Snapshot:
-        """The shard at this moment. Raises `ShardFormatError` if it is invalid, or was truncated."""
+        """The present shard. Raises `ShardFormatError` if it is invalid, or truncated."""
         if os.fstat(self._descriptor).st_size < self._size:
             raise ShardFormatError(f"{self.name} was truncated")
         for _ in range(_MAX_ROUNDS):

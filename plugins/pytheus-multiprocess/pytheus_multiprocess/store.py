@@ -43,7 +43,7 @@ _FileVersion = tuple[int, int, int]
 
 
 class MultiprocessStore:
-    """The shards in one directory, for `multiprocess_registry`. All methods may be called from any thread."""
+    """The shards in one directory. Any thread may call its methods."""
 
     def __init__(self, options: MultiprocessOptions, system: System | None = None) -> None:
         self._options = options
@@ -106,7 +106,7 @@ class MultiprocessStore:
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def read(self) -> Reading:
-        """All shards and the archive; folds dead processes' shards first, unless another process is folding."""
+        """All shards and the archive; folds first, unless another process is folding."""
         with self._reading:
             skipped: list[Failure] = []
             archive, readers, is_due = self._consistent()
@@ -129,7 +129,7 @@ class MultiprocessStore:
             return self._last
 
     def _consistent(self) -> tuple[Archive, list[ShardReader], bool]:
-        """The archive, the shards that it does not contain, and whether there is anything to fold or to delete."""
+        """The archive, the shards outside of it, and whether there is anything to fold."""
         for _ in range(_MAX_ATTEMPTS):
             archive = self._archive.read()
             names = shard_names(listed(self._directory))
@@ -165,7 +165,7 @@ class MultiprocessStore:
         return reader
 
     def _snapshot(self, reader: ShardReader) -> Snapshot | None:
-        """The shard's content. A failure is tried once more with a new reader, because the file is being written."""
+        """The shard's content; on failure, that of a new reader, or None."""
         for last in (False, True):
             try:
                 return reader.read(live=not reader.is_dead())
@@ -213,7 +213,7 @@ class MultiprocessStore:
             return True
 
     def _may_expire(self, archive: Archive) -> bool:
-        """Whether to look for expired series although no process has died; rarely, because it takes time."""
+        """Whether to look for expired series although no process has died."""
         retention = self._options.retention_seconds
         if not retention or time.monotonic() < self._next_expiry:
             return False
@@ -292,7 +292,7 @@ class MultiprocessStore:
     # Its own metrics -------------------------------------------------------------------------------------------------
 
     def collectors(self) -> Iterable[Collector]:
-        """The count of unshared series, if there ever was one, and the figures of each process."""
+        """The count of unshared series, if there ever was one, and process metrics."""
         unshared = self._unshared_count()
         self._was_unshared = self._was_unshared or unshared > 0
         collectors: list[Collector] = [_UnsharedSeries(unshared)] if self._was_unshared else []
@@ -329,7 +329,7 @@ _hooked = False
 
 
 class _ForkLocks(threading.local):
-    """The locks that a thread has acquired for each of its forks, the innermost last. Several threads may fork."""
+    """The locks that a thread has acquired for each of its forks, the innermost last."""
 
     def __init__(self) -> None:
         self.of_forks: list[list[threading.RLock]] = []

@@ -1,4 +1,4 @@
-"""The system calls that change files, and the stores that commit: all steps between which a process may be killed.
+"""All steps between which a process may be killed: system calls, and stores.
 
 All of them are methods of `System`, so that a test can end the process before the first, the second, the third, ...
 until an operation completes, and check the result each time.
@@ -43,18 +43,18 @@ class System:
         """Called before each step; does nothing here."""
 
     def open(self, name: str, flags: int, mode: int = 0o600, *, directory: int | None = None) -> int:
-        """A descriptor that programs do not inherit; any symbolic link is an error (ELOOP)."""
+        """A descriptor that programs do not inherit; a symbolic link is an error (ELOOP)."""
         self.step(f"open {name}")
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode, dir_fd=directory)
 
     def close(self, descriptor: int, inode: Inode | None = None) -> None:
-        """Close `descriptor`, unless it was closed before, or is of another file than `inode`."""
+        """Close `descriptor`, unless it is of another file than `inode` by now."""
         self.step("close")
         if inode is None or inode_of(descriptor) == inode:
             os.close(descriptor)
 
     def lock(self, descriptor: int, *, shared: bool = False) -> bool:
-        """Whether the lock was free: the kernel's, on the open file description, released when its process ends."""
+        """Whether the kernel's lock on the open file description was free."""
         self.step("flock")
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -67,7 +67,7 @@ class System:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
-        """Reserve these bytes of the file, as zeros; raises OSError (ENOSPC) now, instead of a SIGBUS later."""
+        """Reserve these bytes, as zeros; OSError (ENOSPC) now instead of SIGBUS later."""
         self.step("posix_fallocate")
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, offset, size)
@@ -100,7 +100,7 @@ class System:
         os.unlink(name, dir_fd=directory)
 
     def store(self, words: memoryview, index: int, value: int) -> None:
-        """Store one aligned 64-bit number in mapped memory, which other processes see completely or not at all."""
+        """Store a 64-bit number, which other processes see completely or not at all."""
         self.step("store")
         words[index] = value
 

@@ -1,4 +1,4 @@
-"""A pytheus registry for many processes on many machines, which share their metrics through Redis.
+"""A pytheus registry of many processes on many machines, which share Redis.
 
 Chosen by name, it needs no code: ``PYTHEUS_REGISTRY=redis://db.example:6379/0?namespace=shop``. From code:
 
@@ -72,7 +72,7 @@ if not TYPE_CHECKING:  # because type checkers would accept any name of the pack
 
 @hookimpl
 def pytheus_make_registry(options: RegistryOptions) -> Registry:
-    """A registry of all processes that share the Redis in `options`. Does not connect yet."""
+    """A registry of all processes that share a Redis. Does not connect yet."""
     from pytheus_redis.options import SCHEMES, RedisOptions
 
     if options.name not in SCHEMES:

@@ -1,4 +1,4 @@
-"""The connection to Redis: scripts are sent, and their answers or a `RedisStoreError` come back.
+"""The connection to Redis, which runs scripts.
 
 Rules:
 
@@ -63,7 +63,7 @@ class Client(Protocol):
         ...
 
     def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
-        """The answers of scripts that only read, in one round trip. Raises `RedisStoreError`."""
+        """The answers of reading scripts, in one round trip. Raises `RedisStoreError`."""
         ...
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Client(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Forget the connection without telling the server, because after a fork it is the parent's."""
+        """After a fork: forget the parent's connection without closing it."""
         ...
 
 
@@ -81,7 +81,7 @@ class _Pipeline(Protocol):
 
 
 class _Connection(Protocol):
-    """The part of redis-py's client that is used here; its own types do not tell the type of its answers."""
+    """The part of redis-py's client that is used here, with types of its answers."""
 
     def execute_command(self, *arguments: object) -> object: ...
     def pipeline(self, transaction: bool = True) -> _Pipeline: ...

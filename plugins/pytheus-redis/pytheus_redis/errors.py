@@ -1,4 +1,4 @@
-"""The one error of the Redis store: it says how to repair the cause, and never shows a credential."""
+"""The one error of the Redis store. It tells a remedy, and shows no credential."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RedisStoreError(ShardStoreError):
         self.maybe_applied = maybe_applied
 
     def copy(self) -> RedisStoreError:
-        """An equal error without a traceback, which would keep the objects of its frames alive."""
+        """An equal error without a traceback, which would keep objects alive."""
         return RedisStoreError(self.reason, self.message, maybe_applied=self.maybe_applied)
 
 
@@ -69,7 +69,7 @@ _CLUSTER_ERRORS: Final = (
 
 
 def translated(error: Exception, options: RedisOptions) -> RedisStoreError:
-    """The `RedisStoreError` for an error of redis-py, without the credentials in `options`."""
+    """The `RedisStoreError` of an error of redis-py, without credentials."""
     text = " ".join(str(error).split()) or type(error).__name__
     for secret in (options.password, options.sentinel_password, options.key_password):
         if secret:

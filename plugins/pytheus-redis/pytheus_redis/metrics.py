@@ -1,4 +1,4 @@
-"""The Redis store's own metrics. Failures are counted and logged by `pytheus.shards.ShardHealth`, as for every store.
+"""The Redis store's own metrics; its failures are in `pytheus.shards.ShardHealth`.
 
 How publishing goes is exposed after the first failure, and how many processes there are as soon as there are two.
 """

@@ -43,7 +43,7 @@ def _without_user(address: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RedisOptions:
-    """The options of a Redis registry, by the names that they have in its URL and in the configuration file.
+    """The options of a Redis registry, as URL and configuration file name them.
 
         >>> options = RedisOptions(host="db.example", path="/2", namespace="shop", password="hunter2")
         >>> options.database, "hunter2" in repr(options)

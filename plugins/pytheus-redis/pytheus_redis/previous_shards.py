@@ -1,4 +1,4 @@
-"""The shards that this process had before its current one, and which of their numbers the archive contains.
+"""This process's earlier shards, and which of their numbers the archive contains.
 
 A process that is silent for too long is taken for dead, and its shard is folded into the archive. When it continues, it
 begins a new shard with all its numbers, and declares which of them are in the archive already: its *base*. The base is
@@ -86,7 +86,7 @@ class PreviousShard:
 
 
 def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | None:
-    """The part of the numbers in `mirror` that an archive contains through `previous`; None for nothing."""
+    """The numbers of `mirror` that the archive contains through `previous`, or None."""
     numbers = previous.numbers_when_folded()
     base = array("d", bytes(8 * len(mirror.numbers)))
     layout = mirror.layout

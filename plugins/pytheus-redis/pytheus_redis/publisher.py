@@ -1,4 +1,4 @@
-"""Publishes this process's numbers to Redis: the changes, or everything where changes may not be enough.
+"""Publishes this process's numbers to Redis: changes, or everything if necessary.
 
 Rules:
 
@@ -89,7 +89,7 @@ class Publisher:
 
     @property
     def own(self) -> list[ShardKeys]:
-        """The current and the previous shards of this process, as far as Redis may have them."""
+        """The shards of this process that Redis may have."""
         return [previous.keys for previous in self._all_shards()]
 
     def publish(self, collectors: Sequence[HasRows], *, last: bool = False) -> None:
@@ -115,7 +115,7 @@ class Publisher:
             self._begin(collectors, last=last)
 
     def snapshot(self, collectors: Sequence[HasRows], statuses: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
-        """This process's numbers as they are now, to be shown instead of the ones in Redis.
+        """This process's present numbers, to be shown instead of the ones in Redis.
 
         `statuses` are those of the shards in `own`, as `INSPECT` and `LIST` tell them.
         """
@@ -204,7 +204,7 @@ class Publisher:
         )
 
     def _inspect(self) -> tuple[str, int, list[str]]:
-        """The epoch, Redis's time, and the status of each of `_previous`, to which forgotten shards are added."""
+        """The epoch, Redis's time, and the statuses; adds forgotten shards to `_previous`."""
         keys, previous = self._keys, self._previous
         answer = self._client.run(
             Call(
@@ -224,7 +224,7 @@ class Publisher:
         raise unexpected(INSPECT, answer)
 
     def _stage(self, own: ShardKeys, mirror: ShardMirror, collectors: Sequence[HasRows]) -> tuple[int, frozenset[str]]:
-        """Store everything in parts that no reader sees; returns their count, and the keys that exist now."""
+        """Store everything in invisible parts; returns their count, and the keys made."""
         index_bytes = parts = 0
         filled: frozenset[str] = frozenset()
         for delta in mirror.update(collectors):
@@ -249,7 +249,7 @@ class Publisher:
         *,
         last: bool,
     ) -> _CurrentShard | None:
-        """Replace the previous shards by the staged one; None if they have changed since `_inspect`."""
+        """Replace previous shards by the staged one; None if they changed meanwhile."""
         keys, options = self._keys, self._options
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         names += [own.about, own.index, own.numbers, own.base]

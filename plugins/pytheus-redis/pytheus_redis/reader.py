@@ -1,4 +1,4 @@
-"""Reads all shards and the archive as of one moment, and folds the shards of dead processes.
+"""Reads all shards and the archive as of one moment, and folds dead shards.
 
 Rules:
 
@@ -112,7 +112,7 @@ class Reader:
         self._epoch = ""
 
     def fetch(self, own: Sequence[ShardKeys]) -> Fetched:
-        """Everything that is new in Redis, with the statuses of the shards in `own`. Raises `RedisStoreError`."""
+        """The news in Redis, and the statuses of `own`. Raises `RedisStoreError`."""
         for _ in range(_MAX_TRIES):
             fetched = self._fetch_once(own)
             if fetched is not None:
@@ -145,7 +145,10 @@ class Reader:
         return Fetched(state, now_ms, archive, words, heartbeats, _milliseconds(since), shards)
 
     def take(self, fetched: Fetched) -> View:
-        """The content of Redis, given all that was fetched, in the order of fetching. Raises `RedisStoreError`."""
+        """The content of Redis after `fetched`; in the order of fetching.
+
+        Raises `RedisStoreError`.
+        """
         state = fetched.state
         if state.epoch != self._epoch:
             self._known.clear()
@@ -212,7 +215,7 @@ class Reader:
     # Folding ----------------------------------------------------------------------------------------------------------
 
     def folding(self, view: View) -> Folding | None:
-        """The step that folds the dead shards of `view`, which must be the latest; None if there is nothing to fold."""
+        """The step that folds the dead shards of the latest view, or None without any."""
         dead = [
             snapshot for snapshot in view.snapshots if not snapshot.live and snapshot.identity.token not in view.waiting
         ][:MAX_FOLDED_AT_ONCE]
@@ -238,7 +241,7 @@ class Reader:
         return Folding(Call(FOLD, names, arguments), archive, version, len(dead))
 
     def folded(self, folding: Folding, answer: Answer) -> bool:
-        """Whether Redis's `answer` says that the folding happened; if so, its archive is known from now on."""
+        """Whether the folding happened, according to Redis; then its archive is valid."""
         if text_of(answer) != "ok":
             return False
         self._archive, self._version = folding.archive, folding.version

@@ -1,4 +1,4 @@
-"""The Lua scripts that run inside Redis. Each is one atomic step, and running it twice equals running it once.
+"""The Lua scripts that run inside Redis: atomic and idempotent steps.
 
 Rules:
 

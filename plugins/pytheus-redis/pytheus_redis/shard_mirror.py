@@ -1,4 +1,4 @@
-"""A copy of this process's shard as Redis should have it, and the changes that bring Redis to it.
+"""A copy of this process's shard as Redis should have it, and the changes to send.
 
 Rules:
 
@@ -65,7 +65,7 @@ def unpacked(data: bytes) -> array[float]:
 
 
 class Delta:
-    """Some of the changes: records for the index, runs of numbers by offset, and the numbers that those overwrote."""
+    """Some changes: records, runs of numbers by offset, and the overwritten numbers."""
 
     __slots__ = ("_bytes", "records", "runs", "undo")
 
@@ -144,7 +144,7 @@ class ShardMirror:
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether so much of the index is outdated that a new shard should replace this one."""
+        """Whether a new shard should replace this one, because its index is outdated."""
         return self.index_bytes > 2 * self._useful_bytes + 64 * 1024
 
     def update(self, collectors: Sequence[HasRows]) -> list[Delta]:
@@ -160,7 +160,7 @@ class ShardMirror:
         return [delta for delta in deltas if delta]
 
     def numbers_before(self, deltas: Sequence[Delta]) -> array[float]:
-        """The numbers before the latest `deltas`, which are given in the order in which they were made."""
+        """The numbers before the latest `deltas`, which are in the order of their making."""
         numbers = self.numbers[:]
         for delta in reversed(deltas):
             for offset, overwritten in reversed(delta.undo):
@@ -210,7 +210,7 @@ class ShardMirror:
         numbers: array[float],
         deltas: list[Delta],
     ) -> tuple[list[Row], array[float]]:
-        """Add new series, remove old ones, and order `known` as `labels`; returns the rows and numbers that fit."""
+        """Arrange the series of `known` as `labels`; returns the rows and numbers kept."""
         size = known.size
         positions = {each: position for position, each in enumerate(known.labels)}
         removed = positions.keys() - set(labels)
@@ -320,7 +320,7 @@ class ShardMirror:
                 self._append(record, deltas, series=series if before is None else None)
 
     def _append(self, record: bytes, deltas: list[Delta], *, series: int | None = None) -> None:
-        """Append to the index. The record is useful as long as `series` exists; None if it is counted elsewhere."""
+        """Append to the index; the record is counted as useful while `series` exists."""
         self._open(deltas).add_record(record)
         self.index_bytes += len(record)
         if series is not None:

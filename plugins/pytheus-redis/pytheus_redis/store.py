@@ -1,4 +1,4 @@
-"""The shards in Redis: the `pytheus.shards.ShardStore` that combines the processes of many machines.
+"""The shards in Redis: the `pytheus.shards.ShardStore` of many machines.
 
 Rules:
 
@@ -111,7 +111,7 @@ class RedisStore:
 
     @property
     def identity(self) -> ShardIdentity:
-        """The identity of the shard that this process had at the last reading, or has before the first one."""
+        """This process's shard at the last reading, or its first one."""
         return self._identity or self.publisher.identity
 
     def collectors(self) -> Iterable[Collector]:
@@ -182,7 +182,7 @@ class RedisStore:
         self._health.succeeded("fold")
 
     def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
-        """Keep the registry alive until the thread has published that a metric has left it; see `FlushOnRelease`.
+        """Keep the registry alive until it has published that a metric has left it.
 
         Otherwise the metric would be folded with the shard, and count twice if it was registered with this Redis again.
         """
@@ -190,7 +190,7 @@ class RedisStore:
             self._remaining = remaining
 
     def close(self) -> None:
-        """Publish for the last time, and end the thread and the connection; takes ``exit_seconds`` at most."""
+        """Publish for the last time, and end the thread; takes ``exit_seconds`` at most."""
         _stores.discard(self)
         if not self._closed:
             try:
@@ -242,7 +242,7 @@ class RedisStore:
         return max(self._options.interval_seconds, (time.thread_time() - began) / _MAX_PROCESSOR_SHARE)
 
     def _pause(self) -> float:
-        """Longer after each failure, and random, so that processes do not come back at the same time."""
+        """Longer after each failure, and random, so that processes do not synchronize."""
         options = self._options
         longest: float = min(options.interval_seconds * 2 ** min(self._failures, 30), options.retry_seconds)
         return longest * random.uniform(0.5, 1.0)
@@ -285,7 +285,7 @@ class RedisStore:
             self.client.close()
 
     def _fetch(self, unpublished: Sequence[HasRows] | None) -> tuple[Fetched, Snapshot | None, set[str]]:
-        """The answers of Redis, and a snapshot of `unpublished` in place of the shards with the returned tokens."""
+        """Redis's answers, a snapshot of `unpublished`, and the tokens that it replaces."""
         if unpublished is None:
             return self.reader.fetch(()), None, set()
         own = self.publisher.own

@@ -1,4 +1,4 @@
-"""The one thread that talks to Redis, so that no other thread has to wait for the network.
+"""The one thread that talks to Redis, so that no other waits for the network.
 
 Rules:
 
@@ -40,7 +40,7 @@ class _Task(Generic[T]):
 
 
 class Worker:
-    """Calls `tick` in a thread of its own; `tick` returns the seconds until its next call, or None to end the thread.
+    """Calls `tick` in a thread, after the seconds that it returned; None ends it.
 
     >>> ticked = threading.Event()
     >>> worker = Worker("example", lambda: ticked.set())
@@ -80,7 +80,7 @@ class Worker:
             self._thread.start()
 
     def submit(self, function: Callable[[], T], seconds: float) -> T:
-        """The result or the error of `function` in the worker's thread; `TimeoutError` after `seconds`.
+        """The result of `function` in the worker's thread; `TimeoutError` after `seconds`.
 
         A function whose turn comes later than that is not called. If there is no thread, it is called in this one.
         """
