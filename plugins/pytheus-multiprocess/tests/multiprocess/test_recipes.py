@@ -186,6 +186,7 @@ def test_pools_of_processes(how: str, method: str, tmp_path: Path, start: Start)
     assert program.end() == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_celery(tmp_path: Path, start: Start, wait_until: WaitUntil) -> None:
     (tmp_path / "tasks.py").write_text(CELERY)
     queue = tmp_path / "queue"

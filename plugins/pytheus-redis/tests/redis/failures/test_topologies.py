@@ -100,6 +100,7 @@ def cluster_state(server: Server) -> bytes:
     return state.encode() if isinstance(state, str) else repr(state).encode()
 
 
+@pytest.mark.slow
 def test_sentinel_names_the_server_and_its_successor(
     servers: Servers, process: Processes, wait_until: WaitUntil, unused_port: Callable[[], int]
 ) -> None:
