@@ -1,8 +1,8 @@
 """Reports Python files that are too long or too short: `python tools/file_sizes.py`.
 
 A file over 450 lines has more than one subject; one under 40 is a part of another. `__init__.py`, `__main__.py` and
-`conftest.py` may be short, and so may tests, which follow the modules that they test. Exits with 1 if there is a finding;
-an exception that is not needed is one.
+`conftest.py` may be short, and so may tests, which follow the modules that they test. Exits with 1 if there is a
+finding; an exception that is not needed is one.
 """
 
 from __future__ import annotations
