@@ -1,4 +1,4 @@
-"""What cannot be said in pyproject.toml: which modules mypyc compiles, and when.
+"""The modules that mypyc compiles, and when; pyproject.toml cannot express this.
 
 `pip install .` gives the compiled build where a C compiler and Python's headers are there, and the pure one where they
 are not, or where PYTHEUS_PURE is set to something other than "" and "0". A build that began compiling and fails stops:
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from build_backend.compiling import can_compile
 
-# The write path, the rendering of a metric's own lines and the merging of several processes', with what they call;
+# The write path, the rendering of a metric's own lines and the merge of several processes, with the code they call;
 # compiled together or not at all.
 COMPILED_MODULES = [
     "pytheus/version.py",

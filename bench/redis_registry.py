@@ -41,7 +41,7 @@ from pytheus import Counter, generate_metrics
 from pytheus.registry import CollectorRegistry
 from pytheus.shards import ShardedRegistry
 from pytheus_redis import RedisOptions, RedisStore, redis_registry
-from pytheus_redis.link import RedisLink
+from pytheus_redis.client import RedisClient
 
 INCREMENTS = 200_000
 HEADS = ("processes", "series each", "round trips", "first scrape", "all changed", "nothing changed", "raw read")
@@ -158,12 +158,12 @@ class Scrapes:
         pipeline.execute()
 
     def round_trips(self) -> int:
-        link = self.store.link
-        assert isinstance(link, RedisLink)
+        client = self.store.client
+        assert isinstance(client, RedisClient)
         self.scrape()
-        before = link.round_trips
+        before = client.round_trips
         self.scrape()
-        return link.round_trips - before
+        return client.round_trips - before
 
     def close(self) -> None:
         self.scraper.close()

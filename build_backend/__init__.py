@@ -1,6 +1,7 @@
-"""The build backend: setuptools, with mypy where the build compiles.
+"""The build backend: setuptools, with mypy if the build compiles.
 
-pip asks a backend what it needs before it runs it, and a static list cannot say "mypy, if there is a C compiler".
+pip asks a backend for its requirements before it runs it, and a static list cannot express "mypy, if there is a C
+compiler".
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: S
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
-    """What a wheel needs; the compiler only where it will be used."""
+    """Return the requirements of a wheel: the compiler if it will be used."""
     return [COMPILER_REQUIREMENT] if can_compile() else []
 
 
@@ -103,6 +104,6 @@ def get_requires_for_build_editable(config_settings: Settings = None) -> list[st
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
 ) -> str:
-    """An editable install of the sources: pure, for a compiled file beside its source would shadow it."""
+    """An editable install of the sources: pure, because a compiled file beside its source would shadow it."""
     os.environ["PYTHEUS_PURE"] = "1"
     return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)

@@ -15,7 +15,7 @@ __all__ = ["can_compile"]
 
 @cache
 def can_compile() -> bool:
-    """Whether a C compiler and Python's headers are there, and nobody asked for pure Python.
+    """Return whether to compile: a C compiler and Python's headers work, and PYTHEUS_PURE is not set.
 
     Not on PyPy, which runs the pure build faster, nor on free-threaded builds, whose locks are put around the methods
     of the pure classes.

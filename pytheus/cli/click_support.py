@@ -103,6 +103,8 @@ REGISTRY_OPTION: Final = click.option(
 
 
 def print_problems(planned: Plan) -> None:
-    """Print each problem of `planned` in a paragraph of its own."""
+    """Print each problem and each warning of `planned` in a paragraph of its own."""
     for problem in planned.problems:
         click.echo(f"\n{click.style('problem', fg='red')}: {problem}")
+    for warning in (*planned.warnings, *planned.activation.warnings):
+        click.echo(f"\n{click.style('warning', fg='yellow')}: {warning}")

@@ -53,6 +53,7 @@ def _document(planned: Plan) -> dict[str, object]:
             "version": version,
         },
         "problems": planned.problems,
+        "warnings": [*planned.warnings, *planned.activation.warnings],
         "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
         "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
         "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],

@@ -126,7 +126,7 @@ class CollectorRegistry:
             remedy = "rename one of them, or define both alike to share their values"
         message = f"{newcomer} conflicts with {incumbent}: both expose the name {name!r}; {remedy}"
         if self._on_conflict == "warn":
-            import logging  # loaded late: it costs more to import than the rest of the package
+            import logging
 
             logging.getLogger("pytheus.registry").warning(
                 "%s. The first one stays registered and the second is not exposed.", message

@@ -162,13 +162,13 @@ def _problems(candidate: object) -> list[str]:
 
 
 def _is_async(member: object) -> bool:
-    import inspect  # loaded late: as below
+    import inspect
 
     return inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
 
 
 def _takes(member: object, arguments: int) -> bool:
-    import inspect  # loaded late: slow to import, and needed only when a registry is checked
+    import inspect
 
     try:
         signature = inspect.signature(member)  # type: ignore[arg-type]  # a callable, as the caller has checked

@@ -77,7 +77,6 @@ class Migration:
         """Remove from `chosen` the collectors that `prepare` registered there."""
         for collector in reversed(self.moved):
             _unregister(self._chosen, collector)
-        self.moved = []
 
     def commit(self) -> None:
         """Remove all collectors from `former`; one that was registered there after `prepare` moves first.
@@ -163,6 +162,6 @@ def _unregister(registry: Registry, collector: Collector) -> None:
 
 
 def _log() -> logging.Logger:
-    import logging  # loaded late: it costs more to import than the rest of the package
+    import logging
 
     return logging.getLogger("pytheus.registry")

@@ -149,7 +149,7 @@ class CollectorRegistryProxy(Proxy):
                 left_behind = tuple(collector_name(collector) for collector in current.collect())
                 self._base = chosen
         if left_behind:
-            import warnings  # loaded late: only this rare path needs it
+            import warnings
 
             warnings.warn(
                 f"set_registry(..., migrate=False) left {len(left_behind)} collector(s) in the former registry, where"

@@ -119,6 +119,13 @@ def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
     assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;" in ended.out
 
 
+def test_a_setting_without_effect_is_a_warning(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:defalut")
+    ended = pytheus("config")
+    assert ended.code == 0
+    assert "\nwarning: plugin 'defalut' ('no:defalut' in PYTHEUS_PLUGINS) is not installed, so there is" in ended.out
+
+
 def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nwrap = [{ prefixed = "app" }, "read_only"]\n', "utf-8")
     assert "\nwrapped in       prefixed(prefix='app'), read_only()\n" in pytheus("config").out

@@ -12,6 +12,7 @@ import pytest
 
 import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge, generate_metrics
+from pytheus.compose import union
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 from tests.registry.conftest import Custom, Plain
@@ -156,6 +157,8 @@ def test_a_registry_is_not_asked_to_unregister_a_collector_that_it_refused_silen
         proxy.set_registry(chosen)
     assert list(proxy) == held
     assert chosen.held == [there]
+    # The two that it accepted.
+    assert chosen.calls.count("unregister") == 2
     assert caplog.records == []
 
 
@@ -289,3 +292,32 @@ def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytes
     proxy = CollectorRegistryProxy("default")
     with pytest.raises(SelectionError, match="no resolver is set"):
         assert proxy.prefix
+
+
+def test_a_registry_that_was_made_for_a_choice_is_closed_if_the_move_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closing(Plain):
+        def close(self) -> None:
+            self.calls.append("close")
+
+    made = Closing(refuses="hits_total")
+    proxy = CollectorRegistryProxy()
+
+    def resolver(choice: str | None) -> Registry:
+        Counter("hits_total", "Hits.", registry=proxy)
+        return made
+
+    monkeypatch.setattr(proxy_module, "_resolver", resolver)
+    with pytest.raises(RuntimeError, match="no hits_total"):
+        assert proxy.prefix
+    assert made.calls[-1] == "close"
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+def test_a_proxy_beside_the_registry_in_use_is_not_resolved(
+    proxy: CollectorRegistryProxy, registry: CollectorRegistry, migrate: bool
+) -> None:
+    hits = Counter("hits_total", "Hits.", registry=proxy)
+    both = union(CollectorRegistryProxy("missing"), registry)
+    proxy.set_registry(both, migrate=migrate)
+    proxy.set_registry(registry, migrate=migrate)
+    assert list(proxy) == [hits]

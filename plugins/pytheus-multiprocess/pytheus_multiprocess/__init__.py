@@ -1,7 +1,17 @@
-"""The metrics of all processes of one machine, as one: a registry plugin of pytheus.
+"""A pytheus registry of all processes of one machine, which share a directory.
 
-Every process writes its numbers to a file of its own that is mapped into its memory, and a scrape in any of them adds
-them up. See docs/how-to/multiprocess.md.
+Every process writes its numbers to a file of its own that is mapped into its memory, and a scrape of any of them adds
+them up. See docs/how-to/multiprocess.md. Modules, each of which imports only those before it:
+
+    options        the options of the URL and of the configuration file
+    system         the system calls, one by one
+    directory      creates and checks the shared directory
+    shard_file     the file of this process, for writing
+    shard_reader   the file of any process, for reading
+    shard          this process's series, and those that do not fit into its file
+    archive_file   the archive's file, and folding
+    processes      CPU time, memory and file descriptors of each process
+    store          `MultiprocessStore`, which brings them together
 """
 
 from __future__ import annotations
@@ -24,8 +34,8 @@ pytheus_plugin_api = 1
 
 @hookimpl
 def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
-    """The registry that ``multiprocess:///run/shop`` names."""
-    from pytheus.shards import ShardedRegistry  # loaded late, as the following: to be listed takes none of it
+    """The registry of ``multiprocess:///run/shop``."""
+    from pytheus.shards import ShardedRegistry
     from pytheus_multiprocess.options import MultiprocessOptions
     from pytheus_multiprocess.store import MultiprocessStore
 
@@ -51,7 +61,7 @@ def multiprocess_registry(
     retention_seconds: float | None = None,
     process_metrics: bool = True,
 ) -> ShardedRegistry:
-    """A registry of all processes that share `directory`, which is made if only its last part is missing.
+    """A registry of all processes that share `directory`.
 
         >>> import tempfile
         >>> from pytheus import Counter, generate_metrics
@@ -65,11 +75,12 @@ def multiprocess_registry(
         >>> registry.close()
         >>> directory.cleanup()
 
-    A file becomes at most `max_size_bytes` large. With `retention_seconds`, series that only dead processes had go when
-    nothing has been added to them for so long. `process_metrics` says whether a scrape tells what each process uses.
-    Raises `pytheus_multiprocess.directory.DirectoryError` for a directory that is not this user's alone.
+    The directory is created if only its last part is missing. A file is at most `max_size_bytes` large. With
+    `retention_seconds`, series that only dead processes had are removed when nothing has been added to them for this
+    time. `process_metrics` says whether a scrape exposes CPU time, memory and file descriptors of each process. Raises
+    `pytheus_multiprocess.directory.DirectoryError` for a directory that is not private to this user.
     """
-    from pytheus.shards import ShardedRegistry  # loaded late, as the following: to be listed takes none of it
+    from pytheus.shards import ShardedRegistry
     from pytheus_multiprocess.options import MultiprocessOptions
     from pytheus_multiprocess.store import MultiprocessStore
 

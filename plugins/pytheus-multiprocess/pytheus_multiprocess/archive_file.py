@@ -2,13 +2,13 @@
 
 Rules:
 
-- The file is replaced, never written to. The rename is the moment at which shards change from counting for themselves
-  to counting in the archive; their files are removed after it, and their tokens, which the archive knows until then,
-  after that. So whoever is killed at whatever step has folded a shard once or not at all, and the next one goes on.
-- Only the holder of `archive.lock` folds. Nobody waits for it: who does not get it leaves the folding to the holder,
-  and counts the dead processes' shards as they are. So a holder that was stopped stops nobody else.
-- The archive and the list of shards belong together if the archive is the same before and after the listing: a shard
-  that it lacks has a file for as long as it is the archive. The file is kept open, so that no other can have its inode.
+- The file is replaced, never written to. With the rename, shards cease to count by themselves and count in the archive.
+  Then their files are deleted, and then their tokens, which the archive remembers until then. So a crash at any step
+  leaves each shard folded once or not at all, and the next scrape continues.
+- Only the process that has the lock of `archive.lock` folds. No process waits for it: one that does not get it counts
+  the dead processes' shards as they are. So a process that was stopped while it has the lock stops no other.
+- The archive and the list of shards match if the archive is the same before and after the listing: a shard that it does
+  not contain has a file as long as this archive is valid. The file is kept open, so that no other file gets its inode.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _UNFINISHED: Final = re.compile(r"new-[0-9a-f]{16}\.shard", re.ASCII)
 
 
 def shard_names(names: Collection[str]) -> list[str]:
-    """Which of a directory's `names` are those of shards."""
+    """The names of shards among a directory's `names`."""
     return [name for name in names if _SHARD.fullmatch(name)]
 
 
 def token_of(name: str) -> str:
-    """The token of the shard with that file name."""
+    """The token of the shard with this file name."""
     return name.partition(".")[0]
 
 
 def listed(directory: int) -> list[str]:
-    """The names in the directory."""
-    # Opened anew, for a descriptor's position is shared with all its copies, also with those of forked children.
+    """The names of the files in the directory."""
+    # Opened again, because a descriptor's position is shared with all its copies, those of forked children included.
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         return os.listdir(descriptor)
@@ -54,7 +54,7 @@ def listed(directory: int) -> list[str]:
 
 
 class ArchiveFile:
-    """The archive in `directory` (a descriptor). To be used by one thread at a time."""
+    """The archive in `directory` (a descriptor). One thread at a time may use it."""
 
     def __init__(self, system: System, directory: int) -> None:
         self._system = system
@@ -71,24 +71,24 @@ class ArchiveFile:
         return descriptor
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close all files."""
         for descriptor, inode in ((self._descriptor, self._inode), (self._lock_descriptor, self._lock_inode)):
             if descriptor >= 0:
                 self._system.close(descriptor, inode)
         self._descriptor = self._lock_descriptor = -1
 
     def leave_parent(self) -> None:
-        """In a child after a fork: let go of the parent's lock, which it may be holding."""
+        """In a child after a fork: close the parent's lock, which it may have locked."""
         was_open = self._lock_descriptor >= 0
         self.close()
         if was_open:
-            with suppress(OSError):  # where the directory is gone, nothing is folded
+            with suppress(OSError):  # if the directory is gone, nothing is folded
                 self._lock_descriptor = self._open_lock()
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def is_current(self) -> bool:
-        """Whether what `read` gave is still the archive."""
+        """Whether the archive is still the one that `read` returned."""
         try:
             there = os.stat(_NAME, dir_fd=self._directory, follow_symlinks=False)
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class ArchiveFile:
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def read(self) -> Archive:
-        """The archive as it is now: the same object for as long as it is the same. Raises `ShardFormatError`."""
+        """The archive, the same object for the same file. Raises `ShardFormatError`."""
         if self.is_current():
             return self._archive
         descriptor, self._descriptor = self._descriptor, -1
@@ -131,17 +131,18 @@ class ArchiveFile:
         live: Sequence[Snapshot] = (),
         retention_seconds: float = 0,
     ) -> bool:
-        """Fold every dead shard, and clear up behind those who were killed folding; False if somebody else is at it.
+        """Fold every dead shard; False if another process is folding.
 
-        `read_dead` gives the snapshot of the shard with that file name if its process is dead and it can be read. With
-        `retention_seconds`, series go that nothing was folded into for so long, unless one of `live` has them.
+        Finishes interrupted foldings as well. `read_dead` returns the snapshot of the shard with that file name if its
+        process is dead and it can be read. With `retention_seconds`, series expire into which nothing was folded for
+        this time, unless one of `live` has them.
         """
         if self._lock_descriptor < 0 or not self._system.lock(self._lock_descriptor):
             return False
         try:
             self._fold(read_dead, live, retention_seconds)
         finally:
-            # Said expressly: a child that was forked just now has a copy of the descriptor until it comes to close it.
+            # Explicitly, because a child that was just forked has a copy of the descriptor until it closes it.
             self._system.unlock(self._lock_descriptor)
         return True
 
@@ -156,7 +157,7 @@ class ArchiveFile:
                 self._remove_if_abandoned(name)
         tokens: set[str] = set()
         dead: list[Snapshot] = []
-        # Whether a shard has a file must be asked now, with the lock: one that was folded before has none.
+        # The files must be listed with the lock: a shard that was folded before has none.
         for name in shard_names(names):
             token = token_of(name)
             tokens.add(token)
@@ -166,7 +167,7 @@ class ArchiveFile:
                 dead.append(snapshot)
         if not dead and retention_seconds <= 0:
             return
-        # Oldest first, for series show in the order in which they come here, and that of the names is chance.
+        # Oldest first, because series are exposed in this order, and that of the names is random.
         dead.sort(key=lambda snapshot: (snapshot.identity.started_ns, snapshot.identity.token))
         now = time.time()
         folded = fold(archive.forget_tokens(archive.folded_tokens - tokens), dead, now=now)
@@ -177,7 +178,7 @@ class ArchiveFile:
             folded = expired
         content = folded.encode()
         if os.getpid() != process:
-            return  # forked by a signal handler in the middle of it: the parent has the lock, and does the rest
+            return  # forked by a signal handler in the middle of it: the parent has the lock, and continues
         self._replace(content)
         for snapshot in dead:
             self._remove(f"{snapshot.identity.token}.shard")
@@ -201,7 +202,7 @@ class ArchiveFile:
             self._system.unlink(name, directory=self._directory)
 
     def _remove_if_abandoned(self, name: str) -> None:
-        """Remove what a process left that was killed while it began its shard."""
+        """Remove the file of a process that was killed while it created its shard."""
         with suppress(OSError):
             descriptor = self._system.open(name, os.O_RDONLY, directory=self._directory)
             try:

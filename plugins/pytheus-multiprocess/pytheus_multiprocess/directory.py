@@ -1,4 +1,4 @@
-"""The directory that the processes share: made, opened once, and held to be this user's alone."""
+"""Creates, checks and opens the directory that the processes share."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class DirectoryError(PytheusError):
 
 
 def open_directory(path: str) -> int:
-    """A descriptor of the directory `path`, which is made if only its last part is missing.
+    """A descriptor of the directory `path`, whose last part is created if missing.
 
-    Everything else is reached from the descriptor, so that nobody can put something else in the path's place. Raises
-    `DirectoryError` if it cannot be had, is a symbolic link, belongs to somebody else, or can be written by others.
+    All files are opened relative to the descriptor, so that no other user can replace the path. Raises `DirectoryError`
+    if it cannot be created, is a symbolic link, belongs to another user, or can be written by others.
     """
     path = os.path.abspath(path)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,7 +38,7 @@ def open_directory(path: str) -> int:
             try:
                 os.mkdir(path, _PRIVATE)
             except FileExistsError:
-                pass  # another process of the same program was quicker
+                pass  # another process of the same program was first
             descriptor = os.open(path, flags)
     except OSError as error:
         raise _error(path, _reason(path, error)) from error
@@ -62,13 +62,13 @@ def open_directory(path: str) -> int:
 
 def _reason(path: str, error: OSError) -> str:
     if os.path.islink(path):
-        return "is a symbolic link; name the directory that it leads to"
+        return "is a symbolic link; name the directory that it points to"
     if error.errno == errno.ENOENT:
-        return f"cannot be made, for {os.path.dirname(path)!r} does not exist; make that first"
+        return f"cannot be created because {os.path.dirname(path)!r} does not exist; create that first"
     if error.errno == errno.ENOTDIR:
-        return "is no directory; name one"
-    return f"cannot be made or opened: {error.strerror}"
+        return "is not a directory; name one"
+    return f"cannot be created or opened: {error.strerror}"
 
 
-def _error(path: str, what: str) -> DirectoryError:
-    return DirectoryError(f"directory {path!r} for the metrics of several processes {what}", path=path)
+def _error(path: str, reason: str) -> DirectoryError:
+    return DirectoryError(f"directory {path!r} for the metrics of several processes {reason}", path=path)

@@ -1,4 +1,4 @@
-"""What can be said of the registry in its URL, or in the configuration file."""
+"""The options of the registry, in its URL or in the configuration file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _SMALLEST_FILE = 1 << 16
 
 @dataclass(frozen=True)
 class MultiprocessOptions:
-    """The options of ``multiprocess:///DIRECTORY?...``. Sizes are in bytes; ValueError for what makes no sense."""
+    """The options of ``multiprocess:///DIRECTORY?...``. Raises ValueError."""
 
     path: str
     """The directory that the processes share."""
     prefix: str | None = None
-    """What stands before the name of every family."""
+    """The prefix of every family's name."""
     index_step_bytes: int = 1 << 14
-    """By how much at least a file grows for names and labels. It grows by as much as it has, from there on."""
+    """The smallest growth of a file, for names and labels. Larger files double."""
     numbers_step_bytes: int = 1 << 14
-    """By how much at least a file grows for numbers."""
+    """The smallest growth of a file, for numbers."""
     max_size_bytes: int = 1 << 28
-    """How large one process's file may become; series for which there is no room are seen by that process alone."""
+    """The largest file of one process; series that do not fit are exposed by that process alone."""
     retention_seconds: float | None = None
-    """When series are dropped that only dead processes had; None for never."""
+    """Series that only dead processes had are removed after this time; None to keep all."""
     process_metrics: bool = True
-    """Whether a scrape tells CPU time, memory and file descriptors of each process."""
+    """Whether a scrape exposes CPU time, memory and file descriptors of each process."""
 
     def __post_init__(self) -> None:
         if not self.path:

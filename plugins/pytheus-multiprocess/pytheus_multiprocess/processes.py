@@ -1,4 +1,4 @@
-"""What the operating system knows about each process, told by whoever is scraped.
+"""The operating system's figures of each process.
 
 The names are those of `pytheus.collectors.ProcessCollector`, with a label `pid`.
 """
@@ -16,7 +16,7 @@ from pytheus.shards import ShardIdentity
 
 __all__ = ["ProcessesCollector"]
 
-# Fields of /proc/PID/stat behind the command's name, numbered here from 0, there from 3:
+# Fields of /proc/PID/stat after the command's name, numbered here from 0, there from 3:
 # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 _UTIME: Final = 11
 _STIME: Final = 12
@@ -35,20 +35,20 @@ _FAMILIES: Final[tuple[tuple[str, MetricType, str], ...]] = (
 
 
 class ProcessesCollector:
-    """CPU time, memory, start time and file descriptors of every process that `processes` names, by `pid`.
+    """CPU time, memory, start and file descriptors of `processes`, by `pid`.
 
-    Those of this machine, where it has a Linux ``/proc``; a process that is gone by now is left out.
+    Only of this machine, and only if it has a Linux ``/proc``; a process that has ended is skipped.
     """
 
     name: Final = "process"
 
     def __init__(self, processes: Callable[[], Sequence[ShardIdentity]]) -> None:
         self._processes = processes
-        # By token, what does not change: the start, and the limit of file descriptors.
+        # By token, the constants: start time, and limit of file descriptors.
         self._fixed: dict[str, tuple[float, float]] = {}
 
     def collect(self) -> Iterator[Family]:
-        """The families as they stand now."""
+        """The present families."""
         host = os.uname().nodename
         columns: list[list[Sample]] = [[] for _ in _FAMILIES]
         fixed: dict[str, tuple[float, float]] = {}
@@ -72,7 +72,7 @@ def _numbers(pid: int, known: tuple[float, float] | None) -> tuple[tuple[float, 
     ticks = os.sysconf("SC_CLK_TCK")
     if known is None:
         booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        known = (booted + int(fields[_STARTTIME]) / ticks, _most_descriptors(pid))
+        known = (booted + int(fields[_STARTTIME]) / ticks, _descriptor_limit(pid))
     numbers = (
         (int(fields[_UTIME]) + int(fields[_STIME])) / ticks,
         float(len(os.listdir(f"/proc/{pid}/fd"))),
@@ -84,10 +84,10 @@ def _numbers(pid: int, known: tuple[float, float] | None) -> tuple[tuple[float, 
     return numbers, known
 
 
-def _most_descriptors(pid: int) -> float:
+def _descriptor_limit(pid: int) -> float:
     with open(f"/proc/{pid}/limits", encoding="ascii") as file:
         for line in file:
             if line.startswith("Max open files"):
                 soft = line.split()[3]
                 return float("inf") if soft == "unlimited" else float(soft)
-    raise ValueError("there is no limit of open files")
+    raise ValueError("the limit of open files is missing")

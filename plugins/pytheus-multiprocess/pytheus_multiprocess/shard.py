@@ -1,15 +1,16 @@
-"""This process's shard: its file, the layout of what is in it, and the series that found no room there.
+"""This process's shard: its file, the file's layout, and the series outside of it.
 
 Rules:
 
-- A file is begun when the first series asks for room, so that a process without metrics leaves no trace.
-- A series is placed whole or not at all: room is taken, its record committed, and only then the layout here changed.
-  Where that was broken off halfway (an exception in a signal handler), the index is written afresh first of all.
-- One change of the file is made at a time, also by one thread. What it comes with in the middle of another (a
-  finalizer, a signal handler) waits until that is made; only a new series cannot wait.
-- What finds no room (a full disk, the size limit), and a series that comes in the middle of a change, is kept in the
-  process's own memory: homeless. It is exposed by this process alone.
-- No foreign code runs, and nothing is logged, while the lock is held: a fork waits for it.
+- The file is created for the first series, so that a process without metrics leaves no trace.
+- A series is added completely or not at all: its numbers are allocated, its record is committed, and only then the
+  layout in memory changes. If that was interrupted (an exception in a signal handler), the index is rewritten before
+  anything else.
+- One change of the file is made at a time, even within one thread. A change in the middle of another one (a finalizer,
+  a signal handler) waits until that is complete; only a new series cannot wait.
+- A series that does not fit (a full disk, the size limit), or that comes in the middle of a change, is *unshared*: it
+  is kept in the process's own memory, and exposed by this process alone.
+- No foreign code runs, and nothing is logged, while the lock is held, because a fork waits for the lock.
 """
 
 from __future__ import annotations
@@ -34,71 +35,71 @@ from pytheus.shards import (
     encode_removal,
     encode_series,
 )
-from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
+from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
 from pytheus_multiprocess.shard_reader import ExemplarCell
 
-__all__ = ["Shard", "ShardMemory"]
+__all__ = ["Shard", "ShardStorage"]
 
-_WORTH_REWRITING_BYTES = 1 << 16
-_FORGET_BYTES = 16
-"""What a record that a slot is gone takes at most. For each slot so much is kept free, so that it can always go."""
+_MIN_REWRITE_BYTES = 1 << 16
+_MAX_REMOVAL_BYTES = 16
+"""The largest record of a removal. This much is kept free per series, so that each can always be removed."""
 
 
 class _Series:
-    """A series of this process, and where it is kept."""
+    """A series of this process, and the buffer of its numbers."""
 
-    __slots__ = ("definition", "exemplars", "facts", "facts_bytes", "labels", "offset", "size", "slot", "view")
+    __slots__ = ("buffer", "definition", "exemplars", "info", "info_bytes", "labels", "number", "offset", "size")
 
     def __init__(self, definition: Definition, labels: tuple[str, ...], size: int) -> None:
         self.definition: Definition = definition
         self.labels: tuple[str, ...] = labels
         self.size: int = size
-        self.slot: int = -1
-        """Its number in the layout, or -1 for one that is homeless."""
+        self.number: int = -1
+        """Its number in the layout, or -1 if it is unshared."""
         self.offset: int = 0
-        self.view: FloatBuffer
-        self.facts: Mapping[str, str] | None = None
-        self.facts_bytes: int = 0
+        self.buffer: FloatBuffer
+        self.info: Mapping[str, str] | None = None
+        self.info_bytes: int = 0
         self.exemplars: dict[int, Exemplar] = {}
 
 
 class Shard:
-    """Where one process keeps its numbers, from its first series until it ends.
+    """The numbers of one process, from its first series until its end.
 
-    `open_file` makes the file; it may raise `NoRoomError` and OSError, and is called again for the next series then.
+    `open_file` creates the file. If it raises `NoSpaceError` or OSError, it is called again for the next series.
     """
 
     def __init__(self, identity: ShardIdentity, open_file: Callable[[ShardIdentity], ShardFile]) -> None:
         self.identity = identity
-        # Told apart by their token: what is homeless is shown as a shard of its own, by this process.
-        self._homeless_identity = identity._replace(token=identity.token[::-1])
+        # This process exposes the unshared series as a shard of its own, which needs a token of its own.
+        self._unshared_identity = identity._replace(token=identity.token[::-1])
         self._open_file = open_file
         self.file: ShardFile | None = None
         self.lock: threading.RLock = threading.RLock()
-        self._busy = False
+        self._changing = False
         self._postponed: list[Callable[[], None]] = []
-        self._broken_off = False
+        self._interrupted = False
         self._layout = Layout()
-        self._placed: dict[int, _Series] = {}
-        self._homeless: dict[int, _Series] = {}
+        self._shared: dict[int, _Series] = {}
+        self._unshared: dict[int, _Series] = {}
         self._outdated_bytes = 0
         self._ended = False
-        self._told_homeless = False
-        self.why_homeless: str = ""
-        """Why the last series that found no room found none."""
+        self._logged = False
+        self.unshared_reason: str = ""
+        """Why the latest unshared series is one."""
 
     def abandon(self) -> None:
-        """In a child after a fork: this is the parent's shard. Nothing of it is written from now on."""
+        """In a child after a fork: write nothing more to this shard of the parent."""
         self.lock = threading.RLock()
         self._ended = True
-        self._busy = False
+        self._changing = False
         self._postponed = []
         file, self.file = self.file, None
         if file is not None:
             file.abandon()
 
     def close(self) -> None:
-        """Let go of the file, so that what is in it is folded. Series that are placed from now on are homeless."""
+        """Close the file, so that it is folded. Series that are added later are unshared."""
         with self.lock:
             self._ended = True
             file, self.file = self.file, None
@@ -106,224 +107,226 @@ class Shard:
                 file.close()
 
     @property
-    def homeless_count(self) -> int:
-        """How many series are kept in this process's own memory for want of room."""
-        return len(self._homeless)
+    def unshared_count(self) -> int:
+        """How many series only this process exposes."""
+        return len(self._unshared)
 
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def place(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
-        """A new series, in the file if there is room, and in this process's memory if not. Call it with the lock."""
+    def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
+        """A new series, in the file if it fits. Needs the lock."""
         series = _Series(definition, labels, size)
-        if not self._ended and not self._busy:
-            self._change(lambda: self._try_to_place(series))
-            if series.slot >= 0 and not self._ended:
+        if not self._ended and not self._changing:
+            self._change(lambda: self._try_to_share(series))
+            if series.number >= 0 and not self._ended:
                 return series
-        elif self._busy:
-            self.why_homeless = "it was made while this very thread was placing another one"
-        series.view = array("d", bytes(8 * size))
+        elif self._changing:
+            self.unshared_reason = "it was created while the same thread was adding another one"
+        series.buffer = array("d", bytes(8 * size))
         if not self._ended:
-            self._homeless[id(series)] = series
-            if self.file is not None:
-                self.file.count_homeless(len(self._homeless))
+            self._unshared[id(series)] = series
+            self._store_unshared_count()
         return series
 
+    def _store_unshared_count(self) -> None:
+        if self.file is not None:
+            self.file.set_unshared(len(self._unshared))
+
     def _change(self, change: Callable[[], None]) -> None:
-        """Make a change of the file, or leave it to who is making one just now, further down this thread's stack."""
-        if self._busy:
+        """Change the file, or let the change that this thread is in the middle of do it."""
+        if self._changing:
             self._postponed.append(change)
             return
-        self._busy = True
+        self._changing = True
         try:
-            # Before it as well, for what an exception in a signal handler may have left.
+            # Before it as well, because an exception in a signal handler may have left some.
             self._make_postponed()
             change()
             self._make_postponed()
         except ValueError:
-            # A signal handler has forked in the middle of it, and this is the child, to which the memory is closed.
+            # A signal handler has forked in the middle of it, and this is the child, where the memory is released.
             if not self._ended:
                 raise
         finally:
-            self._busy = False
+            self._changing = False
 
     def _make_postponed(self) -> None:
         while self._postponed:
             self._postponed.pop(0)()
 
-    def _try_to_place(self, series: _Series) -> None:
+    def _try_to_share(self, series: _Series) -> None:
         try:
-            self._place(series)
+            self._share(series)
         except (PytheusError, OSError) as error:
-            self.why_homeless = str(error)
+            self.unshared_reason = str(error)
 
-    def _place(self, series: _Series) -> None:
+    def _share(self, series: _Series) -> None:
         file = self.file
         if file is None:
             file = self.file = self._open_file(self.identity)
-        self._heal(file)
+        self._repair(file)
         layout = self._layout
         number = layout.find_definition(series.definition)
         records = b""
         if number is None:
             number = len(layout.definitions)
             records = encode_definition(series.definition)
-        offset = file.take(series.size)
+        offset = file.allocate(series.size)
         series.offset = offset
         try:
             records += encode_series(number, series.labels, offset)
-            # A view of doubles takes an array of doubles, and gives a list of them, whatever typeshed says of it.
-            series.view = cast("FloatBuffer", file.doubles(offset, series.size))
-            self._broken_off = True
-            file.append(records, headroom_bytes=_FORGET_BYTES * (len(self._placed) + 1))
+            # typeshed does not know that a view of doubles takes an array of doubles and returns a list of them.
+            series.buffer = cast("FloatBuffer", file.doubles(offset, series.size))
+            self._interrupted = True
+            file.append(records, headroom_bytes=_MAX_REMOVAL_BYTES * (len(self._shared) + 1))
         except (PytheusError, OSError):
-            self._broken_off = False
-            file.give_back(offset, series.size)
+            self._interrupted = False
+            file.free(offset, series.size)
             raise
-        series.slot = layout.add_series(layout.add_definition(series.definition), series.labels, offset)
-        self._placed[series.slot] = series
-        self._broken_off = False
+        series.number = layout.add_series(layout.add_definition(series.definition), series.labels, offset)
+        self._shared[series.number] = series
+        self._interrupted = False
 
-    def displace(self, series: _Series) -> None:
-        """The series is no more. Call it with the lock."""
-        if self._homeless.pop(id(series), None) is not None:
-            if self.file is not None:
-                self.file.count_homeless(len(self._homeless))
+    def remove(self, series: _Series) -> None:
+        """Remove a series. Needs the lock."""
+        if self._unshared.pop(id(series), None) is not None:
+            self._store_unshared_count()
             return
-        self._change(lambda: self._displace(series))
+        self._change(lambda: self._remove(series))
 
-    def _displace(self, series: _Series) -> None:
+    def _remove(self, series: _Series) -> None:
         file = self.file
-        if self._ended or file is None or series.slot < 0:
+        if self._ended or file is None or series.number < 0:
             return
         try:
-            self._heal(file)
-        except NoRoomError:
-            return  # it stays as it is
-        slot = series.slot
-        record = encode_removal(slot)
-        self._broken_off = True
-        series.slot = -1
-        del self._placed[slot]
-        self._layout.remove_series(slot)
+            self._repair(file)
+        except NoSpaceError:
+            return  # the series stays
+        number = series.number
+        record = encode_removal(number)
+        self._interrupted = True
+        series.number = -1
+        del self._shared[number]
+        self._layout.remove_series(number)
         file.append(record)
-        self._broken_off = False
-        for index in series.exemplars:
-            file.drop((slot, index))
-        file.give_back(series.offset, series.size)
-        self._outdated(file, 2 * len(record) + sum(map(len, series.labels)) + 16 + series.facts_bytes)
+        self._interrupted = False
+        for slot in series.exemplars:
+            file.drop_cell((number, slot))
+        file.free(series.offset, series.size)
+        self._add_outdated(file, 2 * len(record) + sum(map(len, series.labels)) + 16 + series.info_bytes)
 
-    def set_facts(self, series: _Series, facts: Mapping[str, str]) -> None:
-        """The facts of an info's series are these. Call it with the lock."""
-        series.facts = dict(facts)
-        self._change(lambda: self._write_facts(series, facts))
+    def set_info(self, series: _Series, info: Mapping[str, str]) -> None:
+        """Set the labels of an info's series. Needs the lock."""
+        series.info = dict(info)
+        self._change(lambda: self._write_info(series, info))
 
-    def _write_facts(self, series: _Series, facts: Mapping[str, str]) -> None:
+    def _write_info(self, series: _Series, info: Mapping[str, str]) -> None:
         file = self.file
-        if self._ended or file is None or series.slot < 0:
+        if self._ended or file is None or series.number < 0:
             return
         try:
-            record = encode_info(series.slot, facts)
-            self._heal(file)
-            file.append(record, headroom_bytes=_FORGET_BYTES * len(self._placed))
+            record = encode_info(series.number, info)
+            self._repair(file)
+            file.append(record, headroom_bytes=_MAX_REMOVAL_BYTES * len(self._shared))
         except (PytheusError, OSError) as error:
-            self.why_homeless = str(error)
+            self.unshared_reason = str(error)
             return
-        self._layout.set_info(series.slot, facts)
-        outdated, series.facts_bytes = series.facts_bytes, len(record)
-        self._outdated(file, outdated)
+        self._layout.set_info(series.number, info)
+        outdated, series.info_bytes = series.info_bytes, len(record)
+        self._add_outdated(file, outdated)
 
-    def set_exemplar(self, series: _Series, index: int, exemplar: Exemplar) -> None:
-        """The latest exemplar of the series' number `index` is this one. Call it with the lock."""
-        series.exemplars[index] = exemplar
-        self._change(lambda: self._write_exemplar(series, index, exemplar))
+    def set_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
+        """Set the latest exemplar of the number at `slot`. Needs the lock."""
+        series.exemplars[slot] = exemplar
+        self._change(lambda: self._write_exemplar(series, slot, exemplar))
 
-    def _write_exemplar(self, series: _Series, index: int, exemplar: Exemplar) -> None:
+    def _write_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
         file = self.file
-        if self._ended or file is None or series.slot < 0:
+        if self._ended or file is None or series.number < 0:
             return
-        cell = ExemplarCell(file.generation, series.slot, index, dict(exemplar.labels), exemplar[1], exemplar[2])
+        cell = ExemplarCell(file.generation, series.number, slot, dict(exemplar.labels), exemplar[1], exemplar[2])
         try:
-            file.put((series.slot, index), msgspec.msgpack.encode(cell))
+            file.put_cell((series.number, slot), msgspec.msgpack.encode(cell))
         except (PytheusError, OSError):
-            pass  # exemplars are samples: one less is no loss that anybody counts on
+            pass  # exemplars are a sample of the observations, of which one may be missing
 
     # The index -------------------------------------------------------------------------------------------------------
 
-    def _outdated(self, file: ShardFile, size: int) -> None:
+    def _add_outdated(self, file: ShardFile, size: int) -> None:
         self._outdated_bytes += size
-        if self._outdated_bytes > _WORTH_REWRITING_BYTES and self._outdated_bytes * 2 > file.index_bytes:
+        if self._outdated_bytes > _MIN_REWRITE_BYTES and self._outdated_bytes * 2 > file.index_bytes:
             try:
                 self._rewrite(file)
             except (PytheusError, OSError):
-                self._outdated_bytes = 0  # to be tried again when as much has come together once more
+                self._outdated_bytes = 0  # to try again when as much is outdated once more
 
-    def _heal(self, file: ShardFile) -> None:
-        if self._broken_off:
+    def _repair(self, file: ShardFile) -> None:
+        if self._interrupted:
             self._rewrite(file)
-            self._broken_off = False
+            self._interrupted = False
 
     def _rewrite(self, file: ShardFile) -> None:
-        """Write the index afresh, of what there is now."""
+        """Write a new index from the present series."""
         layout = Layout()
         records: list[bytes] = []
-        kept = list(self._placed.values())
+        kept = list(self._shared.values())
         for series in kept:
             if layout.find_definition(series.definition) is None:
                 records.append(encode_definition(series.definition))
             definition = layout.add_definition(series.definition)
-            slot = layout.add_series(definition, series.labels, series.offset)
+            number = layout.add_series(definition, series.labels, series.offset)
             records.append(encode_series(definition, series.labels, series.offset))
-            if series.facts is not None:
-                layout.set_info(slot, series.facts)
-                record = encode_info(slot, series.facts)
-                series.facts_bytes = len(record)
+            if series.info is not None:
+                layout.set_info(number, series.info)
+                record = encode_info(number, series.info)
+                series.info_bytes = len(record)
                 records.append(record)
-        file.rewrite(b"".join(records), headroom_bytes=_FORGET_BYTES * len(kept))
+        file.rewrite(b"".join(records), headroom_bytes=_MAX_REMOVAL_BYTES * len(kept))
         self._layout = layout
         for series in kept:
-            for index in series.exemplars:
-                file.drop((series.slot, index))
-        self._placed = dict(enumerate(kept))
-        for slot, series in enumerate(kept):
-            series.slot = slot
+            for slot in series.exemplars:
+                file.drop_cell((series.number, slot))
+        self._shared = dict(enumerate(kept))
+        for number, series in enumerate(kept):
+            series.number = number
         self._outdated_bytes = 0
         for series in kept:
-            for index, exemplar in series.exemplars.copy().items():
-                self._write_exemplar(series, index, exemplar)
+            for slot, exemplar in series.exemplars.copy().items():
+                self._write_exemplar(series, slot, exemplar)
 
-    def tell_homeless(self) -> None:
-        """Log that there was no room, once. Call it without the lock: handlers may do anything, even fork."""
-        if self._homeless and not self._told_homeless:
-            self._told_homeless = True
-            import logging  # loaded late: it is only needed where something is wrong
+    def log_unshared(self) -> None:
+        """Log once that series are unshared. Without the lock: log handlers may even fork."""
+        if self._unshared and not self._logged:
+            self._logged = True
+            import logging
 
             logging.getLogger("pytheus_multiprocess").warning(
                 "series of %s are kept by this process alone and show in its own scrapes only: %s",
                 self.identity,
-                self.why_homeless,
+                self.unshared_reason,
             )
 
     # Its own scrape --------------------------------------------------------------------------------------------------
 
-    def homeless(self) -> Snapshot | None:
-        """What is kept in this process's own memory for want of room, or None."""
-        if not self._homeless:
+    def unshared(self) -> Snapshot | None:
+        """The unshared series, or None without any."""
+        if not self._unshared:
             return None
         with self.lock:
             layout = Layout()
             numbers: list[float] = []
-            for series in list(self._homeless.values()):
-                slot = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
-                numbers += series.view.tolist()
-                if series.facts is not None:
-                    layout.set_info(slot, series.facts)
-                for index, exemplar in series.exemplars.copy().items():
-                    layout.set_exemplar(slot, index, exemplar)
-            return Snapshot(self._homeless_identity, True, layout, numbers)
+            for series in list(self._unshared.values()):
+                number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
+                numbers += series.buffer.tolist()
+                if series.info is not None:
+                    layout.set_info(number, series.info)
+                for slot, exemplar in series.exemplars.copy().items():
+                    layout.set_exemplar(number, slot, exemplar)
+            return Snapshot(self._unshared_identity, True, layout, numbers)
 
 
-class ShardMemory:
-    """Where one metric keeps its numbers: a `pytheus.registry.NumberStorage` over a process's shard."""
+class ShardStorage:
+    """The `pytheus.registry.NumberStorage` of one metric, in a process's shard."""
 
     __slots__ = ("_definition", "_series", "_shard")
 
@@ -333,36 +336,36 @@ class ShardMemory:
         self._series: dict[tuple[str, ...], _Series] = {}
 
     def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        """A view into the shard's file, or an array where there is no room in it."""
+        """A view of the shard's file, or an array if the series does not fit into it."""
         series = self._series.get(labels)
         if series is None:
             with self._shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    placed = self._shard.place(self._definition, labels, size)
-                    series = self._series.setdefault(labels, placed)
-                    if series is not placed:  # a finalizer or a signal handler was quicker
-                        self._shard.displace(placed)
-            self._shard.tell_homeless()
-        return series.view
+                    added = self._shard.add(self._definition, labels, size)
+                    series = self._series.setdefault(labels, added)
+                    if series is not added:  # a finalizer or a signal handler was first
+                        self._shard.remove(added)
+            self._shard.log_unshared()
+        return series.buffer
 
     def release(self, labels: tuple[str, ...], /) -> None:
-        """Give the room back, for another series to have."""
+        """Remove the series, so that another one can use its numbers."""
         with self._shard.lock:
             series = self._series.pop(labels, None)
             if series is not None:
-                self._shard.displace(series)
+                self._shard.remove(series)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
-        """Write down an info's facts."""
+        """Write the labels of an info."""
         self.buffer(labels, 0)
         with self._shard.lock:
             series = self._series.get(labels)
             if series is not None:
-                self._shard.set_facts(series, info)
+                self._shard.set_info(series, info)
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        """Write down an exemplar, over the one before."""
+        """Write an exemplar, over the previous one."""
         with self._shard.lock:
             series = self._series.get(labels)
             if series is not None:

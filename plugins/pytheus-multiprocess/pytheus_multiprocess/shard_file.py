@@ -1,21 +1,21 @@
-"""The file of one process: where its numbers lie, and the records that tell which is which.
+"""The file of one process, for writing: numbers, and records of their series.
 
 Rules:
 
-- The file begins with a header of one page: who owns it, and a table of chunks. Chunks follow, each reserved on
-  the disk before it is mapped, and mapped once, by itself: what was handed out of it never moves.
+- The file begins with a header of one page: the identity of the owner, and a table of chunks. Chunks follow. Each is
+  reserved on the disk before it is mapped, and is mapped once and separately, so that views of it never move.
 - There are three kinds. Number chunks hold doubles; in the order of the table they are one flat array. Index chunks
-  hold records, as one stream that may go on in the next chunk. Cell chunks hold exemplars, in cells that are
+  hold records, as one stream that may continue in the next chunk. Cell chunks hold exemplars, in cells that are
   overwritten.
-- What is committed is committed by storing one 64-bit number, after all that it commits. So a kill between any two
-  instructions leaves the state before or the state after, and nothing has to be mended.
-- An index that has grown mostly of what is outdated is written afresh into other chunks; the header's `root` says
-  which chunk is the first of the valid one.
-- Numbers are in the machine's own byte order and size, for it is the only machine that reads them.
+- A change is committed by storing one 64-bit number, after everything else of it. So a kill between any two
+  instructions leaves the state before or after the change, and nothing has to be repaired.
+- An index that is mostly outdated is rewritten into other chunks; `root` in the header is the number of the valid
+  index's first chunk.
+- Numbers have the machine's own byte order and size, because only this machine reads them.
 
     header   magic, byte order mark, version, crc32 and size of the identity, identity
-      512    root, chunks, homeless               (64-bit each: what is valid now)
-     1024    chunk table: kind, offset, size      (64-bit each)
+      512    root, chunks, unshared              (64-bit each: the valid values)
+     1024    chunk table: kind, offset, size     (64-bit each)
     index    used (of the whole stream), generation (both valid in the root), next (a chunk's number, or 0), bytes
     cell     version, size, crc32, bytes
 """
@@ -33,35 +33,35 @@ from pytheus.exceptions import PytheusError
 from pytheus.shards import ShardIdentity
 from pytheus_multiprocess.system import Inode, System, inode_of
 
-__all__ = ["NoRoomError", "ShardFile"]
+__all__ = ["NoSpaceError", "ShardFile"]
 
 MAGIC: Final = b"\x89pyshard"
 VERSION: Final = 1
 PAGE: Final = mmap.ALLOCATIONGRANULARITY
-"""What offsets of mappings are multiples of."""
+"""Offsets of mappings are multiples of this."""
 ORDER_MARK: Final = 0x01020304
 HEAD: Final = struct.Struct("=8sIIII")
 STATE_AT: Final = 512
 TABLE_AT: Final = 1024
 HEADER_SIZE: Final = 4096
 CHUNK: Final = struct.Struct("=QQQ")
-MOST_CHUNKS: Final = (HEADER_SIZE - TABLE_AT) // CHUNK.size
+MAX_CHUNKS: Final = (HEADER_SIZE - TABLE_AT) // CHUNK.size
 INDEX_HEAD: Final = 24
 USED, GENERATION, NEXT = range(3)
 CELL_SIZE: Final = 1024
 CELL_HEAD: Final = struct.Struct("=QII")
-ROOT, CHUNKS, HOMELESS = range(3)
+ROOT, CHUNKS, UNSHARED = range(3)
 INDEX, NUMBERS, CELLS = 1, 2, 3
-LARGEST_STEP: Final = 1 << 26
-MOST_CELLS: Final = 4096
+MAX_STEP: Final = 1 << 26
+MAX_CELLS: Final = 4096
 
 
-class NoRoomError(PytheusError):
-    """The disk is full, or the shard's size limit is reached."""
+class NoSpaceError(PytheusError):
+    """The disk is full, or the shard has reached its size limit."""
 
 
 def encode_header(identity: ShardIdentity) -> bytes:
-    """The part of a shard's file that never changes."""
+    """The part of a shard's header that never changes."""
     # Names of machines have at most 253 characters: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
     content = "\n".join([identity.token, str(identity.pid), str(identity.started_ns), identity.host[:255]]).encode()
     content = content[: STATE_AT - HEAD.size]
@@ -69,7 +69,7 @@ def encode_header(identity: ShardIdentity) -> bytes:
 
 
 class Chunk(NamedTuple):
-    """A stretch of the file."""
+    """A part of the file."""
 
     kind: int
     offset: int
@@ -77,29 +77,29 @@ class Chunk(NamedTuple):
 
 
 def whole_pages(size: int) -> int:
-    """`size` rounded up to what can be mapped."""
+    """`size` rounded up to whole pages."""
     return -(-size // PAGE) * PAGE
 
 
-class _Mapped:
+class _MappedChunk:
     """A chunk in this process's memory."""
 
-    __slots__ = ("bytes", "cells", "chunk", "doubles", "first")
+    __slots__ = ("bytes", "chunk", "doubles", "first", "words")
 
     def __init__(self, chunk: Chunk, memory: memoryview, first: int) -> None:
         self.chunk = chunk
         self.bytes = memory
-        self.cells = memory.cast("Q")
+        self.words = memory.cast("Q")
         self.doubles = memory.cast("d")
         self.first = first
-        """The flat index of the first double, for number chunks."""
+        """Of a number chunk: the flat index of its first double."""
 
 
 class ShardFile:
-    """The file of this process, for writing. Its methods must be called by one thread at a time.
+    """The file of this process, for writing. One thread at a time may use it.
 
-    `name` is made in `directory` (a descriptor), under another name until it is whole. What does not fit, on the disk
-    or below `max_size_bytes`, raises `NoRoomError`, and then nothing has changed.
+    It is created as `name` in `directory` (a descriptor), and has another name until it is complete. A method raises
+    `NoSpaceError`, and changes nothing, if the disk is full or the file would be larger than `max_size_bytes`.
     """
 
     def __init__(
@@ -118,24 +118,24 @@ class ShardFile:
         self._steps = {INDEX: whole_pages(index_step_bytes), NUMBERS: whole_pages(numbers_step_bytes), CELLS: PAGE * 4}
         self._max_size = max_size_bytes
         self._size = 0
-        self._chunks: list[_Mapped] = []
-        # The index's stream: the chunks that it goes through, by number; how much of it is used.
+        self._chunks: list[_MappedChunk] = []
+        # The index's stream: the numbers of its chunks, and how many bytes are used. Idle chunks had an earlier index.
         self._stream: list[int] = []
         self._used = 0
-        self._idle: list[int] = []
+        self._idle_chunks: list[int] = []
         self.generation: int = 0
-        """How often the index was written afresh."""
-        # The doubles: where the next ones are taken from, and those that were given back, by how many they are.
+        """How often the index was rewritten."""
+        # The doubles: the next unused ones of the latest chunk, and the freed ones, by their count.
         self._next = 0
         self._end = 0
         self._double_count = 0
-        self._given_back: dict[int, list[int]] = {}
-        # By slot and index of the number.
-        self._cell_of: dict[tuple[int, int], tuple[_Mapped, int]] = {}
-        self._idle_cells: list[tuple[_Mapped, int]] = []
+        self._free: dict[int, list[int]] = {}
+        # By the series' number in the layout, and the slot in its row.
+        self._cell_of: dict[tuple[int, int], tuple[_MappedChunk, int]] = {}
+        self._idle_cells: list[tuple[_MappedChunk, int]] = []
         self._cell_version = 0
         # Two open file descriptions: mmap() keeps one, in copies of the descriptor that a forked child inherits. The
-        # other carries the lock, and nothing but it, so that the child can let go of it.
+        # other only carries the lock, so that the child can close its copy.
         self.lock_descriptor: int = -1
         self._descriptor = -1
         self._inode: Inode | None = None
@@ -147,9 +147,9 @@ class ShardFile:
         self.lock_descriptor = system.open(unfinished, O_RDWR | O_CREAT | O_EXCL, 0o600, directory=directory)
         self._inode = inode_of(self.lock_descriptor)
         try:
-            # Somebody who clears up takes the lock first, and then takes the file for abandoned.
+            # A process that removes abandoned files takes the lock first.
             if not system.lock(self.lock_descriptor):
-                raise FileNotFoundError(f"shard {name} was taken for abandoned while it was made")
+                raise FileNotFoundError(f"shard {name} was taken for abandoned while it was created")
             self._descriptor = system.open(unfinished, O_RDWR, directory=directory)
             first = whole_pages(HEADER_SIZE)
             sizes = [(INDEX, self._steps[INDEX]), (NUMBERS, self._steps[NUMBERS])]
@@ -161,7 +161,7 @@ class ShardFile:
             system.fill(self._header, 0, header)
             self._size = first
             for kind, size in sizes:
-                self._take_in(kind, size, memory[self._size : self._size + size])
+                self._append_chunk(kind, size, memory[self._size : self._size + size])
             self._stream = [0]
             system.rename(unfinished, name, directory=directory)
         except BaseException:
@@ -174,23 +174,23 @@ class ShardFile:
 
     def _reserve(self, offset: int, size: int) -> None:
         if offset + size > self._max_size:
-            raise NoRoomError(f"shard {self._name} would grow beyond max_size_bytes = {self._max_size}")
-        # Or it would be somebody else's file that grows, and is written to.
+            raise NoSpaceError(f"shard {self._name} would grow beyond max_size_bytes = {self._max_size}")
+        # Otherwise another file with the same descriptor number would grow.
         if inode_of(self._descriptor) != self._inode:
-            raise NoRoomError(f"shard {self._name} cannot grow, for the program has closed its descriptor")
+            raise NoSpaceError(f"shard {self._name} cannot grow because the program has closed its descriptor")
         try:
             self._system.reserve(self._descriptor, offset, size)
         except OSError as error:
             with suppress(OSError):
-                self._system.truncate(self._descriptor, offset)  # part of it may have been had
-            raise NoRoomError(f"shard {self._name} finds no room for {size} bytes: {error.strerror}") from error
+                self._system.truncate(self._descriptor, offset)  # a part may have been reserved
+            raise NoSpaceError(f"shard {self._name} cannot grow by {size} bytes: {error.strerror}") from error
 
-    def _add(self, kind: int, at_least: int) -> int:
-        """A new chunk, as large as all of its kind before it together, by its number."""
-        if len(self._chunks) >= MOST_CHUNKS:
-            raise NoRoomError(f"shard {self._name} consists of {MOST_CHUNKS} chunks already")
+    def _add(self, kind: int, min_size: int) -> int:
+        """Add a chunk that is as large as all of its kind together; returns its number."""
+        if len(self._chunks) >= MAX_CHUNKS:
+            raise NoSpaceError(f"shard {self._name} has {MAX_CHUNKS} chunks already")
         before = sum(mapped.chunk.size for mapped in self._chunks if mapped.chunk.kind == kind)
-        size = whole_pages(max(at_least, self._steps[kind], min(before, LARGEST_STEP)))
+        size = whole_pages(max(min_size, self._steps[kind], min(before, MAX_STEP)))
         offset = self._size
         self._reserve(offset, size)
         try:
@@ -198,14 +198,14 @@ class ShardFile:
         except OSError as error:
             with suppress(OSError):
                 self._system.truncate(self._descriptor, offset)
-            raise NoRoomError(f"shard {self._name} cannot map {size} bytes more: {error.strerror}") from error
-        return self._take_in(kind, size, memory)
+            raise NoSpaceError(f"shard {self._name} cannot map {size} bytes more: {error.strerror}") from error
+        return self._append_chunk(kind, size, memory)
 
-    def _take_in(self, kind: int, size: int, memory: memoryview) -> int:
+    def _append_chunk(self, kind: int, size: int, memory: memoryview) -> int:
         number = len(self._chunks)
         self._system.fill(self._header, TABLE_AT + number * CHUNK.size, CHUNK.pack(kind, self._size, size))
         self._system.store(self._state, CHUNKS, number + 1)
-        self._chunks.append(_Mapped(Chunk(kind, self._size, size), memory, self._double_count))
+        self._chunks.append(_MappedChunk(Chunk(kind, self._size, size), memory, self._double_count))
         self._size += size
         if kind == NUMBERS:
             self._next = self._double_count
@@ -215,21 +215,21 @@ class ShardFile:
 
     @property
     def size_bytes(self) -> int:
-        """How large the file is."""
+        """The file's size."""
         return self._size
 
     # Doubles ----------------------------------------------------------------------------------------------------
 
-    def take(self, size: int) -> int:
-        """The flat index of `size` doubles in a row, all of them zero, that nobody else has."""
+    def allocate(self, size: int) -> int:
+        """The flat index of `size` consecutive doubles that are zero and unused."""
         if size == 0:
             return 0
-        given_back = self._given_back.get(size)
-        if given_back:
-            offset = given_back.pop()
+        free = self._free.get(size)
+        if free:
+            offset = free.pop()
             view = self.doubles(offset, size)
-            for place in range(size):
-                view[place] = 0.0
+            for slot in range(size):
+                view[slot] = 0.0
             return offset
         if self._next + size > self._end:
             self._add(NUMBERS, size * 8)
@@ -237,13 +237,13 @@ class ShardFile:
         self._next += size
         return offset
 
-    def give_back(self, offset: int, size: int) -> None:
-        """These doubles may be taken again. To be called after a record that says so was committed."""
+    def free(self, offset: int, size: int) -> None:
+        """Let these doubles be allocated again, after the removal's record was committed."""
         if size:
-            self._given_back.setdefault(size, []).append(offset)
+            self._free.setdefault(size, []).append(offset)
 
     def doubles(self, offset: int, size: int) -> memoryview[float]:
-        """A view on these doubles."""
+        """A view of these doubles."""
         for mapped in reversed(self._chunks):
             if mapped.chunk.kind == NUMBERS and mapped.first <= offset:
                 start = offset - mapped.first
@@ -254,118 +254,113 @@ class ShardFile:
 
     @property
     def index_bytes(self) -> int:
-        """How many bytes of records are valid."""
+        """The size of the valid records."""
         return self._used
 
     def append(self, records: bytes, *, headroom_bytes: int = 0) -> None:
-        """Commit `records`, all or none, so that `headroom_bytes` more find room for sure."""
+        """Commit `records`, all or none, and reserve `headroom_bytes` for later ones."""
         self._extend(self._stream, self._used + len(records) + headroom_bytes)
         self._write(self._stream, self._used, records)
         self._used += len(records)
-        self._system.store(self._chunks[self._stream[0]].cells, USED, self._used)
+        self._system.store(self._chunks[self._stream[0]].words, USED, self._used)
 
     def rewrite(self, records: bytes, *, headroom_bytes: int = 0) -> None:
-        """Let `records` stand in the place of all records so far, all or none; otherwise as `append`."""
-        former = self._stream
+        """Replace all records by `records`, all or none; otherwise as `append`."""
+        before = self._stream
         stream = [self._chunk_for_index(len(records) + max(len(records), headroom_bytes))]
         first = self._chunks[stream[0]]
-        self._system.store(first.cells, NEXT, 0)
+        self._system.store(first.words, NEXT, 0)
         self._write(stream, 0, records)
-        self._system.store(first.cells, USED, len(records))
-        self._system.store(first.cells, GENERATION, self.generation + 1)
+        self._system.store(first.words, USED, len(records))
+        self._system.store(first.words, GENERATION, self.generation + 1)
         self._system.store(self._state, ROOT, stream[0])
         self.generation += 1
         self._stream = stream
         self._used = len(records)
-        self._idle += former
+        self._idle_chunks += before
 
     def _extend(self, stream: list[int], size: int) -> None:
-        """Let the stream have room for `size` bytes altogether."""
+        """Let the stream have at least `size` bytes."""
         missing = size - sum(self._chunks[number].chunk.size - INDEX_HEAD for number in stream)
         if missing <= 0:
             return
         number = self._chunk_for_index(missing)
-        self._system.store(self._chunks[number].cells, NEXT, 0)
-        self._system.store(self._chunks[stream[-1]].cells, NEXT, number)
+        self._system.store(self._chunks[number].words, NEXT, 0)
+        self._system.store(self._chunks[stream[-1]].words, NEXT, number)
         stream.append(number)
 
-    def _chunk_for_index(self, at_least: int) -> int:
-        """A chunk that the index goes on in, or begins anew in."""
-        for number in self._idle:
-            if self._chunks[number].chunk.size >= at_least + INDEX_HEAD:
-                self._idle.remove(number)
+    def _chunk_for_index(self, min_size: int) -> int:
+        """The number of a chunk for the index, an idle one if it is large enough."""
+        for number in self._idle_chunks:
+            if self._chunks[number].chunk.size >= min_size + INDEX_HEAD:
+                self._idle_chunks.remove(number)
                 return number
-        return self._add(INDEX, at_least + INDEX_HEAD)
+        return self._add(INDEX, min_size + INDEX_HEAD)
 
     def _write(self, stream: list[int], position: int, records: bytes) -> None:
-        """Copy `records` to that position of a stream that has room for them. Commits nothing."""
+        """Copy `records` to a position of a stream that is large enough. Commits nothing."""
         start = 0
         for number in stream:
             mapped = self._chunks[number]
-            room = mapped.chunk.size - INDEX_HEAD
-            if position < room and start < len(records):
-                part = records[start : start + room - position]
+            size = mapped.chunk.size - INDEX_HEAD
+            if position < size and start < len(records):
+                part = records[start : start + size - position]
                 self._system.fill(mapped.bytes, INDEX_HEAD + position, part)
                 start += len(part)
                 position = 0
             else:
-                position -= room
+                position -= size
         assert start == len(records)
 
     # Exemplars -------------------------------------------------------------------------------------------------------
 
-    def put(self, key: tuple[int, int], record: bytes) -> None:
-        """Let `record` be the latest of `key`; one that is too long is left out, and the oldest key may make room."""
+    def put_cell(self, key: tuple[int, int], record: bytes) -> None:
+        """Store the record of `key`, unless it is too long; the oldest may lose its cell."""
         if len(record) > CELL_SIZE - CELL_HEAD.size:
             return
         cell = self._cell_of.get(key)
         if cell is None:
-            cell = self._cell_of[key] = self._cell()
+            cell = self._cell_of[key] = self._take_cell()
         mapped, start = cell
         self._cell_version += 1
-        # Whoever reads meanwhile finds a checksum that is wrong, and leaves the cell out.
+        # A process that reads meanwhile finds a wrong checksum, and skips the cell.
         head = CELL_HEAD.pack(self._cell_version, len(record), zlib.crc32(record))
         self._system.fill(mapped.bytes, start, head + record)
 
-    def _cell(self) -> tuple[_Mapped, int]:
+    def _take_cell(self) -> tuple[_MappedChunk, int]:
         if self._idle_cells:
             return self._idle_cells.pop()
-        if len(self._cell_of) >= MOST_CELLS:
+        if len(self._cell_of) >= MAX_CELLS:
             return self._cell_of.pop(next(iter(self._cell_of)))
         mapped = self._chunks[self._add(CELLS, CELL_SIZE)]
         self._idle_cells = [(mapped, start) for start in range(mapped.chunk.size - CELL_SIZE, -1, -CELL_SIZE)]
         return self._idle_cells.pop()
 
-    def drop(self, key: tuple[int, int]) -> None:
-        """The cell of `key`, if it has one, may be used for another."""
+    def drop_cell(self, key: tuple[int, int]) -> None:
+        """Let the cell of `key`, if it has one, be used again."""
         cell = self._cell_of.pop(key, None)
         if cell is not None:
             self._idle_cells.append(cell)
 
-    # The whole -------------------------------------------------------------------------------------------------------
+    # The file --------------------------------------------------------------------------------------------------------
 
-    def count_homeless(self, count: int) -> None:
-        """Say how many series the process keeps in its own memory, for want of room here."""
-        self._system.store(self._state, HOMELESS, count)
-
-    def let_go_of_lock(self) -> None:
-        """Close this process's copy of the lock's descriptor: as the owner's end, or in a child that inherited it."""
-        descriptor, self.lock_descriptor = self.lock_descriptor, -1
-        if descriptor >= 0:
-            self._system.close(descriptor, self._inode)
+    def set_unshared(self, count: int) -> None:
+        """Store how many series the process keeps in its own memory."""
+        self._system.store(self._state, UNSHARED, count)
 
     def abandon(self) -> None:
-        """In a child after a fork: `close`, and nothing can be written to the parent's file from here any more."""
+        """In a child after a fork: `close`, and make writing to the file impossible."""
         for mapped in self._chunks:
-            for memory in (mapped.bytes, mapped.cells, mapped.doubles):
+            for memory in (mapped.bytes, mapped.words, mapped.doubles):
                 memory.release()
         self._state.release()
         self._header.release()
         self.close()
 
     def close(self) -> None:
-        """Let go of the lock: whoever comes next takes the shard for dead. Views stay valid."""
-        self.let_go_of_lock()
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            self._system.close(descriptor, self._inode)
+        """Release the lock, so that the shard counts as dead. Views stay valid."""
+        descriptors = (self.lock_descriptor, self._descriptor)
+        self.lock_descriptor = self._descriptor = -1
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                self._system.close(descriptor, self._inode)

@@ -2,13 +2,13 @@
 
 Rules:
 
-- The mapping and what was made of the index are kept from one reading to the next; only what was added is parsed.
-- First the index, then the numbers, then the index again. Series that are in both have numbers of their own; those
-  that came meanwhile may have had somebody else's, and are taken for what they began with, zero. If the index was
-  written afresh meanwhile, all over again.
-- Nothing in the file is believed: every offset is held against the file's size, every record against its checksum. The
-  mapping reaches no further than the file did when it was made, and the size is looked at before each reading, for
-  memory behind the end of a file that somebody has cut short cannot be touched.
+- The mapping and the parsed index are kept from one reading to the next; only the new part of the index is parsed.
+- The index is read, then the numbers, then the index again. Series that are in both have numbers of their own. Those
+  that were added meanwhile may have the numbers of a removed one, and are taken for zero. If the index was rewritten
+  meanwhile, everything is read again.
+- Nothing in the file is trusted: every offset is checked against the file's size, every record against its checksum.
+  The mapping is not larger than the file was when it was made, and the size is checked before each reading, because
+  memory beyond the end of a truncated file cannot be accessed.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from pytheus_multiprocess.shard_file import (
     GENERATION,
     HEAD,
     HEADER_SIZE,
-    HOMELESS,
     INDEX,
     INDEX_HEAD,
     MAGIC,
-    MOST_CHUNKS,
+    MAX_CHUNKS,
     NEXT,
     NUMBERS,
     ORDER_MARK,
     ROOT,
     STATE_AT,
     TABLE_AT,
+    UNSHARED,
     USED,
     VERSION,
     Chunk,
@@ -53,15 +53,15 @@ from pytheus_multiprocess.system import System, inode_of, mapped
 
 __all__ = ["ExemplarCell", "ShardReader"]
 
-_MOST_ROUNDS = 20
+_MAX_ROUNDS = 20
 
 
 class ExemplarCell(msgspec.Struct, array_like=True):
-    """What a cell holds. It counts only for the generation of the index that it was written in."""
+    """The content of a cell, which is valid for one generation of the index."""
 
     generation: int
+    series: int
     slot: int
-    index: int
     labels: dict[str, str]
     value: float
     timestamp: float | None
@@ -71,9 +71,9 @@ _exemplar_decoder = msgspec.msgpack.Decoder(ExemplarCell)
 
 
 class ShardReader:
-    """One shard's file, opened. Raises `ShardFormatError` for what is none, and OSError for what cannot be read.
+    """One shard's file, opened.
 
-    To be used by one thread at a time.
+    Raises `ShardFormatError` if it is not a shard, and OSError if it cannot be read. One thread at a time may use it.
     """
 
     def __init__(self, system: System, directory: int, name: str) -> None:
@@ -89,15 +89,15 @@ class ShardReader:
             self.close()
             raise
         self._generation = -1
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._records = LayoutReader()
         self._read_bytes = 0
         self._cell_versions: dict[int, int] = {}
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             self._system.close(descriptor, self._inode)
@@ -107,7 +107,7 @@ class ShardReader:
     def _map(self) -> None:
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ShardFormatError(f"{self.name} is no file")
+            raise ShardFormatError(f"{self.name} is not a file")
         if status.st_uid != os.geteuid():
             raise ShardFormatError(f"{self.name} belongs to user {status.st_uid}, not to {os.geteuid()}")
         if status.st_size < HEADER_SIZE:
@@ -121,11 +121,11 @@ class ShardReader:
     def _read_identity(self) -> ShardIdentity:
         magic, order, version, checksum, length = HEAD.unpack_from(self._memory)
         if magic != MAGIC:
-            raise ShardFormatError(f"{self.name} is no shard: it begins with {magic!r}")
+            raise ShardFormatError(f"{self.name} is not a shard: it begins with {magic!r}")
         if order != ORDER_MARK:
             raise ShardFormatError(f"{self.name} was written by a machine of another byte order")
         if version != VERSION:
-            raise ShardFormatError(f"{self.name} has the format version {version}, but {VERSION} is what can be read")
+            raise ShardFormatError(f"{self.name} has the format version {version}, but this version reads {VERSION}")
         content = bytes(self._memory[HEAD.size : min(HEAD.size + length, STATE_AT)])
         if zlib.crc32(content) != checksum:
             raise ShardFormatError(f"{self.name} has a header that does not match its checksum")
@@ -138,20 +138,20 @@ class ShardReader:
             raise ShardFormatError(f"{self.name} is the copy of another shard, {token}")
         return identity
 
-    def _look_at_chunks(self) -> None:
-        """Have all chunks that the header tells of in the mapping."""
+    def _map_new_chunks(self) -> None:
+        """Map the file again if the header has more chunks."""
         count = self._state[CHUNKS]
         if count == len(self._chunks):
             return
-        if count > MOST_CHUNKS or count < len(self._chunks):
-            raise ShardFormatError(f"{self.name} claims to consist of {count} chunks")
+        if count > MAX_CHUNKS or count < len(self._chunks):
+            raise ShardFormatError(f"{self.name} claims to have {count} chunks")
         chunks = [Chunk(*CHUNK.unpack_from(self._memory, TABLE_AT + number * CHUNK.size)) for number in range(count)]
         end = max(chunk.offset + chunk.size for chunk in chunks)
         if end > self._size:
             self._map()
         for number, chunk in enumerate(chunks):
             if chunk.kind not in (INDEX, NUMBERS, CELLS) or chunk.offset % 8 or chunk.size % 8 or end > self._size:
-                raise ShardFormatError(f"{self.name} has a chunk {number} that makes no sense: {chunk}, or was cut off")
+                raise ShardFormatError(f"{self.name} has an invalid chunk {number}: {chunk}, or was cut off")
         self._chunks = chunks
         self._numbers = [
             self._memory[chunk.offset : chunk.offset + chunk.size].cast("d")
@@ -160,92 +160,92 @@ class ShardReader:
         ]
 
     def is_dead(self) -> bool:
-        """Whether its process has ended: nobody holds the lock that the owner has for life."""
+        """Whether its process has ended, and has released the lock therefore."""
         if not self._known_dead and self._system.lock(self._descriptor, shared=True):
-            # Nobody can take it again, for no owner opens a shard a second time. So it may stay with us.
+            # No process needs the lock again, because no owner opens a shard a second time. So it is kept.
             self._known_dead = True
         return self._known_dead
 
     @property
-    def homeless(self) -> int:
-        """How many series its owner had to keep in its own memory."""
-        return int(self._state[HOMELESS])
+    def unshared(self) -> int:
+        """How many series its owner keeps in its own memory."""
+        return int(self._state[UNSHARED])
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def read(self, *, live: bool) -> Snapshot:
-        """The shard as it stands now. Raises `ShardFormatError` where it makes no sense, or was cut short."""
+        """The present shard. Raises `ShardFormatError` if it is invalid, or truncated."""
         if os.fstat(self._descriptor).st_size < self._size:
-            raise ShardFormatError(f"{self.name} was cut short")
-        for _ in range(_MOST_ROUNDS):
+            raise ShardFormatError(f"{self.name} was truncated")
+        for _ in range(_MAX_ROUNDS):
             self._catch_up()
             layout = self._records.layout
             known = len(layout)
-            numbers = self._read_numbers(0)
+            numbers = self._read_numbers()
             self._catch_up()
             if self._records.layout is layout:
                 break
         else:
-            raise ShardFormatError(f"{self.name} was written afresh while it was read, {_MOST_ROUNDS} times")
+            raise ShardFormatError(f"{self.name} was rewritten while it was read, {_MAX_ROUNDS} times")
         numbers += [0.0] * (layout.size - len(numbers))
         for number in range(known, len(layout)):
-            slot = layout.entry(number)
-            if slot is not None:
-                numbers[slot.offset : slot.offset + slot.size] = [0.0] * slot.size
+            series = layout.entry(number)
+            if series is not None:
+                numbers[series.offset : series.offset + series.size] = [0.0] * series.size
         self._read_cells()
         return Snapshot(self.identity, live, layout, numbers)
 
     def _catch_up(self) -> None:
-        """Read what was added to the index, or all of it if it was written afresh."""
-        self._look_at_chunks()
+        """Read the new part of the index, or all of it if it was rewritten."""
+        self._map_new_chunks()
         root = self._index_chunk(self._state[ROOT])
         generation, used = root[GENERATION], root[USED]
         if generation != self._generation:
-            self._begin_anew()
+            self._reset()
             self._generation = generation
         if used != self._read_bytes:
             self._read_index(used)
 
     def _index_chunk(self, number: int) -> memoryview[int]:
         if number >= len(self._chunks) or self._chunks[number].kind != INDEX:
-            raise ShardFormatError(f"{self.name} has its index at {number}, which is no part of an index")
+            raise ShardFormatError(f"{self.name} has its index at {number}, which is not an index chunk")
         chunk = self._chunks[number]
         return self._memory[chunk.offset : chunk.offset + chunk.size].cast("Q")
 
     def _read_index(self, used: int) -> None:
-        """Parse what was added up to `used`, which must be a record's end."""
+        """Parse the index up to `used`, which must be the end of a record."""
         number = self._state[ROOT]
         start = 0
         steps = 0
         while start < used:
             head = self._index_chunk(number)
             chunk = self._chunks[number]
-            room = chunk.size - INDEX_HEAD
-            first, last = max(self._read_bytes - start, 0), min(used - start, room)
+            size = chunk.size - INDEX_HEAD
+            first, last = max(self._read_bytes - start, 0), min(used - start, size)
             if first < last:
                 begin = chunk.offset + INDEX_HEAD
                 self._records.feed(bytes(self._memory[begin + first : begin + last]))
                 self._read_bytes = start + last
-            start += room
+            start += size
             number = head[NEXT]
             steps += 1
-            if steps > MOST_CHUNKS:
-                raise ShardFormatError(f"{self.name} has an index that runs in a circle")
+            if steps > MAX_CHUNKS:
+                raise ShardFormatError(f"{self.name} has an index whose chunks form a cycle")
         if self._records.pending_bytes:
             raise ShardFormatError(f"{self.name} has an index that ends within a record")
 
-    def _read_numbers(self, start: int) -> list[float]:
-        """The numbers that the layout tells of, from the one at `start` on."""
-        end = self._records.layout.size
+    def _read_numbers(self) -> list[float]:
+        """All numbers of the layout."""
+        missing = self._records.layout.size
         parts: list[list[float]] = []
-        first = 0
         for view in self._numbers:
-            begin, stop = max(start - first, 0), min(end - first, len(view))
-            if begin < stop:
-                parts.append(cast("list[float]", view[begin:stop].tolist()))  # typeshed takes every view for bytes
-            first += len(view)
-        if end > first:
-            raise ShardFormatError(f"{self.name} has {end - first} numbers less than its index tells of")
+            if missing <= 0:
+                break
+            # typeshed takes every view for one of bytes.
+            parts.append(cast("list[float]", view[:missing].tolist()))
+            missing -= len(view)
+        if missing > 0:
+            raise ShardFormatError(f"{self.name} has {missing} numbers less than its index")
         return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
     def _read_cells(self) -> None:
@@ -262,13 +262,13 @@ class ShardReader:
                 _, length, checksum = CELL_HEAD.unpack_from(content)
                 record = content[CELL_HEAD.size : CELL_HEAD.size + length]
                 if zlib.crc32(record) != checksum:
-                    continue  # it is being written
+                    continue  # it is being written, or damaged
                 self._cell_versions[start] = version
                 try:
                     cell = _exemplar_decoder.decode(record)
                 except msgspec.MsgspecError:
                     continue
-                if cell.generation == self._generation and cell.slot < len(layout):
-                    slot = layout.entry(cell.slot)
-                    if slot is not None and cell.index < slot.size:
-                        layout.set_exemplar(cell.slot, cell.index, Exemplar(cell.labels, cell.value, cell.timestamp))
+                if cell.generation == self._generation and cell.series < len(layout):
+                    series = layout.entry(cell.series)
+                    if series is not None and cell.slot < series.size:
+                        layout.set_exemplar(cell.series, cell.slot, Exemplar(cell.labels, cell.value, cell.timestamp))

@@ -1,11 +1,11 @@
-"""The shards of one machine, in one directory: what `pytheus.shards.ShardedRegistry` works over here.
+"""The shards of one machine, in one directory: a `pytheus.shards.ShardStore`.
 
 Rules:
 
-- This process's shard is written through `Shard`, and read like everybody else's.
-- A scrape takes what belongs together: the archive, and the shards that it lacks. Dead ones are folded on the occasion.
-- What cannot be read is left out, and told as a problem. What is wrong with a file is remembered until it has changed,
-  but not what the system refused, nor anything of a process that lives: what that writes shows in no time of change.
+- This process's shard is written through `Shard`, and read like all others.
+- A scrape reads a consistent state: the archive, and the shards that it does not contain. It folds dead shards as well.
+- A shard that cannot be read is skipped, and reported. The reason is remembered until the file changes; but errors of
+  the system are not, and nothing of a live process is, because its stores do not change the file's modification time.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, 
 from pytheus_multiprocess.directory import open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.processes import ProcessesCollector
-from pytheus_multiprocess.shard import Shard, ShardMemory
+from pytheus_multiprocess.shard import Shard, ShardStorage
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import System, inode_of
 
 __all__ = ["MultiprocessStore"]
 
-_MOST_ATTEMPTS: Final = 100
+_MAX_ATTEMPTS: Final = 100
 _MANY_SHARDS: Final = 100
-"""From how many files on a process that starts looks whether they can be folded: nobody may be scraping."""
+"""From this count on, a process that starts tries to fold shards, because there may be no scrapes."""
 
-_Seen = tuple[int, int, int]
+_FileVersion = tuple[int, int, int]
 
 
 class MultiprocessStore:
-    """The shards in one directory. Made by `multiprocess_registry`; all methods may be called from any thread."""
+    """The shards in one directory. Any thread may call its methods."""
 
     def __init__(self, options: MultiprocessOptions, system: System | None = None) -> None:
         self._options = options
-        self._path = os.path.abspath(options.path)  # wherever the program goes from here
+        self._path = os.path.abspath(options.path)  # because the program may change its working directory
         self._system = System() if system is None else system
         self._directory = open_directory(self._path)
         self._inode = inode_of(self._directory)
@@ -58,15 +58,15 @@ class MultiprocessStore:
             raise
         self._reading = threading.RLock()
         self._readers: dict[str, ShardReader] = {}
-        self._unreadable: dict[str, tuple[_Seen | None, str]] = {}
+        self._unreadable: dict[str, tuple[_FileVersion | None, str]] = {}
         self._pid = os.getpid()
         self._was_unshared = False
         self._closed = False
         self._last = Reading((), Archive())
-        self._looks_at = 0.0
+        self._next_expiry = 0.0
         self._processes = ProcessesCollector(self._live_processes) if options.process_metrics else None
         self._shard = self._new_shard()
-        _hold_at_forks(self)
+        _lock_at_forks(self)
 
     def _new_shard(self) -> Shard:
         return Shard(ShardIdentity.of_this_process(), self._open_file)
@@ -74,7 +74,7 @@ class MultiprocessStore:
     def _open_file(self, identity: ShardIdentity) -> ShardFile:
         options = self._options
         if len(shard_names(listed(self._directory))) >= _MANY_SHARDS:
-            self._fold_in_passing()
+            self._fold_separately()
         for last in (False, True):
             try:
                 return ShardFile(
@@ -93,44 +93,44 @@ class MultiprocessStore:
 
     @property
     def identity(self) -> ShardIdentity:
-        """Of this process's shard."""
+        """The identity of this process's shard."""
         return self._shard.identity
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
-        """Room in this process's shard."""
-        return ShardMemory(self._shard, definition)
+        """The metric's storage in this process's shard."""
+        return ShardStorage(self._shard, definition)
 
     def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
-        """Do nothing: all numbers are where everybody sees them."""
+        """Do nothing, because all processes see the numbers already."""
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def read(self) -> Reading:
-        """All shards and the archive; dead processes' shards are folded first, unless somebody else is at it."""
+        """All shards and the archive; folds first, unless another process is folding."""
         with self._reading:
-            problems: list[Failure] = []
-            archive, readers, is_due = self._at_one_moment()
-            if (is_due or self._may_expire(archive)) and self._fold(problems):
-                archive, readers, _ = self._at_one_moment()
+            skipped: list[Failure] = []
+            archive, readers, is_due = self._consistent()
+            if (is_due or self._may_expire(archive)) and self._fold(skipped):
+                archive, readers, _ = self._consistent()
             snapshots = [snapshot for reader in readers if (snapshot := self._snapshot(reader)) is not None]
-            homeless = self._shard.homeless()
-            if homeless is not None:
-                snapshots.append(homeless)
-            problems += [Failure(name, reason) for name, (_, reason) in self._unreadable.items()]
-            if self._shard.file is not None and self._seen(f"{self.identity.token}.shard") is None:
-                problems.append(
+            unshared = self._shard.unshared()
+            if unshared is not None:
+                snapshots.append(unshared)
+            skipped += [Failure(name, reason) for name, (_, reason) in self._unreadable.items()]
+            if self._shard.file is not None and self._version_of(f"{self.identity.token}.shard") is None:
+                skipped.append(
                     Failure(
                         str(self.identity),
-                        f"its file in {self._path!r} is gone while it runs: somebody removed it, or the program has"
-                        " closed the descriptor that keeps it; what it counts is lost until it is started again",
+                        f"its file in {self._path!r} was removed while it runs, or the program has closed the"
+                        " descriptor that locks it; its counts are lost until it is started again",
                     )
                 )
-            self._last = Reading(snapshots, archive, problems)
+            self._last = Reading(snapshots, archive, skipped)
             return self._last
 
-    def _at_one_moment(self) -> tuple[Archive, list[ShardReader], bool]:
-        """The archive, the shards that it lacks, and whether there is anything to fold or to remove."""
-        for _ in range(_MOST_ATTEMPTS):
+    def _consistent(self) -> tuple[Archive, list[ShardReader], bool]:
+        """The archive, the shards outside of it, and whether there is anything to fold."""
+        for _ in range(_MAX_ATTEMPTS):
             archive = self._archive.read()
             names = shard_names(listed(self._directory))
             for name in self._readers.keys() - names:
@@ -143,8 +143,7 @@ class MultiprocessStore:
                 is_due = len(wanted) < len(names) or any(reader.is_dead() for reader in readers)
                 return archive, readers, is_due
         raise ShardFormatError(
-            f"the archive in {self._path!r} was another one each time that it was read with the shards,"
-            f" {_MOST_ATTEMPTS} times"
+            f"the archive in {self._path!r} was replaced {_MAX_ATTEMPTS} times while it was read with the shards"
         )
 
     def _reader(self, name: str) -> ShardReader | None:
@@ -152,28 +151,28 @@ class MultiprocessStore:
         if reader is not None:
             return reader
         known = self._unreadable.get(name)
-        if known is not None and known[0] is not None and known[0] == self._seen(name):
+        if known is not None and known[0] is not None and known[0] == self._version_of(name):
             return None
         try:
             reader = ShardReader(self._system, self._directory, name)
         except FileNotFoundError:
-            return None  # folded meanwhile, or removed by somebody else
+            return None  # folded meanwhile, or removed
         except (ShardFormatError, OSError, ValueError) as error:
-            self._leave_out(name, error)
+            self._skip(name, error)
             return None
         self._unreadable.pop(name, None)
         self._readers[name] = reader
         return reader
 
     def _snapshot(self, reader: ShardReader) -> Snapshot | None:
-        """The shard as it stands; read all over again before it is given up, for it is being written."""
+        """The shard's content; on failure, that of a new reader, or None."""
         for last in (False, True):
             try:
                 return reader.read(live=not reader.is_dead())
             except (ShardFormatError, OSError) as error:
                 self._readers.pop(reader.name, None)
                 if last:
-                    self._leave_out(reader.name, error, for_good=reader.is_dead())
+                    self._skip(reader.name, error, remember=reader.is_dead())
                 reader.close()
                 if last:
                     return None
@@ -183,14 +182,14 @@ class MultiprocessStore:
             reader = again
         return None
 
-    def _leave_out(self, name: str, error: Exception, *, for_good: bool = True) -> None:
+    def _skip(self, name: str, error: Exception, *, remember: bool = True) -> None:
         reason = str(error)
         if isinstance(error, OSError):
             reason = error.strerror or reason
-            for_good = False
-        self._unreadable[name] = (self._seen(name) if for_good else None, reason)
+            remember = False
+        self._unreadable[name] = (self._version_of(name) if remember else None, reason)
 
-    def _seen(self, name: str) -> _Seen | None:
+    def _version_of(self, name: str) -> _FileVersion | None:
         try:
             status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         except OSError:
@@ -199,7 +198,7 @@ class MultiprocessStore:
 
     # Folding ---------------------------------------------------------------------------------------------------------
 
-    def _fold(self, problems: list[Failure]) -> bool:
+    def _fold(self, skipped: list[Failure]) -> bool:
         live: list[Snapshot] = []
         if self._options.retention_seconds:
             readers = [reader for reader in self._readers.values() if not reader.is_dead()]
@@ -209,16 +208,16 @@ class MultiprocessStore:
                 self._read_dead, live=live, retention_seconds=self._options.retention_seconds or 0.0
             )
         except OSError as error:
-            # They go on counting as they are, and the next scrape tries again.
-            problems.append(Failure("folding of dead processes", error.strerror or str(error)))
+            # The shards still count, and the next scrape tries again.
+            skipped.append(Failure("folding of dead processes", error.strerror or str(error)))
             return True
 
     def _may_expire(self, archive: Archive) -> bool:
-        """Whether it is time to look what goes, though nobody has died: now and then, for it takes a while."""
+        """Whether to look for expired series although no process has died."""
         retention = self._options.retention_seconds
-        if not retention or time.monotonic() < self._looks_at:
+        if not retention or time.monotonic() < self._next_expiry:
             return False
-        self._looks_at = time.monotonic() + retention / 10
+        self._next_expiry = time.monotonic() + retention / 10
         before = time.time() - retention
         each = archive.dead_values
         return min(archive.folded_at, default=before) < before or bool(
@@ -229,23 +228,19 @@ class MultiprocessStore:
         reader = self._reader(name)
         return self._snapshot(reader) if reader is not None and reader.is_dead() else None
 
-    def _fold_in_passing(self) -> None:
+    def _fold_separately(self) -> None:
         with suppress(OSError, PytheusError):
-            # With readers of its own, for a scrape may be using the others.
-            store = MultiprocessStore._for_folding(self)
+            # With readers of its own, because a scrape may be using those of this store.
+            store = MultiprocessStore(replace(self._options, path=self._path), self._system)
             try:
                 store.read()
             finally:
                 store.close()
 
-    @classmethod
-    def _for_folding(cls, other: MultiprocessStore) -> MultiprocessStore:
-        return cls(replace(other._options, path=other._path), other._system)
-
-    # Life ------------------------------------------------------------------------------------------------------------
+    # Forks and the end -----------------------------------------------------------------------------------------------
 
     def leave_parent(self) -> None:
-        """In a child after a fork: give back what was inherited, once."""
+        """In a child after a fork: close everything that was inherited, once."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
@@ -258,7 +253,7 @@ class MultiprocessStore:
         self._last = Reading((), Archive())
         self._archive.leave_parent()
         if not self._closed and inode_of(self._directory) != self._inode:
-            # The parent has closed all descriptors, as daemons do; the child need not go without.
+            # The parent has closed all descriptors, as daemons do.
             with suppress(OSError, PytheusError):
                 self._directory = open_directory(self._path)
                 self._inode = inode_of(self._directory)
@@ -273,7 +268,7 @@ class MultiprocessStore:
             self._shard.close()
 
     def close(self) -> None:
-        """Let go of everything; this process's shard is folded by whoever scrapes next."""
+        """Close everything; the next scrape of any process folds this process's shard."""
         with self._reading:
             if self._closed:
                 return
@@ -288,62 +283,62 @@ class MultiprocessStore:
     def __repr__(self) -> str:
         return f"<MultiprocessStore in {self._path!r}>"
 
-    def hold(self) -> threading.RLock:
-        """Wait until nothing of the shard is halfway done, and keep it so: for the moment of a fork."""
+    def lock_shard(self) -> threading.RLock:
+        """Acquire the shard's lock, so that no change is under way during a fork."""
         lock = self._shard.lock
         lock.acquire()
         return lock
 
-    # Health ----------------------------------------------------------------------------------------------------------
+    # Its own metrics -------------------------------------------------------------------------------------------------
 
     def collectors(self) -> Iterable[Collector]:
-        """How many series found no room, if any ever did, and what each process uses."""
+        """The count of unshared series, if there ever was one, and process metrics."""
         unshared = self._unshared_count()
         self._was_unshared = self._was_unshared or unshared > 0
-        telling: list[Collector] = [_Unshared(unshared)] if self._was_unshared else []
+        collectors: list[Collector] = [_UnsharedSeries(unshared)] if self._was_unshared else []
         if self._processes is not None:
-            telling.append(self._processes)
-        return telling
+            collectors.append(self._processes)
+        return collectors
 
     def _live_processes(self) -> Sequence[ShardIdentity]:
         return [snapshot.identity for snapshot in self._last.snapshots if snapshot.live]
 
     def _unshared_count(self) -> int:
-        """How many series their process keeps to itself, over all processes."""
-        own = 0 if self._shard.file is not None else self._shard.homeless_count
-        return own + sum(reader.homeless for reader in list(self._readers.values()))
+        """How many series only their own process exposes, over all processes."""
+        own = 0 if self._shard.file is not None else self._shard.unshared_count
+        return own + sum(reader.unshared for reader in list(self._readers.values()))
 
 
-class _Unshared:
+class _UnsharedSeries:
     name: Final = "pytheus_multiprocess_unshared_series"
 
     def __init__(self, count: int) -> None:
         self._count = count
 
     def collect(self) -> Iterable[Family]:
-        """The one family."""
-        description = "Series that found no room in their process's file, and show in its own scrapes only."
+        """Its one family."""
+        description = "Series that do not fit into their process's file, and show in its own scrapes only."
         yield Family(self.name, "gauge", description, [Sample("", {}, self._count)])
 
 
 # Forks ---------------------------------------------------------------------------------------------------------------
 
-# By id, for to copy a dict's values is one step, whatever other threads do.
+# By id, because copying a dict's values is one step, unlike iterating over a WeakSet while threads change it.
 _stores: Final[dict[int, weakref.ref[MultiprocessStore]]] = {}
 _hooked = False
 
 
-class _Held(threading.local):
-    """Of each thread, for several may fork at once: the locks for each fork that it is about, the innermost last."""
+class _ForkLocks(threading.local):
+    """The locks that a thread has acquired for each of its forks, the innermost last."""
 
     def __init__(self) -> None:
         self.of_forks: list[list[threading.RLock]] = []
 
 
-_held: Final = _Held()
+_locked: Final = _ForkLocks()
 
 
-def _hold_at_forks(store: MultiprocessStore) -> None:
+def _lock_at_forks(store: MultiprocessStore) -> None:
     global _hooked
     key = id(store)
     _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
@@ -357,17 +352,17 @@ def _living() -> list[MultiprocessStore]:
 
 
 def _before_fork() -> None:
-    # So that the child knows every descriptor that it has to close: one could have been opened, and not be noted yet.
-    _held.of_forks.append([store.hold() for store in _living()])
+    # So that the child knows all descriptors that it has to close: one might be open, but not assigned yet.
+    _locked.of_forks.append([store.lock_shard() for store in _living()])
 
 
 def _after_in_parent() -> None:
-    if _held.of_forks:  # not where the first store was made between the two hooks
-        for lock in _held.of_forks.pop():
+    if _locked.of_forks:  # empty if the first store was created between the two hooks
+        for lock in _locked.of_forks.pop():
             lock.release()
 
 
 def _after_in_child() -> None:
-    _held.of_forks.clear()
+    _locked.of_forks.clear()
     for store in _living():
         store.leave_parent()

@@ -1,4 +1,4 @@
-"""A pytheus registry for many processes on many machines, which meet in Redis.
+"""A pytheus registry of many processes on many machines, which share Redis.
 
 Chosen by name, it needs no code: ``PYTHEUS_REGISTRY=redis://db.example:6379/0?namespace=shop``. From code:
 
@@ -8,6 +8,21 @@ Chosen by name, it needs no code: ``PYTHEUS_REGISTRY=redis://db.example:6379/0?n
     >>> orders = Counter("orders_total", "Orders placed.", registry=registry)
     >>> orders.inc()
     >>> registry.close()
+
+Modules, each of which imports only those before it:
+
+    keys              the names of the keys in Redis
+    options           the options of the URL and of the configuration file
+    errors            `RedisStoreError`, and redis-py's errors as one
+    scripts           the Lua scripts that run inside Redis
+    client            runs scripts, through redis-py
+    shard_mirror      this process's shard, and the changes to be sent
+    previous_shards   this process's earlier shards, and which of their numbers the archive contains
+    publisher         writes this process's shard
+    reader            reads all shards, and folds those of dead processes
+    metrics           the store's own metrics
+    worker            the thread that talks to Redis
+    store             `RedisStore`, which brings them together
 """
 
 from __future__ import annotations
@@ -25,37 +40,44 @@ if TYPE_CHECKING:
     from pytheus.plugins import RegistryOptions
     from pytheus.registry import HasRows, Registry
     from pytheus.shards import ShardedRegistry
+    from pytheus_redis.errors import RedisStoreError
     from pytheus_redis.options import RedisOptions
     from pytheus_redis.store import RedisStore
-    from pytheus_redis.trouble import Trouble
 
-__all__ = ["RedisOptions", "RedisStore", "Trouble", "pytheus_make_registry", "pytheus_shared_path", "redis_registry"]
+__all__ = [
+    "RedisOptions",
+    "RedisStore",
+    "RedisStoreError",
+    "pytheus_make_registry",
+    "pytheus_shared_path",
+    "redis_registry",
+]
 
-_HOMES = {
+_MODULES = {
     "RedisOptions": "pytheus_redis.options",
     "RedisStore": "pytheus_redis.store",
-    "Trouble": "pytheus_redis.trouble",
+    "RedisStoreError": "pytheus_redis.errors",
 }
 
 
-if not TYPE_CHECKING:  # for checkers would take the package to have every name
+if not TYPE_CHECKING:  # because type checkers would accept any name of the package
 
     def __getattr__(name: str) -> object:
-        if name in _HOMES:
-            import importlib  # loaded late: naming the plugin should import no more than it must
+        if name in _MODULES:
+            import importlib
 
-            return getattr(importlib.import_module(_HOMES[name]), name)
+            return getattr(importlib.import_module(_MODULES[name]), name)
         raise AttributeError(f"module 'pytheus_redis' has no attribute {name!r}")
 
 
 @hookimpl
 def pytheus_make_registry(options: RegistryOptions) -> Registry:
-    """A registry whose processes meet in the Redis that `options` name. Connects to nothing yet."""
-    from pytheus_redis.options import SCHEMES, RedisOptions  # loaded late: only who chooses Redis needs them
+    """A registry of all processes that share a Redis. Does not connect yet."""
+    from pytheus_redis.options import SCHEMES, RedisOptions
 
     if options.name not in SCHEMES:
         return redis_registry(options.parse(RedisOptions))
-    # What the rest means depends on it, so it must be there when the options are checked.
+    # The scheme is checked together with the options, because it decides which of them are allowed.
     scheme = dataclasses.field(default=options.name, init=False)
     shape = dataclasses.make_dataclass(
         "RedisOptions", [("scheme", str, scheme)], bases=(RedisOptions,), frozen=True, kw_only=True
@@ -70,22 +92,22 @@ def pytheus_shared_path() -> AbstractContextManager[str | None]:
 
 
 def redis_registry(options: RedisOptions) -> ShardedRegistry:
-    """A registry whose processes meet in the Redis that `options` name.
+    """A registry of all processes that share the Redis in `options`.
 
-    It publishes from a thread of its own until it is closed, and connects to nothing before that thread first does. A
-    server that is not there is no error: metrics count, and are published when it is.
+    It publishes from a thread of its own until it is closed, and connects when that thread first does. A server that is
+    not available is not an error: metrics count, and are published when it is.
     """
-    from pytheus.shards import ShardedRegistry  # loaded late: as above
+    from pytheus.shards import ShardedRegistry
     from pytheus_redis.store import RedisStore
 
     store = RedisStore(options)
     registry = ShardedRegistry(store, prefix=options.prefix, hosts=True)
-    # Weakly, so that the store's thread ends with a registry that nobody has any more.
+    # A weak reference, so that the store's thread ends when the registry is not used any more.
     reference = weakref.ref(registry)
 
     def source() -> Sequence[HasRows] | None:
-        held = reference()
-        return None if held is None else held.shared_metrics()
+        referred = reference()
+        return None if referred is None else referred.shared_metrics()
 
-    store.begin(source)
+    store.start(source)
     return registry

@@ -1,18 +1,18 @@
-"""The names of the keys in Redis, and what each of them holds.
+"""The names of the keys in Redis, and the content of each.
 
-All keys of a namespace share one hash tag, so that they lie in one slot of a cluster and one script may touch them
-all. The 1 is the format's version: one that stores something else calls its keys otherwise, and neither sees the other.
+All keys of a namespace share one hash tag, so that they are in one cluster slot and one script may use all of them.
+The 1 is the format's version: another format has other keys, and neither version sees those of the other.
 
-    pytheus1:{shop}:state            hash: epoch, archive (which version), moves (how often shards were replaced),
-                                     since (when the first one was heard of after a silence, ms)
-    pytheus1:{shop}:shards           sorted set: a shard's token, and when it was heard of last (ms, Redis's clock)
-    pytheus1:{shop}:archive          what dead shards left, as `pytheus.shards` encodes it
-    pytheus1:{shop}:folded           hash: by the token of a shard that was folded, the attempt that had been applied
+    pytheus1:{shop}:state            hash: epoch, archive (its version), moves (how often shards were replaced),
+                                     since (the first heartbeat after a silence of all, ms)
+    pytheus1:{shop}:shards           sorted set: a shard's token, and its last heartbeat (ms, Redis's clock)
+    pytheus1:{shop}:archive          the sums of dead shards, as `pytheus.shards` encodes them
+    pytheus1:{shop}:folded           hash: by the token of a folded shard, the last attempt that it contained
     pytheus1:{shop}:notes            sorted set: those tokens, and until when they are kept (ms)
     pytheus1:{shop}:about:TOKEN      hash: identity, attempt (the last publication that was applied)
     pytheus1:{shop}:index:TOKEN      the shard's layout, as records
     pytheus1:{shop}:numbers:TOKEN    its numbers, as little-endian doubles
-    pytheus1:{shop}:base:TOKEN       those of its numbers that are in the archive already; most shards have none
+    pytheus1:{shop}:base:TOKEN       the part of its numbers that the archive contains already; most shards have none
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a Redis registry is made from: how the server is reached, and how long things may take.
+"""The options of a Redis registry: how the server is reached, and time limits.
 
-How a server is reached is the name's, as in redis-py and in Redis's own tools:
+The plugin's name, which is the URL's scheme, says how the server is reached, as in redis-py and in Redis's own tools:
 
     redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]            one server
     rediss://...                                          over TLS
     redis+unix://[[USER]:PASSWORD@]/run/redis.sock?db=0   through a socket of this machine
     redis+sentinel://HOST[:PORT]/SERVICE[/DB]             the server that Sentinel calls the primary
-    redis+cluster://HOST[:PORT]                           the node of a cluster that has the namespace's slot
+    redis+cluster://HOST[:PORT]                           the node of a cluster that has the namespace's cluster slot
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SCHEMES: Final = (
     "redis+cluster",
     "rediss+cluster",
 )
-"""The names under which this plugin is found; they say how the server is reached."""
+"""The names of this plugin; each says how the server is reached."""
 
-# No brace, for the namespace is the keys' hash tag.
+# No brace, because the namespace is the hash tag of the keys.
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
@@ -43,13 +43,13 @@ def _without_user(address: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RedisOptions:
-    """The options of a Redis registry, by the names that they have in its URL and in the configuration file.
+    """The options of a Redis registry, as URL and configuration file name them.
 
         >>> options = RedisOptions(host="db.example", path="/2", namespace="shop", password="hunter2")
         >>> options.database, "hunter2" in repr(options)
         (2, False)
 
-    Raises `ValueError` for a value that makes no sense. Times are in seconds.
+    Raises `ValueError` for an invalid value. Times are in seconds.
     """
 
     scheme: str = "redis"
@@ -62,37 +62,37 @@ class RedisOptions:
     username: str | None = None
     password: str | None = dataclasses.field(default=None, repr=False)
     db: int | None = None
-    """The database's number, where the path does not say it."""
+    """The database's number, if it is not in the path."""
     namespace: str = "pytheus"
-    """What the processes that are merged have in common; others on the same server see none of it."""
+    """Processes with the same namespace are merged; others on the same server do not see them."""
     prefix: str | None = None
     interval_seconds: float = 1.0
     """How often changed numbers are sent."""
     expiry_seconds: float = 30.0
     """How long a process may be silent before it is taken for dead."""
     timeout_seconds: float = 2.0
-    """How long one answer of the server may take."""
+    """How long the server may take for one answer."""
     scrape_seconds: float = 5.0
-    """How long a scrape waits for Redis before it shows what this process knows."""
+    """How long a scrape waits for Redis before it shows the last reading, with this process's own numbers."""
     exit_seconds: float = 2.0
-    """How long the last publication may hold up the end of the process."""
+    """How long the last publication may delay the end of the process."""
     retry_seconds: float = 10.0
-    """The longest pause between two attempts to reach a server that is not there."""
+    """The longest pause between two attempts to reach an unavailable server."""
     remember_seconds: float = 86400.0
-    """How long Redis keeps the note that a shard was folded, for a process that was only paused."""
+    """How long Redis remembers that a shard was folded, because its process may only have been paused."""
     series_expiry_seconds: float | None = None
-    """When a series that no process has had for so long is left out of the archive; None for never."""
+    """A series that no process has had for this time is removed from the archive; None to keep all."""
     sentinels: tuple[str, ...] = ()
     """Further Sentinels, as HOST:PORT."""
     sentinel_username: str | None = None
     sentinel_password: str | None = dataclasses.field(default=None, repr=False)
     ca_file: str | None = None
-    """The certificates that the server's is checked against; the system's where there is none."""
+    """The certificate authorities that the server's certificate is checked against; the system's by default."""
     cert_file: str | None = None
     key_file: str | None = None
     key_password: str | None = dataclasses.field(default=None, repr=False)
     verify: Literal["full", "certificate", "none"] = "full"
-    """What is checked of a server's certificate: "certificate" leaves its host name out."""
+    """How a server's certificate is checked: "certificate" does not check its host name."""
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -102,18 +102,9 @@ class RedisOptions:
                 f"namespace must be 1 to {MAX_NAMESPACE_CHARACTERS} of the letters, digits and '_.:/-'"
                 f" but is {self.namespace!r:.120}"
             )
-        for name in (
-            "interval_seconds",
-            "expiry_seconds",
-            "timeout_seconds",
-            "scrape_seconds",
-            "exit_seconds",
-            "retry_seconds",
-            "remember_seconds",
-        ):
-            self._check_positive(name, getattr(self, name))
-        if self.series_expiry_seconds is not None:
-            self._check_positive("series_expiry_seconds", self.series_expiry_seconds)
+        for field in dataclasses.fields(self):
+            if field.name.endswith("_seconds"):
+                self._check_positive(field.name, getattr(self, field.name))
         if self.expiry_seconds < 3 * self.interval_seconds:
             raise ValueError(
                 f"expiry_seconds must be at least three times interval_seconds, or a lost heartbeat makes a process"
@@ -131,27 +122,31 @@ class RedisOptions:
             _ = self.service
             _ = self.sentinel_addresses
         elif self.sentinels or self.sentinel_username or self.sentinel_password:
-            raise ValueError(f"sentinel options are for redis+sentinel and rediss+sentinel, not for {self.scheme}")
+            raise ValueError(
+                f"sentinel options need redis+sentinel or rediss+sentinel, but the scheme is {self.scheme}"
+            )
         if not self.tls and (self.ca_file or self.cert_file or self.key_file or self.verify != "full"):
-            raise ValueError(f"certificates are for rediss, rediss+sentinel and rediss+cluster, not for {self.scheme}")
+            raise ValueError(
+                f"certificates need rediss, rediss+sentinel or rediss+cluster, but the scheme is {self.scheme}"
+            )
         for name in ("ca_file", "cert_file", "key_file"):
             self._check_file(name, getattr(self, name))
         if self.reached_by == "cluster" and self.database != 0:
             raise ValueError("a cluster has only the database 0")
 
     @staticmethod
-    def _check_positive(name: str, value: float) -> None:
-        if not (math.isfinite(value) and 0 < value <= 10**9):
+    def _check_positive(name: str, value: float | None) -> None:
+        if value is not None and not (math.isfinite(value) and 0 < value <= 10**9):
             raise ValueError(f"{name} must be a number of seconds above 0 but is {value!r}")
 
     @staticmethod
     def _check_file(name: str, path: str | None) -> None:
-        # At once, for a connection that fails for it looks like a server that is not there.
+        # Now, because a connection that fails later looks like an unavailable server.
         if path is not None:
             try:
                 open(path, "rb").close()
             except OSError as error:
-                raise ValueError(f"{name} must be a file that can be read but {path!r} is none: {error}") from error
+                raise ValueError(f"{name} must be a file that can be read but is {path!r}: {error}") from error
 
     @property
     def reached_by(self) -> str:
@@ -179,7 +174,7 @@ class RedisOptions:
 
     @property
     def service(self) -> str:
-        """What Sentinel calls the primary."""
+        """The name by which Sentinel knows the primary."""
         service = (self.path or "").strip("/").partition("/")[0]
         if not service:
             raise ValueError("Sentinel needs a service's name: redis+sentinel://HOST:26379/SERVICE")
@@ -187,7 +182,7 @@ class RedisOptions:
 
     @property
     def sentinel_addresses(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of every Sentinel."""
+        """Host and port of each Sentinel."""
         addresses = [(self.host.strip("[]"), self.port or 26379)]
         for text in self.sentinels:
             parts = _HOST_AND_PORT.fullmatch(text)
@@ -199,8 +194,8 @@ class RedisOptions:
         return tuple(addresses)
 
     @property
-    def shown(self) -> str:
-        """Where the server is, for messages, without credentials."""
+    def redacted_url(self) -> str:
+        """The server's address without credentials, for messages."""
         if self.reached_by == "unix":
             return f"{self.scheme}://{self.path}"
         return f"{self.scheme}://{self.host}{'' if self.port is None else f':{self.port}'}{self.path or ''}"

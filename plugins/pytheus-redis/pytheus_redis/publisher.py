@@ -1,16 +1,16 @@
-"""Brings this process's numbers to Redis: only what changed, and everything where that is not sure to be enough.
+"""Publishes this process's numbers to Redis: changes, or everything if necessary.
 
 Rules:
 
-- Numbers are absolute, so that sending them twice changes nothing, and each publication has a name, so that one that
+- Numbers are absolute, so that sending them twice changes nothing; and each publication has a name, so that one that
   arrives late changes nothing either.
-- A publication is sent until it is acknowledged, and nothing else is read from the metrics meanwhile. So at most one is
-  under way whose fate is not known.
-- Where Redis does not have what it should (it was emptied, or a replica that lagged behind has taken over), and where
-  the shard was folded, a new shard is begun with everything. It is laid down in parts that nobody sees, and then takes
-  the place of the former one in one step.
+- A publication is sent until it is acknowledged, and the metrics are not read meanwhile. So the fate of at most one
+  publication is unknown.
+- If Redis has lost something (it was emptied, or a replica that lagged behind has taken over), or has folded the shard,
+  a new shard begins with everything. Its parts are staged, where no reader sees them, and then replace the previous
+  shard in one step.
 
-One thread uses a publisher, and nothing here tries again by itself: the next call does.
+One thread uses a publisher. It does not retry by itself: the next call does.
 """
 
 from __future__ import annotations
@@ -23,272 +23,276 @@ from typing import Final
 
 from pytheus.registry import HasRows
 from pytheus.shards import ShardIdentity, Snapshot
-from pytheus_redis.formers import LIVE, Former, Publication, base_for
-from pytheus_redis.image import Image, packed
+from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys, ShardKeys
-from pytheus_redis.link import Answer, Call, Link
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PUBLISH, STAGE
-from pytheus_redis.trouble import Trouble
+from pytheus_redis.previous_shards import LIVE, PreviousShard, Publication, base_for
+from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PUBLISH, STAGE, Script
+from pytheus_redis.shard_mirror import ShardMirror, packed
 
-__all__ = ["Publisher", "text_of"]
+__all__ = ["Publisher"]
 
 _STAGED_MS: Final = 600_000
-_TRIES: Final = 8
-_FOLDED_KEPT: Final = 4
+_MAX_TRIES: Final = 8
+_MAX_FOLDED_KEPT: Final = 4
 
 
-def text_of(answer: Answer) -> str:
-    """A word that Redis answered."""
-    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else ""
+class _CurrentShard:
+    """The shard in Redis, as far as this process knows."""
 
+    __slots__ = ("acknowledged", "count", "epoch", "filled", "heartbeat_ms", "keys", "maybe_applied", "mirror", "queue")
 
-class _Shard:
-    """The shard that stands in Redis, as far as this process knows."""
-
-    __slots__ = ("acknowledged", "count", "epoch", "filled", "heard_ms", "image", "keys", "queue", "unsure")
-
-    def __init__(
-        self, keys: ShardKeys, image: Image, attempt: str, epoch: str, heard_ms: int, filled: frozenset[str]
-    ) -> None:
+    def __init__(self, keys: ShardKeys, mirror: ShardMirror, epoch: str, heartbeat_ms: int) -> None:
         self.keys = keys
-        self.image = image
-        self.acknowledged = attempt
+        self.mirror = mirror
+        self.acknowledged = "0"
         self.epoch = epoch
-        self.heard_ms = heard_ms
-        self.filled = filled
-        """Those of "index", "numbers" and "base" that there are; a server may have dropped one by itself."""
+        self.heartbeat_ms = heartbeat_ms
+        self.filled: frozenset[str] = frozenset()
+        """Those of "index", "numbers" and "base" that exist; a server may evict one of them."""
         self.count = 0
         self.queue: list[Publication] = []
-        # Whether the first of them was sent, and nothing is known of what became of it.
-        self.unsure = False
+        self.maybe_applied = False
+        """Whether the first of the queue was sent, and it is unknown whether it arrived."""
 
-    def retired(self) -> Former:
-        return Former(
-            self.keys, self.image, self.acknowledged, self.queue, self.epoch, self.heard_ms, unsure=self.unsure
+    def as_previous(self) -> PreviousShard:
+        return PreviousShard(
+            self.keys,
+            self.mirror,
+            self.epoch,
+            self.heartbeat_ms,
+            acknowledged=self.acknowledged,
+            queue=tuple(self.queue),
+            maybe_applied=self.maybe_applied,
         )
 
 
 class Publisher:
-    """This process's side of its shard."""
+    """Writes this process's shard."""
 
-    def __init__(self, link: Link, keys: Keys, options: RedisOptions) -> None:
-        self._link: Final = link
+    def __init__(self, client: Client, keys: Keys, options: RedisOptions) -> None:
+        self._client: Final = client
         self._keys: Final = keys
         self._options: Final = options
-        # All tokens of this process's shards begin alike, so that it finds those again that it forgot.
-        self._lineage: Final = ShardIdentity.of_this_process().token + "-"
+        # The tokens of all shards of this process have one prefix, so that it recognizes shards that it has forgotten.
+        self._token_prefix: Final = ShardIdentity.of_this_process().token + "-"
         self._begun = 0
         self.identity: ShardIdentity = self._new_identity()
-        self._shard: _Shard | None = None
-        self._formers: list[Former] = []
+        self._shard: _CurrentShard | None = None
+        self._previous: list[PreviousShard] = []
         """The oldest first."""
 
     def _new_identity(self) -> ShardIdentity:
         self._begun += 1
-        return ShardIdentity.of_this_process()._replace(token=f"{self._lineage}{self._begun:x}")
+        return ShardIdentity.of_this_process()._replace(token=f"{self._token_prefix}{self._begun:x}")
 
     @property
     def own(self) -> list[ShardKeys]:
-        """The shards that this process has or had, and that Redis may know."""
-        return [former.keys for former in self._all_formers()]
+        """The shards of this process that Redis may have."""
+        return [previous.keys for previous in self._all_shards()]
 
     def publish(self, collectors: Sequence[HasRows], *, last: bool = False) -> None:
-        """Let Redis have the numbers of `collectors` as they are now; `last` says that the process ends.
+        """Send the numbers of `collectors` to Redis; `last` says that the process ends.
 
-        One round trip where less than half a megabyte has changed. Raises `Trouble`.
+        One round trip if less than half a megabyte has changed. Raises `RedisStoreError`.
         """
         shard = self._shard
-        if shard is not None and shard.image.wasteful:
+        if shard is not None and shard.mirror.is_wasteful:
             self._retire(shard)
             shard = None
-        if shard is None or not self._send(shard, last=False, beat=False):
+        if shard is None or not self._send(shard):
             self._begin(collectors, last=last)
             return
-        for piece in shard.image.gather(collectors):
+        for delta in shard.mirror.update(collectors):
             shard.count += 1
-            shard.queue.append(Publication(str(shard.count), piece))
-        if not self._send(shard, last=last, beat=True):
+            shard.queue.append(Publication(str(shard.count), delta))
+        if shard.queue:
+            published = self._send(shard, last=last)
+        else:  # a heartbeat alone
+            published = self._run(shard, shard.acknowledged, [""], last=last)
+        if not published:
             self._begin(collectors, last=last)
 
-    def snapshot(self, collectors: Sequence[HasRows], states: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
-        """This process's numbers as they are now, to be shown instead of what Redis has of them.
+    def snapshot(self, collectors: Sequence[HasRows], statuses: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
+        """This process's present numbers, to be shown instead of the ones in Redis.
 
-        `states` says what became of the shards in `own`, as `INSPECT` and `LIST` tell it.
+        `statuses` are those of the shards in `own`, as `INSPECT` and `LIST` tell them.
         """
-        image = Image()
-        image.gather(collectors)
-        base = self._base(image, self._all_formers(), states, epoch, now_ms)
-        return Snapshot(self.identity, True, image.layout, image.numbers, base)
+        mirror = ShardMirror()
+        mirror.update(collectors)
+        base = self._base(mirror, self._all_shards(), statuses, epoch, now_ms)
+        return Snapshot(self.identity, True, mirror.layout, mirror.numbers, base)
 
     # Changes ----------------------------------------------------------------------------------------------------------
 
-    def _send(self, shard: _Shard, *, last: bool, beat: bool) -> bool:
-        """Send what waits, or a heartbeat alone; False if the shard is none any more."""
-        queue, beaten = shard.queue, False
+    def _send(self, shard: _CurrentShard, *, last: bool = False) -> bool:
+        """Send the queue; False if Redis does not have the shard any more."""
+        queue = shard.queue
         while queue:
-            attempt, piece = queue[0]
-            ends = last and len(queue) == 1
-            if not self._run(shard, shard.acknowledged, attempt, ends, piece.arguments()):
+            attempt, delta = queue[0]
+            if not self._run(shard, attempt, delta.arguments(), last=last and len(queue) == 1):
                 return False
             shard.acknowledged = attempt
-            shard.unsure = False
-            shard.filled |= piece.fills
+            shard.maybe_applied = False
+            shard.filled |= delta.fills
             del queue[0]
-            beaten = True
-        if beat and not beaten:
-            return self._run(shard, shard.acknowledged, shard.acknowledged, last, [""])
         return True
 
-    def _run(
-        self, shard: _Shard, before: str, attempt: str, last: bool, arguments: Sequence[str | bytes | int]
-    ) -> bool:
+    def _run(self, shard: _CurrentShard, attempt: str, arguments: Sequence[str | bytes | int], *, last: bool) -> bool:
         keys, own = self._keys, shard.keys
         call = Call(
             PUBLISH,
             (keys.state, keys.shards, keys.archive, keys.folded, own.about, own.index, own.numbers, own.base),
             (
-                *(shard.epoch, own.token, before, attempt, "1" if last else "0"),
+                *(shard.epoch, own.token, shard.acknowledged, attempt, "1" if last else "0"),
                 *(int(self._options.expiry_seconds * 1000), len(shard.filled)),
                 *arguments,
             ),
         )
         try:
-            answer = self._link.run(call)
-        except Trouble as trouble:
-            shard.unsure = shard.unsure or trouble.unsure
+            verdict, now_ms = _verdict(PUBLISH, self._client.run(call))
+        except RedisStoreError as error:
+            shard.maybe_applied = shard.maybe_applied or error.maybe_applied
             raise
-        verdict, now_ms = _worded(answer)
         if verdict != "ok":
             self._retire(shard)
             return False
-        shard.heard_ms = now_ms
+        shard.heartbeat_ms = now_ms
         return True
 
     # Everything -------------------------------------------------------------------------------------------------------
 
-    def _retire(self, shard: _Shard) -> None:
-        self._formers.append(shard.retired())
+    def _retire(self, shard: _CurrentShard) -> None:
+        self._previous.append(shard.as_previous())
         self._shard = None
 
-    def _all_formers(self) -> list[Former]:
+    def _all_shards(self) -> list[PreviousShard]:
         shard = self._shard
-        return self._formers if shard is None else [*self._formers, shard.retired()]
+        return self._previous if shard is None else [*self._previous, shard.as_previous()]
 
     def _begin(self, collectors: Sequence[HasRows], *, last: bool) -> None:
-        epoch, now_ms, states = self._inspect()
+        """Begin a new shard with everything, in place of all previous ones."""
+        epoch, now_ms, statuses = self._inspect()
         identity = self._new_identity()
         own = self._keys.shard(identity.token)
-        image = Image()
+        mirror = ShardMirror()
         try:
-            parts, filled = self._stage(own, image, collectors)
-        except Trouble as trouble:
-            if trouble.kind == "full":
-                # Else each attempt would leave less room to everybody, until what it laid down expires.
-                self._link.run(Call(DROP, (own.about, own.index, own.numbers), ()))
+            parts, filled = self._stage(own, mirror, collectors)
+        except RedisStoreError as error:
+            if error.reason == "full":
+                # Otherwise the staged parts of each attempt would take memory from all others until they expire.
+                self._client.run(Call(DROP, (own.about, own.index, own.numbers), ()))
             raise
-        for _ in range(_TRIES):
-            base = self._base(image, self._formers, states, epoch, now_ms)
-            image.reuses = base is None
-            made = self._commit(own, identity, image, parts, base, epoch, now_ms, states, last=last)
-            if made is not None:
-                made.filled = filled if base is None else filled | {"base"}
+        for _ in range(_MAX_TRIES):
+            base = self._base(mirror, self._previous, statuses, epoch, now_ms)
+            mirror.reuses_offsets = base is None
+            shard = self._commit(own, identity, mirror, parts, base, epoch, now_ms, statuses, last=last)
+            if shard is not None:
+                shard.filled = filled if base is None else filled | {"base"}
                 self.identity = identity
-                self._shard = made
-                self._formers = [
-                    former
-                    for former, state in zip(self._formers, states, strict=True)
-                    if former.was_folded(state, epoch, now_ms, self._options.remember_seconds)
-                ][-_FOLDED_KEPT:]
+                self._shard = shard
+                self._previous = [
+                    previous
+                    for previous, status in zip(self._previous, statuses, strict=True)
+                    if previous.was_folded(status, epoch, now_ms, self._options.remember_seconds)
+                ][-_MAX_FOLDED_KEPT:]
                 return
-            epoch, now_ms, states = self._inspect()
-        raise Trouble(
-            "data", f"this process's former shards changed {_TRIES} times while a new one was to replace them"
+            epoch, now_ms, statuses = self._inspect()
+        raise RedisStoreError(
+            "data", f"this process's previous shards changed {_MAX_TRIES} times while a new one was to replace them"
         )
 
     def _inspect(self) -> tuple[str, int, list[str]]:
-        keys, formers = self._keys, self._formers
-        answer = self._link.run(
+        """The epoch, Redis's time, and the statuses; adds forgotten shards to `_previous`."""
+        keys, previous = self._keys, self._previous
+        answer = self._client.run(
             Call(
                 INSPECT,
                 (keys.state, keys.shards, keys.archive, keys.folded),
-                [self._lineage, *(former.keys.token for former in formers)],
+                [self._token_prefix, *(each.keys.token for each in previous)],
             )
         )
-        if not (isinstance(answer, list) and len(answer) == 3 + len(formers)):
-            raise Trouble("data", f"the script inspect answered {answer!r:.100}")
-        epoch, now_ms, strays, *states = answer
-        if not (isinstance(now_ms, int) and isinstance(strays, list)):
-            raise Trouble("data", f"the script inspect answered {answer!r:.100}")
-        self._formers[:0] = [
-            Former(keys.shard(text_of(token)), Image(), "", (), text_of(epoch), now_ms, unsure=False)
-            for token in strays
-        ]
-        return text_of(epoch), now_ms, [LIVE] * len(strays) + [text_of(state) for state in states]
+        if isinstance(answer, list) and len(answer) == 3 + len(previous):
+            epoch, now_ms, forgotten, *statuses = answer
+            if isinstance(now_ms, int) and isinstance(forgotten, list):
+                self._previous[:0] = [
+                    PreviousShard(keys.shard(text_of(token)), ShardMirror(), text_of(epoch), now_ms)
+                    for token in forgotten
+                ]
+                return text_of(epoch), now_ms, [LIVE] * len(forgotten) + [text_of(status) for status in statuses]
+        raise unexpected(INSPECT, answer)
 
-    def _stage(self, own: ShardKeys, image: Image, collectors: Sequence[HasRows]) -> tuple[int, frozenset[str]]:
-        length = parts = 0
+    def _stage(self, own: ShardKeys, mirror: ShardMirror, collectors: Sequence[HasRows]) -> tuple[int, frozenset[str]]:
+        """Store everything in invisible parts; returns their count, and the keys made."""
+        index_bytes = parts = 0
         filled: frozenset[str] = frozenset()
-        for piece in image.gather(collectors):
+        for delta in mirror.update(collectors):
             parts += 1
-            arguments = piece.arguments()
-            answer = self._link.run(
-                Call(STAGE, (own.about, own.index, own.numbers), (parts, _STAGED_MS, length, *arguments))
-            )
-            if text_of(answer) != "ok":
-                raise Trouble("data", "parts of a shard that was to be published were gone again")
-            length += sum(len(record) for record in piece.records)
-            filled |= piece.fills
+            arguments = [parts, _STAGED_MS, index_bytes, *delta.arguments()]
+            if text_of(self._client.run(Call(STAGE, (own.about, own.index, own.numbers), arguments))) != "ok":
+                raise _unstaged()
+            index_bytes += sum(len(record) for record in delta.records)
+            filled |= delta.fills
         return parts, filled
 
     def _commit(
         self,
         own: ShardKeys,
         identity: ShardIdentity,
-        image: Image,
+        mirror: ShardMirror,
         parts: int,
         base: array[float] | None,
         epoch: str,
         inspected_ms: int,
-        states: Sequence[str],
+        statuses: Sequence[str],
         *,
         last: bool,
-    ) -> _Shard | None:
-        keys = self._keys
+    ) -> _CurrentShard | None:
+        """Replace previous shards by the staged one; None if they changed meanwhile."""
+        keys, options = self._keys, self._options
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         names += [own.about, own.index, own.numbers, own.base]
-        about = json.dumps([identity.host, identity.pid, identity.started_ns])
         new_epoch = epoch or os.urandom(8).hex()
-        ends = "1" if last else "0"
-        remember_ms = int(self._options.remember_seconds * 1000)
+        about = json.dumps([identity.host, identity.pid, identity.started_ns])
         arguments: list[str | bytes | int] = [epoch, new_epoch, identity.token, "0", parts, about]
-        arguments += [b"" if base is None else packed(base), ends, remember_ms]
-        arguments.append(int(self._options.expiry_seconds * 1000))
-        for former, state in zip(self._formers, states, strict=True):
-            theirs = former.keys
-            names += [theirs.about, theirs.index, theirs.numbers, theirs.base]
-            arguments += [theirs.token, state]
+        arguments += [b"" if base is None else packed(base), "1" if last else "0"]
+        arguments += [int(options.remember_seconds * 1000), int(options.expiry_seconds * 1000)]
+        for previous, status in zip(self._previous, statuses, strict=True):
+            replaced = previous.keys
+            names += [replaced.about, replaced.index, replaced.numbers, replaced.base]
+            arguments += [replaced.token, status]
         try:
-            verdict, now_ms = _worded(self._link.run(Call(COMMIT, names, arguments)))
-        except Trouble as trouble:
-            if trouble.unsure:
-                # It may stand now, or still come to stand; the next one will replace it either way.
-                self._formers.append(Former(own, image, "0", (), new_epoch, inspected_ms, unsure=False))
+            verdict, now_ms = _verdict(COMMIT, self._client.run(Call(COMMIT, names, arguments)))
+        except RedisStoreError as error:
+            if error.maybe_applied:
+                # It may exist now, or arrive later; the next shard replaces it in either case.
+                self._previous.append(PreviousShard(own, mirror, new_epoch, inspected_ms, acknowledged="0"))
             raise
         if verdict == "unstaged":
-            raise Trouble("data", "parts of a shard that was to be published were gone again")
-        return _Shard(own, image, "0", new_epoch, now_ms, frozenset()) if verdict == "ok" else None
+            raise _unstaged()
+        return _CurrentShard(own, mirror, new_epoch, now_ms) if verdict == "ok" else None
 
     def _base(
-        self, image: Image, formers: Sequence[Former], states: Sequence[str], epoch: str, now_ms: int
+        self,
+        mirror: ShardMirror,
+        shards: Sequence[PreviousShard],
+        statuses: Sequence[str],
+        epoch: str,
+        now_ms: int,
     ) -> array[float] | None:
-        for former, state in zip(reversed(formers), reversed(states), strict=True):
-            if former.was_folded(state, epoch, now_ms, self._options.remember_seconds):
-                return base_for(image, former)
+        for previous, status in zip(reversed(shards), reversed(statuses), strict=True):
+            if previous.was_folded(status, epoch, now_ms, self._options.remember_seconds):
+                return base_for(mirror, previous)
         return None
 
 
-def _worded(answer: Answer) -> tuple[str, int]:
+def _verdict(script: Script, answer: Answer) -> tuple[str, int]:
+    """The word and the time that a script answered."""
     if isinstance(answer, list) and len(answer) >= 2 and isinstance(answer[1], int):
         return text_of(answer[0]), answer[1]
-    raise Trouble("data", f"a script answered {answer!r:.100}")
+    raise unexpected(script, answer)
+
+
+def _unstaged() -> RedisStoreError:
+    return RedisStoreError("data", "parts of a shard that was to be published were deleted")

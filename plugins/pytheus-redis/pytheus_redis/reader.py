@@ -1,15 +1,15 @@
-"""Reads all shards and the archive, as of one moment, and folds the shards of processes that are gone.
+"""Reads all shards and the archive as of one moment, and folds dead shards.
 
 Rules:
 
-- A reading takes two round trips, whatever the number of processes: which shards there are, and then all of them at
-  once. What stands between is checked at the end of the second; if shards went or moved meanwhile, all over again.
-- Indexes only grow, so only what is new in them is read, and numbers only of shards that published since.
-- Who reads, folds. The new archive is computed here and takes the place of the one it was made of by one script, which
-  checks that nothing of what went into it has changed. If it has, nothing happens, and a later scrape tries again.
+- A reading takes two round trips for any number of processes: the list of the shards, and then all shards at once. The
+  end of the second tells whether shards were deleted or replaced in between; then everything is read again.
+- Indexes only grow, so only their new part is read, and numbers only of shards that have published since.
+- The process that reads also folds. It computes the new archive, and one script replaces the old one if nothing has
+  changed that went into the new one. Otherwise nothing happens, and a later scrape tries again.
 
-Fetching, which waits for the network, changes nothing here, so that one thread may fetch while another takes in what
-was fetched before.
+`fetch` waits for the network and changes nothing here, so that one thread may fetch while another takes in an earlier
+answer.
 """
 
 from __future__ import annotations
@@ -21,36 +21,33 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pytheus.shards import Archive, Failure, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
-from pytheus_redis.image import doubles
+from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys, ShardKeys
-from pytheus_redis.link import Answer, Call, Link
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.publisher import text_of
 from pytheus_redis.scripts import FOLD, LIST, READ, STATE
-from pytheus_redis.trouble import Trouble
+from pytheus_redis.shard_mirror import unpacked
 
-__all__ = ["FOLDED_AT_ONCE", "Fetched", "Folding", "Reader", "View"]
+__all__ = ["MAX_FOLDED_AT_ONCE", "Fetched", "Folding", "Reader", "View"]
 
-FOLDED_AT_ONCE: Final = 500
-"""How many shards one scrape folds at most, so that none takes long; the others still count."""
+MAX_FOLDED_AT_ONCE: Final = 500
+"""How many shards one scrape folds at most, so that it does not take long; the others still count."""
 
-_TRIES: Final = 10
+_MAX_TRIES: Final = 10
 
 
 class View(NamedTuple):
-    """What there is in Redis at one moment."""
+    """The content of Redis at one moment."""
 
     epoch: str
     now_ms: int
-    own: list[str]
-    """What became of this process's shards, in the order asked."""
     snapshots: list[Snapshot]
     archive: Archive
-    problems: list[Failure]
+    skipped: list[Failure]
     waiting: frozenset[str]
-    """The tokens of shards that may look dead, but are not to be folded before there was time to hear of them."""
-    gone: list[str]
-    """The tokens of shards that are dead and of which nothing is left: their keys were evicted, or never were."""
+    """The tokens of shards that look dead, but get time to send a heartbeat before they are folded."""
+    lost: list[str]
+    """The tokens of dead shards without any data: their keys were evicted, or never existed."""
 
 
 class _State(NamedTuple):
@@ -60,22 +57,22 @@ class _State(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """What Redis answered, to be taken in by `Reader.take`."""
+    """The answers of Redis, to be taken in by `Reader.take`."""
 
     state: _State
     now_ms: int
     archive: Answer
-    own: list[str]
-    """What became of this process's shards, in the order asked."""
-    heard: dict[str, float]
-    """By token: when the shard was heard of last; 0 where it said that it ends."""
+    statuses: list[str]
+    """The status of each of this process's shards, in the order asked."""
+    heartbeats_ms: dict[str, float]
+    """By token: the last heartbeat of the shard; 0 for a process that announced its end."""
     since_ms: float
-    """When the first one was heard of after a silence."""
+    """The first heartbeat after a silence of all."""
     shards: dict[str, Answer]
 
 
 class Folding(NamedTuple):
-    """A step that puts a new archive in the place of one, and takes shards away."""
+    """A step that replaces the archive and deletes shards."""
 
     call: Call
     archive: Archive
@@ -83,166 +80,168 @@ class Folding(NamedTuple):
     shards: int
 
 
-class _Known:
+class _KnownShard:
     """A shard as it was read last."""
 
-    __slots__ = ("attempt", "base", "identity", "length", "numbers", "problem", "reader")
+    __slots__ = ("attempt", "base", "identity", "index_bytes", "numbers", "reader", "unreadable")
 
-    def __init__(self) -> None:
+    def __init__(self, unreadable: str = "") -> None:
         self.attempt = b""
         self.identity: ShardIdentity | None = None
         self.reader = LayoutReader()
-        self.length = 0
+        self.index_bytes = 0
         self.numbers: array[float] = array("d")
         self.base: array[float] | None = None
-        self.problem = ""
+        self.unreadable = unreadable
+        """Why it could not be read, if it could not."""
 
 
 class Reader:
-    """All processes' shards, as a scrape needs them."""
+    """Reads all processes' shards when a registry is scraped."""
 
-    def __init__(self, link: Link, keys: Keys, options: RedisOptions) -> None:
-        self._link: Final = link
+    def __init__(self, client: Client, keys: Keys, options: RedisOptions) -> None:
+        self._client: Final = client
         self._keys: Final = keys
         self._expiry_ms: Final = int(options.expiry_seconds * 1000)
         self._remember_ms: Final = int(options.remember_seconds * 1000)
         self._series_expiry: Final = options.series_expiry_seconds
         self._expired_at = 0.0
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownShard] = {}
         self._archive = Archive()
         self._version = ""
         self._epoch = ""
 
     def fetch(self, own: Sequence[ShardKeys]) -> Fetched:
-        """What there is now and was not read yet, with what became of the shards in `own`. Raises `Trouble`."""
-        for _ in range(_TRIES):
+        """The news in Redis, and the statuses of `own`. Raises `RedisStoreError`."""
+        for _ in range(_MAX_TRIES):
             fetched = self._fetch_once(own)
             if fetched is not None:
                 return fetched
-        raise Trouble("data", f"shards came and went {_TRIES} times while they were read")
+        raise RedisStoreError("data", f"shards came and went {_MAX_TRIES} times while they were read")
 
     def _fetch_once(self, own: Sequence[ShardKeys]) -> Fetched | None:
         keys = self._keys
         names = [keys.state, keys.shards, keys.archive, keys.folded]
-        answer = self._link.run(Call(LIST, names, [self._version, *(each.token for each in own)]))
+        answer = self._client.run(Call(LIST, names, [self._version, *(each.token for each in own)]))
         if not (isinstance(answer, list) and len(answer) == 6):
-            raise Trouble("data", f"the script list answered {answer!r:.100}")
-        state, now_ms, archive, members, states, since = _state(answer[0]), *answer[1:]
-        if not (isinstance(now_ms, int) and isinstance(members, list) and isinstance(states, list)):
-            raise Trouble("data", f"the script list answered {answer!r:.100}")
-        heard = {text_of(members[at]): _milliseconds(members[at + 1]) for at in range(0, len(members), 2)}
-        fetched = Fetched(state, now_ms, archive, [text_of(each) for each in states], heard, _milliseconds(since), {})
+            raise unexpected(LIST, answer)
+        state, now_ms, archive, members, statuses, since = _state(answer[0]), *answer[1:]
+        if not (isinstance(now_ms, int) and isinstance(members, list) and isinstance(statuses, list)):
+            raise unexpected(LIST, answer)
+        heartbeats = {text_of(members[at]): _milliseconds(members[at + 1]) for at in range(0, len(members), 2)}
         calls = []
-        for token in heard:
+        for token in heartbeats:
             shard = keys.shard(token)
-            known = self._known.get(token) if state.epoch == self._epoch else None  # as `take` will have it
+            known = self._known.get(token) if state.epoch == self._epoch else None  # as in `take`
             names = [shard.about, shard.index, shard.numbers, shard.base]
-            calls.append(Call(READ, names, [b"", 0] if known is None else [known.attempt, known.length]))
+            calls.append(Call(READ, names, [b"", 0] if known is None else [known.attempt, known.index_bytes]))
+        shards: dict[str, Answer] = {}
         if calls:
-            *answers, after = self._link.run_all([*calls, Call(STATE, [keys.state], [])])
+            *answers, after = self._client.run_all([*calls, Call(STATE, [keys.state], [])])
             if _state(after) != state:
                 return None
-            fetched.shards.update(zip(heard, answers, strict=True))
-        return fetched
+            shards = dict(zip(heartbeats, answers, strict=True))
+        words = [text_of(status) for status in statuses]
+        return Fetched(state, now_ms, archive, words, heartbeats, _milliseconds(since), shards)
 
     def take(self, fetched: Fetched) -> View:
-        """What there is, given what was fetched, each time in that order. Raises `Trouble`."""
+        """The content of Redis after `fetched`; in the order of fetching.
+
+        Raises `RedisStoreError`.
+        """
         state = fetched.state
         if state.epoch != self._epoch:
             self._known.clear()
         self._take_archive(state, fetched.archive)
-        for token in self._known.keys() - fetched.heard.keys():
+        for token in self._known.keys() - fetched.heartbeats_ms.keys():
             del self._known[token]
         waits = fetched.now_ms - fetched.since_ms < self._expiry_ms
-        waiting = frozenset(token for token, last_heard in fetched.heard.items() if waits and last_heard > 0)
+        waiting = frozenset(token for token, heartbeat in fetched.heartbeats_ms.items() if waits and heartbeat > 0)
         snapshots: list[Snapshot] = []
-        problems: list[Failure] = []
-        gone: list[str] = []
-        for token, last_heard in fetched.heard.items():
-            self._take(token, fetched.shards[token])
-            known = self._known[token]
-            live = last_heard > fetched.now_ms - self._expiry_ms
-            # Another one's key could not be named, for what Redis had was no text.
+        skipped: list[Failure] = []
+        lost: list[str] = []
+        for token, heartbeat in fetched.heartbeats_ms.items():
+            known = self._take_shard(token, fetched.shards[token])
+            live = heartbeat > fetched.now_ms - self._expiry_ms
+            # A token with other characters is of another program, and its keys cannot be named.
             if fetched.shards[token] is None and not live and token not in waiting and token.isascii():
-                gone.append(token)
-            if known.identity is None or known.problem:
-                problems.append(Failure(f"shard {token}", known.problem or "it has no identity"))
+                lost.append(token)
+            if known.identity is None or known.unreadable:
+                skipped.append(Failure(f"shard {token}", known.unreadable or "it has no identity"))
                 continue
             snapshots.append(Snapshot(known.identity, live, known.reader.layout, known.numbers, known.base))
-        return View(state.epoch, fetched.now_ms, fetched.own, snapshots, self._archive, problems, waiting, gone)
+        return View(state.epoch, fetched.now_ms, snapshots, self._archive, skipped, waiting, lost)
 
     def _take_archive(self, state: _State, data: Answer) -> None:
         if isinstance(data, bytes):
             try:
                 self._archive = Archive.decode(data)
             except ShardFormatError as error:
-                raise Trouble("data", f"the archive cannot be read: {error}") from error
+                raise RedisStoreError("data", f"the archive cannot be read: {error}") from error
         elif state.archive != self._version or (state.epoch != self._epoch and not state.archive):
             self._archive = Archive()
         self._version, self._epoch = state.archive, state.epoch
 
-    def _take(self, token: str, answer: Answer) -> None:
+    def _take_shard(self, token: str, answer: Answer) -> _KnownShard:
         known = self._known.get(token)
         if known is None:
-            known = self._known[token] = _Known()
+            known = self._known[token] = _KnownShard()
         if answer is None:
-            self._known[token] = known = _Known()
-            known.problem = "its keys are gone, though it is listed"
-            return
+            known = self._known[token] = _KnownShard("its keys are gone, though it is listed")
+            return known
         if not isinstance(answer, list) or not isinstance(answer[0], bytes):
-            raise Trouble("data", f"the script read answered {answer!r:.100}")
+            raise unexpected(READ, answer)
         if len(answer) == 1:
-            return
+            return known  # it has not published since
         attempt, identity, index, numbers, base = answer
         if not (isinstance(index, bytes) and isinstance(numbers, bytes) and isinstance(base, bytes)):
-            raise Trouble("data", f"the script read answered {answer!r:.100}")
+            raise unexpected(READ, answer)
         try:
-            host, pid, started = json.loads(text_of(identity))
-            known.identity = ShardIdentity(str(host), int(pid), int(started), token)
+            host, pid, started_ns = json.loads(text_of(identity))
+            known.identity = ShardIdentity(str(host), int(pid), int(started_ns), token)
             known.reader.feed(index)
             if known.reader.pending_bytes:
                 raise ShardFormatError("its index ends within a record")
         except (ValueError, TypeError, OverflowError, RecursionError, ShardFormatError) as error:
-            self._known[token] = known = _Known()
-            known.problem = f"it cannot be read: {error}"
-            return
+            known = self._known[token] = _KnownShard(f"it cannot be read: {error}")
+            return known
         known.attempt = attempt if isinstance(attempt, bytes) else b""
-        known.length += len(index)
-        size = known.reader.layout.size
-        known.numbers = _at_least(doubles(numbers), size)
-        known.base = _at_least(doubles(base), len(known.numbers)) if base else None
-        known.problem = ""
+        known.index_bytes += len(index)
+        known.numbers = _at_least(unpacked(numbers), known.reader.layout.size)
+        known.base = _at_least(unpacked(base), len(known.numbers)) if base else None
+        known.unreadable = ""
+        return known
 
     # Folding ----------------------------------------------------------------------------------------------------------
 
     def folding(self, view: View) -> Folding | None:
-        """How to fold what is dead in `view`, which must be the latest; None where nothing is."""
+        """The step that folds the dead shards of the latest view, or None without any."""
         dead = [
             snapshot for snapshot in view.snapshots if not snapshot.live and snapshot.identity.token not in view.waiting
-        ][:FOLDED_AT_ONCE]
+        ][:MAX_FOLDED_AT_ONCE]
         archive = view.archive
         now = view.now_ms / 1000
+        tokens = [snapshot.identity.token for snapshot in dead]
         if dead:
-            tokens = [snapshot.identity.token for snapshot in dead]
-            # Their keys go in the same step, so that nothing can be folded twice.
+            # The archive need not remember the tokens, because the keys are deleted in the same step.
             archive = fold(archive, dead, now=now).forget_tokens(tokens)
         archive = self._without_expired(archive, view, now)
-        gone = view.gone[:FOLDED_AT_ONCE]
-        if archive is view.archive and not gone:
+        lost = view.lost[:MAX_FOLDED_AT_ONCE]
+        if archive is view.archive and not lost:
             return None
         version = os.urandom(8).hex()
         keys = self._keys
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes]
         arguments: list[str | bytes | int] = [view.epoch, self._version, version, self._expiry_ms, self._remember_ms]
         arguments.append(archive.encode())
-        for token in [*(snapshot.identity.token for snapshot in dead), *gone]:
+        for token in [*tokens, *lost]:
             shard = keys.shard(token)
             names += [shard.about, shard.index, shard.numbers, shard.base]
             arguments += [token, self._known[token].attempt]
         return Folding(Call(FOLD, names, arguments), archive, version, len(dead))
 
     def folded(self, folding: Folding, answer: Answer) -> bool:
-        """Whether `answer`, Redis's to the folding, says that it happened; the archive is known then."""
+        """Whether the folding happened, according to Redis; then its archive is valid."""
         if text_of(answer) != "ok":
             return False
         self._archive, self._version = folding.archive, folding.version
@@ -253,13 +252,13 @@ class Reader:
         if expiry is None or now - self._expired_at < min(expiry / 4, 60.0):
             return archive
         self._expired_at = now
-        # Redis's clock, which is also what `fold` was told. A shard that cannot be read may have any series.
-        return archive if view.problems else archive.expire(now - expiry, view.snapshots)
+        # `now` is Redis's time, as for `fold`. A shard that cannot be read may have any series.
+        return archive if view.skipped else archive.expire(now - expiry, view.snapshots)
 
 
 def _state(answer: Answer) -> _State:
     if not (isinstance(answer, list) and len(answer) == 3):
-        raise Trouble("data", f"the script state answered {answer!r:.100}")
+        raise unexpected(STATE, answer)
     return _State(text_of(answer[0]), text_of(answer[1]), text_of(answer[2]))
 
 

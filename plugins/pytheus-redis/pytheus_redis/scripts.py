@@ -1,14 +1,14 @@
-"""What runs inside of Redis: each script is one atomic step, and running it twice is the same as running it once.
+"""The Lua scripts that run inside Redis: atomic and idempotent steps.
 
 Rules:
 
-- Every key is handed in, so that the scripts run in a cluster and under access rules for keys.
-- A script that changes something first checks all that it relies on, and answers with one word where that does not
-  hold; nothing has changed then. So a full server (OOM), which refuses the first write, leaves nothing half done.
-- What changes a shard or the archive carries a name of its own (``attempt``, ``version``), which is stored with the
-  change. A script that finds its own name there has run before, its answer was lost, and it answers "ok" again.
-- Time is Redis's, so that the clocks of the machines do not matter; in milliseconds.
-- Nothing in them is random, and they need nothing that Redis 6.2 lacks.
+- Every key is an argument, so that the scripts run in a cluster and under access rules for keys.
+- A script that writes first checks everything that it relies on, and answers with one word if a check fails, before
+  anything has changed. So a full server (OOM), which refuses the first write, leaves no partial change.
+- A change of a shard or of the archive has a name (``attempt``, ``version``), which is stored with it. A script that
+  finds its own name there has run before and its answer was lost; it answers "ok" again.
+- Time is Redis's, in milliseconds, so that the clocks of the machines do not matter.
+- The scripts are deterministic and run on Redis 6.2 and later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["COMMIT", "DROP", "FOLD", "INSPECT", "LIST", "PUBLISH", "READ", "STAG
 
 
 class Script:
-    """A script's text, its name for messages, and its digest, by which Redis remembers it."""
+    """A script's text, its name for messages, and the digest by which Redis knows it."""
 
     __slots__ = ("name", "sha", "text")
 
@@ -38,23 +38,23 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# An epoch ends with the state, and with the archive, without which the notes of what was folded mean nothing.
+# An epoch ends when the state is lost, and when the archive is, because the notes of folded shards refer to it.
 _EPOCH: Final = """
 local function epoch_of(state, archive)
   local known = redis.call('HMGET', state, 'epoch', 'archive')
   if known[2] and redis.call('EXISTS', archive) == 0 then return '' end
   return known[1] or ''
 end
-local function said_of(epoch, shards, folded, token)
+local function status_of(epoch, shards, folded, token)
   if redis.call('ZSCORE', shards, token) then return 'live' end
   return epoch ~= '' and redis.call('HGET', folded, token) or ''
 end
 """
 
-# Notes have no expiry of Redis's, so that no server that needs room takes them for what it may drop.
+# Notes do not use Redis's expiry, so that a server that runs out of memory does not evict them.
 _NOTE: Final = """
-local function note(folded, notes, token, what, keep)
-  redis.call('HSET', folded, token, what)
+local function note(folded, notes, token, text, keep)
+  redis.call('HSET', folded, token, text)
   redis.call('ZADD', notes, now + keep, token)
 end
 local function drop_notes(folded, notes)
@@ -65,9 +65,9 @@ local function drop_notes(folded, notes)
 end
 """
 
-# Where nothing at all was heard for long, that says nothing of single processes: Redis was away, or went back in time.
-# They get as long to be heard again as one may be silent, but for those that had said that they end, whose score is 0.
-# A silence that is older than the last one is that of the dead, or they would never be folded where nobody stays.
+# Where all shards were silent for long, Redis was away or went back in time, and the silence of one process means
+# nothing. All get as much time to send a heartbeat as a process may be silent, except those that announced their end
+# (score 0). A silence is counted once; otherwise short-lived processes alone would never let the dead be folded.
 _BEAT: Final = """
 local function beat(state, shards, token, last, expiry)
   local newest = tonumber(redis.call('ZREVRANGE', shards, 0, 0, 'WITHSCORES')[2])
@@ -115,14 +115,14 @@ beat(KEYS[1], KEYS[2], ARGV[2], ARGV[5], ARGV[6])
 return {'ok', now}
 """,
 )
-"""Apply changes to a shard, and let its heart beat. Answers "ok", "unknown" (send everything) or "folded"."""
+"""Apply changes to a shard, and record its heartbeat. Answers "ok", "unknown" (send everything) or "folded"."""
 
 STAGE: Final = Script(
     "stage",
     _STORE
     + """
 -- KEYS: about, index, numbers
--- ARGV: which part (from 1), milliseconds to keep it, the index's length before, records, (offset, bytes)*
+-- ARGV: the part's number (from 1), milliseconds to keep it, the index's length before, records, (offset, bytes)*
 local part = redis.call('HGET', KEYS[1], 'part') or '0'
 if part == ARGV[1] then return 'ok' end
 if tonumber(part) ~= ARGV[1] - 1 or redis.call('STRLEN', KEYS[2]) ~= tonumber(ARGV[3]) then return 'unknown' end
@@ -132,10 +132,10 @@ for at = 1, 3 do redis.call('PEXPIRE', KEYS[at], ARGV[2]) end
 return 'ok'
 """,
 )
-"""Lay down a part of a whole shard, which nobody sees before `COMMIT`, and which goes by itself if that never comes."""
+"""Store a part of a whole shard. It is visible after `COMMIT` only, and expires if that never comes."""
 
 DROP: Final = Script("drop", "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])")
-"""Take away what was laid down of a shard that is not to stand. KEYS: about, index, numbers"""
+"""Delete the parts of a shard that will not be committed. KEYS: about, index, numbers"""
 
 INSPECT: Final = Script(
     "inspect",
@@ -143,13 +143,13 @@ INSPECT: Final = Script(
     + _EPOCH
     + """
 -- KEYS: state, shards, archive, folded
--- ARGV: how the tokens of all shards of this process begin, the token of each former shard
+-- ARGV: the prefix of the tokens of all shards of this process, the token of each previous shard
 local epoch = epoch_of(KEYS[1], KEYS[3])
 local strays, known = {}, {}
 local answer = {epoch, now, strays}
 for at = 2, #ARGV do
   known[ARGV[at]] = true
-  answer[at + 2] = said_of(epoch, KEYS[2], KEYS[4], ARGV[at])
+  answer[at + 2] = status_of(epoch, KEYS[2], KEYS[4], ARGV[at])
 end
 for _, token in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   if string.sub(token, 1, #ARGV[1]) == ARGV[1] and not known[token] then strays[#strays + 1] = token end
@@ -157,9 +157,9 @@ end
 return answer
 """,
 )
-"""What became of the shards that this process had: "live", the attempt with which it was folded, or nothing known.
+"""The status of each previous shard of this process: "live", the attempt with which it was folded, or "" if unknown.
 
-Before them it lists those that stand there and that the process forgot, as they were replaced: Redis went back in time.
+Before them it lists live shards that this process has replaced and forgotten, because Redis went back in time.
 """
 
 COMMIT: Final = Script(
@@ -169,18 +169,18 @@ COMMIT: Final = Script(
     + _NOTE
     + _BEAT
     + """
--- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of the new shard, then of each former
+-- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base of the new and each previous shard
 -- ARGV: the epoch that is expected ('' for none), the epoch to begin then, token, attempt, parts, identity, base,
 --       whether this is the last one, milliseconds to keep notes, milliseconds that a process may be silent,
---       (token, what INSPECT said)*
+--       (token, its status according to INSPECT)*
 local epoch = epoch_of(KEYS[1], KEYS[3])
 if redis.call('ZSCORE', KEYS[2], ARGV[3]) then
   return {redis.call('HGET', KEYS[6], 'attempt') == ARGV[4] and 'ok' or 'changed', now}
 end
 if epoch ~= ARGV[1] or redis.call('HEXISTS', KEYS[4], ARGV[3]) == 1 then return {'changed', now} end
-local formers = (#ARGV - 10) / 2
-for at = 1, formers do
-  if said_of(epoch, KEYS[2], KEYS[4], ARGV[9 + at * 2]) ~= ARGV[10 + at * 2] then return {'changed', now} end
+local previous = (#ARGV - 10) / 2
+for at = 1, previous do
+  if status_of(epoch, KEYS[2], KEYS[4], ARGV[9 + at * 2]) ~= ARGV[10 + at * 2] then return {'changed', now} end
 end
 if (redis.call('HGET', KEYS[6], 'part') or '0') ~= ARGV[5] then return {'unstaged', now} end
 redis.call('HSET', KEYS[6], 'attempt', ARGV[4], 'identity', ARGV[6])
@@ -192,23 +192,23 @@ end
 for at = 6, 8 do redis.call('PERSIST', KEYS[at]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[9], ARGV[7]) end
 beat(KEYS[1], KEYS[2], ARGV[3], ARGV[8], ARGV[10])
-for at = 1, formers do
-  local token, said = ARGV[9 + at * 2], ARGV[10 + at * 2]
-  if said == 'live' then
+for at = 1, previous do
+  local token, status = ARGV[9 + at * 2], ARGV[10 + at * 2]
+  if status == 'live' then
     redis.call('ZREM', KEYS[2], token)
     redis.call('HINCRBY', KEYS[1], 'moves', 1)
   end
-  if said == 'live' or said == '' then note(KEYS[4], KEYS[5], token, 'void', ARGV[9]) end
+  if status == 'live' or status == '' then note(KEYS[4], KEYS[5], token, 'void', ARGV[9]) end
   for key = 6 + at * 4, 9 + at * 4 do redis.call('DEL', KEYS[key]) end
 end
 drop_notes(KEYS[4], KEYS[5])
 return {'ok', now}
 """,
 )
-"""Let a staged shard stand, in place of those that the same process had before; all at once, or not at all.
+"""Replace the previous shards of a process by a staged one; all at once, or not at all.
 
-Answers "ok", "changed" (what `INSPECT` said holds no longer) or "unstaged" (the parts are gone). A former shard that
-may still arrive, as it was sent and not acknowledged, is made void.
+Answers "ok", "changed" (the answer of `INSPECT` is outdated) or "unstaged" (the parts are gone). A previous shard that
+may still arrive, because it was sent and not acknowledged, is made void.
 """
 
 LIST: Final = Script(
@@ -223,21 +223,21 @@ local archive = false
 if state[2] and state[2] ~= ARGV[1] then archive = redis.call('GET', KEYS[3]) end
 local own = {}
 for at = 2, #ARGV do
-  own[at - 1] = said_of(epoch_of(KEYS[1], KEYS[3]), KEYS[2], KEYS[4], ARGV[at])
+  own[at - 1] = status_of(epoch_of(KEYS[1], KEYS[3]), KEYS[2], KEYS[4], ARGV[at])
 end
 return {state, now, archive, redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES'), own,
   redis.call('HGET', KEYS[1], 'since') or ''}
 """,
 )
-"""The state, the time, the archive unless it is known, all shards with their heartbeats, this process's own, and since
-when there is somebody after a silence.
+"""The state, the time, the archive unless it is known, all shards with their heartbeats, the statuses of this process's
+own, and when the first heartbeat after a silence came.
 """
 
 READ: Final = Script(
     "read",
     """
 -- KEYS: about, index, numbers, base
--- ARGV: the attempt whose numbers are known already, how many bytes of the index are
+-- ARGV: the attempt whose numbers are known already, how many bytes of the index are known
 local about = redis.pcall('HMGET', KEYS[1], 'attempt', 'identity')
 if about.err or not about[1] then return false end
 if about[1] == ARGV[1] then return {about[1]} end
@@ -245,10 +245,10 @@ return {about[1], about[2], redis.call('GETRANGE', KEYS[2], ARGV[2], -1), redis.
   redis.call('GET', KEYS[4]) or ''}
 """,
 )
-"""One shard as of one moment: what is new in its index, and its numbers. Nothing where it is gone."""
+"""One shard at one moment: the new part of its index, and its numbers; false if it is gone."""
 
 STATE: Final = Script("state", "return redis.call('HMGET', KEYS[1], 'epoch', 'archive', 'moves')")
-"""What `LIST` gave first, to see that nothing moved while the shards were read one by one. KEYS: state"""
+"""The state, as in `LIST`, which tells whether shards moved while they were read one by one. KEYS: state"""
 
 FOLD: Final = Script(
     "fold",
@@ -258,7 +258,7 @@ FOLD: Final = Script(
     + """
 -- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of each dead shard
 -- ARGV: epoch, the archive's version before, its version after, milliseconds without a heartbeat, milliseconds to keep
---       notes, archive, (token, attempt, '' where there is none any more)*
+--       notes, archive, (token, attempt, '' if its keys are gone)*
 local state = redis.call('HMGET', KEYS[1], 'archive', 'since')
 if epoch_of(KEYS[1], KEYS[3]) ~= ARGV[1] then return 'changed' end
 if state[1] == ARGV[3] then return 'ok' end
@@ -282,7 +282,7 @@ drop_notes(KEYS[4], KEYS[5])
 return 'ok'
 """,
 )
-"""Put a new archive in the place of the one that it was made from, and take away the shards that went into it.
+"""Replace the archive by a new one that was made from it, and delete the shards that were folded into the new one.
 
-Answers "changed" where somebody else was faster, where one of the shards turns out to live, or may yet come back.
+Answers "changed" if another process was faster, or if one of the shards is live or may still come back.
 """

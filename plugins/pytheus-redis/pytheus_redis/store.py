@@ -1,12 +1,13 @@
-"""Shards in Redis: what `pytheus.shards.ShardedRegistry` needs to bring the processes of many machines together.
+"""The shards in Redis: the `pytheus.shards.ShardStore` of many machines.
 
 Rules:
 
-- Metrics keep their numbers, so that an increment costs what it costs in one process. A thread of the store's own reads
-  them once in a while and publishes what changed.
-- That thread alone talks to Redis. Whatever the network does, no other thread waits for it, but for a scrape, and at
-  the end of the process, and both for a limited time.
-- A fork's child begins with a shard, a connection and a thread of its own.
+- Metrics keep their numbers, so that an increment costs as much as in one process. The store's own thread reads them
+  periodically and publishes the changes.
+- Only that thread talks to Redis. No other thread waits for the network, except for a scrape and at the end of the
+  process, and for a limited time.
+- Publications do not overlap, and none follows the last one.
+- The child of a fork begins with a shard, a connection and a thread of its own.
 """
 
 from __future__ import annotations
@@ -18,73 +19,81 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, HasRows, NumberStorage
-from pytheus.shards import Archive, Reading, ShardIdentity, Snapshot
-from pytheus_redis.formers import laid_out_as
-from pytheus_redis.health import Health
-from pytheus_redis.image import Image
+from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
+from pytheus_redis.client import Client, RedisClient
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys
-from pytheus_redis.link import Link, RedisLink
+from pytheus_redis.metrics import RedisMetrics
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Publisher
-from pytheus_redis.reader import Fetched, Reader
-from pytheus_redis.trouble import Trouble
+from pytheus_redis.reader import Fetched, Reader, View
 from pytheus_redis.worker import Worker
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
+Source = Callable[[], Sequence[HasRows] | None]
 
-# After these there is no sense in asking the server for what others have published.
-_NO_USE_READING: Final = frozenset({"unreachable", "timeout", "credentials", "loading", "tls", "cluster"})
+# After one of these the server will not answer a read either.
+_UNREADABLE: Final = frozenset({"unreachable", "timeout", "credentials", "loading", "tls", "cluster"})
 
-# Of one processor, this much at most goes into publishing; a process with very many series publishes less often.
-_SHARE: Final = 0.1
+# After one of these a new connection may help, because the other side may have closed an idle one.
+_RECONNECTABLE: Final = frozenset({"unreachable", "read_only", "cluster"})
 
-# A scrape that comes so soon after a failure does not try again.
-_MOMENT_SECONDS: Final = 1.0
+# Publishing takes at most this part of one processor; a process with very many series publishes less often.
+_MAX_PROCESSOR_SHARE: Final = 0.1
+
+# A scrape within this time after a failure does not try to publish again.
+_MAX_RETRY_DELAY_SECONDS: Final = 1.0
 
 
 class RedisStore:
-    """This process's shard in Redis, and everybody's.
+    """This process's shard in Redis, and access to those of all processes.
 
         >>> from pytheus.shards import ShardedRegistry
         >>> store = RedisStore(RedisOptions(port=6390, namespace="shop"))
         >>> registry = ShardedRegistry(store, hosts=True)
-        >>> store.begin(registry.shared_metrics)  # from now on, a thread publishes
+        >>> store.start(registry.shared_metrics)  # from now on, a thread publishes
         >>> registry.close()
 
-    `source` gives the metrics whose numbers are published from time to time, or None when there is nobody left to
-    publish for; `begin` sets it. `link` makes the way to Redis, for tests. Nothing is connected before it is needed,
-    and a server that is not there is no error.
+    `client` makes the connection; tests replace it. The store connects when it first publishes, and a server that is
+    not available is not an error.
     """
 
-    def __init__(self, options: RedisOptions, *, link: Callable[[RedisOptions], Link] = RedisLink) -> None:
+    def __init__(self, options: RedisOptions, *, client: Callable[[RedisOptions], Client] = RedisClient) -> None:
         self._options: Final = options
-        self._make_link: Final = link
+        self._make_client: Final = client
         self._keys: Final = Keys(options.namespace)
-        self._source: Callable[[], Sequence[HasRows] | None] = _nothing
-        self._collectors: Sequence[HasRows] = ()
+        self._source: Source = lambda: ()
+        # The metrics that remain after another has left; a reference that keeps the registry alive.
         self._remaining: Callable[[], Sequence[HasRows]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
-        self._failures = 0
         self._closed = False
         self._pid = os.getpid()
         self._begin_shard()
 
     def _begin_shard(self) -> None:
-        self._health = Health(self._options.shown)
+        self._health = ShardHealth(repr(self))
+        self._metrics = RedisMetrics()
         self._identity: ShardIdentity | None = None
-        self._last: Reading | None = None
-        self.link: Link = self._make_link(self._options)
-        self.publisher: Publisher = Publisher(self.link, self._keys, self._options)
-        self.reader: Reader = Reader(self.link, self._keys, self._options)
+        # How often in a row publishing has failed, when it did last, and how.
+        self._failures = 0
+        self._failed_at = 0.0
+        self._failure: RedisStoreError | None = None
+        # The `read` after a `publish` uses its deadline and, if it failed, its metrics and its error.
+        self._deadline: float | None = None
+        self._unpublished: tuple[Sequence[HasRows], RedisStoreError] | None = None
+        self.client: Client = self._make_client(self._options)
+        self.publisher: Publisher = Publisher(self.client, self._keys, self._options)
+        self.reader: Reader = Reader(self.client, self._keys, self._options)
 
-    def begin(self, source: Callable[[], Sequence[HasRows] | None]) -> None:
-        """Publish what `source` gives from now on."""
+    def start(self, source: Source) -> None:
+        """Publish the metrics of `source` from now on, until it returns None."""
         self._source = source
         self._worker.start(self._options.interval_seconds)
         _stores.add(self)
@@ -92,233 +101,218 @@ class RedisStore:
 
     @property
     def options(self) -> RedisOptions:
-        """What it was made from."""
+        """The options that it was made with."""
         return self._options
 
     @property
+    def health(self) -> ShardHealth:
+        """The failures of this process; see `pytheus.shards.HasHealth`."""
+        return self._health
+
+    @property
     def identity(self) -> ShardIdentity:
-        """Of the shard that this process had when it was read last, or has where nothing was read yet."""
+        """This process's shard at the last reading, or its first one."""
         return self._identity or self.publisher.identity
+
+    def collectors(self) -> Iterable[Collector]:
+        """The store's own metrics."""
+        return self._metrics.collectors(has_failed=self._health.has_failed)
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
         """None: numbers stay in the metrics."""
         return None
 
-    def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
-        """Remember what to publish; `read` does it, so that a scrape waits for Redis only once."""
-        self._collectors = collectors
+    # From any thread --------------------------------------------------------------------------------------------------
 
-    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
-        """Keep the registry alive until the thread has published that a metric has left it; see `FlushOnRelease`.
+    def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
+        """Publish the numbers of `metrics`. Raises `RedisStoreError`.
 
-        Else it would be folded with the shard, and count twice where it was registered with this Redis again.
+        Takes ``scrape_seconds`` at most, together with the `read` after it; with `last`, ``exit_seconds``.
         """
-        self._collectors = ()  # which may have what left
-        if self._worker.running and not self._closed:
-            self._remaining = remaining
+        self._unpublished = None
+        if last:
+            self._finish(metrics)
+            return
+        options = self._options
+        deadline = self._deadline = time.monotonic() + options.scrape_seconds
+        failure = self._failure
+        delay = min(options.interval_seconds, _MAX_RETRY_DELAY_SECONDS)
+        try:
+            if failure is not None and time.monotonic() - self._failed_at < delay:
+                raise failure.copy()
+            self._run_in_worker(lambda: self._publish_for_scrape(metrics), deadline)
+        except RedisStoreError as error:
+            self._unpublished = metrics, error
+            raise
 
     def read(self) -> Reading:
-        """Publish this process's numbers, and read everybody's; takes ``scrape_seconds`` at most.
+        """All shards and the archive; folds dead shards. Raises `RedisStoreError`.
 
-        Where Redis cannot be read, that is what was read last, with this process's numbers as they are now.
+        If the `publish` before it has failed, the numbers of this process are those that it failed to publish.
         """
-        collectors, self._collectors = self._collectors, ()
-        try:
-            self._last = self.read_now(collectors)
-        except Trouble:  # which was counted and logged
-            return self._as_read_last(collectors)
-        return self._last
-
-    def _as_read_last(self, collectors: Sequence[HasRows]) -> Reading:
-        image = Image()
-        image.gather(collectors)
-        mine = Snapshot(self.identity, True, image.layout, image.numbers)
-        if self._last is None:
-            return Reading([mine], Archive())
-        others: list[Snapshot] = []
-        for snapshot in self._last.snapshots:
-            if snapshot.identity.token != mine.identity.token:
-                others.append(snapshot)
-            elif snapshot.base is not None:
-                mine = mine._replace(base=laid_out_as(image, snapshot.layout, snapshot.base))
-        return Reading([*others, mine], self._last.archive, self._last.skipped)
-
-    def read_now(self, collectors: Sequence[HasRows]) -> Reading:
-        """As `read`, but raises `Trouble` where Redis cannot be read."""
+        deadline = self._deadline or time.monotonic() + self._options.scrape_seconds
+        metrics, failure = self._unpublished or (None, None)
+        self._deadline = self._unpublished = None
         if self._closed:
-            raise Trouble("other", "the registry was closed")
-        deadline = time.monotonic() + self._options.scrape_seconds
-        fetched, mine = self._asked(lambda: self._publish_and_fetch(collectors), deadline)
-        try:
-            view = self.reader.take(fetched)
-        except Trouble as trouble:
-            self._health.failed(trouble, "read")
-            raise
-        self._health.was_read()
+            raise _closed()
+        if failure is not None and failure.reason in _UNREADABLE:
+            raise failure
+        fetched, mine, own = self._run_in_worker(lambda: self._fetch(metrics), deadline)
+        view = self.reader.take(fetched)
         live = sum(snapshot.live for snapshot in view.snapshots)
-        self._health.met(live, len(view.snapshots) - live)
+        self._metrics.read(live, len(view.snapshots) - live)
         snapshots = view.snapshots
         if mine is not None:
-            own = {keys.token for keys in self.publisher.own}
-            snapshots = [each for each in snapshots if each.identity.token not in own]
-            snapshots.append(mine)
+            snapshots = [*(snapshot for snapshot in snapshots if snapshot.identity.token not in own), mine]
         self._identity = self.publisher.identity
-        reading = Reading(snapshots, view.archive, view.problems)
+        self._fold(view, deadline)
+        return Reading(snapshots, view.archive, view.skipped)
+
+    def _fold(self, view: View, deadline: float) -> None:
         folding = self.reader.folding(view)
         if folding is not None:
-            link = self.link
-            call = folding.call
+            client, call = self.client, folding.call
             try:
-                answer = self._asked(lambda: link.run(call), deadline)
-            except Trouble as trouble:
-                self._health.noted(trouble)  # the next scrape sees what came of it
-            else:
-                if self.reader.folded(folding, answer):
-                    self._health.folded.inc(folding.shards)
-        return reading
+                answer = self._run_in_worker(lambda: client.run(call), deadline)
+            except RedisStoreError as error:
+                self._health.failed("fold", error)  # the next scrape reads whether it has happened
+                return
+            if self.reader.folded(folding, answer):
+                self._metrics.folded.inc(folding.shards)
+        self._health.succeeded("fold")
 
-    def collectors(self) -> Iterable[Collector]:
-        """What it tells of its own dealings with Redis."""
-        return self._health.collectors()
+    def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
+        """Keep the registry alive until it has published that a metric has left it.
+
+        Otherwise the metric would be folded with the shard, and count twice if it was registered with this Redis again.
+        """
+        if self._worker.is_running and not self._closed:
+            self._remaining = remaining
 
     def close(self) -> None:
-        """Publish for the last time, and end the thread and the connection; takes ``exit_seconds`` at most."""
+        """Publish for the last time, and end the thread; takes ``exit_seconds`` at most."""
+        _stores.discard(self)
+        if not self._closed:
+            try:
+                self._finish(self._source())
+            except RedisStoreError as error:
+                self._health.failed("publish", error)
+        self._worker.stop(max(0.0, (self._deadline or 0.0) - time.monotonic()))
+        self._remaining = None
+
+    def _finish(self, metrics: Sequence[HasRows] | None) -> None:
         if self._closed:
             return
         self._closed = True
-        _stores.discard(self)
-        self._finish()
-        self._remaining = None
+        deadline = self._deadline = time.monotonic() + self._options.exit_seconds
+        if self._worker.is_running:
+            self._run_in_worker(lambda: self._publish_last(metrics), deadline)
+
+    def _run_in_worker(self, function: Callable[[], T], deadline: float) -> T:
+        try:
+            return self._worker.submit(function, max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            limit = "exit_seconds" if self._closed else "scrape_seconds"
+            seconds: float = getattr(self._options, limit)
+            raise RedisStoreError("timeout", f"it took longer than {limit}, which is {seconds:g}") from None
 
     # In the worker's thread -------------------------------------------------------------------------------------------
 
-    def _to_publish(self) -> Sequence[HasRows] | None:
-        collectors = self._source()
-        # Those that were handed over for it, where the registry is closed; it has none any more.
-        return collectors or self._collectors or collectors
-
     def _tick(self) -> float | None:
         if self._closed:
-            return self._options.interval_seconds  # the last publication stands, or comes next; then the thread ends
+            return self._options.interval_seconds  # the last publication is done, or is the next task
         remaining = self._remaining
-        collectors = self._to_publish()
-        if collectors is None:
-            self.link.close()
+        metrics = self._source()
+        if metrics is None:
+            self.client.close()
             return None
         began = time.thread_time()
-        for collector in collectors:
-            try:
-                collector.refresh()
-            except Exception:  # a scrape tells of it; the number stays what it was
-                pass
+        for metric in metrics:
+            with suppress(Exception):  # a scrape shows the failure; the number stays as it was
+                metric.refresh()
             time.sleep(0)
         try:
-            self._publish(collectors)
-        except Trouble:
+            self._publish(metrics)
+        except RedisStoreError as error:
+            self._health.failed("publish", error)
             return self._pause()
-        if self._remaining is remaining:  # and nothing has left meanwhile
+        self._health.succeeded("publish")
+        if self._remaining is remaining:  # no other metric has left meanwhile
             self._remaining = None
-        return max(self._options.interval_seconds, (time.thread_time() - began) / _SHARE)
+        return max(self._options.interval_seconds, (time.thread_time() - began) / _MAX_PROCESSOR_SHARE)
 
     def _pause(self) -> float:
-        """Longer after each failure, and never the same for two processes, so that they do not come back as one."""
+        """Longer after each failure, and random, so that processes do not synchronize."""
         options = self._options
         longest: float = min(options.interval_seconds * 2 ** min(self._failures, 30), options.retry_seconds)
         return longest * random.uniform(0.5, 1.0)
 
-    def _publish(self, collectors: Sequence[HasRows], *, last: bool = False) -> None:
+    def _publish(self, metrics: Sequence[HasRows], *, last: bool = False) -> None:
         try:
             try:
-                self.publisher.publish(collectors, last=last)
-            except Trouble as first:
-                # A connection that was idle may have been closed by the other side.
-                if first.kind not in ("unreachable", "read_only", "cluster") or self._health.trouble is not None:
+                self.publisher.publish(metrics, last=last)
+            except RedisStoreError as first:
+                if first.reason not in _RECONNECTABLE or self._failure is not None:
                     raise
-                self.publisher.publish(collectors, last=last)
+                self.publisher.publish(metrics, last=last)
         except Exception as error:
-            # Anything else is a mistake of ours, and must not end the thread.
-            trouble = error if isinstance(error, Trouble) else Trouble("other", f"{type(error).__name__}: {error}")
+            # An error of another class is a bug of this plugin, and must not end the thread.
+            failure = (
+                error
+                if isinstance(error, RedisStoreError)
+                else RedisStoreError("other", f"{type(error).__name__}: {error}")
+            )
+            self._failure = failure.copy()
             self._failures += 1
-            self._health.failed(trouble, "publish")
-            raise trouble from None
+            self._failed_at = time.monotonic()
+            self._metrics.up.set(0)
+            raise failure from None
+        self._failure = None
         self._failures = 0
-        self._health.succeeded()
+        self._metrics.publications.inc()
+        self._metrics.up.set(1)
 
-    def _publish_and_fetch(self, collectors: Sequence[HasRows]) -> tuple[Fetched, Snapshot | None]:
-        trouble, health = None, self._health
-        moment = min(self._options.interval_seconds, _MOMENT_SECONDS)
-        if health.trouble is not None and time.monotonic() - health.failed_at < moment:
-            trouble = health.trouble  # a moment ago
-        else:
-            try:
-                self._publish(collectors)
-            except Trouble as raised:
-                trouble = raised
-        if trouble is not None and trouble.kind in _NO_USE_READING:
-            raise trouble
+    def _publish_for_scrape(self, metrics: Sequence[HasRows]) -> None:
+        if self._closed:  # the last publication may have been the task before this one
+            raise _closed()
+        self._publish(metrics)
+
+    def _publish_last(self, metrics: Sequence[HasRows] | None) -> None:
         try:
-            if trouble is None:
-                return self.reader.fetch(()), None
-            fetched = self.reader.fetch(self.publisher.own)
-            mine = self.publisher.snapshot(collectors, fetched.own, fetched.state.epoch, fetched.now_ms)
-        except Trouble as raised:
-            health.failed(raised, "read")
-            raise
-        return fetched, mine
+            if metrics is not None:
+                self._publish(metrics, last=True)
+        finally:
+            self.client.close()
 
-    def _publish_last(self) -> None:
-        collectors = self._to_publish()
-        self._collectors = ()
-        if collectors is not None:
-            try:
-                self._publish(collectors, last=True)
-            except Trouble:
-                pass
-        self.link.close()
+    def _fetch(self, unpublished: Sequence[HasRows] | None) -> tuple[Fetched, Snapshot | None, set[str]]:
+        """Redis's answers, a snapshot of `unpublished`, and the tokens that it replaces."""
+        if unpublished is None:
+            return self.reader.fetch(()), None, set()
+        own = self.publisher.own
+        fetched = self.reader.fetch(own)
+        mine = self.publisher.snapshot(unpublished, fetched.statuses, fetched.state.epoch, fetched.now_ms)
+        return fetched, mine, {keys.token for keys in own}
 
-    # From other threads -----------------------------------------------------------------------------------------------
-
-    def _asked(self, function: Callable[[], T], deadline: float) -> T:
-        try:
-            return self._worker.ask(function, max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            seconds = self._options.scrape_seconds
-            trouble = Trouble("timeout", f"it took longer than the {seconds:g} s that a scrape may wait for it")
-            self._health.failed(trouble, "read")
-            raise trouble from None
-
-    def _finish(self) -> None:
-        deadline = time.monotonic() + self._options.exit_seconds
-        if self._worker.running:
-            try:
-                self._worker.ask(self._publish_last, self._options.exit_seconds)
-            except TimeoutError:
-                pass
-        self._worker.stop(max(0.0, deadline - time.monotonic()))
-
-    # Forks and ends ---------------------------------------------------------------------------------------------------
+    # Forks and exit ---------------------------------------------------------------------------------------------------
 
     def after_fork_in_child(self) -> None:
         """Begin a shard, a connection and a thread of the child's own."""
         self._worker.after_fork_in_child()
         self._pid = os.getpid()
-        self._collectors = ()
         self._remaining = None
-        self._failures = 0
-        if isinstance(self.link, RedisLink):
-            self.link.abandon()
+        self.client.abandon()
         self._begin_shard()
 
     def before_fork(self) -> None:
-        """Let the thread come to rest, if it does so quickly."""
+        """Stop the thread, if it stops quickly."""
         self._worker.before_fork()
 
     def after_fork_in_parent(self) -> None:
-        """Let it go on."""
+        """Let the thread continue."""
         if not self._closed:
             self._worker.after_fork_in_parent(self._options.interval_seconds)
 
-    def go_on_in_child(self) -> None:
+    def start_in_child(self) -> None:
         """Begin to publish for the child, whose numbers are zero by now."""
         if self._closed:
             return
@@ -326,20 +320,24 @@ class RedisStore:
             self.after_fork_in_child()
         self._worker.start(self._options.interval_seconds)
 
+    def __repr__(self) -> str:
+        return f"<RedisStore at {self._options.redacted_url}, namespace {self._options.namespace!r}>"
 
-def _nothing() -> Sequence[HasRows] | None:
-    return ()
+
+def _closed() -> RedisStoreError:
+    return RedisStoreError("other", "the registry was closed")
 
 
-# Those that are open, and whether this process is being watched for them.
+# The stores with a thread, and whether this process runs the hooks for them.
 _stores: Final[weakref.WeakSet[RedisStore]] = weakref.WeakSet()
-_watching: Final[list[bool]] = []
+_hooked = False
 
 
 def _watch_process() -> None:
-    if _watching:
+    global _hooked
+    if _hooked:
         return
-    _watching.append(True)
+    _hooked = True
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
@@ -364,15 +362,15 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     for store in list(_stores):
-        store.go_on_in_child()
-    # A process of multiprocessing's ends without the interpreter's own farewell, but says one of its own; it forgets
-    # whatever was registered before this.
+        store.start_in_child()
+    # A process of multiprocessing ends without the interpreter's exit functions. It has finalizers instead, and forgets
+    # those that were registered before this.
     processes = sys.modules.get("multiprocessing.util")
     if processes is not None:
-        processes.register_after_fork(_stores, _watch_child)
+        processes.register_after_fork(_stores, _add_finalizer)
 
 
-def _watch_child(stores: object) -> None:
-    from multiprocessing.util import Finalize  # loaded late: it is there, for this is its child
+def _add_finalizer(stores: object) -> None:
+    from multiprocessing.util import Finalize
 
     Finalize(None, _at_exit, exitpriority=0)

@@ -1,7 +1,7 @@
-"""Kills a process before its first step, its second, ... until the operation runs through; see test_crash_points.py.
+"""Kills a process before its first step, its second, ... until the operation completes; see test_driven.py.
 
-Run as a program with the name of an operation and a directory. What every kill left is read by this process, which is
-another one. Prints one line of JSON: how many steps there were, and what was wrong after which of them.
+Run as a program with the name of an operation, a directory, and the stride from one step to the next. This process
+reads the files that each killed process left. Prints one line of JSON: how many steps there were, and the errors.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
                 memory.set_exemplar(labels, 0, Exemplar({"trace": "abc"}, 1.0, 2.0))
         file = store._shard.file
         assert file is not None
-        assert file.generation > 0, "the index was never written afresh"
+        assert file.generation > 0, "the index was never rewritten"
         assert len(file._chunks) > 4, "the file never grew"
 
     words, status = in_child(work)
@@ -147,7 +147,7 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
 
 
 def churning(directory: Path, at: int) -> tuple[int, Wrong]:
-    """A process removes series, whose room others get."""
+    """A process removes series, and others use their numbers again."""
 
     def work(report: Callable[[str], None]) -> None:
         store = store_in(directory, KilledAt(at))
@@ -195,7 +195,7 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     _, status = in_child(work)
 
     def look(report: Callable[[str], None]) -> None:
-        # As a scrape sees it that cannot fold, for a process that was stopped has the lock.
+        # As a scrape sees it that cannot fold, because a process that was stopped has the lock.
         holder = store_in(directory)
         assert System().lock(holder._archive._lock_descriptor)
         report(json.dumps(totals(store_in(directory).read())).replace(" ", ""))
@@ -223,24 +223,25 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
 OPERATIONS = {"growing": growing, "churning": churning, "folding": folding}
 
 
-def main(name: str, directory: Path) -> None:
+def main(name: str, directory: Path, stride: int) -> None:
+    """Kill a process before its first step, and before every `stride`-th step after it, until one has fewer steps."""
     wrong: list[str] = []
-    at = 0
+    at = 1
     while True:
-        at += 1
-        place = directory / str(at)
-        place.mkdir(mode=0o700)
-        status, what = OPERATIONS[name](place, at)
-        shutil.rmtree(place)
-        if what is not None:
-            wrong.append(f"killed before step {at}: {what}")
+        once = directory / str(at)
+        once.mkdir(mode=0o700)
+        status, error = OPERATIONS[name](once, at)
+        shutil.rmtree(once)
+        if error is not None:
+            wrong.append(f"killed before step {at}: {error}")
         if status == 0:
             break
         if status != -signal.SIGKILL:
             wrong.append(f"with step {at}, the process ended with {status}")
             break
+        at += stride
     print(json.dumps({"steps": at - 1, "wrong": wrong}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

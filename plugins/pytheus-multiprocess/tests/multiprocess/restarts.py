@@ -1,4 +1,4 @@
-"""Workers that count and end, one after the other, with scrapes in between; see test_restarts.py.
+"""Workers that count and end, one after the other, with scrapes in between; see test_driven.py.
 
 Run as a program with a directory and how many workers there are to be. Prints one line of JSON: what scrapes cost, in
 work and not in time, after some of the workers.

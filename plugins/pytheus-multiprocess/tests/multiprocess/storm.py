@@ -1,4 +1,4 @@
-"""Processes that count, fork, scrape and are killed at random; see test_storm.py.
+"""Processes that count, fork, scrape and are killed at random; see test_driven.py.
 
 Run as a program with a directory, a seed and how many kills there are to be. Every process reports each thing that it
 did, after it did it, as a byte in a pipe; what this process finds in its scrapes is held against that. Prints one line
@@ -53,7 +53,7 @@ def fallen(before: dict[str, float], after: dict[str, float]) -> list[str]:
 
 
 def work(metrics: Metrics, name: str, seed: int, report: int, *, may_fork: bool = True) -> None:
-    """Count, until somebody puts an end to it or there is nothing left to do.
+    """Count, until it is killed or has nothing left to do.
 
     At most one child is forked, which forks none itself, so that there are never more than twice `AT_ONCE` processes.
     """
@@ -184,7 +184,7 @@ class Storm:
 
     def compare(self) -> None:
         found = self.scrape()
-        # Whoever has closed its pipe may take a moment to end, and counts as alive until then.
+        # A process that has closed its pipe may take a moment to end, and counts as alive until then.
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.left() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -209,7 +209,7 @@ class Storm:
         if not 0 <= found["seconds_count"] * 1.5 - found["seconds_sum"] <= self.killed["killed"] * 1.5:
             self.wrong.append(f"seconds: {found['seconds_count']} add up to {found['seconds_sum']}")
         if found["depth"] != 0.0:
-            self.wrong.append(f"depth is {found['depth']}, but nobody is left")
+            self.wrong.append(f"depth is {found['depth']}, but no process is left")
         if left := self.left():
             self.wrong.append(f"left behind: {sorted(left)}")
         print(

@@ -1,31 +1,64 @@
-"""The registry keeps the contract, and its distribution does what a plugin's should."""
+"""The registry keeps the contract, also where no series fits into a file, and its distribution does as a plugin's."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
 
-from pytheus.registry import Registry
+from pytheus.registry import Collector, Registry
+from pytheus.shards import ShardedRegistry
 from pytheus.testing import RegistryConformance
 from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess.options import MultiprocessOptions
+from pytheus_multiprocess.store import MultiprocessStore
 
 
 class TestMultiprocessRegistry(RegistryConformance):
     plugin_name = "multiprocess"
     gives_originals = False
-    _place: ClassVar[str]
+    _parent: ClassVar[str]
 
     @pytest.fixture(autouse=True)
     def _in_a_directory(self, tmp_path: Path) -> None:
-        type(self)._place = str(tmp_path)
+        type(self)._parent = str(tmp_path)
         type(self).plugin_address = f"multiprocess://{quote(str(tmp_path))}/plugin?process_metrics=false"
 
     def make_registry(self) -> Registry:
-        return multiprocess_registry(tempfile.mkdtemp(dir=self._place), process_metrics=False)
+        return multiprocess_registry(tempfile.mkdtemp(dir=self._parent), process_metrics=False)
 
     def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return multiprocess_registry(tempfile.mkdtemp(dir=self._place), prefix=prefix, process_metrics=False)
+        return multiprocess_registry(tempfile.mkdtemp(dir=self._parent), prefix=prefix, process_metrics=False)
+
+
+class TestMultiprocessRegistryWithoutSpace(RegistryConformance):
+    gives_originals = False
+
+    @pytest.fixture(autouse=True)
+    def _in_a_directory(self, tmp_path: Path) -> None:
+        self._parent = str(tmp_path)
+
+    def make_registry(self) -> Registry:
+        options = MultiprocessOptions(
+            tempfile.mkdtemp(dir=self._parent),
+            index_step_bytes=1 << 17,
+            max_size_bytes=1 << 16,
+            process_metrics=False,
+        )
+        return ShardedRegistry(MultiprocessStore(options))
+
+    # It also exposes how many series are unshared.
+
+    def held(self, registry: Registry) -> list[Collector]:
+        return [each for each in super().held(registry) if not _is_count(each)]
+
+    def require_same(self, given: Sequence[Collector], expected: Sequence[Collector], promise: str) -> None:
+        super().require_same([each for each in given if not _is_count(each)], expected, promise)
+
+
+def _is_count(collector: Collector) -> bool:
+    return getattr(collector, "name", "") == "pytheus_multiprocess_unshared_series"

@@ -68,7 +68,7 @@ def test_processes_share_the_directory_of_the_url(tmp_path: Path) -> None:
 
 
 def test_a_missing_parent_is_told(tmp_path: Path) -> None:
-    assert "does not exist; make that first" in refusal(tmp_path / "nowhere" / "shards")
+    assert "does not exist; create that first" in refusal(tmp_path / "nowhere" / "shards")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
@@ -78,7 +78,7 @@ def test_one_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None
 
 
 @needs_other_users
-def test_one_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_one_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
     assert "belongs to user 12345, but this process runs as user 0" in refusal(tmp_path)
 
@@ -86,12 +86,12 @@ def test_one_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
-    assert "is a symbolic link; name the directory that it leads to" in refusal(tmp_path / "link")
+    assert "is a symbolic link; name the directory that it points to" in refusal(tmp_path / "link")
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "is no directory" in refusal(tmp_path / "file")
+    assert "is not a directory" in refusal(tmp_path / "file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")

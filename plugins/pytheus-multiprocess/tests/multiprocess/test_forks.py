@@ -140,10 +140,10 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
     registry = multiprocess_registry(directory, process_metrics=False)
     store = registry.store
     assert isinstance(store, MultiprocessStore)
-    lock = store.hold()
+    lock = store.lock_shard()
     lock.release()
     monkeypatch.setattr(store_module, "_stores", {id(store): weakref.ref(store)})
-    is_held, is_held_again = threading.Event(), threading.Event()
+    is_locked, is_locked_again = threading.Event(), threading.Event()
 
     class Lock:
         """The store's, which the other thread has as soon as the first one lets go of it."""
@@ -153,19 +153,19 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
 
         def release(self) -> None:
             lock.release()
-            assert is_held_again.wait(60)
+            assert is_locked_again.wait(60)
 
-    monkeypatch.setattr(store, "hold", Lock)
+    monkeypatch.setattr(store, "lock_shard", Lock)
 
     def first() -> None:
         store_module._before_fork()
-        is_held.set()
+        is_locked.set()
         store_module._after_in_parent()
 
     def second() -> None:
-        assert is_held.wait(60)
+        assert is_locked.wait(60)
         store_module._before_fork()
-        is_held_again.set()
+        is_locked_again.set()
         forking.join(60)
         store_module._after_in_parent()
 

@@ -86,14 +86,14 @@ def told_again_and_again(program: Program) -> None:
 CHANGES: dict[str, tuple[Callable[[Program], object], dict[str, float | None]]] = {
     "place": (lambda program: program.jobs.labels("new").inc(7), {"new": 7.0}),
     "remove": (lambda program: program.jobs.remove("kind1"), {"kind1": None}),
-    "facts": (told_again_and_again, {"1": None, LONG: 1.0}),
+    "info": (told_again_and_again, {"1": None, LONG: 1.0}),
     "exemplar": (lambda program: program.jobs.labels("kind2").inc(exemplar={"trace_id": "a"}), {"kind2": 4.0}),
 }
 INTERRUPTIONS: dict[str, tuple[Callable[[Program], object], dict[str, float | None]]] = {
     "remove": (lambda program: program.jobs.remove("kind3"), {"kind3": None}),
-    "facts": (lambda program: program.build.info(version="3"), {}),
+    "info": (lambda program: program.build.info(version="3"), {}),
     "exemplar": (lambda program: program.jobs.labels("kind4").inc(exemplar={"trace_id": "b"}), {"kind4": 6.0}),
-    # Which nobody else sees, as is said in shard.py; but the rest must not suffer.
+    # An unshared series, see shard.py; but the other series must be correct.
     "place": (lambda program: program.jobs.labels("other").inc(), {}),
 }
 
@@ -124,9 +124,9 @@ def test_the_shard_is_whole_after_a_change_in_the_middle_of_another(
         expected: dict[str, float | None] = {f"kind{number}": number + 1.0 for number in range(5)}
         expected |= {"1": 1.0, "after": 9.0} | changed | (happened if reached else {})
         found = program.counts()
-        if interruption == "facts" and reached:
-            # Those of one of both, whichever came last.
-            assert [found.pop(facts, None) for facts in ("1", LONG, "3")].count(1.0) == 1
+        if interruption == "info" and reached:
+            # The version of one of both, whichever was last.
+            assert [found.pop(version, None) for version in ("1", LONG, "3")].count(1.0) == 1
             expected = {kind: count for kind, count in expected.items() if kind not in ("1", LONG)}
         if interruption == "place" and reached:
             assert found.pop("") == 1.0  # pytheus_multiprocess_unshared_series

@@ -59,7 +59,7 @@ def test_infos_and_states_show_what_any_process_has(worker: Start, scrape: Scrap
     assert found['state{state="down"}'] == 1.0
 
 
-def test_an_info_that_changes_again_and_again_takes_no_more_room(
+def test_an_info_that_changes_again_and_again_takes_no_more_memory(
     worker: Start, scrape: Scrape, registry: Registry
 ) -> None:
     one = worker()
@@ -73,7 +73,7 @@ def test_an_info_that_changes_again_and_again_takes_no_more_room(
     assert size < 1 << 20
 
 
-def test_series_that_come_and_go_take_no_more_room(worker: Start, scrape: Scrape) -> None:
+def test_series_that_come_and_go_take_no_more_memory(worker: Start, scrape: Scrape) -> None:
     one = worker()
     one.do("jobs.labels('stays').inc()")
     one.do("for n in range(5000): jobs.labels(f'kind{n}').inc(); jobs.remove(f'kind{n}')")
@@ -115,7 +115,7 @@ def test_the_latest_exemplar_is_kept(worker: Start, registry: Registry) -> None:
     assert [dict(exemplar.labels) for exemplar in exemplars] == [{"trace_id": "t2"}]
 
 
-def test_exemplars_without_end_take_no_more_room(worker: Start) -> None:
+def test_exemplars_without_end_take_no_more_memory(worker: Start) -> None:
     one = worker()
     one.do("jobs.labels('mail').inc(exemplar={'trace_id': 'a'})")
     size = one.do("answer = registry.store._shard.file.size_bytes")
@@ -173,7 +173,7 @@ def test_a_stopped_process_counts_as_alive(worker: Start, scrape: Scrape, shards
         os.kill(one.process.pid, signal.SIGCONT)
 
 
-def test_a_stopped_folder_stops_nobody(worker: Start, scrape: Scrape, shards: Shards) -> None:
+def test_a_process_that_is_stopped_while_it_folds_stops_no_other(worker: Start, scrape: Scrape, shards: Shards) -> None:
     holder, one = worker(), worker()
     one.do("jobs.labels('mail').inc(2)")
     one.end()

@@ -132,7 +132,7 @@ def test_promql_sums_are_exact_over_workers_and_their_restarts(
         wait_until(lambda victim=victim: is_gone(victim), "the worker to be gone")  # type: ignore[misc]  # pid is a str
         load.send(60)
         load.workers = {pid for pid in load.workers if not is_gone(pid)}
-    # Not only those that the load has met: whoever is slow to begin, or to end, counts as well.
+    # Not only those that the load has met: a worker that is slow to begin, or to end, counts as well.
     wait_until(lambda: len(workers()) == 4, "the last one to be replaced")
     former = workers()
     program.process.send_signal(signal.SIGHUP)  # by way of `pytheus run`: gunicorn replaces all workers

@@ -146,7 +146,7 @@ def test_a_web_server_with_several_workers(
     (tmp_path / "app.py").write_text(source)
     url = f"http://127.0.0.1:{unused_port()}"
     module, *arguments = [word.format(port=url.rpartition(":")[2]) for word in command]
-    # As `python -m`, so that it is this environment's, whatever stands on PATH.
+    # As `python -m`, so that it is this environment's, whatever is on PATH.
     program = start(*RUN, "--", sys.executable, "-m", module, *arguments, cwd=tmp_path)
     metrics = metrics_url(program)
     wait_until(lambda: serves(program, url), "the server to answer")
@@ -177,15 +177,16 @@ def test_a_web_server_with_several_workers(
 @pytest.mark.parametrize("how", ["multiprocessing", "concurrent.futures"])
 def test_pools_of_processes(how: str, method: str, tmp_path: Path, start: Start) -> None:
     (tmp_path / "jobs.py").write_text(POOLS.replace("sys.stdin.read()", "import time; time.sleep(600)"))
-    # Not a long one, for multiprocessing makes sockets there, whose paths have room for a hundred characters only.
-    place = {"TMPDIR": "/tmp"} if os.access("/tmp", os.W_OK) else {}
-    program = start(*RUN, "--", sys.executable, "jobs.py", how, method, cwd=tmp_path, **place)
+    # Not a long one, because multiprocessing creates sockets there, whose paths have a hundred characters at most.
+    directory = {"TMPDIR": "/tmp"} if os.access("/tmp", os.W_OK) else {}
+    program = start(*RUN, "--", sys.executable, "jobs.py", how, method, cwd=tmp_path, **directory)
     url = metrics_url(program)
     program.wait_for("^done$")
     assert samples(url)["handled_total"] == 200.0
     assert program.end() == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_celery(tmp_path: Path, start: Start, wait_until: WaitUntil) -> None:
     (tmp_path / "tasks.py").write_text(CELERY)
     queue = tmp_path / "queue"

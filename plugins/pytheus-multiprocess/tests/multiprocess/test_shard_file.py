@@ -11,7 +11,7 @@ import pytest
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.shards import ShardIdentity, Snapshot, encode_definition, encode_removal, encode_series
-from pytheus_multiprocess.shard_file import NoRoomError, ShardFile
+from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import System
 
@@ -56,7 +56,7 @@ def values(snapshot: Snapshot) -> dict[str, float]:
 
 
 def add(file: ShardFile, path: str, value: float, *, first: bool = False) -> int:
-    offset = file.take(1)
+    offset = file.allocate(1)
     file.append((encode_definition(HITS) if first else b"") + encode_series(0, (path,), offset))
     file.doubles(offset, 1)[0] = value
     return offset
@@ -98,12 +98,12 @@ def test_views_stay_where_they_are_when_the_file_grows(place: Place) -> None:
     assert found == {f"path{number}": float(number) for number in range(3000)}
 
 
-def test_room_that_was_given_back_is_zero_again(place: Place) -> None:
+def test_numbers_that_were_freed_are_zero_again(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     offset = add(file, "gone", 9.0, first=True)
     file.append(encode_removal(0))
-    file.give_back(offset, 1)
-    assert file.take(1) == offset
+    file.free(offset, 1)
+    assert file.allocate(1) == offset
     file.append(encode_series(0, ("new",), offset))
     assert values(reader.read(live=True)) == {"new": 0.0}
 
@@ -115,16 +115,16 @@ def test_a_series_that_comes_while_its_shard_is_read_never_has_anothers_numbers(
     offset = add(file, "path0", 100.0, first=True)
     add(file, "stays", 5.0)
     read_numbers = reader._read_numbers
-    slots = iter(range(2, 1000))
+    numbers = iter(range(2, 1000))
     last = 0
 
-    def read(start: int) -> list[float]:
+    def read() -> list[float]:
         # Each time that the numbers have been read, a series goes, and another takes its place.
         nonlocal last
-        found = read_numbers(start)
+        found = read_numbers()
         file.append(encode_removal(last))
-        file.give_back(offset, 1)
-        last = next(slots)
+        file.free(offset, 1)
+        last = next(numbers)
         assert add(file, f"path{last}", float(last)) == offset
         return found
 
@@ -136,7 +136,7 @@ def test_a_series_that_comes_while_its_shard_is_read_never_has_anothers_numbers(
     assert values(reader.read(live=True)) == {f"path{last}": float(last), "stays": 5.0}
 
 
-def test_an_index_that_was_written_afresh_is_read_afresh(place: Place) -> None:
+def test_an_index_that_was_rewritten_is_read_again(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     offsets = [add(file, f"path{number}", float(number), first=number == 0) for number in range(100)]
     reader.read(live=True)
@@ -146,7 +146,7 @@ def test_an_index_that_was_written_afresh_is_read_afresh(place: Place) -> None:
     assert values(reader.read(live=True)) == {"path7": 7.0, "more": 3.0}
 
 
-def test_writing_the_index_afresh_again_and_again_takes_no_more_room(place: Place) -> None:
+def test_rewriting_the_index_again_and_again_takes_no_more_space(place: Place) -> None:
     file = place.begin()
     offset = add(file, "/", 1.0, first=True)
     records = encode_definition(HITS) + encode_series(0, ("/",), offset)
@@ -161,7 +161,7 @@ def test_writing_the_index_afresh_again_and_again_takes_no_more_room(place: Plac
 def test_a_limit_on_the_size_changes_nothing_when_it_is_reached(place: Place) -> None:
     file, reader = place.begin(max_size_bytes=1 << 15), place.reader()
     add(file, "/", 1.0, first=True)
-    with pytest.raises(NoRoomError, match=r"would grow beyond max_size_bytes = 32768"):
+    with pytest.raises(NoSpaceError, match=r"would grow beyond max_size_bytes = 32768"):
         for number in range(5000):
             add(file, f"path{number}", 1.0)
     kept = values(reader.read(live=True))
@@ -181,20 +181,20 @@ def test_only_the_user_can_read_the_file(place: Place) -> None:
     assert (place.path / place.name).stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_is_left_of_a_file_that_found_no_room(place: Place) -> None:
-    with pytest.raises(NoRoomError):
+def test_nothing_is_left_of_a_file_that_does_not_fit(place: Place) -> None:
+    with pytest.raises(NoSpaceError):
         place.begin(max_size_bytes=8192)
     assert os.listdir(place.path) == []
 
 
-# What is no shard ----------------------------------------------------------------------------------------------------
+# Invalid files -------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_cut_short_is_told(place: Place) -> None:
+def test_a_truncated_file_is_refused(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     add(file, "/", 1.0, first=True)
     os.truncate(place.path / place.name, 4096)
-    with pytest.raises(ShardFormatError, match="was cut short"):
+    with pytest.raises(ShardFormatError, match="was truncated"):
         reader.read(live=True)
     with pytest.raises(ShardFormatError, match="cut off"):
         place.reader().read(live=True)
@@ -206,42 +206,42 @@ def overwritten(place: Place, offset: int, data: bytes) -> None:
         stream.write(data)
 
 
-def test_a_foreign_file_is_told(place: Place) -> None:
+def test_a_foreign_file_is_refused(place: Place) -> None:
     place.begin()
     overwritten(place, 0, b"SQLite format 3\0")
-    with pytest.raises(ShardFormatError, match="is no shard: it begins with b'SQLite f'"):
+    with pytest.raises(ShardFormatError, match="is not a shard: it begins with b'SQLite f'"):
         place.reader()
 
 
-def test_a_short_file_is_told(place: Place) -> None:
+def test_a_short_file_is_refused(place: Place) -> None:
     place.begin()
     os.truncate(place.path / place.name, 10)
     with pytest.raises(ShardFormatError, match="has 10 bytes"):
         place.reader()
 
 
-def test_a_file_of_a_newer_version_is_told(place: Place) -> None:
+def test_a_file_of_a_newer_version_is_refused(place: Place) -> None:
     place.begin()
     overwritten(place, 12, (99).to_bytes(4, "little"))
-    with pytest.raises(ShardFormatError, match="has the format version 99, but 1 is what can be read"):
+    with pytest.raises(ShardFormatError, match="has the format version 99, but this version reads 1"):
         place.reader()
 
 
-def test_a_file_of_another_byte_order_is_told(place: Place) -> None:
+def test_a_file_of_another_byte_order_is_refused(place: Place) -> None:
     place.begin()
     overwritten(place, 8, (0x01020304).to_bytes(4, "big"))
     with pytest.raises(ShardFormatError, match="byte order"):
         place.reader()
 
 
-def test_a_header_that_was_overwritten_is_told(place: Place) -> None:
+def test_a_header_that_was_overwritten_is_refused(place: Place) -> None:
     place.begin()
     overwritten(place, 30, b"????")
     with pytest.raises(ShardFormatError, match="checksum"):
         place.reader()
 
 
-def test_a_copy_under_another_name_is_told(place: Place) -> None:
+def test_a_copy_under_another_name_is_refused(place: Place) -> None:
     place.begin()
     os.rename(place.path / place.name, place.path / "0123456789abcdef.shard")
     place.name = "0123456789abcdef.shard"
@@ -249,7 +249,7 @@ def test_a_copy_under_another_name_is_told(place: Place) -> None:
         place.reader()
 
 
-def test_records_that_were_overwritten_are_told(place: Place) -> None:
+def test_records_that_were_overwritten_are_refused(place: Place) -> None:
     file = place.begin()
     for number in range(10):
         add(file, f"path{number}", 1.0, first=number == 0)
@@ -260,7 +260,7 @@ def test_records_that_were_overwritten_are_told(place: Place) -> None:
 
 @pytest.mark.parametrize("offset", [512, 520, 1024, 1032, 1040, 4096, 4104, 4112])
 @pytest.mark.parametrize("value", [1, 2**31, 2**63, 2**64 - 1])
-def test_whatever_stands_in_the_header_is_read_or_told(place: Place, offset: int, value: int) -> None:
+def test_any_header_is_read_or_refused(place: Place, offset: int, value: int) -> None:
     file = place.begin()
     add(file, "/", 1.0, first=True)
     overwritten(place, offset, value.to_bytes(8, "little"))
@@ -282,5 +282,5 @@ def test_a_symbolic_link_is_not_followed(place: Place) -> None:
 def test_a_pipe_is_not_waited_for(place: Place) -> None:
     place.name = "0123456789abcdef.shard"
     os.mkfifo(place.path / place.name)
-    with pytest.raises(ShardFormatError, match="is no file"):
+    with pytest.raises(ShardFormatError, match="is not a file"):
         place.reader()

@@ -22,12 +22,14 @@ from urllib.parse import urlencode
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from pytheus import Counter
 from pytheus.plugins import resolve_registry
 from pytheus.registry import HasRows
 from pytheus.shards import Reading, ShardedRegistry, fold
-from pytheus_redis.link import Link, RedisLink
+from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.store import RedisStore
 
@@ -73,7 +75,9 @@ class Server:
     def client(self, **arguments: str) -> redis.Redis:
         """A client that sees the server as an operator does."""
         make = cast(Callable[..., redis.Redis], redis.Redis)
-        return make(host="127.0.0.1", port=self.port, socket_timeout=PATIENCE_SECONDS, **arguments)
+        # redis-py would pause for seconds before it tries again to reach a server that is starting.
+        retry = Retry(NoBackoff(), 0)
+        return make(host="127.0.0.1", port=self.port, socket_timeout=PATIENCE_SECONDS, retry=retry, **arguments)
 
     def command(self, *arguments: str | bytes | float) -> object:
         """What the server answers."""
@@ -107,7 +111,7 @@ class Server:
     def silence(self, namespace: str, *tokens: str) -> None:
         """Let it be so long ago that these shards were heard of that they are dead; all of them if none is named."""
         key = f"pytheus1:{{{namespace}}}:shards"
-        # That nobody was heard of for long, and no silence of all, after which the dead get time to come back.
+        # All heartbeats are old, and there was no silence of all, after which the dead get time to come back.
         self.command("HSET", f"pytheus1:{{{namespace}}}:state", "since", 2)
         for token in tokens or cast("list[bytes]", self.command("ZRANGE", key, 0, -1)):
             self.command("ZADD", key, "XX", 1, token)
@@ -182,8 +186,8 @@ def namespace() -> str:
 class Member:
     """One of several processes that meet in a namespace, all of which are in this process; without a thread."""
 
-    def __init__(self, options: RedisOptions, link: Callable[[RedisOptions], Link] = RedisLink) -> None:
-        self.store = RedisStore(options, link=link)
+    def __init__(self, options: RedisOptions, client: Callable[[RedisOptions], Client] = RedisClient) -> None:
+        self.store = RedisStore(options, client=client)
         self.tally = Counter("tally_total", "A tally.", ["of"], registry=None)
         self.collectors: list[HasRows] = [self.tally]
         self.exposed: dict[Series, float] = {}
@@ -197,13 +201,18 @@ class Member:
         self.tally.labels(what).inc(by)
 
     def publish(self) -> None:
-        """What the thread of a process does once in a while. Raises `Trouble`."""
+        """What the thread of a process does once in a while. Raises `RedisStoreError`."""
         self.store.publisher.publish(self.collectors)
 
     def scrape(self) -> dict[Series, float]:
-        """What a scrape of this process shows. Raises `Trouble`."""
-        self.exposed = totals(self.store.read_now(self.collectors))
+        """What a scrape of this process shows. Raises `RedisStoreError`."""
+        self.exposed = totals(self.read())
         return self.exposed
+
+    def read(self) -> Reading:
+        """What a registry asks of its store for a scrape. Raises `RedisStoreError`."""
+        self.store.publish(self.collectors)
+        return self.store.read()
 
     def total(self, what: str) -> float:
         """What a scrape of this process shows of one series of its counter."""
@@ -229,10 +238,10 @@ class Members:
         self.server, self.namespace = server, namespace
         self._made: list[Member] = []
 
-    def __call__(self, link: Callable[[RedisOptions], Link] = RedisLink, **options: object) -> Member:
+    def __call__(self, client: Callable[[RedisOptions], Client] = RedisClient, **options: object) -> Member:
         """A process that has counted nothing yet."""
         quick = {"namespace": self.namespace, "interval_seconds": 1e-6, "timeout_seconds": PATIENCE_SECONDS}
-        member = Member(self.server.options(**quick | options), link)
+        member = Member(self.server.options(**quick | options), client)
         self._made.append(member)
         return member
 
@@ -242,7 +251,7 @@ class Members:
 
     def end(self) -> None:
         for member in self._made:
-            member.store.link.close()
+            member.store.client.close()
 
 
 @pytest.fixture
@@ -273,7 +282,7 @@ def make_registry(shared_server: Server, namespace: str) -> Iterator[Callable[..
     made: list[ShardedRegistry] = []
 
     def make(server: Server | None = None, **options: str | float) -> ShardedRegistry:
-        # An answer that a busy machine delays is none that is missing.
+        # A busy machine may delay an answer; that is not a failure.
         patient = {"timeout_seconds": 20, "scrape_seconds": 60, "exit_seconds": 20}
         query = urlencode({"namespace": namespace, "interval_seconds": 0.05} | patient | options)
         port = (server or shared_server).port
@@ -288,7 +297,7 @@ def make_registry(shared_server: Server, namespace: str) -> Iterator[Callable[..
 
 
 class Proxy:
-    """Stands before a server, and treats what goes through it as it is told.
+    """A proxy before a server, which disturbs the traffic as it is told.
 
     `cut` drops every connection and takes no new one; `delay_seconds` holds back what the client sends; `replay` sends
     each connection's first so many bytes a second time, over a connection of their own, when it has ended.
@@ -319,7 +328,7 @@ class Proxy:
                 client.close()
                 continue
             with self._lock:
-                # Whoever cuts and then drops all is to find this one as well, or to have it refused here.
+                # A test that cuts and then drops all finds this connection as well, or it is refused here.
                 cut = self.cut
                 if not cut:
                     self._ends |= {client, server}
@@ -382,7 +391,7 @@ class Proxy:
     def end(self) -> None:
         self.replay = False
         try:
-            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes up whoever waits for a connection
+            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes up the thread that waits for a connection
         except OSError:
             pass
         self._listener.close()

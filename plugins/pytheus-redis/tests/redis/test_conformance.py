@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from pytheus.plugins import resolve_registry
-from pytheus.registry import Collector, Registry
-from pytheus.registry.contract import collector_name
+from pytheus.registry import Collector, HasDefinition, Registry
 from pytheus.testing import RegistryConformance
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class TestRedisRegistryWithoutARedis(RegistryConformance):
     def make_registry(self) -> Registry:
         return resolve_registry(f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}")
 
-    # It also tells that there is none.
+    # It also exposes that Redis is not available.
 
     def held(self, registry: Registry) -> list[Collector]:
         return [each for each in super().held(registry) if not _tells(each)]
@@ -61,4 +60,4 @@ class TestRedisRegistryWithoutARedis(RegistryConformance):
 
 
 def _tells(collector: Collector) -> bool:
-    return collector_name(collector).startswith("pytheus_redis_")
+    return isinstance(collector, HasDefinition) and collector.definition.name.startswith("pytheus_")

@@ -7,21 +7,17 @@ another process scrapes, and no counter that it sees ever decreases.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pytheus_redis.client import Answer, Call, RedisClient
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.trouble import Trouble
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Member, Members, Server
-
-from collections.abc import Sequence
-from typing import TypeVar
-
-from pytheus_redis.link import Answer, Call, RedisLink
 
 LOST = ("request", "reply")
 SERIES = ("tally_total", ("a",))
@@ -30,11 +26,11 @@ SERIES = ("tally_total", ("a",))
 T = TypeVar("T")
 
 
-class LossyLink:
+class LossyClient:
     """A way to Redis on which one message is lost: `lose` says which one, counted from 0, and whether it was heard."""
 
     def __init__(self, options: RedisOptions) -> None:
-        self._link = RedisLink(options)
+        self._client = RedisClient(options)
         self.sent = 0
         self.lose: tuple[int, str] | None = None
         self.before: Callable[[int], object] = lambda number: None
@@ -43,23 +39,26 @@ class LossyLink:
 
     def run(self, call: Call, /) -> Answer:
         self.calls.append(call)
-        return self._lossy(lambda: self._link.run(call))
+        return self._lossy(lambda: self._client.run(call))
 
     def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
-        return self._lossy(lambda: self._link.run_all(calls))
+        return self._lossy(lambda: self._client.run_all(calls))
 
     def close(self) -> None:
-        self._link.close()
+        self._client.close()
+
+    def abandon(self) -> None:
+        self._client.abandon()
 
     def _lossy(self, send: Callable[[], T]) -> T:
         number = self.sent
         self.sent += 1
         self.before(number)
         if self.lose == (number, "request"):
-            raise Trouble("unreachable", "the request was lost", unsure=True)
+            raise RedisStoreError("unreachable", "the request was lost", maybe_applied=True)
         answer = send()
         if self.lose == (number, "reply"):
-            raise Trouble("unreachable", "the reply was lost", unsure=True)
+            raise RedisStoreError("unreachable", "the reply was lost", maybe_applied=True)
         return answer
 
 
@@ -67,32 +66,32 @@ class Stage:
     """Two processes: one loses a message, the other watches."""
 
     def __init__(self, members: Members, number: int, lost: str) -> None:
-        self._links: list[LossyLink] = []
+        self._clients: list[LossyClient] = []
         self._number, self.lost = number, lost
         self._first = 0
         self._seen = 0.0
         self.members = members
-        self.faulty: Member = members(lambda options: self._link(options))
+        self.faulty: Member = members(lambda options: self._client(options))
         self.watcher: Member = members()
 
     @property
-    def link(self) -> LossyLink:
+    def client(self) -> LossyClient:
         """The faulty one's way to Redis."""
-        (link,) = self._links
-        return link
+        (client,) = self._clients
+        return client
 
-    def _link(self, options: RedisOptions) -> LossyLink:
-        link = LossyLink(options)
-        self._links.append(link)
-        return link
+    def _client(self, options: RedisOptions) -> LossyClient:
+        client = LossyClient(options)
+        self._clients.append(client)
+        return client
 
     def curtain(self, *, watch: bool = True) -> None:
         """From here on, that message is lost, and the watcher scrapes before each."""
-        link = self.link
-        self._first = link.sent
-        link.lose = (link.sent + self._number, self.lost)
+        client = self.client
+        self._first = client.sent
+        client.lose = (client.sent + self._number, self.lost)
         if watch:
-            link.before = lambda number: self.watch()
+            client.before = lambda number: self.watch()
 
     def watch(self) -> float:
         """What the watcher sees; never less than before."""
@@ -105,14 +104,14 @@ class Stage:
         """Do it again if the message was lost meanwhile."""
         try:
             act()
-        except Trouble as trouble:
-            assert trouble.unsure
+        except RedisStoreError as error:
+            assert error.maybe_applied
             act()
 
     @property
     def over(self) -> bool:
         """Whether there was no such message any more."""
-        return self.link.sent - self._first <= self._number
+        return self.client.sent - self._first <= self._number
 
 
 Play = Callable[[Callable[[Stage], None]], int]
@@ -186,7 +185,7 @@ def test_a_publication_that_is_lost_and_then_the_process(play: Play) -> None:
         arrived = 4
         try:
             faulty.publish()
-        except Trouble:
+        except RedisStoreError:
             arrived = 3 if stage.lost == "request" else 4
         stage.members.die(faulty)
         assert stage.watch() == arrived
@@ -249,7 +248,7 @@ def test_coming_back_after_a_pause(play: Play) -> None:
     assert play(scene) == 2 * (5 + 1)  # publish, inspect, stage, commit, publish
 
 
-def test_a_pause_while_nobody_knows_whether_a_publication_arrived(play: Play) -> None:
+def test_a_pause_while_it_is_unknown_whether_a_publication_arrived(play: Play) -> None:
     def scene(stage: Stage) -> None:
         faulty = stage.faulty
         faulty.count("a", by=3)
@@ -258,7 +257,7 @@ def test_a_pause_while_nobody_knows_whether_a_publication_arrived(play: Play) ->
         stage.curtain()
         try:
             faulty.publish()
-        except Trouble:
+        except RedisStoreError:
             stage.members.die(faulty)
             stage.watch()
         faulty.count("a")
@@ -277,19 +276,19 @@ def test_being_folded_again_at_every_step_of_coming_back(all_members: Callable[[
         stage.members.die(faulty)
         stage.watch()
         stage.curtain()
-        link = stage.link
-        first = link.sent
+        client = stage.client
+        first = client.sent
 
         def die_and_fold(number: int, step: int = step, first: int = first, stage: Stage = stage) -> None:
             if number == first + step:
                 stage.members.die(stage.faulty)
             stage.watch()
 
-        link.before = die_and_fold
+        client.before = die_and_fold
         for _ in range(3):
             faulty.count("a")
             faulty.publish()
-        link.before = lambda number: None
+        client.before = lambda number: None
         assert stage.watch() == 6
         stage.members.die(faulty)
         assert stage.watch() == 6
@@ -302,7 +301,7 @@ def test_messages_that_arrive_a_second_time_change_nothing(
     faulty = stage.faulty
     faulty.count("a", by=3)
     stage.curtain(watch=False)
-    link = stage.link
+    client = stage.client
     everything = []
     for _ in range(3):
         faulty.count("a")
@@ -312,8 +311,8 @@ def test_messages_that_arrive_a_second_time_change_nothing(
         stage.watch()
     faulty.publish()
     before = stage.watch()
-    for call in list(link.calls):
-        link.run(call)
+    for call in list(client.calls):
+        client.run(call)
         assert stage.watch() == before
     stage.members.die()
     assert stage.watch() == before

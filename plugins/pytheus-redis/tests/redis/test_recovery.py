@@ -113,7 +113,7 @@ def test_a_shard_that_was_replaced_and_comes_back_as_redis_went_back_in_time_is_
     one.count("a", by=3)
     one.publish()
     rewinder.save()
-    for number in range(300):  # until its index is written anew
+    for number in range(300):  # until its index is written again
         one.count(f"{number}" * 400)
         one.publish()
         one.tally.remove(f"{number}" * 400)
@@ -126,7 +126,7 @@ def test_a_shard_that_was_replaced_and_comes_back_as_redis_went_back_in_time_is_
     assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 2
 
 
-def test_after_a_silence_of_all_the_dead_are_folded_by_somebody_who_does_not_stay(
+def test_after_a_silence_of_all_the_dead_are_folded_by_a_process_that_does_not_stay(
     members: Members, rewinder: Rewinder, shared_server: Server, namespace: str
 ) -> None:
     gone = members()

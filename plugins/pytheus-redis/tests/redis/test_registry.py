@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.shards import ShardedRegistry
-from pytheus_redis import RedisStore, worker
+from pytheus_redis import RedisStore, store, worker
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server
@@ -71,14 +72,31 @@ def test_the_latest_gauge_wins(make_registry: Make) -> None:
     assert exposed(other)["level"] == 3
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_gauges_of_each_process_say_which(make_registry: Make) -> None:
-    one, other = make_registry(), make_registry()
-    for number, registry in enumerate((one, other)):
-        Gauge("memory_bytes", "Memory.", registry=registry, mode="each").set(number)
-    exposed(other)
-    seen = {name: value for name, value in exposed(one).items() if name.startswith("memory_bytes")}
-    assert len(seen) >= 1
-    assert all(f'pid="{os.getpid()}"' in name for name in seen)
+    registry = make_registry()
+    gauge = Gauge("memory_bytes", "Memory.", registry=registry, mode="each")
+    gauge.set(1)
+    mine, of_child = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        try:
+            mine.close()
+            gauge.set(2)
+            exposed(registry)
+            of_child.send(b"published")
+            of_child.recv(1)  # until the parent has seen it
+        finally:
+            os._exit(0)
+    of_child.close()
+    with mine:
+        assert mine.recv(9) == b"published"
+        seen = {name: value for name, value in exposed(registry).items() if name.startswith("memory_bytes")}
+    os.waitpid(child, 0)
+    host = os.uname().nodename
+    assert seen == {
+        f'memory_bytes{{host="{host}",pid="{pid}"}}': value for pid, value in ((os.getpid(), 1), (child, 2))
+    }
 
 
 def test_exemplars_are_brought_along(make_registry: Make) -> None:
@@ -152,7 +170,7 @@ def test_what_a_registry_was_told_to_publish_once_is_not_all_that_it_publishes(
     assert (seen["orders_total"], seen.get("later_total")) == (5, 6)
 
 
-def test_a_registry_that_nobody_has_any_more_leaves_no_thread(
+def test_a_registry_that_is_not_referred_to_leaves_no_thread(
     make_registry: Make, shared_server: Server, namespace: str, wait_until: WaitUntil
 ) -> None:
     before = {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"}
@@ -205,15 +223,13 @@ def test_what_moves_from_one_registry_to_another_counts_once(
 
 
 def in_a_fork(work: Callable[[], None]) -> None:
-    """Do it in a child, which ends like one of a server's workers: with the interpreter's farewell."""
+    """Do it in a child, which ends like one of a server's workers, with the store's exit function."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             work()
-            import atexit
-
-            atexit._run_exitfuncs()
+            store._at_exit()  # and not those of pytest, one of which removes directories of earlier runs
             status = 0
         finally:
             os._exit(status)
@@ -371,7 +387,7 @@ def test_no_password_is_shown() -> None:
     assert isinstance(registry, ShardedRegistry)
     store = registry.store
     assert isinstance(store, RedisStore)
-    for shown in (repr(registry), repr(store), repr(store.options), store.options.shown, repr(store.link)):
+    for shown in (repr(registry), repr(store), repr(store.options), store.options.redacted_url, repr(store.client)):
         assert "hunter2" not in shown
     assert store.options.password == "hunter2"
     registry.close()

@@ -76,7 +76,7 @@ def test_what_the_dead_left_stays(members: Members, shared_server: Server, names
     assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1
 
 
-def test_sums_are_exact_whoever_dies_first(members: Members) -> None:
+def test_sums_are_exact_whichever_dies_first(members: Members) -> None:
     numbers = [1e16, 1.0, 1e-9, 3.5, 1e16]
     everyone = [members() for _ in numbers]
     for member, number in zip(everyone, numbers, strict=True):
@@ -158,8 +158,8 @@ def test_the_dead_of_whom_nothing_is_left_are_not_listed_for_ever(
     if left == "junk":
         shared_server.command("SET", about, "junk")
     members.die(gone, folded)
-    (problem,) = reader.store.read_now(reader.collectors).skipped
-    assert problem.reason == "its keys are gone, though it is listed"
+    (failure,) = reader.read().skipped
+    assert failure.reason == "its keys are gone, though it is listed"
     assert reader.total("a") == 3
     assert shared_server.command("ZCARD", f"pytheus1:{{{namespace}}}:shards") == 1
     gone.count("a")
@@ -220,7 +220,7 @@ def test_notes_of_what_was_folded_go_in_time(
     wait_until(folded_another, "the note to go")
 
 
-def test_a_large_shard_is_laid_down_in_parts_that_nobody_sees(members: Members) -> None:
+def test_a_large_shard_is_staged_in_invisible_parts(members: Members) -> None:
     one, reader = members(), members()
     names = [f"{number} " * 30 for number in range(5000)]
     for number, name in enumerate(names):
@@ -234,7 +234,7 @@ def test_a_large_shard_is_laid_down_in_parts_that_nobody_sees(members: Members) 
     assert reader.total(names[7]) == 8
 
 
-def test_an_index_that_has_grown_too_much_is_written_anew(
+def test_an_index_that_has_grown_too_much_is_written_again(
     members: Members, shared_server: Server, namespace: str
 ) -> None:
     one, reader = members(), members()
@@ -291,7 +291,7 @@ def test_namespaces_do_not_see_each_other(members: Members) -> None:
     assert other.scrape() == {}
 
 
-def test_series_that_nobody_has_had_for_long_expire(
+def test_series_that_no_process_has_had_for_long_expire(
     members: Members, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
     gone, one = members(), members(series_expiry_seconds=0.001)

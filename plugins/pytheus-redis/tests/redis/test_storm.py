@@ -8,7 +8,8 @@ it does, so that what must have been counted is known without the library:
   what it did in the last interval, or since an outage began. Nothing counts twice.
 - While Redis keeps its data, no counter that a scrape sees ever decreases.
 
-``PYTHEUS_STORM_SECONDS`` makes it longer, ``PYTHEUS_STORM_SEED`` another one.
+``PYTHEUS_STORM_SECONDS`` makes it longer, as does ``PYTHEUS_TEST_FULL`` in the matrix; ``PYTHEUS_STORM_SEED`` makes
+another one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from pytheus_redis import RedisOptions, redis_registry
 if TYPE_CHECKING:
     from tests.redis.conftest import Proxy, Server, Servers
 
-SECONDS: Final = float(os.environ.get("PYTHEUS_STORM_SECONDS", "4"))
+SECONDS: Final = float(
+    os.environ.get("PYTHEUS_STORM_SECONDS") or ("4" if os.environ.get("PYTHEUS_TEST_FULL") else "1.5")
+)
 SEED: Final = int(os.environ.get("PYTHEUS_STORM_SEED", "20261122"))
 WORKERS: Final = 6
 PATIENCE_SECONDS: Final = 120

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pytheus_redis.worker import Worker
+
+if TYPE_CHECKING:
+    from tests.redis.conftest import Server
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
@@ -35,7 +40,7 @@ class Busy:
     def ask(self) -> None:
         """Ask from another thread, and do not wait for the answer."""
         asking = threading.Thread(
-            target=lambda: self.worker.ask(
+            target=lambda: self.worker.submit(
                 lambda: self.done_by.append(threading.current_thread().name), PATIENCE_SECONDS
             )
         )
@@ -62,27 +67,58 @@ def busy() -> Iterator[Busy]:
 def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(busy: Busy, wait_until: WaitUntil) -> None:
     busy.worker.before_fork()
     busy.ask()
-    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    wait_until(lambda: busy.done_by or len(busy.worker._tasks) == 1, "the task")
     assert busy.done_by == []
     busy.worker.after_fork_in_parent(1000.0)
     busy.let_go()
-    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+    wait_until(lambda: busy.done_by == ["busy"], "the result")
 
 
 def test_who_asks_while_the_thread_rests_for_a_fork_is_answered_by_the_next_one(
     busy: Busy, wait_until: WaitUntil
 ) -> None:
     busy.let_go()
-    wait_until(lambda: busy.worker.before_fork() or not busy.worker.running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
+    wait_until(lambda: busy.worker.before_fork() or not busy.worker.is_running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
     busy.ask()
-    wait_until(lambda: busy.done_by or len(busy.worker._questions) == 1, "the question")
+    wait_until(lambda: busy.done_by or len(busy.worker._tasks) == 1, "the task")
     assert busy.done_by == []
     busy.worker.after_fork_in_parent(1000.0)
-    wait_until(lambda: busy.done_by == ["busy"], "the answer")
+    wait_until(lambda: busy.done_by == ["busy"], "the result")
 
 
 def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
     busy.let_go()
     assert busy.worker.stop(PATIENCE_SECONDS)
-    busy.worker.ask(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
+    busy.worker.submit(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
     assert busy.done_by == [threading.current_thread().name]
+
+
+PRINTS_WHAT_THREADS_IMPORT = """
+import sys, threading
+
+class Watcher:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            imported.append(name)
+
+imported = []
+from pytheus import Counter, generate_metrics
+from pytheus_redis import RedisOptions, redis_registry
+
+sys.meta_path.insert(0, Watcher)
+registry = redis_registry(RedisOptions(host="localhost", port=int(sys.argv[1]), namespace=sys.argv[2]))
+Counter("hits_total", "H.", registry=registry).inc(0.1)
+text = generate_metrics(registry)
+assert "hits_total 0.1" in text, text
+registry.close()
+print(imported)
+"""
+
+
+def test_the_thread_imports_nothing_because_a_fork_would_leave_the_child_with_half_a_module(
+    shared_server: Server, namespace: str
+) -> None:
+    command = [sys.executable, "-P", "-c", PRINTS_WHAT_THREADS_IMPORT, str(shared_server.port), namespace]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -11,9 +11,7 @@ from pytheus import Counter
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, Servers
-
-if TYPE_CHECKING:
-    from tests.redis.trouble.conftest import Processes
+    from tests.redis.failures.conftest import Processes
 
 
 WaitUntil = Callable[[Callable[[], object], str], None]
@@ -27,7 +25,7 @@ def test_a_full_server_is_told_of_and_heals(server: Server, process: Processes, 
     server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     server.command("CONFIG", "SET", "maxmemory", "1")
     one.counter.inc()
-    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="full"}') or 0) > 0, "the failure")
+    wait_until(lambda: one.failures("full") > 0, "the failure")
     assert one.seen() == 12
     assert other.seen() == 11
     server.command("CONFIG", "SET", "maxmemory", "0")
@@ -46,7 +44,7 @@ def test_a_full_server_at_the_start_shows_this_process_alone(
     wait_until(lambda: other.seen() == 5, "it to be published")
 
 
-def test_a_shard_that_finds_no_room_leaves_nothing_that_takes_room_from_others(
+def test_a_shard_that_does_not_fit_leaves_nothing_that_takes_memory_from_others(
     server: Server, process: Processes, wait_until: WaitUntil
 ) -> None:
     small = process(server.port)
@@ -58,7 +56,7 @@ def test_a_shard_that_finds_no_room_leaves_nothing_that_takes_room_from_others(
     labelled = Counter("large_total", "Large.", ["label"], registry=large.registry)
     for number in range(400):
         labelled.labels(f"{number:05}" * 5000).inc()
-    assert large.seen('pytheus_redis_failures_total{reason="full"}') == 1
+    assert large.failures("full") == 1
     indexes = server.command("KEYS", "*:index:*")
     assert isinstance(indexes, list)
     assert len(indexes) == 1
@@ -74,11 +72,7 @@ def test_a_server_that_became_a_replica_is_told_of_and_heals(
     server.command("REPLICAOF", "127.0.0.1", servers().port)
     one.counter.inc()
     wait_until(
-        lambda: (
-            (one.seen('pytheus_redis_failures_total{reason="read_only"}') or 0)
-            + (one.seen('pytheus_redis_failures_total{reason="loading"}') or 0)
-            > 0
-        ),
+        lambda: one.failures("read_only") + one.failures("loading") > 0,
         "the failure",
     )
     assert one.seen() == 6
@@ -93,7 +87,7 @@ def test_wrong_credentials_are_told_of_without_showing_them(
     server = servers("--requirepass", "correct-horse")
     one = process(server.port, password="wrong-hunter2")
     one.counter.inc(5)
-    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="credentials"}') or 0) > 0, "the failure")
+    wait_until(lambda: one.failures("credentials") > 0, "the failure")
     assert one.seen() == 5
     assert "check the user name and password" in caplog.text
     with server.client(password="correct-horse") as operator:
@@ -107,7 +101,7 @@ def test_a_user_without_permission_is_told_of(server: Server, process: Processes
     server.command("ACL", "SETUSER", "shop", "on", ">hunter2", "~other:*", "+@all")
     one = process(server.port, username="shop", password="hunter2")
     one.counter.inc(5)
-    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="permission"}') or 0) > 0, "the failure")
+    wait_until(lambda: one.failures("permission") > 0, "the failure")
     server.command("ACL", "SETUSER", "shop", "~pytheus1:*")
     wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be let in")
     assert one.seen() == 5
@@ -119,7 +113,7 @@ def test_keys_of_something_else_are_told_of(
     server.command("SET", f"pytheus1:{{{namespace}}}:shards", "mine")
     one = process(server.port)
     one.counter.inc(5)
-    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="data"}') or 0) > 0, "the failure")
+    wait_until(lambda: one.failures("data") > 0, "the failure")
     assert one.seen() == 5
 
 
@@ -151,14 +145,14 @@ def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
     one.counter.inc()
     for _ in range(3):
         assert one.seen() == 12
-    assert one.seen('pytheus_redis_failures_total{reason="data"}') == 4
+    assert one.failures("data", step="read") == 4
     assert one.seen("pytheus_redis_up") == 1
     server.command("FLUSHALL")
     wait_until(lambda: one.seen() == 12, "both to be published again")
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2, lines
-    assert "fails while shards are read: the archive cannot be read" in lines[0]
-    assert "can be read again" in lines[1]
+    assert "failed to read: the archive cannot be read" in lines[0]
+    assert "succeeded to read again" in lines[1]
 
 
 def test_a_process_that_may_publish_but_not_read_logs_one_line(

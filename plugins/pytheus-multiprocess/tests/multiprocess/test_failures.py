@@ -1,4 +1,4 @@
-"""Files that are no shards, no descriptors, no room: told, counted, and the rest is shown."""
+"""Invalid files, missing descriptors, a full disk: logged, counted, and everything else is exposed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 Start = Callable[[], "Worker"]
 Scrape = Callable[[], dict[str, float]]
 Shards = Callable[[], list[str]]
-
-
-# Problems ------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_no_shard_is_left_out_logged_once_and_counted(
@@ -124,7 +121,7 @@ assert answer == 0
     assert scrape()['jobs_total{kind="mail"}'] == 1.0
 
 
-def test_series_that_find_no_room_show_in_their_own_process(worker: Start, scrape: Scrape) -> None:
+def test_series_that_do_not_fit_show_in_their_own_process(worker: Start, scrape: Scrape) -> None:
     one = worker()
     one.do("""
 registry = multiprocess_registry(sys.argv[1], process_metrics=False, max_size_bytes=1 << 16)
@@ -140,7 +137,7 @@ for n in range(10_000): jobs.labels(f'kind{n}').inc()
     assert seen["pytheus_multiprocess_unshared_series"] == 10_000 - shared
 
 
-def test_a_disk_that_is_full_ends_nobody(worker: Start, scrape: Scrape) -> None:
+def test_a_full_disk_ends_no_process(worker: Start, scrape: Scrape) -> None:
     one = worker()
     # The kernel refuses to let a file grow any further, as it does where no block is free.
     one.do("""
@@ -159,7 +156,7 @@ jobs.labels('early').inc()
     assert scrape()['jobs_total{kind="late"}'] == 1.0
 
 
-def test_series_that_nobody_adds_to_can_go_after_a_while(
+def test_series_expire_that_no_process_adds_to(
     worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
     registry = multiprocess_registry(directory, process_metrics=False, retention_seconds=0.2)
@@ -180,7 +177,7 @@ def test_series_that_nobody_adds_to_can_go_after_a_while(
     registry.close()
 
 
-def test_series_go_also_while_nobody_dies(
+def test_series_expire_also_while_no_process_dies(
     worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
     living, one = worker(), worker()
@@ -194,7 +191,7 @@ def test_series_go_also_while_nobody_dies(
     registry.close()
 
 
-def test_series_that_found_no_room_can_be_removed(worker: Start) -> None:
+def test_series_that_do_not_fit_can_be_removed(worker: Start) -> None:
     one = worker()
     one.do("""
 registry = multiprocess_registry(sys.argv[1], process_metrics=False, max_size_bytes=1 << 16)

@@ -14,24 +14,19 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytheus import Gauge
-from pytheus_redis.link import RedisLink
+from pytheus_redis.client import RedisClient
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, Servers
-
-if TYPE_CHECKING:
-    from tests.redis.trouble.conftest import Processes
+    from tests.redis.failures.conftest import Processes
 
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
 
-# Other ways to a server -----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def short_directory() -> Iterator[Path]:
-    """A socket's path has room for a hundred characters only, of which the usual directories may take most."""
+    """A socket's path can have a hundred characters only, of which the usual directories may take most."""
     with tempfile.TemporaryDirectory(dir="/tmp" if os.access("/tmp", os.W_OK) else None) as directory:
         yield Path(directory)
 
@@ -68,7 +63,7 @@ def test_over_tls(servers: Servers, process: Processes, tmp_path: Path, unused_p
     assert one.seen() == 5
     assert one.seen("pytheus_redis_up") is None
     distrustful = process(port, scheme="rediss")
-    assert distrustful.seen('pytheus_redis_failures_total{reason="tls"}') == 1
+    assert distrustful.failures("tls", step="publish") == 1
 
 
 def test_in_a_cluster(servers: Servers, process: Processes, wait_until: WaitUntil) -> None:
@@ -94,8 +89,8 @@ def test_a_slot_that_is_not_served_is_told_of_and_heals(
     slot = server.command("CLUSTER", "KEYSLOT", f"pytheus1:{{{one.store.options.namespace}}}:state")
     assert isinstance(slot, int)
     server.command("CLUSTER", "DELSLOTS", slot)
-    wait_until(lambda: (one.seen('pytheus_redis_failures_total{reason="cluster"}') or 0) > 0, "the failure")
-    assert one.seen('pytheus_redis_failures_total{reason="other"}') == 0
+    wait_until(lambda: one.failures("cluster") > 0, "the failure")
+    assert one.failures("other") == 0
     server.command("CLUSTER", "ADDSLOTS", slot)
     wait_until(lambda: one.seen("pytheus_redis_up") == 1, "it to be reached again")
 
@@ -105,6 +100,7 @@ def cluster_state(server: Server) -> bytes:
     return state.encode() if isinstance(state, str) else repr(state).encode()
 
 
+@pytest.mark.slow
 def test_sentinel_names_the_server_and_its_successor(
     servers: Servers, process: Processes, wait_until: WaitUntil, unused_port: Callable[[], int]
 ) -> None:
@@ -129,22 +125,22 @@ def test_sentinel_names_the_server_and_its_successor(
 
 def test_closing_gives_back_the_connections_to_sentinels_too(servers: Servers, wait_until: WaitUntil) -> None:
     sentinel = servers.sentinel("main", servers().port)
-    link = RedisLink(sentinel.options(scheme="redis+sentinel", path="/main"))
-    kept: list[object] = []  # so that nothing is closed only because nobody has it any more
+    client = RedisClient(sentinel.options(scheme="redis+sentinel", path="/main"))
+    kept: list[object] = []  # so that nothing is closed only because it is not referred to any more
 
     def answers() -> bool:
-        kept.append(link._connected())
+        kept.append(client._connected())
         try:
-            link._connected().execute_command("PING")
+            client._connected().execute_command("PING")
         except Exception:
-            link.close()
+            client.close()
             return False
         return True
 
     wait_until(answers, "the primary to be known")
-    assert connections(sentinel) >= 2  # the link's, and that of the one who asks
-    link.close()
-    wait_until(lambda: connections(sentinel) == 1, "the link's connection to Sentinel to end")
+    assert connections(sentinel) >= 2  # the client's, and that of the one who asks
+    client.close()
+    wait_until(lambda: connections(sentinel) == 1, "the client's connection to Sentinel to end")
 
 
 def connections(server: Server) -> int:
@@ -166,10 +162,9 @@ def test_a_sentinel_that_knows_no_primary_is_asked_without_leaving_connections_o
     gc.disable()  # which would close them some time
     try:
         one = process(sentinel.port, scheme="redis+sentinel", path="/another", retry_seconds=0.05)
-        failures = 'pytheus_redis_failures_total{reason="unreachable"}'
-        wait_until(lambda: (one.seen(failures) or 0) > 1, "failures")
+        wait_until(lambda: one.failures("unreachable") > 1, "failures")
         before = open_files()
-        wait_until(lambda: (one.seen(failures) or 0) > 12, "more failures")
+        wait_until(lambda: one.failures("unreachable") > 24, "more failures")
         assert open_files() < before + 5
     finally:
         gc.enable()

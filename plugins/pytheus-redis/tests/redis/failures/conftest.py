@@ -43,10 +43,15 @@ class Process:
     def seen(self, name: str = "orders_total") -> float | None:
         return self.exposed().get(name)
 
+    def failures(self, reason: str, *, step: str = "") -> float:
+        """How often a step failed for this reason, or any step."""
+        head, tail = f'pytheus_shard_failures_total{{step="{step}', f'reason="{reason}"}}'
+        return sum(count for name, count in self.exposed().items() if name.startswith(head) and name.endswith(tail))
+
 
 @pytest.fixture
 def process(namespace: str) -> Iterator[Callable[..., Process]]:
-    """Call it with a port, and options, for a process; all are closed in the end."""
+    """Call it with a port, and options: it makes a process; all are closed in the end."""
     made: list[Process] = []
 
     def make(port: int, **options: object) -> Process:

@@ -1,0 +1,105 @@
+"""This process's earlier shards, and which of their numbers the archive contains.
+
+A process that is silent for too long is taken for dead, and its shard is folded into the archive. When it continues, it
+begins a new shard with all its numbers, and declares which of them are in the archive already: its *base*. The base is
+the content of its previous shard, which this process still knows; Redis tells which publication arrived last.
+
+Each time a new shard begins, Redis is asked again which previous shards were folded, because a server that took over
+from another may have lost the latest changes, and a folding with them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final, NamedTuple
+
+from pytheus.shards import MergeRule, includes_dead, merge_rule_of
+from pytheus_redis.keys import ShardKeys
+from pytheus_redis.shard_mirror import Delta, ShardMirror
+
+__all__ = ["ABSENT", "LIVE", "VOID", "PreviousShard", "Publication", "base_for"]
+
+LIVE: Final = "live"
+VOID: Final = "void"
+"""The status of a shard that was replaced, so that a message for it that arrives late changes nothing."""
+ABSENT: Final = ""
+
+
+class Publication(NamedTuple):
+    """A delta that is sent, and the name by which Redis remembers that it arrived."""
+
+    attempt: str
+    delta: Delta
+
+
+class PreviousShard:
+    """A shard that this process had, with everything needed to tell its content."""
+
+    __slots__ = ("acknowledged", "epoch", "folded_at", "heartbeat_ms", "keys", "maybe_applied", "mirror", "queue")
+
+    def __init__(
+        self,
+        keys: ShardKeys,
+        mirror: ShardMirror,
+        epoch: str,
+        heartbeat_ms: int,
+        *,
+        acknowledged: str = "",
+        queue: tuple[Publication, ...] = (),
+        maybe_applied: bool = False,
+    ) -> None:
+        self.keys: ShardKeys = keys
+        self.mirror: ShardMirror = mirror
+        self.epoch: str = epoch
+        self.heartbeat_ms: int = heartbeat_ms
+        """Redis's time at its last answer."""
+        self.acknowledged: str = acknowledged
+        """The last publication that is known to have arrived."""
+        self.queue: tuple[Publication, ...] = queue
+        """The publications after it."""
+        self.maybe_applied: bool = maybe_applied
+        """Whether the first of those may have arrived."""
+        self.folded_at: str | None = None
+        """The last publication that had arrived when the shard was folded, as far as is known."""
+
+    def was_folded(self, status: str, epoch: str, now_ms: int, remember_seconds: float) -> bool:
+        """Whether the archive contains its numbers, given the status that Redis tells."""
+        if status not in (LIVE, VOID, ABSENT):
+            self.folded_at = status
+            return True
+        if status != ABSENT or epoch != self.epoch:
+            return False
+        # The note of a folding expires. After that time the shard counts as folded, with everything that may have
+        # arrived: the publication of that moment may be missing, but nothing counts twice.
+        if now_ms - self.heartbeat_ms < remember_seconds * 1000:
+            return False
+        if self.folded_at is None:
+            self.folded_at = self.queue[0].attempt if self.maybe_applied and self.queue else self.acknowledged
+        return True
+
+    def numbers_when_folded(self) -> array[float]:
+        """The numbers that the archive received."""
+        deltas = [publication.delta for publication in self.queue]
+        if self.queue and self.folded_at == self.queue[0].attempt:
+            del deltas[0]
+        return self.mirror.numbers_before(deltas)
+
+
+def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | None:
+    """The numbers of `mirror` that the archive contains through `previous`, or None."""
+    numbers = previous.numbers_when_folded()
+    base = array("d", bytes(8 * len(mirror.numbers)))
+    layout = mirror.layout
+    is_empty = True
+    for _, series in previous.mirror.layout.entries():
+        definition = series.definition
+        if merge_rule_of(definition) is not MergeRule.SUM or not includes_dead(definition):
+            continue
+        # The same object: a metric that was created again has counted from zero again.
+        number = layout.find_definition(definition)
+        slot = None if number is None else layout.find_series(number, series.labels)
+        if slot is not None:
+            offset = layout.offsets[slot]
+            base[offset : offset + series.size] = numbers[series.offset : series.offset + series.size]
+            is_empty = False
+    return None if is_empty else base
