@@ -30,17 +30,18 @@ def test_a_figure_has_its_ratio(results: Results) -> None:
     assert "10.0 (20.0x)" in line(as_text(results, COLUMNS), "counter.inc()  ")
 
 
-def test_the_reference_has_no_ratio(results: Results) -> None:
-    assert line(as_markdown(results, COLUMNS), "import,").split("|")[4].strip() == "60.0"
-
-
-def test_what_a_library_lacks_is_a_dash(results: Results) -> None:
-    assert line(as_markdown(results, COLUMNS), "import,").split("|")[5].strip() == "-"
-
-
-def test_a_goal_says_whether_it_is_reached(results: Results) -> None:
-    goals = line(as_markdown(results, COLUMNS), "counter.inc() |").split("|")[6].strip()
-    assert goals == "≥ 15x ✓, pure ≥ 5x ?, ≤ 2.5x Go ✓"
+@pytest.mark.parametrize(
+    ("row", "column", "cell"),
+    [
+        ("import,", 4, "60.0"),
+        ("import,", 5, "-"),
+        ("import,", 2, "ms"),
+        ("counter.inc() |", 6, "≥ 15x ✓, pure ≥ 5x ?, ≤ 2.5x Go ✓"),
+    ],
+    ids=["the reference has no ratio", "a library lacks it", "unit", "goals that are reached"],
+)
+def test_a_cell_of_the_markdown_is(results: Results, row: str, column: int, cell: str) -> None:
+    assert line(as_markdown(results, COLUMNS), row).split("|")[column].strip() == cell
 
 
 def test_a_goal_that_is_missed_says_by_how_much(results: Results) -> None:
@@ -52,10 +53,6 @@ def test_a_goal_that_is_missed_says_by_how_much(results: Results) -> None:
 
 def test_a_row_without_a_figure_is_left_out(results: Results) -> None:
     assert "gauge" not in as_text(results, COLUMNS)
-
-
-def test_a_row_has_its_unit(results: Results) -> None:
-    assert line(as_markdown(results, COLUMNS), "import,").split("|")[2].strip() == "ms"
 
 
 def test_notes_stand_below(results: Results) -> None:
