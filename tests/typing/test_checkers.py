@@ -24,7 +24,7 @@ NOT_YET = re.compile(r"# (?P<type>\S+) has no (?P<member>\w+) yet$")
 
 
 def expanded(line: str, checker: str) -> list[str]:
-    """Return the message that a comment behind the line stands for."""
+    """Return the full message for a comment behind the line."""
     if lacks := LACKS.search(line):
         names = lacks["missing"].split(", ")
         missing, completion = ", ".join(map(repr, names)), ", ".join(f"{name}=..." for name in names)
