@@ -1,6 +1,7 @@
 """The build backend: setuptools, with mypy if the build compiles.
 
-pip asks a backend for its requirements before it runs it, and a static list cannot express "mypy, if there is a C compiler".
+pip asks a backend for its requirements before it runs it, and a static list cannot express "mypy, if there is a C
+compiler".
 """
 
 from __future__ import annotations
