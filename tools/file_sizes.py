@@ -32,7 +32,7 @@ def findings() -> list[str]:
         if not path.exists():
             continue  # deleted and not committed yet
         lines = len(path.read_text("utf-8").splitlines())
-        short = lines < SHORTEST and path.name not in MAY_BE_SHORT and "tests" not in path.parts
+        short = lines < SHORTEST and path.name not in MAY_BE_SHORT and "tests" not in Path(name).parts
         if lines <= LONGEST and not short:
             continue
         if unneeded.pop(name, None) is None and name not in EXCEPTIONS:

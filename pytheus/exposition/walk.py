@@ -129,6 +129,8 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
 
 
 def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
+    if isinstance(collector, Metric):
+        return True  # without a check of a protocol, which takes microseconds
     try:
         return encoder.supports(collector) and definition_of(collector) is not None
     except Exception:
