@@ -107,7 +107,7 @@ class Overlap:
     __slots__ = ("noticed",)
 
     def __enter__(self) -> Self:
-        self.noticed = False
+        self.noticed: bool = False
         _overlaps.add(self)
         if len(_overlaps) > 1:
             # Copied in one step. Of two that enter at once, at least one is in the other's copy, and marks both.

@@ -47,7 +47,7 @@ def test_the_result_of_find_is_used_without_a_search() -> None:
 
 def test_after_none_from_find_there_is_no_search() -> None:
     registry = Finds()
-    registry.held = [Counter("hits_total", "Hits.", registry=None)]
+    registry.held.append(Counter("hits_total", "Hits.", registry=None))
     assert find_collector(registry, "hits_total") is None
     assert "collect" not in registry.calls
 
@@ -70,7 +70,7 @@ def test_after_none_from_find_there_is_no_search() -> None:
 def test_a_find_with_another_meaning_is_ignored(gives: object) -> None:
     registry = Finds()
     hits: Metric = Counter("hits_total", "Hits.", registry=None)
-    registry.held = [hits]
+    registry.held.append(hits)
     registry.gives = gives
     assert find_collector(registry, "hits_total") is hits
     assert find_collector(registry, "misses_total") is None
