@@ -32,13 +32,6 @@ def test_examples_in_docstrings(module: Path) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@every_package
-def test_a_package_lists_its_modules(package: Path) -> None:
-    docstring = importlib.import_module(package.name).__doc__ or ""
-    listed = {line.split()[0] for line in docstring.splitlines() if line.startswith("    ") and "  " in line.strip()}
-    assert {path.stem for path in package.glob("*.py")} - {"__init__"} <= listed
-
-
 def imported(package: Path) -> Iterator[tuple[str, str]]:
     """Module and name of each import from pytheus in a package."""
     for path in package.glob("*.py"):

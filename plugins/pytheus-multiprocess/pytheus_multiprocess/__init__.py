@@ -3,15 +3,15 @@
 Every process writes its numbers to a file of its own that is mapped into its memory, and a scrape of any of them adds
 them up. See docs/how-to/multiprocess.md. Modules, each of which imports only those before it:
 
-    options        the options of the URL and of the configuration file
-    system         the system calls, one by one
-    directory      creates and checks the shared directory
-    shard_file     the file of this process, for writing
-    shard_reader   the file of any process, for reading
-    shard          this process's series, and those that do not fit into its file
-    archive_file   the archive's file, and folding
-    processes      CPU time, memory and file descriptors of each process
-    store          `MultiprocessStore`, which brings them together
+- `options`: the options of the URL and of the configuration file
+- `system`: the system calls, one by one
+- `directory`: creates and checks the shared directory
+- `shard_file`: the file of this process, for writing
+- `shard_reader`: the file of any process, for reading
+- `shard`: this process's series, and those that do not fit into its file
+- `archive_file`: the archive's file, and folding
+- `processes`: CPU time, memory and file descriptors of each process
+- `store`: `MultiprocessStore`, which brings them together
 """
 
 from __future__ import annotations

@@ -11,18 +11,18 @@ Chosen by name, it needs no code: ``PYTHEUS_REGISTRY=redis://db.example:6379/0?n
 
 Modules, each of which imports only those before it:
 
-    keys              the names of the keys in Redis
-    options           the options of the URL and of the configuration file
-    errors            `RedisStoreError`, and redis-py's errors as one
-    scripts           the Lua scripts that run inside Redis
-    client            runs scripts, through redis-py
-    shard_mirror      this process's shard, and the changes to be sent
-    previous_shards   this process's earlier shards, and which of their numbers the archive contains
-    publisher         writes this process's shard
-    reader            reads all shards, and folds those of dead processes
-    metrics           the store's own metrics
-    worker            the thread that talks to Redis
-    store             `RedisStore`, which brings them together
+- `keys`: the names of the keys in Redis
+- `options`: the options of the URL and of the configuration file
+- `errors`: `RedisStoreError`, and redis-py's errors as one
+- `scripts`: the Lua scripts that run inside Redis
+- `client`: runs scripts, through redis-py
+- `shard_mirror`: this process's shard, and the changes to be sent
+- `previous_shards`: this process's earlier shards, and which of their numbers the archive contains
+- `publisher`: writes this process's shard
+- `reader`: reads all shards, and folds those of dead processes
+- `metrics`: the store's own metrics
+- `worker`: the thread that talks to Redis
+- `store`: `RedisStore`, which brings them together
 """
 
 from __future__ import annotations
