@@ -8,7 +8,7 @@ import pytest
 
 from pytheus.exceptions import NotRegisteredError
 from pytheus.metrics import Family, Sample
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
 
 
 class Custom:
@@ -52,6 +52,33 @@ class Plain:
 
     def __len__(self) -> int:
         return 0
+
+
+class Replaced(Plain):
+    """Another thread replaces it behind `proxy` with `chosen` just before it registers a collector."""
+
+    def __init__(self, chosen: Registry) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.proxy = CollectorRegistryProxy(self)
+
+    def register(self, collector: Collector) -> None:
+        if not self.held:
+            self.proxy.set_registry(self.chosen)
+        super().register(collector)
+
+
+class Keeping(Plain):
+    """It keeps the first collector of a name, and raises no error."""
+
+    def register(self, collector: Collector) -> None:
+        if getattr(collector, "name", "") not in [getattr(held, "name", "") for held in self.held]:
+            super().register(collector)
+
+
+def same(found: Iterable[object], expected: Iterable[object]) -> bool:
+    """Whether both have the same objects in the same order, even if all objects are equal."""
+    return list(map(id, found)) == list(map(id, expected))
 
 
 @pytest.fixture

@@ -11,28 +11,7 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry, check_registry
-
-
-class Plain:
-    """A registry with only the members of the protocol."""
-
-    def __init__(self, prefix: str | None = None) -> None:
-        self.prefix = prefix
-        self.held: list[Collector] = []
-
-    def register(self, collector: Collector) -> None:
-        self.held.append(collector)
-
-    def unregister(self, collector: Collector) -> None:
-        self.held = [held for held in self.held if held is not collector]
-
-    def collect(self) -> Iterable[Collector]:
-        return list(self.held)
-
-
-class Empty(Plain):
-    def __len__(self) -> int:
-        return 0
+from tests.registry.conftest import Plain
 
 
 class False_(Plain):
@@ -98,8 +77,7 @@ class Delegating:
 
 
 REGISTRIES: dict[str, object] = {
-    "plain": Plain(),
-    "length 0": Empty(),
+    "length 0": Plain(),
     "false": False_(),
     "unhashable": Unhashable(),
     "equal to everything": EqualToAll(),
@@ -120,7 +98,7 @@ def test_registries_of_all_shapes_are_accepted(candidate: object) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [Plain, Empty, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
+    [Plain, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
     ids=lambda make: make.__name__,
 )
 def test_registries_of_all_shapes_accept_metrics_and_are_scraped(make: type[Plain]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 import pytest
 
@@ -12,7 +11,7 @@ from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.exceptions import ConflictError
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
-from tests.registry.conftest import EqualToAll, Plain
+from tests.registry.conftest import EqualToAll, Plain, same
 
 
 class Refusing(Plain):
@@ -28,10 +27,6 @@ class Refusing(Plain):
             raise self.error
         self.takes -= 1
         super().register(collector)
-
-
-def same(found: Iterable[Collector], expected: Iterable[Collector]) -> bool:
-    return list(map(id, found)) == list(map(id, expected))
 
 
 def gauges(names: str) -> list[Gauge]:
