@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
-from pytheus.compose import labelled, prefixed, union
+from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus.compose import prefixed, union
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry
-from pytheus.samples import Family, Sample
+from tests.compose.conftest import Queue, fill
 
 
 class Failing:
@@ -41,14 +39,6 @@ class FailingMidway(CollectorRegistry):
         raise ConnectionError("away")
 
 
-class Queue:
-    """A custom collector."""
-
-    def collect(self) -> Iterable[Family | Collector]:
-        yield Family("queue_depth", "gauge", "Depth.", [Sample("", {"queue": "mail"}, 7.0)])
-        yield Gauge("queue_age_seconds", "Age.", registry=None)
-
-
 def test_members_are_shown_in_order() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     b = Counter("b_total", "B.", registry=second)
@@ -56,21 +46,10 @@ def test_members_are_shown_in_order() -> None:
     assert list(union(first, second).collect()) == [a, b]
 
 
-def test_collectors_of_members_without_prefix_are_the_originals() -> None:
-    member = CollectorRegistry()
-    counter = Counter("a_total", "A.", registry=member)
-    assert next(iter(union(member).collect())) is counter
-
-
 def test_a_member_with_a_prefix_is_exposed_as_it_is_alone() -> None:
     member = CollectorRegistry(prefix="shop")
-    Counter("hits_total", "Hits.\nAll of \\them.", ["path"], registry=member).labels('a"b\nc\\').inc()
-    Gauge("depth", "Depth.", registry=member).set(-1.5)
-    Histogram("wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=member).labels("mail").observe(0.5)
-    Summary("size_bytes", "Size.", registry=member).observe(3)
-    Info("build", "Build.", registry=member).info(version="1")
-    StateSet("door", "Door.", states=["open", "shut"], registry=member).state("open")
-    member.register(Queue())
+    fill(member)
+    member.register(Queue(queue="mail"))
     assert generate_metrics(union(member), strict=True) == generate_metrics(member, strict=True)
 
 
@@ -256,33 +235,6 @@ def test_all_members_are_closed_even_if_one_fails() -> None:
     with pytest.raises(ConnectionError):
         union(Failing(), Closing()).close()
     assert closed == ["closed"]
-
-
-def test_no_reference_is_left_to_an_unregistered_collector() -> None:
-    member = CollectorRegistry(prefix="shop")
-    both = union(member)
-    queue = Queue()
-    both.register(queue)
-    assert len(list(both.collect())) == 1
-    reference = weakref.ref(queue)
-    both.unregister(queue)
-    del queue
-    gc.collect()
-    assert reference() is None
-
-
-def test_no_reference_is_left_at_the_scrape_after_it_was_unregistered_below() -> None:
-    member = CollectorRegistry(prefix="shop")
-    both = union(labelled(member, a="b"))
-    queue = Queue()
-    member.register(queue)
-    assert len(list(both.collect())) == 1
-    reference = weakref.ref(queue)
-    member.unregister(queue)
-    del queue
-    assert len(list(both.collect())) == 0
-    gc.collect()
-    assert reference() is None
 
 
 def test_no_member_is_refused() -> None:
