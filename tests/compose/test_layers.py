@@ -24,16 +24,7 @@ from pytheus.registry import (
 )
 from pytheus.registry.traversal import leads_to
 from tests.compose.conftest import WRAPS, Queue, Wrap, fill
-from tests.registry.conftest import Plain
-
-
-class EqualToAll(Plain):
-    """A registry with only the members of the contract; always falsy, and equal to every object."""
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
+from tests.registry.conftest import EqualRegistry
 
 
 def names(registry: Registry) -> list[str]:
@@ -49,7 +40,7 @@ def test_it_is_a_registry_in_which_a_metric_can_be_defined(below: CollectorRegis
 
 
 def test_any_registry_that_satisfies_the_protocol_can_be_wrapped(wrap: Wrap) -> None:
-    below = EqualToAll()
+    below = EqualRegistry()
     layer = wrap(below)
     counter = Counter("hits_total", "Hits.", registry=layer)
     assert below.held == [counter]
@@ -114,7 +105,7 @@ def test_the_same_metric_defined_through_it_shares_its_values(below: CollectorRe
 
 
 def test_closing_it_closes_the_registries_below(wrap: Wrap) -> None:
-    class Closing(EqualToAll):
+    class Closing(EqualRegistry):
         closed = 0
 
         def close(self) -> None:
@@ -129,7 +120,7 @@ def test_closing_it_closes_the_registries_below(wrap: Wrap) -> None:
 
 
 def test_closing_it_over_a_registry_without_close_does_nothing(wrap: Wrap) -> None:
-    getattr(wrap(EqualToAll()), "close")()  # noqa: B009  # the protocol does not have it
+    getattr(wrap(EqualRegistry()), "close")()  # noqa: B009  # the protocol does not have it
 
 
 @pytest.mark.parametrize("candidate", [None, CollectorRegistry, "default"], ids=str)
@@ -250,7 +241,7 @@ def test_the_registry_behind_a_proxy_is_below() -> None:
 
 @pytest.mark.parametrize("wrap", [*WRAPS.values(), read_only])
 def test_an_iteration_is_a_snapshot_of_any_registry_below(wrap: Wrap) -> None:
-    class Live(EqualToAll):
+    class Live(EqualRegistry):
         def collect(self) -> Iterable[Collector]:
             return iter(self.held)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -178,18 +178,14 @@ def test_overflow_series_do_not_count() -> None:
     assert users_of(orders) == {"c"}
 
 
-def test_many_threads_lose_no_increment() -> None:
+def test_many_threads_lose_no_increment(together: Callable[..., None]) -> None:
     visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=20))
 
     def visit(thread: int) -> None:
         for number in range(200):
             visits.labels(f"{thread}-{number}").inc()
 
-    threads = [threading.Thread(target=visit, args=(thread,)) for thread in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(visit, thread) for thread in range(8)))
     assert 21 <= visits.series_count <= 21 + 8
     assert sum(sample.value for family in visits.collect() for sample in family.samples) == 1600.0
 

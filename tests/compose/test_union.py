@@ -12,6 +12,7 @@ from pytheus.compose import prefixed, union
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
 from tests.compose.conftest import Queue, fill
+from tests.registry.conftest import EqualRegistry
 
 
 class Failing:
@@ -251,12 +252,4 @@ def test_other_members_are_refused(members: list[Registry], message: str) -> Non
 
 
 def test_members_are_compared_by_identity() -> None:
-    class EqualToAll(CollectorRegistry):
-        __slots__ = ()
-
-        def __eq__(self, other: object) -> bool:
-            return True
-
-        __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
-
-    assert len(union(EqualToAll(), EqualToAll()).wrapped) == 2
+    assert len(union(EqualRegistry(), EqualRegistry()).wrapped) == 2

@@ -11,7 +11,7 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry, check_registry
-from tests.registry.conftest import Plain
+from tests.registry.conftest import EqualRegistry, Plain
 
 
 class False_(Plain):
@@ -21,13 +21,6 @@ class False_(Plain):
 
 class Unhashable(Plain):
     __hash__ = None  # type: ignore[assignment]  # a mistake
-
-
-class EqualToAll(Plain):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
 
 
 class Slotted:
@@ -80,7 +73,7 @@ REGISTRIES: dict[str, object] = {
     "length 0": Plain(),
     "false": False_(),
     "unhashable": Unhashable(),
-    "equal to everything": EqualToAll(),
+    "equal to everything": EqualRegistry(),
     "slots": Slotted(),
     "generating": Generating(),
     "named tuple": Frozen(None, []),
@@ -98,7 +91,7 @@ def test_registries_of_all_shapes_are_accepted(candidate: object) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [Plain, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
+    [Plain, False_, Unhashable, EqualRegistry, Slotted, Generating, lambda: Frozen(None, [])],
     ids=lambda make: make.__name__,
 )
 def test_registries_of_all_shapes_accept_metrics_and_are_scraped(make: type[Plain]) -> None:

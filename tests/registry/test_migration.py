@@ -71,9 +71,13 @@ def test_a_collector_of_both_stays_in_the_new_registry_after_an_error() -> None:
 
 def test_a_collector_of_both_is_not_registered_again() -> None:
     first, second = gauges("ab")
-    chosen = Plain(first)
-    assert same(prepared(Plain(first, second), chosen), [second])
+    former, chosen = Plain(first, second), Plain(first)
+    migration = Migration(former, chosen)
+    migration.prepare()
+    assert same(migration.moved, [second])
     assert chosen.calls.count("register") == 1
+    migration.commit()
+    assert (former.held, chosen.held) == ([], [first, second])
 
 
 def test_collectors_are_compared_by_identity() -> None:
@@ -207,6 +211,7 @@ def test_a_collector_that_cannot_be_unregistered_is_logged_and_the_others_are_un
     Migration(former, Plain()).commit()
     assert same(former.held, [first])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "did not unregister collector 'a'" in caplog.text
     assert "OSError: mine" in caplog.text
 
 

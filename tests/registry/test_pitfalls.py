@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,9 @@ def test_a_registry_whose_length_is_0_is_not_dropped() -> None:
     assert "\nother_x_total 1.0\n" in generate_metrics(another)
 
 
-def test_a_collector_that_creates_a_metric_inside_collect_does_not_deadlock(registry: CollectorRegistry) -> None:
+def test_a_collector_that_creates_a_metric_inside_collect_does_not_deadlock(
+    registry: CollectorRegistry, together: Callable[..., None]
+) -> None:
     class Creating:
         def collect(self) -> Iterator[Family]:
             Counter("made_total", "Made.", registry=registry).inc()
@@ -43,10 +44,7 @@ def test_a_collector_that_creates_a_metric_inside_collect_does_not_deadlock(regi
         generate_metrics(registry, strict=True)
 
     # In a thread, so that a deadlock fails this test and does not stop the others.
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(60)
-    assert not thread.is_alive()
+    together(work)
     made = registry.find("made_total")
     assert isinstance(made, Counter)
     assert made.value == 1.0

@@ -30,12 +30,6 @@ def test_calls_reach_the_registry(proxy: CollectorRegistryProxy, registry: Colle
         proxy.unregister(hits)
 
 
-def test_clear_empties_the_registry(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
-    Counter("hits_total", "Hits.", registry=proxy)
-    proxy.clear()
-    assert len(registry) == 0
-
-
 @pytest.mark.pitfall
 def test_the_prefix_is_read_live(proxy: CollectorRegistryProxy, registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", registry=proxy)

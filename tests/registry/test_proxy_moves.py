@@ -64,22 +64,6 @@ def test_the_same_registry_again_changes_nothing(proxy: CollectorRegistryProxy, 
     assert list(registry) == [hits]
 
 
-def test_collectors_of_the_new_registry_stay_there(proxy: CollectorRegistryProxy) -> None:
-    chosen = CollectorRegistry()
-    there = Gauge("there", "There.", registry=chosen)
-    hits = Counter("hits_total", "Hits.", registry=proxy)
-    proxy.set_registry(chosen)
-    assert list(chosen) == [there, hits]
-
-
-def test_a_collector_of_both_registries_counts_as_moved(proxy: CollectorRegistryProxy) -> None:
-    chosen = CollectorRegistry()
-    hits = Counter("hits_total", "Hits.", registry=proxy)
-    chosen.register(hits)
-    proxy.set_registry(chosen)
-    assert list(proxy) == [hits]
-
-
 @pytest.mark.pitfall
 @pytest.mark.parametrize("candidate", [None, 3, ..., CollectorRegistry, logging, Plain], ids=repr)
 def test_an_invalid_registry_is_refused_and_the_current_one_stays_in_use(
@@ -252,20 +236,6 @@ def test_a_change_within_a_change_is_made_at_once(proxy: CollectorRegistryProxy)
     proxy.set_registry(Changing())
     hits.inc()
     assert generate_metrics(proxy).endswith("\nhits_total 1.0\n")
-
-
-def test_a_registry_that_fails_to_unregister_is_logged_and_replaced(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class Clinging(Plain):
-        def unregister(self, collector: Collector) -> None:
-            raise OSError("mine")
-
-    proxy = CollectorRegistryProxy(Clinging())
-    hits = Counter("hits_total", "Hits.", registry=proxy)
-    proxy.set_registry(CollectorRegistry())
-    assert list(proxy) == [hits]
-    assert "did not unregister collector 'hits_total'" in caplog.text
 
 
 def test_without_a_resolver_no_registry_can_be_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

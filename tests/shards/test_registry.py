@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -285,26 +285,17 @@ def test_what_is_registered_is_found(join: Join) -> None:
     assert registry.find("carts") is None
 
 
-def test_threads_that_register_and_scrape_lose_nothing(join: Join) -> None:
+def test_threads_that_register_and_scrape_lose_nothing(join: Join, together: Callable[..., None]) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", ["thread"], registry=registry)
-    errors: list[BaseException] = []
 
     def work(number: int) -> None:
-        try:
-            for round_ in range(30):
-                orders.labels(str(number)).inc()
-                passing = Counter(f"passing_{number}_total", "P.", registry=registry)
-                passing.inc()
-                assert f'orders_total{{thread="{number}"}} {round_ + 1}.0' in lines_of(registry)
-                registry.unregister(passing)
-        except BaseException as error:
-            errors.append(error)
+        for round_ in range(30):
+            orders.labels(str(number)).inc()
+            passing = Counter(f"passing_{number}_total", "P.", registry=registry)
+            passing.inc()
+            assert f'orders_total{{thread="{number}"}} {round_ + 1}.0' in lines_of(registry)
+            registry.unregister(passing)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    together(*(partial(work, number) for number in range(4)))
     assert sorted(lines_of(registry)) == [f'orders_total{{thread="{number}"}} 30.0' for number in range(4)]
