@@ -12,10 +12,13 @@ from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProx
 
 
 class Custom:
-    """A collector without a definition."""
+    """A collector of one family, without a definition."""
+
+    def __init__(self, family: str = "custom") -> None:
+        self.family = family
 
     def collect(self) -> Iterator[Family]:
-        yield Family("custom", "gauge", "Custom.", [Sample("", {}, 1.0)])
+        yield Family(self.family, "gauge", "Custom.", [Sample("", {}, 1.0)])
 
 
 class EqualToAll(Custom):

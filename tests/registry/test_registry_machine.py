@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pytheus import Counter, Gauge, Histogram, Info, Summary, generate_metrics
 from pytheus.exceptions import ConflictError, NotRegisteredError
-from pytheus.metrics import Family, Metric, Sample
+from pytheus.metrics import Metric
 from pytheus.registry import Collector, CollectorRegistry
+from tests.registry.conftest import Custom
 
 pytestmark = pytest.mark.property
 
@@ -44,14 +45,6 @@ _LABELS = st.sampled_from([[], ["x"]])
 def _occupied(type_: str, name: str) -> set[str]:
     base = name.removesuffix({"counter": "_total", "info": "_info"}.get(type_, ""))
     return {name, *(base + suffix for suffix in _PRODUCED[type_])}
-
-
-class Custom:
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def collect(self) -> Iterator[Family]:
-        yield Family(f"custom_{self.number}", "gauge", "Custom.", [Sample("", {}, 1.0)])
 
 
 class Held:
@@ -119,7 +112,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule()
     def register_custom(self) -> None:
         self.customs += 1
-        custom = Custom(self.customs)
+        custom = Custom(f"custom_{self.customs}")
         self.registry.register(custom)
         self.held.append(Held(custom, set(), None))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.exceptions import CollectorError, ConflictError
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
-from pytheus.samples import Family, Sample
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from pytheus.samples import Family
 from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry, ShardIdentity
+from tests.registry.conftest import Custom
 from tests.shards.conftest import Join, lines_of, shop
 
 
@@ -195,14 +196,6 @@ def test_a_function_that_fails_costs_only_itself_and_is_told(join: Join) -> None
 
 
 # Other collectors -------------------------------------------------------------------------------------------------
-
-
-class Custom:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def collect(self) -> Iterator[Family | Collector]:
-        yield Family(self.name, "gauge", "C.", [Sample("", {}, 1.0)])
 
 
 def test_other_collectors_are_exposed_as_they_are_after_the_metrics(join: Join) -> None:
