@@ -63,6 +63,9 @@ def test_clear_empties_a_registry_of_any_kind() -> None:
         def collect(self) -> Iterable[Collector]:
             return self.held
 
+        def unregister(self, collector: Collector) -> None:
+            self.held.remove(collector)
+
     live = Live()
     proxy = CollectorRegistryProxy(live)
     for letter in "abcd":
