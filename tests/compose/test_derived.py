@@ -12,16 +12,16 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, HasDefinition, Registry
 from pytheus.samples import Family, Sample
+from tests.compose.conftest import WRAPS, Wrap
 
-Wrap = Callable[[Registry], Registry]
+CHANGING = ("union, prefixed", "filtered", "labelled")
 
-WRAPS: dict[str, Wrap] = {
-    "union": lambda registry: union(prefixed(registry, "app")),
-    "filtered": lambda registry: filtered(registry, predicate=lambda family: True),
-    "labelled": lambda registry: labelled(registry, region="eu"),
-}
 
-wraps = pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+@pytest.fixture(params=[WRAPS[name] for name in CHANGING], ids=CHANGING)
+def wrap(request: pytest.FixtureRequest) -> Wrap:
+    """A layer whose `collect` may give other collectors than those below."""
+    made: Wrap = request.param
+    return made
 
 
 class Changing:
@@ -47,11 +47,21 @@ class Undefinable:
         yield Family("undefinable", "gauge", "Undefinable.", [Sample("", {}, 1.0)])
 
 
-class Selfish:
-    """A collector that yields itself."""
+class Yielding:
+    """A collector that yields the object that it was made with."""
 
-    def collect(self) -> Iterable[Collector]:
-        yield self
+    name = "yielding"
+
+    def __init__(self, part: object) -> None:
+        self.part = part
+
+    def collect(self) -> Iterable[Family | Collector]:
+        yield self.part  # type: ignore[misc]  # any object
+
+
+makers = pytest.mark.parametrize(
+    "make", [lambda name: Gauge(name, "G.", registry=None), Yielding], ids=["metric", "custom"]
+)
 
 
 def definition(registry: Registry) -> Definition:
@@ -60,8 +70,8 @@ def definition(registry: Registry) -> Definition:
     return collector.definition
 
 
-@pytest.mark.parametrize("wrap", [WRAPS["union"], WRAPS["labelled"]], ids=["union", "labelled"])
-def test_the_rest_of_a_definition_stays(wrap: Wrap) -> None:
+@pytest.mark.parametrize("name", ["union, prefixed", "labelled"])
+def test_the_rest_of_a_definition_stays(name: str) -> None:
     for metric in (
         Histogram("wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None),
         StateSet("door", "Door.", states=["open", "shut"], registry=None),
@@ -69,16 +79,15 @@ def test_the_rest_of_a_definition_stays(wrap: Wrap) -> None:
     ):
         below = CollectorRegistry()
         below.register(metric)
-        origin, derived = metric.definition, definition(wrap(below))
+        origin, derived = metric.definition, definition(WRAPS[name](below))
         assert derived is not origin
         for kept in ("type", "description", "bounds", "states", "mode", "location"):
             assert getattr(derived, kept) == getattr(origin, kept), kept
 
 
-def test_the_name_or_the_labels_change() -> None:
-    below = CollectorRegistry()
+def test_the_name_or_the_labels_change(below: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", ["path"], registry=below)
-    assert definition(WRAPS["union"](below)).name == "app_hits_total"
+    assert definition(WRAPS["union, prefixed"](below)).name == "app_hits_total"
     assert definition(WRAPS["labelled"](below)).labels == ("path", "region")
 
 
@@ -97,9 +106,8 @@ def test_a_definition_that_changes_is_followed() -> None:
     assert derived.definition is derived.definition
 
 
-@wraps
 def test_a_definition_that_raises_affects_no_other_collector(wrap: Wrap) -> None:
-    class Plain(CollectorRegistry):
+    class Unchecked(CollectorRegistry):
         """It registers any object without a check."""
 
         __slots__ = ()
@@ -107,45 +115,25 @@ def test_a_definition_that_raises_affects_no_other_collector(wrap: Wrap) -> None
         def collect(self) -> Iterable[Collector]:  # type: ignore[override]  # as wide as the protocol has it
             return [Undefinable(), *super().collect()]
 
-    below = Plain()
+    below = Unchecked()
     Counter("hits_total", "Hits.", registry=below).inc(2)
     assert "hits_total" in generate_metrics(wrap(below))
 
 
-@wraps
-def test_a_collector_that_yields_itself_fails_with_a_reason(wrap: Wrap) -> None:
-    below = CollectorRegistry()
-    below.register(Selfish())
-    [derived] = wrap(below).collect()
-    with pytest.raises(RecursionError, match="more than 16 levels deep; does one yield itself"):
-        list(derived.collect())
-
-
-@wraps
-@pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
-def test_a_derived_collector_counts_as_registered(wrap: Wrap, make: Callable[[], Collector]) -> None:
-    below = CollectorRegistry()
-    collector = make()
+@makers
+def test_a_derived_collector_is_known_to_its_layer(
+    below: CollectorRegistry, layer: Registry, make: Callable[[str], Collector]
+) -> None:
+    collector = make("depth")
     below.register(collector)
-    layer = wrap(below)
     [given] = layer.collect()
     layer.register(given)
-    assert list(below.collect()) == [collector]
-
-
-@wraps
-@pytest.mark.parametrize("make", [lambda: Gauge("depth", "D.", registry=None), Selfish], ids=["metric", "custom"])
-def test_a_derived_collector_is_unregistered_through_its_layer(wrap: Wrap, make: Callable[[], Collector]) -> None:
-    below = CollectorRegistry()
-    below.register(make())
-    layer = wrap(below)
-    [given] = layer.collect()
+    assert list(below) == [collector]
     layer.unregister(given)
-    assert list(below.collect()) == []
+    assert list(below) == []
 
 
-def test_a_layer_recognises_only_its_own_derived_collectors() -> None:
-    below = CollectorRegistry()
+def test_a_layer_recognises_only_its_own_derived_collectors(below: CollectorRegistry) -> None:
     gauge = Gauge("depth", "D.", registry=below)
     [given] = labelled(below, region="eu").collect()
     with pytest.raises(NotRegisteredError):
@@ -159,62 +147,43 @@ def test_the_constant_labels_cannot_be_changed() -> None:
     assert layer.constant_labels == {"region": "eu"}
 
 
-class Yielding:
-    """A collector that yields the object that it was made with."""
-
-    name = "yielding"
-
-    def __init__(self, part: object) -> None:
-        self.part = part
-
-    def collect(self) -> Iterable[Family | Collector]:
-        yield self.part  # type: ignore[misc]  # any object
-
-
-@wraps
 @pytest.mark.parametrize(("levels", "fails"), [(15, False), (16, True)])
-def test_collectors_may_be_nested_to_16_levels(wrap: Wrap, levels: int, fails: bool) -> None:
+def test_collectors_may_be_nested_to_16_levels(
+    below: CollectorRegistry, layer: Registry, levels: int, fails: bool
+) -> None:
     nested = Yielding(Family("depth", "gauge", "D.", [Sample("", {}, 1.0)]))
     for _ in range(levels):
         nested = Yielding(nested)
-    below = CollectorRegistry()
     below.register(nested)
-    [derived] = wrap(below).collect()
+    [derived] = layer.collect()
     if fails:
-        with pytest.raises(RecursionError, match="more than 16 levels deep"):
+        with pytest.raises(RecursionError, match="more than 16 levels deep; does one yield itself"):
             list(derived.collect())
     else:
         assert len(list(derived.collect())) == 1
 
 
-@wraps
-def test_an_object_that_is_neither_family_nor_collector_is_refused(wrap: Wrap) -> None:
-    below = CollectorRegistry()
+def test_an_object_that_is_neither_family_nor_collector_is_refused(below: CollectorRegistry, layer: Registry) -> None:
     below.register(Yielding("nonsense"))
-    [derived] = wrap(below).collect()
+    [derived] = layer.collect()
     with pytest.raises(LabelError, match=r"collect\(\) of 'yielding' yielded str 'nonsense'"):
         list(derived.collect())
 
 
-@wraps
-def test_the_name_in_messages(wrap: Wrap) -> None:
-    below = CollectorRegistry()
+def test_the_name_in_messages(below: CollectorRegistry, layer: Registry, wrap: Wrap) -> None:
     below.register(Yielding("nonsense"))
-    [derived] = wrap(below).collect()
-    prefix = "app_" if wrap is WRAPS["union"] else ""
+    [derived] = layer.collect()
+    prefix = "app_" if wrap is WRAPS["union, prefixed"] else ""
     assert getattr(derived, "name") == f"{prefix}yielding"  # noqa: B009  # the protocol does not have it
 
 
-@wraps
-@pytest.mark.parametrize("make", [lambda name: Gauge(name, "G.", registry=None), Yielding], ids=["metric", "custom"])
+@makers
 def test_a_derived_collector_is_the_same_after_another_one_was_unregistered(
-    wrap: Wrap, make: Callable[[str], Collector]
+    below: CollectorRegistry, layer: Registry, make: Callable[[str], Collector]
 ) -> None:
-    below = CollectorRegistry()
     first, second = make("a"), make("b")
     below.register(first)
     below.register(second)
-    layer = wrap(below)
     given = list(layer.collect())
     layer.unregister(first)
     assert [other is given[1] for other in layer.collect()] == [True]

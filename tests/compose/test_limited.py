@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -14,8 +14,23 @@ from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProx
 from pytheus.shards import MemoryShardStore, ShardedRegistry
 
 
+def visits_of(registry: Registry) -> Counter:
+    return Counter("visits_total", "V.", ["user"], registry=registry)
+
+
+def series_after(visits: Counter, users: str) -> int:
+    """The number of series after a visit of each user, whose name is one letter."""
+    for user in users:
+        visits.labels(user).inc()
+    return visits.series_count
+
+
+def users_of(visits: Counter) -> set[str]:
+    return {sample.labels["user"] for family in visits.collect() for sample in family.samples}
+
+
 def test_a_metric_has_at_most_its_limit_of_series() -> None:
-    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=10))
+    visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=10))
     for number in range(1000):
         visits.labels(str(number)).inc()
     assert visits.series_count == 11
@@ -35,22 +50,19 @@ def test_all_metrics_together_have_at_most_the_limit_of_series() -> None:
 
 def test_limits_nest() -> None:
     inner = limited(CollectorRegistry(), max_series_per_metric=2)
-    visits = Counter("visits_total", "V.", ["user"], registry=prefixed(limited(inner, max_series=100), "app"))
-    for number in range(10):
-        visits.labels(str(number)).inc()
-    assert visits.series_count == 3
+    visits = visits_of(prefixed(limited(inner, max_series=100), "app"))
+    assert series_after(visits, "abcdefgh") == 3
 
 
 def test_removed_series_no_longer_count() -> None:
-    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
+    visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=1))
     visits.labels("ann").inc()
     visits.remove("ann")
     visits.labels("bob").inc()
-    assert [sample.labels for family in visits.collect() for sample in family.samples] == [{"user": "bob"}]
+    assert users_of(visits) == {"bob"}
 
 
-def test_existing_series_stay() -> None:
-    below = CollectorRegistry()
+def test_existing_series_stay(below: CollectorRegistry) -> None:
     visits = Counter("visits_total", "V.", ["user"], labels_from={"user": ["a", "b", "c"]}, registry=below)
     registry = limited(below, max_series_per_metric=1)
     generate_metrics(registry)
@@ -61,8 +73,8 @@ def test_existing_series_stay() -> None:
 
 def test_a_metric_that_shares_its_values_is_limited_too() -> None:
     registry = limited(CollectorRegistry(), max_series_per_metric=1)
-    first = Counter("visits_total", "V.", ["user"], registry=registry)
-    second = Counter("visits_total", "V.", ["user"], registry=registry)
+    first = visits_of(registry)
+    second = visits_of(registry)
     second.labels("a").inc()
     second.labels("b").inc()
     first.labels("c").inc()
@@ -71,31 +83,24 @@ def test_a_metric_that_shares_its_values_is_limited_too() -> None:
 
 def test_metrics_that_move_to_it_are_limited() -> None:
     proxy = CollectorRegistryProxy(CollectorRegistry())
-    visits = Counter("visits_total", "V.", ["user"], registry=proxy)
+    visits = visits_of(proxy)
     proxy.set_registry(labelled(limited(CollectorRegistry(), max_series_per_metric=1), region="eu"))
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 2
+    assert series_after(visits, "abc") == 2
 
 
 def test_an_unregistered_metric_is_no_longer_limited() -> None:
     registry = limited(CollectorRegistry(), max_series_per_metric=1)
-    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    visits = visits_of(registry)
     registry.unregister(visits)
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 3
+    assert series_after(visits, "abc") == 3
 
 
-def test_a_metric_unregistered_below_is_no_longer_limited_after_a_scrape() -> None:
-    below = CollectorRegistry()
+def test_a_metric_unregistered_below_is_no_longer_limited_after_a_scrape(below: CollectorRegistry) -> None:
     registry = limited(below, max_series_per_metric=1)
-    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    visits = visits_of(registry)
     below.unregister(visits)
     generate_metrics(registry)
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 3
+    assert series_after(visits, "abc") == 3
 
 
 @pytest.mark.parametrize(
@@ -111,20 +116,15 @@ def test_a_metric_unregistered_below_is_no_longer_limited_after_a_scrape() -> No
 )
 def test_layers_below_make_no_difference_after_a_scrape(layered: Callable[[Registry], Registry]) -> None:
     registry = limited(layered(CollectorRegistry()), max_series_per_metric=1)
-    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    visits = visits_of(registry)
     generate_metrics(registry)
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 2
+    assert series_after(visits, "abc") == 2
 
 
-def test_a_metric_that_a_layer_hides_is_limited_after_a_scrape() -> None:
-    below = CollectorRegistry()
-    visits = Counter("visits_total", "V.", ["user"], registry=below)
+def test_a_metric_that_a_layer_hides_is_limited_after_a_scrape(below: CollectorRegistry) -> None:
+    visits = visits_of(below)
     generate_metrics(limited(filtered(below, names=["others_total"]), max_series_per_metric=1))
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 2
+    assert series_after(visits, "abc") == 2
 
 
 class _Failing(CollectorRegistry):
@@ -134,11 +134,9 @@ class _Failing(CollectorRegistry):
 
 def test_after_a_member_has_failed_its_metrics_are_still_limited() -> None:
     registry = limited(union(_Failing(), CollectorRegistry()), max_series_per_metric=1)
-    visits = Counter("visits_total", "V.", ["user"], registry=registry)
+    visits = visits_of(registry)
     generate_metrics(registry)
-    for user in "abc":
-        visits.labels(user).inc()
-    assert visits.series_count == 2
+    assert series_after(visits, "abc") == 2
 
 
 def test_a_metric_defined_during_a_scrape_is_limited() -> None:
@@ -148,56 +146,46 @@ def test_a_metric_defined_during_a_scrape_is_limited() -> None:
         def collect(self) -> Iterator[Collector]:
             held = list(super().collect())
             if not came:
-                came.append(Counter("visits_total", "V.", ["user"], registry=registry))
+                came.append(visits_of(registry))
             return iter(held)
 
     registry = limited(Slow(), max_series_per_metric=1)
     generate_metrics(registry)
-    for user in "abc":
-        came[0].labels(user).inc()
-    assert came[0].series_count == 2
+    assert series_after(came[0], "abc") == 2
 
 
 def test_removed_series_no_longer_count_if_there_is_an_overflow_series() -> None:
-    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=1))
-    for user in "ab":
-        visits.labels(user).inc()
+    visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=1))
+    series_after(visits, "ab")
     visits.remove("a")
     visits.labels("c").inc()
-    assert {sample.labels["user"] for family in visits.collect() for sample in family.samples} == {"overflow", "c"}
+    assert users_of(visits) == {"overflow", "c"}
 
 
 def test_a_metric_that_is_cleared_may_have_its_limit_of_series_again() -> None:
-    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=2))
+    visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=2))
     for _ in range(2):
         visits.clear()
-        for user in "abcd":
-            visits.labels(user).inc()
-    assert visits.series_count == 3
+        assert series_after(visits, "abcd") == 3
 
 
 def test_overflow_series_do_not_count() -> None:
     registry = limited(CollectorRegistry(), max_series=1)
     visits, orders = (Counter(name, "V.", ["user"], registry=registry) for name in ("visits_total", "orders_total"))
-    for user in "ab":
-        visits.labels(user).inc()
+    series_after(visits, "ab")
     visits.remove("a")
     orders.labels("c").inc()
-    assert [sample.labels["user"] for family in orders.collect() for sample in family.samples] == ["c"]
+    assert users_of(orders) == {"c"}
 
 
-def test_many_threads_lose_no_increment() -> None:
-    visits = Counter("visits_total", "V.", ["user"], registry=limited(CollectorRegistry(), max_series_per_metric=20))
+def test_many_threads_lose_no_increment(together: Callable[..., None]) -> None:
+    visits = visits_of(limited(CollectorRegistry(), max_series_per_metric=20))
 
     def visit(thread: int) -> None:
         for number in range(200):
             visits.labels(f"{thread}-{number}").inc()
 
-    threads = [threading.Thread(target=visit, args=(thread,)) for thread in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(visit, thread) for thread in range(8)))
     assert 21 <= visits.series_count <= 21 + 8
     assert sum(sample.value for family in visits.collect() for sample in family.samples) == 1600.0
 

@@ -42,18 +42,16 @@ def files(tree: Path) -> list[str]:
     return sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if "__pycache__" not in path.parts)
 
 
-def test_pure_is_what_the_variable_asks_for(tree: Path, tmp_path: Path) -> None:
-    assert wheel_of(tree, tmp_path / "dist", PYTHEUS_PURE="1").endswith("-py3-none-any.whl")
-
-
-def test_without_a_compiler_it_is_pure_and_does_not_fail(tree: Path, tmp_path: Path) -> None:
-    name = wheel_of(tree, tmp_path / "dist", PYTHEUS_PURE="0", CC="no-such-compiler")
-    assert name.endswith("-py3-none-any.whl")
-
-
-def test_building_leaves_nothing_in_the_tree(tree: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "environ",
+    [{"PYTHEUS_PURE": "1"}, {"PYTHEUS_PURE": "0", "CC": "no-such-compiler"}],
+    ids=["asked for by the variable", "without a compiler"],
+)
+def test_a_wheel_is_pure_and_building_it_leaves_nothing_in_the_tree(
+    tree: Path, tmp_path: Path, environ: dict[str, str]
+) -> None:
     before = files(tree)
-    wheel_of(tree, tmp_path / "dist", PYTHEUS_PURE="1")
+    assert wheel_of(tree, tmp_path / "dist", **environ).endswith("-py3-none-any.whl")
     assert files(tree) == before
 
 

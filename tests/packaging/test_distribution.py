@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from email import message_from_bytes
 from email.message import Message
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -48,22 +49,25 @@ def metadata(wheel: Path) -> Message:
         return message_from_bytes(archive.read(name))
 
 
-def test_the_wheel_says_that_it_is_typed(wheel_names: list[str]) -> None:
-    assert "pytheus/py.typed" in wheel_names
+@pytest.fixture(scope="module")
+def sdist_names(dist: Path) -> list[str]:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        return [name.partition("/")[2] for name in archive.getnames()]
 
 
-def test_the_wheel_holds_every_module(checkout: Path, wheel_names: list[str]) -> None:
-    modules = {path.relative_to(checkout).as_posix() for path in (checkout / "pytheus").rglob("*.py")}
-    assert {name for name in wheel_names if name.endswith(".py")} == modules
+@pytest.mark.parametrize("pattern", ["*.py", "*.template", "py.typed"])
+def test_the_wheel_and_the_sdist_hold_the_package(
+    checkout: Path, wheel_names: list[str], sdist_names: list[str], pattern: str
+) -> None:
+    expected = {path.relative_to(checkout).as_posix() for path in (checkout / "pytheus").rglob(pattern)}
+    assert expected
+    for names in (wheel_names, sdist_names):
+        assert {name for name in names if fnmatchcase(name, f"pytheus/*{pattern.removeprefix('*')}")} == expected
 
 
-def templates(checkout: Path) -> set[str]:
-    found = (checkout / "pytheus" / "cli" / "templates").rglob("*.template")
-    return {path.relative_to(checkout).as_posix() for path in found}
-
-
-def test_the_wheel_holds_the_templates(checkout: Path, wheel_names: list[str]) -> None:
-    assert {name for name in wheel_names if name.endswith(".template")} == templates(checkout) != set()
+def test_the_sdist_holds_what_a_build_needs(sdist_names: list[str]) -> None:
+    assert {"pyproject.toml", "setup.py", "build_backend/__init__.py", "README.md", "LICENSE"} <= set(sdist_names)
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel_names: list[str]) -> None:
@@ -77,21 +81,6 @@ def test_the_wheel_holds_the_license(checkout: Path, wheel: Path, wheel_names: l
         assert archive.read(name) == (checkout / "LICENSE").read_bytes()
 
 
-def test_the_sdist_holds_what_a_build_needs(dist: Path) -> None:
-    (sdist,) = dist.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    needed = {"pyproject.toml", "setup.py", "build_backend/__init__.py", "README.md", "LICENSE"}
-    assert needed | {"pytheus/__init__.py", "pytheus/py.typed"} <= names
-
-
-def test_the_sdist_holds_the_templates(checkout: Path, dist: Path) -> None:
-    (sdist,) = dist.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {name for name in names if name.endswith(".template")} == templates(checkout)
-
-
 def test_the_metadata_says_who_may_use_it(metadata: Message) -> None:
     assert (metadata["Name"], metadata["Version"]) == ("pytheus", pytheus.__version__)
     assert metadata["Requires-Python"] == ">=3.11"
@@ -99,14 +88,12 @@ def test_the_metadata_says_who_may_use_it(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
 
 
-def test_the_runtime_dependencies_are_few(metadata: Message) -> None:
-    required = [name for name in metadata.get_all("Requires-Dist", []) if "extra ==" not in name]
-    assert [name.split(">=")[0] for name in required] == ["pluggy", "msgspec"]
-
-
-def test_the_command_line_is_an_extra_that_needs_click_alone(metadata: Message) -> None:
-    required = [name for name in metadata.get_all("Requires-Dist", []) if "extra ==" in name]
-    assert [name.split(">=")[0] for name in required] == ["click"]
+@pytest.mark.parametrize(("extra", "names"), [(False, ["pluggy", "msgspec"]), (True, ["click"])])
+def test_the_dependencies_are_few_and_the_command_line_is_an_extra(
+    metadata: Message, extra: bool, names: list[str]
+) -> None:
+    required = [name for name in metadata.get_all("Requires-Dist", []) if ("extra ==" in name) is extra]
+    assert [name.split(">=")[0] for name in required] == names
     assert metadata.get_all("Provides-Extra") == ["cli"]
 
 

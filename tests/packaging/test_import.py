@@ -86,20 +86,17 @@ def test_importing_leaves_alone_what_the_default_path_does_not_need(report: dict
     assert [name for name in modules if name == module or name.startswith(f"{module}.")] == []
 
 
-def test_importing_starts_no_thread(report: dict[str, object]) -> None:
-    assert report["threads"] == 1
-
-
-def test_importing_opens_no_file_but_code(report: dict[str, object]) -> None:
-    assert report["opened"] == []
-
-
-def test_importing_reads_no_setting_from_the_environment(report: dict[str, object]) -> None:
-    assert report["read"] == []
-
-
-def test_importing_registers_nothing(report: dict[str, object]) -> None:
-    assert report["registered"] == 0
+@pytest.mark.parametrize(
+    ("subject", "seen"),
+    [
+        pytest.param("threads", 1, id="starts no thread"),
+        pytest.param("opened", [], id="opens no file but code"),
+        pytest.param("read", [], id="reads no setting from the environment"),
+        pytest.param("registered", 0, id="registers nothing"),
+    ],
+)
+def test_importing_has_no_effect(report: dict[str, object], subject: str, seen: object) -> None:
+    assert report[subject] == seen
 
 
 def test_importing_prints_nothing(tmp_path: Path) -> None:

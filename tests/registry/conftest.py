@@ -8,14 +8,17 @@ import pytest
 
 from pytheus.exceptions import NotRegisteredError
 from pytheus.metrics import Family, Sample
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
 
 
 class Custom:
-    """A collector without a definition."""
+    """A collector of one family, without a definition."""
+
+    def __init__(self, family: str = "custom") -> None:
+        self.family = family
 
     def collect(self) -> Iterator[Family]:
-        yield Family("custom", "gauge", "Custom.", [Sample("", {}, 1.0)])
+        yield Family(self.family, "gauge", "Custom.", [Sample("", {}, 1.0)])
 
 
 class EqualToAll(Custom):
@@ -52,6 +55,42 @@ class Plain:
 
     def __len__(self) -> int:
         return 0
+
+
+class EqualRegistry(Plain):
+    """As `Plain`, and equal to every object."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
+
+
+class Replaced(Plain):
+    """Another thread replaces it behind `proxy` with `chosen` just before it registers a collector."""
+
+    def __init__(self, chosen: Registry) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.proxy = CollectorRegistryProxy(self)
+
+    def register(self, collector: Collector) -> None:
+        if not self.held:
+            self.proxy.set_registry(self.chosen)
+        super().register(collector)
+
+
+class Keeping(Plain):
+    """It keeps the first collector of a name, and raises no error."""
+
+    def register(self, collector: Collector) -> None:
+        if getattr(collector, "name", "") not in [getattr(held, "name", "") for held in self.held]:
+            super().register(collector)
+
+
+def same(found: Iterable[object], expected: Iterable[object]) -> bool:
+    """Whether both have the same objects in the same order, even if all objects are equal."""
+    return list(map(id, found)) == list(map(id, expected))
 
 
 @pytest.fixture

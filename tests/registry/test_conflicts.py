@@ -11,55 +11,33 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, Summary, generate_metrics
 from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
-from pytheus.registry import CollectorRegistry, Registry
+from pytheus.registry import CollectorRegistry
 
-# Conflicts ------------------------------------------------------------------------------------------------------------
-
-
-def _histogram(name: str, registry: Registry | None) -> Metric:
-    return Histogram(name, "H.", registry=registry)
-
-
-def _counter(name: str, registry: Registry | None) -> Metric:
-    return Counter(name, "C.", registry=registry)
-
-
-def _gauge(name: str, registry: Registry | None) -> Metric:
-    return Gauge(name, "G.", registry=registry)
-
-
-def _summary(name: str, registry: Registry | None) -> Metric:
-    return Summary(name, "S.", registry=registry)
-
-
-def _info(name: str, registry: Registry | None) -> Metric:
-    return Info(name, "I.", registry=registry)
-
-
-Maker = Callable[[str, "Registry | None"], Metric]
+Maker = Callable[..., Metric]
 
 COLLISIONS: list[tuple[Maker, str, Maker, str]] = [
-    (_histogram, "h", _counter, "h_count"),
-    (_histogram, "h", _counter, "h_sum"),
-    (_histogram, "h", _gauge, "h_bucket"),
-    (_histogram, "h", _gauge, "h_created"),
-    (_histogram, "h", _gauge, "h"),
-    (_histogram, "h", _counter, "h_total"),
-    (_histogram, "h", _summary, "h"),
-    (_summary, "s", _gauge, "s_sum"),
-    (_summary, "s", _gauge, "s_count"),
-    (_summary, "s", _gauge, "s_created"),
-    (_counter, "c", _gauge, "c_total"),
-    (_counter, "c_total", _gauge, "c"),
-    (_counter, "c", _counter, "c_total"),
-    (_counter, "c", _gauge, "c_created"),
-    (_counter, "c_total", _gauge, "c_created"),
-    (_info, "i", _gauge, "i_info"),
-    (_info, "i_info", _gauge, "i"),
-    (_histogram, "h_sum", _summary, "h"),
+    (Histogram, "h", Counter, "h_count"),
+    (Histogram, "h", Counter, "h_sum"),
+    (Histogram, "h", Gauge, "h_bucket"),
+    (Histogram, "h", Gauge, "h_created"),
+    (Histogram, "h", Gauge, "h"),
+    (Histogram, "h", Counter, "h_total"),
+    (Histogram, "h", Summary, "h"),
+    (Summary, "s", Gauge, "s_sum"),
+    (Summary, "s", Gauge, "s_count"),
+    (Summary, "s", Gauge, "s_created"),
+    (Counter, "c", Gauge, "c_total"),
+    (Counter, "c_total", Gauge, "c"),
+    (Counter, "c", Counter, "c_total"),
+    (Counter, "c", Gauge, "c_created"),
+    (Counter, "c_total", Gauge, "c_created"),
+    (Info, "i", Gauge, "i_info"),
+    (Info, "i_info", Gauge, "i"),
+    (Histogram, "h_sum", Summary, "h"),
 ]
 
 
+@pytest.mark.pitfall
 @pytest.mark.parametrize("order", ["first comes first", "second comes first"])
 @pytest.mark.parametrize("collision", COLLISIONS, ids=lambda c: f"{c[0].__name__} {c[1]} and {c[2].__name__} {c[3]}")
 def test_names_that_exposition_would_produce_twice_are_refused_in_both_orders(
@@ -68,31 +46,31 @@ def test_names_that_exposition_would_produce_twice_are_refused_in_both_orders(
     make_first, first, make_second, second = collision
     if order == "second comes first":
         make_first, first, make_second, second = make_second, second, make_first, first
-    held = make_first(first, registry)
+    held = make_first(first, "First.", registry=registry)
     before = generate_metrics(registry)
     with pytest.raises(ConflictError, match="both expose the name") as caught:
-        make_second(second, registry)
+        make_second(second, "Second.", registry=registry)
     assert caught.value.incumbent is held
     assert list(registry) == [held]
     assert generate_metrics(registry) == before
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("make_first", "first", "make_second", "second"),
     [
-        ((_gauge, "x"), (_gauge, "x_total")),
-        ((_gauge, "x"), (_gauge, "x_count")),
-        ((_summary, "x"), (_gauge, "x_bucket")),
-        ((_histogram, "x"), (_gauge, "x_info")),
-        ((_counter, "x_count"), (_gauge, "x")),
-        ((_histogram, "x"), (_histogram, "x_seconds")),
+        (Gauge, "x", Gauge, "x_total"),
+        (Gauge, "x", Gauge, "x_count"),
+        (Summary, "x", Gauge, "x_bucket"),
+        (Histogram, "x", Gauge, "x_info"),
+        (Counter, "x_count", Gauge, "x"),
+        (Histogram, "x", Histogram, "x_seconds"),
     ],
 )
 def test_different_names_are_accepted(
-    registry: CollectorRegistry, first: tuple[Maker, str], second: tuple[Maker, str]
+    registry: CollectorRegistry, make_first: Maker, first: str, make_second: Maker, second: str
 ) -> None:
-    first[0](first[1], registry)
-    second[0](second[1], registry)
+    make_first(first, "First.", registry=registry)
+    make_second(second, "Second.", registry=registry)
     assert len(registry) == 2
 
 
@@ -112,6 +90,7 @@ def test_a_conflict_of_equal_metrics_has_its_own_remedy(registry: CollectorRegis
         registry.register(Counter("x", "X.", registry=None))
 
 
+@pytest.mark.pitfall
 def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry(on_conflict="warn")
     first = Counter("x", "X.", registry=registry)
@@ -122,6 +101,7 @@ def test_with_warn_the_first_stays_and_the_conflict_is_logged(caplog: pytest.Log
     assert generate_metrics(registry).endswith("\nx 1.0\n")
     [record] = caplog.records
     assert (record.name, record.levelno) == ("pytheus.registry", logging.WARNING)
+    assert "conflicts with counter 'x'" in record.getMessage()
     assert "The first one stays registered" in record.getMessage()
 
 

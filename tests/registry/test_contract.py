@@ -11,44 +11,12 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.exceptions import NotARegistryError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry, check_registry
-
-
-class Plain:
-    """A registry with only the members of the protocol."""
-
-    def __init__(self, prefix: str | None = None) -> None:
-        self.prefix = prefix
-        self.held: list[Collector] = []
-
-    def register(self, collector: Collector) -> None:
-        self.held.append(collector)
-
-    def unregister(self, collector: Collector) -> None:
-        self.held = [held for held in self.held if held is not collector]
-
-    def collect(self) -> Iterable[Collector]:
-        return list(self.held)
-
-
-class Empty(Plain):
-    def __len__(self) -> int:
-        return 0
+from tests.registry.conftest import EqualRegistry, Plain
 
 
 class False_(Plain):
     def __bool__(self) -> bool:
         return False
-
-
-class Unhashable(Plain):
-    __hash__ = None  # type: ignore[assignment]  # a mistake
-
-
-class EqualToAll(Plain):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]  # as in every class with __eq__
 
 
 class Slotted:
@@ -98,11 +66,9 @@ class Delegating:
 
 
 REGISTRIES: dict[str, object] = {
-    "plain": Plain(),
-    "length 0": Empty(),
+    "length 0": Plain(),
     "false": False_(),
-    "unhashable": Unhashable(),
-    "equal to everything": EqualToAll(),
+    "equal to everything, unhashable": EqualRegistry(),
     "slots": Slotted(),
     "generating": Generating(),
     "named tuple": Frozen(None, []),
@@ -120,7 +86,7 @@ def test_registries_of_all_shapes_are_accepted(candidate: object) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [Plain, Empty, False_, Unhashable, EqualToAll, Slotted, Generating, lambda: Frozen(None, [])],
+    [Plain, False_, EqualRegistry, Slotted, Generating, lambda: Frozen(None, [])],
     ids=lambda make: make.__name__,
 )
 def test_registries_of_all_shapes_accept_metrics_and_are_scraped(make: type[Plain]) -> None:

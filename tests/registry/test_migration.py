@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 import pytest
 
@@ -12,7 +11,7 @@ from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.exceptions import ConflictError
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
-from tests.registry.conftest import EqualToAll, Plain
+from tests.registry.conftest import EqualToAll, Plain, same
 
 
 class Refusing(Plain):
@@ -28,10 +27,6 @@ class Refusing(Plain):
             raise self.error
         self.takes -= 1
         super().register(collector)
-
-
-def same(found: Iterable[Collector], expected: Iterable[Collector]) -> bool:
-    return list(map(id, found)) == list(map(id, expected))
 
 
 def gauges(names: str) -> list[Gauge]:
@@ -76,9 +71,13 @@ def test_a_collector_of_both_stays_in_the_new_registry_after_an_error() -> None:
 
 def test_a_collector_of_both_is_not_registered_again() -> None:
     first, second = gauges("ab")
-    chosen = Plain(first)
-    assert same(prepared(Plain(first, second), chosen), [second])
+    former, chosen = Plain(first, second), Plain(first)
+    migration = Migration(former, chosen)
+    migration.prepare()
+    assert same(migration.moved, [second])
     assert chosen.calls.count("register") == 1
+    migration.commit()
+    assert (former.held, chosen.held) == ([], [first, second])
 
 
 def test_collectors_are_compared_by_identity() -> None:
@@ -212,6 +211,7 @@ def test_a_collector_that_cannot_be_unregistered_is_logged_and_the_others_are_un
     Migration(former, Plain()).commit()
     assert same(former.held, [first])
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "did not unregister collector 'a'" in caplog.text
     assert "OSError: mine" in caplog.text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,9 +9,7 @@ import pytest
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import ConflictError
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
-from tests.registry.conftest import Custom, Plain
-
-DEADLINE_SECONDS = 120
+from tests.registry.conftest import Custom, Plain, Replaced
 
 
 def test_a_metric_that_is_defined_while_collectors_move_is_not_lost(
@@ -35,34 +32,17 @@ def test_a_metric_that_is_defined_while_collectors_move_is_not_lost(
 
 def test_a_metric_that_reaches_a_registry_after_it_was_replaced_is_not_lost() -> None:
     chosen = CollectorRegistry()
-
-    class Replaced(Plain):
-        """Another thread changes the registry just before this one registers the collector."""
-
-        def register(self, collector: Collector) -> None:
-            moving.set_registry(chosen)
-            super().register(collector)
-
-    former = Replaced()
-    moving = CollectorRegistryProxy(former)
-    hits = Counter("hits_total", "Hits.", registry=moving)
+    former = Replaced(chosen)
+    hits = Counter("hits_total", "Hits.", registry=former.proxy)
     assert list(chosen) == [hits]
     assert former.held == []
 
 
-def test_after_a_latecomer_has_moved_other_threads_can_change_the_registry() -> None:
-    chosen, last = CollectorRegistry(), CollectorRegistry()
-
-    class Replaced(Plain):
-        def register(self, collector: Collector) -> None:
-            moving.set_registry(chosen)
-            super().register(collector)
-
-    moving = CollectorRegistryProxy(Replaced())
+def test_after_a_latecomer_has_moved_other_threads_can_change_the_registry(together: Callable[..., None]) -> None:
+    last = CollectorRegistry()
+    moving = Replaced(CollectorRegistry()).proxy
     hits = Counter("hits_total", "Hits.", registry=moving)
-    changing = threading.Thread(target=lambda: moving.set_registry(last), daemon=True)
-    changing.start()
-    changing.join(DEADLINE_SECONDS)
+    together(lambda: moving.set_registry(last))
     assert list(last) == [hits]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pytheus import Counter, Gauge, Histogram, Info, Summary, generate_metrics
 from pytheus.exceptions import ConflictError, NotRegisteredError
-from pytheus.metrics import Family, Metric, Sample
+from pytheus.metrics import Metric
 from pytheus.registry import Collector, CollectorRegistry
+from tests.registry.conftest import Custom
 
 pytestmark = pytest.mark.property
 
@@ -25,12 +26,12 @@ _PRODUCED: dict[str, tuple[str, ...]] = {
     "summary": ("", "_sum", "_count", "_created"),
     "info": ("", "_info"),
 }
-_MAKERS: dict[str, Callable[[str, list[str], CollectorRegistry | None], Metric]] = {
-    "counter": lambda name, labels, registry: Counter(name, "C.", labels, registry=registry),
-    "gauge": lambda name, labels, registry: Gauge(name, "G.", labels, registry=registry),
-    "histogram": lambda name, labels, registry: Histogram(name, "H.", labels, registry=registry),
-    "summary": lambda name, labels, registry: Summary(name, "S.", labels, registry=registry),
-    "info": lambda name, labels, registry: Info(name, "I.", labels, registry=registry),
+_MAKERS: dict[str, Callable[..., Metric]] = {
+    "counter": Counter,
+    "gauge": Gauge,
+    "histogram": Histogram,
+    "summary": Summary,
+    "info": Info,
 }
 _NAMES = st.builds(
     lambda stem, suffix: stem + suffix,
@@ -42,19 +43,8 @@ _LABELS = st.sampled_from([[], ["x"]])
 
 
 def _occupied(type_: str, name: str) -> set[str]:
-    base = name
-    for suffix in ({"counter": "_total", "info": "_info"}.get(type_),):
-        if suffix and name.endswith(suffix):
-            base = name.removesuffix(suffix)
+    base = name.removesuffix({"counter": "_total", "info": "_info"}.get(type_, ""))
     return {name, *(base + suffix for suffix in _PRODUCED[type_])}
-
-
-class Custom:
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def collect(self) -> Iterator[Family]:
-        yield Family(f"custom_{self.number}", "gauge", "Custom.", [Sample("", {}, 1.0)])
 
 
 class Held:
@@ -88,7 +78,7 @@ class RegistryMachine(RuleBasedStateMachine):
         conflicting = self._conflicting(names)
         made: Metric | None = None
         try:
-            made = _MAKERS[type_](name, labels, self.registry)
+            made = _MAKERS[type_](name, "M.", labels, registry=self.registry)
         except ConflictError as error:
             assert self.policy == "raise"
             assert [held.shape for held in conflicting] != [shape]
@@ -106,7 +96,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(type_=_TYPES, name=_NAMES, labels=_LABELS)
     def register_another(self, type_: str, name: str, labels: list[str]) -> None:
-        metric = _MAKERS[type_](name, labels, None)
+        metric = _MAKERS[type_](name, "M.", labels, registry=None)
         names = _occupied(type_, name)
         if self._conflicting(names):
             self.strangers.append(metric)
@@ -122,7 +112,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule()
     def register_custom(self) -> None:
         self.customs += 1
-        custom = Custom(self.customs)
+        custom = Custom(f"custom_{self.customs}")
         self.registry.register(custom)
         self.held.append(Held(custom, set(), None))
 

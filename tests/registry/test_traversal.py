@@ -12,12 +12,7 @@ from pytheus.exceptions import LabelError, SelectionError
 from pytheus.metrics import Family, Metric
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.registry.traversal import definition_of, flatten, leads_to, originals, walk, wrapped_registries
-from tests.registry.conftest import Custom
-
-
-def same(found: object, expected: list[object]) -> bool:
-    return isinstance(found, list | tuple) and list(map(id, found)) == list(map(id, expected))
-
+from tests.registry.conftest import Custom, same
 
 # walk() ---------------------------------------------------------------------------------------------------------------
 
@@ -33,7 +28,7 @@ def test_wrappers_and_proxies_come_before_the_registries_below_them(resolve: boo
     proxy = CollectorRegistryProxy(first)
     both = union(proxy, second)
     outer = prefixed(both, "app")
-    assert same(list(walk(outer, resolve=resolve)), [outer, both, proxy, first, second])
+    assert same(walk(outer, resolve=resolve), [outer, both, proxy, first, second])
 
 
 def test_each_registry_is_visited_once() -> None:
@@ -45,7 +40,7 @@ def test_each_registry_is_visited_once() -> None:
 def test_a_proxy_is_resolved_only_where_that_is_wanted() -> None:
     proxy = CollectorRegistryProxy("no-such-registry")
     outer = prefixed(proxy, "app")
-    assert same(list(walk(outer, resolve=False)), [outer, proxy])
+    assert same(walk(outer, resolve=False), [outer, proxy])
     with pytest.raises(SelectionError):
         list(walk(outer, resolve=True))
 
@@ -153,7 +148,7 @@ def test_collectors_in_collectors_become_families_in_order() -> None:
     hits = Counter("hits_total", "H.", registry=None)
     nested = Nested(first, Nested(Nested(hits)), last)
     assert [family.name for family in flatten(nested)] == ["first", "hits_total", "last"]
-    assert same(list(flatten(nested, Metric)), [first, hits, last])
+    assert same(flatten(nested, Metric), [first, hits, last])
 
 
 def test_collectors_are_flattened_to_16_levels() -> None:

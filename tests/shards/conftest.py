@@ -57,31 +57,23 @@ def shards() -> Shards:
     return Shards()
 
 
-class Lines:
-    """The sample lines of an exposition, or of a merge."""
-
-    def of(self, registry: Registry) -> list[str]:
-        return self._samples(generate_metrics(registry))
-
-    def merged(
-        self,
-        snapshots: Iterable[Snapshot],
-        archive: Archive | None = None,
-        *,
-        local: Sequence[Definition] = (),
-        hosts: bool = False,
-    ) -> list[str]:
-        families = Merger(hosts=hosts).merge(list(snapshots), Archive() if archive is None else archive, local=local)
-        return self._samples("".join(part for family in families for part in family.text_parts("")))
-
-    @staticmethod
-    def _samples(text: str) -> list[str]:
-        return [line for line in text.splitlines() if not line.startswith("#")]
+def lines_of(registry: Registry) -> list[str]:
+    """The sample lines of an exposition."""
+    return _samples(generate_metrics(registry))
 
 
-@pytest.fixture
-def lines() -> Lines:
-    return Lines()
+def merged(
+    snapshots: Iterable[Snapshot], archive: Archive | None = None, *, hosts: bool = False, merger: Merger | None = None
+) -> list[str]:
+    """The sample lines of a merge, by `merger` or a new one."""
+    families = (Merger(hosts=hosts) if merger is None else merger).merge(
+        list(snapshots), Archive() if archive is None else archive
+    )
+    return _samples("".join(part for family in families for part in family.text_parts("")))
+
+
+def _samples(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 Join = Callable[[], ShardedRegistry]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from pytheus.definitions import Definition
 from pytheus.shards import MAX_DEAD_VALUES, Archive, ShardFormatError, fold
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines, Shards
+from tests.shards.conftest import Shards, merged
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",))
 LATENCY = Definition("latency_seconds", "histogram", "Latency.", bounds=(1.0,))
@@ -24,10 +20,10 @@ BUILD = Definition("build", "info", "What runs.")
 DOOR = Definition("door", "stateset", "The door.", states=("open", "closed"))
 
 
-def test_counts_of_the_dead_add_up(shards: Shards, lines: Lines) -> None:
+def test_counts_of_the_dead_add_up(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [3.0], ("500",): [1.0]}), (LATENCY, {(): [0.5, 1.0, 0.0]}))])
     archive = fold(archive, [shards((HITS, {("200",): [4.0]}), (LATENCY, {(): [2.5, 0.0, 2.0]}))])
-    assert lines.merged([], archive) == [
+    assert merged([], archive) == [
         'hits_total{code="200"} 7.0',
         'hits_total{code="500"} 1.0',
         'latency_seconds_bucket{le="1.0"} 1.0',
@@ -37,23 +33,23 @@ def test_counts_of_the_dead_add_up(shards: Shards, lines: Lines) -> None:
     ]
 
 
-def test_gauges_of_all_processes_stay_as_their_mode_says(shards: Shards, lines: Lines) -> None:
+def test_gauges_of_all_processes_stay_as_their_mode_says(shards: Shards) -> None:
     dead = [
         shards((PEAK, {(): [value]}), (LOW, {(): [value]}), (SUM, {(): [value]}), (LAST, {(): [value, time]}))
         for value, time in [(2.0, 30.0), (5.0, 10.0), (-1.0, 20.0)]
     ]
-    assert lines.merged([], fold(Archive(), dead)) == ["last 2.0", "low -1.0", "peak 5.0", "total 6.0"]
+    assert merged([], fold(Archive(), dead)) == ["last 2.0", "low -1.0", "peak 5.0", "total 6.0"]
 
 
-def test_what_counts_while_its_process_lives_is_dropped(shards: Shards, lines: Lines) -> None:
+def test_what_counts_while_its_process_lives_is_dropped(shards: Shards) -> None:
     archive = fold(Archive(), [shards((LIVE, {(): [3.0]}), (BUILD, {(): []}), (DOOR, {(): [1.0, 0.0]}))])
-    assert lines.merged([], archive) == []
+    assert merged([], archive) == []
     assert len(archive.layout) == 0
 
 
-def test_each_process_keeps_its_own_number(shards: Shards, lines: Lines) -> None:
+def test_each_process_keeps_its_own_number(shards: Shards) -> None:
     dead = [shards((EACH, {(): [value]})) for value in (2.0, 5.0)]
-    assert lines.merged([], fold(Archive(), dead)) == ['each{pid="1"} 2.0', 'each{pid="2"} 5.0']
+    assert merged([], fold(Archive(), dead)) == ['each{pid="1"} 2.0', 'each{pid="2"} 5.0']
 
 
 def test_of_each_gauge_the_oldest_processes_are_dropped_in_the_end(shards: Shards) -> None:
@@ -70,7 +66,7 @@ def test_a_shard_is_folded_once(shards: Shards) -> None:
     assert fold(archive, [shard]) is archive
 
 
-def test_folding_changes_no_archive(shards: Shards, lines: Lines) -> None:
+def test_folding_changes_no_archive(shards: Shards) -> None:
     first = fold(Archive(), [shards((HITS, {("200",): [3.0]}))])
     before = first.encode()
     fold(first, [shards((HITS, {("200",): [1.0], ("500",): [1.0]}))])
@@ -85,28 +81,28 @@ def test_a_token_is_forgotten_and_the_numbers_stay(shards: Shards) -> None:
     assert archive.forget_tokens(["another"]) is archive
 
 
-def test_what_was_folded_before_is_subtracted(shards: Shards, lines: Lines) -> None:
+def test_what_was_folded_before_is_subtracted(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [3.0]}))])
     archive = fold(archive, [shards((HITS, {("200",): [5.0]}), base=[3.0])])
-    assert lines.merged([], archive) == ['hits_total{code="200"} 5.0']
+    assert merged([], archive) == ['hits_total{code="200"} 5.0']
 
 
-def test_sums_are_exact_over_any_number_of_processes(shards: Shards, lines: Lines) -> None:
+def test_sums_are_exact_over_any_number_of_processes(shards: Shards) -> None:
     archive = Archive()
     for _ in range(10):
         archive = fold(archive, [shards((HITS, {("200",): [0.1]}))])
     assert archive.remainders
-    assert lines.merged([], archive) == ['hits_total{code="200"} 1.0']
+    assert merged([], archive) == ['hits_total{code="200"} 1.0']
 
 
-def test_it_is_read_as_it_was_written(shards: Shards, lines: Lines) -> None:
+def test_it_is_read_as_it_was_written(shards: Shards) -> None:
     dead = [
         shards((HITS, {("200",): [0.1], ("500",): [1e20]}), (EACH, {(): [2.0]}), (LAST, {(): [1.0, 5.0]}))
         for _ in "abc"
     ]
     archive = fold(Archive(), dead, now=12.5)
     again = Archive.decode(archive.encode())
-    assert lines.merged([], again) == lines.merged([], archive)
+    assert merged([], again) == merged([], archive)
     assert again.folded_tokens == archive.folded_tokens
     assert list(again.folded_at) == [12.5] * 3
     assert again.encode() == archive.encode()
@@ -127,16 +123,16 @@ def test_a_later_version_is_refused() -> None:
         Archive.decode(Archive().encode().replace(b"archive 1\n", b"archive 2\n"))
 
 
-def test_series_that_nothing_was_folded_into_expire(shards: Shards, lines: Lines) -> None:
+def test_series_that_nothing_was_folded_into_expire(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [0.1], ("500",): [1.0]}))], now=10)
     archive = fold(archive, [shards((HITS, {("200",): [0.2]}))], now=20)
     expired = archive.expire(15, [])
-    assert lines.merged([], expired) == ['hits_total{code="200"} 0.30000000000000004']
-    assert lines.merged([], archive.expire(25, [])) == []
+    assert merged([], expired) == ['hits_total{code="200"} 0.30000000000000004']
+    assert merged([], archive.expire(25, [])) == []
     assert archive.expire(5, []) is archive
 
 
-def test_what_a_shard_has_does_not_expire(shards: Shards, lines: Lines) -> None:
+def test_what_a_shard_has_does_not_expire(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [3.0], ("500",): [1.0]}))], now=10)
     living = shards((HITS, {("200",): [1.0]}))
-    assert lines.merged([living], archive.expire(15, [living])) == ['hits_total{code="200"} 4.0']
+    assert merged([living], archive.expire(15, [living])) == ['hits_total{code="200"} 4.0']

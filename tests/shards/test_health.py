@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus import Counter
 from pytheus.registry import CollectorRegistry
 from pytheus.shards import MemoryShardStore, ShardedRegistry, ShardHealth, ShardStoreError
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines
+from tests.shards.conftest import lines_of
 
 
 @pytest.fixture
@@ -27,12 +24,12 @@ def exposed(health: ShardHealth) -> CollectorRegistry:
     return registry
 
 
-def test_failures_are_counted_by_step_and_reason(health: ShardHealth, lines: Lines) -> None:
-    assert lines.of(exposed(health)) == []
+def test_failures_are_counted_by_step_and_reason(health: ShardHealth) -> None:
+    assert lines_of(exposed(health)) == []
     health.failed("publish", ShardStoreError("timeout", "no answer in 2 s"))
     health.failed("publish", ShardStoreError("timeout", "no answer in 2 s"))
     health.failed("read", OSError("no such file"))
-    assert lines.of(exposed(health)) == [
+    assert lines_of(exposed(health)) == [
         'pytheus_shard_failures_total{step="publish",reason="timeout"} 2.0',
         'pytheus_shard_failures_total{step="read",reason="OSError"} 1.0',
     ]
@@ -85,10 +82,10 @@ class Reports(MemoryShardStore):
         self.health.failed("publish", ShardStoreError("timeout", "no answer"))
 
 
-def test_the_registry_exposes_the_health_of_its_store(lines: Lines) -> None:
+def test_the_registry_exposes_the_health_of_its_store() -> None:
     registry = ShardedRegistry(Reports())
     Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == [
+    assert lines_of(registry) == [
         "orders_total 1.0",
         'pytheus_shard_failures_total{step="publish",reason="timeout"} 1.0',
     ]

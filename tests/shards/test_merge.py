@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from math import inf, nan
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
 from pytheus.shards import Archive, Layout, Merger, Snapshot, fold
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines, Shards
+from tests.shards.conftest import Shards, merged
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",))
 LATENCY = Definition("latency_seconds", "histogram", "Latency.", ("path",), bounds=(0.5, 1.0))
@@ -25,17 +22,17 @@ def gauge(mode: str = "", name: str = "jobs", labels: tuple[str, ...] = ()) -> D
     return Definition(name, "gauge", "Jobs.", labels, mode=mode)
 
 
-def test_counters_add_up(shards: Shards, lines: Lines) -> None:
+def test_counters_add_up(shards: Shards) -> None:
     snapshots = [shards((HITS, {("200",): [2.0], ("500",): [1.0]})), shards((HITS, {("500",): [4.0]}))]
-    assert lines.merged(snapshots) == ['hits_total{code="200"} 2.0', 'hits_total{code="500"} 5.0']
+    assert merged(snapshots) == ['hits_total{code="200"} 2.0', 'hits_total{code="500"} 5.0']
 
 
-def test_histograms_and_summaries_add_up(shards: Shards, lines: Lines) -> None:
+def test_histograms_and_summaries_add_up(shards: Shards) -> None:
     snapshots = [
         shards((LATENCY, {("/",): [0.75, 1.0, 2.0, 0.0]}), (WEIGHT, {(): [3.5, 2.0]})),
         shards((LATENCY, {("/",): [9.0, 0.0, 0.0, 3.0]}), (WEIGHT, {(): [1.0, 1.0]})),
     ]
-    assert lines.merged(snapshots) == [
+    assert merged(snapshots) == [
         'latency_seconds_bucket{path="/",le="0.5"} 1.0',
         'latency_seconds_bucket{path="/",le="1.0"} 3.0',
         'latency_seconds_bucket{path="/",le="+Inf"} 6.0',
@@ -61,82 +58,82 @@ def test_histograms_and_summaries_add_up(shards: Shards, lines: Lines) -> None:
         ("of the future", [1.0, 2.0], "3.0"),
     ],
 )
-def test_gauges_follow_their_mode(shards: Shards, lines: Lines, mode: str, values: list[float], expected: str) -> None:
+def test_gauges_follow_their_mode(shards: Shards, mode: str, values: list[float], expected: str) -> None:
     other = shards((gauge(mode, "other"), {(): [0.0]}))  # which has none of the series
     snapshots = [shards((gauge(mode), {(): [value]})) for value in values]
-    assert lines.merged([*snapshots, other])[0] == f"jobs {expected}"
+    assert merged([*snapshots, other])[0] == f"jobs {expected}"
 
 
-def test_the_gauge_that_was_set_last_counts(shards: Shards, lines: Lines) -> None:
+def test_the_gauge_that_was_set_last_counts(shards: Shards) -> None:
     last = gauge("last")
     snapshots = [shards((last, {(): [value, time]})) for value, time in [(0.0, 0.0), (7.0, 20.0), (8.0, 10.0)]]
-    assert lines.merged(snapshots) == ["jobs 7.0"]
+    assert merged(snapshots) == ["jobs 7.0"]
 
 
-def test_each_gauge_shows_whose_it_is(shards: Shards, lines: Lines) -> None:
+def test_each_gauge_shows_whose_it_is(shards: Shards) -> None:
     snapshots = [shards((gauge("each", labels=("queue",)), {("mail",): [value]})) for value in (3.0, 4.0)]
-    assert lines.merged(snapshots) == ['jobs{queue="mail",pid="1"} 3.0', 'jobs{queue="mail",pid="2"} 4.0']
+    assert merged(snapshots) == ['jobs{queue="mail",pid="1"} 3.0', 'jobs{queue="mail",pid="2"} 4.0']
 
 
-def test_on_several_machines_each_gauge_shows_its_host_as_well(shards: Shards, lines: Lines) -> None:
+def test_on_several_machines_each_gauge_shows_its_host_as_well(shards: Shards) -> None:
     snapshots = [
         shards((gauge("each"), {(): [value]}), identity=shards.identity(71, host))
         for value, host in [(3.0, "web-1"), (4.0, "web-2")]
     ]
-    assert lines.merged(snapshots, hosts=True) == ['jobs{host="web-1",pid="71"} 3.0', 'jobs{host="web-2",pid="71"} 4.0']
+    assert merged(snapshots, hosts=True) == ['jobs{host="web-1",pid="71"} 3.0', 'jobs{host="web-2",pid="71"} 4.0']
 
 
-def test_a_label_that_the_metric_has_itself_stays_the_metrics(shards: Shards, lines: Lines) -> None:
+def test_a_label_that_the_metric_has_itself_stays_the_metrics(shards: Shards) -> None:
     snapshot = shards((gauge("each", labels=("pid", "shard_pid")), {("a", "b"): [3.0]}))
-    assert lines.merged([snapshot]) == ['jobs{pid="a",shard_pid="b",shard_shard_pid="1"} 3.0']
+    assert merged([snapshot]) == ['jobs{pid="a",shard_pid="b",shard_shard_pid="1"} 3.0']
 
 
-def test_of_two_processes_with_one_pid_the_newer_is_shown(shards: Shards, lines: Lines) -> None:
+def test_of_two_processes_with_one_pid_the_newer_is_shown(shards: Shards) -> None:
     older = shards((gauge("each"), {(): [3.0]}), identity=shards.identity(71))
     newer = shards((gauge("each"), {(): [4.0]}), identity=shards.identity(71))
-    assert lines.merged([newer, older]) == ['jobs{pid="71"} 4.0']
+    assert merged([newer, older]) == ['jobs{pid="71"} 4.0']
 
 
-def test_a_state_holds_if_it_does_anywhere(shards: Shards, lines: Lines) -> None:
+def test_a_state_holds_if_it_does_anywhere(shards: Shards) -> None:
     snapshots = [shards((DOOR, {("1",): [1.0, 0.0]})), shards((DOOR, {("1",): [1.0, 0.0]}))]
-    assert lines.merged(snapshots) == ['door{floor="1",door="open"} 1.0', 'door{floor="1",door="closed"} 0.0']
+    assert merged(snapshots) == ['door{floor="1",door="open"} 1.0', 'door{floor="1",door="closed"} 0.0']
 
 
-def test_each_different_set_of_info_labels_is_exposed_once(shards: Shards, lines: Lines) -> None:
+def test_each_different_set_of_info_labels_is_exposed_once(shards: Shards) -> None:
     snapshots = [shards((BUILD, {("x86",): []})) for _ in "abcd"]
     for snapshot, version in zip(snapshots, ("1", "2", "1"), strict=False):
         snapshot.layout.set_info(0, {"version": version})
-    assert lines.merged(snapshots) == [
+    assert merged(snapshots) == [
         'build_info{arch="x86",version="1"} 1.0',
         'build_info{arch="x86",version="2"} 1.0',
     ]
 
 
 @pytest.mark.parametrize("mode", ["", "min", "max", "last", "each"])
-def test_a_process_that_is_not_live_does_not_count_in_live_modes(shards: Shards, lines: Lines, mode: str) -> None:
+def test_a_process_that_is_not_live_does_not_count_in_live_modes(shards: Shards, mode: str) -> None:
     numbers = [3.0, 1.0] if mode == "last" else [3.0]
     snapshot = shards((gauge(mode), {(): numbers}), (HITS, {("200",): [1.0]}), (BUILD, {("x",): []}), live=False)
     snapshot.layout.set_info(2, {"a": "b"})
-    assert lines.merged([snapshot]) == ['hits_total{code="200"} 1.0']
+    assert merged([snapshot]) == ['hits_total{code="200"} 1.0']
 
 
-def test_what_was_folded_before_is_subtracted(shards: Shards, lines: Lines) -> None:
+def test_what_was_folded_before_is_subtracted(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [3.0]}), (gauge("sum of all"), {(): [4.0]}))])
     back = shards((HITS, {("200",): [5.0], ("500",): [1.0]}), (gauge("sum of all"), {(): [7.0]}), base=[3.0, 0.0, 4.0])
-    assert lines.merged([back], archive) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0', "jobs 7.0"]
+    assert merged([back], archive) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0', "jobs 7.0"]
 
 
-def test_a_base_may_be_shorter_than_the_numbers(shards: Shards, lines: Lines) -> None:
+def test_a_base_may_be_shorter_than_the_numbers(shards: Shards) -> None:
     archive = fold(Archive(), [shards((HITS, {("200",): [3.0]}))])
     back = shards((HITS, {("200",): [5.0], ("500",): [1.0]}), base=[3.0])
-    assert lines.merged([back], archive) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0']
-    assert lines.merged([], fold(archive, [back])) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0']
+    assert merged([back], archive) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0']
+    assert merged([], fold(archive, [back])) == ['hits_total{code="200"} 5.0', 'hits_total{code="500"} 1.0']
 
 
-def test_a_shard_that_is_in_the_archive_counts_once(shards: Shards, lines: Lines) -> None:
+def test_a_shard_that_is_in_the_archive_counts_once(shards: Shards) -> None:
     shard = shards((HITS, {("200",): [3.0]}))
-    assert lines.merged([shard, shard], fold(Archive(), [shard])) == ['hits_total{code="200"} 3.0']
-    assert lines.merged([shard, shard]) == ['hits_total{code="200"} 3.0']
+    assert merged([shard, shard], fold(Archive(), [shard])) == ['hits_total{code="200"} 3.0']
+    assert merged([shard, shard]) == ['hits_total{code="200"} 3.0']
 
 
 def test_exemplars_are_the_newest(shards: Shards) -> None:
@@ -149,7 +146,7 @@ def test_exemplars_are_the_newest(shards: Shards) -> None:
     assert sample.value == 2.0
 
 
-def test_samples_say_what_the_text_says(shards: Shards, lines: Lines) -> None:
+def test_samples_say_what_the_text_says(shards: Shards) -> None:
     snapshot = shards(
         (HITS, {("200",): [2.0]}),
         (LATENCY, {("/",): [0.75, 1.0, 2.0, 0.0]}),
@@ -166,11 +163,11 @@ def test_samples_say_what_the_text_says(shards: Shards, lines: Lines) -> None:
             "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}" if sample.labels else "",
             sample.value,
         )
-        for merged in Merger().merge([snapshot], Archive())
-        for family in merged.collect()
+        for result in Merger().merge([snapshot], Archive())
+        for family in result.collect()
         for sample in family.samples
     ]
-    assert told == lines.merged([snapshot])
+    assert told == merged([snapshot])
 
 
 # Names ----------------------------------------------------------------------------------------------------------------
@@ -183,7 +180,7 @@ def test_the_local_definitions_come_first_in_their_order_and_the_others_by_name(
     assert [family.name for family in families] == ["c", "b", "a", "d"]
 
 
-def test_a_local_definition_without_series_is_exposed(lines: Lines) -> None:
+def test_a_local_definition_without_series_is_exposed() -> None:
     (family,) = Merger().merge([], Archive(), local=[HITS])
     assert "".join(family.text_parts("shop_")) == "# HELP shop_hits_total Hits.\n# TYPE shop_hits_total counter\n"
 
@@ -215,17 +212,17 @@ def test_of_two_definitions_elsewhere_the_newest_shards_is_exposed(shards: Shard
         assert merger.conflicts == [(HITS, older)]
 
 
-def test_what_only_the_archive_defines_differently_is_no_conflict(shards: Shards, lines: Lines) -> None:
+def test_what_only_the_archive_defines_differently_is_no_conflict(shards: Shards) -> None:
     archive = fold(Archive(), [shards((Definition("hits_total", "counter", "Hits."), {(): [2.0]}))])
     merger = Merger()
     assert [family.definition for family in merger.merge([shards((HITS, {("200",): [1.0]}))], archive)] == [HITS]
     assert merger.conflicts == []
 
 
-def test_descriptions_may_differ(shards: Shards, lines: Lines) -> None:
+def test_descriptions_may_differ(shards: Shards) -> None:
     other = Definition("hits_total", "counter", "Hits, of course.", ("code",))
     snapshots = [shards((HITS, {("200",): [2.0]})), shards((other, {("200",): [3.0]}))]
-    assert lines.merged(snapshots) == ['hits_total{code="200"} 5.0']
+    assert merged(snapshots) == ['hits_total{code="200"} 5.0']
 
 
 def test_reserved_names_are_left_out(shards: Shards) -> None:
@@ -241,9 +238,7 @@ def test_reserved_names_are_left_out(shards: Shards) -> None:
 
 
 def text(merger: Merger, snapshots: list[Snapshot], archive: Archive | None = None) -> list[str]:
-    families = merger.merge(snapshots, Archive() if archive is None else archive)
-    parts = "".join(part for family in families for part in family.text_parts("")).splitlines()
-    return [line for line in parts if not line.startswith("#")]
+    return merged(snapshots, archive, merger=merger)
 
 
 def test_a_layout_that_grows_is_followed(shards: Shards) -> None:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.exceptions import CollectorError, ConflictError
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
-from pytheus.samples import Family, Sample
-from pytheus.shards import (
-    MemoryBackend,
-    MemoryShardStore,
-    ShardedRegistry,
-    ShardIdentity,
-)
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines
-
-from tests.shards.conftest import Join, shop
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from pytheus.samples import Family
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry, ShardIdentity
+from tests.registry.conftest import Custom
+from tests.shards.conftest import Join, lines_of, shop
 
 
 def test_one_process_alone_looks_as_it_does_in_memory(join: Join) -> None:
@@ -32,12 +23,12 @@ def test_one_process_alone_looks_as_it_does_in_memory(join: Join) -> None:
     assert generate_metrics(registry) == generate_metrics(plain)
 
 
-def test_two_processes_are_one(join: Join, lines: Lines) -> None:
+def test_two_processes_are_one(join: Join) -> None:
     one, other = join(), join()
     shop(one)
     shop(other)
     generate_metrics(other)  # which publishes
-    assert lines.of(one) == [
+    assert lines_of(one) == [
         'orders_total{method="card"} 4.0',
         "carts 6.0",
         'wait_seconds_bucket{le="1.0"} 0.0',
@@ -51,20 +42,20 @@ def test_two_processes_are_one(join: Join, lines: Lines) -> None:
         'door{door="closed"} 0.0',
         'build_info{version="1"} 1.0',
     ]
-    assert lines.of(other) == lines.of(one)
+    assert lines_of(other) == lines_of(one)
 
 
-def test_metrics_go_on_counting_after_they_were_registered(join: Join, lines: Lines) -> None:
+def test_metrics_go_on_counting_after_they_were_registered(join: Join) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", registry=None)
     orders.inc(2)
     registry.register(orders)
     orders.inc(3)
-    assert lines.of(registry) == ["orders_total 5.0"]
+    assert lines_of(registry) == ["orders_total 5.0"]
     assert orders.value == 5.0
 
 
-def test_a_process_that_is_gone_still_counts(join: Join, lines: Lines) -> None:
+def test_a_process_that_is_gone_still_counts(join: Join) -> None:
     one, other = join(), join()
     shop(one)
     generate_metrics(one)
@@ -72,31 +63,24 @@ def test_a_process_that_is_gone_still_counts(join: Join, lines: Lines) -> None:
     one.store.kill()
     shop(other)
     for _ in range(3):
-        assert lines.of(other)[:2] == ['orders_total{method="card"} 4.0', "carts 3.0"]
+        assert lines_of(other)[:2] == ['orders_total{method="card"} 4.0', "carts 3.0"]
 
 
-def test_what_is_unregistered_takes_its_numbers_along(join: Join, lines: Lines) -> None:
+def test_what_is_unregistered_takes_its_numbers_along(join: Join) -> None:
     one, other = join(), join()
     orders = Counter("orders_total", "Orders.", registry=one)
     orders.inc(2)
-    assert lines.of(one) == ["orders_total 2.0"]
+    assert lines_of(one) == ["orders_total 2.0"]
     one.unregister(orders)
     orders.inc()
     assert orders.value == 3.0
-    assert lines.of(one) == []
-    assert lines.of(other) == []
+    assert lines_of(one) == []
+    assert lines_of(other) == []
     one.register(orders)
-    assert lines.of(one) == ["orders_total 3.0"]
+    assert lines_of(one) == ["orders_total 3.0"]
 
 
-def test_a_metric_defined_again_shares_its_values(join: Join, lines: Lines) -> None:
-    registry = join()
-    Counter("orders_total", "Orders.", registry=registry).inc()
-    Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 2.0"]
-
-
-def test_a_handle_that_shares_its_values_unregisters_the_metric(join: Join, lines: Lines) -> None:
+def test_a_handle_that_shares_its_values_unregisters_the_metric(join: Join) -> None:
     registry = join()
     first = Counter("orders_total", "Orders.", registry=registry)
     second = Counter("orders_total", "Orders.", registry=registry)
@@ -104,10 +88,10 @@ def test_a_handle_that_shares_its_values_unregisters_the_metric(join: Join, line
     registry.unregister(second)
     second.inc()
     assert first.value == 2.0
-    assert lines.of(registry) == []
+    assert lines_of(registry) == []
 
 
-def test_a_refused_metric_keeps_its_numbers(join: Join, lines: Lines) -> None:
+def test_a_refused_metric_keeps_its_numbers(join: Join) -> None:
     registry = join()
     Counter("orders_total", "Orders.", registry=registry).inc()
     other = Gauge("orders_total", "Orders.", registry=None)
@@ -116,19 +100,19 @@ def test_a_refused_metric_keeps_its_numbers(join: Join, lines: Lines) -> None:
         registry.register(other)
     other.inc()
     assert other.value == 8.0
-    assert lines.of(registry) == ["orders_total 1.0"]
+    assert lines_of(registry) == ["orders_total 1.0"]
 
 
-def test_removed_series_are_gone(join: Join, lines: Lines) -> None:
+def test_removed_series_are_gone(join: Join) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
     orders.labels("card").inc()
     orders.labels("cash").inc()
     generate_metrics(registry)
     orders.remove("card")
-    assert lines.of(registry) == ['orders_total{method="cash"} 1.0']
+    assert lines_of(registry) == ['orders_total{method="cash"} 1.0']
     orders.labels("card").inc()
-    assert lines.of(registry) == ['orders_total{method="cash"} 1.0', 'orders_total{method="card"} 1.0']
+    assert lines_of(registry) == ['orders_total{method="cash"} 1.0', 'orders_total{method="card"} 1.0']
 
 
 def test_exemplars_reach_the_other_processes(join: Join) -> None:
@@ -146,63 +130,63 @@ def test_exemplars_reach_the_other_processes(join: Join) -> None:
     assert found == [{"trace": "a"}]
 
 
-def test_every_family_has_the_prefix(backend: MemoryBackend, lines: Lines) -> None:
+def test_every_family_has_the_prefix(backend: MemoryBackend) -> None:
     registry = ShardedRegistry(MemoryShardStore(backend), prefix="shop")
     shop(registry)
-    assert all(line.startswith("shop_") for line in lines.of(registry))
+    assert all(line.startswith("shop_") for line in lines_of(registry))
 
 
 # Gauges -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_gauge_that_was_set_last_counts_and_not_the_newest_process(join: Join, lines: Lines) -> None:
+def test_the_gauge_that_was_set_last_counts_and_not_the_newest_process(join: Join) -> None:
     one, other = join(), join()
     Gauge("backup", "B.", mode="last", registry=other).set(1)
     generate_metrics(other)
     gauge = Gauge("backup", "B.", mode="last", registry=one)
-    assert lines.of(one) == ["backup 1.0"]
+    assert lines_of(one) == ["backup 1.0"]
     gauge.set(5)
     gauge.inc()
     assert gauge.value == 6.0
-    assert lines.of(one) == ["backup 6.0"]
+    assert lines_of(one) == ["backup 6.0"]
     generate_metrics(join())
     gauge.set(0)
-    assert lines.of(one) == ["backup 0.0"]
+    assert lines_of(one) == ["backup 0.0"]
 
 
-def test_a_gauge_that_was_set_before_it_was_registered_counts_as_set(join: Join, lines: Lines) -> None:
+def test_a_gauge_that_was_set_before_it_was_registered_counts_as_set(join: Join) -> None:
     registry = join()
     gauge = Gauge("backup", "B.", mode="last", registry=None)
     gauge.set(5)
     registry.register(gauge)
     never = join()
     Gauge("backup", "B.", mode="last", registry=never)
-    assert lines.of(registry) == ["backup 5.0"]
+    assert lines_of(registry) == ["backup 5.0"]
     registry.unregister(gauge)
     assert gauge.value == 5.0
 
 
-def test_gauges_of_each_process_are_told_apart(backend: MemoryBackend, lines: Lines) -> None:
+def test_gauges_of_each_process_are_told_apart(backend: MemoryBackend) -> None:
     for pid in (71, 72):
         registry = ShardedRegistry(MemoryShardStore(backend, identity=ShardIdentity("web-1", pid, pid, str(pid))))
         Gauge("threads", "T.", mode="each", registry=registry).set(pid)
-    assert lines.of(registry) == ['threads{pid="71"} 71.0', 'threads{pid="72"} 72.0']
+    assert lines_of(registry) == ['threads{pid="71"} 71.0', 'threads{pid="72"} 72.0']
 
 
-def test_a_function_is_asked_at_its_own_processes_scrape(join: Join, lines: Lines) -> None:
+def test_a_function_is_asked_at_its_own_processes_scrape(join: Join) -> None:
     one, other = join(), join()
     Gauge("jobs", "J.", registry=one).set_function(lambda: 4)
     Gauge("jobs", "J.", registry=other).set(1)
-    assert lines.of(one)[-1:] in (["jobs 5.0"], ["jobs 4.0"])  # without memory the other one has not published yet
+    assert lines_of(one)[-1:] in (["jobs 5.0"], ["jobs 4.0"])  # without memory the other one has not published yet
     generate_metrics(other)
-    assert lines.of(one) == ["jobs 5.0"]
+    assert lines_of(one) == ["jobs 5.0"]
 
 
-def test_a_function_that_fails_costs_only_itself_and_is_told(join: Join, lines: Lines) -> None:
+def test_a_function_that_fails_costs_only_itself_and_is_told(join: Join) -> None:
     registry = join()
     Gauge("jobs", "J.", registry=registry).set_function(lambda: 1 // 0)
     Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == [
+    assert lines_of(registry) == [
         "jobs 0.0",
         "orders_total 1.0",
         'pytheus_collector_errors_total{collector="jobs"} 1.0',
@@ -214,29 +198,21 @@ def test_a_function_that_fails_costs_only_itself_and_is_told(join: Join, lines: 
 # Other collectors -------------------------------------------------------------------------------------------------
 
 
-class Custom:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def collect(self) -> Iterator[Family | Collector]:
-        yield Family(self.name, "gauge", "C.", [Sample("", {}, 1.0)])
-
-
-def test_other_collectors_are_exposed_as_they_are_after_the_metrics(join: Join, lines: Lines) -> None:
+def test_other_collectors_are_exposed_as_they_are_after_the_metrics(join: Join) -> None:
     one, other = join(), join()
     one.register(Custom("queue_depth"))
     Counter("orders_total", "Orders.", registry=one).inc()
     other.register(Custom("queue_depth"))
-    assert lines.of(one) == ["orders_total 1.0", "queue_depth 1.0"]
+    assert lines_of(one) == ["orders_total 1.0", "queue_depth 1.0"]
 
 
-def test_another_processes_metric_never_takes_the_name_of_this_ones(join: Join, lines: Lines) -> None:
+def test_another_processes_metric_never_takes_the_name_of_this_ones(join: Join) -> None:
     one, other = join(), join()
     Counter("orders_total", "Orders.", registry=one).inc()
     Gauge("orders_total", "Orders.", registry=other).set(7)
     generate_metrics(other)
-    assert lines.of(one) == ["orders_total 1.0", "pytheus_shard_conflicts 1.0"]
-    assert lines.of(other)[0] == "orders_total 7.0"
+    assert lines_of(one) == ["orders_total 1.0", "pytheus_shard_conflicts 1.0"]
+    assert lines_of(other)[0] == "orders_total 7.0"
 
 
 def test_a_conflict_is_logged_once(join: Join, caplog: pytest.LogCaptureFixture) -> None:
@@ -253,7 +229,7 @@ def test_a_conflict_is_logged_once(join: Join, caplog: pytest.LogCaptureFixture)
 # Closing, moving, forking -----------------------------------------------------------------------------------------
 
 
-def test_what_was_counted_stays_when_the_registry_is_closed(join: Join, lines: Lines) -> None:
+def test_what_was_counted_stays_when_the_registry_is_closed(join: Join) -> None:
     one, other = join(), join()
     orders = Counter("orders_total", "Orders.", registry=one)
     orders.inc(2)
@@ -261,13 +237,13 @@ def test_what_was_counted_stays_when_the_registry_is_closed(join: Join, lines: L
     one.close()
     orders.inc(3)
     assert orders.value == 5.0
-    assert lines.of(one) == ["orders_total 5.0"]
-    assert lines.of(other) == ["orders_total 2.0"]
+    assert lines_of(one) == ["orders_total 5.0"]
+    assert lines_of(other) == ["orders_total 2.0"]
     one.unregister(orders)
-    assert lines.of(one) == []
+    assert lines_of(one) == []
 
 
-def test_metrics_move_in_and_out_with_their_numbers(join: Join, lines: Lines) -> None:
+def test_metrics_move_in_and_out_with_their_numbers(join: Join) -> None:
     proxy = CollectorRegistryProxy(CollectorRegistry())
     shop(proxy)
     before = generate_metrics(proxy)
@@ -276,10 +252,10 @@ def test_metrics_move_in_and_out_with_their_numbers(join: Join, lines: Lines) ->
     assert generate_metrics(proxy) == before
     proxy.set_registry(CollectorRegistry())
     assert generate_metrics(proxy) == before
-    assert lines.of(sharded) == []
+    assert lines_of(sharded) == []
 
 
-def test_a_metric_that_another_registry_takes_over_is_gone_from_the_first(join: Join, lines: Lines) -> None:
+def test_a_metric_that_another_registry_takes_over_is_gone_from_the_first(join: Join) -> None:
     one, other, watching = join(), join(), join()
     proxy = CollectorRegistryProxy()
     proxy.set_registry(one)
@@ -290,8 +266,8 @@ def test_a_metric_that_another_registry_takes_over_is_gone_from_the_first(join: 
         hits.labels("200").inc()
         for each in (one, other):
             list(each.collect())  # which publishes what it has
-        assert lines.of(watching) == lines.of(proxy)
-    assert lines.of(proxy) == ['hits_total{code="200"} 7.0']
+        assert lines_of(watching) == lines_of(proxy)
+    assert lines_of(proxy) == ['hits_total{code="200"} 7.0']
 
 
 def test_what_is_registered_is_found(join: Join) -> None:
@@ -302,26 +278,17 @@ def test_what_is_registered_is_found(join: Join) -> None:
     assert registry.find("carts") is None
 
 
-def test_threads_that_register_and_scrape_lose_nothing(join: Join, lines: Lines) -> None:
+def test_threads_that_register_and_scrape_lose_nothing(join: Join, together: Callable[..., None]) -> None:
     registry = join()
     orders = Counter("orders_total", "Orders.", ["thread"], registry=registry)
-    errors: list[BaseException] = []
 
     def work(number: int) -> None:
-        try:
-            for round_ in range(30):
-                orders.labels(str(number)).inc()
-                passing = Counter(f"passing_{number}_total", "P.", registry=registry)
-                passing.inc()
-                assert f'orders_total{{thread="{number}"}} {round_ + 1}.0' in lines.of(registry)
-                registry.unregister(passing)
-        except BaseException as error:
-            errors.append(error)
+        for round_ in range(30):
+            orders.labels(str(number)).inc()
+            passing = Counter(f"passing_{number}_total", "P.", registry=registry)
+            passing.inc()
+            assert f'orders_total{{thread="{number}"}} {round_ + 1}.0' in lines_of(registry)
+            registry.unregister(passing)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert sorted(lines.of(registry)) == [f'orders_total{{thread="{number}"}} 30.0' for number in range(4)]
+    together(*(partial(work, number) for number in range(4)))
+    assert sorted(lines_of(registry)) == [f'orders_total{{thread="{number}"}} 30.0' for number in range(4)]

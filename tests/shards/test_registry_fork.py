@@ -6,20 +6,12 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.shards import (
-    MemoryBackend,
-    MemoryShardStore,
-    ShardedRegistry,
-)
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines
-from tests.shards.conftest import Join, shop
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
+from tests.shards.conftest import Join, lines_of, shop
 
 
 def in_a_child(work: Callable[[], object]) -> str:
@@ -77,12 +69,12 @@ class TestFork:
 
         assert in_a_child(work) == str([[0.0], [0.0], [0.0] * 4, [0.0] * 2, [0.0] * 2, [], [0.0] * 2])
 
-    def test_a_lock_that_another_thread_held_is_free(self, join: Join, lines: Lines) -> None:
+    def test_a_lock_that_another_thread_held_is_free(self, join: Join) -> None:
         registry = join()
 
         def work() -> list[str]:
             Counter("orders_total", "Orders.", registry=registry).inc()
-            return lines.of(registry)
+            return lines_of(registry)
 
         told: list[str] = []
         with registry._scraping, registry._registering:
@@ -91,7 +83,7 @@ class TestFork:
             thread.join()
         assert told == ["['orders_total 1.0']"]
 
-    def test_a_store_that_fails_leaves_the_child_counting_by_itself(self, lines: Lines) -> None:
+    def test_a_store_that_fails_leaves_the_child_counting_by_itself(self) -> None:
         class Failing(MemoryShardStore):
             def after_fork_in_child(self) -> None:
                 raise OSError("no space")
@@ -102,12 +94,12 @@ class TestFork:
 
         def work() -> list[object]:
             orders.inc()
-            return [orders.value, lines.of(registry)]
+            return [orders.value, lines_of(registry)]
 
         assert in_a_child(work) == "[1.0, ['orders_total 1.0']]"
 
-    def test_a_registry_that_was_closed_stays_so(self, lines: Lines) -> None:
+    def test_a_registry_that_was_closed_stays_so(self) -> None:
         registry = ShardedRegistry(MemoryShardStore())
         Counter("orders_total", "Orders.", registry=registry).inc(2)
         registry.close()
-        assert in_a_child(lambda: lines.of(registry)) == "['orders_total 2.0']"
+        assert in_a_child(lambda: lines_of(registry)) == "['orders_total 2.0']"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,11 +21,7 @@ from pytheus.shards import (
     Snapshot,
     fold,
 )
-from tests.shards.conftest import shop
-
-if TYPE_CHECKING:
-    from tests.shards.conftest import Lines
-
+from tests.shards.conftest import lines_of, shop
 
 # The store's failures ---------------------------------------------------------------------------------------------
 
@@ -58,22 +53,22 @@ class Rejoining(Broken):
         return reading._replace(snapshots=[snapshot._replace(base=self.base) for snapshot in reading.snapshots])
 
 
-def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
+def test_what_was_read_last_is_shown_where_the_store_fails(backend: MemoryBackend) -> None:
     store = Broken(backend)
     registry, other = ShardedRegistry(store), ShardedRegistry(MemoryShardStore(backend))
     orders = Counter("orders_total", "Orders.", registry=registry)
     Counter("orders_total", "Orders.", registry=other).inc(5)
     orders.inc()
-    assert lines.of(registry) == ["orders_total 6.0"]
+    assert lines_of(registry) == ["orders_total 6.0"]
     store.failing = frozenset({"read", "publish"})
     orders.inc()
     failures = [f'pytheus_shard_failures_total{{step="{step}",reason="OSError"}} 1.0' for step in ("publish", "read")]
-    assert lines.of(registry) == ["orders_total 7.0", *failures]
+    assert lines_of(registry) == ["orders_total 7.0", *failures]
     store.failing = frozenset()
-    assert lines.of(registry) == ["orders_total 7.0", *failures]
+    assert lines_of(registry) == ["orders_total 7.0", *failures]
 
 
-def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend: MemoryBackend, lines: Lines) -> None:
+def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend: MemoryBackend) -> None:
     store = Rejoining(backend)
     registry = ShardedRegistry(store)
     orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
@@ -82,11 +77,11 @@ def test_numbers_in_the_archive_do_not_count_twice_where_the_store_fails(backend
     backend.archive = fold(backend.archive, [store.read().snapshots[0]]).forget_tokens([store.identity.token])
     store.base = [3.0, 5.0]
     expected = ['orders_total{method="cash"} 3.0', 'orders_total{method="card"} 5.0']
-    assert lines.of(registry) == expected
+    assert lines_of(registry) == expected
     store.failing = frozenset({"read"})
     orders.labels("transfer").inc(2)
     orders.labels("card").inc()
-    assert sorted(lines.of(registry)[:3]) == [
+    assert sorted(lines_of(registry)[:3]) == [
         'orders_total{method="card"} 6.0',
         'orders_total{method="cash"} 3.0',
         'orders_total{method="transfer"} 2.0',
@@ -105,24 +100,24 @@ class Divided(Broken):
         return reading._replace(snapshots=[own, Snapshot(identity, True, layout, [3.0])])
 
 
-def test_a_process_of_two_shards_counts_once_where_the_store_fails(lines: Lines) -> None:
+def test_a_process_of_two_shards_counts_once_where_the_store_fails() -> None:
     store = Divided()
     registry = ShardedRegistry(store)
     orders = Counter("orders_total", "Orders.", ["method"], registry=registry)
     orders.labels("card").inc(5)
     expected = ['orders_total{method="card"} 5.0', 'orders_total{method="cash"} 3.0']
-    assert sorted(lines.of(registry)) == expected
+    assert sorted(lines_of(registry)) == expected
     orders.labels("cash").inc(3)
     store.failing = frozenset({"read"})
-    assert sorted(lines.of(registry)[:2]) == expected
+    assert sorted(lines_of(registry)[:2]) == expected
 
 
-def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend, lines: Lines) -> None:
+def test_this_processes_numbers_are_shown_where_nothing_was_ever_read(backend: MemoryBackend) -> None:
     store = Broken(backend)
     store.failing = frozenset({"read"})
     registry = ShardedRegistry(store)
     shop(registry)
-    assert lines.of(registry)[:2] == ['orders_total{method="card"} 2.0', "carts 3.0"]
+    assert lines_of(registry)[:2] == ['orders_total{method="card"} 2.0', "carts 3.0"]
 
 
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
@@ -137,14 +132,14 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
 
 
 def test_what_the_store_skipped_is_counted_and_logged_once(
-    backend: MemoryBackend, lines: Lines, caplog: pytest.LogCaptureFixture
+    backend: MemoryBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Broken(backend)
     store.told = [Failure("file x", "it is torn"), Failure("file y", "it is foreign")]
     registry = ShardedRegistry(store)
-    assert lines.of(registry) == ["pytheus_shards_skipped 2.0"]
+    assert lines_of(registry) == ["pytheus_shards_skipped 2.0"]
     store.told = [Failure("file x", "it is torn")]
-    assert lines.of(registry) == ["pytheus_shards_skipped 1.0"]
+    assert lines_of(registry) == ["pytheus_shards_skipped 1.0"]
     assert ["file x" in caplog.records[0].message, "file y" in caplog.records[1].message] == [True, True]
     assert len(caplog.records) == 2
 
@@ -159,10 +154,10 @@ class Short(MemoryShardStore):
         return Reading([torn, *super().read().snapshots], Archive())
 
 
-def test_a_shard_that_lacks_numbers_is_skipped(lines: Lines) -> None:
+def test_a_shard_that_lacks_numbers_is_skipped() -> None:
     registry = ShardedRegistry(Short())
     Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 1.0", "pytheus_shards_skipped 1.0"]
+    assert lines_of(registry) == ["orders_total 1.0", "pytheus_shards_skipped 1.0"]
 
 
 class Releases(MemoryShardStore):
@@ -194,10 +189,10 @@ class Talkative(MemoryShardStore):
         return [self.bytes]
 
 
-def test_a_store_may_tell_of_itself(lines: Lines) -> None:
+def test_a_store_may_tell_of_itself() -> None:
     registry = ShardedRegistry(Talkative())
     Counter("orders_total", "Orders.", registry=registry).inc()
-    assert lines.of(registry) == ["orders_total 1.0", "store_bytes 0.0"]
+    assert lines_of(registry) == ["orders_total 1.0", "store_bytes 0.0"]
 
 
 class Reentrant(MemoryShardStore):
@@ -212,13 +207,13 @@ class Reentrant(MemoryShardStore):
         return super().read()
 
 
-def test_a_scrape_within_a_scrape_shows_the_one_before(lines: Lines) -> None:
+def test_a_scrape_within_a_scrape_shows_the_one_before() -> None:
     store = Reentrant()
     registry = ShardedRegistry(store)
     Counter("orders_total", "Orders.", registry=registry).inc()
     generate_metrics(registry)
     store.registry = registry
-    assert lines.of(registry) == ["orders_total 1.0"]
+    assert lines_of(registry) == ["orders_total 1.0"]
     assert store.seen[-1] == "orders_total 1.0"
 
 
