@@ -39,11 +39,19 @@ def test_a_metric_of_a_bad_name_cannot_be_made(name: str) -> None:
         Counter(name, "A counter.", registry=None)
 
 
-def test_the_message_suggests_a_name_that_would_do() -> None:
-    with pytest.raises(InvalidNameError, match="use 'http_requests'"):
-        validate_metric_name("http-requests")
-    with pytest.raises(InvalidNameError, match="use '_5xx'"):
-        validate_metric_name("5xx")
+@pytest.mark.parametrize(("name", "better"), [("http-requests", "http_requests"), ("5xx", "_5xx")])
+def test_the_message_suggests_a_name_that_would_do(name: str, better: str) -> None:
+    with pytest.raises(InvalidNameError, match=f"use '{better}'"):
+        validate_metric_name(name)
+
+
+@pytest.mark.pitfall
+@pytest.mark.parametrize(
+    ("names", "message"), [("abc", r"plain string 'abc'; write \('abc',\)"), (["a", "a"], "twice")], ids=repr
+)
+def test_the_message_about_label_names_says_why(names: object, message: str) -> None:
+    with pytest.raises(InvalidNameError, match=message):
+        validate_label_names(names, "counter 'x'")
 
 
 def test_a_name_becomes_a_plain_str() -> None:

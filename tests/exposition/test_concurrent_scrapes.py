@@ -32,6 +32,7 @@ def _values(text: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in values}
 
 
+@pytest.mark.pitfall
 def test_a_histogram_is_never_torn(together: Together, registry: CollectorRegistry) -> None:
     histogram = Histogram("x", "X.", ["a"], buckets=(1, 2), registry=registry)
     writers = 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import numpy as np
@@ -19,29 +19,23 @@ def _bounds(histogram: Histogram) -> list[str]:
     return [sample.labels["le"] for sample in family.samples if sample.suffix == "_bucket"]
 
 
-def test_infinity_is_added() -> None:
-    assert _bounds(Histogram("h", "H.", buckets=(1, 2), registry=None)) == ["1.0", "2.0", "+Inf"]
-
-
-def test_infinity_may_be_given() -> None:
-    assert _bounds(Histogram("h", "H.", buckets=(1, 2, math.inf), registry=None)) == ["1.0", "2.0", "+Inf"]
+@pytest.mark.parametrize(
+    ("buckets", "bounds"),
+    [
+        ((1, 2), ["1.0", "2.0", "+Inf"]),
+        ((1, 2, math.inf), ["1.0", "2.0", "+Inf"]),
+        ([-1, Decimal("0.5"), np.float32(2), 1e16], ["-1.0", "0.5", "2.0", "1e+16", "+Inf"]),
+        ((2.0**n for n in range(2)), ["1.0", "2.0", "+Inf"]),
+        (list(np.linspace(1, 2, 2)), ["1.0", "2.0", "+Inf"]),
+    ],
+    ids=["infinity is added", "infinity is given", "any numbers", "any iterable", "array"],
+)
+def test_bounds(buckets: Iterable[Number], bounds: list[str]) -> None:
+    assert _bounds(Histogram("h", "H.", buckets=buckets, registry=None)) == bounds
 
 
 def test_the_default_ones() -> None:
     assert _bounds(Histogram("h", "H.", registry=None)) == [*(repr(bound) for bound in DEFAULT_BUCKETS), "+Inf"]
-
-
-def test_bounds_may_be_negative_and_of_any_kind_of_number() -> None:
-    buckets: list[Number] = [-1, Decimal("0.5"), np.float32(2), 1e16]
-    assert _bounds(Histogram("h", "H.", buckets=buckets, registry=None)) == ["-1.0", "0.5", "2.0", "1e+16", "+Inf"]
-
-
-def test_bounds_may_be_any_iterable() -> None:
-    assert _bounds(Histogram("h", "H.", buckets=(2.0**n for n in range(2)), registry=None)) == ["1.0", "2.0", "+Inf"]
-
-
-def test_an_array_will_do() -> None:
-    assert _bounds(Histogram("h", "H.", buckets=list(np.linspace(1, 2, 2)), registry=None)) == ["1.0", "2.0", "+Inf"]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +68,14 @@ def test_bad_bounds_are_refused(buckets: list[Number]) -> None:
         Histogram("h", "H.", buckets=buckets, registry=None)
 
 
-def test_linear_buckets_rise_by_their_width() -> None:
+@pytest.mark.pitfall
+def test_a_bound_given_twice_is_named_so() -> None:
+    with pytest.raises(BucketError, match="twice"):
+        Histogram("h", "H.", buckets=(1, 2, 2.0), registry=None)
+
+
+def test_helpers_make_bounds() -> None:
     assert linear_buckets(-1, 0.5, 4) == (-1.0, -0.5, 0.0, 0.5)
-
-
-def test_exponential_buckets_rise_by_their_factor() -> None:
     assert exponential_buckets(0.5, 4, 3) == (0.5, 2.0, 8.0)
 
 

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import threading
-from array import array
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram
-from pytheus.registry import FloatBuffer
-from pytheus.samples import Exemplar
+from tests.metrics.conftest import Arena
 
 pytestmark = pytest.mark.threads
-
-
-class Arena:
-    """A memory of views on arrays, each of which stays where it is."""
-
-    def __init__(self) -> None:
-        self._views: dict[tuple[str, ...], memoryview] = {}
-
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        return cast(FloatBuffer, self._views.setdefault(labels, memoryview(array("d", bytes(8 * size)))))
-
-    def release(self, labels: tuple[str, ...], /) -> None:
-        self._views.pop(labels, None)
-
-    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None: ...
-
-    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None: ...
 
 
 def test_nothing_is_lost_while_numbers_move(together: Callable[..., None]) -> None:

@@ -78,6 +78,7 @@ def test_observations_of_one_summary(together: Together) -> None:
     assert (summary.count, summary.sum) == (THREADS * TIMES, THREADS * TIMES * 0.5)
 
 
+@pytest.mark.pitfall
 def test_children_that_are_made_while_they_are_counted(together: Together, registry: CollectorRegistry) -> None:
     counter = Counter("x_total", "X.", ["a"], registry=registry)
 

@@ -85,6 +85,7 @@ BAD: list[tuple[Mapping[str, str], type[Exception]]] = [
 ]
 
 
+@pytest.mark.pitfall
 @pytest.mark.parametrize(("labels", "error"), BAD, ids=lambda value: f"{value!r:.30}")
 def test_a_bad_one_is_refused_and_nothing_is_counted(labels: Mapping[str, str], error: type[Exception]) -> None:
     hits = Counter("hits_total", "Hits.", registry=None)

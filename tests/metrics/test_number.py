@@ -12,7 +12,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Summary
 from pytheus.exceptions import NotANumberError, OutOfRangeError
-from pytheus.metrics import Number
+from pytheus.metrics import Metric, Number
 from pytheus.metrics.number import to_float
 
 
@@ -115,6 +115,7 @@ NO_NUMBERS: list[object] = [
     {},
     object(),
     float,
+    ...,
     Liar(),
     np.str_("3"),
     np.bytes_(b"3"),
@@ -124,11 +125,30 @@ NO_NUMBERS: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+METHODS: list[tuple[Callable[..., Metric], str]] = [
+    (Counter, "inc"),
+    (Gauge, "inc"),
+    (Gauge, "dec"),
+    (Gauge, "set"),
+    (Histogram, "observe"),
+    (Summary, "observe"),
+]
+
+
+@pytest.mark.pitfall
+@pytest.mark.parametrize(("make", "method"), METHODS)
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: f"{type(value).__name__} {value!r:.10}")
-def test_what_is_no_number_is_refused(write: Callable[[object], float], value: object) -> None:
-    with pytest.raises(NotANumberError):
+def test_what_is_no_number_is_refused_and_changes_nothing(
+    make: Callable[..., Metric], method: str, value: object
+) -> None:
+    metric = make("x", "X.", registry=None)
+    write: Callable[[object], None] = getattr(metric, method)
+    write(2)
+    before = metric.rows()
+    message = f"{metric.type_} 'x' (takes a number|got .*, which does not convert to a number)"
+    with pytest.raises(NotANumberError, match=message):
         write(value)
+    assert metric.rows() == before
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
@@ -139,11 +159,19 @@ def test_what_no_double_holds_is_refused(write: Callable[[Number], float], value
         write(value)
 
 
+@pytest.mark.pitfall
 @pytest.mark.parametrize("nan", [math.nan, Decimal("nan"), np.float64("nan"), np.float32("nan")], ids=repr)
-@pytest.mark.parametrize("write", [_counter, _histogram, _summary], ids=lambda write: write.__name__[1:])
-def test_every_kind_of_nan_is_refused_where_it_would_spoil_a_sum(write: Callable[[Number], float], nan: Number) -> None:
-    with pytest.raises(OutOfRangeError):
+@pytest.mark.parametrize(("make", "method"), [METHODS[0], *METHODS[4:]])
+def test_every_kind_of_nan_is_refused_where_it_would_spoil_a_sum(
+    make: Callable[..., Metric], method: str, nan: Number
+) -> None:
+    metric = make("x", "X.", registry=None)
+    write: Callable[[Number], None] = getattr(metric, method)
+    write(2)
+    before = metric.rows()
+    with pytest.raises(OutOfRangeError, match=r"(?i)nan"):
         write(nan)
+    assert metric.rows() == before
 
 
 def test_a_gauge_takes_every_kind_of_nan() -> None:

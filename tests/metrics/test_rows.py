@@ -11,6 +11,7 @@ from pytheus.exceptions import GaugeModeError
 from pytheus.kinds import GAUGE_RULES, GaugeMode
 from pytheus.registry import CollectorRegistry, StorageAware
 from pytheus.samples import Row
+from tests.metrics.conftest import Written, write
 
 
 def test_every_metric_is_storage_aware() -> None:
@@ -40,24 +41,11 @@ def test_a_counters_rows() -> None:
     assert second == Row(("500",), [1.0])
 
 
-def test_a_histograms_row_has_its_sum_and_what_fell_in_each_bucket() -> None:
-    sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
-    for value in (0.5, 2, 3, 9):
-        sizes.observe(value)
-    assert sizes.rows() == [Row((), [14.5, 1.0, 2.0, 1.0])]
-
-
-def test_a_summarys_row_has_its_sum_and_its_count() -> None:
-    sizes = Summary("sizes", "Sizes.", registry=None)
-    sizes.observe(2)
-    sizes.observe(3)
-    assert sizes.rows() == [Row((), [5.0, 2.0])]
-
-
-def test_a_statesets_row_has_its_states_in_order() -> None:
-    door = StateSet("door", "Door.", states=["open", "closed"], registry=None)
-    door.state("closed")
-    assert door.rows() == [Row((), [0.0, 1.0])]
+def test_the_row_of_every_type(written: Written) -> None:
+    metric = written.make(registry=None)
+    write(metric, written.first)
+    write(metric, written.second)
+    assert metric.rows() == [Row((), written.numbers)]
 
 
 def test_an_infos_row_has_its_facts() -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, generate_metrics
 from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Row
+from tests.metrics.conftest import Written, write
 
 
 @pytest.mark.parametrize("labels", [[], ["a"]], ids=["without labels", "with labels"])
@@ -25,19 +27,8 @@ def test_counters_share(registry: CollectorRegistry, labels: list[str]) -> None:
 
 
 def test_what_was_counted_before_the_second_definition_is_kept(registry: CollectorRegistry) -> None:
-    first = Counter("hits_total", "Hits.", registry=registry)
-    first.inc(5)
-    second = Counter("hits_total", "Hits.", registry=registry)
-    assert second.value == 5.0
-    second.inc()
-    assert first.value == 6.0
-
-
-def test_gauges_share(registry: CollectorRegistry) -> None:
-    first, second = (Gauge("level", "Level.", registry=registry) for _ in range(2))
-    first.set(3)
-    second.dec()
-    assert first.value == second.value == 2.0
+    Counter("hits_total", "Hits.", registry=registry).inc(5)
+    assert Counter("hits_total", "Hits.", registry=registry).value == 5.0
 
 
 def test_a_gauges_function_is_shared(registry: CollectorRegistry) -> None:
@@ -55,20 +46,6 @@ def test_a_gauge_defined_again_keeps_its_function(registry: CollectorRegistry) -
     assert generate_metrics(registry).endswith("\nlevel 9.0\n")
 
 
-def test_histograms_share(registry: CollectorRegistry) -> None:
-    first, second = (Histogram("size", "Size.", buckets=(1, 2), registry=registry) for _ in range(2))
-    first.observe(0.5)
-    second.observe(1.5)
-    assert (first.count, second.sum) == (2.0, 2.0)
-
-
-def test_summaries_share(registry: CollectorRegistry) -> None:
-    first, second = (Summary("size", "Size.", registry=registry) for _ in range(2))
-    first.observe(0.5)
-    second.observe(1.5)
-    assert (first.count, second.sum) == (2.0, 2.0)
-
-
 def test_infos_share(registry: CollectorRegistry) -> None:
     first, second = (Info("build", "Build.", registry=registry) for _ in range(2))
     first.info(version="1")
@@ -77,11 +54,13 @@ def test_infos_share(registry: CollectorRegistry) -> None:
     assert 'version="2"' in generate_metrics(registry)
 
 
-def test_statesets_share(registry: CollectorRegistry) -> None:
-    first, second = (StateSet("door", "Door.", states=["open", "shut"], registry=registry) for _ in range(2))
-    first.set("open", True)
-    second.set("shut", True)
-    assert first.active == second.active == ("open", "shut")
+def test_every_type_shares(registry: CollectorRegistry, written: Written) -> None:
+    first, second = (written.make(registry=registry) for _ in range(2))
+    write(first, written.first)
+    write(second, written.second)
+    name, value = written.attribute
+    assert first.rows() == second.rows() == [Row((), written.numbers)]
+    assert getattr(first, name) == getattr(second, name) == value
 
 
 def test_clear_clears_for_both(registry: CollectorRegistry) -> None:

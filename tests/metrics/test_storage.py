@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-import threading
-from array import array
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, generate_metrics
 from pytheus.exceptions import PytheusError
-from pytheus.registry import CollectorRegistry, FloatBuffer, StorageAware
-from pytheus.samples import Exemplar, Row
+from pytheus.registry import CollectorRegistry, FloatBuffer
+from pytheus.samples import Row
+from tests.metrics.conftest import Arena, Written, write
 
 
-class Arena:
-    """A storage that tests can read: views of one big array, like those of a file."""
+@pytest.fixture
+def hits() -> Counter:
+    return Counter("hits_total", "Hits.", ["code"], registry=None)
 
-    def __init__(self) -> None:
-        self.doubles = array("d", bytes(8 * 10_000))
-        self.used = 0
-        self.views: dict[tuple[str, ...], memoryview] = {}
-        self.forgotten: list[tuple[str, ...]] = []
-        self.told: dict[tuple[str, ...], dict[str, str]] = {}
-        self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
-        self._lock = threading.Lock()
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        with self._lock:
-            if labels not in self.views:
-                self.views[labels] = memoryview(self.doubles)[self.used : self.used + size]
-                self.used += size
-            return cast(FloatBuffer, self.views[labels])
+@pytest.fixture
+def sizes() -> Histogram:
+    return Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
 
-    def release(self, labels: tuple[str, ...], /) -> None:
-        self.views.pop(labels, None)
-        self.forgotten.append(labels)
 
-    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
-        self.told[labels] = dict(info)
-
-    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        self.exemplars[labels, slot] = exemplar
-
-    def __getitem__(self, labels: tuple[str, ...]) -> list[float]:
-        return cast("list[float]", self.views[labels].tolist())
+@pytest.fixture
+def gauge() -> Gauge:
+    return Gauge("g", "G.", registry=None)
 
 
 # Storage --------------------------------------------------------------------------------------------------------------
 
 
-def test_numbers_go_along_and_every_later_write_lands_in_memory() -> None:
-    arena = Arena()
-    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+def test_numbers_go_along_and_every_later_write_lands_in_memory(arena: Arena, hits: Counter) -> None:
     hits.labels("200").inc(3)
     hits.attach_storage(arena)
     hits.labels("200").inc()
@@ -62,50 +40,23 @@ def test_numbers_go_along_and_every_later_write_lands_in_memory() -> None:
     assert hits.labels("200").value == 4.0
 
 
-def test_a_histogram_in_memory() -> None:
-    arena = Arena()
-    sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
-    sizes.observe(0.5)
-    sizes.attach_storage(arena)
-    sizes.observe(3)
-    assert arena[()] == [3.5, 1.0, 1.0, 0.0]
-    assert (sizes.count, sizes.sum) == (2.0, 3.5)
+def test_every_type_writes_to_its_storage_and_keeps_its_numbers_when_it_leaves(written: Written, arena: Arena) -> None:
+    metric = written.make(registry=None)
+    write(metric, written.first)
+    before = metric.rows()
+    metric.attach_storage(arena)
+    assert metric.rows() == before
+    write(metric, written.second)
+    name, value = written.attribute
+    assert arena[()] == written.numbers
+    assert getattr(metric, name) == value
+    assert metric.rows() == [Row((), written.numbers)]
+    metric.detach_storage(arena)
+    assert metric.rows() == [Row((), written.numbers)]
+    assert getattr(metric, name) == value
 
 
-def test_a_summary_in_memory() -> None:
-    arena = Arena()
-    sizes = Summary("sizes", "Sizes.", registry=None)
-    sizes.observe(1)
-    sizes.attach_storage(arena)
-    sizes.observe(2)
-    assert arena[()] == [3.0, 2.0]
-
-
-def test_a_gauge_in_memory() -> None:
-    arena = Arena()
-    gauge = Gauge("g", "G.", registry=None)
-    gauge.set(5)
-    gauge.attach_storage(arena)
-    gauge.inc()
-    gauge.dec(3)
-    assert arena[()] == [3.0]
-    gauge.set(8)
-    assert arena[()] == [8.0]
-
-
-def test_a_stateset_in_memory() -> None:
-    arena = Arena()
-    door = StateSet("door", "Door.", states=["open", "closed"], registry=None)
-    door.state("open")
-    door.attach_storage(arena)
-    assert arena[()] == [1.0, 0.0]
-    door.state("closed")
-    assert arena[()] == [0.0, 1.0]
-    assert door.active == ("closed",)
-
-
-def test_an_infos_facts_are_told() -> None:
-    arena = Arena()
+def test_an_infos_facts_are_told(arena: Arena) -> None:
     build = Info("build", "Build.", registry=None)
     build.info(version="1")
     build.attach_storage(arena)
@@ -114,8 +65,7 @@ def test_an_infos_facts_are_told() -> None:
     assert arena.told == {(): {"version": "2"}}
 
 
-def test_exemplars_are_told_those_there_were_and_those_that_come() -> None:
-    arena = Arena()
+def test_exemplars_are_told_those_there_were_and_those_that_come(arena: Arena) -> None:
     sizes = Histogram("sizes", "Sizes.", buckets=(1, 5), registry=None)
     sizes.observe(0.5, {"trace_id": "a"})
     sizes.attach_storage(arena)
@@ -123,10 +73,7 @@ def test_exemplars_are_told_those_there_were_and_those_that_come() -> None:
     assert {place[1]: exemplar.labels["trace_id"] for place, exemplar in arena.exemplars.items()} == {1: "a", 2: "b"}
 
 
-def test_without_carrying_everything_starts_at_zero() -> None:
-    arena = Arena()
-    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
-    sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
+def test_without_carrying_everything_starts_at_zero(arena: Arena, hits: Counter, sizes: Histogram) -> None:
     hits.labels("200").inc(3, {"trace_id": "a"})
     sizes.observe(2)
     hits.attach_storage(arena, carry=False)
@@ -137,10 +84,9 @@ def test_without_carrying_everything_starts_at_zero() -> None:
     assert not arena.exemplars
 
 
-def test_numbers_move_from_one_memory_to_another() -> None:
+def test_numbers_move_from_one_memory_to_another(sizes: Histogram) -> None:
     first, second = Arena(), Arena()
     hits = Counter("hits_total", "Hits.", registry=None)
-    sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
     hits.attach_storage(first)
     hits.inc(2)
     hits.attach_storage(second)
@@ -167,9 +113,8 @@ class Passing(Arena):
         return super().buffer(labels, size)
 
 
-def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one() -> None:
+def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one(hits: Counter) -> None:
     second = Arena()
-    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
     first = Passing(lambda _: hits.attach_storage(second))
     hits.attach_storage(first)
     hits.labels("200").inc(2)
@@ -188,18 +133,14 @@ def test_a_series_that_is_made_while_the_memory_is_left_is_in_none() -> None:
     assert second["big",] == [2.0, 0.0, 1.0]
 
 
-def test_keeping_in_the_same_memory_again_changes_nothing() -> None:
-    arena = Arena()
-    sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
+def test_keeping_in_the_same_memory_again_changes_nothing(arena: Arena, sizes: Histogram) -> None:
     sizes.observe(2)
     sizes.attach_storage(arena)
     sizes.attach_storage(arena)
     assert arena[()] == [2.0, 0.0, 1.0]
 
 
-def test_leaving_takes_the_numbers_back() -> None:
-    arena = Arena()
-    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+def test_leaving_takes_the_numbers_back(arena: Arena, hits: Counter) -> None:
     hits.attach_storage(arena)
     hits.labels("200").inc(3)
     before = arena.views["200",]
@@ -211,41 +152,6 @@ def test_leaving_takes_the_numbers_back() -> None:
     assert arena.forgotten == [("200",)]
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: _observed(Histogram("h", "H.", buckets=(1,), registry=None)),
-        lambda: _observed(Summary("s", "S.", registry=None)),
-        lambda: _opened(StateSet("e", "E.", states=["on", "off"], registry=None)),
-        lambda: _set(Gauge("g", "G.", registry=None)),
-    ],
-)
-def test_every_type_comes_back_as_it_was(make: Callable[[], StorageAware]) -> None:
-    arena = Arena()
-    metric = make()
-    before = metric.rows()
-    metric.attach_storage(arena)
-    assert metric.rows() == before
-    metric.detach_storage(arena)
-    assert metric.rows() == before
-
-
-def _observed(metric: Histogram | Summary) -> StorageAware:
-    metric.observe(0.5)
-    metric.observe(2)
-    return metric
-
-
-def _opened(stateset: StateSet) -> StorageAware:
-    stateset.state("on")
-    return stateset
-
-
-def _set(gauge: Gauge) -> StorageAware:
-    gauge.set(-4)
-    return gauge
-
-
 def test_leaving_a_memory_that_the_metric_is_not_in_changes_nothing() -> None:
     arena, other = Arena(), Arena()
     hits = Counter("hits_total", "Hits.", registry=None)
@@ -255,9 +161,7 @@ def test_leaving_a_memory_that_the_metric_is_not_in_changes_nothing() -> None:
     assert arena[()] == [1.0]
 
 
-def test_a_removed_series_is_forgotten_and_its_handles_write_elsewhere() -> None:
-    arena = Arena()
-    hits = Counter("hits_total", "Hits.", ["code"], registry=None)
+def test_a_removed_series_is_forgotten_and_its_handles_write_elsewhere(arena: Arena, hits: Counter) -> None:
     hits.attach_storage(arena)
     old = hits.labels("200")
     old.inc(3)
@@ -270,8 +174,7 @@ def test_a_removed_series_is_forgotten_and_its_handles_write_elsewhere() -> None
     assert arena["200",] == [1.0]
 
 
-def test_clearing_forgets_every_series() -> None:
-    arena = Arena()
+def test_clearing_forgets_every_series(arena: Arena) -> None:
     hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=None)
     hits.attach_storage(arena)
     hits.labels("200").inc(3)
@@ -282,9 +185,7 @@ def test_clearing_forgets_every_series() -> None:
     assert list(arena.views) == [("200",)]
 
 
-def test_a_function_writes_to_memory_when_it_is_refreshed() -> None:
-    arena = Arena()
-    gauge = Gauge("g", "G.", registry=None)
+def test_a_function_writes_to_memory_when_it_is_refreshed(arena: Arena, gauge: Gauge) -> None:
     gauge.set_function(lambda: 7.0)
     gauge.attach_storage(arena)
     assert arena[()] == [0.0]
@@ -298,9 +199,7 @@ def test_a_function_writes_to_memory_when_it_is_refreshed() -> None:
     assert arena[()] == [2.0]
 
 
-def test_a_function_set_in_memory_leaves_with_the_gauge() -> None:
-    arena = Arena()
-    gauge = Gauge("g", "G.", registry=None)
+def test_a_function_set_in_memory_leaves_with_the_gauge(arena: Arena, gauge: Gauge) -> None:
     gauge.attach_storage(arena)
     gauge.set_function(lambda: 7.0)
     gauge.refresh()
@@ -312,9 +211,9 @@ def test_a_function_set_in_memory_leaves_with_the_gauge() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["memory first", "second definition first"])
-def test_a_metric_that_is_defined_twice_writes_to_the_same_memory(first: bool) -> None:
-    registry = CollectorRegistry()
-    arena = Arena()
+def test_a_metric_that_is_defined_twice_writes_to_the_same_memory(
+    first: bool, arena: Arena, registry: CollectorRegistry
+) -> None:
     hits = Counter("hits_total", "Hits.", registry=registry)
     if first:
         hits.attach_storage(arena)
@@ -331,8 +230,7 @@ def test_a_metric_that_is_defined_twice_writes_to_the_same_memory(first: bool) -
     assert other["a",] == [1.0]
 
 
-def test_what_is_in_memory_is_exposed_as_before() -> None:
-    registry = CollectorRegistry()
+def test_what_is_in_memory_is_exposed_as_before(registry: CollectorRegistry) -> None:
     hits = Counter("hits_total", "Hits.", ["code"], registry=registry)
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=registry)
     hits.labels("200").inc(3)
