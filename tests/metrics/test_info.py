@@ -9,26 +9,28 @@ from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.registry import CollectorRegistry
 
 
-def test_facts_are_labels_of_a_one(registry: CollectorRegistry) -> None:
+@pytest.mark.parametrize(
+    ("name", "facts", "line"),
+    [
+        ("build", {"version": "1.2", "branch": "main"}, 'build_info{version="1.2",branch="main"} 1.0'),
+        ("build_info", {"version": "1.2"}, 'build_info{version="1.2"} 1.0'),
+        ("build", {}, "build_info 1.0"),
+    ],
+    ids=["facts", "the suffix is in the name", "no facts"],
+)
+def test_facts_are_labels_of_a_one(registry: CollectorRegistry, name: str, facts: dict[str, str], line: str) -> None:
+    Info(name, "The build.", registry=registry).info(facts)
+    assert generate_metrics(registry) == f"# HELP build_info The build.\n# TYPE build_info gauge\n{line}\n"
+
+
+def test_facts_by_mapping_and_by_keyword_go_together(registry: CollectorRegistry) -> None:
     Info("build", "The build.", registry=registry).info({"version": "1.2"}, branch="main")
-    assert generate_metrics(registry) == (
-        '# HELP build_info The build.\n# TYPE build_info gauge\nbuild_info{version="1.2",branch="main"} 1.0\n'
-    )
-
-
-def test_a_name_that_ends_with_info_gets_no_second_one(registry: CollectorRegistry) -> None:
-    Info("build_info", "The build.", registry=registry).info(version="1.2")
-    assert generate_metrics(registry).endswith('\nbuild_info{version="1.2"} 1.0\n')
+    assert generate_metrics(registry).endswith('\nbuild_info{version="1.2",branch="main"} 1.0\n')
 
 
 def test_without_facts_nothing_is_exposed(registry: CollectorRegistry) -> None:
     Info("build", "The build.", registry=registry)
     assert [line for line in generate_metrics(registry).splitlines() if not line.startswith("#")] == []
-
-
-def test_no_facts_at_all_can_be_said(registry: CollectorRegistry) -> None:
-    Info("build", "The build.", registry=registry).info()
-    assert generate_metrics(registry).endswith("\nbuild_info 1.0\n")
 
 
 def test_new_facts_replace_the_old_ones(registry: CollectorRegistry) -> None:

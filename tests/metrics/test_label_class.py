@@ -91,13 +91,9 @@ def test_keyword_only_fields_come_last_for_no_position_is_theirs() -> None:
 
 
 @pytest.mark.parametrize("make", METRICS)
-def test_every_type_takes_them(make: Callable[[], Metric]) -> None:
-    assert make().label_names == ("method", "code", "host")
-
-
-@pytest.mark.parametrize("make", METRICS)
-def test_being_generic_gives_no_metric_a_dict(make: Callable[[], Metric]) -> None:
+def test_every_type_takes_them_and_being_generic_gives_it_no_dict(make: Callable[[], Metric]) -> None:
     metric = make()
+    assert metric.label_names == ("method", "code", "host")
     assert not hasattr(metric, "__dict__")
     assert not hasattr(metric, "__weakref__")
 
@@ -130,43 +126,33 @@ def test_default_labels_come_before_the_fields_defaults() -> None:
     assert hits.labels("GET", "200", "example").value == 1.0
 
 
-def test_default_labels_may_name_fields_without_a_default() -> None:
-    hits = Counter("hits_total", "Hits.", labels=HttpTuple, default_labels={"code": "200"}, registry=None)
+def test_default_labels_may_name_fields_without_a_default_and_labels_from_goes_along() -> None:
+    hits = Counter(
+        "hits_total",
+        "Hits.",
+        labels=HttpTuple,
+        default_labels={"code": "200"},
+        labels_from={"method": ["GET", "POST"]},
+        registry=None,
+    )
+    assert hits.series_count == 2
     partly: Any = hits  # only checkers want every label of the class at once
     partly.labels(method="GET").inc()
     assert hits.labels("GET", "200").value == 1.0
 
 
-def test_a_label_that_a_dict_need_not_have_takes_its_default_from_default_labels() -> None:
-    class Optional(TypedDict):
-        method: str
-        code: NotRequired[str]
-
-    hits = Counter("hits_total", "Hits.", labels=Optional, default_labels={"code": "200"}, registry=None)
-    hits.labels({"method": "GET"}).inc()
-    assert hits.labels({"method": "GET", "code": "200"}).value == 1.0
-
-
-def test_labels_from_go_along() -> None:
-    hits = Counter(
-        "hits_total", "Hits.", labels=Http, labels_from={"method": ["GET", "POST"], "code": ["200"]}, registry=None
-    )
-    assert hits.series_count == 2
-
-
-def test_an_instance_gives_the_labels() -> None:
-    hits = Counter("hits_total", "Hits.", labels=Http, registry=None)
-    assert hits.labels(Http("GET", "200")) is hits.labels("GET", "200", "localhost")
-
-
-def test_a_tuple_gives_the_labels() -> None:
-    hits = Counter("hits_total", "Hits.", labels=HttpTuple, registry=None)
-    assert hits.labels(HttpTuple("GET", "200")) is hits.labels("GET", "200", "localhost")
-
-
-def test_a_dict_gives_the_labels() -> None:
-    hits = Counter("hits_total", "Hits.", labels=HttpDict, registry=None)
-    assert hits.labels(HttpDict(method="GET", code="200")) is hits.labels({"method": "GET", "code": "200"})
+@pytest.mark.parametrize(
+    ("cls", "record", "labels"),
+    [
+        (Http, Http("GET", "200"), ("GET", "200", "localhost")),
+        (HttpTuple, HttpTuple("GET", "200"), ("GET", "200", "localhost")),
+        (HttpDict, HttpDict(method="GET", code="200"), ("GET", "200")),
+    ],
+    ids=["dataclass", "NamedTuple", "TypedDict"],
+)
+def test_an_instance_gives_the_labels(cls: Any, record: Any, labels: tuple[str, ...]) -> None:
+    hits: Counter[Any] = Counter("hits_total", "Hits.", labels=cls, registry=None)
+    assert hits.labels(record) is hits.labels(*labels)
 
 
 def test_remove_takes_an_instance() -> None:
@@ -285,15 +271,6 @@ def test_a_field_that_is_no_text_is_refused(annotation: object, shown: str) -> N
     assert list(registry) == []
 
 
-def test_a_default_that_is_no_text_is_refused() -> None:
-    @dataclass
-    class Labels:
-        code: str = 200  # type: ignore[assignment]  # on purpose
-
-    with pytest.raises(LabelError, match="label 'code' of counter 'hits_total' must be a str but got int 200"):
-        Counter("hits_total", "Hits.", labels=Labels, registry=None)
-
-
 @pytest.mark.parametrize("given", [3, "method", ("method",), Http("GET", "200"), str, len, Exception])
 def test_what_declares_no_labels_is_refused(given: Any) -> None:
     with pytest.raises(LabelError, match="takes labels= as a dataclass, NamedTuple or TypedDict"):
@@ -305,60 +282,59 @@ def test_required_labels_beside_it_are_refused() -> None:
         Counter("hits_total", "Hits.", ["method"], labels=Http, registry=None)
 
 
-def test_a_label_that_a_dict_need_not_have_is_refused_without_a_default() -> None:
-    class Optional(TypedDict, total=False):
-        code: str
-
-    with pytest.raises(LabelError, match="has the optional label 'code' of Optional, but every series needs it"):
-        Counter("hits_total", "Hits.", labels=Optional, registry=None)
-
-
-class KeyInBrackets(TypedDict):
+class Partly(TypedDict):
+    method: str
     code: NotRequired[str]
 
 
-class OneRequired(TypedDict, total=False):
+class Total(TypedDict, total=False):
     method: Required[str]
     code: str
 
 
-def test_a_label_that_a_dict_need_not_have_is_seen_where_annotations_are_text() -> None:
-    with pytest.raises(LabelError, match="has the optional label 'code' of KeyInBrackets"):
-        Counter("hits_total", "Hits.", labels=KeyInBrackets, registry=None)
-
-
-def test_a_label_that_a_dict_must_have_is_seen_where_annotations_are_text() -> None:
-    hits = Counter("hits_total", "Hits.", labels=OneRequired, default_labels={"code": "200"}, registry=None)
+@pytest.mark.parametrize("cls", [Partly, Total])
+def test_a_label_that_a_dict_need_not_have_needs_a_default(cls: Any) -> None:
+    hits: Counter[Any] = Counter("hits_total", "Hits.", labels=cls, default_labels={"code": "200"}, registry=None)
     hits.labels({"method": "GET"}).inc()
     assert hits.labels({"method": "GET", "code": "200"}).value == 1.0
+    message = f"has the optional label 'code' of {cls.__name__}, but every series needs it"
+    with pytest.raises(LabelError, match=message):
+        Counter("hits_total", "Hits.", labels=cls, registry=None)
 
 
-def test_a_field_that_the_constructor_does_not_take_is_refused() -> None:
-    @dataclass
-    class Labels:
-        code: str = field(init=False)
-
-    with pytest.raises(LabelError, match="cannot get the label 'code' of Labels, a field with init=False"):
-        Counter("hits_total", "Hits.", labels=Labels, registry=None)
+@dataclass
+class BadDefault:
+    code: str = 200  # type: ignore[assignment]  # on purpose
 
 
-def test_a_constructors_argument_that_is_no_field_is_refused() -> None:
-    @dataclass
-    class Labels:
-        code: str
-        raw: InitVar[str]
-
-    with pytest.raises(LabelError, match="cannot read the label 'raw' of Labels, an InitVar; make it a field"):
-        Counter("hits_total", "Hits.", labels=Labels, registry=None)
+@dataclass
+class NotTaken:
+    code: str = field(init=False)
 
 
-def test_a_default_factory_is_refused() -> None:
-    @dataclass
-    class Labels:
-        code: str = field(default_factory=str)
+@dataclass
+class Argument:
+    code: str
+    raw: InitVar[str]
 
-    with pytest.raises(LabelError, match="has the label 'code' of Labels with a default_factory"):
-        Counter("hits_total", "Hits.", labels=Labels, registry=None)
+
+@dataclass
+class Factory:
+    code: str = field(default_factory=str)
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (BadDefault, "label 'code' of counter 'hits_total' must be a str but got int 200"),
+        (NotTaken, "cannot get the label 'code' of NotTaken, a field with init=False"),
+        (Argument, "cannot read the label 'raw' of Argument, an InitVar; make it a field"),
+        (Factory, "has the label 'code' of Factory with a default_factory"),
+    ],
+)
+def test_a_field_that_makes_no_label_is_refused(cls: Any, message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        Counter("hits_total", "Hits.", labels=cls, registry=None)
 
 
 def test_a_field_with_a_name_that_no_label_may_have_is_refused() -> None:

@@ -12,59 +12,35 @@ from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 
 
-def test_every_combination_is_there_at_zero(registry: CollectorRegistry) -> None:
-    Counter(
-        "hits_total",
-        "Hits.",
-        ["method", "code"],
-        labels_from={"code": ["200", "500"], "method": ["GET", "PUT"]},
-        registry=registry,
-    )
-    assert sorted(generate_metrics(registry).splitlines()[2:]) == [
-        'hits_total{method="GET",code="200"} 0.0',
-        'hits_total{method="GET",code="500"} 0.0',
-        'hits_total{method="PUT",code="200"} 0.0',
-        'hits_total{method="PUT",code="500"} 0.0',
-    ]
-
-
-def test_they_are_the_series_that_labels_gives(registry: CollectorRegistry) -> None:
-    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
-    hits.labels("200").inc()
-    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 1.0']
-
-
-def test_other_values_can_be_added_later(registry: CollectorRegistry) -> None:
-    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
-    hits.labels("404").inc()
-    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 0.0', 'hits_total{code="404"} 1.0']
-
-
-def test_default_labels_complete_them(registry: CollectorRegistry) -> None:
+@pytest.mark.parametrize(
+    ("labels_from", "series"),
+    [
+        pytest.param({"code": ["200"], "zone": ["eu"]}, [("200", "eu")], id="one"),
+        pytest.param(
+            {"zone": ["eu", "us"], "code": ["1", "2"]},
+            [("1", "eu"), ("1", "us"), ("2", "eu"), ("2", "us")],
+            id="every combination",
+        ),
+        pytest.param({"code": ["200"]}, [("200", "default")], id="default labels complete them"),
+        pytest.param({"code": ["200", "200"]}, [("200", "default")], id="given twice"),
+        pytest.param({"code": (str(n) for n in (1, 2))}, [("1", "default"), ("2", "default")], id="any iterable"),
+        pytest.param({"code": []}, [], id="no values"),
+    ],
+)
+def test_series_are_there_at_zero(
+    registry: CollectorRegistry, labels_from: Mapping[str, Iterable[str]], series: list[tuple[str, str]]
+) -> None:
     Counter(
         "hits_total",
         "Hits.",
         ["code", "zone"],
-        default_labels={"zone": "eu"},
-        labels_from={"code": ["200"]},
+        default_labels={"zone": "default"},
+        labels_from=labels_from,
         registry=registry,
     )
-    assert generate_metrics(registry).endswith('\nhits_total{code="200",zone="eu"} 0.0\n')
-
-
-def test_values_given_twice_make_one_series(registry: CollectorRegistry) -> None:
-    Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200", "200"]}, registry=registry)
-    assert generate_metrics(registry).count("hits_total{") == 1
-
-
-def test_values_can_be_any_iterable(registry: CollectorRegistry) -> None:
-    Counter("hits_total", "Hits.", ["code"], labels_from={"code": (str(n) for n in (1, 2))}, registry=registry)
-    assert generate_metrics(registry).count("hits_total{") == 2
-
-
-def test_a_label_without_values_makes_no_series(registry: CollectorRegistry) -> None:
-    Counter("hits_total", "Hits.", ["code"], labels_from={"code": []}, registry=registry)
-    assert "hits_total{" not in generate_metrics(registry)
+    assert sorted(generate_metrics(registry).splitlines()[2:]) == [
+        f'hits_total{{code="{code}",zone="{zone}"}} 0.0' for code, zone in series
+    ]
 
 
 def test_they_are_back_after_clear(registry: CollectorRegistry) -> None:
@@ -73,6 +49,13 @@ def test_they_are_back_after_clear(registry: CollectorRegistry) -> None:
     hits.labels("404").inc()
     hits.clear()
     assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 0.0']
+
+
+def test_they_are_the_series_that_labels_gives_and_others_can_be_added(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["code"], labels_from={"code": ["200"]}, registry=registry)
+    hits.labels("200").inc()
+    hits.labels("404").inc()
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 1.0', 'hits_total{code="404"} 1.0']
 
 
 def test_a_second_definition_adds_its_own(registry: CollectorRegistry) -> None:
