@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from pytheus import Counter, start_http_server
+from pytheus import Counter, Gauge, start_http_server
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import Collector, CollectorRegistry
-from pytheus.samples import Family
+from pytheus.samples import Family, Sample
 
 
 class Custom:
@@ -22,6 +22,41 @@ class Custom:
 
     def collect(self) -> Iterator[Family | Collector]:
         yield from self.parts
+
+
+class Plain:
+    """A registry with the members of the protocol and no others."""
+
+    def __init__(self, collect: Callable[[], Iterable[Collector]], prefix: str | None = None) -> None:
+        self._collect = collect
+        self.prefix = prefix
+
+    def register(self, collector: Collector, /) -> None: ...
+
+    def unregister(self, collector: Collector, /) -> None: ...
+
+    def collect(self) -> Iterable[Collector]:
+        return self._collect()
+
+
+def fail() -> list[Collector]:
+    """What the registry `Plain(fail)` does at each scrape."""
+    raise ConnectionError("redis://:secret@store is down")
+
+
+def gauge_family(name: str, *samples: Sample) -> Family:
+    return Family(name, "gauge", "A gauge.", samples or [Sample("", {}, 1.0)])
+
+
+def family_names(text: str) -> list[str]:
+    return [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+
+
+def add_queues(registry: CollectorRegistry) -> None:
+    """Register so many series that compression is worth it."""
+    depth = Gauge("queue_depth", "Jobs waiting.", ["queue"], registry=registry)
+    for number in range(200):
+        depth.labels(f"queue-{number}").set(number)
 
 
 WaitUntil = Callable[[Callable[[], object], str], None]

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 import httpx
 import pytest
@@ -14,20 +14,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from pytheus import Counter, Gauge, make_asgi_app
+from pytheus import make_asgi_app
 from pytheus.exceptions import NotARegistryError
 from pytheus.exposition.asgi import ASGIApp, Message
-from pytheus.registry import Collector, CollectorRegistry
+from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family
-
-WaitUntil = Callable[[Callable[[], object], str], None]
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    registry = CollectorRegistry(prefix="shop")
-    Counter("orders_total", "Orders placed.", registry=registry).inc()
-    return registry
+from tests.exposition.conftest import Plain, WaitUntil, add_queues, fail
 
 
 def exchange(app: ASGIApp, scope: Message, *events: Message) -> list[Message]:
@@ -57,8 +49,8 @@ def fetch(app: ASGIApp, path: str = "/", method: str = "GET", **headers: str) ->
     return asyncio.run(ask())
 
 
-def test_get_gives_the_metrics(registry: CollectorRegistry) -> None:
-    response = fetch(make_asgi_app(registry))
+def test_get_gives_the_metrics(shop: CollectorRegistry) -> None:
+    response = fetch(make_asgi_app(shop))
 
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -66,26 +58,24 @@ def test_get_gives_the_metrics(registry: CollectorRegistry) -> None:
     assert "\nshop_orders_total 1.0\n" in response.text
 
 
-def test_head_gives_no_body(registry: CollectorRegistry) -> None:
-    app = make_asgi_app(registry)
+def test_head_gives_no_body(shop: CollectorRegistry) -> None:
+    app = make_asgi_app(shop)
     response = fetch(app, method="HEAD")
 
     assert response.content == b""
     assert response.headers["content-length"] == fetch(app).headers["content-length"]
 
 
-def test_post_is_refused(registry: CollectorRegistry) -> None:
-    response = fetch(make_asgi_app(registry), method="POST")
+def test_post_is_refused(shop: CollectorRegistry) -> None:
+    response = fetch(make_asgi_app(shop), method="POST")
 
     assert response.status_code == 405
     assert response.headers["allow"] == "GET, HEAD"
 
 
-def test_gzip_goes_to_who_takes_it_in_any_of_several_headers(registry: CollectorRegistry) -> None:
-    depth = Gauge("queue_depth", "Jobs waiting.", ["queue"], registry=registry)
-    for number in range(200):
-        depth.labels(str(number)).set(number)
-    app = make_asgi_app(registry)
+def test_gzip_goes_to_who_takes_it_in_any_of_several_headers(shop: CollectorRegistry) -> None:
+    add_queues(shop)
+    app = make_asgi_app(shop)
     headers = [(b"accept-encoding", b"br"), (b"accept-encoding", b"gzip;q=0.5")]
 
     start, body = exchange(app, {"type": "http", "method": "GET", "headers": headers})
@@ -98,26 +88,22 @@ def test_gzip_goes_to_who_takes_it_in_any_of_several_headers(registry: Collector
     assert gzip.decompress(content) == fetch(app).content
 
 
-def test_it_is_served_under_the_path_where_it_is_mounted(registry: CollectorRegistry) -> None:
-    app = Starlette(routes=[Mount("/metrics", make_asgi_app(registry))])
+def test_it_is_served_under_the_path_where_it_is_mounted(shop: CollectorRegistry) -> None:
+    app = Starlette(routes=[Mount("/metrics", make_asgi_app(shop))])
 
     assert "shop_orders_total 1.0" in fetch(app, "/metrics/").text
     assert fetch(app, "/elsewhere").status_code == 404
 
 
-def test_a_registry_that_raises_is_a_500(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(CollectorRegistry):
-        def collect(self) -> Iterator[Collector]:
-            raise ConnectionError("the store is down")
-
-    response = fetch(make_asgi_app(Broken()))
+def test_a_registry_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    response = fetch(make_asgi_app(Plain(fail)))
 
     assert response.status_code == 500
     assert "store" not in response.text
-    assert "the store is down" in caplog.text
+    assert "store is down" in caplog.text
 
 
-def test_a_collector_that_waits_does_not_stop_the_event_loop(registry: CollectorRegistry) -> None:
+def test_a_collector_that_waits_does_not_stop_the_event_loop(shop: CollectorRegistry) -> None:
     beating = threading.Event()
 
     class Patient:
@@ -127,8 +113,8 @@ def test_a_collector_that_waits_does_not_stop_the_event_loop(registry: Collector
             assert beating.wait(60)
             return [Family("patience", "gauge", "Whether it paid.")]
 
-    registry.register(Patient())
-    app = make_asgi_app(registry)
+    shop.register(Patient())
+    app = make_asgi_app(shop)
 
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
@@ -141,26 +127,26 @@ def test_a_collector_that_waits_does_not_stop_the_event_loop(registry: Collector
     assert "# TYPE shop_patience gauge" in asyncio.run(main()).text
 
 
-def test_lifespan_is_confirmed(registry: CollectorRegistry) -> None:
+def test_lifespan_is_confirmed(shop: CollectorRegistry) -> None:
     sent = exchange(
-        make_asgi_app(registry), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
+        make_asgi_app(shop), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
     )
 
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_a_websocket_is_refused(registry: CollectorRegistry) -> None:
-    sent = exchange(make_asgi_app(registry), {"type": "websocket"}, {"type": "websocket.connect"})
+def test_a_websocket_is_refused(shop: CollectorRegistry) -> None:
+    sent = exchange(make_asgi_app(shop), {"type": "websocket"}, {"type": "websocket.connect"})
 
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
-def test_an_unknown_protocol_is_refused_by_name(registry: CollectorRegistry) -> None:
+def test_an_unknown_protocol_is_refused_by_name(shop: CollectorRegistry) -> None:
     with pytest.raises(ValueError, match="got the scope 'smtp'"):
-        exchange(make_asgi_app(registry), {"type": "smtp"})
+        exchange(make_asgi_app(shop), {"type": "smtp"})
 
 
-def test_another_event_loop_than_asyncios_will_do(registry: CollectorRegistry) -> None:
+def test_another_event_loop_than_asyncios_will_do(shop: CollectorRegistry) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -170,7 +156,7 @@ def test_another_event_loop_than_asyncios_will_do(registry: CollectorRegistry) -
         sent.append(message)
 
     # Nothing is awaited that would need a loop, so that stepping by hand is one.
-    steps = make_asgi_app(registry)({"type": "http", "method": "GET", "headers": []}, receive, send).__await__()
+    steps = make_asgi_app(shop)({"type": "http", "method": "GET", "headers": []}, receive, send).__await__()
 
     with pytest.raises(StopIteration):
         next(iter(steps))
@@ -183,9 +169,9 @@ def test_what_is_no_registry_is_refused_when_the_app_is_made() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_real_server_serves_it(registry: CollectorRegistry, wait_until: WaitUntil, method: str) -> None:
+def test_a_real_server_serves_it(shop: CollectorRegistry, wait_until: WaitUntil, method: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(make_asgi_app(registry), log_level="critical", ws="none", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(make_asgi_app(shop), log_level="critical", ws="none", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

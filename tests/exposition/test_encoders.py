@@ -68,9 +68,7 @@ def test_metrics_in_a_custom_collector_are_encoded_by_their_rows(registry: Colle
     assert scrape(registry, RowEncoder()) == [b"level  [2.0]"]
 
 
-def test_a_collector_that_fails_is_left_out_and_counted(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_collector_that_fails_is_left_out_and_counted(registry: CollectorRegistry) -> None:
     def fail() -> float:
         raise OSError("sensor lost")
 
@@ -81,9 +79,7 @@ def test_a_collector_that_fails_is_left_out_and_counted(
         scrape(registry, RowEncoder(), strict=True)
 
 
-def test_a_family_that_cannot_be_exposed_reaches_no_encoder(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_family_that_cannot_be_exposed_reaches_no_encoder(registry: CollectorRegistry) -> None:
     registry.register(Custom(Family("q", "gauge", "Q.", [Sample("_bucket", {}, 2)])))
     assert scrape(registry, RowEncoder()) == [b"pytheus_collector_errors_total Custom [1.0]"]
 

@@ -12,8 +12,9 @@ import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import InvalidNameError
-from pytheus.metrics import CustomCollector, Family, Sample
+from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry
+from tests.exposition.conftest import Custom
 
 
 class Broken:
@@ -56,14 +57,6 @@ def test_without_failures_nothing_is_exposed_about_them(registry: CollectorRegis
     assert generate_metrics(registry) == ""
 
 
-def test_each_failure_counts(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    registry.register(Broken())
-    for count in (1.0, 2.0, 3.0):
-        assert _errors(generate_metrics(registry)) == [
-            f'pytheus_collector_errors_total{{collector="Broken"}} {count!r}'
-        ]
-
-
 def test_only_the_first_failure_of_a_collector_is_logged(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -76,7 +69,7 @@ def test_only_the_first_failure_of_a_collector_is_logged(
     assert "sensor lost" in caplog.text
 
 
-def test_the_others_are_served_whole(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_others_are_served_whole(registry: CollectorRegistry) -> None:
     Gauge("before", "Before.", registry=registry).set(1)
     registry.register(Broken())
     Gauge("after", "After.", registry=registry).set(2)
@@ -86,9 +79,7 @@ def test_the_others_are_served_whole(registry: CollectorRegistry, caplog: pytest
     assert "half" not in text
 
 
-def test_a_collector_that_recovers_is_served_again(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_collector_that_recovers_is_served_again(registry: CollectorRegistry) -> None:
     moody = Moody()
     registry.register(moody)
     generate_metrics(registry)
@@ -98,9 +89,7 @@ def test_a_collector_that_recovers_is_served_again(
     assert _errors(text) == ['pytheus_collector_errors_total{collector="Moody"} 1.0']
 
 
-def test_a_gauges_function_that_raises_spoils_nothing_else(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_gauges_function_that_raises_spoils_nothing_else(registry: CollectorRegistry) -> None:
     def fail() -> float:
         raise ZeroDivisionError
 
@@ -112,48 +101,47 @@ def test_a_gauges_function_that_raises_spoils_nothing_else(
     assert _errors(text) == ['pytheus_collector_errors_total{collector="level"} 1.0']
 
 
-def test_a_collector_whose_name_raises_is_called_by_its_class(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    registry.register(Nameless())
-    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Nameless"} 1.0']
-
-
 @pytest.mark.parametrize(
-    ("name", "shown"), [('a"\n', 'a\\"\\n'), ("\ud800", "?"), (7, "Named"), ("", "Named"), (None, "Named")], ids=ascii
+    ("collector", "shown"),
+    [
+        (Broken(), "Broken"),
+        (Nameless(), "Nameless"),
+        (Named('a"\n'), 'a\\"\\n'),
+        (Named("\ud800"), "?"),
+        (Named(7), "Named"),
+        (Named(""), "Named"),
+        (Named(None), "Named"),
+    ],
+    ids=["class", "name that raises", "escaped", "surrogate", "no text", "empty", "None"],
 )
-def test_any_name_can_be_shown(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, name: object, shown: str
-) -> None:
-    registry.register(Named(name))
-    assert _errors(generate_metrics(registry)) == [f'pytheus_collector_errors_total{{collector="{shown}"}} 1.0']
+def test_any_name_can_be_shown(registry: CollectorRegistry, collector: Collector, shown: str) -> None:
+    registry.register(collector)
+    for count in (1.0, 2.0, 3.0):
+        assert _errors(generate_metrics(registry)) == [
+            f'pytheus_collector_errors_total{{collector="{shown}"}} {count!r}'
+        ]
 
 
-def test_the_prefix_precedes_their_name(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_prefix_precedes_their_name(registry: CollectorRegistry) -> None:
     registry.prefix = "app"
     registry.register(Broken())
     assert "\napp_pytheus_collector_errors_total{" in generate_metrics(registry)
 
 
-def test_each_registry_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_registry_has_its_own() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     first.register(Broken())
     generate_metrics(first)
     assert generate_metrics(second) == ""
 
 
-def test_its_name_is_taken_from_the_start(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
+def test_its_name_is_taken_from_the_start(registry: CollectorRegistry) -> None:
     for make in (partial(Counter, "pytheus_collector_errors_total"), partial(Gauge, "pytheus_collector_errors")):  # type: ignore[pytheus-name]  # on purpose
         with pytest.raises(InvalidNameError, match="which counts failed collectors"):
             make("Mine.", registry=registry)
     assert len(registry) == 0
-
-    class Mine(CustomCollector):
-        def collect(self) -> Iterable[Family]:
-            yield Family("pytheus_collector_errors_total", "counter", "Mine.", [Sample("", {}, 7.0)])
-
-    registry.register(Mine())
-    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Mine"} 1.0']
+    registry.register(Custom(Family("pytheus_collector_errors_total", "counter", "Mine.", [Sample("", {}, 7.0)])))
+    assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Custom"} 1.0']
 
 
 def test_an_error_that_is_no_exception_goes_through(registry: CollectorRegistry) -> None:
@@ -178,39 +166,33 @@ def test_they_keep_no_registry_alive(caplog: pytest.LogCaptureFixture) -> None:
     assert watch() is None
 
 
+class Slotted:
+    """A registry without weak references."""
+
+    __slots__ = ("gone", "held")
+    prefix = None
+
+    def __init__(self, gone: list[str], *held: Collector) -> None:
+        self.gone = gone
+        self.held = held
+
+    def register(self, collector: Collector, /) -> None: ...
+    def unregister(self, collector: Collector, /) -> None: ...
+    def collect(self) -> Iterable[Collector]:
+        return self.held
+
+    def __del__(self) -> None:
+        self.gone.append("gone")
+
+
 def test_a_registry_without_weak_references_is_not_kept_alive_by_a_scrape() -> None:
     gone: list[str] = []
-
-    class Slotted:
-        __slots__ = ()
-        prefix = None
-
-        def register(self, collector: Collector, /) -> None: ...
-        def unregister(self, collector: Collector, /) -> None: ...
-        def collect(self) -> Iterable[Collector]:
-            return ()
-
-        def __del__(self) -> None:
-            gone.append("gone")
-
-    generate_metrics(Slotted())
+    generate_metrics(Slotted(gone))
     gc.collect()
     assert gone == ["gone"]
 
 
-def test_a_registry_without_weak_references_counts_its_failures_too(caplog: pytest.LogCaptureFixture) -> None:
-    class Slotted:
-        __slots__ = ("held",)
-        prefix = None
-
-        def __init__(self) -> None:
-            self.held: tuple[Collector, ...] = (Broken(),)
-
-        def register(self, collector: Collector, /) -> None: ...
-        def unregister(self, collector: Collector, /) -> None: ...
-        def collect(self) -> Iterable[Collector]:
-            return self.held
-
-    registry = Slotted()
+def test_a_registry_without_weak_references_counts_its_failures_too() -> None:
+    registry = Slotted([], Broken())
     generate_metrics(registry)
     assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Broken"} 2.0']

@@ -7,23 +7,11 @@ import logging
 
 import pytest
 
-from pytheus import Counter, Gauge
+from pytheus import Counter
 from pytheus.exceptions import NotARegistryError
 from pytheus.exposition.respond import answer_scrape, answer_text, servable
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy
-
-
-class BrokenRegistry:
-    """A registry that has lost what it holds."""
-
-    prefix: str | None = None
-
-    def register(self, collector: Collector, /) -> None: ...
-
-    def unregister(self, collector: Collector, /) -> None: ...
-
-    def collect(self) -> list[Collector]:
-        raise ConnectionError("redis://:secret@store is down")
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from tests.exposition.conftest import Plain, add_queues, fail
 
 
 def small() -> CollectorRegistry:
@@ -34,9 +22,7 @@ def small() -> CollectorRegistry:
 
 def large() -> CollectorRegistry:
     registry = CollectorRegistry()
-    depth = Gauge("queue_depth", "Jobs waiting.", ["queue"], registry=registry)
-    for number in range(200):
-        depth.labels(f"queue-{number}").set(number)
+    add_queues(registry)
     return registry
 
 
@@ -66,7 +52,7 @@ def test_other_methods_are_refused_and_told_what_is_allowed(method: str) -> None
 
 def test_a_registry_that_raises_is_a_500_without_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "pytheus.exposition"):
-        response = answer_scrape(BrokenRegistry(), "GET")
+        response = answer_scrape(Plain(fail), "GET")
 
     assert response.status == 500
     assert b"secret" not in response.body

@@ -9,11 +9,11 @@ import urllib.request
 
 import pytest
 
-from pytheus import Counter, Gauge, start_http_server
+from pytheus import Counter, start_http_server
 from pytheus.exposition import http1 as http1_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
-from tests.exposition.conftest import WaitUntil, get, open_to, own_threads, read, talk
+from tests.exposition.conftest import WaitUntil, add_queues, get, open_to, own_threads, read, talk
 
 _PATIENCE_SECONDS = 120
 
@@ -49,9 +49,7 @@ def test_head_gives_the_headers_alone(server: MetricsServer) -> None:
 
 
 def test_gzip_goes_to_who_takes_it(server: MetricsServer, shop: CollectorRegistry) -> None:
-    depth = Gauge("queue_depth", "Jobs waiting.", ["queue"], registry=shop)
-    for number in range(200):
-        depth.labels(str(number)).set(number)
+    add_queues(shop)
 
     _, fields, body = get(server, "/metrics", "Accept-Encoding: gzip")
 

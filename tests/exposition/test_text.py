@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
@@ -14,16 +13,8 @@ from pytheus.exceptions import InvalidNameError
 from pytheus.exposition import CONTENT_TYPE
 from pytheus.kinds import MetricType
 from pytheus.metrics import Family, Metric, Sample
-from pytheus.registry import Collector, CollectorRegistry
-from tests.exposition.conftest import Custom
-
-
-def _gauge(name: str, *samples: Sample) -> Family:
-    return Family(name, "gauge", "A gauge.", samples or [Sample("", {}, 1.0)])
-
-
-def _names(text: str) -> list[str]:
-    return [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+from pytheus.registry import CollectorRegistry
+from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
 
 def test_an_empty_registry_gives_the_empty_text(registry: CollectorRegistry) -> None:
@@ -37,7 +28,7 @@ def test_the_content_type_names_the_version_and_the_encoding() -> None:
 def test_families_stand_in_the_order_of_registration(registry: CollectorRegistry) -> None:
     for name in ("b", "a", "c"):
         Gauge(name, "A gauge.", registry=registry)
-    assert _names(generate_metrics(registry)) == ["b", "a", "c"]
+    assert family_names(generate_metrics(registry)) == ["b", "a", "c"]
 
 
 def test_lines_end_with_a_line_feed_alone(registry: CollectorRegistry) -> None:
@@ -117,7 +108,7 @@ def test_types_are_those_that_this_format_knows(registry: CollectorRegistry, typ
     ids=str,
 )
 def test_numbers_read_back_as_the_same_double(registry: CollectorRegistry, value: float, shown: str) -> None:
-    registry.register(Custom(_gauge("x", Sample("", {}, value))))
+    registry.register(Custom(gauge_family("x", Sample("", {}, value))))
     assert generate_metrics(registry).endswith(f"\nx {shown}\n")
 
 
@@ -137,7 +128,7 @@ def test_the_prefix_precedes_every_family_once(registry: CollectorRegistry) -> N
     Summary("s", "S.", registry=registry)
     Info("i", "I.", registry=registry).info(a="b")
     StateSet("t", "T.", states=["on"], registry=registry)
-    registry.register(Custom(_gauge("custom"), Gauge("nested", "N.", registry=None)))
+    registry.register(Custom(gauge_family("custom"), Gauge("nested", "N.", registry=None)))
     for line in generate_metrics(registry).splitlines():
         name = line.split()[2] if line.startswith("#") else line
         assert name.startswith("app_")
@@ -146,16 +137,7 @@ def test_the_prefix_precedes_every_family_once(registry: CollectorRegistry) -> N
 
 @pytest.mark.parametrize("prefix", [None, ""], ids=repr)
 def test_without_a_prefix_the_name_is_unchanged(prefix: str | None) -> None:
-    class Plain:
-        def __init__(self) -> None:
-            self.prefix = prefix
-
-        def register(self, collector: Collector) -> None: ...
-        def unregister(self, collector: Collector) -> None: ...
-        def collect(self) -> Iterable[Collector]:
-            return [Custom(_gauge("x"))]
-
-    assert generate_metrics(Plain()).endswith("\nx 1.0\n")
+    assert generate_metrics(Plain(lambda: [Custom(gauge_family("x"))], prefix)).endswith("\nx 1.0\n")
 
 
 def test_two_registries_expose_one_metric_each_with_its_prefix() -> None:
@@ -178,20 +160,12 @@ def test_two_registries_expose_one_metric_each_with_its_prefix() -> None:
 
 
 def test_a_prefix_that_became_bad_is_an_error() -> None:
-    class Plain:
-        prefix: str | None = "a-b"
-
-        def register(self, collector: Collector) -> None: ...
-        def unregister(self, collector: Collector) -> None: ...
-        def collect(self) -> Iterable[Collector]:
-            return ()
-
     with pytest.raises(InvalidNameError, match="'a-b'"):
-        generate_metrics(Plain())
+        generate_metrics(Plain(list, "a-b"))
 
 
 def test_a_timestamp_is_written_in_milliseconds(registry: CollectorRegistry) -> None:
-    registry.register(Custom(_gauge("x", Sample("", {}, 1.0, 1700000000.1234))))
+    registry.register(Custom(gauge_family("x", Sample("", {}, 1.0, 1700000000.1234))))
     assert generate_metrics(registry).endswith("\nx 1.0 1700000000123\n")
 
 
@@ -207,12 +181,8 @@ def test_a_custom_info_gets_its_suffix_once(registry: CollectorRegistry) -> None
 
 
 def test_a_custom_histogram_is_exposed_as_it_says(registry: CollectorRegistry) -> None:
-    samples = [
-        Sample("_bucket", {"le": "1.0"}, 1.0),
-        Sample("_bucket", {"le": "+Inf"}, 2.0),
-        Sample("_sum", {}, 3.0),
-        Sample("_count", {}, 2.0),
-    ]
+    buckets = [Sample("_bucket", {"le": "1.0"}, 1.0), Sample("_bucket", {"le": "+Inf"}, 2.0)]
+    samples = [*buckets, Sample("_sum", {}, 3.0), Sample("_count", {}, 2.0)]
     registry.register(Custom(Family("h", "histogram", "H.", samples)))
     assert generate_metrics(registry).splitlines()[2:] == [
         'h_bucket{le="1.0"} 1.0',

@@ -10,40 +10,19 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError
-from pytheus.metrics import CustomCollector, Family, Sample
-from pytheus.registry import Collector, CollectorRegistry, Registry
-from tests.exposition.conftest import Custom
-
-
-def _gauge(name: str, *samples: Sample) -> Family:
-    return Family(name, "gauge", "A gauge.", samples or [Sample("", {}, 1.0)])
-
-
-def _names(text: str) -> list[str]:
-    return [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
-
+from pytheus.metrics import Family, Sample
+from pytheus.registry import Collector, CollectorRegistry
+from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
 # Any registry ---------------------------------------------------------------------------------------------------------
-
-
-def _of(collect: Callable[[], Iterable[Collector]]) -> Registry:
-    class Given:
-        prefix: str | None = None
-
-        def register(self, collector: Collector) -> None: ...
-        def unregister(self, collector: Collector) -> None: ...
-        def collect(self) -> Iterable[Collector]:
-            return collect()
-
-    return Given()
 
 
 def test_a_generator_will_do() -> None:
     def collect() -> Iterator[Collector]:
         yield Gauge("a", "A.", registry=None)
-        yield Custom(_gauge("b"))
+        yield Custom(gauge_family("b"))
 
-    assert _names(generate_metrics(_of(collect))) == ["a", "b"]
+    assert family_names(generate_metrics(Plain(collect))) == ["a", "b"]
 
 
 def test_a_registry_that_raises_raises() -> None:
@@ -52,21 +31,21 @@ def test_a_registry_that_raises_raises() -> None:
         raise OSError("connection lost")
 
     with pytest.raises(OSError, match="connection lost"):
-        generate_metrics(_of(collect))
+        generate_metrics(Plain(collect))
 
 
 def test_handles_on_one_metric_are_one_family() -> None:
     hits = Counter("hits_total", "Hits.", ["a"], registry=None)
     hits.labels("x").inc()
-    text = generate_metrics(_of(lambda: [hits.labels("x"), hits, hits.labels("y")]))
+    text = generate_metrics(Plain(lambda: [hits.labels("x"), hits, hits.labels("y")]))
     assert text.count("# TYPE hits_total") == 1
     assert text.splitlines()[2:] == ['hits_total{a="x"} 1.0', 'hits_total{a="y"} 0.0']
 
 
-def test_a_registry_that_checks_nothing_still_exposes_no_name_twice(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_registry_that_checks_nothing_still_exposes_no_name_twice() -> None:
     first, second = Gauge("x", "First.", registry=None), Counter("x", "Second.", registry=None)
-    text = generate_metrics(_of(lambda: [first, second]))
-    assert _names(text) == ["x", "pytheus_collector_errors_total"]
+    text = generate_metrics(Plain(lambda: [first, second]))
+    assert family_names(text) == ["x", "pytheus_collector_errors_total"]
     assert "# HELP x First." in text
 
 
@@ -94,90 +73,91 @@ class Lines:
 def test_a_text_renderer_whose_definition_raises_is_exposed_by_its_families(order: int) -> None:
     good, bad = Lines("good"), Lines("bad")
     bad.fails = True
-    text = generate_metrics(_of(lambda: [good, bad][::order]))
-    assert sorted(_names(text)) == ["bad", "good"]
+    text = generate_metrics(Plain(lambda: [good, bad][::order]))
+    assert sorted(family_names(text)) == ["bad", "good"]
     assert "\nbad 1.0\n" in text
 
 
-def test_a_text_renderer_without_a_definition_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_renderer_without_a_definition_fails_alone() -> None:
     good, bad = Lines("good"), Lines("bad")
     setattr(bad, "given", None)  # noqa: B010  # mypy refuses the plain way, rightly
-    assert _names(generate_metrics(_of(lambda: [good, bad]))) == ["good", "pytheus_collector_errors_total"]
+    assert family_names(generate_metrics(Plain(lambda: [good, bad]))) == ["good", "pytheus_collector_errors_total"]
 
 
-def test_a_text_renderer_cannot_take_a_reserved_name(caplog: pytest.LogCaptureFixture) -> None:
-    text = generate_metrics(_of(lambda: [Lines("pytheus_collector_errors_total"), Lines("good")]))
-    assert _names(text) == ["good", "pytheus_collector_errors_total"]
+def test_a_text_renderer_cannot_take_a_reserved_name() -> None:
+    text = generate_metrics(Plain(lambda: [Lines("pytheus_collector_errors_total"), Lines("good")]))
+    assert family_names(text) == ["good", "pytheus_collector_errors_total"]
     assert "\npytheus_collector_errors_total 1.0\n" not in text
 
 
 # Custom collectors ----------------------------------------------------------------------------------------------------
 
 
-def test_a_custom_family_cannot_repeat_a_metric_in_any_position(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+BAD_NEIGHBOURS: dict[str, tuple[list[Callable[[CollectorRegistry], object]], list[str], str]] = {
+    "a metric's name, before it": (
+        [
+            lambda registry: registry.register(Custom(gauge_family("x_total", Sample("", {}, 7.0)))),
+            lambda registry: Counter("x_total", "X.", registry=registry),
+        ],
+        ["x_total", "pytheus_collector_errors_total"],
+        "\nx_total 0.0\n",
+    ),
+    "another collector's name": (
+        [
+            lambda registry: registry.register(Custom(gauge_family("x", Sample("", {}, 1.0)))),
+            lambda registry: registry.register(Custom(gauge_family("x", Sample("", {}, 2.0)))),
+        ],
+        ["x", "pytheus_collector_errors_total"],
+        "\nx 1.0\n",
+    ),
+    "its own name, which is free then": (
+        [
+            lambda registry: registry.register(Custom(gauge_family("a"), gauge_family("x"), gauge_family("x"))),
+            lambda registry: registry.register(Custom(gauge_family("x", Sample("", {}, 5.0)))),
+        ],
+        ["x", "pytheus_collector_errors_total"],
+        "\nx 5.0\n",
+    ),
+    "a registered metric": (
+        [lambda registry: registry.register(Custom(Counter("hits_total", "Hits.", registry=registry)))],
+        ["hits_total", "pytheus_collector_errors_total"],
+        "\nhits_total 0.0\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "names", "line"), BAD_NEIGHBOURS.values(), ids=BAD_NEIGHBOURS)
+def test_a_custom_collector_that_repeats_a_name_is_left_out_whole(
+    registry: CollectorRegistry, steps: list[Callable[[CollectorRegistry], object]], names: list[str], line: str
 ) -> None:
-    registry.register(Custom(_gauge("x_total", Sample("", {}, 7.0))))
-    Counter("x_total", "X.", registry=registry)
+    for step in steps:
+        step(registry)
     text = generate_metrics(registry)
-    assert _names(text) == ["x_total", "pytheus_collector_errors_total"]
-    assert "\nx_total 0.0\n" in text
+    assert family_names(text) == names
+    assert line in text
 
 
 @pytest.mark.parametrize("name", ["h", "h_sum", "h_bucket", "h_count"])
-def test_a_custom_family_cannot_take_a_name_that_a_metric_produces(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
-    registry.register(Custom(_gauge(name)))
+def test_a_custom_family_cannot_take_a_name_that_a_metric_produces(registry: CollectorRegistry, name: str) -> None:
+    registry.register(Custom(gauge_family(name)))
     Histogram("h", "H.", registry=registry)
-    assert _names(generate_metrics(registry)) == ["h", "pytheus_collector_errors_total"]
-
-
-def test_of_two_custom_collectors_with_one_name_the_first_is_served(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    registry.register(Custom(_gauge("x", Sample("", {}, 1.0))))
-    registry.register(Custom(_gauge("x", Sample("", {}, 2.0))))
-    text = generate_metrics(registry)
-    assert _names(text) == ["x", "pytheus_collector_errors_total"]
-    assert "\nx 1.0\n" in text
-
-
-def test_a_custom_collector_that_repeats_itself_is_left_out_whole(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    registry.register(Custom(_gauge("a"), _gauge("x"), _gauge("x")))
-    assert _names(generate_metrics(registry)) == ["pytheus_collector_errors_total"]
-
-
-def test_what_is_left_out_frees_its_names(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    registry.register(Custom(_gauge("x"), _gauge("x")))
-    registry.register(Custom(_gauge("x", Sample("", {}, 5.0))))
-    assert "\nx 5.0\n" in generate_metrics(registry)
-
-
-def test_a_custom_collector_that_yields_a_registered_metric_is_left_out(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    hits = Counter("hits_total", "Hits.", registry=registry)
-    registry.register(Custom(hits))
-    assert _names(generate_metrics(registry)) == ["hits_total", "pytheus_collector_errors_total"]
+    assert family_names(generate_metrics(registry)) == ["h", "pytheus_collector_errors_total"]
 
 
 BAD_FAMILIES: dict[str, Callable[[], object]] = {
-    "suffix": lambda: _gauge("x", Sample("_total", {}, 1.0)),
+    "suffix": lambda: gauge_family("x", Sample("_total", {}, 1.0)),
     "suffix of another type": lambda: Family("x", "histogram", "X.", [Sample("", {}, 1.0)]),
-    "label name": lambda: _gauge("x", Sample("", {"a-b": "1"}, 1.0)),
-    "label name with a line": lambda: _gauge("x", Sample("", {'a="1"} 1\nforged{b': "1"}, 1.0)),
-    "reserved label": lambda: _gauge("x", Sample("", {"__a": "1"}, 1.0)),
-    "label value": lambda: _gauge("x", Sample("", {"a": 1}, 1.0)),  # type: ignore[dict-item]  # a mistake
-    "labels": lambda: _gauge("x", Sample("", None, 1.0)),  # type: ignore[arg-type]  # a mistake
-    "surrogate": lambda: _gauge("x", Sample("", {"a": "\ud800"}, 1.0)),
-    "value": lambda: _gauge("x", Sample("", {}, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
-    "timestamp": lambda: _gauge("x", Sample("", {}, 1.0, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
-    "timestamp nan": lambda: _gauge("x", Sample("", {}, 1.0, math.nan)),
+    "label name": lambda: gauge_family("x", Sample("", {"a-b": "1"}, 1.0)),
+    "label name with a line": lambda: gauge_family("x", Sample("", {'a="1"} 1\nforged{b': "1"}, 1.0)),
+    "reserved label": lambda: gauge_family("x", Sample("", {"__a": "1"}, 1.0)),
+    "label value": lambda: gauge_family("x", Sample("", {"a": 1}, 1.0)),  # type: ignore[dict-item]  # a mistake
+    "labels": lambda: gauge_family("x", Sample("", None, 1.0)),  # type: ignore[arg-type]  # a mistake
+    "surrogate": lambda: gauge_family("x", Sample("", {"a": "\ud800"}, 1.0)),
+    "value": lambda: gauge_family("x", Sample("", {}, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
+    "timestamp": lambda: gauge_family("x", Sample("", {}, 1.0, "1\nforged 1")),  # type: ignore[arg-type]  # a mistake
+    "timestamp nan": lambda: gauge_family("x", Sample("", {}, 1.0, math.nan)),
     "description": lambda: Family("x", "gauge", 3),  # type: ignore[arg-type]  # a mistake
-    "sample": lambda: _gauge("x", "1"),  # type: ignore[arg-type]  # a mistake
+    "sample": lambda: gauge_family("x", "1"),  # type: ignore[arg-type]  # a mistake
     "family": lambda: "x 1\n",
     "nothing": lambda: None,
     "name": lambda: Family("x\nforged", "gauge", "X."),
@@ -187,17 +167,17 @@ BAD_FAMILIES: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("make", BAD_FAMILIES.values(), ids=BAD_FAMILIES)
 def test_what_cannot_be_exposed_is_left_out_and_counted(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, make: Callable[[], Family]
+    registry: CollectorRegistry, make: Callable[[], Family]
 ) -> None:
     class Making:
         def collect(self) -> Iterator[Family]:
-            yield _gauge("good")
+            yield gauge_family("good")
             yield make()
 
     registry.register(Making())
     Gauge("after", "After.", registry=registry)
     text = generate_metrics(registry)
-    assert _names(text) == ["after", "pytheus_collector_errors_total"]
+    assert family_names(text) == ["after", "pytheus_collector_errors_total"]
     assert len(text.split("\n")) == 7
 
 
@@ -223,7 +203,7 @@ def test_strict_raises_and_chains_the_error(registry: CollectorRegistry) -> None
 def test_a_strict_scrape_that_fails_counts_and_logs_nothing(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry.register(Custom(_gauge("x"), _gauge("x")))
+    registry.register(Custom(gauge_family("x"), gauge_family("x")))
     with pytest.raises(CollectorError):
         generate_metrics(registry, strict=True)
     registry.clear()
@@ -233,33 +213,25 @@ def test_a_strict_scrape_that_fails_counts_and_logs_nothing(
 
 def test_a_strict_scrape_without_failures_is_like_any_other(registry: CollectorRegistry) -> None:
     Counter("x_total", "X.", registry=registry)
-    registry.register(Custom(_gauge("y")))
+    registry.register(Custom(gauge_family("y")))
     assert generate_metrics(registry, strict=True) == generate_metrics(registry)
 
 
 def test_strict_refuses_two_metrics_of_one_name() -> None:
     metrics = [Gauge("x", "X.", registry=None), Gauge("x", "X.", registry=None)]
     with pytest.raises(CollectorError, match="a second time"):
-        generate_metrics(_of(lambda: metrics), strict=True)
+        generate_metrics(Plain(lambda: metrics), strict=True)
 
 
 def test_two_samples_of_one_series_are_a_failure_of_their_collector(registry: CollectorRegistry) -> None:
-    class Twice(CustomCollector):
-        def collect(self) -> Iterable[Family]:
-            yield Family(
-                "x", "gauge", "X.", [Sample("", {"a": "1", "b": "2"}, 1.0), Sample("", {"b": "2", "a": "1"}, 2.0)]
-            )
-
-    registry.register(Twice())
+    registry.register(
+        Custom(gauge_family("x", Sample("", {"a": "1", "b": "2"}, 1.0), Sample("", {"b": "2", "a": "1"}, 2.0)))
+    )
     text = generate_metrics(registry)
     assert "x{" not in text
-    assert 'pytheus_collector_errors_total{collector="Twice"} 1.0' in text
+    assert 'pytheus_collector_errors_total{collector="Custom"} 1.0' in text
 
 
 def test_a_counter_family_is_called_what_its_samples_are_called(registry: CollectorRegistry) -> None:
-    class Jobs(CustomCollector):
-        def collect(self) -> Iterable[Family]:
-            yield Family("jobs", "counter", "Jobs.", [Sample("_total", {}, 3.0)])
-
-    registry.register(Jobs())
+    registry.register(Custom(Family("jobs", "counter", "Jobs.", [Sample("_total", {}, 3.0)])))
     assert generate_metrics(registry) == "# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total 3.0\n"

@@ -13,9 +13,10 @@ from wsgiref.validate import validator
 
 import pytest
 
-from pytheus import REGISTRY, Counter, Gauge, make_wsgi_app
+from pytheus import REGISTRY, Counter, make_wsgi_app
 from pytheus.exceptions import NotARegistryError
-from pytheus.registry import Collector, CollectorRegistry
+from pytheus.registry import CollectorRegistry
+from tests.exposition.conftest import Plain, add_queues
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -47,47 +48,38 @@ class Answer:
         return lambda _: None
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    registry = CollectorRegistry(prefix="shop")
-    Counter("orders_total", "Orders placed.", registry=registry).inc()
-    return registry
-
-
-def test_get_gives_the_metrics(registry: CollectorRegistry) -> None:
-    answer = Answer(make_wsgi_app(registry))
+def test_get_gives_the_metrics(shop: CollectorRegistry) -> None:
+    answer = Answer(make_wsgi_app(shop))
 
     assert answer.status == "200 OK"
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert b"\nshop_orders_total 1.0\n" in answer.body
 
 
-def test_any_path_will_do(registry: CollectorRegistry) -> None:
-    app = make_wsgi_app(registry)
+def test_any_path_will_do(shop: CollectorRegistry) -> None:
+    app = make_wsgi_app(shop)
 
     assert Answer(app, SCRIPT_NAME="/internal", PATH_INFO="/metrics/").body == Answer(app).body
 
 
-def test_head_gives_no_body(registry: CollectorRegistry) -> None:
-    app = make_wsgi_app(registry)
+def test_head_gives_no_body(shop: CollectorRegistry) -> None:
+    app = make_wsgi_app(shop)
     answer = Answer(app, "HEAD")
 
     assert answer.body == b""
     assert answer.headers["Content-Length"] == str(len(Answer(app).body))
 
 
-def test_post_is_refused(registry: CollectorRegistry) -> None:
-    answer = Answer(make_wsgi_app(registry), "POST")
+def test_post_is_refused(shop: CollectorRegistry) -> None:
+    answer = Answer(make_wsgi_app(shop), "POST")
 
     assert answer.status == "405 Method Not Allowed"
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
-def test_gzip_goes_to_who_takes_it(registry: CollectorRegistry) -> None:
-    depth = Gauge("queue_depth", "Jobs waiting.", ["queue"], registry=registry)
-    for number in range(200):
-        depth.labels(str(number)).set(number)
-    app = make_wsgi_app(registry)
+def test_gzip_goes_to_who_takes_it(shop: CollectorRegistry) -> None:
+    add_queues(shop)
+    app = make_wsgi_app(shop)
 
     answer = Answer(app, HTTP_ACCEPT_ENCODING="gzip")
 
@@ -95,25 +87,17 @@ def test_gzip_goes_to_who_takes_it(registry: CollectorRegistry) -> None:
     assert gzip.decompress(answer.body) == Answer(app).body
 
 
-def test_the_default_registry_is_asked_at_each_request(registry: CollectorRegistry) -> None:
+def test_the_default_registry_is_asked_at_each_request(shop: CollectorRegistry) -> None:
     app = make_wsgi_app()
 
-    with REGISTRY.use(registry):
+    with REGISTRY.use(shop):
         assert b"shop_orders_total 1.0" in Answer(app).body
 
 
 def test_any_registry_will_do() -> None:
-    class Plain:
-        prefix: str | None = None
+    plain = Plain(lambda: [Counter("orders_total", "Orders placed.", registry=None)])
 
-        def register(self, collector: Collector, /) -> None: ...
-
-        def unregister(self, collector: Collector, /) -> None: ...
-
-        def collect(self) -> list[Collector]:
-            return [Counter("orders_total", "Orders placed.", registry=None)]
-
-    assert b"orders_total 0.0" in Answer(make_wsgi_app(Plain())).body
+    assert b"orders_total 0.0" in Answer(make_wsgi_app(plain)).body
 
 
 def test_what_is_no_registry_is_refused_when_the_app_is_made() -> None:
