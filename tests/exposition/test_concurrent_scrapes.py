@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import pytest
@@ -59,99 +60,98 @@ def test_a_histogram_is_never_torn(together: Together, registry: CollectorRegist
     assert sum(value for name, value in values.items() if name.startswith("x_count")) == writers * 2100
 
 
+def _check_while(together: Together, write: Callable[[], object], *checks: Callable[[], object]) -> None:
+    """Run `write` once, beside each of `checks`, again and again until it has ended."""
+    done = threading.Event()
+
+    def write_all() -> None:
+        write()
+        done.set()
+
+    def repeat(check: Callable[[], object]) -> None:
+        while not done.is_set():
+            check()
+
+    together(write_all, *[lambda check=check: repeat(check) for check in checks])
+
+
 def test_samples_of_a_histogram_are_never_torn_either(together: Together) -> None:
     histogram = Histogram("x", "X.", buckets=(1,), registry=None)
-    done = threading.Event()
 
     def write() -> None:
         for _ in range(3000):
             histogram.observe(0.5)
             histogram.observe(4.0)
-        done.set()
 
     def read() -> None:
-        while not done.is_set():
-            [family] = histogram.collect()
-            low, high, total, count = (sample.value for sample in family.samples)
-            assert high == count
-            assert total == 0.5 * low + 4.0 * (high - low)
+        [family] = histogram.collect()
+        low, high, total, count = (sample.value for sample in family.samples)
+        assert high == count
+        assert total == 0.5 * low + 4.0 * (high - low)
 
-    together(write, read, read)
+    _check_while(together, write, read, read)
 
 
 def test_a_summary_is_never_torn(together: Together, registry: CollectorRegistry) -> None:
     summary = Summary("x", "X.", registry=registry)
-    done = threading.Event()
 
     def write() -> None:
         for _ in range(4000):
             summary.observe(0.5)
-        done.set()
 
     def scrape() -> None:
-        while not done.is_set():
-            values = _values(generate_metrics(registry, strict=True))
-            assert values["x_sum"] == values["x_count"] * 0.5
+        values = _values(generate_metrics(registry, strict=True))
+        assert values["x_sum"] == values["x_count"] * 0.5
 
-    together(write, scrape, scrape)
+    _check_while(together, write, scrape, scrape)
 
 
 def test_a_histogram_that_is_cleared_meanwhile_is_never_torn(together: Together, registry: CollectorRegistry) -> None:
     histogram = Histogram("x", "X.", buckets=(1,), registry=registry)
-    done = threading.Event()
 
     def write() -> None:
         for _ in range(300):
             for _ in range(5):
                 histogram.observe(0.5)
             histogram.clear()
-        done.set()
 
     def scrape() -> None:
-        while not done.is_set():
-            values = _values(generate_metrics(registry, strict=True))
-            assert values["x_sum"] == values["x_count"] * 0.5 == values['x_bucket{le="1.0"}'] * 0.5
+        values = _values(generate_metrics(registry, strict=True))
+        assert values["x_sum"] == values["x_count"] * 0.5 == values['x_bucket{le="1.0"}'] * 0.5
 
-    together(write, scrape, scrape)
+    _check_while(together, write, scrape, scrape)
 
 
 def test_lines_stay_whole_while_a_metric_is_cleared(together: Together, registry: CollectorRegistry) -> None:
     counter = Counter("x_total", "X.", registry=registry)
-    done = threading.Event()
 
     def write() -> None:
         for number in range(2000):
             counter.inc(number % 7)
             counter.clear()
-        done.set()
 
     def scrape() -> None:
-        while not done.is_set():
-            assert set(_values(generate_metrics(registry, strict=True))) == {"x_total"}
+        assert set(_values(generate_metrics(registry, strict=True))) == {"x_total"}
 
-    together(write, scrape, scrape, scrape)
+    _check_while(together, write, scrape, scrape, scrape)
     counter.inc(3)
     assert generate_metrics(registry).endswith("\nx_total 3.0\n")
 
 
 def test_counters_never_fall_from_one_scrape_to_the_next(together: Together, registry: CollectorRegistry) -> None:
     counter = Counter("x_total", "X.", ["a"], labels_from={"a": ["1", "2"]}, registry=registry)
-    done = threading.Event()
 
     def write() -> None:
         for _ in range(2000):
             counter.labels("1").inc()
             counter.labels("2").inc()
-        done.set()
 
-    def scrape() -> None:
-        last: dict[str, float] = {}
-        while not done.is_set():
-            values = _values(generate_metrics(registry, strict=True))
-            assert all(value >= last.get(name, 0.0) for name, value in values.items())
-            last = values
+    def scrape(last: dict[str, float]) -> None:
+        values = _values(generate_metrics(registry, strict=True))
+        assert all(value >= last.get(name, 0.0) for name, value in values.items())
+        last.update(values)
 
-    together(write, scrape, scrape, scrape)
+    _check_while(together, write, *[partial(scrape, {}) for _ in range(3)])
 
 
 def test_registering_and_leaving_during_scrapes(together: Together, registry: CollectorRegistry) -> None:
@@ -262,27 +262,15 @@ def test_one_metric_in_registries_with_different_prefixes_scraped_at_once(togeth
     for registry in registries:
         registry.register(counter)
         registry.register(histogram)
-    done = threading.Event()
+    names = ['x_total{a="1"}', 'x_total{a="2"}', 'h_bucket{le="1.0"}', 'h_bucket{le="+Inf"}', "h_sum", "h_count"]
 
     def write() -> None:
         for _ in range(1000):
             counter.labels("1").inc()
             histogram.observe(0.5)
-        done.set()
 
     def scrape(registry: CollectorRegistry) -> None:
         lead = f"{registry.prefix}_" if registry.prefix else ""
-        while not done.is_set():
-            assert set(_values(generate_metrics(registry, strict=True))) == {
-                lead + name
-                for name in (
-                    'x_total{a="1"}',
-                    'x_total{a="2"}',
-                    'h_bucket{le="1.0"}',
-                    'h_bucket{le="+Inf"}',
-                    "h_sum",
-                    "h_count",
-                )
-            }
+        assert set(_values(generate_metrics(registry, strict=True))) == {lead + name for name in names}
 
-    together(write, *[lambda registry=registry: scrape(registry) for registry in registries])
+    _check_while(together, write, *[partial(scrape, registry) for registry in registries])

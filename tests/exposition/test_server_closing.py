@@ -19,6 +19,12 @@ from tests.exposition.conftest import Gate, WaitUntil, get, open_to, own_threads
 _PATIENCE_SECONDS = 120
 
 
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with `arguments`; what the program printed is in the result."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=_PATIENCE_SECONDS)
+
+
 # What is left of it --------------------------------------------------------------------------------------------------
 
 
@@ -128,12 +134,7 @@ os.waitpid(pid, 0)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 def test_a_forked_child_holds_nothing_of_it_and_the_parent_serves_on(tmp_path: Path) -> None:
-    script = tmp_path / "forking.py"
-    script.write_text(_FORKING)
-
-    ended = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
-    )
+    ended = run(tmp_path, "-c", _FORKING)
 
     assert sorted(ended.stdout.splitlines()) == ["[] []", "refused"], ended.stderr
 
@@ -172,16 +173,7 @@ print(opener.open(server.url).status)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 def test_forks_in_several_threads_while_it_serves(tmp_path: Path) -> None:
-    script = tmp_path / "forking.py"
-    script.write_text(_FORKING_UNDER_LOAD)
-
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", str(script)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-    )
+    ended = run(tmp_path, "-W", "ignore::DeprecationWarning", "-c", _FORKING_UNDER_LOAD)
 
     assert (ended.stdout, ended.stderr) == ("200\n", "")
 
@@ -210,26 +202,13 @@ print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(server.u
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such limit")
 def test_its_thread_takes_no_descriptor_which_may_be_the_one_too_many(tmp_path: Path) -> None:
-    script = tmp_path / "short.py"
-    script.write_text(_SHORT_OF_DESCRIPTORS)
-
-    ended = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
-    )
+    ended = run(tmp_path, "-c", _SHORT_OF_DESCRIPTORS)
 
     assert (ended.stdout, ended.stderr) == ("200\n", "")
 
 
 def test_a_program_that_forgets_to_close_ends_quietly(tmp_path: Path) -> None:
-    program = "import pytheus; pytheus.start_http_server(0)"
-
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-    )
+    ended = run(tmp_path, "-X", "dev", "-W", "error", "-c", "import pytheus; pytheus.start_http_server(0)")
 
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -239,8 +218,6 @@ def test_loading_it_does_not_load_the_standard_librarys_server(tmp_path: Path) -
         "import sys, pytheus.exposition.server; print(sys.modules.keys() & {'http', 'email', 'asyncio', 'logging'})"
     )
 
-    ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
-    )
+    ended = run(tmp_path, "-c", program)
 
     assert ended.stdout == "set()\n"

@@ -16,7 +16,7 @@ import math
 import re
 import string
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -29,6 +29,7 @@ from pytheus.exceptions import ConflictError
 from pytheus.kinds import MetricType
 from pytheus.metrics import Family, Sample
 from pytheus.registry import CollectorRegistry
+from tests.exposition.conftest import Custom
 
 pytestmark = pytest.mark.property
 
@@ -45,16 +46,20 @@ INCREMENTS = st.floats(min_value=0, allow_nan=False, allow_infinity=True)
 OBSERVATIONS = st.floats(allow_nan=False, allow_infinity=False)
 
 
+Key = tuple[str, frozenset[tuple[str, str]]]
+Series = tuple[list[str], dict[tuple[str, ...], float]]
+
+
 class Read(NamedTuple):
     """What the parser found: families as name, type and help; samples by name and labels."""
 
     families: list[tuple[str, str, str]]
-    samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
+    samples: dict[Key, float]
 
 
 def _read(text: str) -> Read:
     families = []
-    samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    samples: dict[Key, float] = {}
     for family in text_string_to_metric_families(text):
         families.append((family.name, family.type, family.documentation))
         for sample in family.samples:
@@ -75,15 +80,27 @@ def _same(one: float, other: float) -> bool:
 
 
 def _assert_same(
-    samples: dict[tuple[str, frozenset[tuple[str, str]]], float],
-    expected: dict[tuple[str, frozenset[tuple[str, str]]], float],
+    samples: dict[Key, float],
+    expected: dict[Key, float],
 ) -> None:
     assert samples.keys() == expected.keys()
     for key, value in expected.items():
         assert _same(samples[key], value), (key, samples[key], value)
 
 
-def _key(name: str, labels: dict[str, str]) -> tuple[str, frozenset[tuple[str, str]]]:
+def _assert_read_back(
+    registry: CollectorRegistry, family: tuple[str, str], description: str, expected: dict[Key, float], lines: int
+) -> None:
+    """The parser reads one family, of that name and type, whose samples are in so many lines."""
+    text = generate_metrics(registry, strict=True)
+    read = _read(text)
+    _assert_same(read.samples, expected)
+    assert read.families == [(*family, _help_as_parsed(description))]
+    assert _unescaped_help(text) == description
+    assert len(text.split("\n")) == 2 + lines + 1
+
+
+def _key(name: str, labels: dict[str, str]) -> Key:
     return name, frozenset(labels.items())
 
 
@@ -102,7 +119,7 @@ def _unescaped_help(text: str) -> str:
 
 
 @st.composite
-def labelled(draw: st.DrawFn, values: st.SearchStrategy[float]) -> tuple[list[str], dict[tuple[str, ...], float]]:
+def labelled(draw: st.DrawFn, values: st.SearchStrategy[float]) -> Series:
     """Label names, and a value for each of some combinations of label values."""
     names = draw(st.lists(LABEL_NAMES, unique=True, max_size=3))
     keys = st.tuples(*(TEXT for _ in names))
@@ -111,50 +128,31 @@ def labelled(draw: st.DrawFn, values: st.SearchStrategy[float]) -> tuple[list[st
 
 @given(METRIC_NAMES, TEXT, PREFIXES, labelled(INCREMENTS))
 @example("x", ' a\\n"\n', None, (["a"], {('"} 1\nforged{a="',): 1.0}))
-def test_counters_read_back(
-    name: str, description: str, prefix: str | None, series: tuple[list[str], dict[tuple[str, ...], float]]
-) -> None:
+def test_counters_read_back(name: str, description: str, prefix: str | None, series: Series) -> None:
     registry = CollectorRegistry(prefix)
     names, values = series
     counter = Counter(name, description, names, registry=registry)
     for key, value in values.items():
         counter.labels(*key).inc(value)
-    text = generate_metrics(registry)
-    read = _read(text)
-    exposed = _exposed(name, prefix)
-    _assert_same(
-        read.samples,
-        {_key(_counted(exposed), dict(zip(names, key, strict=True))): value for key, value in values.items()},
-    )
-    assert read.families == [(_counted(exposed)[: -len("_total")], "counter", _help_as_parsed(description))]
-    assert _unescaped_help(text) == description
-    assert len(text.split("\n")) == 2 + len(values) + 1
+    counted = _counted(_exposed(name, prefix))
+    expected = {_key(counted, dict(zip(names, key, strict=True))): value for key, value in values.items()}
+    _assert_read_back(registry, (counted.removesuffix("_total"), "counter"), description, expected, len(values))
 
 
 @given(METRIC_NAMES, TEXT, PREFIXES, labelled(DOUBLES))
-def test_gauges_read_back(
-    name: str, description: str, prefix: str | None, series: tuple[list[str], dict[tuple[str, ...], float]]
-) -> None:
+def test_gauges_read_back(name: str, description: str, prefix: str | None, series: Series) -> None:
     registry = CollectorRegistry(prefix)
     names, values = series
     gauge = Gauge(name, description, names, registry=registry)
     for key, value in values.items():
         gauge.labels(dict(zip(names, key, strict=True))).set(value)
-    text = generate_metrics(registry)
-    read = _read(text)
     exposed = _exposed(name, prefix)
-    _assert_same(
-        read.samples, {_key(exposed, dict(zip(names, key, strict=True))): value for key, value in values.items()}
-    )
-    assert read.families == [(exposed, "gauge", _help_as_parsed(description))]
-    assert _unescaped_help(text) == description
-    assert len(text.split("\n")) == 2 + len(values) + 1
+    expected = {_key(exposed, dict(zip(names, key, strict=True))): value for key, value in values.items()}
+    _assert_read_back(registry, (exposed, "gauge"), description, expected, len(values))
 
 
 @given(METRIC_NAMES, TEXT, PREFIXES, labelled(OBSERVATIONS))
-def test_summaries_read_back(
-    name: str, description: str, prefix: str | None, series: tuple[list[str], dict[tuple[str, ...], float]]
-) -> None:
+def test_summaries_read_back(name: str, description: str, prefix: str | None, series: Series) -> None:
     registry = CollectorRegistry(prefix)
     names, values = series
     summary = Summary(name, description, names, registry=registry)
@@ -165,11 +163,7 @@ def test_summaries_read_back(
         labels = dict(zip(names, key, strict=True))
         expected[_key(exposed + "_sum", labels)] = value
         expected[_key(exposed + "_count", labels)] = 1.0
-    text = generate_metrics(registry)
-    read = _read(text)
-    _assert_same(read.samples, expected)
-    assert read.families == [(exposed, "summary", _help_as_parsed(description))]
-    assert len(text.split("\n")) == 2 + 2 * len(values) + 1
+    _assert_read_back(registry, (exposed, "summary"), description, expected, 2 * len(values))
 
 
 @given(
@@ -183,7 +177,7 @@ def test_histograms_read_back(
     name: str,
     description: str,
     prefix: str | None,
-    series: tuple[list[str], dict[tuple[str, ...], float]],
+    series: Series,
     bounds: list[float],
 ) -> None:
     registry = CollectorRegistry(prefix)
@@ -199,24 +193,15 @@ def test_histograms_read_back(
             expected[_key(exposed + "_bucket", labels | {"le": le})] = float(value <= bound)
         expected[_key(exposed + "_sum", labels)] = value
         expected[_key(exposed + "_count", labels)] = 1.0
-    text = generate_metrics(registry)
-    read = _read(text)
-    _assert_same(read.samples, expected)
-    assert read.families == [(exposed, "histogram", _help_as_parsed(description))]
-    assert len(text.split("\n")) == 2 + (len(bounds) + 3) * len(values) + 1
+    _assert_read_back(registry, (exposed, "histogram"), description, expected, (len(bounds) + 3) * len(values))
 
 
 @given(METRIC_NAMES, TEXT, PREFIXES, st.dictionaries(LABEL_NAMES, TEXT, max_size=5))
 def test_infos_read_back(name: str, description: str, prefix: str | None, facts: dict[str, str]) -> None:
     registry = CollectorRegistry(prefix)
     Info(name, description, registry=registry).info(facts)
-    text = generate_metrics(registry)
-    stem = name.removesuffix("_info") or name
-    exposed = _exposed(stem, prefix) + "_info"
-    read = _read(text)
-    _assert_same(read.samples, {_key(exposed, facts): 1.0})
-    assert read.families == [(exposed, "gauge", _help_as_parsed(description))]
-    assert len(text.split("\n")) == 4
+    exposed = _exposed(name.removesuffix("_info") or name, prefix) + "_info"
+    _assert_read_back(registry, (exposed, "gauge"), description, {_key(exposed, facts): 1.0}, 1)
 
 
 @given(LABEL_NAMES, TEXT, PREFIXES, st.dictionaries(TEXT, st.booleans(), min_size=1, max_size=5))
@@ -226,12 +211,9 @@ def test_statesets_read_back(name: str, description: str, prefix: str | None, st
     stateset = StateSet(name, description, states=states, registry=registry)
     for state, active in states.items():
         stateset.set(state, active)
-    text = generate_metrics(registry)
-    read = _read(text)
     exposed = _exposed(name, prefix)
-    _assert_same(read.samples, {_key(exposed, {name: state}): float(active) for state, active in states.items()})
-    assert read.families == [(exposed, "gauge", _help_as_parsed(description))]
-    assert len(text.split("\n")) == 2 + len(states) + 1
+    expected = {_key(exposed, {name: state}): float(active) for state, active in states.items()}
+    _assert_read_back(registry, (exposed, "gauge"), description, expected, len(states))
 
 
 @given(
@@ -247,27 +229,18 @@ def test_custom_families_read_back(
     types: tuple[MetricType, str],
     description: str,
     prefix: str | None,
-    series: tuple[list[str], dict[tuple[str, ...], float]],
+    series: Series,
     timestamp: float | None,
 ) -> None:
     names, values = series
     samples = [Sample("", dict(zip(names, key, strict=True)), value, timestamp) for key, value in values.items()]
-
-    class Custom:
-        def collect(self) -> Iterator[Family]:
-            yield Family(name, types[0], description, samples)
-
     registry = CollectorRegistry(prefix)
-    registry.register(Custom())
-    text = generate_metrics(registry, strict=True)
-    read = _read(text)
+    registry.register(Custom(Family(name, types[0], description, samples)))
     exposed = _exposed(name, prefix)
-    _assert_same(read.samples, {_key(exposed, dict(sample.labels)): sample.value for sample in samples})
-    assert read.families == [(exposed, types[1], _help_as_parsed(description))]
-    assert len(text.split("\n")) == 2 + len(values) + 1
-    assert all(
-        sample.timestamp == timestamp for family in text_string_to_metric_families(text) for sample in family.samples
-    )
+    expected = {_key(exposed, dict(sample.labels)): sample.value for sample in samples}
+    _assert_read_back(registry, (exposed, types[1]), description, expected, len(values))
+    [family] = text_string_to_metric_families(generate_metrics(registry))
+    assert all(sample.timestamp == timestamp for sample in family.samples)
 
 
 MAKERS: list[Callable[[str, str, CollectorRegistry], object]] = [

@@ -22,7 +22,12 @@ pytestmark = pytest.mark.threads
 DEADLINE_SECONDS = 120
 
 alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+def forks(test: Callable[[], None]) -> Callable[[], None]:
+    """Mark a test that forks while threads run, which newer interpreters warn of."""
+    test = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")(test)
+    return pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")(test)
 
 
 class Alarms:
@@ -227,7 +232,6 @@ def _fork(child: Callable[[], None]) -> int:
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_forks_of_a_program_whose_threads_write() -> None:
     registry = CollectorRegistry()
     proxy = CollectorRegistryProxy(registry)
@@ -272,23 +276,42 @@ def test_forks_of_a_program_whose_threads_write() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+class Stay:
+    """A moment in which another thread stays until the test has forked."""
+
+    def __init__(self) -> None:
+        self._inside, self._leave = threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def wait(self) -> None:
+        """Called by the thread."""
+        self._inside.set()
+        self._leave.wait(DEADLINE_SECONDS)
+
+    def fork(self, target: Callable[[], object], child: Callable[[], None]) -> int:
+        """The exit status of `child`, forked while `target` waits in another thread."""
+        self.thread = threading.Thread(target=target, daemon=True)
+        self.thread.start()
+        try:
+            assert self._inside.wait(DEADLINE_SECONDS)
+            return _fork(child)
+        finally:
+            self._leave.set()
+            self.thread.join(DEADLINE_SECONDS)
+
+
 @forks
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_changes_the_registry() -> None:
-    inside, leave = threading.Event(), threading.Event()
+    stay = Stay()
 
     class Slow(CollectorRegistry):
         __slots__ = ()
 
-        def collect(self) -> Iterator[object]:  # type: ignore[override]  # only as wide as this test needs
-            inside.set()
-            leave.wait(DEADLINE_SECONDS)
+        def collect(self) -> Iterator[Collector]:
+            stay.wait()
             return iter(())
 
     proxy = CollectorRegistryProxy(CollectorRegistry())
-    changing = threading.Thread(target=proxy.set_registry, args=(Slow(),), daemon=True)
-    changing.start()
-    assert inside.wait(DEADLINE_SECONDS)
 
     def child() -> None:
         # The thread that was changing it does not exist here.
@@ -296,67 +319,45 @@ def test_a_fork_while_another_thread_changes_the_registry() -> None:
         Counter("x_total", "X.", registry=proxy).inc()
         assert generate_metrics(proxy).endswith("\nchild_x_total 1.0\n")
 
-    status = _fork(child)
-    leave.set()
-    changing.join(DEADLINE_SECONDS)
-    assert status == 0
+    assert stay.fork(lambda: proxy.set_registry(Slow()), child) == 0
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_empties_the_former_registry() -> None:
-    inside, leave = threading.Event(), threading.Event()
+    stay = Stay()
 
     class Slow(CollectorRegistry):
         __slots__ = ()
 
         def collect(self) -> Iterator[Collector]:
-            if proxy.registry is self and threading.current_thread() is changing:
-                inside.set()
-                leave.wait(DEADLINE_SECONDS)
+            if proxy.registry is self and threading.current_thread() is stay.thread:
+                stay.wait()
             return super().collect()
 
     former = CollectorRegistry()
     proxy = CollectorRegistryProxy(former)
-    changing = threading.Thread(target=proxy.set_registry, args=(Slow(),), daemon=True)
-    changing.start()
-    assert inside.wait(DEADLINE_SECONDS)
 
     def child() -> None:
-        # The thread that was emptying it does not exist here, and what is left there has no say.
+        # The thread that was emptying it does not exist here, so what is left there is not consulted.
         Counter("x_total", "X.", registry=former)
         assert list(proxy.collect()) == []
         Gauge("x", "X.", registry=proxy).inc()
         assert generate_metrics(proxy).endswith("\nx 1.0\n")
 
-    status = _fork(child)
-    leave.set()
-    changing.join(DEADLINE_SECONDS)
-    assert status == 0
+    assert stay.fork(lambda: proxy.set_registry(Slow()), child) == 0
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_holds_the_proxys_lock() -> None:
-    inside, leave = threading.Event(), threading.Event()
+    stay = Stay()
     proxy = CollectorRegistryProxy(CollectorRegistry())
 
     def hold() -> None:
         with proxy._change_ended:
-            inside.set()
-            leave.wait(DEADLINE_SECONDS)
-
-    holding = threading.Thread(target=hold, daemon=True)
-    holding.start()
-    assert inside.wait(DEADLINE_SECONDS)
+            stay.wait()
 
     def child() -> None:
         with proxy.use(CollectorRegistry("child")):
             assert proxy.prefix == "child"
 
-    try:
-        status = _fork(child)
-    finally:
-        leave.set()
-        holding.join(DEADLINE_SECONDS)
-    assert status == 0
+    assert stay.fork(hold, child) == 0
