@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from pytheus import generate_metrics
 from pytheus.collectors import GCCollector
-from pytheus.registry import CollectorRegistry
 
 
 def collected(name: str) -> dict[str, float]:
@@ -54,13 +52,3 @@ def test_reading_does_not_collect() -> None:
         assert gc.get_stats()[2]["collections"] == before
     finally:
         gc.enable()
-
-
-def test_the_text_format_has_them() -> None:
-    registry = CollectorRegistry()
-    registry.register(GCCollector())
-
-    text = generate_metrics(registry, strict=True)
-
-    assert "# TYPE python_gc_collections_total counter\n" in text
-    assert '\npython_gc_collections_total{generation="0"} ' in text

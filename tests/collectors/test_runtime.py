@@ -21,11 +21,19 @@ def test_all_three_are_registered() -> None:
 
 
 def test_a_second_time_changes_nothing() -> None:
-    registry = CollectorRegistry()
+    registry = CollectorRegistry("shop")
     first = register_runtime_collectors(registry)
 
     assert register_runtime_collectors(registry) == ()
     assert list(registry.collect()) == list(first)
+    text = generate_metrics(registry, strict=True)
+    for line in (
+        "# TYPE shop_process_cpu_seconds_total counter",
+        "# TYPE shop_process_open_fds gauge",
+        "# TYPE shop_python_gc_collections_total counter",
+        'shop_python_gc_collections_total{generation="0"} ',
+    ):
+        assert f"\n{line}" in f"\n{text}"
 
 
 def test_one_whose_name_is_taken_is_left_out() -> None:

@@ -127,18 +127,20 @@ def test_a_collector_that_waits_does_not_stop_the_event_loop(shop: CollectorRegi
     assert "# TYPE shop_patience gauge" in asyncio.run(main()).text
 
 
-def test_lifespan_is_confirmed(shop: CollectorRegistry) -> None:
-    sent = exchange(
-        make_asgi_app(shop), {"type": "lifespan"}, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
-    )
+@pytest.mark.parametrize(
+    ("protocol", "events", "answers"),
+    [
+        ("lifespan", ["startup", "shutdown"], ["startup.complete", "shutdown.complete"]),
+        ("websocket", ["connect"], ["close"]),
+    ],
+)
+def test_lifespan_is_confirmed_and_a_websocket_refused(
+    shop: CollectorRegistry, protocol: str, events: list[str], answers: list[str]
+) -> None:
+    received: list[Message] = [{"type": f"{protocol}.{event}"} for event in events]
+    sent = exchange(make_asgi_app(shop), {"type": protocol}, *received)
 
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-
-
-def test_a_websocket_is_refused(shop: CollectorRegistry) -> None:
-    sent = exchange(make_asgi_app(shop), {"type": "websocket"}, {"type": "websocket.connect"})
-
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert [message["type"] for message in sent] == [f"{protocol}.{answer}" for answer in answers]
 
 
 def test_an_unknown_protocol_is_refused_by_name(shop: CollectorRegistry) -> None:

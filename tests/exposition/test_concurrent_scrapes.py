@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol
 
 import pytest
 
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.threads
 _LINE = re.compile(r'# (HELP|TYPE) \w+ .*|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+]+')
 
 
-class Together(Protocol):
-    def __call__(self, *works: Callable[[], object]) -> None: ...
+Together = Callable[..., None]
 
 
 def _values(text: str) -> dict[str, float]:

@@ -78,19 +78,21 @@ def test_the_other_format_it_is(accept: str) -> None:
     assert chosen(accept, OPENMETRICS) == OPENMETRICS
 
 
-def test_the_more_exact_range_decides_in_any_position() -> None:
-    assert chosen("application/openmetrics-text;version=1.0.0;q=0.1, */*;q=0.9", OPENMETRICS) is None
-    assert chosen("*/*;q=0.9, application/openmetrics-text;q=1, text/*;q=0.95", OPENMETRICS) == OPENMETRICS
-
-
-def test_of_several_the_one_that_weighs_most_is_chosen() -> None:
-    accept = f"{PROTOBUF.replace(' ', '')};q=0.7,{PROMETHEUS}"
-    assert chosen(accept, OPENMETRICS, PROTOBUF) == PROTOBUF
-
-
-def test_of_several_that_weigh_the_same_the_first_is_chosen() -> None:
-    assert chosen("application/*", OPENMETRICS, PROTOBUF) == OPENMETRICS
-    assert chosen("application/*", PROTOBUF, OPENMETRICS) == PROTOBUF
+@pytest.mark.parametrize(
+    ("accept", "offered", "best"),
+    [
+        ("application/openmetrics-text;version=1.0.0;q=0.1, */*;q=0.9", [OPENMETRICS], None),
+        ("*/*;q=0.9, application/openmetrics-text;q=1, text/*;q=0.95", [OPENMETRICS], OPENMETRICS),
+        (f"{PROTOBUF.replace(' ', '')};q=0.7,{PROMETHEUS}", [OPENMETRICS, PROTOBUF], PROTOBUF),
+        ("application/*", [OPENMETRICS, PROTOBUF], OPENMETRICS),
+        ("application/*", [PROTOBUF, OPENMETRICS], PROTOBUF),
+    ],
+    ids=["exact range first", "exact range later", "most weight", "first of equals", "first of equals, other order"],
+)
+def test_the_most_exact_range_then_the_weight_then_the_order_decide(
+    accept: str, offered: list[str], best: str | None
+) -> None:
+    assert chosen(accept, *offered) == best
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
 
 pytestmark = pytest.mark.threads
@@ -17,8 +18,7 @@ THREADS = 8
 TIMES = 2000
 
 
-class Together(Protocol):
-    def __call__(self, *works: Callable[[], object]) -> None: ...
+Together = Callable[..., None]
 
 
 def _repeat(work: Callable[[], object], times: int = TIMES) -> Callable[[], None]:
@@ -29,34 +29,28 @@ def _repeat(work: Callable[[], object], times: int = TIMES) -> Callable[[], None
     return run
 
 
-def test_increments_of_one_counter(together: Together) -> None:
-    counter = Counter("x_total", "X.", registry=None)
-    together(*[_repeat(counter.inc)] * THREADS)
-    assert counter.value == THREADS * TIMES
+def _in_progress(gauge: Any) -> None:
+    with gauge.track_inprogress():
+        pass
 
 
-def test_increments_by_numbers_that_must_be_converted(together: Together) -> None:
-    counter = Counter("x_total", "X.", registry=None)
-    together(*[_repeat(lambda: counter.inc(2))] * THREADS)
-    assert counter.value == 2 * THREADS * TIMES
-
-
-def test_what_a_gauge_gains_and_loses_balances(together: Together) -> None:
-    gauge = Gauge("x", "X.", registry=None)
-    works = [_repeat(gauge.inc), _repeat(gauge.dec)] * (THREADS // 2)
-    together(*works)
-    assert gauge.value == 0.0
-
-
-def test_blocks_in_progress_balance(together: Together) -> None:
-    gauge = Gauge("x", "X.", registry=None)
-
-    def work() -> None:
-        with gauge.track_inprogress():
-            pass
-
-    together(*[_repeat(work)] * THREADS)
-    assert gauge.value == 0.0
+@pytest.mark.parametrize(
+    ("make", "writes", "numbers"),
+    [
+        pytest.param(Counter, [lambda counter: counter.inc()], [1], id="inc"),
+        pytest.param(Counter, [lambda counter: counter.inc(2)], [2], id="numbers that must be converted"),
+        pytest.param(Gauge, [lambda gauge: gauge.inc(), lambda gauge: gauge.dec()], [0], id="inc and dec"),
+        pytest.param(Gauge, [_in_progress], [0], id="blocks in progress"),
+        pytest.param(Summary, [lambda summary: summary.observe(0.5)], [0.5, 1], id="observe"),
+    ],
+)
+def test_writes_to_one_metric(
+    together: Together, make: Callable[..., Metric], writes: list[Callable[[Metric], None]], numbers: list[float]
+) -> None:
+    metric = make("x", "X.", registry=None)
+    together(*[_repeat(partial(write, metric)) for write in writes * (THREADS // len(writes))])
+    [row] = metric.rows()
+    assert row.numbers == [number * THREADS * TIMES for number in numbers]
 
 
 def test_observations_of_one_histogram(together: Together) -> None:
@@ -70,12 +64,6 @@ def test_observations_of_one_histogram(together: Together) -> None:
         2 * TIMES * (0.5 + 1.5 + 4.0 + 8.0),
         8 * TIMES,
     ]
-
-
-def test_observations_of_one_summary(together: Together) -> None:
-    summary = Summary("x", "X.", registry=None)
-    together(*[_repeat(lambda: summary.observe(0.5))] * THREADS)
-    assert (summary.count, summary.sum) == (THREADS * TIMES, THREADS * TIMES * 0.5)
 
 
 @pytest.mark.pitfall

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from pytheus import CustomCollector, Gauge, generate_metrics
-from pytheus.metrics import Family, Metric, Sample
+from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry
+from tests.exposition.conftest import Custom
 
 
 class Queues(CustomCollector):
@@ -16,13 +17,14 @@ class Queues(CustomCollector):
         yield Family("queue_length", "gauge", "Jobs waiting.", [Sample("", {"queue": "mail"}, 3.0)])
 
 
-class Cycle:
-    def collect(self) -> Iterator[Collector]:
-        yield self
+class Plain:
+    def collect(self) -> Iterator[Family]:
+        yield from Queues().collect()
 
 
-def test_its_families_are_exposed(registry: CollectorRegistry) -> None:
-    registry.register(Queues())
+@pytest.mark.parametrize("make", [Queues, Plain], ids=["CustomCollector", "any object with collect"])
+def test_its_families_are_exposed(registry: CollectorRegistry, make: Callable[[], Collector]) -> None:
+    registry.register(make())
     assert generate_metrics(registry) == (
         '# HELP queue_length Jobs waiting.\n# TYPE queue_length gauge\nqueue_length{queue="mail"} 3.0\n'
     )
@@ -46,15 +48,6 @@ def test_its_name_is_its_classs_unless_it_says_otherwise() -> None:
     assert Named().name == "the queues"
 
 
-def test_any_object_with_collect_will_do(registry: CollectorRegistry) -> None:
-    class Plain:
-        def collect(self) -> list[Family]:
-            return [Family("level", "gauge", "Level.", [Sample("", {}, 1.0)])]
-
-    registry.register(Plain())
-    assert generate_metrics(registry).endswith("\nlevel 1.0\n")
-
-
 def test_it_is_collected_at_each_scrape_and_not_before(registry: CollectorRegistry) -> None:
     class Counting:
         calls = 0
@@ -71,28 +64,16 @@ def test_it_is_collected_at_each_scrape_and_not_before(registry: CollectorRegist
 
 
 def test_it_may_yield_metrics_that_are_registered_nowhere(registry: CollectorRegistry) -> None:
-    class Metrics:
-        def collect(self) -> Iterator[Metric]:
-            level = Gauge("level", "Level.", ["a"], registry=None)
-            level.labels("x").set(2)
-            yield level
-
-    registry.register(Metrics())
-    assert generate_metrics(registry).endswith('\nlevel{a="x"} 2.0\n')
-    assert generate_metrics(registry).endswith('\nlevel{a="x"} 2.0\n')
+    level = Gauge("level", "Level.", ["a"], registry=None)
+    level.labels("x").set(2)
+    registry.register(Custom(level))
+    for _ in range(2):
+        assert generate_metrics(registry).endswith('\nlevel{a="x"} 2.0\n')
 
 
 def test_it_may_yield_collectors_that_yield_collectors(registry: CollectorRegistry) -> None:
-    class Outer:
-        def collect(self) -> Iterator[Collector | Family]:
-            yield Family("outer", "gauge", "Outer.", [Sample("", {}, 1.0)])
-            yield Inner()
-
-    class Inner:
-        def collect(self) -> Iterator[Collector | Family]:
-            yield Queues()
-
-    registry.register(Outer())
+    outer = Family("outer", "gauge", "Outer.", [Sample("", {}, 1.0)])
+    registry.register(Custom(outer, Custom(Queues())))
     text = generate_metrics(registry)
     assert "\nouter 1.0\n" in text
     assert '\nqueue_length{queue="mail"} 3.0\n' in text
@@ -112,9 +93,11 @@ def test_it_may_register_metrics_while_it_is_collected(registry: CollectorRegist
 
 
 def test_one_that_yields_itself_fails_alone(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
-    registry.register(Cycle())
+    cycle = Custom()
+    cycle.parts = (cycle,)
+    registry.register(cycle)
     Gauge("level", "Level.", registry=registry).set(1)
     text = generate_metrics(registry)
     assert "\nlevel 1.0\n" in text
-    assert '\npytheus_collector_errors_total{collector="Cycle"} 1.0\n' in text
+    assert '\npytheus_collector_errors_total{collector="Custom"} 1.0\n' in text
     assert "does one yield itself?" in caplog.text

@@ -18,19 +18,27 @@ def queue(registry: CollectorRegistry) -> Gauge:
     return Gauge("queue_length", "Jobs waiting.", registry=registry)
 
 
-def test_it_rises_and_falls(queue: Gauge) -> None:
-    queue.inc(5)
-    queue.dec()
+@pytest.mark.parametrize(
+    ("writes", "value"),
+    [
+        ([("inc", 5), ("dec", 1), ("inc", 1), ("dec", 2.5)], 2.5),
+        ([("dec", 3), ("inc", -1), ("dec", -2)], -2.0),
+        ([("set", 5), ("set_function", None)], 5.0),
+        ([("set_function", lambda: 1), ("set_function", lambda: 2)], 2.0),
+    ],
+    ids=["rises and falls", "below zero, negative amounts", "no function to take away", "a function is replaced"],
+)
+def test_writes_follow_each_other(queue: Gauge, writes: list[tuple[str, object]], value: float) -> None:
+    for method, argument in writes:
+        getattr(queue, method)(argument)
+    assert queue.value == value
+
+
+def test_one_is_added_or_taken_away_without_an_amount(queue: Gauge) -> None:
     queue.inc()
-    queue.dec(2.5)
-    assert queue.value == 2.5
-
-
-def test_it_falls_below_zero_and_takes_negative_amounts(queue: Gauge) -> None:
-    queue.dec(3)
-    queue.inc(-1)
-    queue.dec(-2)
-    assert queue.value == -2.0
+    queue.inc()
+    queue.dec()
+    assert queue.value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,10 @@ def test_a_function_gives_the_number_at_each_scrape(queue: Gauge, registry: Coll
     jobs.append("b")
     assert queue.value == 2.0
     assert generate_metrics(registry).endswith("\nqueue_length 2.0\n")
+    queue.clear()
+    assert queue.value == 2.0
+    queue.set_function(lambda: math.nan)
+    assert generate_metrics(registry).endswith("\nqueue_length NaN\n")
 
 
 @pytest.mark.parametrize(
@@ -112,18 +124,6 @@ def test_without_its_function_it_is_written_again_from_zero(queue: Gauge, regist
     assert generate_metrics(registry).endswith("\nqueue_length 2.0\n")
 
 
-def test_a_function_can_be_replaced(queue: Gauge) -> None:
-    queue.set_function(lambda: 1)
-    queue.set_function(lambda: 2)
-    assert queue.value == 2.0
-
-
-def test_taking_away_a_function_that_was_never_there_changes_nothing(queue: Gauge) -> None:
-    queue.set(5)
-    queue.set_function(None)
-    assert queue.value == 5.0
-
-
 def test_what_cannot_be_called_is_no_function(queue: Gauge) -> None:
     queue.set(5)
     with pytest.raises(NotANumberError, match="takes its number from a function but got 3"):
@@ -148,22 +148,11 @@ def test_a_function_needs_every_label() -> None:
         queue.set_function(lambda: 1)  # type: ignore[pytheus-label]  # on purpose
 
 
-def test_clear_leaves_the_function_of_a_gauge_without_labels(queue: Gauge) -> None:
-    queue.set_function(lambda: 7)
-    queue.clear()
-    assert queue.value == 7.0
-
-
 @pytest.mark.parametrize("result", ["7", None, [7]], ids=repr)
 def test_a_function_that_gives_no_number_is_an_error_when_read(queue: Gauge, result: object) -> None:
     queue.set_function(lambda: result)  # type: ignore[arg-type, return-value]  # what an untyped program might do
     with pytest.raises(NotANumberError):
         _ = queue.value
-
-
-def test_a_function_may_give_nan(queue: Gauge, registry: CollectorRegistry) -> None:
-    queue.set_function(lambda: math.nan)
-    assert generate_metrics(registry).endswith("\nqueue_length NaN\n")
 
 
 def test_a_function_that_writes_metrics_does_not_deadlock(queue: Gauge, registry: CollectorRegistry) -> None:
