@@ -34,41 +34,25 @@ class Liar:
         return "3"  # type: ignore[return-value]  # the lie
 
 
-def _counter(value: Number) -> float:
-    counter = Counter("x", "X.", registry=None)
-    counter.inc(value)
-    return counter.value
+def _after(make: Callable[..., Metric], methods: list[str], attribute: str, value: object) -> object:
+    """An attribute of a new metric after its methods are called with `value`."""
+    metric = make("x", "X.", registry=None)
+    for method in methods:
+        getattr(metric, method)(value)
+    return getattr(metric, attribute)
 
 
-def _gauge(value: Number) -> float:
-    gauge = Gauge("x", "X.", registry=None)
-    gauge.set(value)
-    return gauge.value
-
-
-def _gauge_difference(value: Number) -> float:
-    gauge = Gauge("x", "X.", registry=None)
-    gauge.inc(value)
-    gauge.inc(value)
-    gauge.dec(value)
-    return gauge.value
-
-
-def _histogram(value: Number) -> float:
-    histogram = Histogram("x", "X.", registry=None)
-    histogram.observe(value)
-    assert histogram.count == 1.0
-    return histogram.sum
-
-
-def _summary(value: Number) -> float:
-    summary = Summary("x", "X.", registry=None)
-    summary.observe(value)
-    assert summary.count == 1.0
-    return summary.sum
-
-
-WRITES = [_counter, _gauge, _gauge_difference, _histogram, _summary]
+every_write = pytest.mark.parametrize(
+    ("make", "methods", "attribute"),
+    [
+        (Counter, ["inc"], "value"),
+        (Gauge, ["set"], "value"),
+        (Gauge, ["inc", "inc", "dec"], "value"),
+        (Histogram, ["observe"], "sum"),
+        (Summary, ["observe"], "sum"),
+    ],
+    ids=["counter", "gauge", "gauge difference", "histogram", "summary"],
+)
 
 NUMBERS: list[tuple[Number, float]] = [
     (3, 3.0),
@@ -92,10 +76,12 @@ NUMBERS: list[tuple[Number, float]] = [
 ]
 
 
-@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+@every_write
 @pytest.mark.parametrize(("value", "expected"), NUMBERS, ids=lambda value: f"{type(value).__name__} {value!r:.20}")
-def test_numbers_of_every_kind_count(write: Callable[[Number], float], value: Number, expected: float) -> None:
-    result = write(value)
+def test_numbers_of_every_kind_count(
+    make: Callable[..., Metric], methods: list[str], attribute: str, value: Number, expected: float
+) -> None:
+    result = _after(make, methods, attribute, value)
     assert result == expected
     assert type(result) is float
 
@@ -151,12 +137,14 @@ def test_what_is_no_number_is_refused_and_changes_nothing(
     assert metric.rows() == before
 
 
-@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__[1:])
+@every_write
 @pytest.mark.parametrize("value", [10**400, 10**5000, Fraction(10**400)], ids=["400 digits", "5000 digits", "Fraction"])
-def test_what_no_double_holds_is_refused(write: Callable[[Number], float], value: Number) -> None:
+def test_what_no_double_holds_is_refused(
+    make: Callable[..., Metric], methods: list[str], attribute: str, value: Number
+) -> None:
     # An int of more than 4300 digits has no repr to put into the message, either.
     with pytest.raises(OutOfRangeError, match="too large for a double"):
-        write(value)
+        _after(make, methods, attribute, value)
 
 
 @pytest.mark.pitfall
@@ -174,9 +162,11 @@ def test_every_kind_of_nan_is_refused_where_it_would_spoil_a_sum(
     assert metric.rows() == before
 
 
-def test_a_gauge_takes_every_kind_of_nan() -> None:
-    assert math.isnan(_gauge(Decimal("nan")))
-    assert math.isnan(_gauge(np.float32("nan")))
+@pytest.mark.parametrize("nan", [Decimal("nan"), np.float32("nan")], ids=repr)
+def test_a_gauge_takes_every_kind_of_nan(nan: Number) -> None:
+    gauge = Gauge("x", "X.", registry=None)
+    gauge.set(nan)
+    assert math.isnan(gauge.value)
 
 
 def test_an_error_of_the_numbers_own_passes_through() -> None:
@@ -203,17 +193,18 @@ def test_a_number_that_writes_the_metric_while_it_is_converted_loses_nothing() -
     assert counter.value == 11.0
 
 
-def test_an_operator_of_the_numbers_own_is_never_called() -> None:
-    class Radd(float):
-        def __radd__(self, other: object) -> float:
-            raise AssertionError("added by the number itself")
+class Radd(float):
+    def __radd__(self, other: object) -> float:
+        raise AssertionError("added by the number itself")
 
-        __rsub__ = __radd__
+    __rsub__ = __radd__
 
-    assert _counter(Radd(2)) == 2.0
-    assert _gauge_difference(Radd(2)) == 2.0
-    assert _histogram(Radd(2)) == 2.0
-    assert _summary(Radd(2)) == 2.0
+
+@every_write
+def test_an_operator_of_the_numbers_own_is_never_called(
+    make: Callable[..., Metric], methods: list[str], attribute: str
+) -> None:
+    assert _after(make, methods, attribute, Radd(2)) == 2.0
 
 
 def test_the_message_begins_with_its_subject() -> None:
