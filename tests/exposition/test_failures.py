@@ -53,10 +53,6 @@ def _errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("pytheus_collector_errors_total")]
 
 
-def test_without_failures_nothing_is_exposed_about_them(registry: CollectorRegistry) -> None:
-    assert generate_metrics(registry) == ""
-
-
 def test_only_the_first_failure_of_a_collector_is_logged(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:

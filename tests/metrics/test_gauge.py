@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pytheus import Gauge, generate_metrics
-from pytheus.exceptions import LabelError, NotANumberError, PytheusError
+from pytheus.exceptions import NotANumberError, PytheusError
 from pytheus.registry import CollectorRegistry
 
 
@@ -140,12 +140,6 @@ def test_each_series_has_a_function_of_its_own(registry: CollectorRegistry) -> N
         'queue_length{name="mail"} 1.0',
         'queue_length{name="push"} 2.0',
     ]
-
-
-def test_a_function_needs_every_label() -> None:
-    queue = Gauge("queue_length", "Jobs waiting.", ["name"], registry=None)
-    with pytest.raises(LabelError, match="lacks 'name'"):
-        queue.set_function(lambda: 1)  # type: ignore[pytheus-label]  # on purpose
 
 
 @pytest.mark.parametrize("result", ["7", None, [7]], ids=repr)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from pytheus import Histogram, generate_metrics
-from pytheus.exceptions import BucketError, InvalidNameError, LabelError
+from pytheus.exceptions import BucketError, InvalidNameError
 from pytheus.registry import CollectorRegistry
 
 
@@ -77,28 +77,6 @@ def test_clear_starts_again_from_zero(sizes: Histogram, registry: CollectorRegis
     # The counts are those of the last scrape, the sum is not.
     sizes.observe(4)
     assert generate_metrics(registry).endswith("sizes_sum 4.0\nsizes_count 1.0\n")
-
-
-def test_samples_and_text_tell_the_same(sizes: Histogram, registry: CollectorRegistry) -> None:
-    for value in (0.5, 1, 2, 11):
-        sizes.observe(value)
-    [family] = sizes.collect()
-    lines = [
-        f"sizes{sample.suffix}"
-        + "".join(f'{{{name}="{value}"}}' for name, value in sample.labels.items())
-        + f" {sample.value!r}"
-        for sample in family.samples
-    ]
-    assert lines == generate_metrics(registry).splitlines()[2:]
-
-
-def test_one_that_lacks_labels_observes_nothing(registry: CollectorRegistry) -> None:
-    sizes = Histogram("sizes", "Sizes.", ["kind"], registry=registry)
-    with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.observe(1)  # type: ignore[pytheus-label]  # on purpose
-    with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.time()  # type: ignore[pytheus-label]  # on purpose
-    assert "sizes_" not in generate_metrics(registry)
 
 
 def test_le_is_no_label_of_a_users() -> None:

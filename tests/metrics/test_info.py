@@ -89,13 +89,6 @@ def test_a_fact_given_twice_is_refused() -> None:
         Info("build", "The build.", registry=None).info({"version": "1"}, version="2")
 
 
-def test_one_that_lacks_labels_takes_no_facts(registry: CollectorRegistry) -> None:
-    build = Info("build", "The build.", ["part"], registry=registry)
-    with pytest.raises(LabelError, match="lacks 'part'"):
-        build.info(version="1")  # type: ignore[pytheus-label]  # on purpose
-    assert "build_info{" not in generate_metrics(registry)
-
-
 def test_a_prefix_precedes_its_name(registry: CollectorRegistry) -> None:
     registry.prefix = "app"
     Info("build", "The build.", registry=registry).info(version="1")

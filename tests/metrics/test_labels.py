@@ -6,12 +6,15 @@ import enum
 import itertools
 import types
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import InvalidNameError, LabelError
+from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
+from tests.metrics.conftest import write
 
 
 @pytest.fixture
@@ -117,6 +120,28 @@ def test_mistakes_are_refused_and_make_no_series(
     assert message in str(caught.value)
     assert "counter 'hits_total'" in str(caught.value)
     assert "hits_total{" not in generate_metrics(registry)
+
+
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        (Counter, ("inc",)),
+        (Gauge, ("set", 1)),
+        (Gauge, ("set_function", lambda: 1)),
+        (Histogram, ("observe", 1)),
+        (Histogram, ("time",)),
+        (Summary, ("observe", 1)),
+        (Info, ("info", {"version": "1"})),
+        (partial(StateSet, states=["open"]), ("state", "open")),
+    ],
+)
+def test_a_metric_that_lacks_labels_takes_nothing(
+    registry: CollectorRegistry, make: Callable[..., Metric], call: tuple[object, ...]
+) -> None:
+    metric = make("m", "M.", ["kind"], registry=registry)
+    with pytest.raises(LabelError, match="lacks 'kind'"):
+        write(metric, call)
+    assert all(line.startswith("#") for line in generate_metrics(registry).splitlines())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import GaugeModeError
 from pytheus.kinds import GAUGE_RULES, GaugeMode
 from pytheus.registry import CollectorRegistry, StorageAware
@@ -46,6 +46,20 @@ def test_the_row_of_every_type(written: Written) -> None:
     write(metric, written.first)
     write(metric, written.second)
     assert metric.rows() == [Row((), written.numbers)]
+
+
+def test_samples_and_text_tell_the_same(written: Written, registry: CollectorRegistry) -> None:
+    metric = written.make(registry=registry)
+    write(metric, written.first)
+    write(metric, written.second)
+    [family] = metric.collect()
+    lines = [
+        f"{family.name}{sample.suffix}"
+        + "".join(f'{{{name}="{value}"}}' for name, value in sample.labels.items())
+        + f" {sample.value!r}"
+        for sample in family.samples
+    ]
+    assert lines == generate_metrics(registry).splitlines()[2:]
 
 
 def test_an_infos_row_has_its_facts() -> None:

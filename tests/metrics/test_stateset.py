@@ -80,20 +80,6 @@ def test_labels_precede_the_state(registry: CollectorRegistry) -> None:
     ]
 
 
-def test_one_that_lacks_labels_takes_no_state(registry: CollectorRegistry) -> None:
-    doors = StateSet("door", "The door.", ["building"], states=["open"], registry=registry)
-    with pytest.raises(LabelError, match="lacks 'building'"):
-        doors.state("open")  # type: ignore[pytheus-label]  # on purpose
-    assert "door{" not in generate_metrics(registry)
-
-
 def test_states_are_escaped(registry: CollectorRegistry) -> None:
     StateSet("door", "The door.", states=['a"\n\\'], registry=registry)
     assert generate_metrics(registry).endswith('\ndoor{door="a\\"\\n\\\\"} 0.0\n')
-
-
-def test_samples_and_text_tell_the_same(door: StateSet, registry: CollectorRegistry) -> None:
-    door.state("open")
-    [family] = door.collect()
-    lines = [f'door{{door="{sample.labels["door"]}"}} {sample.value!r}' for sample in family.samples]
-    assert lines == generate_metrics(registry).splitlines()[2:]

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytheus import Summary, generate_metrics
-from pytheus.exceptions import InvalidNameError, LabelError
+from pytheus.exceptions import InvalidNameError
 from pytheus.registry import CollectorRegistry
 
 
@@ -35,13 +35,6 @@ def test_negative_values_and_infinities_count(sizes: Summary) -> None:
     assert (sizes.count, sizes.sum) == (2.0, math.inf)
 
 
-def test_one_that_lacks_labels_observes_nothing(registry: CollectorRegistry) -> None:
-    sizes = Summary("sizes", "Sizes.", ["kind"], registry=registry)
-    with pytest.raises(LabelError, match="lacks 'kind'"):
-        sizes.observe(1)  # type: ignore[pytheus-label]  # on purpose
-    assert "sizes_" not in generate_metrics(registry)
-
-
 def test_quantile_is_no_label_of_a_users() -> None:
     with pytest.raises(InvalidNameError, match="'quantile'"):
         Summary("sizes", "Sizes.", ["quantile"], registry=None)  # type: ignore[pytheus-name]  # on purpose
@@ -52,10 +45,3 @@ def test_clear_starts_again_from_zero(sizes: Summary, registry: CollectorRegistr
     generate_metrics(registry)
     sizes.clear()
     assert generate_metrics(registry).endswith("sizes_sum 0.0\nsizes_count 0.0\n")
-
-
-def test_samples_and_text_tell_the_same(sizes: Summary, registry: CollectorRegistry) -> None:
-    sizes.observe(3)
-    [family] = sizes.collect()
-    lines = [f"sizes{sample.suffix} {sample.value!r}" for sample in family.samples]
-    assert lines == generate_metrics(registry).splitlines()[2:]
