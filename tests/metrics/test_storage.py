@@ -52,6 +52,7 @@ def test_every_type_writes_to_its_storage_and_keeps_its_numbers_when_it_leaves(w
     assert getattr(metric, name) == value
     assert metric.rows() == [Row((), written.numbers)]
     metric.detach_storage(arena)
+    arena.doubles[0] += 99  # which is not the metric's any more
     assert metric.rows() == [Row((), written.numbers)]
     assert getattr(metric, name) == value
 
