@@ -63,8 +63,10 @@ def _check_while(together: Together, write: Callable[[], object], *checks: Calla
     done = threading.Event()
 
     def write_all() -> None:
-        write()
-        done.set()
+        try:
+            write()
+        finally:
+            done.set()
 
     def repeat(check: Callable[[], object]) -> None:
         while not done.is_set():
