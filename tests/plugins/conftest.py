@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -43,6 +44,16 @@ class Memory:
 """
 """What every plugin made here begins with: a registry that knows nothing of pytheus, and is always falsy."""
 
+COUNTING = """
+made = []
+
+@hookimpl
+def pytheus_make_registry(options):
+    made.append(Memory(prefix="counting"))
+    return made[-1]
+"""
+"""A factory that keeps the registries that it made."""
+
 FACTORY = """
 @hookimpl
 def pytheus_make_registry(options):
@@ -50,12 +61,22 @@ def pytheus_make_registry(options):
 """
 """A factory that takes no options."""
 
+PREFIXING = """
+from pytheus.compose import prefixed
+
+@hookimpl
+def pytheus_wrap_registry(registry):
+    return prefixed(registry, "{prefix}")
+"""
+"""A plugin that puts a prefix before the registry."""
+
 
 class Site:
     """A folder on `sys.path` that holds installed distributions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
+        self._monkeypatch = monkeypatch
         folder.mkdir(exist_ok=True)
 
     def module(self, name: str, source: str) -> None:
@@ -81,6 +102,11 @@ class Site:
         self.module(f"{name}_module", PRELUDE + textwrap.dedent(body))
         self.distribution(f"{name}-dist", {name: value or f"{name}_module"})
 
+    def active(self, name: str, body: str) -> None:
+        """As `plugin`, and PYTHEUS_PLUGINS names it."""
+        self.plugin(name, body)
+        self._monkeypatch.setenv("PYTHEUS_PLUGINS", name)
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -98,7 +124,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """An empty `Site`; what is imported from it is forgotten with the test."""
-    site = Site(tmp_path / "site")
+    site = Site(tmp_path / "site", monkeypatch)
     monkeypatch.syspath_prepend(str(site.folder))
     yield site
     for name, module in list(sys.modules.items()):
@@ -155,11 +181,16 @@ class Audit:
 
 
 @pytest.fixture
-def audit(site: Site, monkeypatch: pytest.MonkeyPatch) -> Audit:
+def audit(site: Site) -> Audit:
     """The plugin "audit", installed and named."""
-    site.plugin("audit", AUDIT)
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
+    site.active("audit", AUDIT)
     return Audit()
+
+
+@pytest.fixture
+def pyproject(home: Path) -> Path:
+    """The configuration file, which is not written yet."""
+    return home / "pyproject.toml"
 
 
 @pytest.fixture
@@ -176,9 +207,18 @@ def serving() -> Iterator[Registry]:
 
 ENTRY = "entry point 'memory = memory_module' of memory-dist 1.0"
 
+Error = TypeVar("Error", bound=PytheusError)
 
-def refused(kind: type[PytheusError], choice: str = "memory") -> PytheusError:
+
+def refused(kind: type[Error], choice: str | None = "memory") -> Error:
+    """The error of exactly this kind that the choice raises."""
     with pytest.raises(kind) as caught:
         resolve_registry(choice)
     assert type(caught.value) is kind
     return caught.value
+
+
+def made(module: str = "memory_module") -> list[Registry]:
+    """The registries that the factory `COUNTING` of this module made."""
+    registries: list[Registry] = sys.modules[module].made
+    return registries

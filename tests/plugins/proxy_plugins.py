@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-from pytheus.registry import CollectorRegistryProxy, Registry
+from pytheus.registry import CollectorRegistryProxy
 from pytheus.samples import Family
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
-
+from tests.plugins.conftest import Site
 
 THREADS = 8
-
-COUNTING = """
-made = []
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append(Memory(prefix="counting"))
-    return made[-1]
-"""
 
 FAILS_ONCE = """
 made = []
@@ -62,11 +48,6 @@ def in_threads(act: Callable[[], object]) -> list[BaseException]:
     for thread in threads:
         thread.join()
     return raised
-
-
-def made(module: str) -> list[Registry]:
-    registries: list[Registry] = sys.modules[module].made
-    return registries
 
 
 PROXY_MODULE = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,36 +21,14 @@ from pytheus.exceptions import (
 )
 from pytheus.plugins import configure, resolve_registry
 from pytheus.registry import REGISTRY, Registry
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Audit, Site
-
-PREFIXING = """
-from pytheus.compose import prefixed
-
-@hookimpl
-def pytheus_wrap_registry(registry, options):
-    return prefixed(registry, "{prefix}")
-"""
-
-
-def refused(kind: type[PytheusError], choice: str | None = None) -> str:
-    with pytest.raises(kind) as caught:
-        resolve_registry(choice)
-    assert type(caught.value) is kind
-    return str(caught.value)
-
-
-def warned(choice: str | None = None) -> str:
-    with pytest.warns(PytheusWarning) as caught:
-        resolve_registry(choice)
-    (warning,) = caught
-    return str(warning.message)
+from tests.plugins.conftest import COUNTING, FACTORY, PREFIXING, Site, made, refused
 
 
 @pytest.fixture
-def named(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The plugins "a" and "b" are named."""
+def named(site: Site, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The plugins "a", which prefixes, and "b", which creates registries and prefixes, are installed and named."""
+    site.plugin("a", PREFIXING.format(prefix="a"))
+    site.plugin("b", PREFIXING.format(prefix="b") + FACTORY)
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a,b")
     return monkeypatch
 
@@ -60,10 +37,8 @@ def named(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.mark.parametrize(("order", "prefix"), [("a,b", "b_a"), ("b,a", "a_b")])
-def test_each_gets_what_the_former_gave(order: str, prefix: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    site.plugin("b", PREFIXING.format(prefix="b"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", order)
+def test_each_gets_what_the_former_gave(order: str, prefix: str, named: pytest.MonkeyPatch) -> None:
+    named.setenv("PYTHEUS_PLUGINS", order)
     assert resolve_registry().prefix == prefix
 
 
@@ -75,29 +50,21 @@ def test_several_of_one_distribution_are_active(site: Site, monkeypatch: pytest.
     assert resolve_registry().prefix == "b_a"
 
 
-def test_the_plugin_of_the_registry_comes_first(site: Site, named: pytest.MonkeyPatch) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    site.plugin("b", PREFIXING.format(prefix="b") + "\n@hookimpl\ndef pytheus_make_registry(): return Memory()")
-    named.setenv("PYTHEUS_PLUGINS", "a")
+@pytest.mark.parametrize("order", ["a", "a,b"], ids=["chosen", "chosen and named"])
+def test_the_plugin_of_the_registry_comes_first_and_is_asked_once(order: str, named: pytest.MonkeyPatch) -> None:
+    named.setenv("PYTHEUS_PLUGINS", order)
     assert resolve_registry("b").prefix == "a_b"
 
 
-def test_a_plugin_that_is_chosen_and_named_is_asked_once(site: Site, named: pytest.MonkeyPatch) -> None:
+def test_the_file_names_plugins_as_well(site: Site, pyproject: Path) -> None:
     site.plugin("a", PREFIXING.format(prefix="a"))
-    site.plugin("b", PREFIXING.format(prefix="b") + "\n@hookimpl\ndef pytheus_make_registry(): return Memory()")
-    assert resolve_registry("b").prefix == "a_b"
-
-
-def test_the_file_names_plugins_as_well(site: Site, home: Path) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    (home / "pyproject.toml").write_text('[tool.pytheus]\nplugins = ["a@a-dist"]\n')
+    pyproject.write_text('[tool.pytheus]\nplugins = ["a@a-dist"]\n')
     assert resolve_registry().prefix == "a"
 
 
-def test_a_plugin_that_was_not_named_is_not_imported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
+def test_a_plugin_that_was_not_named_is_not_imported(site: Site) -> None:
+    site.active("a", PREFIXING.format(prefix="a"))
     site.plugin("b", "raise RuntimeError('imported')")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
     resolve_registry()
     assert "a_module" in sys.modules
     assert "b_module" not in sys.modules
@@ -106,51 +73,46 @@ def test_a_plugin_that_was_not_named_is_not_imported(site: Site, monkeypatch: py
 # Wrapping -------------------------------------------------------------------------------------------------------------
 
 
-def test_none_leaves_the_registry_as_it_is(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): ...")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert type(resolve_registry()) is CollectorRegistry
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [pytest.param("None", "CollectorRegistry", id="nothing"), pytest.param("Memory()", "Memory", id="falsy")],
+)
+def test_none_alone_leaves_the_registry_as_it_is(given: str, name: str, site: Site) -> None:
+    site.active("a", f"@hookimpl\ndef pytheus_wrap_registry(registry, options): return {given}")
+    assert type(resolve_registry()).__name__ == name
 
 
-def test_a_falsy_registry_is_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry): return Memory()")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert type(resolve_registry()).__name__ == "Memory"
+@pytest.mark.parametrize(
+    ("result", "kind", "cause", "message"),
+    [
+        (
+            "return 3",
+            NotARegistryError,
+            type(None),
+            "plugin 'a' ('a' in PYTHEUS_PLUGINS), entry point 'a = a_module' of a-dist 1.0, in pytheus_wrap_registry,"
+            " gave int 3, which is not a registry: 'prefix' is missing",
+        ),
+        (
+            "raise OSError('no disk')",
+            PluginLoadError,
+            OSError,
+            "plugin 'a' ('a' in PYTHEUS_PLUGINS) could not wrap the registry: entry point 'a = a_module' of a-dist 1.0"
+            " raised OSError: no disk",
+        ),
+    ],
+)
+def test_what_it_gives_is_checked_and_the_registry_closed(
+    result: str, kind: type[PytheusError], cause: type, message: str, site: Site
+) -> None:
+    site.plugin("memory", COUNTING)
+    site.active("a", f"@hookimpl\ndef pytheus_wrap_registry(registry, options): {result}")
+    error = refused(kind)
+    assert str(error).partition("; ")[0] == message
+    assert type(error.__cause__) is cause
+    assert getattr(made()[0], "closed") is True  # noqa: B009  # the protocol has no such attribute
 
 
-def test_what_it_gives_is_checked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): return 3")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert refused(NotARegistryError).startswith(
-        "plugin 'a' ('a' in PYTHEUS_PLUGINS), entry point 'a = a_module' of a-dist 1.0, in"
-        " pytheus_wrap_registry, gave int 3, which is not a registry: 'prefix' is missing;"
-    )
-
-
-def test_what_it_raises_is_told_and_chained(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): raise OSError('no disk')")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    with pytest.raises(PluginLoadError) as caught:
-        resolve_registry()
-    assert str(caught.value) == (
-        "plugin 'a' ('a' in PYTHEUS_PLUGINS) could not wrap the registry: entry point 'a = a_module' of a-dist 1.0"
-        " raised OSError: no disk"
-    )
-    assert isinstance(caught.value.__cause__, OSError)
-
-
-def test_a_registry_that_was_made_for_nothing_is_closed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin(
-        "memory",
-        "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]",
-    )
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(registry, options): raise OSError('no disk')")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    refused(PluginLoadError, "memory")
-    assert sys.modules["memory_module"].made[0].closed
-
-
-def test_its_options_are_its_own(site: Site, home: Path) -> None:
+def test_its_options_are_its_own(site: Site, pyproject: Path) -> None:
     site.plugin(
         "a",
         """
@@ -165,7 +127,7 @@ def test_its_options_are_its_own(site: Site, home: Path) -> None:
             return prefixed(registry, options.parse(Options).prefix)
         """,
     )
-    (home / "pyproject.toml").write_text(
+    pyproject.write_text(
         '[tool.pytheus]\nplugins = ["a"]\n[tool.pytheus.registries.a]\nprefix = "shop"\n'
         '[tool.pytheus.registries.default]\nprefix = "inner"\n'
     )
@@ -190,14 +152,15 @@ def test_the_options_of_the_chosen_plugin_are_those_of_its_url(site: Site) -> No
     assert resolve_registry("memory://?inner=a&outer=b").prefix == "b_a"
 
 
-def test_options_that_it_does_not_take_are_refused(site: Site, home: Path) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    (home / "pyproject.toml").write_text('[tool.pytheus]\nplugins = ["a"]\n[tool.pytheus.registries.a]\nprefx = "x"\n')
-    assert "takes no options, but got 'prefx' (from [tool.pytheus.registries.a] in" in refused(OptionError)
+def test_options_that_it_does_not_take_are_refused(site: Site, pyproject: Path) -> None:
+    site.active("a", PREFIXING.format(prefix="a"))
+    pyproject.write_text('[tool.pytheus.registries.a]\nprefx = "x"\n')
+    words = "takes no options, but got 'prefx' (from [tool.pytheus.registries.a] in"
+    assert words in str(refused(OptionError, None))
 
 
-def test_a_plugin_that_builds_on_another_registry_gets_it_bare(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
+def test_a_plugin_that_builds_on_another_registry_gets_it_bare(site: Site) -> None:
+    site.active("a", PREFIXING.format(prefix="a"))
     site.plugin(
         "memory",
         """
@@ -208,41 +171,19 @@ def test_a_plugin_that_builds_on_another_registry_gets_it_bare(site: Site, monke
             return resolve_registry("default")
         """,
     )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
     registry = resolve_registry("memory")
     assert isinstance(registry, PrefixedRegistry)
     assert registry.prefix == "a"
 
 
-def test_a_plugin_that_asks_for_the_configured_registry_to_wrap_it_is_stopped(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin(
-        "a",
-        """
-        from pytheus.plugins import resolve_registry
-
-        @hookimpl
-        def pytheus_wrap_registry(registry):
-            return resolve_registry()
-        """,
-    )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert "asks for itself while it creates or wraps a registry" in refused(PluginLoadError)
-
-
-def test_an_object_is_wrapped_by_configure(site: Site, monkeypatch: pytest.MonkeyPatch, serving: Registry) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
+def test_an_object_is_wrapped_by_configure(site: Site, serving: Registry) -> None:
+    site.active("a", PREFIXING.format(prefix="a"))
     configure(CollectorRegistry(prefix="b"))
     assert REGISTRY.prefix == "a_b"
 
 
-def test_configure_checks_an_object_before_it_is_wrapped(
-    site: Site, monkeypatch: pytest.MonkeyPatch, serving: Registry
-) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
+def test_configure_checks_an_object_before_it_is_wrapped(site: Site, serving: Registry) -> None:
+    site.active("a", PREFIXING.format(prefix="a"))
     with pytest.raises(NotARegistryError, match=r"configure\(\.\.\.\) gave int 3"):
         configure(3)  # type: ignore[arg-type]  # the very mistake
     assert REGISTRY.registry is serving
@@ -251,31 +192,44 @@ def test_configure_checks_an_object_before_it_is_wrapped(
 # Plugins that are not available ---------------------------------------------------------------------------------------
 
 
-def test_a_name_that_no_plugin_has_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("audit", PREFIXING.format(prefix="a"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audti")
-    assert warned() == (
-        "plugin 'audti' ('audti' in PYTHEUS_PLUGINS) is not installed and has no effect; did you mean 'audit'?"
-    )
-
-
-def test_a_distribution_that_has_it_not_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("audit", PREFIXING.format(prefix="a"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit@other")
-    assert warned().endswith("is not installed and has no effect; did you mean 'audit@audit-dist'?")
-
-
-def test_a_name_that_resembles_none_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "xyzzy")
-    assert warned().endswith("has no effect; install the distribution that provides it, or remove the entry")
-
-
-def test_blocking_what_is_not_installed_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:nonne")
-    assert warned() == (
-        "plugin 'nonne' ('no:nonne' in PYTHEUS_PLUGINS) is not installed, so there is nothing to block; did you mean"
-        " 'no:none'?"
-    )
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "memroy",
+            "plugin 'memroy' ('memroy' in PYTHEUS_PLUGINS) is not installed and has no effect; did you mean 'memory'?",
+        ),
+        (
+            "memory@other",
+            "plugin 'memory@other' ('memory@other' in PYTHEUS_PLUGINS) is not installed and has no effect; did you mean"
+            " 'memory@memory-dist'?",
+        ),
+        (
+            "xyzzy",
+            "plugin 'xyzzy' ('xyzzy' in PYTHEUS_PLUGINS) is not installed and has no effect; install the distribution"
+            " that provides it, or remove the entry",
+        ),
+        (
+            "no:nonne",
+            "plugin 'nonne' ('no:nonne' in PYTHEUS_PLUGINS) is not installed, so there is nothing to block; did you"
+            " mean 'no:none'?",
+        ),
+        (
+            "memory",
+            "plugin 'memory' ('memory' in PYTHEUS_PLUGINS) has no effect: entry point 'memory = memory_module' of"
+            " memory-dist 1.0 implements at most pytheus_make_registry, which only creates a registry that was chosen:"
+            " PYTHEUS_REGISTRY=memory",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_warned_of(
+    setting: str, message: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.plugin("memory")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", setting)
+    with pytest.warns(PytheusWarning) as caught:
+        resolve_registry()
+    assert [str(warning.message) for warning in caught] == [message]
 
 
 @pytest.mark.parametrize("setting", ["no:none", "no:memory", "default"])
@@ -287,42 +241,29 @@ def test_what_is_there_is_not_warned_of(setting: str, site: Site, monkeypatch: p
         resolve_registry("default")
 
 
-def test_a_plugin_without_hooks_is_warned_of(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("memory")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "memory")
-    assert warned().endswith(
-        "has no effect: entry point 'memory = memory_module' of memory-dist 1.0 implements at most"
-        " pytheus_make_registry, which only creates a registry that was chosen: PYTHEUS_REGISTRY=memory"
-    )
-
-
-def test_a_broken_plugin_stops_the_choice_before_a_registry_is_made(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin("memory", "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(1)\n    return Memory()")
-    site.plugin("a", "raise RuntimeError('no disk')")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert refused(PluginLoadError, "memory") == (
+def test_a_broken_plugin_stops_the_choice_before_a_registry_is_made(site: Site) -> None:
+    site.plugin("memory", COUNTING)
+    site.active("a", "raise RuntimeError('no disk')")
+    assert str(refused(PluginLoadError)) == (
         "plugin 'a' ('a' in PYTHEUS_PLUGINS) could not be imported: entry point 'a = a_module' of a-dist 1.0 raised"
         " RuntimeError: no disk"
     )
-    assert sys.modules["memory_module"].made == []
+    assert made() == []
 
 
 def test_a_name_that_several_claim_is_ambiguous(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", PREFIXING.format(prefix="a"))
+    site.active("a", PREFIXING.format(prefix="a"))
     site.distribution("other", {"a": "a_module"})
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    message = refused(AmbiguousPluginError)
+    message = str(refused(AmbiguousPluginError, None))
     assert message.startswith("plugin 'a' ('a' in PYTHEUS_PLUGINS) is claimed by several distributions:")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "a@other")
     assert resolve_registry().prefix == "a"
 
 
-def test_another_plugin_api_is_refused_with_both_versions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "pytheus_plugin_api = 7\n" + PREFIXING.format(prefix="a"))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert "has pytheus_plugin_api = 7, and this pytheus supports plugin API 1;" in refused(IncompatiblePluginError)
+def test_another_plugin_api_is_refused_with_both_versions(site: Site) -> None:
+    site.active("a", "pytheus_plugin_api = 7\n" + PREFIXING.format(prefix="a"))
+    words = "has pytheus_plugin_api = 7, and this pytheus supports plugin API 1;"
+    assert words in str(refused(IncompatiblePluginError, None))
 
 
 @pytest.mark.parametrize(
@@ -342,61 +283,65 @@ def test_another_plugin_api_is_refused_with_both_versions(site: Site, monkeypatc
         ("pytheus_collector_regsitered(collector)", "did you mean 'pytheus_collector_registered'?"),
     ],
 )
-def test_a_hook_that_is_implemented_otherwise_is_refused(
-    signature: str, words: str, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin("a", f"@hookimpl\ndef {signature}: ...")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    message = refused(PluginLoadError)
+def test_a_hook_that_is_implemented_otherwise_is_refused(signature: str, words: str, site: Site) -> None:
+    site.active("a", f"@hookimpl\ndef {signature}: ...")
+    message = str(refused(PluginLoadError, None))
     assert message.startswith("plugin 'a' ('a' in PYTHEUS_PLUGINS) could not be loaded: entry point 'a = a_module' of")
     assert words in message
 
 
-def test_a_forgotten_mark_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("a", "def pytheus_collect_error(collector, error): ...")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
-    assert "has pytheus_collect_error, which is not marked as an implementation" in refused(PluginLoadError)
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(
+            "def pytheus_collect_error(collector, error): ...",
+            "has pytheus_collect_error, which is not marked as an implementation",
+            id="forgotten mark",
+        ),
+        pytest.param(
+            "from pytheus.plugins import resolve_registry\n@hookimpl\n"
+            "def pytheus_wrap_registry(registry): return resolve_registry()",
+            "asks for itself while it creates or wraps a registry",
+            id="asks for itself",
+        ),
+    ],
+)
+def test_a_mistake_in_a_hook_is_refused(body: str, words: str, site: Site) -> None:
+    site.active("a", body)
+    assert words in str(refused(PluginLoadError, None))
 
 
 def test_all_that_the_chosen_plugin_implements_is_checked(site: Site) -> None:
-    site.plugin("memory", "@hookimpl\ndef pytheus_make_registry(): ...\n@hookimpl\ndef pytheus_collect_error(err): ...")
-    assert "implements pytheus_collect_error with the parameter 'err'" in refused(PluginLoadError, "memory")
+    site.plugin("memory", FACTORY + "\n@hookimpl\ndef pytheus_collect_error(err): ...")
+    assert "implements pytheus_collect_error with the parameter 'err'" in str(refused(PluginLoadError))
 
 
-def test_the_chosen_plugin_observes(audit: Audit, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTHEUS_PLUGINS")
-    site.plugin(
-        "memory",
-        """
-        seen = []
-
-        @hookimpl
-        def pytheus_make_registry():
-            return Memory()
-
-        @hookimpl
-        def pytheus_collector_registered(collector):
-            seen.append(collector.name)
-        """,
-    )
-    Counter("jobs_total", "Jobs.", registry=resolve_registry("memory"))
-    assert sys.modules["memory_module"].seen == ["jobs_total"]
-
-
-def test_a_registry_object_may_have_hooks(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        class Watching(Memory):
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        pytest.param(
+            FACTORY
+            + "seen = []\n@hookimpl\ndef pytheus_collector_registered(collector):\n    seen.append(collector.name)\n",
+            None,
+            id="a module",
+        ),
+        pytest.param(
+            """
             seen = []
 
-            @hookimpl
-            def pytheus_collector_registered(self, collector):
-                self.seen.append(collector.name)
+            class Watching(Memory):
+                @hookimpl
+                def pytheus_collector_registered(self, collector):
+                    seen.append(collector.name)
 
-        registry = Watching()
-        """,
-        value="memory_module:registry",
-    )
+            registry = Watching()
+            """,
+            "memory_module:registry",
+            id="a registry object",
+        ),
+    ],
+)
+def test_the_chosen_plugin_observes(body: str, value: str | None, site: Site) -> None:
+    site.plugin("memory", body, value=value)
     Counter("jobs_total", "Jobs.", registry=resolve_registry("memory"))
-    assert sys.modules["memory_module"].registry.seen == ["jobs_total"]
+    assert sys.modules["memory_module"].seen == ["jobs_total"]

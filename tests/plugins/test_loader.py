@@ -3,67 +3,77 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus.exceptions import PluginLoadError
 from pytheus.plugins import resolve_registry
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
-
-from tests.plugins.conftest import ENTRY, refused
+from tests.plugins.conftest import ENTRY, FACTORY, Site, refused
 
 # What works -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_module_makes_a_registry_each_time_it_is_asked(site: Site) -> None:
-    site.plugin("memory")
+@pytest.mark.parametrize(
+    ("body", "attribute", "prefix"),
+    [
+        pytest.param(FACTORY, "", None, id="module"),
+        pytest.param("pytheus_plugin_api = 1\n" + FACTORY, "", None, id="module that states the plugin API"),
+        pytest.param(
+            """
+            class Plugin:
+                @hookimpl
+                def pytheus_make_registry(self, options):
+                    return Memory(prefix=options.name)
+
+            plugin = Plugin()
+            """,
+            ":plugin",
+            "memory",
+            id="object",
+        ),
+        pytest.param(
+            """
+            class Plugin:
+                @hookimpl
+                @staticmethod
+                def pytheus_make_registry(options):
+                    return Memory()
+            """,
+            ":Plugin",
+            None,
+            id="class with a static method",
+        ),
+        pytest.param("@hookimpl\ndef pytheus_make_registry(): return Memory()", "", None, id="factory without options"),
+        pytest.param(
+            "@hookimpl(specname='pytheus_make_registry')\ndef make(options): return Memory(options.name)",
+            "",
+            "memory",
+            id="factory of another name",
+        ),
+        pytest.param(
+            "import pluggy\n@pluggy.HookimplMarker('pytheus')\ndef pytheus_make_registry(options): return Memory()",
+            "",
+            None,
+            id="factory marked by pluggy itself",
+        ),
+        pytest.param(
+            "@hookimpl(optionalhook=True)\ndef pytheus_of_the_future(everything): ...\n" + FACTORY,
+            "",
+            None,
+            id="optional hook of another version",
+        ),
+    ],
+)
+def test_a_factory_makes_a_registry_each_time_it_is_asked(
+    body: str, attribute: str, prefix: str | None, site: Site
+) -> None:
+    site.plugin("memory", body, value=f"memory_module{attribute}")
     first, second = resolve_registry("memory"), resolve_registry("memory")
-    assert type(first).__name__ == "Memory"
+    assert (type(first).__name__, first.prefix) == ("Memory", prefix)
     assert first is not second
 
 
-def test_an_object_makes_a_registry(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        class Plugin:
-            @hookimpl
-            def pytheus_make_registry(self, options):
-                return Memory(prefix=options.name)
-
-        plugin = Plugin()
-        """,
-        value="memory_module:plugin",
-    )
-    assert resolve_registry("memory").prefix == "memory"
-
-
-def test_a_class_makes_a_registry_with_a_static_method(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        class Plugin:
-            @hookimpl
-            @staticmethod
-            def pytheus_make_registry(options):
-                return Memory()
-        """,
-        value="memory_module:Plugin",
-    )
-    assert type(resolve_registry("memory")).__name__ == "Memory"
-
-
-def test_a_registry_itself_may_be_named(site: Site) -> None:
-    site.plugin("memory", "registry = Memory(prefix='x')", value="memory_module:registry")
-    registry = resolve_registry("memory")
-    assert registry.prefix == "x"
-    assert resolve_registry("memory") is registry
-
-
-def test_no_property_of_a_named_registry_is_executed_but_its_prefix(site: Site) -> None:
+def test_a_registry_itself_may_be_named_and_none_of_its_properties_is_executed_but_its_prefix(site: Site) -> None:
     site.plugin(
         "memory",
         """
@@ -72,49 +82,13 @@ def test_no_property_of_a_named_registry_is_executed_but_its_prefix(site: Site) 
             def expensive(self):
                 raise AssertionError("executed")
 
-        registry = Proud()
+        registry = Proud(prefix="x")
         """,
         value="memory_module:registry",
     )
-    assert type(resolve_registry("memory")).__name__ == "Proud"
-
-
-def test_a_factory_may_do_without_options(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        @hookimpl
-        def pytheus_make_registry():
-            return Memory()
-        """,
-    )
-    assert type(resolve_registry("memory")).__name__ == "Memory"
-
-
-def test_a_factory_may_have_another_name(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        @hookimpl(specname="pytheus_make_registry")
-        def make(options):
-            return Memory()
-        """,
-    )
-    assert type(resolve_registry("memory")).__name__ == "Memory"
-
-
-def test_a_factory_may_be_marked_by_pluggy_itself(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        import pluggy
-
-        @pluggy.HookimplMarker("pytheus")
-        def pytheus_make_registry(options):
-            return Memory()
-        """,
-    )
-    assert type(resolve_registry("memory")).__name__ == "Memory"
+    registry = resolve_registry("memory")
+    assert (type(registry).__name__, registry.prefix) == ("Proud", "x")
+    assert resolve_registry("memory") is registry
 
 
 def test_a_factory_takes_options(site: Site) -> None:
@@ -135,21 +109,6 @@ def test_a_factory_takes_options(site: Site) -> None:
     assert resolve_registry("memory://?prefix=ab&size=2").prefix == "abab"
 
 
-def test_a_hook_of_another_version_may_be_optional(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        @hookimpl(optionalhook=True)
-        def pytheus_of_the_future(everything): ...
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            return Memory()
-        """,
-    )
-    assert type(resolve_registry("memory")).__name__ == "Memory"
-
-
 def test_a_broken_neighbour_is_not_imported(site: Site) -> None:
     site.plugin("memory")
     site.plugin("broken", "raise RuntimeError('imported')")
@@ -158,31 +117,56 @@ def test_a_broken_neighbour_is_not_imported(site: Site) -> None:
     assert "broken_module" not in sys.modules
 
 
-def test_the_plugin_api_may_be_stated(site: Site) -> None:
-    site.plugin("memory", "pytheus_plugin_api = 1\n@hookimpl\ndef pytheus_make_registry():\n    return Memory()")
-    assert type(resolve_registry("memory")).__name__ == "Memory"
-
-
 # What the plugin raises -----------------------------------------------------------------------------------------------
 
 
-def test_what_its_import_raises_is_told_and_chained(site: Site) -> None:
-    site.plugin("memory", "raise RuntimeError('no disk')")
-    error = refused(PluginLoadError)
-    assert str(error) == (
-        f"registry plugin 'memory' (as argument) could not be imported: {ENTRY} raised RuntimeError: no disk"
-    )
-    assert isinstance(error.__cause__, RuntimeError)
+def failing(error: str) -> str:
+    """A factory that raises `error`."""
+    return f"@hookimpl\ndef pytheus_make_registry(options):\n    raise {error}\n"
 
 
-def test_its_own_import_error_does_not_read_as_not_found(site: Site) -> None:
-    site.plugin("memory", "import surely_not_installed")
+SHY = """
+class Shy(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+raise Shy
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "cause"),
+    [
+        pytest.param(
+            "raise RuntimeError('no disk')",
+            f"imported: {ENTRY} raised RuntimeError: no disk",
+            RuntimeError,
+            id="import",
+        ),
+        pytest.param(
+            "import surely_not_installed",
+            f"imported: {ENTRY} raised ModuleNotFoundError: No module named 'surely_not_installed'",
+            ModuleNotFoundError,
+            id="import of a missing module",
+        ),
+        pytest.param(SHY, f"imported: {ENTRY} raised Shy", Exception, id="error without a text"),
+        pytest.param("raise SystemExit(0)", f"imported: {ENTRY} raised SystemExit: 0", SystemExit, id="exit"),
+        pytest.param(
+            failing("ConnectionError('no answer')"),
+            f"created: {ENTRY} raised ConnectionError: no answer",
+            ConnectionError,
+            id="factory",
+        ),
+        pytest.param(
+            failing("SystemExit(0)"), f"created: {ENTRY} raised SystemExit: 0", SystemExit, id="factory that exits"
+        ),
+    ],
+)
+def test_what_it_raises_is_told_and_chained(body: str, message: str, cause: type[BaseException], site: Site) -> None:
+    site.plugin("memory", body)
     error = refused(PluginLoadError)
-    assert str(error) == (
-        f"registry plugin 'memory' (as argument) could not be imported: {ENTRY} raised"
-        " ModuleNotFoundError: No module named 'surely_not_installed'"
-    )
-    assert isinstance(error.__cause__, ModuleNotFoundError)
+    assert str(error) == f"registry plugin 'memory' (as argument) could not be {message}"
+    assert isinstance(error.__cause__, cause)
 
 
 def test_a_module_that_is_missing_is_told(site: Site) -> None:
@@ -192,40 +176,16 @@ def test_a_module_that_is_missing_is_told(site: Site) -> None:
     )
 
 
-def test_an_attribute_that_is_missing_is_told(site: Site) -> None:
-    site.plugin("memory", value="memory_module:missing")
-    assert str(refused(PluginLoadError)).endswith(
-        "raised AttributeError: module 'memory_module' has no attribute 'missing'"
-    )
-
-
-def test_an_entry_point_that_is_no_reference_is_told(site: Site) -> None:
-    site.plugin("memory", value="not a reference")
-    assert "entry point 'memory = not a reference' of memory-dist 1.0 raised" in str(refused(PluginLoadError))
-
-
-def test_what_its_factory_raises_is_told_and_chained(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        @hookimpl
-        def pytheus_make_registry(options):
-            raise ConnectionError("no answer")
-        """,
-    )
-    error = refused(PluginLoadError)
-    assert str(error) == (
-        f"registry plugin 'memory' (as argument) could not be created: {ENTRY} raised ConnectionError: no answer"
-    )
-    assert isinstance(error.__cause__, ConnectionError)
-
-
 @pytest.mark.parametrize(
-    "body", ["raise SystemExit(0)", "@hookimpl\ndef pytheus_make_registry(options):\n    raise SystemExit(0)"]
+    ("value", "words"),
+    [
+        ("memory_module:missing", "raised AttributeError: module 'memory_module' has no attribute 'missing'"),
+        ("not a reference", "entry point 'memory = not a reference' of memory-dist 1.0 raised "),
+    ],
 )
-def test_a_plugin_does_not_end_the_program_without_a_word(body: str, site: Site) -> None:
-    site.plugin("memory", body)
-    assert str(refused(PluginLoadError)).endswith(f"{ENTRY} raised SystemExit: 0")
+def test_an_entry_point_that_leads_nowhere_is_told(value: str, words: str, site: Site) -> None:
+    site.plugin("memory", value=value)
+    assert words in str(refused(PluginLoadError))
 
 
 def test_an_interrupt_is_not_the_plugins(site: Site) -> None:
@@ -234,32 +194,10 @@ def test_an_interrupt_is_not_the_plugins(site: Site) -> None:
         resolve_registry("memory")
 
 
-def test_an_error_that_cannot_be_shown_is_told_by_its_class(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        class Shy(Exception):
-            def __str__(self):
-                raise RuntimeError
-
-        raise Shy
-        """,
-    )
-    assert str(refused(PluginLoadError)).endswith(f"{ENTRY} raised Shy")
-
-
 def test_no_message_shows_a_credential(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        @hookimpl
-        def pytheus_make_registry(options):
-            raise ConnectionError(f"cannot reach {options.host} with {options.password}")
-        """,
-    )
-    assert str(refused(PluginLoadError, "memory://:hunter2@db")).endswith(
-        "raised ConnectionError: cannot reach db with ***"
-    )
+    site.plugin("memory", failing('ConnectionError(f"cannot reach {options.host} with {options.password}")'))
+    message = str(refused(PluginLoadError, "memory://:hunter2@db"))
+    assert message.endswith("raised ConnectionError: cannot reach db with ***")
 
 
 def test_a_failed_plugin_may_be_tried_again(site: Site) -> None:
@@ -280,46 +218,28 @@ def test_a_failed_plugin_may_be_tried_again(site: Site) -> None:
     assert type(resolve_registry("memory")).__name__ == "Memory"
 
 
-def test_a_plugin_that_asks_for_itself_is_stopped(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        from pytheus.plugins import resolve_registry
+BUILDS_ON = """
+from pytheus.plugins import resolve_registry
 
-        @hookimpl
-        def pytheus_make_registry(options):
-            return resolve_registry("memory")
-        """,
-    )
-    assert "asks for itself while it creates or wraps a registry" in str(refused(PluginLoadError))
+@hookimpl
+def pytheus_make_registry(options):
+    return Memory(prefix=type(resolve_registry("{name}")).__module__)
+"""
 
 
 def test_a_plugin_may_build_on_another_one(site: Site) -> None:
     site.plugin("inner")
-    site.plugin(
-        "memory",
-        """
-        from pytheus.plugins import resolve_registry
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            return Memory(prefix=type(resolve_registry("inner")).__module__)
-        """,
-    )
+    site.plugin("memory", BUILDS_ON.format(name="inner"))
     assert resolve_registry("memory").prefix == "inner_module"
 
 
-def test_what_a_plugin_that_it_builds_on_fails_with_is_its_own_failure(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        from pytheus.plugins import resolve_registry
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            return resolve_registry("surely_not_installed")
-        """,
-    )
-    assert f"{ENTRY} raised UnknownRegistryError: registry plugin 'surely_not_installed'" in str(
-        refused(PluginLoadError)
-    )
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("memory", "asks for itself while it creates or wraps a registry"),
+        ("surely_not_installed", f"{ENTRY} raised UnknownRegistryError: registry plugin 'surely_not_installed'"),
+    ],
+)
+def test_what_a_plugin_that_it_builds_on_fails_with_is_its_own_failure(name: str, words: str, site: Site) -> None:
+    site.plugin("memory", BUILDS_ON.format(name=name))
+    assert words in str(refused(PluginLoadError))

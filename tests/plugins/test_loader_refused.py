@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
 import pytest
 
 from pytheus.exceptions import IncompatiblePluginError, NotARegistryError, OptionError, PluginLoadError
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
-from tests.plugins.conftest import ENTRY, refused
+from tests.plugins.conftest import COUNTING, ENTRY, Site, made, refused
 
 # What is no factory ---------------------------------------------------------------------------------------------------
 
 
-def test_a_module_without_the_hook_is_refused(site: Site) -> None:
-    site.plugin("memory", "")
-    assert str(refused(PluginLoadError)) == (
-        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} does not provide a registry: the module"
-        " has no function pytheus_make_registry(options) marked with @hookimpl (from pytheus.plugins); add it, or let"
-        " the entry point name an object: MODULE:ATTRIBUTE"
-    )
-
-
-def test_a_function_without_the_mark_is_refused(site: Site) -> None:
-    site.plugin("memory", "def pytheus_make_registry(options): ...")
-    assert str(refused(PluginLoadError)) == (
-        f"registry plugin 'memory' (as argument) could not be loaded: {ENTRY} has pytheus_make_registry, which is not"
-        " marked as an implementation of the hook; write @hookimpl (from pytheus.plugins) above the function"
-    )
-
-
-def test_a_hook_that_is_misspelt_is_refused(site: Site) -> None:
-    site.plugin("memory", "@hookimpl\ndef pytheus_make_registri(options): ...")
-    assert str(refused(PluginLoadError)).endswith(
-        f"could not be loaded: {ENTRY} implements the hook 'pytheus_make_registri', which this pytheus does not have;"
-        " did you mean 'pytheus_make_registry'? If another version has it, mark it with @hookimpl(optionalhook=True)"
-    )
+@pytest.mark.parametrize(
+    ("body", "attribute", "message"),
+    [
+        pytest.param(
+            "",
+            "",
+            f"{ENTRY} does not provide a registry: the module has no function pytheus_make_registry(options) marked"
+            " with @hookimpl (from pytheus.plugins); add it, or let the entry point name an object: MODULE:ATTRIBUTE",
+            id="without the hook",
+        ),
+        pytest.param(
+            "def pytheus_make_registry(options): ...",
+            "",
+            f"{ENTRY} has pytheus_make_registry, which is not marked as an implementation of the hook; write @hookimpl"
+            " (from pytheus.plugins) above the function",
+            id="without the mark",
+        ),
+        pytest.param(
+            "@hookimpl\ndef pytheus_make_registri(options): ...",
+            "",
+            f"{ENTRY} implements the hook 'pytheus_make_registri', which this pytheus does not have; did you mean"
+            " 'pytheus_make_registry'? If another version has it, mark it with @hookimpl(optionalhook=True)",
+            id="misspelt",
+        ),
+        pytest.param(
+            "@hookimpl\ndef pytheus_make_registry(options): ...",
+            ":pytheus_make_registry",
+            "entry point 'memory = memory_module:pytheus_make_registry' of memory-dist 1.0 does not provide a registry:"
+            " it names a function; name the module, 'memory = memory_module'",
+            id="the function itself",
+        ),
+        pytest.param(
+            """
+            class Plugin:
+                @hookimpl
+                def pytheus_make_registry(self, options): ...
+            """,
+            ":Plugin",
+            "entry point 'memory = memory_module:Plugin' of memory-dist 1.0 is a class, whose method"
+            " pytheus_make_registry needs an instance; name an instance, or make it a staticmethod",
+            id="a class with a method",
+        ),
+    ],
+)
+def test_what_is_no_factory_is_refused(body: str, attribute: str, message: str, site: Site) -> None:
+    site.plugin("memory", body, value=f"memory_module{attribute}")
+    assert str(refused(PluginLoadError)) == (f"registry plugin 'memory' (as argument) could not be loaded: {message}")
 
 
 def test_a_hook_that_does_not_exist_is_refused(site: Site) -> None:
@@ -49,17 +67,6 @@ def test_a_hook_that_does_not_exist_is_refused(site: Site) -> None:
         in error
     )
     assert error.endswith(". If another version has it, mark it with @hookimpl(optionalhook=True)")
-
-
-def test_the_function_itself_is_refused_with_the_right_entry_point(site: Site) -> None:
-    site.plugin(
-        "memory",
-        "@hookimpl\ndef pytheus_make_registry(options): ...",
-        value="memory_module:pytheus_make_registry",
-    )
-    assert str(refused(PluginLoadError)).endswith(
-        "does not provide a registry: it names a function; name the module, 'memory = memory_module'"
-    )
 
 
 @pytest.mark.parametrize(
@@ -83,21 +90,6 @@ def test_a_factory_with_other_parameters_is_refused(signature: str, words: str, 
     assert words in error
 
 
-def test_a_class_with_a_method_is_refused(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        class Plugin:
-            @hookimpl
-            def pytheus_make_registry(self, options): ...
-        """,
-        value="memory_module:Plugin",
-    )
-    assert str(refused(PluginLoadError)).endswith(
-        "is a class, whose method pytheus_make_registry needs an instance; name an instance, or make it a staticmethod"
-    )
-
-
 # What is no registry --------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +111,6 @@ def test_what_a_factory_gives_is_checked_member_by_member(site: Site) -> None:
     )
     error = refused(NotARegistryError)
     assert str(error).startswith(f"registry plugin 'memory' (as argument), {ENTRY}, gave Half <")
-    assert isinstance(error, NotARegistryError)
     assert [problem.split()[0] for problem in error.problems] == ["'prefix'", "'register'", "'unregister'"]
 
 
@@ -136,39 +127,24 @@ def test_a_class_that_was_never_called_is_refused(site: Site) -> None:
 # Options that are not read --------------------------------------------------------------------------------------------
 
 
-def test_options_that_the_factory_does_not_take_are_refused(site: Site) -> None:
-    site.plugin("memory")
-    assert str(refused(OptionError, "memory://?size=2")) == (
-        "registry plugin 'memory' takes no options, but got 'size' (as argument); remove it"
-    )
-
-
-def test_a_host_that_the_factory_does_not_take_is_refused(site: Site) -> None:
-    site.plugin("memory")
-    assert str(refused(OptionError, "memory://db")) == (
-        "registry plugin 'memory' takes no host, but 'memory://db' (as argument) has one; remove it"
-    )
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("memory://?size=2", "takes no options, but got 'size' (as argument); remove it"),
+        ("memory://db", "takes no host, but 'memory://db' (as argument) has one; remove it"),
+    ],
+)
+def test_what_the_factory_does_not_take_is_refused_and_the_registry_closed(
+    address: str, message: str, site: Site
+) -> None:
+    site.plugin("memory", COUNTING)
+    assert str(refused(OptionError, address)) == f"registry plugin 'memory' {message}"
+    assert getattr(made()[0], "closed") is True  # noqa: B009  # the protocol has no such attribute
 
 
 def test_a_named_registry_takes_no_options(site: Site) -> None:
     site.plugin("memory", "registry = Memory()", value="memory_module:registry")
     assert "takes no options, but got 'size'" in str(refused(OptionError, "memory://?size=2"))
-
-
-def test_a_registry_that_is_not_returned_is_closed(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        made = []
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            made.append(Memory())
-            return made[0]
-        """,
-    )
-    refused(OptionError, "memory://?size=2")
-    assert sys.modules["memory_module"].made[0].closed
 
 
 def test_an_option_error_of_the_factory_is_not_wrapped(site: Site) -> None:

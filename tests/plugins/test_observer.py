@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from functools import partial
 
 import pytest
 
@@ -17,14 +16,10 @@ from pytheus.plugins import configure, resolve_registry
 from pytheus.plugins.observer import ObservedRegistry, Observer
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
 from pytheus.samples import Family
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Audit, Site
+from tests.plugins.conftest import FACTORY, Audit, Site
 
 
 class Custom:
-    """A collector without a definition."""
-
     def collect(self) -> Iterator[Family]:
         return iter(())
 
@@ -39,26 +34,13 @@ class Broken:
 # Registrations --------------------------------------------------------------------------------------------------------
 
 
-def test_a_registration_is_told(audit: Audit) -> None:
+@pytest.mark.parametrize("collector", [Counter("jobs_total", "Jobs.", registry=None), Custom()], ids=type)
+def test_a_registration_and_an_unregistration_are_told(collector: Collector, audit: Audit) -> None:
     registry = resolve_registry()
-    jobs = Counter("jobs_total", "Jobs.", registry=registry)
-    assert audit.events == [("registered", jobs, registry)]
-
-
-def test_an_unregistration_is_told(audit: Audit) -> None:
-    registry = resolve_registry()
-    jobs = Counter("jobs_total", "Jobs.", registry=registry)
-    audit.clear()
-    registry.unregister(jobs)
-    assert audit.events == [("unregistered", jobs, registry)]
-
-
-def test_a_custom_collector_is_told_as_well(audit: Audit) -> None:
-    registry = resolve_registry()
-    custom = Custom()
-    registry.register(custom)
-    registry.unregister(custom)
-    assert audit.events == [("registered", custom, registry), ("unregistered", custom, registry)]
+    registry.register(collector)
+    assert audit.events == [("registered", collector, registry)]
+    registry.unregister(collector)
+    assert audit.events[1:] == [("unregistered", collector, registry)]
 
 
 def test_what_is_held_already_is_not_told_again(audit: Audit) -> None:
@@ -69,21 +51,14 @@ def test_what_is_held_already_is_not_told_again(audit: Audit) -> None:
     assert audit.names == [("registered", "jobs_total"), ("registered", "Custom")]
 
 
-def test_a_metric_that_shares_its_values_is_no_new_registration(audit: Audit) -> None:
+def test_a_metric_that_shares_its_values_is_told_as_the_one_that_was_registered(audit: Audit) -> None:
     registry = resolve_registry()
     first = Counter("jobs_total", "Jobs.", registry=registry)
     second = Counter("jobs_total", "Jobs.", registry=registry)
     registry.register(second)
     assert [event[:2] for event in audit.events] == [("registered", first)]
-
-
-def test_unregistering_a_metric_that_shares_tells_of_the_one_that_was_registered(audit: Audit) -> None:
-    registry = resolve_registry()
-    first = Counter("jobs_total", "Jobs.", registry=registry)
-    second = Counter("jobs_total", "Jobs.", registry=registry)
-    audit.clear()
     registry.unregister(second)
-    assert [event[1] is first for event in audit.events] == [True]
+    assert [event[:2] for event in audit.events[1:]] == [("unregistered", first)]
 
 
 def test_a_refusal_is_told_and_raised(audit: Audit) -> None:
@@ -122,8 +97,8 @@ def test_a_registry_that_keeps_nothing_tells_nothing(audit: Audit) -> None:
     assert audit.events == []
 
 
-def test_an_observer_is_told_after_the_fact(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin(
+def test_an_observer_is_told_after_the_fact(site: Site) -> None:
+    site.active(
         "audit",
         """
         seen = []
@@ -133,14 +108,12 @@ def test_an_observer_is_told_after_the_fact(site: Site, monkeypatch: pytest.Monk
             seen.append([held.name for held in registry.collect()])
         """,
     )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
-    registry = resolve_registry()
-    Counter("jobs_total", "Jobs.", registry=registry)
+    Counter("jobs_total", "Jobs.", registry=resolve_registry())
     assert sys.modules["audit_module"].seen == [["jobs_total"]]
 
 
-def test_an_observer_may_make_metrics_of_its_own(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin(
+def test_an_observer_may_make_metrics_of_its_own(site: Site) -> None:
+    site.active(
         "audit",
         """
         from pytheus import Counter
@@ -151,15 +124,14 @@ def test_an_observer_may_make_metrics_of_its_own(site: Site, monkeypatch: pytest
                 Counter("registrations_total", "Registrations.", registry=registry).inc()
         """,
     )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
     registry = resolve_registry()
     Counter("jobs_total", "Jobs.", registry=registry)
     Counter("calls_total", "Calls.", registry=registry)
     assert "registrations_total 2.0" in generate_metrics(registry)
 
 
-def test_no_lock_is_held_while_an_observer_runs(site: Site, monkeypatch: pytest.MonkeyPatch, serving: Registry) -> None:
-    site.plugin(
+def test_no_lock_is_held_while_an_observer_runs(site: Site, serving: Registry) -> None:
+    site.active(
         "audit",
         """
         import threading
@@ -174,27 +146,16 @@ def test_no_lock_is_held_while_an_observer_runs(site: Site, monkeypatch: pytest.
                 assert not other.is_alive()
         """,
     )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
     configure("default")
     Counter("jobs_total", "Jobs.")
     assert {"jobs_total", "other_total"} <= {str(getattr(held, "name", "")) for held in REGISTRY.collect()}
 
 
-def test_of_threads_that_register_the_same_one_one_tells(audit: Audit) -> None:
+def test_of_threads_that_register_the_same_one_one_tells(audit: Audit, together: Callable[..., None]) -> None:
     registry = resolve_registry()
-    threads = 8
     for _ in range(50):
-        custom, gate = Custom(), threading.Barrier(threads)
-
-        def register(custom: Custom = custom, gate: threading.Barrier = gate) -> None:
-            gate.wait()
-            registry.register(custom)
-
-        crowd = [threading.Thread(target=register) for _ in range(threads)]
-        for thread in crowd:
-            thread.start()
-        for thread in crowd:
-            thread.join()
+        custom = Custom()
+        together(*[partial(registry.register, custom)] * 8)
         assert [event[1] for event in audit.events] == [custom]
         registry.unregister(custom)
         audit.clear()
@@ -222,9 +183,8 @@ def pytheus_collect_error(collector, error):
 
 
 @pytest.fixture(params=["RuntimeError('lost')", "SystemExit(1)"])
-def failing(request: pytest.FixtureRequest, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("failing", FAILING.format(error=request.param))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "failing")
+def failing(request: pytest.FixtureRequest, site: Site) -> None:
+    site.active("failing", FAILING.format(error=request.param))
 
 
 @pytest.mark.usefixtures("failing")
@@ -307,9 +267,8 @@ def test_a_registry_that_fails_when_it_is_told_breaks_no_scrape(caplog: pytest.L
 # The place of the layer -----------------------------------------------------------------------------------------------
 
 
-def test_without_an_observer_there_is_no_layer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("wraps", "@hookimpl\ndef pytheus_wrap_registry(registry): ...")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "wraps")
+def test_without_an_observer_there_is_no_layer(site: Site) -> None:
+    site.active("wraps", "@hookimpl\ndef pytheus_wrap_registry(registry): ...")
     assert type(resolve_registry()) is CollectorRegistry
 
 
@@ -347,9 +306,8 @@ def test_collectors_that_move_are_told(audit: Audit, serving: Registry) -> None:
 def test_a_refusal_of_a_layer_below_is_told(audit: Audit, site: Site) -> None:
     site.plugin(
         "wraps",
-        "from pytheus.compose import read_only\n@hookimpl\ndef pytheus_wrap_registry(registry):\n    return"
-        " read_only(registry)\n"
-        "@hookimpl\ndef pytheus_make_registry():\n    return Memory()",
+        FACTORY + "from pytheus.compose import read_only\n"
+        "@hookimpl\ndef pytheus_wrap_registry(registry): return read_only(registry)",
     )
     registry = resolve_registry("wraps")
     assert isinstance(registry, ObservedRegistry)
