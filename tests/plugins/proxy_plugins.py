@@ -1,10 +1,9 @@
-"""Plugins and threads for tests of how the proxy resolves a name."""
+"""Plugins for tests of how the proxy resolves a name."""
 
 from __future__ import annotations
 
 import importlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pytheus.registry import CollectorRegistryProxy
 from pytheus.samples import Family
@@ -12,42 +11,12 @@ from tests.plugins.conftest import Site
 
 THREADS = 8
 
-FAILS_ONCE = """
-made = []
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append(None)
-    if len(made) == 1:
-        raise ConnectionError("no answer")
-    return Memory()
-"""
-
 
 class Depth:
     """A collector that is no metric."""
 
     def collect(self) -> Iterator[Family]:
         yield Family("queue_depth", "gauge", "Jobs waiting.")
-
-
-def in_threads(act: Callable[[], object]) -> list[BaseException]:
-    """What the threads that all call `act` at once raise."""
-    start, raised = threading.Barrier(THREADS), list[BaseException]()
-
-    def run() -> None:
-        start.wait()
-        try:
-            act()
-        except BaseException as error:
-            raised.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
 
 
 PROXY_MODULE = """

@@ -6,24 +6,22 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus.exceptions import ConflictError, PluginLoadError, UnknownRegistryError
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
+from tests.plugins.conftest import Site, made
+from tests.plugins.proxy_plugins import CREATES_METRICS, THREADS, Depth, proxy_of
 
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
-from tests.plugins.proxy_plugins import CREATES_METRICS, FAILS_ONCE, Depth, in_threads, made, proxy_of
-
-FAILS_ONCE_AFTER_THAT = """
-failures = [ConnectionError("no answer")]
+FAILS_ONCE = """
+made = []
 
 @hookimpl
 def pytheus_make_registry(options):
-    if failures:
-        raise failures.pop()
+    made.append(None)
+    if len(made) == 1:
+        raise ConnectionError("no answer")
     return Memory()
 """
 
@@ -87,19 +85,27 @@ def test_a_thread_that_waits_for_a_resolution_that_fails_tries_again(
 
 
 def test_a_failure_keeps_what_was_registered_meanwhile(site: Site) -> None:
-    site.plugin("memory", CREATES_METRICS + FAILS_ONCE_AFTER_THAT)
+    site.plugin("memory", CREATES_METRICS + FAILS_ONCE)
     proxy = proxy_of(site, "memory")
     with pytest.raises(PluginLoadError):
         list(proxy.collect())
     assert list(proxy.collect()) == [sys.modules["memory_module"].at_import]
 
 
-def test_every_thread_hears_of_a_failure_or_tries_again(site: Site) -> None:
+def test_every_thread_hears_of_a_failure_or_tries_again(site: Site, together: Callable[..., None]) -> None:
     site.plugin("memory", FAILS_ONCE)
     proxy = CollectorRegistryProxy("memory")
-    raised = in_threads(lambda: proxy.registry)
-    assert [type(error) for error in raised] == [PluginLoadError]
-    assert len(made("memory_module")) == 2
+    raised: list[PluginLoadError] = []
+
+    def use() -> None:
+        try:
+            assert proxy.registry is not None
+        except PluginLoadError as error:
+            raised.append(error)
+
+    together(*[use] * THREADS)
+    assert len(raised) == 1
+    assert len(made()) == 2
 
 
 def test_after_a_failed_choice_the_former_registry_serves_on(site: Site) -> None:
@@ -142,7 +148,7 @@ def test_after_a_conflict_in_the_new_registry_the_former_one_serves_on(site: Sit
         proxy.set_registry("memory")
     assert proxy.registry is former
     assert list(proxy.collect()) == depths
-    assert list(made("memory_module")[0].collect()) == []
+    assert list(made()[0].collect()) == []
 
 
 CLOSES = """
@@ -162,14 +168,16 @@ def pytheus_make_registry(options):
 """
 
 
-def test_a_registry_that_was_made_for_a_change_that_fails_is_closed(site: Site) -> None:
+@pytest.mark.parametrize("handed_in", [False, True])
+def test_a_registry_is_closed_after_a_change_that_fails_unless_it_was_handed_in(handed_in: bool, site: Site) -> None:
     site.plugin("memory", CLOSES)
+    plugin = importlib.import_module("memory_module")
     proxy = CollectorRegistryProxy(CollectorRegistry())
     proxy.register(Depth())
     with pytest.raises(MemoryError):
-        proxy.set_registry("memory")
-    plugin = sys.modules["memory_module"]
-    assert plugin.closed == plugin.made != []
+        proxy.set_registry(plugin.Full() if handed_in else "memory")
+    assert plugin.closed == plugin.made
+    assert len(plugin.made) == (0 if handed_in else 1)
 
 
 def test_a_registry_that_was_made_for_a_resolution_that_fails_is_closed(site: Site) -> None:
@@ -182,13 +190,3 @@ def test_a_registry_that_was_made_for_a_resolution_that_fails_is_closed(site: Si
         list(proxy.collect())
     plugin = sys.modules["memory_module"]
     assert plugin.closed == plugin.made != []
-
-
-def test_a_registry_that_was_handed_in_is_left_open_when_the_change_fails(site: Site) -> None:
-    site.plugin("memory", CLOSES)
-    plugin = importlib.import_module("memory_module")
-    proxy = CollectorRegistryProxy(CollectorRegistry())
-    proxy.register(Depth())
-    with pytest.raises(MemoryError):
-        proxy.set_registry(plugin.Full())
-    assert plugin.closed == []

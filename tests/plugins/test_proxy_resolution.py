@@ -6,53 +6,46 @@ import importlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from pytheus import Counter
 from pytheus.exceptions import NotARegistryError, PytheusWarning
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
-
-from tests.plugins.proxy_plugins import COUNTING, CREATES_METRICS, THREADS, Depth, in_threads, made, proxy_of
+from tests.plugins.conftest import COUNTING, Site, made
+from tests.plugins.proxy_plugins import CREATES_METRICS, THREADS, Depth, proxy_of
 
 
-def test_nothing_is_resolved_before_the_first_use(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def counting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin "memory", installed and chosen by the variable, keeps the registries that it made."""
     site.plugin("memory", COUNTING)
     monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
+
+
+@pytest.mark.usefixtures("counting")
+def test_nothing_is_resolved_before_the_first_use() -> None:
     proxy = CollectorRegistryProxy()
     assert repr(proxy) == "<CollectorRegistryProxy for a registry not resolved yet>"
     proxy.close()
     assert "memory_module" not in sys.modules
 
 
-NO_REGISTRY = """
-made = []
-
-@hookimpl
-def pytheus_make_registry(options):
-    made.append({})
-    return made[-1]
-"""
-
-
 def test_a_metric_tells_which_plugin_gave_no_registry_and_asks_it_once(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.plugin("memory", NO_REGISTRY)
+    site.plugin("memory", COUNTING.replace('Memory(prefix="counting")', "{}"))
     monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
     with pytest.raises(NotARegistryError, match=r"^registry plugin 'memory' \(from PYTHEUS_REGISTRY\), entry point"):
         Counter("jobs_total", "Jobs.", registry=CollectorRegistryProxy())
-    assert len(made("memory_module")) == 1
+    assert len(made()) == 1
 
 
+@pytest.mark.usefixtures("counting")
 @pytest.mark.parametrize("use", ["prefix", "collect", "register", "unregister", "find"])
-def test_the_first_use_resolves_and_the_next_do_not(use: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("memory", COUNTING)
-    monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
+def test_the_first_use_resolves_and_the_next_do_not(use: str) -> None:
     proxy, depth = CollectorRegistryProxy(), Depth()
     if use == "prefix":
         assert proxy.prefix == "counting"
@@ -66,45 +59,32 @@ def test_the_first_use_resolves_and_the_next_do_not(use: str, site: Site, monkey
         with pytest.raises(ValueError, match="not in list"):
             proxy.unregister(depth)
     assert proxy.prefix == "counting"
-    assert len(made("memory_module")) == 1
+    assert len(made()) == 1
 
 
-def test_a_later_change_of_the_variable_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("memory", COUNTING)
-    monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
+@pytest.mark.usefixtures("counting")
+def test_a_later_change_of_the_variable_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = CollectorRegistryProxy()
     assert proxy.prefix == "counting"
     monkeypatch.setenv("PYTHEUS_REGISTRY", "none")
-    assert proxy.registry is made("memory_module")[0]
+    assert proxy.registry is made()[0]
 
 
-def test_a_proxy_of_a_name_resolves_that_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("memory", COUNTING)
+@pytest.mark.usefixtures("counting")
+def test_a_proxy_of_a_name_resolves_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_REGISTRY", "surely_not_installed")
     assert CollectorRegistryProxy("memory").prefix == "counting"
 
 
-def test_threads_that_come_at_once_get_one_registry(site: Site) -> None:
-    site.plugin("memory", COUNTING)
-    proxy = CollectorRegistryProxy("memory")
+@pytest.mark.usefixtures("counting")
+def test_threads_that_come_at_once_get_one_registry_and_lose_nothing(together: Callable[..., None]) -> None:
+    proxy = CollectorRegistryProxy()
     seen: list[Registry] = []
-    assert in_threads(lambda: seen.append(proxy.registry)) == []
-    assert seen == made("memory_module") * THREADS
-
-
-def test_threads_that_register_at_once_lose_nothing(site: Site) -> None:
-    site.plugin("memory", COUNTING)
-    proxy = CollectorRegistryProxy("memory")
-    depths: list[Depth] = []
-
-    def register() -> None:
-        depth = Depth()
-        depths.append(depth)
-        proxy.register(depth)
-
-    assert in_threads(register) == []
+    depths = [Depth() for _ in range(THREADS)]
+    together(*[lambda: seen.append(proxy.registry)] * THREADS, *[partial(proxy.register, depth) for depth in depths])
+    assert seen == made() * THREADS
+    assert len(made()) == 1
     assert {id(depth) for depth in proxy.collect()} == {id(depth) for depth in depths}
-    assert len(made("memory_module")) == 1
 
 
 def test_a_definition_does_not_wait_for_another_threads_resolution(site: Site) -> None:
@@ -211,13 +191,13 @@ def test_a_process_that_a_plugin_forks_is_still_within_the_resolution(site: Site
     assert sys.modules["memory_module"].forked[1] == 0
 
 
-def test_a_registry_is_set_by_name(site: Site) -> None:
-    site.plugin("memory", COUNTING)
+@pytest.mark.usefixtures("counting")
+def test_a_registry_is_set_by_name() -> None:
     proxy, depth = CollectorRegistryProxy(CollectorRegistry()), Depth()
     proxy.register(depth)
     proxy.set_registry("memory")
     assert proxy.prefix == "counting"
-    assert list(made("memory_module")[0].collect()) == [depth]
+    assert list(made()[0].collect()) == [depth]
 
 
 def test_a_registry_is_used_for_a_block_by_name() -> None:
