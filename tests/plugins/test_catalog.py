@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,9 +9,7 @@ from pytheus.exceptions import ConfigurationError
 from pytheus.plugins import PluginInfo, available_plugins, refresh_plugins
 from pytheus.plugins.catalog import catalog
 from pytheus.version import __version__
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import Site
 
 DEFAULT = PluginInfo("default", "pytheus.registry:CollectorRegistry", "pytheus", __version__, "available", "")
 NONE = PluginInfo("none", "pytheus.registry:NullRegistry", "pytheus", __version__, "available", "")
@@ -81,24 +78,15 @@ def test_settings_that_make_no_sense_are_refused(monkeypatch: pytest.MonkeyPatch
         available_plugins()
 
 
-def test_a_distribution_that_is_on_the_path_twice_counts_once(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("group", "listed"), [("pytheus", [("new", "2.0")]), ("other", [])])
+def test_of_a_distribution_that_is_on_the_path_twice_the_first_counts(
+    group: str, listed: list[tuple[str, str]], site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.distribution("Memory_Dist", {"memory": "old"}, version="1.0")
-    newer = type(site)(tmp_path / "newer")
+    newer = Site(tmp_path / "newer", monkeypatch)
     monkeypatch.syspath_prepend(str(newer.folder))
-    newer.distribution("memory-dist", {"memory": "new"}, version="2.0")
-    assert [(plugin.value, plugin.version) for plugin in named("memory")] == [("new", "2.0")]
-
-
-def test_a_newer_copy_without_the_plugin_hides_an_older_one(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.distribution("memory-dist", {"memory": "old"}, version="1.0")
-    newer = type(site)(tmp_path / "newer")
-    monkeypatch.syspath_prepend(str(newer.folder))
-    newer.distribution("memory-dist", {"memory": "new"}, version="2.0", group="other")
-    assert named("memory") == []
+    newer.distribution("memory-dist", {"memory": "new"}, version="2.0", group=group)
+    assert [(plugin.value, plugin.version) for plugin in named("memory")] == listed
 
 
 @pytest.mark.parametrize(
@@ -130,9 +118,9 @@ def test_one_scan_serves_until_it_is_forgotten(site: Site) -> None:
     assert catalog() is not before
 
 
-def test_a_longer_path_is_scanned_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_path_is_scanned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = catalog()
-    other = type(site)(tmp_path / "other")
+    other = Site(tmp_path / "other", monkeypatch)
     other.distribution("memory-dist", {"memory": "m"})
     assert "memory" not in before.claims
     monkeypatch.setattr(sys, "path", [*sys.path, str(other.folder)])

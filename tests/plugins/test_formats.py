@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import urllib.request
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +13,7 @@ from pytheus.exceptions import PluginLoadError
 from pytheus.exposition.respond import answer_scrape
 from pytheus.plugins import configure, resolve_registry
 from pytheus.registry import CollectorRegistryProxy, Registry
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import Site, refused
 
 FORMATS = """
 class Names:
@@ -42,9 +39,8 @@ def pytheus_exposition_formats():
 
 
 @pytest.fixture
-def formats(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.plugin("formats", FORMATS)
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
+def formats(site: Site) -> None:
+    site.active("formats", FORMATS)
 
 
 @pytest.fixture
@@ -87,11 +83,8 @@ def test_a_format_that_raises_is_a_500_and_the_others_serve_on(
 
 
 @pytest.mark.parametrize("part", ["'text'", "5", "None"])
-def test_a_format_that_gives_no_bytes_is_a_500(
-    part: str, site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    site.plugin("formats", FORMATS.replace('b"half"', part).replace('raise OSError("no ink")', ""))
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
+def test_a_format_that_gives_no_bytes_is_a_500(part: str, site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.active("formats", FORMATS.replace('b"half"', part).replace('raise OSError("no ink")', ""))
     assert answer_scrape(resolve_registry(), "GET", accept="text/x-broken").status == 500
     assert "which is not bytes" in caplog.text
 
@@ -173,21 +166,14 @@ def test_the_applications_and_the_server_hand_accept_on(formats: None, serving: 
         ("raise OSError('no ink')", "raised OSError: no ink"),
     ],
 )
-def test_what_is_no_format_stops_the_choice(body: str, words: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_format_stops_the_choice(body: str, words: str, site: Site) -> None:
     hook = "\n@hookimpl\ndef pytheus_exposition_formats():\n    " + body + "\n"
-    site.plugin("formats", FORMATS.partition("@hookimpl")[0] + hook)
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
-    with pytest.raises(PluginLoadError) as caught:
-        resolve_registry()
-    assert str(caught.value).startswith(
-        "plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not provide its formats: "
-    )
-    assert words in str(caught.value)
+    site.active("formats", FORMATS.partition("@hookimpl")[0] + hook)
+    message = str(refused(PluginLoadError, None))
+    assert message.startswith("plugin 'formats' ('formats' in PYTHEUS_PLUGINS) could not provide its formats: ")
+    assert words in message
 
 
-def test_a_plugin_that_has_none_to_offer_puts_nothing_before_the_registry(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin("formats", "@hookimpl\ndef pytheus_exposition_formats(): return []")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "formats")
+def test_a_plugin_that_has_none_to_offer_puts_nothing_before_the_registry(site: Site) -> None:
+    site.active("formats", "@hookimpl\ndef pytheus_exposition_formats(): return []")
     assert type(resolve_registry()) is CollectorRegistry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +13,7 @@ from pytheus.exceptions import PluginLoadError, ReadOnlyError
 from pytheus.plugins import WrapLayer, configure, resolve_registry
 from pytheus.plugins.config import load_configuration
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import COUNTING, PREFIXING, Site, made, refused
 
 
 def write(home: Path, wrap: str, more: str = "") -> None:
@@ -92,48 +89,25 @@ def test_a_metric_defined_twice_shares_its_values_through_it(home: Path) -> None
     assert exposed(registry) == ['jobs_total{region="eu"} 2.0']
 
 
-def test_configure_applies_it_to_an_object_once(home: Path, serving: Registry) -> None:
+def test_configure_applies_it_to_an_object_once_and_set_registry_does_not(home: Path, serving: Registry) -> None:
     write(home, '[{ prefixed = "app" }]')
     assert configure(configure(CollectorRegistry(prefix="own"))).prefix == "app_own"
-
-
-def test_set_registry_takes_an_object_as_it_is(home: Path, serving: Registry) -> None:
-    write(home, '[{ prefixed = "app" }]')
     REGISTRY.set_registry(CollectorRegistry(prefix="own"))
     assert REGISTRY.prefix == "own"
 
 
-def test_a_plugin_wraps_what_the_configuration_has_wrapped(
-    home: Path, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin(
-        "a",
-        """
-        from pytheus.compose import prefixed
-
-        @hookimpl
-        def pytheus_wrap_registry(registry):
-            return prefixed(registry, "plugin")
-        """,
-    )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
+def test_a_plugin_wraps_what_the_configuration_has_wrapped(home: Path, site: Site) -> None:
+    site.active("a", PREFIXING.format(prefix="plugin"))
     write(home, '[{ prefixed = "file" }]')
     assert resolve_registry().prefix == "plugin_file"
 
 
-def test_a_registry_that_was_made_for_nothing_is_closed_behind_a_view(
-    home: Path, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.plugin("a", "@hookimpl\ndef pytheus_wrap_registry(): raise OSError('no disk')")
-    site.plugin(
-        "memory",
-        "made = []\n@hookimpl\ndef pytheus_make_registry():\n    made.append(Memory())\n    return made[0]",
-    )
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "a")
+def test_a_registry_that_was_made_for_nothing_is_closed_behind_a_view(home: Path, site: Site) -> None:
+    site.active("a", "@hookimpl\ndef pytheus_wrap_registry(): raise OSError('no disk')")
+    site.plugin("memory", COUNTING)
     write(home, '["read_only"]')
-    with pytest.raises(PluginLoadError):
-        resolve_registry("memory")
-    assert sys.modules["memory_module"].made[0].closed
+    refused(PluginLoadError)
+    assert getattr(made()[0], "closed") is True  # noqa: B009  # the protocol has no such attribute
 
 
 def test_the_configuration_tells_of_the_layers(home: Path) -> None:

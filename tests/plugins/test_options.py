@@ -58,22 +58,25 @@ def refused(act: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def test_the_url_becomes_a_dataclass() -> None:
-    options = RegistryOptions("redis://:hunter2@db:1?namespace=shop&ttl_seconds=30&tags=a,b&on_conflict=warn")
-    assert options.parse(RedisOptions) == RedisOptions("db", 1, "hunter2", "shop", 30.0, "warn", ("a", "b"))
-
-
-def test_what_is_not_given_keeps_its_default() -> None:
-    assert RegistryOptions("redis").parse(RedisOptions) == RedisOptions()
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [
+        (
+            "redis://:hunter2@db:1?namespace=shop&ttl_seconds=30&tags=a,b&on_conflict=warn",
+            RedisOptions("db", 1, "hunter2", "shop", 30.0, "warn", ("a", "b")),
+        ),
+        ("redis", RedisOptions()),
+        ("redis://?host=db", RedisOptions(host="db")),
+    ],
+    ids=["parts and options", "nothing given", "a part given as an option"],
+)
+def test_the_url_becomes_a_dataclass(address: str, parsed: RedisOptions) -> None:
+    assert RegistryOptions(address).parse(RedisOptions) == parsed
 
 
 def test_the_files_table_counts_and_the_url_wins() -> None:
     options = RegistryOptions("redis://db?namespace=url", table={"namespace": "file", "host": "x", "ttl_seconds": 5})
     assert options.parse(RedisOptions) == RedisOptions(host="db", namespace="url", ttl_seconds=5.0)
-
-
-def test_a_part_of_the_url_may_be_given_as_an_option() -> None:
-    assert RegistryOptions("redis://?host=db").parse(RedisOptions).host == "db"
 
 
 def test_a_part_of_the_url_given_twice_is_refused() -> None:
@@ -90,50 +93,54 @@ def test_an_address_that_does_not_follow_the_grammar_is_refused() -> None:
 
 def test_the_parts_of_the_url_are_attributes() -> None:
     options = RegistryOptions("redis://us%65r:p%40ss@db:1/0", source="from X")
-    assert (options.username, options.password, options.host, options.port, options.path) == (
-        "user",
-        "p@ss",
-        "db",
-        1,
-        "/0",
-    )
+    assert (options.username, options.password) == ("user", "p@ss")
+    assert (options.host, options.port, options.path) == ("db", 1, "/0")
     assert (options.name, options.source, options.url) == ("redis", "from X", "redis://us%65r:***@db:1/0")
 
 
-def test_values_are_as_they_were_written() -> None:
-    options = RegistryOptions("redis://db?a=1", table={"b": 2, "a": 3})
+def test_values_are_as_they_were_written_and_given_names_all() -> None:
+    options = RegistryOptions("redis://db/0?a=1", table={"b": 2, "a": 3})
     assert options.values == {"a": "1", "b": 2}
-
-
-def test_given_tells_everything_that_was_given() -> None:
-    assert RegistryOptions("redis://db/0?a=1", table={"b": 2}).given == {"host", "path", "a", "b"}
+    assert options.given == {"host", "path", "a", "b"}
 
 
 @pytest.mark.parametrize(
-    ("address", "message"),
+    ("address", "into", "message"),
     [
         (
             "redis://?namespce=shop",
-            "registry plugin 'redis' has no option 'namespce' (from X); did you mean 'namespace'? it takes: host,"
-            " namespace, on_conflict, password, port, tags, token, ttl_seconds",
+            RedisOptions,
+            "'redis' has no option 'namespce' (from X); did you mean 'namespace'? it takes: host, namespace,"
+            " on_conflict, password, port, tags, token, ttl_seconds",
         ),
         (
             "redis://?_private=1",
-            "registry plugin 'redis' has no option '_private' (from X); it takes: host, namespace, on_conflict,"
-            " password, port, tags, token, ttl_seconds",
+            RedisOptions,
+            "'redis' has no option '_private' (from X); it takes: host, namespace, on_conflict, password, port, tags,"
+            " token, ttl_seconds",
         ),
         (
             "redis://?ttl_seconds=soon",
-            "registry plugin 'redis': option 'ttl_seconds' must be float or none but got 'soon' (from X)",
+            RedisOptions,
+            "'redis': option 'ttl_seconds' must be float or none but got 'soon' (from X)",
         ),
         (
             "redis://?on_conflict=ignore",
-            "registry plugin 'redis': option 'on_conflict' must be 'raise' or 'warn' but got 'ignore' (from X)",
+            RedisOptions,
+            "'redis': option 'on_conflict' must be 'raise' or 'warn' but got 'ignore' (from X)",
         ),
+        ("x://?a=1", Bare, "'x' has no option 'a' (from X); it takes none"),
+        (
+            "files",
+            Needy,
+            "'files' (from X) needs the option 'directory' (Path); give it as files://?directory=... or in the table"
+            " [tool.pytheus.registries.files]",
+        ),
+        ("x://?low=9&high=1", Picky, "'x' refuses its options (high, low): low 9 is above high 1"),
     ],
 )
-def test_an_option_that_does_not_do_is_refused(address: str, message: str) -> None:
-    assert refused(lambda: RegistryOptions(address, source="from X").parse(RedisOptions)) == message
+def test_an_option_that_does_not_do_is_refused(address: str, into: type, message: str) -> None:
+    assert refused(lambda: RegistryOptions(address, source="from X").parse(into)) == f"registry plugin {message}"
 
 
 def test_the_error_names_the_key_as_an_attribute() -> None:
@@ -146,25 +153,6 @@ def test_an_option_of_the_file_is_refused_with_its_place() -> None:
     options = RegistryOptions("redis", table={"namespace": 5}, table_source="from [x] in y.toml")
     assert refused(lambda: options.parse(RedisOptions)) == (
         "registry plugin 'redis': option 'namespace' must be str but got 5 (from [x] in y.toml)"
-    )
-
-
-def test_any_option_is_unknown_to_a_dataclass_without_fields() -> None:
-    assert refused(lambda: RegistryOptions("x://?a=1").parse(Bare)) == (
-        "registry plugin 'x' has no option 'a' (as argument); it takes none"
-    )
-
-
-def test_an_option_that_is_needed_and_missing_is_refused() -> None:
-    assert refused(lambda: RegistryOptions("files", source="from X").parse(Needy)) == (
-        "registry plugin 'files' (from X) needs the option 'directory' (Path); give it as files://?directory=... or in"
-        " the table [tool.pytheus.registries.files]"
-    )
-
-
-def test_what_the_dataclass_itself_refuses_is_refused() -> None:
-    assert refused(lambda: RegistryOptions("x://?low=9&high=1").parse(Picky)) == (
-        "registry plugin 'x' refuses its options (high, low): low 9 is above high 1"
     )
 
 
@@ -188,9 +176,17 @@ def test_an_option_that_is_not_read_is_refused() -> None:
     )
 
 
-def test_reading_the_values_takes_them() -> None:
-    options = RegistryOptions("x://?a=1")
-    assert options.values
+@pytest.mark.parametrize(
+    ("address", "read"),
+    [
+        ("x://?a=1", lambda options: options.values),
+        ("redis://:p@db:1?token=1", lambda options: options.parse(RedisOptions)),
+    ],
+    ids=["values", "parse"],
+)
+def test_reading_the_values_and_parsing_take_them(address: str, read: Callable[[RegistryOptions], object]) -> None:
+    options = RegistryOptions(address)
+    assert read(options)
     options.refuse_unread()
 
 
@@ -198,12 +194,6 @@ def test_reading_an_attribute_takes_that_part_alone() -> None:
     options = RegistryOptions("x://db:1")
     assert options.host
     assert "takes no port" in refused(options.refuse_unread)
-
-
-def test_parsing_takes_what_it_parses() -> None:
-    options = RegistryOptions("redis://:p@db:1?token=1")
-    options.parse(RedisOptions)
-    options.refuse_unread()
 
 
 def test_neither_repr_nor_given_takes_anything() -> None:
@@ -328,19 +318,9 @@ def test_what_does_not_fit_is_refused(value: object, hint: object, wanted: str) 
     assert caught.value.expected == wanted
 
 
-@given(st.integers(-(2**60), 2**60))
-def test_every_integer_is_read_as_it_is_written(number: int) -> None:
-    assert converted(str(number), int) == number
-
-
-@given(st.floats(allow_nan=False))
-def test_every_float_is_read_as_it_is_written(number: float) -> None:
-    assert converted(repr(number), float) == number
-
-
-@given(st.text())
-def test_every_text_stays_as_it_is(text: str) -> None:
-    assert converted(text, str) == text
+@given(st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text())
+def test_every_value_is_read_as_it_is_written(value: float | str) -> None:
+    assert converted(value if isinstance(value, str) else repr(value), type(value)) == value
 
 
 def test_a_type_that_no_option_can_have_is_the_plugins_mistake() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +19,7 @@ from pytheus.exceptions import (
 from pytheus.plugins import available_plugins, resolve_registry
 from pytheus.plugins.plan import plan
 from pytheus.version import __version__
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import Site
 
 
 def chosen() -> dict[str, str]:
@@ -49,12 +46,12 @@ def test_a_plugin_is_planned_and_not_imported(site: Site, monkeypatch: pytest.Mo
     assert "memory_module" not in sys.modules
 
 
-def test_options_are_planned_with_their_sources(home: Path) -> None:
-    (home / "pyproject.toml").write_text("[tool.pytheus.registries.default]\nprefix = 'a'\non_conflict = 'warn'\n")
+def test_options_are_planned_with_their_sources(pyproject: Path) -> None:
+    pyproject.write_text("[tool.pytheus.registries.default]\nprefix = 'a'\non_conflict = 'warn'\n")
     described = plan("default://?prefix=b").options.describe()
     assert set(described) == {
         ("prefix", "b", "as argument"),
-        ("on_conflict", "warn", f"from [tool.pytheus.registries.default] in {home / 'pyproject.toml'}"),
+        ("on_conflict", "warn", f"from [tool.pytheus.registries.default] in {pyproject}"),
     }
 
 
@@ -109,8 +106,8 @@ def test_named_plugins_are_planned_in_order_with_their_problems(site: Site, monk
     assert chosen() == {"default": "by default", "memory": "by 'memory' in PYTHEUS_PLUGINS"}
 
 
-def test_settings_without_effect_are_warnings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / "pyproject.toml").write_text("[tool.pytheus.registries.defualt]\n")
+def test_settings_without_effect_are_warnings(pyproject: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyproject.write_text("[tool.pytheus.registries.defualt]\n")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "no:defalut")
     planned = plan()
     assert "did you mean [tool.pytheus.registries.default]?" in planned.warnings[0]

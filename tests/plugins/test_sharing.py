@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus.exceptions import PluginLoadError, SelectionError, UnknownRegistryError
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import shared_address
-
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import Site
 
 SHARES = """
 from contextlib import contextmanager
