@@ -33,25 +33,19 @@ def test_a_name_is_a_urls_scheme(name: str) -> None:
     assert address[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
 
 
-def test_a_distribution_follows_a_name() -> None:
-    address = parse_address("my_reg@Some.Dist")
-    assert (address.name, address.distribution) == ("my_reg", "Some.Dist")
-
-
-def test_a_distribution_precedes_the_mark_of_a_url() -> None:
-    address = parse_address("my_reg@some-dist://user:pass@h")
-    assert (address.name, address.distribution, address.username, address.password, address.host) == (
-        "my_reg",
-        "some-dist",
-        "user",
-        "pass",
-        "h",
-    )
-
-
-def test_a_path_needs_no_host() -> None:
-    address = parse_address("multiprocess:///run/shop")
-    assert (address.host, address.path) == (None, "/run/shop")
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("my_reg@Some.Dist", ("my_reg", "Some.Dist", None, None, None, None, None, ())),
+        ("my_reg@some-dist://us:pw@h", ("my_reg", "some-dist", "h", None, None, "us", "pw", ())),
+        ("multiprocess:///run/shop", ("multiprocess", None, None, None, "/run/shop", None, None, ())),
+        ("r://?token=a+b", ("r", None, None, None, None, None, None, (("token", "a+b"),))),
+        ("r://?a=&b=c==", ("r", None, None, None, None, None, None, (("a", ""), ("b", "c==")))),
+    ],
+    ids=["distribution", "distribution of a URL", "path without a host", "plus sign", "empty value and equals signs"],
+)
+def test_an_address_has_parts(text: str, parts: tuple[object, ...]) -> None:
+    assert parse_address(text)[:-1] == parts
 
 
 @pytest.mark.parametrize("text", ["redis://", "redis:///", "redis://?", "redis:///?"])
@@ -73,14 +67,6 @@ def test_every_part_is_percent_decoded(username: str, password: str, value: str)
     assert (address.username, address.password) == (username, password)
     assert address.path == (f"/{value}" if value else None)
     assert address.query == (("a b", value),)
-
-
-def test_a_plus_sign_is_a_plus_sign() -> None:
-    assert parse_address("r://?token=a+b").query == (("token", "a+b"),)
-
-
-def test_a_value_may_be_empty_and_hold_equals_signs() -> None:
-    assert parse_address("r://?a=&b=c==").query == (("a", ""), ("b", "c=="))
 
 
 def test_neither_repr_nor_str_shows_a_credential() -> None:
@@ -206,14 +192,15 @@ def test_no_password_is_ever_shown(password: str, pattern: str) -> None:
     assert password not in redact(pattern.format(password))
 
 
-@pytest.mark.parametrize("key", ["password", "Token", "client_secret", "api-key", "key", "access_token", "sig"])
-def test_an_option_that_is_named_like_a_credential_is_secret(key: str) -> None:
-    assert is_secret(key)
-
-
-@pytest.mark.parametrize("key", ["namespace", "prefix", "keyspace", "monkey", "design"])
-def test_an_option_that_only_sounds_like_one_is_not(key: str) -> None:
-    assert not is_secret(key)
+@pytest.mark.parametrize(
+    ("keys", "secret"),
+    [
+        (["password", "Token", "client_secret", "api-key", "key", "access_token", "sig"], True),
+        (["namespace", "prefix", "keyspace", "monkey", "design"], False),
+    ],
+)
+def test_an_option_that_is_named_like_a_credential_is_secret(keys: list[str], secret: bool) -> None:
+    assert {key: is_secret(key) for key in keys} == dict.fromkeys(keys, secret)
 
 
 def test_secrets_are_taken_out_of_a_text() -> None:

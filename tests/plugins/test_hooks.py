@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pluggy
 import pytest
 
+from pytheus import plugins
 from pytheus.plugins import PLUGIN_API_VERSIONS, hookimpl, hooks
 from pytheus.plugins.loader import HOOKS
 from pytheus.registry import CollectorRegistry
@@ -47,32 +48,26 @@ def test_the_mark_is_pluggys_own(ours: Marker, theirs: Marker) -> None:
     assert vars(mine) == vars(yours)
 
 
-def test_the_specifications_are_pluggys_own() -> None:
+@pytest.fixture
+def manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("pytheus")
     manager.add_hookspecs(hooks)
-    specification = manager.hook.pytheus_make_registry.spec
-    assert specification is not None
-    assert specification.argnames == ("options",)
-    assert specification.opts["firstresult"] is True
+    return manager
 
 
-def test_a_static_method_may_be_marked_from_above() -> None:
+def test_a_static_method_may_be_marked_from_above(manager: pluggy.PluginManager) -> None:
     class Plugin:
         @hookimpl
         @staticmethod
         def pytheus_make_registry(options: object) -> CollectorRegistry:
             return CollectorRegistry(prefix=str(options))
 
-    manager = pluggy.PluginManager("pytheus")
-    manager.add_hookspecs(hooks)
     manager.register(Plugin())
     assert manager.hook.pytheus_make_registry(options="shop").prefix == "shop"
 
 
 @pytest.mark.parametrize("name", sorted(HOOKS))
-def test_each_specification_tells_its_contract(name: str) -> None:
-    manager = pluggy.PluginManager("pytheus")
-    manager.add_hookspecs(hooks)
+def test_each_specification_is_pluggys_own_and_tells_its_contract(name: str, manager: pluggy.PluginManager) -> None:
     caller: pluggy.HookCaller = getattr(manager.hook, name)
     assert caller.spec is not None
     assert caller.spec.argnames == HOOKS[name]
@@ -80,5 +75,20 @@ def test_each_specification_tells_its_contract(name: str) -> None:
     assert len(str(caller.spec.function.__doc__)) > 100
 
 
-def test_one_plugin_api_is_spoken() -> None:
+def test_a_factory_takes_options_and_one_plugin_api_is_spoken() -> None:
+    assert HOOKS["pytheus_make_registry"] == ("options",)
     assert frozenset({1}) == PLUGIN_API_VERSIONS
+
+
+# The package's names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", plugins.__all__)
+def test_every_name_is_there(name: str) -> None:
+    assert getattr(plugins, name) is not None
+    assert name in dir(plugins)
+
+
+def test_another_name_is_not() -> None:
+    with pytest.raises(AttributeError, match=r"module 'pytheus\.plugins' has no attribute 'nothing'"):
+        getattr(plugins, "nothing")  # noqa: B009  # it is the very thing under test

@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.plugins.conftest import Site
+from tests.plugins.conftest import Site
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEAVY = ("pluggy", "importlib.metadata", "msgspec", "tomllib", "dataclasses", "urllib.parse", "difflib")
@@ -30,23 +28,40 @@ def loaded_after(code: str, *path: Path, environ: dict[str, str] | None = None) 
     return set(done.stdout.split()) & {*HEAVY, *own}
 
 
-def test_the_package_itself_imports_none_of_it() -> None:
-    assert loaded_after("import pytheus.plugins") == set()
+REGISTER = """
+from pytheus import REGISTRY, Counter, generate_metrics
+jobs = Counter("jobs_total", "Jobs.")
+REGISTRY.unregister(jobs)
+REGISTRY.register(jobs)
+generate_metrics()
+"""
+
+RESOLVE = "from pytheus.plugins import resolve_registry\nresolve_registry()"
 
 
-def test_the_default_path_imports_none_of_it() -> None:
-    assert loaded_after("from pytheus.plugins import resolve_registry\nresolve_registry()") == set()
+@pytest.mark.parametrize(
+    ("code", "environ"),
+    [
+        pytest.param("import pytheus.plugins", {}, id="the package itself"),
+        pytest.param(RESOLVE, {}, id="the default"),
+        pytest.param(RESOLVE, {"PYTHEUS_REGISTRY": "default"}, id="default by name"),
+        pytest.param(RESOLVE, {"PYTHEUS_REGISTRY": "none"}, id="none by name"),
+        pytest.param(REGISTER, {}, id="a registration without an observer"),
+        pytest.param(
+            "from pytheus.plugins import plugin_settings\nassert plugin_settings().named[0].name == 'memory'",
+            {"PYTHEUS_PLUGINS": "memory"},
+            id="the settings",
+        ),
+    ],
+)
+def test_no_plugin_machinery_is_imported(code: str, environ: dict[str, str], site: Site) -> None:
+    site.plugin("memory")
+    assert loaded_after(code, site.folder, environ=environ) == set()
 
 
-@pytest.mark.parametrize("name", ["default", "none"])
-def test_a_built_in_name_imports_none_of_it(name: str) -> None:
-    code = "from pytheus.plugins import resolve_registry\nresolve_registry()"
-    assert loaded_after(code, environ={"PYTHEUS_REGISTRY": name}) == set()
-
-
-def test_an_unrelated_pyproject_imports_none_of_it(home: Path) -> None:
-    (home / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
-    assert loaded_after("from pytheus.plugins import resolve_registry\nresolve_registry()") == set()
+def test_an_unrelated_pyproject_imports_none_of_it(pyproject: Path) -> None:
+    pyproject.write_text("[project]\nname = 'shop'\n")
+    assert loaded_after(RESOLVE) == set()
 
 
 def test_a_plugin_can_be_imported_without_pluggy(site: Site) -> None:
@@ -57,8 +72,7 @@ def test_a_plugin_can_be_imported_without_pluggy(site: Site) -> None:
 def test_only_the_plugin_that_is_named_is_imported(site: Site) -> None:
     site.plugin("memory")
     site.plugin("other")
-    code = "from pytheus.plugins import resolve_registry\nresolve_registry('memory')"
-    loaded = loaded_after(code, site.folder)
+    loaded = loaded_after(RESOLVE.replace("()", "('memory')"), site.folder)
     assert "memory_module" in loaded
     assert "other_module" not in loaded
 
@@ -67,21 +81,6 @@ def test_listing_imports_no_plugin(site: Site) -> None:
     site.plugin("memory")
     code = "from pytheus.plugins import available_plugins\nassert 'memory' in {p.name for p in available_plugins()}"
     assert loaded_after(code, site.folder) & {"memory_module", "pluggy", "msgspec"} == set()
-
-
-# The cost of a registration without an observer -------------------------------------------------------------------
-
-REGISTER = """
-from pytheus import REGISTRY, Counter, generate_metrics
-jobs = Counter("jobs_total", "Jobs.")
-REGISTRY.unregister(jobs)
-REGISTRY.register(jobs)
-generate_metrics()
-"""
-
-
-def test_a_registration_without_an_observer_loads_no_plugin_machinery() -> None:
-    assert loaded_after(REGISTER) == set()
 
 
 def test_a_registration_without_an_observer_calls_no_hook(site: Site) -> None:
@@ -99,9 +98,3 @@ assert "pytheus.registry.collector_registry" in called
 assert not [name for name in called if name.startswith(("pluggy", "pytheus.plugins", "wraps_module"))], called
 """
     assert "wraps_module" in loaded_after(code, site.folder, environ={"PYTHEUS_PLUGINS": "wraps"})
-
-
-def test_what_is_configured_is_told_without_an_import(site: Site) -> None:
-    site.plugin("memory")
-    code = "from pytheus.plugins import plugin_settings\nassert plugin_settings().named[0].name == 'memory'"
-    assert loaded_after(code, site.folder, environ={"PYTHEUS_PLUGINS": "memory"}) == set()

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Optional, Union
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytheus.exceptions import OptionError, RegistryAddressError
@@ -318,6 +318,7 @@ def test_what_does_not_fit_is_refused(value: object, hint: object, wanted: str) 
     assert caught.value.expected == wanted
 
 
+@settings(max_examples=300)
 @given(st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text())
 def test_every_value_is_read_as_it_is_written(value: float | str) -> None:
     assert converted(value if isinstance(value, str) else repr(value), type(value)) == value

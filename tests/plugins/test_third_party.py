@@ -146,35 +146,33 @@ def application(home: Path) -> Path:
     return path
 
 
-def exposed(prefix: str) -> str:
-    return (
+@pytest.mark.parametrize(
+    ("variable", "file", "arguments", "prefix"),
+    [
+        pytest.param("acme_memory", "", [], "", id="variable"),
+        pytest.param("acme_memory@acme-metrics://?prefix=shop", "", [], "shop_", id="URL with options"),
+        pytest.param(
+            "",
+            '[tool.pytheus]\nregistry = "acme_memory"\n[tool.pytheus.registries.acme_memory]\nprefix = "file"\n',
+            [],
+            "file_",
+            id="pyproject",
+        ),
+        pytest.param("none", "", ["acme_memory://?prefix=arg"], "arg_", id="argument"),
+    ],
+)
+def test_it_is_chosen(
+    variable: str, file: str, arguments: list[str], prefix: str, python: str, application: Path, pyproject: Path
+) -> None:
+    if file:
+        pyproject.write_text(file, "utf-8")
+    output = run(python, str(application), *arguments, cwd=application.parent, PYTHEUS_REGISTRY=variable)
+    assert output == (
         "acme_metrics.registry AcmeRegistry\n"
         f"# HELP {prefix}orders_total Orders placed.\n"
         f"# TYPE {prefix}orders_total counter\n"
         f'{prefix}orders_total{{method="card"}} 2.0\n'
     )
-
-
-def test_it_is_chosen_by_the_variable(python: str, application: Path, home: Path) -> None:
-    output = run(python, str(application), cwd=home, PYTHEUS_REGISTRY="acme_memory")
-    assert output == exposed("")
-
-
-def test_it_is_chosen_by_a_url_with_options(python: str, application: Path, home: Path) -> None:
-    output = run(python, str(application), cwd=home, PYTHEUS_REGISTRY="acme_memory@acme-metrics://?prefix=shop")
-    assert output == exposed("shop_")
-
-
-def test_it_is_chosen_by_pyproject(python: str, application: Path, home: Path) -> None:
-    (home / "pyproject.toml").write_text(
-        '[tool.pytheus]\nregistry = "acme_memory"\n[tool.pytheus.registries.acme_memory]\nprefix = "file"\n', "utf-8"
-    )
-    assert run(python, str(application), cwd=home) == exposed("file_")
-
-
-def test_it_is_chosen_by_argument(python: str, application: Path, home: Path) -> None:
-    output = run(python, str(application), "acme_memory://?prefix=arg", cwd=home, PYTHEUS_REGISTRY="none")
-    assert output == exposed("arg_")
 
 
 def test_it_is_listed(python: str, home: Path) -> None:
@@ -195,13 +193,9 @@ def test_a_misspelt_name_finds_it(python: str, application: Path, home: Path) ->
     )
 
 
-def test_strict_mypy_accepts_it(python: str, home: Path) -> None:
-    (home / "typed.py").write_text(TYPED, "utf-8")
-    output = run(python, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, "typed.py", cwd=home)
-    assert output == "Success: no issues found in 1 source file\n"
-
-
-def test_strict_mypy_accepts_the_plugin_itself(python: str, home: Path) -> None:
-    (home / "registry_source.py").write_text(REGISTRY, "utf-8")
-    (home / "plugin_source.py").write_text(PLUGIN, "utf-8")
-    run(python, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "registry_source.py", "plugin_source.py", cwd=home)
+def test_strict_mypy_accepts_its_use_and_itself(python: str, home: Path) -> None:
+    for name, source in (("typed", TYPED), ("registry_source", REGISTRY), ("plugin_source", PLUGIN)):
+        (home / f"{name}.py").write_text(source, "utf-8")
+    files = ("typed.py", "registry_source.py", "plugin_source.py")
+    output = run(python, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, *files, cwd=home)
+    assert output == "Success: no issues found in 3 source files\n"
