@@ -6,15 +6,15 @@ import importlib
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import pytest
 
 from pytheus.cli.__main__ import main
 from pytheus.plugins import refresh_plugins
-from tests.cli.programs import Programs
+from tests.cli.programs import Ended, Programs
 
 SOUND = """
 from dataclasses import dataclass
@@ -34,16 +34,13 @@ def pytheus_make_registry(options: RegistryOptions) -> Registry:
 """
 
 
-class Ended(NamedTuple):
-    """How a command ended, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
+Pytheus: TypeAlias = Callable[..., Ended]
+Install: TypeAlias = Callable[..., None]
+Files: TypeAlias = Callable[..., None]
 
 
 @pytest.fixture
-def pytheus(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def pytheus(capfd: pytest.CaptureFixture[str]) -> Pytheus:
     """Call it with the arguments of the command."""
 
     def call(*arguments: str) -> Ended:
@@ -85,14 +82,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.fixture(scope="session")
-def sound() -> str:
-    """The source of a plugin that keeps the contract."""
-    return SOUND
-
-
 @pytest.fixture
-def install(site: Path) -> Callable[..., None]:
+def install(site: Path) -> Install:
     """Call it with a plugin's name, and its source or what else its entry point names, to have it installed."""
 
     def install(name: str, source: str = SOUND, *, value: str | None = None, distribution: str | None = None) -> None:
@@ -109,13 +100,13 @@ def install(site: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def files(home: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[str, str]]], None]:
+def files(home: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     """Call it with names and texts of files in the working directory, where modules are found whatever the flags."""
     monkeypatch.syspath_prepend(str(home))
 
-    def write(named: Sequence[tuple[str, str]]) -> None:
-        for name, text in named:
-            (home / name).write_text(textwrap.dedent(text), "utf-8")
+    def write(named: Mapping[str, str]) -> None:
+        for name, text in named.items():
+            (home / name).write_text(text, "utf-8")
         importlib.invalidate_caches()
 
     return write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PATIENCE_SECONDS = 120
 
@@ -20,11 +21,41 @@ _CONSOLE_SCRIPT = (
 
 
 class Ended(NamedTuple):
-    """All that is seen of a program from the outside."""
+    """How a program ended, and what it wrote."""
 
-    stdout: str
-    stderr: str
-    status: int
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The JSON that it wrote."""
+        return json.loads(self.out)
+
+    @property
+    def refusal(self) -> str:
+        """The one line that the user reads instead of the program's output."""
+        assert (self.code, self.out, self.err.count("\n")) == (2, "", 1), self
+        return self.err
+
+
+def execute(*command: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Ended:
+    """Run the command to its end."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environ,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def run(directory: Path, *arguments: str, **environ: str) -> Ended:
+    """Run `pytheus run` in the directory."""
+    return execute(sys.executable, "-m", "pytheus", "run", *arguments, cwd=directory, **environ)
 
 
 class Programs:
@@ -41,25 +72,19 @@ class Programs:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(source if isinstance(source, bytes) else textwrap.dedent(source).encode())
 
-    def under_python(self, *program: str, options: Sequence[str] = (), stdin: str = "") -> Ended:
-        return self._end([sys.executable, *options, *program], stdin)
-
-    def under_pytheus(self, *program: str, options: Sequence[str] = (), stdin: str = "", script: bool = False) -> Ended:
+    def expect_the_same(
+        self, *program: str, options: Sequence[str] = (), stdin: str = "", script: bool = False
+    ) -> None:
+        """Assert that under pytheus, run as a module or as a console script, the program does what it does alone."""
         entry = [str(self._console_script)] if script else ["-m", "pytheus"]
-        return self._end([sys.executable, *options, *entry, "run", "--quiet", "--port", "0", *program], stdin)
+        alone = self._end([*options, *program], stdin)
+        ended = self._end([*options, *entry, "run", "--quiet", "--port", "0", *program], stdin)
+        assert ended == alone, f"{ended}\n{alone}"
 
-    def _end(self, command: Sequence[str], stdin: str) -> Ended:
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        ended = subprocess.run(
-            command,
-            cwd=self.directory,
-            env=environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
-        return Ended(ended.stdout, re.sub("0x[0-9a-f]+", "0x...", ended.stderr), ended.returncode)
+    def _end(self, arguments: Sequence[str], stdin: str) -> Ended:
+        environ = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = execute(sys.executable, *arguments, cwd=self.directory, stdin=stdin, **environ)
+        return ended._replace(err=re.sub("0x[0-9a-f]+", "0x...", ended.err))
 
 
 SEES_ITSELF = """

@@ -205,24 +205,15 @@ _WARNS_OF_FORKS = {"fork that exits"} if sys.version_info >= (3, 13) else set()
 def test_a_file_named_as_a_module_that_pytheus_needs_is_the_programs(programs: Programs, own: str) -> None:
     programs.write("program.py", "print('ok')\n")
     programs.write(f"{own}.py", "raise ImportError('of the program')\n")
-    assert programs.under_pytheus("program.py", script=True) == programs.under_python("program.py")
+    programs.expect_the_same("program.py", script=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "way"),
-    [(name, way) for name in _TABLE for way in ("script", "module", "console script")],
-)
+@pytest.mark.parametrize("way", ["script", "module", "console script"])
+@pytest.mark.parametrize("name", _TABLE)
 def test_it_ends_as_under_python(programs: Programs, name: str, way: str) -> None:
     programs.write("program.py", _TABLE[name])
     programs.write("email.py", "mine = True\n")
     program = ("program.py",) if way != "module" else ("-m", "program")
     options = ("-W", "ignore:This process:DeprecationWarning") if name in _WARNS_OF_FORKS else ()
-
-    expected = programs.under_python(*program, "a", "--port", "-m", "", options=options, stdin="line\n")
-
-    assert (
-        programs.under_pytheus(
-            *program, "a", "--port", "-m", "", options=options, stdin="line\n", script=way == "console script"
-        )
-        == expected
-    )
+    arguments = (*program, "a", "--port", "-m", "")
+    programs.expect_the_same(*arguments, options=options, stdin="line\n", script=way == "console script")

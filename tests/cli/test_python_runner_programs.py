@@ -14,20 +14,14 @@ import pytest
 from tests.cli.programs import FAILS, PATIENCE_SECONDS, SEES_ITSELF, Programs
 
 
-@pytest.mark.parametrize("program", ["./program.py", "../programs/program.py", "link.py", "linked/program.py"])
+@pytest.mark.parametrize(
+    "program", ["./program.py", "../programs/program.py", "{directory}/program.py", "link.py", "linked/program.py"]
+)
 def test_a_script_may_be_named_in_any_way(programs: Programs, program: str) -> None:
     programs.write("program.py", SEES_ITSELF)
     (programs.directory / "link.py").symlink_to("program.py")
     (programs.directory / "linked").symlink_to(programs.directory, target_is_directory=True)
-
-    assert programs.under_pytheus(program) == programs.under_python(program)
-
-
-def test_a_script_may_be_named_absolutely(programs: Programs) -> None:
-    programs.write("program.py", SEES_ITSELF)
-    program = str(programs.directory / "program.py")
-
-    assert programs.under_pytheus(program) == programs.under_python(program)
+    programs.expect_the_same(program.format(directory=programs.directory))
 
 
 @pytest.mark.parametrize("program", ["app", "./app", "app/", "app.zip"])
@@ -36,8 +30,7 @@ def test_directories_and_zip_files_are_programs(programs: Programs, program: str
     programs.write("app/__main__.py", source)
     with zipfile.ZipFile(programs.directory / "app.zip", "w") as archive:
         archive.write(programs.directory / "app" / "__main__.py", "__main__.py")
-
-    assert programs.under_pytheus(program, "a") == programs.under_python(program, "a")
+    programs.expect_the_same(program, "a")
 
 
 @pytest.mark.parametrize("module", ["shop", "shop.web", "shop.web.app"])
@@ -49,26 +42,29 @@ def test_packages_and_what_is_in_them_are_programs(programs: Programs, module: s
     programs.write(
         "shop/web/app.py", "from . import __name__ as parent; print(parent)\n" + textwrap.dedent(SEES_ITSELF)
     )
-
-    assert programs.under_pytheus("-m", module, "a") == programs.under_python("-m", module, "a")
-
-
-def test_a_module_of_a_package_that_extends_its_path_is_found(programs: Programs) -> None:
-    programs.write("shop/__init__.py", "__path__.append(__path__[0] + '/../more')")
-    programs.write("more/app.py", SEES_ITSELF)
-
-    assert programs.under_pytheus("-m", "shop.app") == programs.under_python("-m", "shop.app")
+    programs.expect_the_same("-m", module, "a")
 
 
-def test_a_package_that_fails_to_import_is_reported_by_python(programs: Programs) -> None:
-    programs.write("shop/__init__.py", "raise ImportError('no shop today')")
-    programs.write("shop/__main__.py", "")
-
-    assert programs.under_pytheus("-m", "shop") == programs.under_python("-m", "shop")
-
-
-def test_a_module_without_code_is_reported_by_python(programs: Programs) -> None:
-    assert programs.under_pytheus("-m", "sys") == programs.under_python("-m", "sys")
+@pytest.mark.parametrize(
+    ("files", "module"),
+    [
+        pytest.param(
+            {"shop/__init__.py": "__path__.append(__path__[0] + '/../more')", "more/app.py": SEES_ITSELF},
+            "shop.app",
+            id="in a package that extends its path",
+        ),
+        pytest.param(
+            {"shop/__init__.py": "raise ImportError('no shop today')", "shop/__main__.py": ""},
+            "shop",
+            id="package that fails to import",
+        ),
+        pytest.param({}, "sys", id="module without code"),
+    ],
+)
+def test_a_module_is_found_or_reported_by_python(programs: Programs, files: dict[str, str], module: str) -> None:
+    for path, source in files.items():
+        programs.write(path, source)
+    programs.expect_the_same("-m", module)
 
 
 def test_a_compiled_script_is_a_program(programs: Programs) -> None:
@@ -76,8 +72,7 @@ def test_a_compiled_script_is_a_program(programs: Programs) -> None:
 
     programs.write("program.py", "import sys; print(sys.argv, __file__, type(__loader__).__name__)")
     py_compile.compile(str(programs.directory / "program.py"), cfile=str(programs.directory / "compiled.pyc"))
-
-    assert programs.under_pytheus("compiled.pyc") == programs.under_python("compiled.pyc")
+    programs.expect_the_same("compiled.pyc")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +87,7 @@ def test_a_compiled_script_is_a_program(programs: Programs) -> None:
 )
 def test_a_script_is_decoded_as_python_decodes_it(programs: Programs, source: bytes) -> None:
     programs.write("program.py", source)
-
-    assert programs.under_pytheus("program.py") == programs.under_python("program.py")
+    programs.expect_the_same("program.py")
 
 
 @pytest.mark.parametrize(
@@ -107,10 +101,7 @@ def test_the_interpreters_options_hold(programs: Programs, options: list[str], p
     programs.write("app/__main__.py", SEES_ITSELF)
     if options == ["-P"] and program[0] == "-m":
         pytest.skip("the module is not found with that")
-
-    expected = programs.under_python(*program, options=options)
-
-    assert programs.under_pytheus(*program, options=options) == expected
+    programs.expect_the_same(*program, options=options)
 
 
 def test_a_program_can_start_itself_again(programs: Programs) -> None:
@@ -123,8 +114,7 @@ def test_a_program_can_start_itself_again(programs: Programs) -> None:
             os.execv(sys.executable, [*sys.orig_argv, "again"])
         """,
     )
-
-    assert programs.under_pytheus("program.py") == programs.under_python("program.py")
+    programs.expect_the_same("program.py")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
