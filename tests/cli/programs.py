@@ -58,6 +58,13 @@ def run(directory: Path, *arguments: str, **environ: str) -> Ended:
     return execute(sys.executable, "-m", "pytheus", "run", *arguments, cwd=directory, **environ)
 
 
+def refused(directory: Path, *arguments: str, **environ: str) -> str:
+    """The reason that `pytheus run` gives in place of the program's output."""
+    line = run(directory, *arguments, **environ).refusal
+    assert line.startswith("pytheus run: "), line
+    return line.removeprefix("pytheus run: ")
+
+
 class Programs:
     """A directory of programs, and the two ways to run them."""
 

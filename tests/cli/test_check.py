@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
-Install: TypeAlias = Callable[..., None]
-Files: TypeAlias = Callable[[Sequence[tuple[str, str]]], None]
+from tests.cli.conftest import SOUND, Files, Install, Pytheus
+from tests.cli.programs import Ended, execute
 
 SHOP = """
 from __future__ import annotations
@@ -54,9 +45,7 @@ def without_mypy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def checks(ended: Ended) -> dict[str, tuple[str, str]]:
-    return {
-        finding["check"]: (finding["status"], finding["message"] or "") for finding in json.loads(ended.out)["checks"]
-    }
+    return {finding["check"]: (finding["status"], finding["message"] or "") for finding in ended.document["checks"]}
 
 
 def failed(ended: Ended) -> list[str]:
@@ -81,32 +70,42 @@ def test_json_tells_each_check_and_why_it_was_left_out(pytheus: Pytheus, install
     found = checks(ended)
     assert found["test_a_prefix_applies_once"] == ("passed", "")
     assert found["test_the_plugin_is_typed"] == ("left out", "mypy is not installed")
-    assert json.loads(ended.out)["sound"] is True
+    assert ended.document["sound"] is True
 
 
-def test_a_plugin_with_an_import_that_does_something_fails(pytheus: Pytheus, install: Install, sound: str) -> None:
-    install("kitchen", "import threading; threading.Thread(target=int).start()\n" + sound)
+def test_a_plugin_with_an_import_that_does_something_fails(pytheus: Pytheus, install: Install) -> None:
+    install("kitchen", "import threading; threading.Thread(target=int).start()\n" + SOUND)
     ended = pytheus("check", "kitchen")
     assert ended.code == 1
     assert "  failed test_importing_the_plugin_does_nothing\n" in ended.out
     assert "\nFAILED: " in ended.out
 
 
-def test_a_plugin_that_cannot_be_made_fails(pytheus: Pytheus, install: Install, sound: str) -> None:
-    install("kitchen", sound.replace("return Coll", "raise ConnectionError('away')\n    return Coll"))
+@pytest.mark.parametrize(
+    ("result", "failures", "words"),
+    [
+        pytest.param(
+            "raise ConnectionError('away')",
+            ["test_it_satisfies_the_protocol", "test_the_plugin_makes_a_registry"],
+            "ConnectionError: away",
+            id="raises",
+        ),
+        pytest.param(
+            "return 1",
+            ["test_it_satisfies_the_protocol"],
+            "'register' is missing; it should be a method register(collector)",
+            id="gives no registry",
+        ),
+    ],
+)
+def test_a_plugin_that_makes_no_registry_fails(
+    result: str, failures: list[str], words: str, pytheus: Pytheus, install: Install
+) -> None:
+    install("kitchen", SOUND.replace("return CollectorRegistry(options.parse(Options).prefix)", result))
     ended = pytheus("check", "kitchen", "--json")
     assert ended.code == 1
-    assert failed(ended) == ["test_it_satisfies_the_protocol", "test_the_plugin_makes_a_registry"]
-
-
-def test_a_plugin_that_gives_no_registry_tells_each_member(pytheus: Pytheus, install: Install, sound: str) -> None:
-    install("kitchen", sound.replace("return CollectorRegistry(options.parse(Options).prefix)", "return 1"))
-    ended = pytheus("check", "kitchen", "--json")
-    assert ended.code == 1
-    assert (
-        "'register' is missing; it should be a method register(collector)"
-        in (checks(ended)["test_it_satisfies_the_protocol"][1])
-    )
+    assert failed(ended) == failures
+    assert words in checks(ended)["test_it_satisfies_the_protocol"][1]
 
 
 @pytest.mark.parametrize(
@@ -115,38 +114,34 @@ def test_a_plugin_that_gives_no_registry_tells_each_member(pytheus: Pytheus, ins
     ids=["plugin", "object", "file", "module", "grammar", "nothing", "option"],
 )
 def test_what_is_not_there_is_one_line(arguments: list[str], pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
-    ended = pytheus("check", *arguments)
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("pytheus check: ")
+    files({"shop.py": SHOP})
+    assert pytheus("check", *arguments).refusal.startswith("pytheus check: ")
 
 
 def test_an_import_error_is_told_in_one_line(pytheus: Pytheus, files: Files) -> None:
-    files([("broken_shop.py", "raise RuntimeError('out of tea')\n")])
-    ended = pytheus("check", "broken_shop:Shop")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert "RuntimeError: out of tea" in ended.err
+    files({"broken_shop.py": "raise RuntimeError('out of tea')\n"})
+    assert "RuntimeError: out of tea" in pytheus("check", "broken_shop:Shop").refusal
 
 
 @pytest.mark.parametrize("subject", ["shop:ShopRegistry", "shop:make", "shop:registry", "shop.py:ShopRegistry"])
 def test_classes_factories_and_registries_are_checked(subject: str, pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
+    files({"shop.py": SHOP})
     ended = pytheus("check", subject, "--json")
     assert ended.code == 0, ended.out
     found = checks(ended)
     assert found["test_collect_keeps_the_order_of_registration"][0] == "passed"
-    assert not any("distribution" in finding["section"] for finding in json.loads(ended.out)["checks"])
+    assert not any("distribution" in finding["section"] for finding in ended.document["checks"])
 
 
 def test_a_defect_is_named(pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
+    files({"shop.py": SHOP})
     ended = pytheus("check", "shop:Forgetful")
     assert ended.code == 1
     assert "  failed test_unregister_lets_go\n      unregister lets go of one collector" in ended.out
 
 
 def test_an_object_that_is_no_registry_fails(pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
+    files({"shop.py": SHOP})
     ended = pytheus("check", "shop:half", "--json")
     assert ended.code == 1
     assert failed(ended) == ["test_it_satisfies_the_protocol"]
@@ -166,11 +161,9 @@ class TestKitchen(RegistryConformance):
 """
 
 
-def test_a_conformance_class_declares_what_is_different(
-    pytheus: Pytheus, install: Install, sound: str, files: Files
-) -> None:
-    install("kitchen", sound.replace("options.parse(Options).prefix", 'options.parse(Options).prefix, "warn"'))
-    files([("test_kitchen.py", CONFORMANCE)])
+def test_a_conformance_class_declares_what_is_different(pytheus: Pytheus, install: Install, files: Files) -> None:
+    install("kitchen", SOUND.replace("options.parse(Options).prefix", 'options.parse(Options).prefix, "warn"'))
+    files({"test_kitchen.py": CONFORMANCE})
     ended = pytheus("check", "kitchen", "--conformance", "test_kitchen.py:TestKitchen", "--json")
     assert ended.code == 0, ended.out
     found = checks(ended)
@@ -179,10 +172,9 @@ def test_a_conformance_class_declares_what_is_different(
 
 
 def test_a_class_that_is_no_conformance_class_is_refused(pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
-    ended = pytheus("check", "default", "--conformance", "shop:ShopRegistry")
-    assert (ended.code, ended.out) == (2, "")
-    assert "'shop:ShopRegistry' is not a subclass of pytheus.testing.RegistryConformance" in ended.err
+    files({"shop.py": SHOP})
+    line = pytheus("check", "default", "--conformance", "shop:ShopRegistry").refusal
+    assert "'shop:ShopRegistry' is not a subclass of pytheus.testing.RegistryConformance" in line
 
 
 @pytest.mark.parametrize("name", ["default", "none"])
@@ -194,7 +186,7 @@ def test_what_is_configured_here_takes_no_part(
     pytheus: Pytheus, install: Install, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("kitchen")
-    files([("pyproject.toml", "[tool.pytheus]\nwrap = ['read_only']\nregistries.kitchen.burners = 4\n")])
+    files({"pyproject.toml": "[tool.pytheus]\nwrap = ['read_only']\nregistries.kitchen.burners = 4\n"})
     monkeypatch.setenv("PYTHEUS_REGISTRY", "nosuch")
     assert pytheus("check", "kitchen").code == 0
 
@@ -204,23 +196,21 @@ def test_a_plugin_that_is_blocked_is_not_imported(
 ) -> None:
     install("kitchen", "raise RuntimeError('imported')")
     monkeypatch.setenv("PYTHEUS_PLUGINS", "no:kitchen")
-    ended = pytheus("check", "kitchen")
-    assert (ended.code, ended.out) == (2, "")
-    assert "is blocked by 'no:kitchen' in PYTHEUS_PLUGINS" in ended.err
+    assert "is blocked by 'no:kitchen' in PYTHEUS_PLUGINS" in pytheus("check", "kitchen").refusal
 
 
 def test_verbose_shows_what_passed(pytheus: Pytheus) -> None:
     assert "  passed test_collect_keeps_the_order_of_registration\n" in pytheus("check", "default", "--verbose").out
 
 
-def test_a_module_is_found_in_the_working_directory(home: Path, tmp_path: Path) -> None:
+def test_a_module_is_found_in_the_working_directory(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As the console script is run: its own folder comes first on the path, and the working directory is not on it.
     (home / "shop.py").write_text(SHOP, "utf-8")
     script = tmp_path / "script.py"
     script.write_text("import sys\nfrom pytheus.cli.__main__ import main\nsys.exit(main())\n", "utf-8")
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    ended = subprocess.run(
-        [sys.executable, str(script), "check", "shop:Forgetful"], cwd=home, env=environ, capture_output=True, text=True
-    )
-    assert (ended.returncode, ended.stderr) == (1, "")
-    assert ended.stdout.startswith("shop:Forgetful: a class\n")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    ended = execute(sys.executable, str(script), "check", "shop:Forgetful", cwd=home)
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out.startswith("shop:Forgetful: a class\n")

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
-
 import pytest
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
-Files: TypeAlias = Callable[[Sequence[tuple[str, str]]], None]
+from tests.cli.conftest import Files, Pytheus
+from tests.cli.programs import Ended
 
 pytest.importorskip("mypy", reason="mypy is not installed, and these checks need it")
 
@@ -28,12 +21,12 @@ def make() -> Registry:
 
 
 def typed(ended: Ended) -> tuple[str, str]:
-    (finding,) = [finding for finding in json.loads(ended.out)["checks"] if finding["check"] == "test_it_is_typed"]
+    (finding,) = [finding for finding in ended.document["checks"] if finding["check"] == "test_it_is_typed"]
     return finding["status"], finding["message"] or ""
 
 
 def test_it_finds_what_is_wrongly_typed(pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP.replace("def make() -> Registry", "def make() -> object"))])
+    files({"shop.py": SHOP.replace("def make() -> Registry", "def make() -> object")})
     ended = pytheus("check", "shop:make", "--json")
     assert ended.code == 1
     status, message = typed(ended)
@@ -43,5 +36,5 @@ def test_it_finds_what_is_wrongly_typed(pytheus: Pytheus, files: Files) -> None:
 
 @pytest.mark.parametrize("subject", ["shop:make", "shop.py:make"])
 def test_it_accepts_what_is_rightly_typed(subject: str, pytheus: Pytheus, files: Files) -> None:
-    files([("shop.py", SHOP)])
+    files({"shop.py": SHOP})
     assert typed(pytheus("check", subject, "--json")) == ("passed", "")

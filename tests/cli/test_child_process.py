@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.cli.programs import run
+from tests.cli.programs import refused, run
 
 pytest.importorskip("pytheus_multiprocess", reason="needs the plugin pytheus-multiprocess, which shares a registry")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
@@ -93,14 +93,13 @@ def test_a_script_may_still_follow_the_dashes(tmp_path: Path) -> None:
 
 
 def test_a_command_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    reason = run(tmp_path, *SHARED, "--", "gunicron", "app:app").refusal
-    assert reason.startswith("pytheus run: ")
+    reason = refused(tmp_path, *SHARED, "--", "gunicron", "app:app")
     assert "found neither a command 'gunicron' on PATH nor a script of that name" in reason
 
 
 @pytest.mark.parametrize("registry", ["default", "none"])
 def test_a_registry_in_the_memory_of_one_process_is_refused(tmp_path: Path, registry: str) -> None:
-    reason = run(tmp_path, "--port", "0", "--registry", registry, "--", "echo").refusal
+    reason = refused(tmp_path, "--port", "0", "--registry", registry, "--", "echo")
     assert f"registry plugin '{registry}' (as argument) is in the memory of one process" in reason
     assert re.search("choose one that processes share; installed: .*multiprocess", reason)
 
@@ -109,12 +108,12 @@ def test_a_registry_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     address = f"multiprocess://{quote(str(tmp_path))}/open"
-    reason = run(tmp_path, "--port", "0", "--registry", address, "--", "echo").refusal
+    reason = refused(tmp_path, "--port", "0", "--registry", address, "--", "echo")
     assert "can be written by other users (mode 777)" in reason
 
 
 def test_what_is_refused_leaves_no_directory_behind(tmp_path: Path) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
-    assert run(tmp_path, "--addr", "256.0.0.1", *SHARED, "--", "echo", TMPDIR=str(place)).refusal
+    assert refused(tmp_path, "--addr", "256.0.0.1", *SHARED, "--", "echo", TMPDIR=str(place))
     assert os.listdir(place) == []

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from pytheus.cli.click_support import table
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
+from tests.cli.conftest import Pytheus
+from tests.cli.programs import execute
 
 
 def test_there_is_no_colour_but_on_a_terminal(pytheus: Pytheus) -> None:
@@ -52,8 +47,8 @@ def test_a_terminal_has_colour_unless_it_is_not_wanted(no_color: str, coloured: 
 @pytest.mark.parametrize("arguments", ["check default --verbose --json", "--help", "--version"])
 def test_a_reader_that_leaves_early_is_no_error(arguments: str) -> None:
     command = f'"{sys.executable}" -P -m pytheus {arguments}'
-    ended = subprocess.run(["bash", "-c", f"{command} | true"], capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    ended = execute("bash", "-c", f"{command} | true")
+    assert (ended.code, ended.err) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["config", "plugins", "check", "new", "completion"])

@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
-Install: TypeAlias = Callable[..., None]
+from tests.cli.conftest import Install, Pytheus
+from tests.cli.programs import execute
 
 
 def completed(shell: str, *words: str) -> list[str]:
     """What is offered for the last of `words`."""
-    ended = subprocess.run(
-        [sys.executable, "-P", "-m", "pytheus"],
-        env=os.environ
-        | {
-            "_PYTHEUS_COMPLETE": f"{shell}_complete",
-            "COMP_WORDS": " ".join(["pytheus", *words] if shell == "bash" else ["pytheus", *words[:-1]]),
-            "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout.splitlines()
+    environ = {
+        "_PYTHEUS_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": " ".join(["pytheus", *words] if shell == "bash" else ["pytheus", *words[:-1]]),
+        "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
+    }
+    ended = execute(sys.executable, "-P", "-m", "pytheus", **environ)
+    assert (ended.code, ended.err) == (0, "")
+    return ended.out.splitlines()
 
 
 def test_commands_are_completed() -> None:
-    assert completed("bash", "") == [
-        "plain,check",
-        "plain,completion",
-        "plain,config",
-        "plain,new",
-        "plain,plugins",
-        "plain,run",
-    ]
+    commands = ("check", "completion", "config", "new", "plugins", "run")
+    assert completed("bash", "") == [f"plain,{command}" for command in commands]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +52,8 @@ def test_a_setting_that_makes_no_sense_offers_nothing(monkeypatch: pytest.Monkey
     assert completed("bash", "check", "") == [""]
 
 
-def test_fish_is_answered_in_its_own_way() -> None:
+def test_fish_and_zsh_are_answered_in_their_own_ways() -> None:
     assert "plain,--verbose" in completed("fish", "check", "--verb")[0]
-
-
-def test_zsh_is_answered_in_its_own_way() -> None:
     assert completed("zsh", "check", "def")[:2] == ["plain", "default"]
 
 
@@ -85,8 +65,7 @@ def test_the_script_is_printed(shell: str, pytheus: Pytheus) -> None:
 
 
 def test_another_shell_is_refused_in_one_line(pytheus: Pytheus) -> None:
-    ended = pytheus("completion", "tcsh")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert pytheus("completion", "tcsh").refusal
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -101,10 +80,5 @@ def test_bash_completes_with_the_script(tmp_path: Path, pytheus: Pytheus) -> Non
         "_pytheus_completion pytheus\n"
         'echo "${COMPREPLY[@]}"\n'
     )
-    ended = subprocess.run(
-        ["bash", "-c", script],
-        env=os.environ | {"PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
-    assert (ended.returncode, ended.stdout) == (0, "default\n"), ended.stderr
+    ended = execute("bash", "-c", script, PATH=f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    assert (ended.code, ended.out) == (0, "default\n"), ended.err

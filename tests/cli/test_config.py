@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
-Install: TypeAlias = Callable[..., None]
-
-
-def told(ended: Ended) -> Any:
-    return json.loads(ended.out)
+from tests.cli.conftest import Install, Pytheus
+from tests.cli.programs import execute
 
 
 def test_without_any_setting_it_is_the_default(pytheus: Pytheus) -> None:
@@ -59,7 +48,8 @@ def test_it_tells_who_decides(
         (home / "pyproject.toml").write_text(f'[tool.pytheus]\nregistry = "{file}"\n', "utf-8")
     ended = pytheus("config", "--json", *argument)
     assert ended.code == 0
-    assert (told(ended)["registry"]["origin"], told(ended)["registry"]["name"]) == (origin, name)
+    registry = ended.document["registry"]
+    assert (registry["origin"], registry["name"]) == (origin, name)
 
 
 def test_it_tells_where_each_option_comes_from(
@@ -70,7 +60,7 @@ def test_it_tells_where_each_option_comes_from(
         "[tool.pytheus.registries.kitchen]\nprefix = 'file'\nburners = 4\n", encoding="utf-8"
     )
     monkeypatch.setenv("PYTHEUS_REGISTRY", "kitchen://stove:99?prefix=url")
-    options = told(pytheus("config", "--json"))["options"]
+    options = pytheus("config", "--json").document["options"]
     table = f"from [tool.pytheus.registries.kitchen] in {home / 'pyproject.toml'}"
     assert options == {
         "prefix": {"value": "url", "source": "from PYTHEUS_REGISTRY"},
@@ -104,52 +94,67 @@ def test_plugins_that_are_named_and_blocked_are_told(
     monkeypatch.setenv("PYTHEUS_PLUGINS", "audit@audit-dist,no:kitchen")
     ended = pytheus("config", "--json")
     assert ended.code == 0
-    assert told(ended)["plugins"] == {
+    assert ended.document["plugins"] == {
         "named": [{"name": "audit", "distribution": "audit-dist", "setting": "'audit@audit-dist' in PYTHEUS_PLUGINS"}],
         "blocked": {"kitchen": "'no:kitchen' in PYTHEUS_PLUGINS"},
     }
 
 
-def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
-    pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("plugins", "arguments", "code", "line"),
+    [
+        pytest.param(
+            "audit",
+            [],
+            1,
+            "problem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;",
+            id="named plugin",
+        ),
+        pytest.param(
+            "no:defalut",
+            [],
+            0,
+            "warning: plugin 'defalut' ('no:defalut' in PYTHEUS_PLUGINS) is not installed, so there is",
+            id="setting without effect",
+        ),
+        pytest.param(
+            "",
+            ["--registry", "kitchen@pantry"],
+            1,
+            "problem: registry plugin 'kitchen@pantry' (as argument) is not installed; did you mean"
+            " 'kitchen@kitchen-dist'? available: ",
+            id="chosen registry",
+        ),
+    ],
+)
+def test_what_is_not_there_is_told_and_fails_if_it_matters(
+    plugins: str,
+    arguments: list[str],
+    code: int,
+    line: str,
+    pytheus: Pytheus,
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
-    ended = pytheus("config")
-    assert ended.code == 1
-    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;" in ended.out
-
-
-def test_a_setting_without_effect_is_a_warning(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:defalut")
-    ended = pytheus("config")
-    assert ended.code == 0
-    assert "\nwarning: plugin 'defalut' ('no:defalut' in PYTHEUS_PLUGINS) is not installed, so there is" in ended.out
+    install("kitchen")
+    monkeypatch.setenv("PYTHEUS_PLUGINS", plugins)
+    ended = pytheus("config", *arguments)
+    assert ended.code == code
+    assert f"\n{line}" in ended.out
 
 
 def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
     (home / "pyproject.toml").write_text('[tool.pytheus]\nwrap = [{ prefixed = "app" }, "read_only"]\n', "utf-8")
     assert "\nwrapped in       prefixed(prefix='app'), read_only()\n" in pytheus("config").out
-    assert told(pytheus("config", "--json"))["wrap"] == [
+    assert pytheus("config", "--json").document["wrap"] == [
         {"layer": "prefixed", "arguments": {"prefix": "app"}},
         {"layer": "read_only", "arguments": {}},
     ]
 
 
-def test_what_cannot_be_had_is_told_and_fails(pytheus: Pytheus, install: Install) -> None:
-    install("kitchen")
-    ended = pytheus("config", "--registry", "kitchen@pantry")
-    assert ended.code == 1
-    assert (
-        "\nproblem: registry plugin 'kitchen@pantry' (as argument) is not installed; did you mean"
-        " 'kitchen@kitchen-dist'? available: " in ended.out
-    )
-
-
 def test_a_file_that_cannot_be_read_is_one_line(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_CONFIG", "nowhere.toml")
-    ended = pytheus("config")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("pytheus config: configuration file ")
+    assert pytheus("config").refusal.startswith("pytheus config: configuration file ")
 
 
 def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
@@ -158,5 +163,5 @@ def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
         "import sys; from pytheus.cli.__main__ import main; code = main(['config', '--registry', 'kitchen'])\n"
         "print(code, {'kitchen_module', 'pluggy'} & set(sys.modules))"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
-    assert ended.stdout.splitlines()[-1] == "0 set()", ended.stderr
+    ended = execute(sys.executable, "-c", program, cwd=tmp_path)
+    assert ended.out.splitlines()[-1] == "0 set()", ended.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 import pytheus
 from pytheus.cli.__main__ import main
+from tests.cli.programs import execute, run
 
 
 def test_the_version_tells_which_build_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,10 +40,10 @@ def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("module", ["pytheus", "pytheus.cli"])
 def test_python_runs_it_as_a_module(module: str) -> None:
-    ended = subprocess.run([sys.executable, "-P", "-m", module, "--version"], capture_output=True, text=True)
+    ended = execute(sys.executable, "-P", "-m", module, "--version")
 
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("pytheus ")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("pytheus ")
 
 
 WITHOUT_CLICK = "import sys; sys.modules['click'] = None; from pytheus.cli.__main__ import main; sys.exit(main())"
@@ -51,10 +51,7 @@ WITHOUT_CLICK = "import sys; sys.modules['click'] = None; from pytheus.cli.__mai
 
 @pytest.mark.parametrize("name", ["config", "plugins", "check", "new", "completion"])
 def test_without_click_a_command_says_how_to_install_it(name: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", WITHOUT_CLICK, name], capture_output=True, text=True)
-
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
+    assert execute(sys.executable, "-c", WITHOUT_CLICK, name).refusal == (
         f"pytheus {name}: click is not installed, which every command but `pytheus run` needs;"
         " pip install 'pytheus[cli]'\n"
     )
@@ -62,10 +59,9 @@ def test_without_click_a_command_says_how_to_install_it(name: str) -> None:
 
 def test_run_does_without_click(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("import sys\nprint(sys.modules.get('click'))\n", "utf-8")
-    command = [sys.executable, "-c", WITHOUT_CLICK, "run", "--quiet", "--port", "0", "program.py"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = (sys.executable, "-c", WITHOUT_CLICK, "run", "--quiet", "--port", "0", "program.py")
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "None\n", "")
+    assert execute(*command, cwd=tmp_path) == (0, "None\n", "")
 
 
 def test_run_loads_nothing_of_the_other_commands(tmp_path: Path) -> None:
@@ -73,7 +69,6 @@ def test_run_loads_nothing_of_the_other_commands(tmp_path: Path) -> None:
         "import sys\nprint(*sorted(name for name in sys.modules if name.startswith(('click', 'pytheus.cli.'))))\n",
         "utf-8",
     )
-    command = [sys.executable, "-P", "-m", "pytheus", "run", "--quiet", "--port", "0", "program.py"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    ended = run(tmp_path, "--quiet", "--port", "0", "program.py")
 
-    assert ended.stdout == "pytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.stderr
+    assert ended.out == "pytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.err

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
+from tests.cli.conftest import Pytheus
 
 FILES = {
     ".gitignore",
@@ -35,25 +30,15 @@ def contents(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_writes_a_whole_distribution(pytheus: Pytheus, home: Path) -> None:
+def test_it_writes_a_whole_distribution_and_says_what_to_do_next(pytheus: Pytheus, home: Path) -> None:
     ended = pytheus("new", "registry", "tea-pot")
     assert (ended.code, ended.err) == (0, "")
+    assert "\n  cd pytheus-tea-pot\n" in ended.out
+    assert "\n  pytheus check tea-pot\n" in ended.out
     assert contents(home / "pytheus-tea-pot") == FILES
     assert [entry.name for entry in home.iterdir()] == ["pytheus-tea-pot"]
-
-
-def test_it_says_what_to_do_next(pytheus: Pytheus) -> None:
-    shown = pytheus("new", "registry", "tea-pot").out
-    assert "\n  cd pytheus-tea-pot\n" in shown
-    assert "\n  pytheus check tea-pot\n" in shown
-
-
-def test_nothing_of_a_template_is_left(pytheus: Pytheus, home: Path) -> None:
-    pytheus("new", "registry", "tea-pot")
-    for name in FILES:
-        text = (home / "pytheus-tea-pot" / name).read_text("utf-8")
-        assert "${" not in text
-        assert "$module" not in text
+    texts = {name: (home / "pytheus-tea-pot" / name).read_text("utf-8") for name in FILES}
+    assert [name for name, text in texts.items() if "${" in text or "$module" in text] == []
 
 
 def test_the_folder_can_be_named(pytheus: Pytheus, home: Path) -> None:
@@ -87,16 +72,13 @@ def test_names_are_derived_from_the_plugins(
 
 @pytest.mark.parametrize("name", ["", "tea pot", "tea:pot", "../tea", "-tea", "thé", "default", "none", "__", "t" * 33])
 def test_a_name_that_cannot_be_is_refused(name: str, pytheus: Pytheus, home: Path) -> None:
-    ended = pytheus("new", "registry", "--", name)
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert pytheus("new", "registry", "--", name).refusal
     assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["plugin"], ["registry"], ["registry", "tea", "cup"]])
 def test_what_it_cannot_make_is_refused_in_one_line(arguments: list[str], pytheus: Pytheus, home: Path) -> None:
-    ended = pytheus("new", *arguments)
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.endswith("--help`\n")
+    assert pytheus("new", *arguments).refusal.endswith("--help`\n")
     assert list(home.iterdir()) == []
 
 
@@ -110,16 +92,14 @@ def test_what_is_there_is_never_touched(kind: str, pytheus: Pytheus, home: Path)
         target.write_text("mine", "utf-8")
     else:
         target.symlink_to(home / "nowhere")
-    ended = pytheus("new", "registry", "tea")
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err == "pytheus new: 'pytheus-tea' exists already; name another folder with --directory\n"
+    line = pytheus("new", "registry", "tea").refusal
+    assert line == "pytheus new: 'pytheus-tea' exists already; name another folder with --directory\n"
     assert [entry.name for entry in home.iterdir()] == ["pytheus-tea"]
     assert kind != "folder" or contents(target) == {"mine.txt"}
 
 
 def test_a_folder_that_is_missing_is_not_made(pytheus: Pytheus, home: Path) -> None:
-    ended = pytheus("new", "registry", "tea", "--directory", "far/off")
-    assert (ended.code, ended.out) == (2, "")
+    assert pytheus("new", "registry", "tea", "--directory", "far/off").refusal
     assert list(home.iterdir()) == []
 
 
@@ -136,8 +116,7 @@ def test_a_failure_half_way_leaves_nothing(pytheus: Pytheus, home: Path, monkeyp
     monkeypatch.setattr(Path, "write_text", full_disk)
     ended = pytheus("new", "registry", "tea")
     monkeypatch.undo()
-    assert (ended.code, ended.out) == (2, "")
-    assert "No space left on device" in ended.err
+    assert "No space left on device" in ended.refusal
     assert len(written) == 4
     assert list(home.iterdir()) == []
 

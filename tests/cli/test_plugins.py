@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from pytheus import __version__
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-Pytheus: TypeAlias = "Callable[..., Ended]"
-Install: TypeAlias = Callable[..., None]
+from tests.cli.conftest import Install, Pytheus
+from tests.cli.programs import Ended, execute
 
 
 def listed(ended: Ended) -> dict[str, dict[str, object]]:
-    document: Mapping[str, list[dict[str, object]]] = json.loads(ended.out)
-    return {f"{plugin['name']}@{plugin['distribution']}": plugin for plugin in document["plugins"]}
+    return {f"{plugin['name']}@{plugin['distribution']}": plugin for plugin in ended.document["plugins"]}
 
 
 def test_it_lists_what_is_installed_and_what_is_chosen(pytheus: Pytheus, install: Install) -> None:
@@ -39,13 +30,13 @@ def test_it_lists_what_is_installed_and_what_is_chosen(pytheus: Pytheus, install
 
 
 @pytest.mark.parametrize(
-    ("variable", "argument", "source"),
-    [("kitchen", None, "from PYTHEUS_REGISTRY"), ("none", "kitchen", "as argument")],
+    ("variable", "option", "source"),
+    [("kitchen", [], "from PYTHEUS_REGISTRY"), ("none", ["--registry", "kitchen"], "as argument")],
     ids=["environment", "argument"],
 )
 def test_it_tells_who_chose(
     variable: str,
-    argument: str | None,
+    option: list[str],
     source: str,
     pytheus: Pytheus,
     install: Install,
@@ -53,8 +44,7 @@ def test_it_tells_who_chose(
 ) -> None:
     install("kitchen")
     monkeypatch.setenv("PYTHEUS_REGISTRY", variable)
-    ended = pytheus("plugins", "--json", *(["--registry", argument] if argument else []))
-    plugin = listed(ended)["kitchen@kitchen-dist"]
+    plugin = listed(pytheus("plugins", "--json", *option))["kitchen@kitchen-dist"]
     assert (plugin["state"], plugin["selected_by"]) == ("active", source)
 
 
@@ -85,27 +75,39 @@ def test_a_choice_among_several_makes_one_active(pytheus: Pytheus, install: Inst
     assert plugins["kitchen@kitchen-dist"]["state"] == "ambiguous"
 
 
-def test_a_choice_that_cannot_be_had_is_told_and_fails(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_REGISTRY", "defualt")
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        (
+            "PYTHEUS_REGISTRY",
+            "defualt",
+            "registry plugin 'defualt' (from PYTHEUS_REGISTRY) is not installed; did you mean 'default'?",
+        ),
+        (
+            "PYTHEUS_PLUGINS",
+            "audit",
+            "plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;",
+        ),
+    ],
+    ids=["chosen", "named"],
+)
+def test_what_is_not_available_is_told_and_fails(
+    variable: str, value: str, problem: str, pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
     ended = pytheus("plugins")
     assert ended.code == 1
-    assert (
-        "\nproblem: registry plugin 'defualt' (from PYTHEUS_REGISTRY) is not installed; did you mean 'default'?"
-        in ended.out
-    )
+    assert f"\nproblem: {problem}" in ended.out
 
 
 def test_a_setting_that_makes_no_sense_is_one_line(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_PLUGINS", "no:a b")
-    ended = pytheus("plugins")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.startswith("pytheus plugins: PYTHEUS_PLUGINS has the entry 'no:a b', which is neither")
+    start = "pytheus plugins: PYTHEUS_PLUGINS has the entry 'no:a b', which is neither"
+    assert pytheus("plugins").refusal.startswith(start)
 
 
 def test_an_option_that_is_not_there_is_one_line(pytheus: Pytheus) -> None:
-    ended = pytheus("plugins", "--chek")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-    assert ended.err.endswith("; see `pytheus plugins --help`\n")
+    assert pytheus("plugins", "--chek").refusal.endswith("; see `pytheus plugins --help`\n")
 
 
 LEAVES_A_MARK = "open({mark!r}, 'w').close()\n"
@@ -117,28 +119,19 @@ def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
         "import sys; from pytheus.cli.__main__ import main; main(['plugins', '--registry', 'kitchen'])\n"
         "print({'kitchen_module', 'pluggy'} & set(sys.modules))"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
-    assert "kitchen" in ended.stdout
-    assert ended.stdout.splitlines()[-1] == "set()", ended.stderr
+    ended = execute(sys.executable, "-c", program, cwd=tmp_path)
+    assert "kitchen" in ended.out
+    assert ended.out.splitlines()[-1] == "set()", ended.err
     assert not (tmp_path / "imported").exists()
 
 
-def test_it_says_that_hooks_are_not_known(pytheus: Pytheus, install: Install) -> None:
+def test_check_imports_elsewhere_and_tells_the_hooks(pytheus: Pytheus, install: Install) -> None:
     install("kitchen")
     assert "HOOKS" not in pytheus("plugins").out
     assert listed(pytheus("plugins", "--json"))["kitchen@kitchen-dist"]["hooks"] is None
-
-
-def test_check_tells_the_hooks(pytheus: Pytheus, install: Install) -> None:
-    install("kitchen")
     ended = pytheus("plugins", "--check", "--json")
     assert ended.code == 0
     assert listed(ended)["kitchen@kitchen-dist"]["hooks"] == ["pytheus_make_registry"]
-
-
-def test_check_imports_elsewhere(pytheus: Pytheus, install: Install) -> None:
-    install("kitchen")
-    pytheus("plugins", "--check")
     assert "kitchen_module" not in sys.modules
 
 
@@ -203,12 +196,3 @@ def test_plugins_that_are_named_are_active(pytheus: Pytheus, install: Install, m
     assert ended.code == 0
     assert (plugin["state"], plugin["selected_by"]) == ("active", "by 'audit' in PYTHEUS_PLUGINS")
     assert plugin["hooks"] == ["pytheus_collect_error"]
-
-
-def test_a_plugin_that_is_named_and_not_there_is_told_and_fails(
-    pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "audit")
-    ended = pytheus("plugins")
-    assert ended.code == 1
-    assert "\nproblem: plugin 'audit' ('audit' in PYTHEUS_PLUGINS) is not installed and has no effect;" in ended.out

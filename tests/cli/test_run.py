@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytheus.cli.__main__ import main
-from tests.cli.programs import PATIENCE_SECONDS, Ended, run
+from tests.cli.programs import PATIENCE_SECONDS, refused, run
 
 _COUNTS = """
 import sys
@@ -220,16 +220,11 @@ def test_a_registry_that_is_chosen_reaches_the_programs_children(
 # What it refuses, before the program starts --------------------------------------------------------------------------
 
 
-def refused(ended: Ended) -> str:
-    assert ended.refusal.startswith("pytheus run: ")
-    return ended.refusal.removeprefix("pytheus run: ")
-
-
 def test_a_taken_port(program: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-        line = refused(run(program, "--port", str(port), "program.py"))
+        line = refused(program, "--port", str(port), "program.py")
 
     assert f"cannot listen on 127.0.0.1 port {port}: " in line
     assert "choose another port" in line
@@ -263,29 +258,29 @@ def test_a_taken_port(program: Path) -> None:
 )
 def test_what_it_cannot_run(arguments: list[str], environ: dict[str, str], words: list[str], program: Path) -> None:
     (program / "app").mkdir()
-    line = refused(run(program, "--port=0", *arguments, **environ))
+    line = refused(program, "--port=0", *arguments, **environ)
     assert [word for word in words if word not in line] == []
 
 
 def test_a_missing_script(tmp_path: Path) -> None:
-    line = refused(run(tmp_path, "--port", "0", "nowhere.py"))
+    line = refused(tmp_path, "--port", "0", "nowhere.py")
 
     assert line == f"can't open file '{tmp_path / 'nowhere.py'}': [Errno 2] No such file or directory\n"
 
 
 @pytest.mark.parametrize("module", ["nowhere", "json.nowhere", "json.tool.nowhere", ".json", "json..tool"])
 def test_a_missing_module(tmp_path: Path, module: str) -> None:
-    assert refused(run(tmp_path, "--port", "0", "-m", module)) == f"No module named {module}\n"
+    assert refused(tmp_path, "--port", "0", "-m", module) == f"No module named {module}\n"
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "", "9" * 5000, "\u0663"])
 def test_a_port_that_is_none(program: Path, port: str) -> None:
-    assert "--port takes a" in refused(run(program, f"--port={port}", "program.py"))
+    assert "--port takes a" in refused(program, f"--port={port}", "program.py")
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m"], ["--"], ["--port", "0"], ["--port"]], ids=" ".join)
 def test_a_program_that_was_not_named(program: Path, arguments: list[str]) -> None:
-    assert "usage: pytheus run" in refused(run(program, *arguments))
+    assert "usage: pytheus run" in refused(program, *arguments)
 
 
 def test_nothing_of_the_environment_changes_on_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
