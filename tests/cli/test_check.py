@@ -82,29 +82,17 @@ def test_a_plugin_with_an_import_that_does_something_fails(pytheus: Pytheus, ins
 
 
 @pytest.mark.parametrize(
-    ("result", "failures", "words"),
+    ("result", "words"),
     [
-        pytest.param(
-            "raise ConnectionError('away')",
-            ["test_it_satisfies_the_protocol", "test_the_plugin_makes_a_registry"],
-            "ConnectionError: away",
-            id="raises",
-        ),
-        pytest.param(
-            "return 1",
-            ["test_it_satisfies_the_protocol"],
-            "'register' is missing; it should be a method register(collector)",
-            id="gives no registry",
-        ),
+        ("raise ConnectionError('away')", "ConnectionError: away"),
+        ("return 1", "'register' is missing; it should be a method register(collector)"),
     ],
 )
-def test_a_plugin_that_makes_no_registry_fails(
-    result: str, failures: list[str], words: str, pytheus: Pytheus, install: Install
-) -> None:
+def test_a_plugin_that_makes_no_registry_fails(result: str, words: str, pytheus: Pytheus, install: Install) -> None:
     install("kitchen", SOUND.replace("return CollectorRegistry(options.parse(Options).prefix)", result))
     ended = pytheus("check", "kitchen", "--json")
     assert ended.code == 1
-    assert failed(ended) == failures
+    assert failed(ended) == ["test_it_satisfies_the_protocol", "test_the_plugin_makes_a_registry"]
     assert words in checks(ended)["test_it_satisfies_the_protocol"][1]
 
 

@@ -20,7 +20,7 @@ def completed(shell: str, *words: str) -> list[str]:
         "COMP_WORDS": " ".join(["pytheus", *words] if shell == "bash" else ["pytheus", *words[:-1]]),
         "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
     }
-    ended = execute(sys.executable, "-P", "-m", "pytheus", **environ)
+    ended = execute(sys.executable, "-P", "-m", "pytheus", cwd=None, stdin="", **environ)
     assert (ended.code, ended.err) == (0, "")
     return ended.out.splitlines()
 
