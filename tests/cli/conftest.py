@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from pytheus.cli.__main__ import main
-from pytheus.plugins import refresh_plugins
 from tests.cli.programs import Ended, Programs
+from tests.plugins.conftest import Site, home
+from tests.plugins.conftest import site as plain_site
+
+__all__ = ["home", "plain_site"]
 
 SOUND = """
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ class Options:
 def pytheus_make_registry(options: RegistryOptions) -> Registry:
     return CollectorRegistry(options.parse(Options).prefix)
 """
-
 
 Pytheus: TypeAlias = Callable[..., Ended]
 Install: TypeAlias = Callable[..., None]
@@ -52,55 +52,28 @@ def pytheus(capfd: pytest.CaptureFixture[str]) -> Pytheus:
     return call
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, with no setting of pytheus and nothing remembered of earlier scans."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    refresh_plugins()
-    yield folder
-    refresh_plugins()
+@pytest.fixture
+def site(plain_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A `Site` that the interpreters that are started here, and mypy, take for installed as well."""
+    folder = str(plain_site.folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv("MYPYPATH", folder)
+    return plain_site
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that this interpreter, those that it starts, and mypy take for installed; forgotten with the test."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setenv("MYPYPATH", str(folder))
-    monkeypatch.syspath_prepend(str(folder))
-    before = list(sys.path)
-    yield folder
-    sys.path[:] = before
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def install(site: Path) -> Install:
+def install(site: Site) -> Install:
     """Call it with a plugin's name, and its source or what else its entry point names, to have it installed."""
 
     def install(name: str, source: str = SOUND, *, value: str | None = None, distribution: str | None = None) -> None:
-        (site / f"{name}_module.py").write_text(textwrap.dedent(source), "utf-8")
-        distribution = distribution or f"{name}-dist"
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n", "utf-8")
-        (info / "entry_points.txt").write_text(f"[pytheus]\n{name} = {value or f'{name}_module'}\n", "utf-8")
-        importlib.invalidate_caches()
-        refresh_plugins()
+        site.module(f"{name}_module", source)
+        site.distribution(distribution or f"{name}-dist", {name: value or f"{name}_module"})
 
     return install
 
 
 @pytest.fixture
-def files(home: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+def files(home: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Files:
     """Call it with names and texts of files in the working directory, where modules are found whatever the flags."""
     monkeypatch.syspath_prepend(str(home))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Install, Pytheus
-from tests.cli.programs import execute
 
 
 def test_without_any_setting_it_is_the_default(pytheus: Pytheus) -> None:
@@ -155,13 +153,3 @@ def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
 def test_a_file_that_cannot_be_read_is_one_line(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_CONFIG", "nowhere.toml")
     assert pytheus("config").refusal.startswith("pytheus config: configuration file ")
-
-
-def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
-    install("kitchen", "raise RuntimeError('imported')")
-    program = (
-        "import sys; from pytheus.cli.__main__ import main; code = main(['config', '--registry', 'kitchen'])\n"
-        "print(code, {'kitchen_module', 'pluggy'} & set(sys.modules))"
-    )
-    ended = execute(sys.executable, "-c", program, cwd=tmp_path)
-    assert ended.out.splitlines()[-1] == "0 set()", ended.err

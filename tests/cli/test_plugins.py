@@ -113,15 +113,16 @@ def test_an_option_that_is_not_there_is_one_line(pytheus: Pytheus) -> None:
 LEAVES_A_MARK = "open({mark!r}, 'w').close()\n"
 
 
-def test_it_imports_no_plugin(install: Install, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["plugins", "config"])
+def test_no_plugin_is_imported(command: str, install: Install, tmp_path: Path) -> None:
     install("kitchen", LEAVES_A_MARK.format(mark=str(tmp_path / "imported")))
     program = (
-        "import sys; from pytheus.cli.__main__ import main; main(['plugins', '--registry', 'kitchen'])\n"
-        "print({'kitchen_module', 'pluggy'} & set(sys.modules))"
+        "import sys; from pytheus.cli.__main__ import main; code = main(sys.argv[1:])\n"
+        "print(code, {'kitchen_module', 'pluggy'} & set(sys.modules))"
     )
-    ended = execute(sys.executable, "-c", program, cwd=tmp_path)
+    ended = execute(sys.executable, "-c", program, command, "--registry", "kitchen", cwd=tmp_path)
     assert "kitchen" in ended.out
-    assert ended.out.splitlines()[-1] == "set()", ended.err
+    assert ended.out.splitlines()[-1] == "0 set()", ended.err
     assert not (tmp_path / "imported").exists()
 
 

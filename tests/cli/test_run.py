@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import pytest
 
@@ -39,31 +40,22 @@ def scrape(url: str) -> str:
         return text
 
 
-class Running:
+class Running(NamedTuple):
     """A program under ``pytheus run``, and where its metrics are."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self.process = process
-        self.stdin = process.stdin
-        self.stdout = process.stdout
-        announced = re.fullmatch(
-            r"pytheus: serving metrics at (http://127\.0\.0\.1:(\d+)/metrics)\n", process.stderr.readline()
-        )
-        assert announced is not None
-        self.url = announced[1]
-        self.port = int(announced[2])
+    process: subprocess.Popen[str]
+    stdin: IO[str]
+    stdout: IO[str]
+    url: str
+    port: int
 
 
 @contextmanager
-def running(directory: Path, source: str, *options: str, **environ: str) -> Iterator[Running]:
+def running(directory: Path, source: str) -> Iterator[Running]:
     (directory / "program.py").write_text(source)
     with subprocess.Popen(
-        [sys.executable, "-m", "pytheus", "run", "--port", "0", *options, "program.py"],
+        [sys.executable, "-m", "pytheus", "run", "--port", "0", "program.py"],
         cwd=directory,
-        env={**os.environ, **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -73,7 +65,13 @@ def running(directory: Path, source: str, *options: str, **environ: str) -> Iter
         patience = threading.Timer(PATIENCE_SECONDS, process.kill)
         patience.start()
         try:
-            yield Running(process)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            announced = re.fullmatch(r"pytheus: serving metrics at (http://127\.0\.0\.1:(\d+)/metrics)\n", line)
+            assert announced is not None
+            yield Running(process, process.stdin, process.stdout, announced[1], int(announced[2]))
         finally:
             patience.cancel()
             patience.join()

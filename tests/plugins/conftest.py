@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ import pytest
 from pytheus import REGISTRY
 from pytheus.exceptions import PytheusError
 from pytheus.plugins import refresh_plugins, resolve_registry
-from pytheus.registry import Registry
+from pytheus.registry import CollectorRegistryProxy, Registry
+from pytheus.samples import Family
 
 PRELUDE = """
 from dataclasses import dataclass
@@ -81,6 +83,7 @@ class Site:
 
     def module(self, name: str, source: str) -> None:
         (self.folder / f"{name}.py").write_text(textwrap.dedent(source), "utf-8")
+        importlib.invalidate_caches()
 
     def distribution(
         self, name: str, entry_points: Mapping[str, str], *, version: str = "1.0", group: str = "pytheus"
@@ -114,7 +117,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS"):
+    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     refresh_plugins()
     yield folder
@@ -222,3 +225,46 @@ def made(module: str = "memory_module") -> list[Registry]:
     """The registries that the factory `COUNTING` of this module made."""
     registries: list[Registry] = sys.modules[module].made
     return registries
+
+
+# For the proxy --------------------------------------------------------------------------------------------------------
+
+THREADS = 8
+
+
+class Depth:
+    """A collector that is no metric."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("queue_depth", "gauge", "Jobs waiting.")
+
+
+PROXY_MODULE = """
+from pytheus.registry import CollectorRegistryProxy
+proxy = CollectorRegistryProxy({choice!r})
+"""
+
+CREATES_METRICS = """
+from memory_proxy import proxy
+
+class Depth:
+    def collect(self):
+        return []
+
+at_import = Depth()
+proxy.register(at_import)
+
+@hookimpl
+def pytheus_make_registry(options):
+    global at_call
+    at_call = Depth()
+    proxy.register(at_call)
+    return Memory()
+"""
+
+
+def proxy_of(site: Site, choice: str | None) -> CollectorRegistryProxy:
+    """A proxy that the plugin finds as ``memory_proxy.proxy``."""
+    site.module("memory_proxy", PROXY_MODULE.format(choice=choice))
+    proxy: CollectorRegistryProxy = importlib.import_module("memory_proxy").proxy
+    return proxy

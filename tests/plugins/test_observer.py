@@ -163,28 +163,18 @@ def test_of_threads_that_register_the_same_one_one_tells(audit: Audit, together:
 
 # What an observer raises ----------------------------------------------------------------------------------------------
 
-FAILING = """
-@hookimpl
-def pytheus_collector_registered(collector, registry):
-    raise {error}
-
-@hookimpl
-def pytheus_collector_unregistered(collector, registry):
-    raise {error}
-
-@hookimpl
-def pytheus_collector_rejected(collector, registry, error):
-    raise {error}
-
-@hookimpl
-def pytheus_collect_error(collector, error):
-    raise {error}
-"""
+SIGNATURES = (
+    "pytheus_collector_registered(collector, registry)",
+    "pytheus_collector_unregistered(collector, registry)",
+    "pytheus_collector_rejected(collector, registry, error)",
+    "pytheus_collect_error(collector, error)",
+)
 
 
 @pytest.fixture(params=["RuntimeError('lost')", "SystemExit(1)"])
 def failing(request: pytest.FixtureRequest, site: Site) -> None:
-    site.active("failing", FAILING.format(error=request.param))
+    hooks = [f"@hookimpl\ndef {signature}:\n    raise {request.param}\n" for signature in SIGNATURES]
+    site.active("failing", "".join(hooks))
 
 
 @pytest.mark.usefixtures("failing")

@@ -11,8 +11,7 @@ import pytest
 
 from pytheus.exceptions import ConflictError, PluginLoadError, UnknownRegistryError
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
-from tests.plugins.conftest import Site, made
-from tests.plugins.proxy_plugins import CREATES_METRICS, THREADS, Depth, proxy_of
+from tests.plugins.conftest import CREATES_METRICS, THREADS, Depth, Site, made, proxy_of
 
 FAILS_ONCE = """
 made = []

@@ -14,8 +14,7 @@ import pytest
 from pytheus import Counter
 from pytheus.exceptions import NotARegistryError, PytheusWarning
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-from tests.plugins.conftest import COUNTING, Site, made
-from tests.plugins.proxy_plugins import CREATES_METRICS, THREADS, Depth, proxy_of
+from tests.plugins.conftest import COUNTING, CREATES_METRICS, THREADS, Depth, Site, made, proxy_of
 
 
 @pytest.fixture

@@ -75,14 +75,6 @@ def test_an_installed_plugin_is_found(name: str, site: Site) -> None:
     assert kind_of(resolve_registry(f"{name}://")) == "Memory"
 
 
-def test_a_falsy_registry_is_a_registry(site: Site) -> None:
-    site.plugin("memory")
-    registry = resolve_registry("memory")
-    assert not list(registry.collect())
-    assert bool(registry) is False
-    assert kind_of(registry) == "Memory"
-
-
 def test_a_plugin_that_was_installed_meanwhile_is_found(site: Site) -> None:
     refused(UnknownRegistryError)
     site.plugin("other")
@@ -97,10 +89,6 @@ def test_a_plugin_that_was_installed_meanwhile_is_found(site: Site) -> None:
 # Options --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_default_takes_options() -> None:
-    assert resolve_registry("default://?prefix=shop&on_conflict=warn").prefix == "shop"
-
-
 @pytest.mark.parametrize(
     ("choice", "prefix"), [(None, "shop"), ("default", "shop"), ("default://?prefix=store", "store")]
 )
@@ -111,10 +99,11 @@ def test_the_options_of_the_file_apply_wherever_the_name_came_from_and_the_url_w
     assert resolve_registry(choice).prefix == prefix
 
 
-def test_a_plugin_gets_the_options_of_the_file(pyproject: Path, site: Site) -> None:
+def test_a_plugin_gets_the_options_of_the_file_and_of_the_url(pyproject: Path, site: Site) -> None:
     site.plugin("memory", OPTIONS)
     pyproject.write_text('[tool.pytheus.registries.memory]\nprefix = "shop"\n')
     assert resolve_registry("memory@memory-dist").prefix == "shop"
+    assert resolve_registry("memory://?prefix=url").prefix == "url"
 
 
 @pytest.mark.parametrize(
@@ -280,28 +269,37 @@ def test_a_built_in_name_may_name_pytheus_as_its_distribution() -> None:
 # What is blocked ------------------------------------------------------------------------------------------------------
 
 
-def test_a_plugin_that_the_variable_blocks_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "file", "choice", "message"),
+    [
+        ("no:memory", "", "memory", "'memory' (as argument) is blocked by 'no:memory' in PYTHEUS_PLUGINS"),
+        ("no:default", "", None, "'default' (by default) is blocked by 'no:default' in PYTHEUS_PLUGINS"),
+        (
+            "",
+            "no:memory",
+            "memory@memory-dist",
+            "'memory' (as argument) is blocked by 'no:memory' in 'plugins' in [tool.pytheus] of {pyproject}",
+        ),
+    ],
+    ids=["variable", "built-in", "file"],
+)
+def test_a_plugin_that_is_blocked_is_refused(
+    variable: str,
+    file: str,
+    choice: str | None,
+    message: str,
+    pyproject: Path,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     site.plugin("memory")
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:memory")
-    monkeypatch.setenv("PYTHEUS_REGISTRY", "memory")
-    assert str(refused(PluginBlockedError, None)) == (
-        "registry plugin 'memory' (from PYTHEUS_REGISTRY) is blocked by 'no:memory' in PYTHEUS_PLUGINS; remove that"
-        " entry to allow it, or choose another registry"
+    monkeypatch.setenv("PYTHEUS_PLUGINS", variable)
+    pyproject.write_text(f"[tool.pytheus]\nplugins = {[file] if file else []}\n")
+    assert str(refused(PluginBlockedError, choice)) == (
+        f"registry plugin {message.format(pyproject=pyproject)}; remove that entry to allow it, or choose another"
+        " registry"
     )
     assert "memory_module" not in sys.modules
-
-
-def test_a_plugin_that_the_file_blocks_is_refused(pyproject: Path, site: Site) -> None:
-    site.plugin("memory")
-    pyproject.write_text('[tool.pytheus]\nplugins = ["no:memory"]\n')
-    assert f"is blocked by 'no:memory' in 'plugins' in [tool.pytheus] of {pyproject};" in str(
-        refused(PluginBlockedError, "memory@memory-dist")
-    )
-
-
-def test_a_built_in_one_can_be_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHEUS_PLUGINS", "no:default")
-    assert "registry plugin 'default' (by default) is blocked" in str(refused(PluginBlockedError, None))
 
 
 def test_a_name_of_a_plugin_that_is_asked_for_blocks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
