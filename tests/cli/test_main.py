@@ -9,7 +9,7 @@ import pytest
 
 import pytheus
 from pytheus.cli.__main__ import main
-from tests.cli.programs import execute, run
+from tests.cli.programs import execute
 
 
 def test_the_version_tells_which_build_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,13 +62,3 @@ def test_run_does_without_click(tmp_path: Path) -> None:
     command = (sys.executable, "-c", WITHOUT_CLICK, "run", "--quiet", "--port", "0", "program.py")
 
     assert execute(*command, cwd=tmp_path) == (0, "None\n", "")
-
-
-def test_run_loads_nothing_of_the_other_commands(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(
-        "import sys\nprint(*sorted(name for name in sys.modules if name.startswith(('click', 'pytheus.cli.'))))\n",
-        "utf-8",
-    )
-    ended = run(tmp_path, "--quiet", "--port", "0", "program.py")
-
-    assert ended.out == "pytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.err

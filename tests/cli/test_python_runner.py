@@ -8,6 +8,16 @@ import pytest
 
 from tests.cli.programs import FAILS, SEES_ITSELF, Programs
 
+_POOL = """
+    import multiprocessing
+    class Order:
+        def __init__(self, number): self.number = number
+    def work(order): return __name__, order.number * 6
+    if __name__ == "__main__":
+        with multiprocessing.get_context("{method}").Pool(2) as pool:
+            print(pool.map(work, [Order(7), Order(8)]))
+"""
+
 _TABLE = {
     "sees itself": SEES_ITSELF,
     "ends normally": "print('done')",
@@ -164,29 +174,7 @@ _TABLE = {
         async def fail(): raise ValueError("in a coroutine")
         asyncio.run(fail())
     """,
-    "multiprocessing by spawn": """
-        import multiprocessing
-        class Order:
-            def __init__(self, number): self.number = number
-        def work(order): return __name__, order.number * 6
-        if __name__ == "__main__":
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                print(pool.map(work, [Order(7)]))
-    """,
-    "multiprocessing by fork": """
-        import multiprocessing
-        def work(number): return __name__, number * 6
-        if __name__ == "__main__":
-            with multiprocessing.get_context("fork").Pool(2) as pool:
-                print(pool.map(work, [7, 8]))
-    """,
-    "multiprocessing by forkserver": """
-        import multiprocessing
-        def work(number): return __name__, number * 6
-        if __name__ == "__main__":
-            with multiprocessing.get_context("forkserver").Pool(1) as pool:
-                print(pool.map(work, [7]))
-    """,
+    **{f"multiprocessing by {method}": _POOL.format(method=method) for method in ("spawn", "fork", "forkserver")},
     "fork that exits": """
         import os, sys
         pid = os.fork()

@@ -303,10 +303,11 @@ def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_is_loaded_that_a_program_may_want_to_name_itself(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
-        "import sys; print(sys.modules.keys() & {'logging', 'email', 'http', 'asyncio', 'argparse', 'pluggy'})"
+        "import sys; print(sys.modules.keys() & {'logging', 'email', 'http', 'asyncio', 'argparse', 'pluggy'})\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('click', 'pytheus.cli.'))))"
     )
-
-    assert run(tmp_path, "--port", "0", "program.py").out == "set()\n"
+    ended = run(tmp_path, "--port", "0", "program.py")
+    assert ended.out == "set()\npytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.err
 
 
 def test_sigterm_ends_it_with_the_port_free_at_once(tmp_path: Path) -> None:

@@ -139,10 +139,6 @@ AUDIT = """
 events = []
 
 
-def names():
-    return [(event, getattr(collector, "name", type(collector).__name__)) for event, collector, *_ in events]
-
-
 @hookimpl
 def pytheus_collector_registered(collector, registry):
     events.append(("registered", collector, registry))
@@ -176,8 +172,9 @@ class Audit:
     @property
     def names(self) -> list[tuple[str, str]]:
         """Each event with the collector's name."""
-        names: list[tuple[str, str]] = sys.modules["audit_module"].names()
-        return names
+        return [
+            (str(event), getattr(collector, "name", type(collector).__name__)) for event, collector, *_ in self.events
+        ]
 
     def clear(self) -> None:
         self.events.clear()
@@ -230,6 +227,22 @@ def made(module: str = "memory_module") -> list[Registry]:
 # For the proxy --------------------------------------------------------------------------------------------------------
 
 THREADS = 8
+
+
+WAITS = """
+import threading
+begun, go_on, calls = threading.Event(), threading.Event(), []
+
+@hookimpl
+def pytheus_make_registry(options):
+    calls.append(None)
+    if len(calls) == 1:
+        begun.set()
+        assert go_on.wait(120)
+        {then}
+    return Memory(prefix="second" if len(calls) > 1 else None)
+"""
+"""A factory whose first call waits for `go_on` before it goes on with `then`."""
 
 
 class Depth:

@@ -22,15 +22,9 @@ NAMES = ["multiprocess", "my_reg", "_reg", "2fast", "my-reg", "my.reg", "a+b", "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_alone_is_an_address(name: str) -> None:
-    address = parse_address(name)
-    assert address[:-1] == (name, None, None, None, None, None, None, ())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_a_urls_scheme(name: str) -> None:
-    address = parse_address(f"{name}://h:1/p?a=b")
-    assert address[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
+def test_a_name_is_an_address_and_a_urls_scheme(name: str) -> None:
+    assert parse_address(name)[:-1] == (name, None, None, None, None, None, None, ())
+    assert parse_address(f"{name}://h:1/p?a=b")[:-1] == (name, None, "h", 1, "/p", None, None, (("a", "b"),))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from pytheus.exceptions import ConflictError, PluginLoadError, UnknownRegistryError
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy
-from tests.plugins.conftest import CREATES_METRICS, THREADS, Depth, Site, made, proxy_of
+from tests.plugins.conftest import CREATES_METRICS, THREADS, WAITS, Depth, Site, made, proxy_of
 
 FAILS_ONCE = """
 made = []
@@ -37,26 +37,11 @@ def test_a_failure_is_raised_and_the_next_use_tries_again(site: Site) -> None:
 def test_a_thread_that_waits_for_a_resolution_that_fails_tries_again(
     site: Site, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
-    site.plugin(
-        "memory",
-        """
-        import threading
-        begun, go_on, calls = threading.Event(), threading.Event(), []
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            calls.append(None)
-            if len(calls) == 1:
-                begun.set()
-                assert go_on.wait(120)
-                raise ConnectionError("no answer")
-            return Memory(prefix="second")
-        """,
-    )
+    site.plugin("memory", WAITS.format(then="raise ConnectionError('no answer')"))
     memory_module = importlib.import_module("memory_module")
     proxy = CollectorRegistryProxy("memory")
     prefixes: list[str | None] = []
-    failures: list[BaseException] = []
+    failures: list[PluginLoadError] = []
 
     def fail() -> None:
         try:

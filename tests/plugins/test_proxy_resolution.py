@@ -14,7 +14,7 @@ import pytest
 from pytheus import Counter
 from pytheus.exceptions import NotARegistryError, PytheusWarning
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
-from tests.plugins.conftest import COUNTING, CREATES_METRICS, THREADS, Depth, Site, made, proxy_of
+from tests.plugins.conftest import COUNTING, CREATES_METRICS, THREADS, WAITS, Depth, Site, made, proxy_of
 
 
 @pytest.fixture
@@ -87,19 +87,7 @@ def test_threads_that_come_at_once_get_one_registry_and_lose_nothing(together: C
 
 
 def test_a_definition_does_not_wait_for_another_threads_resolution(site: Site) -> None:
-    site.plugin(
-        "memory",
-        """
-        import threading
-        begun, go_on = threading.Event(), threading.Event()
-
-        @hookimpl
-        def pytheus_make_registry(options):
-            begun.set()
-            assert go_on.wait(120)
-            return Memory()
-        """,
-    )
+    site.plugin("memory", WAITS.format(then="pass"))
     memory_module = importlib.import_module("memory_module")
     proxy, depth = CollectorRegistryProxy("memory"), Depth()
     resolving = threading.Thread(target=lambda: proxy.registry)
