@@ -65,7 +65,4 @@ def test_columns_stand_below_each_other() -> None:
         "a     \x1b[32mgreen\x1b[0m  x",
         "long  b",
     ]
-
-
-def test_a_table_of_nothing_is_nothing() -> None:
     assert table([]) == []
