@@ -113,11 +113,7 @@ class Plugin:
         try:
             version: object = getattr(self._object, "pytheus_plugin_api", 1)
         except Exception as error:
-            raise PluginLoadError(
-                f"{self.subject} could not be loaded: {self.claim} raised {type(error).__name__} when its"
-                " pytheus_plugin_api was read",
-                name=self.claim.name,
-            ) from error
+            self._refuse(f"raised {type(error).__name__} when its pytheus_plugin_api was read", error)
         supported = ", ".join(map(str, sorted(hooks.PLUGIN_API_VERSIONS)))
         if type(version) is not int or version not in hooks.PLUGIN_API_VERSIONS:
             is_int = type(version) is int
@@ -185,10 +181,8 @@ class Plugin:
                     f" {takes}; {hint}write {expected}, or leave out parameters that are not needed"
                 )
 
-    def _refuse(self, problem: str, error: Exception | None = None) -> NoReturn:
-        raise PluginLoadError(
-            f"{self.subject} could not be loaded: {self.claim} {problem}", name=self.claim.name
-        ) from error
+    def _refuse(self, problem: str, error: Exception | None = None, *, failed: str = "could not be loaded") -> NoReturn:
+        raise PluginLoadError(f"{self.subject} {failed}: {self.claim} {problem}", name=self.claim.name) from error
 
     def _failure(self, failed: str, error: BaseException, options: object = None) -> PluginLoadError:
         try:
@@ -243,10 +237,9 @@ class Plugin:
     def shared_path(self, options: RegistryOptions) -> Iterator[str | None]:
         """The context of its `pytheus_shared_path`. Raises `PluginLoadError`, also if it does not implement that."""
         if _SHARE not in self.implements:
-            raise PluginLoadError(
-                f"{self.subject} cannot be shared by several processes: {self.claim} does not implement {_SHARE};"
-                " choose a registry that processes share",
-                name=self.claim.name,
+            self._refuse(
+                f"does not implement {_SHARE}; choose a registry that processes share",
+                failed="cannot be shared by several processes",
             )
         answer = self._answer(_NOT_SHARED, _SHARE, options=options)
         if not isinstance(answer, AbstractContextManager):
@@ -293,11 +286,10 @@ class Plugin:
                     return candidate
         except Exception as error:
             raise self._failure("could not provide its formats", error) from error
-        raise PluginLoadError(
-            f"{self.subject} could not provide its formats: {self.claim} returned {candidate!r:.80}, which is not an"
-            " ExpositionFormat: an object (not a class) with a media_type such as 'text/x-mine; version=1' and a method"
-            " render(registry) that returns the parts",
-            name=self.claim.name,
+        self._refuse(
+            f"returned {candidate!r:.80}, which is not an ExpositionFormat: an object (not a class) with a media_type"
+            " such as 'text/x-mine; version=1' and a method render(registry) that returns the parts",
+            failed="could not provide its formats",
         )
 
     def _answer(self, failed: str, hook: str, /, **arguments: object) -> object:

@@ -78,14 +78,9 @@ class RegistryOptions:
         self._address = parse_address(address, source) if isinstance(address, str) else address
         self._source = source
         self._read: set[str] = set()
-        values: dict[str, object] = {}
-        origins: dict[str, str] = {}
-        for key, value in (table or {}).items():
-            values[key] = value
-            origins[key] = table_source
-        for key, text in self._address.query:
-            values[key] = text
-            origins[key] = source
+        query = dict(self._address.query)
+        values: dict[str, object] = {**(table or {}), **query}
+        origins = {**dict.fromkeys(table or (), table_source), **dict.fromkeys(query, source)}
         for part in self._parts():
             if origins.get(part) == source:
                 raise OptionError(
@@ -230,8 +225,7 @@ class RegistryOptions:
 
     def refuse_unread(self) -> None:
         """Raise `OptionError` for an option that was not read. Called when the plugin has created the registry."""
-        parts = self._parts()
-        for part in parts:
+        for part in self._parts():
             if part not in self._read:
                 raise OptionError(
                     f"{self._subject} takes no {_URL_PARTS[part]}, but {self._address.shown!r} ({self._source}) has"
@@ -255,15 +249,7 @@ class RegistryOptions:
         return f"registry plugin {self._address.name!r}"
 
     def _parts(self) -> dict[str, object]:
-        address = self._address
-        parts: dict[str, object] = {
-            "username": address.username,
-            "password": address.password,
-            "host": address.host,
-            "port": address.port,
-            "path": address.path,
-        }
-        return {part: value for part, value in parts.items() if value is not None}
+        return {part: value for part in _URL_PARTS if (value := getattr(self._address, part)) is not None}
 
     def _converted(self, key: str, value: object, hint: object) -> object:
         try:
