@@ -25,7 +25,7 @@ from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
 
-__all__ = ["Serving", "find_command", "run_command"]
+__all__ = ["Serving", "run_command"]
 
 _FORWARDED: Final = tuple(
     getattr(signal, f"SIG{name}")
@@ -44,13 +44,6 @@ class Serving(NamedTuple):
     port: int
     addr: str
     quiet: bool
-
-
-def find_command(name: str) -> str | None:
-    """The path of the program that a shell would run under `name`, or None."""
-    import shutil
-
-    return shutil.which(name)
 
 
 def run_command(path: str, arguments: Sequence[str], registry: str | None, serving: Serving) -> int:

@@ -29,6 +29,7 @@ from typing import Final, Self
 from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
 
 __all__ = ["MetricsServer", "start_http_server"]
@@ -237,16 +238,11 @@ class MetricsServer:
         try:
             serve_connection(connection, respond)
         except Exception:
-            import logging
-
-            logging.getLogger("pytheus.exposition").exception("a scrape failed")
+            logger("pytheus.exposition").exception("a scrape failed")
         finally:
-            self._forget(connection)
-
-    def _forget(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connections.pop(connection, None)
-        connection.close()
+            with self._lock:
+                self._connections.pop(connection, None)
+            connection.close()
 
     def _respond(self, request: Request) -> Response:
         registry = self._routes.get(request.path)
@@ -351,27 +347,19 @@ def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
             thread.join(max(deadline - time.monotonic(), 0))
 
 
-def _close_all() -> None:
-    for server in list(_servers):
-        server._close(_EXIT_SECONDS)
+def _for_all(step: Callable[[MetricsServer], None]) -> Callable[[], None]:
+    def run() -> None:
+        for server in list(_servers):
+            step(server)
 
-
-def _before_fork() -> None:
-    for server in list(_servers):
-        server._before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for server in list(_servers):
-        server._after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    for server in list(_servers):
-        server._after_fork_in_child()
+    return run
 
 
 # Registered at import, so it runs after the exit functions that the program registers, and their metrics are scraped.
-atexit.register(_close_all)
+atexit.register(_for_all(lambda server: server._close(_EXIT_SECONDS)))
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_for_all(MetricsServer._before_fork),
+        after_in_parent=_for_all(MetricsServer._after_fork_in_parent),
+        after_in_child=_for_all(MetricsServer._after_fork_in_child),
+    )

@@ -13,7 +13,7 @@ from unittest import SkipTest
 
 from pytheus.testing.checks.base import Declarations, check
 
-__all__ = ["DistributionChecks"]
+__all__ = ["DistributionChecks", "mypy_errors"]
 
 # The beginning of every program. The plugin's import is not charged for these imports.
 _BEGIN: Final = """
@@ -184,17 +184,9 @@ class DistributionChecks(Declarations):
             if attribute
             else "factory: Callable[[RegistryOptions], Registry] = plugin.pytheus_make_registry"
         )
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "kit_typed.py")
-            file.write_text(_TYPED.format(module=module, assignment=assignment), "utf-8")
-            done = subprocess.run(
-                [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-            )
-        if done.returncode:
-            raise AssertionError(f"mypy --strict accepts the plugin's factory: {done.stdout.strip() or done.stderr}")
+        errors = mypy_errors(_TYPED.format(module=module, assignment=assignment))
+        if errors:
+            raise AssertionError(f"mypy --strict accepts the plugin's factory: {errors}")
 
     def _program(self, source: str, **environ: str) -> dict[str, object]:
         """Run `source` in a fresh interpreter, in an empty directory, and return its report."""
@@ -212,6 +204,22 @@ class DistributionChecks(Declarations):
             raise AssertionError(f"the plugin {name!r} can be used in a fresh interpreter: {''.join(last)}")
         findings: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
         return findings
+
+
+def mypy_errors(source: str, *folders: str) -> str:
+    """Return the errors that ``mypy --strict`` reports for `source`, which may import modules in `folders`, or ""."""
+    path = os.pathsep.join([*folders, *filter(None, [os.environ.get("MYPYPATH")])])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "check_typed.py")
+        file.write_text(source, "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
+            cwd=folder,
+            env={**os.environ, "MYPYPATH": path},
+            capture_output=True,
+            text=True,
+        )
+    return "" if done.returncode == 0 else done.stdout.strip() or done.stderr.strip() or "mypy fails without a message"
 
 
 def _listed(value: object) -> list[object]:
