@@ -13,8 +13,9 @@ from typing import NamedTuple
 import pytest
 
 from pytheus.cli.__main__ import main
-from pytheus.plugins import refresh_plugins
 from tests.cli.programs import Programs
+from tests.plugins.conftest import Site
+from tests.plugins.conftest import home as home
 
 SOUND = """
 from dataclasses import dataclass
@@ -56,16 +57,8 @@ def pytheus(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working directory, with no setting of pytheus and nothing remembered of earlier scans."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    refresh_plugins()
-    yield folder
-    refresh_plugins()
+def _colourful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 @pytest.fixture
@@ -96,14 +89,10 @@ def install(site: Path) -> Callable[..., None]:
     """Call it with a plugin's name, and its source or what else its entry point names, to have it installed."""
 
     def install(name: str, source: str = SOUND, *, value: str | None = None, distribution: str | None = None) -> None:
-        (site / f"{name}_module.py").write_text(textwrap.dedent(source), "utf-8")
-        distribution = distribution or f"{name}-dist"
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n", "utf-8")
-        (info / "entry_points.txt").write_text(f"[pytheus]\n{name} = {value or f'{name}_module'}\n", "utf-8")
+        installed = Site(site)
+        installed.module(f"{name}_module", source)
+        installed.distribution(distribution or f"{name}-dist", {name: value or f"{name}_module"})
         importlib.invalidate_caches()
-        refresh_plugins()
 
     return install
 
