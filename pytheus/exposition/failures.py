@@ -30,10 +30,8 @@ class HearsFailures(Protocol):
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
         """Handle the `error` that `collector` raised.
 
-        It is the object that the scraped registry returned.
-
-        Called after the failure was counted, in the thread that scrapes, without a lock. An error raised here is
-        logged.
+        It is the object that the scraped registry returned. Called after the failure was counted, in the thread that
+        scrapes, without a lock. An error raised here is logged.
         """
         ...
 

@@ -44,9 +44,8 @@ _PART_CHARACTERS: Final = 256 * 1024
 class Response(NamedTuple):
     """A complete HTTP response.
 
-    `status` is the code, `headers` are in the order to send them, and `parts` are the body.
-
-    The parts are sent one by one, because joining those of a large registry would block all other threads.
+    `status` is the code, `headers` are in the order to send them, and `parts` are the body. The parts are sent one by
+    one, because joining those of a large registry would block all other threads.
 
     The headers include `Content-Length`, which for HEAD is the length of the body for GET.
     """

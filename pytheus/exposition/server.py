@@ -56,11 +56,10 @@ def start_http_server(
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
-    The server listens on TCP port `port` of the address `addr`.
-
-    Port 0 selects a free port, which is in `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name;
-    ``"0.0.0.0"`` and ``"::"`` open the port to other machines. `registries` maps further paths to their registries;
-    ``/`` lists all paths, unless it is one of them.
+    The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
+    `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
+    other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
+    them.
 
     Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
     `NotARegistryError` for an object that is not a registry. Nothing has been started then.
@@ -90,10 +89,9 @@ def _further(registries: Mapping[str, Registry] | None) -> Mapping[str, Registry
 class MetricsServer:
     """A running metrics server, created by `start_http_server`.
 
-    `close`, or the end of a ``with`` block, stops it.
-
-    It serves up to 16 connections at once, one request each, and refuses more with status 503. A client has 10 seconds
-    for its request, of at most 16 KiB, and 30 to receive the response. All methods may be called from any thread.
+    `close`, or the end of a ``with`` block, stops it. It serves up to 16 connections at once, one request each, and
+    refuses more with status 503. A client has 10 seconds for its request, of at most 16 KiB, and 30 to receive the
+    response. All methods may be called from any thread.
 
         >>> from pytheus import start_http_server
         >>> from pytheus.registry import CollectorRegistry
@@ -289,9 +287,8 @@ class MetricsServer:
 def _listen(port: int, addr: str) -> socket.socket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
-    Port 0 is any free port.
-
-    Raises `ValueError` for an invalid port, and `OSError` with port and address if they are not available.
+    Port 0 is any free port. Raises `ValueError` for an invalid port, and `OSError` with port and address if they are
+    not available.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
