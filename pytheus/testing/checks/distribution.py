@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from unittest import SkipTest
 
 from pytheus.testing.checks.base import Declarations, check
@@ -120,7 +120,7 @@ class DistributionChecks(Declarations):
     def test_importing_the_plugin_does_nothing(self) -> None:
         """No thread, no socket, no process, no metric."""
         found = self._program(_QUIET)
-        deeds = [str(deed) for deed in (*_listed(found["deeds"]), *_listed(found["metrics"]))]
+        deeds = [*found["deeds"], *found["metrics"]]
         if deeds or found["threads"]:
             raise AssertionError(
                 "importing a plugin starts no thread, opens no socket and registers no metric: it did"
@@ -130,7 +130,7 @@ class DistributionChecks(Declarations):
     @check("test_importing_the_plugin_does_nothing", needs=["plugin"])
     def test_importing_the_plugin_is_quick(self) -> None:
         """Within `import_budget_seconds` of processor time."""
-        seconds = float(str(self._program(_QUIET)["seconds"]))
+        seconds = self._program(_QUIET)["seconds"]
         if seconds > self.import_budget_seconds:
             raise AssertionError(
                 f"importing a plugin takes at most import_budget_seconds = {self.import_budget_seconds:g} of processor"
@@ -188,7 +188,7 @@ class DistributionChecks(Declarations):
         if errors:
             raise AssertionError(f"mypy --strict accepts the plugin's factory: {errors}")
 
-    def _program(self, source: str, **environ: str) -> dict[str, object]:
+    def _program(self, source: str, **environ: str) -> dict[str, Any]:
         """Run `source` in a fresh interpreter, in an empty directory, and return its report."""
         name = self.plugin_name
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +202,7 @@ class DistributionChecks(Declarations):
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:]
             raise AssertionError(f"the plugin {name!r} can be used in a fresh interpreter: {''.join(last)}")
-        findings: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        findings: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return findings
 
 
@@ -220,7 +220,3 @@ def mypy_errors(source: str, *folders: str) -> str:
             text=True,
         )
     return "" if done.returncode == 0 else done.stdout.strip() or done.stderr.strip() or "mypy fails without a message"
-
-
-def _listed(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else []
