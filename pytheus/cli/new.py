@@ -112,20 +112,14 @@ def registry(name: str, directory: Path | None) -> int:
     names = Names.of(name)
     target = Path(names.distribution) if directory is None else directory
     write_distribution(names, target)
-    for line in _next_steps(names, target):
-        click.echo(line)
+    click.echo(
+        f"{target}: a distribution {names.distribution} with the registry {names.name!r}\n\n"
+        f"  cd {shlex.quote(str(target))}\n"
+        '  pip install -e ".[test]"\n'
+        "  python -m pytest\n"
+        f"  pytheus check {shlex.quote(names.name)}"
+    )
     return 0
-
-
-def _next_steps(names: Names, target: Path) -> list[str]:
-    return [
-        f"{target}: a distribution {names.distribution} with the registry {names.name!r}",
-        "",
-        f"  cd {shlex.quote(str(target))}",
-        '  pip install -e ".[test]"',
-        "  python -m pytest",
-        f"  pytheus check {shlex.quote(names.name)}",
-    ]
 
 
 def write_distribution(names: Names, target: Path) -> None:

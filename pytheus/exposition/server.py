@@ -75,15 +75,9 @@ def start_http_server(
         # TYPE orders_total counter
         orders_total 1.0
     """
-    return MetricsServer(port, addr, {"/metrics": registry, **_further(registries)})
-
-
-def _further(registries: Mapping[str, Registry] | None) -> Mapping[str, Registry]:
-    if registries is None:
-        return {}
-    if "/metrics" in registries:
+    if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return registries
+    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})})
 
 
 class MetricsServer:

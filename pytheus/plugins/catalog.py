@@ -200,7 +200,8 @@ def _scan() -> Catalog:
             for claim in _claims(importlib.metadata.distribution(name)):
                 claims[claim.name] = (*claims.get(claim.name, ()), claim)
         except Exception as error:
-            unreadable.append(f"{_path(found)} ({type(error).__name__}: {error})")
+            path = getattr(found, "_path", None) or "a distribution without a path"
+            unreadable.append(f"{path} ({type(error).__name__}: {error})")
     return Catalog(claims, tuple(unreadable))
 
 
@@ -212,7 +213,3 @@ def _claims(distribution: Distribution) -> list[Claim]:
         if entry_point.group == GROUP
     }
     return list(claims.values())
-
-
-def _path(distribution: Distribution) -> str:
-    return str(getattr(distribution, "_path", None) or "a distribution without a path")

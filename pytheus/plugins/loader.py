@@ -62,12 +62,7 @@ def implemented_hooks(plugin: object) -> tuple[str, ...]:
 
     Reads the marks and checks nothing; executes no property. A plugin that is itself a registry implements none.
     """
-    return tuple(sorted({name for name, _ in _marked(plugin)} & HOOKS.keys()))
-
-
-def _marked(plugin: object) -> list[tuple[str, bool]]:
-    """The hooks that the marks of `plugin` name, whether they exist or not, and whether each is optional."""
-    return [(hook, bool(mark.get("optionalhook"))) for _, hook, mark in _marks(plugin)]
+    return tuple(sorted({hook for _, hook, _ in _marks(plugin)} & HOOKS.keys()))
 
 
 def _marks(plugin: object) -> Iterator[tuple[str, str, dict[str, object]]]:
@@ -101,9 +96,8 @@ class Plugin:
         except (Exception, SystemExit) as error:
             raise self._failure("could not be imported", error) from error
         self._check_api_version()
-        marked = _marked(self._object)
-        self._check_names(marked)
-        self.implements: Final = tuple(sorted({name for name, _ in marked} & HOOKS.keys()))
+        self._check_names()
+        self.implements: Final = implemented_hooks(self._object)
         """The names of the hooks that it implements."""
         self._manager: Final = self._registered() if self.implements else None
 
@@ -124,15 +118,16 @@ class Plugin:
                 name=self.claim.name,
             )
 
-    def _check_names(self, marked: list[tuple[str, bool]]) -> None:
-        for name, optional in marked:
-            if name not in HOOKS and not optional:
+    def _check_names(self) -> None:
+        names: set[str] = set()
+        for _, name, mark in _marks(self._object):
+            names.add(name)
+            if name not in HOOKS and not mark.get("optionalhook"):
                 remedy = suggestion(name, HOOKS).rstrip() or f"there are: {', '.join(HOOKS)}."
                 self._refuse(
                     f"implements the hook {name!r}, which this pytheus does not have; {remedy} If another version has"
                     " it, mark it with @hookimpl(optionalhook=True)"
                 )
-        names = {name for name, _ in marked}
         for name in HOOKS:
             if name not in names and inspect.isroutine(inspect.getattr_static(self._object, name, None)):
                 self._refuse(

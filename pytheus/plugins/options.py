@@ -26,13 +26,10 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pytheus.exceptions import OptionError
 from pytheus.plugins.address import HIDDEN, RegistryAddress, hide, is_secret, parse_address, redact, suggestion
-
-if TYPE_CHECKING:
-    import dataclasses
 
 __all__ = ["ConversionError", "RegistryOptions", "converted", "spoken", "without_secrets"]
 
@@ -189,7 +186,7 @@ class RegistryOptions:
         hints = typing.get_type_hints(shape, include_extras=True)
         arguments = {key: self._converted(key, value, hints[key]) for key, value in {**self._values, **parts}.items()}
         for name, field in fields.items():
-            if name not in arguments and _is_required(field):
+            if name not in arguments and field.default is field.default_factory is dataclasses.MISSING:
                 raise self._missing(name, hints[name])
         self._read.update(arguments)
         try:
@@ -270,12 +267,6 @@ class RegistryOptions:
             f" {self.name}://?{key}=... or in the table [tool.pytheus.registries.{self.name}]",
             key=key,
         )
-
-
-def _is_required(field: dataclasses.Field[object]) -> bool:
-    import dataclasses
-
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _shown(value: object) -> str:
