@@ -62,7 +62,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
     _warn(*planned.warnings)
     activation = planned.activation
     # Without a choice, the caller inside a plugin is a metric that needs the configured registry, through REGISTRY.
-    alone = choice is not None and _is_in_plugin()
+    alone = choice is not None and bool(getattr(_plugins, "running", None))
     if planned.claim is None:
         active = [] if alone else _named_plugins(activation, None)
         registry = make_builtin_registry(planned.options)
@@ -262,12 +262,8 @@ def _was_activated(registry: Registry) -> bool:
 
 # Re-entrancy ----------------------------------------------------------------------------------------------------------
 
+# `running` has the plugins that are creating or wrapping a registry in this thread.
 _plugins = threading.local()
-
-
-def _is_in_plugin() -> bool:
-    """Whether a plugin is creating or wrapping a registry in this thread."""
-    return bool(getattr(_plugins, "running", None))
 
 
 @contextmanager
