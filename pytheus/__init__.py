@@ -104,7 +104,7 @@ if not TYPE_CHECKING:  # because a checker would assume that the package has eve
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "configure": "pytheus.plugins",
-            "start_http_server": "pytheus.exposition.server",
+            "pytheus.exposition.server": ["start_http_server"],
+            "pytheus.plugins": ["configure"],
         },
     )

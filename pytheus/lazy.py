@@ -1,4 +1,4 @@
-"""Names of a package that load their module when they are first used.
+"""Names of a package that load their module at first use, and loggers that load `logging`.
 
 https://peps.python.org/pep-0562/
 """
@@ -6,23 +6,35 @@ https://peps.python.org/pep-0562/
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-__all__ = ["lazy_names"]
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["lazy_names", "logger"]
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return the `__getattr__` and `__dir__` of `package`.
+def logger(name: str) -> logging.Logger:
+    """Return the logger `name`. A program that logs nothing never imports `logging` by this function."""
+    import logging
 
-    `modules` maps each name to the module that defines it.
+    return logging.getLogger(name)
+
+
+def lazy_names(
+    package: str, names_by_module: Mapping[str, Iterable[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return the `__getattr__` and `__dir__` of `package`, whose names are defined in other modules.
 
     Call it under ``if not TYPE_CHECKING``: a type checker assumes that a package with a `__getattr__` has every name.
     Each name is loaded once and then stored in the package.
 
-        >>> load, names = lazy_names("pytheus", {"configure": "pytheus.plugins"})
+        >>> load, names = lazy_names("pytheus", {"pytheus.plugins": ["configure"]})
         >>> "configure" in names()
         True
     """
+    modules = {name: module for module, names in names_by_module.items() for name in names}
 
     def load(name: str) -> object:
         module = modules.get(name)

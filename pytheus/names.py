@@ -79,9 +79,8 @@ RESERVED_NAMES: Final = occupied_names(FAILURES_NAME, "counter")
 def validate_text(text: object, subject: str) -> str:
     """Return `text` as an exact str that UTF-8 can encode.
 
-    `subject` begins the error messages.
-
-    Raises `NotTextError` if it is not a str, and `LabelError` for a lone surrogate.
+    `subject` begins the error messages. Raises `NotTextError` if it is not a str, and `LabelError` for a lone
+    surrogate.
     """
     if not isinstance(text, str):
         raise NotTextError(f"{subject} must be a str but got {shown(text)}; convert it with str(...)")

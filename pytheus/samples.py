@@ -112,9 +112,7 @@ class Family:
 def new_exemplar(labels: object, value: float, metric: str) -> Exemplar:
     """Return an exemplar of `value` with the current time.
 
-    `metric` is the metric's name for messages.
-
-    Raises `LabelError` or `InvalidNameError` if it could not be exposed.
+    `metric` is the metric's name for messages. Raises `LabelError` or `InvalidNameError` if it could not be exposed.
     """
     if not isinstance(labels, Mapping):
         raise LabelError(f"an exemplar of {metric!r} must be a mapping of label names to values but got {labels!r:.80}")

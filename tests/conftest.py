@@ -27,8 +27,8 @@ DEADLINE_SECONDS = 120
 ROOT = Path(__file__).resolve().parent.parent
 
 # A registry that the developer's shell chose would be chosen by every test as well.
-for _name in [name for name in os.environ if name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS")]:
-    del os.environ[_name]
+for _name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS"):
+    os.environ.pop(_name, None)
 
 # Nor is what the tests read on a terminal, whatever the shell or CI says of colours, or of options for pytest.
 for _name in ("FORCE_COLOR", "PY_COLORS", "PYTHON_COLORS", "CLICOLOR_FORCE", "PYTEST_ADDOPTS"):

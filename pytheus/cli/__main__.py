@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 __all__ = ["main"]
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None and _COMPLETION_VARIABLE in os.environ:
-        return _with_click("completion", lambda: _complete(os.environ[_COMPLETION_VARIABLE]))
+        return _carry_out("completion", (), os.environ[_COMPLETION_VARIABLE])
     if not given or given[0] in ("-h", "--help"):
         return _print(_help())
     if given[0] in ("-V", "--version"):
@@ -58,12 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pytheus.cli.run import run
 
         return run(rest)
-    return _with_click(name, lambda: _call(name, rest))
+    return _carry_out(name, rest)
 
 
-def _with_click(name: str, call: Callable[[], int]) -> int:
+def _carry_out(name: str, arguments: Sequence[str], completion: str | None = None) -> int:
+    """Call a command that is written with click, or answer the shell that asks it for a `completion`."""
+    import importlib
+
     try:
-        return call()
+        from pytheus.cli.click_support import call
+
+        module = importlib.import_module(f"pytheus.cli.{name}")
+        code: int = call(module.command, arguments) if completion is None else module.complete(completion)
+        return code
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
@@ -73,20 +80,6 @@ def _with_click(name: str, call: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return _REFUSED
-
-
-def _call(name: str, arguments: Sequence[str]) -> int:
-    import importlib
-
-    from pytheus.cli.click_support import call
-
-    return call(importlib.import_module(f"pytheus.cli.{name}").command, arguments)
-
-
-def _complete(instruction: str) -> int:
-    from pytheus.cli.completion import complete
-
-    return complete(instruction)
 
 
 def _print(text: str) -> int:

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import click
 
 from pytheus.cli.check_target import Target, Typed, target_of
 from pytheus.cli.click_support import plugin_names, print_json
-from pytheus.testing.checks.distribution import DistributionChecks
+from pytheus.testing.checks.distribution import DistributionChecks, mypy_errors
 from pytheus.testing.runner import Outcome, run_conformance
 
 __all__ = ["command"]
@@ -100,20 +95,8 @@ def _typed(typed: Typed) -> Outcome:
     name, promise = "test_it_is_typed", "``mypy --strict`` accepts that it satisfies the contract."
     if importlib.util.find_spec("mypy") is None:
         return Outcome(name, "skipped", promise, "mypy is not installed", None)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "check_typed.py")
-        file.write_text(_ASSIGNMENT.format(module=typed.module, expression=typed.expression), "utf-8")
-        path = os.pathsep.join([typed.folder, *filter(None, [os.environ.get("MYPYPATH")])])
-        done = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
-            cwd=folder,
-            env={**os.environ, "MYPYPATH": path},
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        return Outcome(name, "failed", promise, done.stdout.strip() or done.stderr.strip(), None)
-    return Outcome(name, "passed", promise, "", None)
+    errors = mypy_errors(_ASSIGNMENT.format(module=typed.module, expression=typed.expression), typed.folder)
+    return Outcome(name, "failed" if errors else "passed", promise, errors, None)
 
 
 def _document(target: Target, findings: Sequence[_Finding]) -> dict[str, object]:

@@ -23,7 +23,6 @@ from unittest import SkipTest
 import click
 
 from pytheus.exceptions import NotARegistryError, NotRegisteredError, OptionError, RegistryAddressError
-from pytheus.plugins.catalog import Claim
 from pytheus.plugins.options import RegistryOptions
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import make_builtin_registry
@@ -60,43 +59,41 @@ def target_of(text: str, declared: str | None) -> Target:
 
     Raises `SelectionError` for a plugin and `click.BadParameter` for an object that is not available.
     """
-    declarations = RegistryConformance if declared is None else _conformance_at(declared)
+    conformance = None if declared is None else _conformance_at(declared)
     if "://" not in text and (named := _OBJECT.fullmatch(text)) is not None:
-        return _target_at(text, named["module"], named["attribute"], declarations, declared=declared is not None)
-    return _plugin(text, declarations, declared=declared is not None)
+        return _target_at(text, named["module"], named["attribute"], conformance)
+    return _plugin(text, conformance)
 
 
 # Plugins ---------------------------------------------------------------------------------------------------------
 
 
-def _plugin(text: str, declarations: type[RegistryConformance], *, declared: bool) -> Target:
+def _plugin(text: str, declared: type[RegistryConformance] | None) -> Target:
     planned = plan(text)
     if planned.problem is not None:
         raise planned.problem
     claim = planned.claim
+
+    def make(text: str) -> Registry:
+        options = RegistryOptions(text)
+        if claim is None:
+            return make_builtin_registry(options)
+        # Not by `resolve_registry`, which would add configured layers and plugins.
+        from pytheus.plugins.loader import Plugin
+
+        return Plugin(claim, f"registry plugin {claim.name!r}").make_registry(options)[0]
+
+    conformance = _of_plugin(text, make) if declared is None else declared
     if claim is None:
         name = planned.address.name
-        title = f"{name}: a registry of pytheus itself"
-        if declared:
-            return Target(title, declarations, None)
-        return Target(title, _of_none(text) if name == "none" else _of_plugin(text, _built_in), None)
-    conformance = declarations if declared else _of_plugin(text, lambda text: _made(claim, text))
+        if name == "none" and declared is None:
+            conformance = type("Checked", (conformance,), {"keeps_collectors": False, "refuses_unknown": False})
+        return Target(f"{name}: a registry of pytheus itself", conformance, None)
     named = {
         "plugin_name": conformance.plugin_name or claim.name,
         "plugin_address": conformance.plugin_address or text,
     }
     return Target(f"{claim.name}: {claim}", type(conformance.__name__, (conformance,), named), None)
-
-
-def _made(claim: Claim, text: str) -> Registry:
-    # Not by `resolve_registry`, which would add configured layers and plugins.
-    from pytheus.plugins.loader import Plugin
-
-    return Plugin(claim, f"registry plugin {claim.name!r}").make_registry(RegistryOptions(text))[0]
-
-
-def _built_in(text: str) -> Registry:
-    return make_builtin_registry(RegistryOptions(text))
 
 
 def _of_plugin(text: str, make_of: Callable[[str], Registry]) -> type[RegistryConformance]:
@@ -119,20 +116,10 @@ def _of_plugin(text: str, make_of: Callable[[str], Registry]) -> type[RegistryCo
     return Checked
 
 
-def _of_none(text: str) -> type[RegistryConformance]:
-    class Checked(_of_plugin(text, _built_in)):  # type: ignore[misc]  # a base that is created at run time
-        keeps_collectors = False
-        refuses_unknown = False
-
-    return Checked
-
-
 # Objects ---------------------------------------------------------------------------------------------------------
 
 
-def _target_at(
-    text: str, module: str, attribute: str, declarations: type[RegistryConformance], *, declared: bool
-) -> Target:
+def _target_at(text: str, module: str, attribute: str, declared: type[RegistryConformance] | None) -> Target:
     candidate = object_at(text)
     is_one = _is_registry(candidate)
     kind = "a registry" if is_one else "a class" if isinstance(candidate, type) else "a factory"
@@ -142,15 +129,17 @@ def _target_at(
     expression = attribute if is_one else f"{attribute}()"
     folder = str(Path(module).absolute().parent) if module.endswith(".py") else os.getcwd()
     typed = Typed(Path(module).stem if module.endswith(".py") else module, expression, folder)
-    if declared:
-        return Target(f"{text}: {kind}, by a conformance class of its own", declarations, typed)
+    if declared is not None:
+        return Target(f"{text}: {kind}, by a conformance class of its own", declared, typed)
 
     def make() -> Registry:
         # The first check finds out whether it is a registry.
         made: Registry = candidate if is_one else candidate()  # type: ignore[assignment, operator]  # as said above
         return made
 
-    return Target(f"{text}: {kind}", _with_factory(declarations, _emptied(make)), typed)
+    make_empty = _emptied(make)
+    checked = type("Checked", (RegistryConformance,), {"make_registry": lambda self: make_empty()})
+    return Target(f"{text}: {kind}", checked, typed)
 
 
 def _is_registry(candidate: object) -> bool:
@@ -196,13 +185,6 @@ def _conformance_at(text: str) -> type[RegistryConformance]:
     if not (isinstance(found, type) and issubclass(found, RegistryConformance)):
         raise click.BadParameter(f"{text!r} is not a subclass of pytheus.testing.RegistryConformance")
     return found
-
-
-# Factories -------------------------------------------------------------------------------------------------------
-
-
-def _with_factory(declarations: type[RegistryConformance], make: Callable[[], Registry]) -> type[RegistryConformance]:
-    return type("Checked", (declarations,), {"make_registry": lambda self: make()})
 
 
 def _emptied(make: Callable[[], Registry]) -> Callable[[], Registry]:

@@ -25,7 +25,7 @@ from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
 
-__all__ = ["Serving", "find_command", "run_command"]
+__all__ = ["Serving", "run_command"]
 
 _FORWARDED: Final = tuple(
     getattr(signal, f"SIG{name}")
@@ -44,13 +44,6 @@ class Serving(NamedTuple):
     port: int
     addr: str
     quiet: bool
-
-
-def find_command(name: str) -> str | None:
-    """The path of the program that a shell would run under `name`, or None."""
-    import shutil
-
-    return shutil.which(name)
 
 
 def run_command(path: str, arguments: Sequence[str], registry: str | None, serving: Serving) -> int:
@@ -91,7 +84,9 @@ def _run(path: str, arguments: Sequence[str], environ: dict[str, str]) -> int:
             elif not is_from_terminal:
                 os.kill(child, number)  # it was not waited for yet, so the process id is still its own
     finally:
-        _forget_pending(watched)
+        # Late signals are for a command that has ended, and must not end us before the cleanup.
+        for late in signal.sigpending() & watched:
+            signal.sigwait({late})
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
@@ -101,9 +96,3 @@ def _next_signal(watched: set[signal.Signals]) -> tuple[int, bool]:
         info = signal.sigwaitinfo(watched)
         return info.si_signo, info.si_code == _FROM_KERNEL
     return signal.sigwait(watched), False  # macOS does not say
-
-
-def _forget_pending(watched: set[signal.Signals]) -> None:
-    """Discard late signals for a command that has ended, so that they do not end us before the cleanup."""
-    for number in signal.sigpending() & watched:
-        signal.sigwait({number})

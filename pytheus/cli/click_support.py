@@ -36,7 +36,8 @@ def call(command: click.Command, arguments: Sequence[str]) -> int:
             list(arguments), prog_name=name, standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None
         )
     except click.UsageError as error:
-        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{_path(error, name)} --help`")
+        path = name if error.ctx is None else error.ctx.command_path
+        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{path} --help`")
     except click.ClickException as error:
         return _refuse(f"{name}: {error.format_message()}")
     except (PytheusError, OSError) as error:
@@ -48,10 +49,6 @@ def call(command: click.Command, arguments: Sequence[str]) -> int:
     except click.Abort:
         return 130  # as shells report a program that Ctrl-C ended
     return code if isinstance(code, int) else 0
-
-
-def _path(error: click.UsageError, name: str) -> str:
-    return name if error.ctx is None else error.ctx.command_path
 
 
 def _refuse(reason: str) -> int:

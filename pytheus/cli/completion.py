@@ -22,13 +22,7 @@ _SHELLS: Final = ("bash", "zsh", "fish")
 
 def complete(instruction: str) -> int:
     """Answer the shell in the script's format; `instruction` is the value of the script's variable."""
-    return shell_complete(_everything(), {}, "pytheus", _VARIABLE, _in_order(instruction))
-
-
-def _in_order(instruction: str) -> str:
-    # The script says "bash_complete"; older scripts in people's files say "complete_bash".
-    first, _, second = instruction.partition("_")
-    return f"{second}_{first}" if second in _SHELLS else instruction
+    return shell_complete(_everything(), {}, "pytheus", _VARIABLE, instruction)
 
 
 @click.command(

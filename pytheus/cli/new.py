@@ -61,21 +61,18 @@ class Names(NamedTuple):
     @classmethod
     def of(cls, name: str) -> Names:
         """Raises `click.BadParameter` for a `name` that cannot be a plugin's, or could not be chosen."""
-        if not is_plugin_name(name):
-            raise click.BadParameter(
-                f"{name!r} cannot be a registry's name; a name consists of letters, digits, '_', '.', '-' and '+'"
-            )
-        if name in BUILTIN_REGISTRIES:
-            raise click.BadParameter(
-                f"{name!r} is reserved for pytheus itself, and a plugin of that name is never used"
-            )
-        if len(name) > _MAX_NAME_CHARACTERS:
-            raise click.BadParameter(f"{name!r} has {len(name)} characters; use at most {_MAX_NAME_CHARACTERS}")
         words = _WORD.findall(name)
-        if not words:
-            raise click.BadParameter(
-                f"{name!r} has neither a letter nor a digit, so its files cannot be named after it"
-            )
+        problem = None
+        if not is_plugin_name(name):
+            problem = "cannot be a registry's name; a name consists of letters, digits, '_', '.', '-' and '+'"
+        elif name in BUILTIN_REGISTRIES:
+            problem = "is reserved for pytheus itself, and a plugin of that name is never used"
+        elif len(name) > _MAX_NAME_CHARACTERS:
+            problem = f"has {len(name)} characters; use at most {_MAX_NAME_CHARACTERS}"
+        elif not words:
+            problem = "has neither a letter nor a digit, so its files cannot be named after it"
+        if problem is not None:
+            raise click.BadParameter(f"{name!r} {problem}")
         camel = "".join(word[0].upper() + word[1:] for word in words)
         return cls(
             name,
@@ -115,20 +112,14 @@ def registry(name: str, directory: Path | None) -> int:
     names = Names.of(name)
     target = Path(names.distribution) if directory is None else directory
     write_distribution(names, target)
-    for line in _next_steps(names, target):
-        click.echo(line)
+    click.echo(
+        f"{target}: a distribution {names.distribution} with the registry {names.name!r}\n\n"
+        f"  cd {shlex.quote(str(target))}\n"
+        '  pip install -e ".[test]"\n'
+        "  python -m pytest\n"
+        f"  pytheus check {shlex.quote(names.name)}"
+    )
     return 0
-
-
-def _next_steps(names: Names, target: Path) -> list[str]:
-    return [
-        f"{target}: a distribution {names.distribution} with the registry {names.name!r}",
-        "",
-        f"  cd {shlex.quote(str(target))}",
-        '  pip install -e ".[test]"',
-        "  python -m pytest",
-        f"  pytheus check {shlex.quote(names.name)}",
-    ]
 
 
 def write_distribution(names: Names, target: Path) -> None:

@@ -89,9 +89,9 @@ class _Options:
         raise _UsageError(f"no program was given, neither SCRIPT nor -m MODULE; {_USAGE}")
 
     def _set_command(self, named: list[str]) -> None:
-        from pytheus.cli.child_process import find_command
+        import shutil
 
-        path = find_command(named[0]) if named and named[0] else None
+        path = shutil.which(named[0]) if named and named[0] else None
         if path is not None:
             self.command = (path, named)
         elif named and named[0] and not os.path.exists(named[0]):

@@ -49,7 +49,7 @@ class ProcessCollector:
         """Yield the families with their current values."""
         stat = _stat_fields()
         families = (
-            _family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", _cpu_seconds),
+            _family("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", time.process_time),
             _family("process_open_fds", "Number of open file descriptors.", _open_fds),
             _family("process_max_fds", "Maximum number of open file descriptors.", _max_fds),
             _family("process_virtual_memory_bytes", "Virtual memory size in bytes.", lambda: _virtual_memory(stat)),
@@ -89,10 +89,6 @@ def _stat_fields() -> list[str] | None:
             return file.read().rpartition(b")")[2].decode("ascii").split()
     except OSError:
         return None
-
-
-def _cpu_seconds() -> float:
-    return time.process_time()
 
 
 def _virtual_memory(stat: list[str] | None) -> float | None:

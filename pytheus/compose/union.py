@@ -22,7 +22,7 @@ from pytheus.names import prefix_lead
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.samples import Family
 
 __all__ = ["UnionRegistry", "union"]
@@ -151,7 +151,7 @@ class UnionRegistry(Composition):
                 lead = prefix_lead(member.prefix)
                 held = list(member.collect())
             except Exception as error:
-                collected.append(_FailedMember(f"union member {position}, {type(member).__qualname__}", error))
+                collected.append(FailedCollector(f"union member {position}, {type(member).__qualname__}", error))
                 continue
             fresh: list[tuple[Collector, _Lead | None]] = []
             for collector in held:
@@ -214,22 +214,6 @@ def _refuse(newcomer: Collector, definition: Definition, incumbent: Collector, e
         name=exposed,
         incumbent=incumbent,
     )
-
-
-class _FailedMember:
-    """Replaces a member that raised, so that its error is reported like that of a collector."""
-
-    __slots__ = ("error", "name")
-
-    def __init__(self, name: str, error: Exception) -> None:
-        self.name = name
-        self.error = error
-
-    def collect(self) -> Iterator[Family | Collector]:
-        raise self.error
-
-    def __repr__(self) -> str:
-        return f"<{self.name}, failed: {self.error!r}>"
 
 
 class _Lead(NamedTuple):

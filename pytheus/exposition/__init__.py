@@ -40,9 +40,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            "start_http_server": "pytheus.exposition.server",
-        },
-    )
+    __getattr__, __dir__ = lazy_names(__name__, {"pytheus.exposition.server": ["start_http_server"]})

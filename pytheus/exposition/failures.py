@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+from pytheus.lazy import logger
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import walk
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = ["Failures", "HearsFailures", "failures_of", "record_failure"]
 
@@ -32,10 +30,8 @@ class HearsFailures(Protocol):
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
         """Handle the `error` that `collector` raised.
 
-        It is the object that the scraped registry returned.
-
-        Called after the failure was counted, in the thread that scrapes, without a lock. An error raised here is
-        logged.
+        It is the object that the scraped registry returned. Called after the failure was counted, in the thread that
+        scrapes, without a lock. An error raised here is logged.
         """
         ...
 
@@ -63,7 +59,7 @@ class Failures:
         series = self.counter.labels(name)
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
-            _log().error(
+            logger("pytheus.exposition").error(
                 "collector %r failed and is left out of the scrape; further failures are only counted,"
                 " in pytheus_collector_errors_total",
                 name,
@@ -97,7 +93,7 @@ def record_failure(registry: Registry, collector: Collector, error: Exception) -
             if isinstance(current, HearsFailures):
                 current.collect_failed(collector, error)
     except Exception:
-        _log().exception("a registry raised an error when it was notified of a failed collector")
+        logger("pytheus.exposition").exception("a registry raised an error when it was notified of a failed collector")
 
 
 def _begin(registry: Registry) -> Failures:
@@ -108,9 +104,3 @@ def _begin(registry: Registry) -> Failures:
     except TypeError:
         holder = registry
     return _by_registry.setdefault(key, (holder, failures))[1]
-
-
-def _log() -> logging.Logger:
-    import logging
-
-    return logging.getLogger("pytheus.exposition")

@@ -68,9 +68,7 @@ class BadRequestError(Exception):
 class Request(NamedTuple):
     """The `method`, `target` and header `fields` of a request.
 
-    Field names are in lower case.
-
-    Fields with the same name are joined by commas (RFC 9110 section 5.3).
+    Field names are in lower case. Fields with the same name are joined by commas (RFC 9110 section 5.3).
     """
 
     method: str

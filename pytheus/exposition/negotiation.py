@@ -96,9 +96,8 @@ def weight(text: str) -> float:
 def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
     """Return the format that a client prefers to the media type `default`, or None.
 
-    `accept` is the client's header ``Accept``.
-
-    Of several with equal preference, the first. None also for an ``Accept`` that is too long.
+    `accept` is the client's header ``Accept``. Of several with equal preference, the first. None also for an ``Accept``
+    that is too long.
     """
     if len(accept) > MAX_ACCEPT_CHARACTERS:
         return None

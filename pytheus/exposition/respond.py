@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from pytheus.exposition.formats import ExpositionFormat, formats_of
 from pytheus.exposition.text import CONTENT_TYPE, exposition_parts
+from pytheus.lazy import logger
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
 __all__ = ["Response", "answer_scrape", "answer_text", "servable"]
@@ -43,9 +44,8 @@ _PART_CHARACTERS: Final = 256 * 1024
 class Response(NamedTuple):
     """A complete HTTP response.
 
-    `status` is the code, `headers` are in the order to send them, and `parts` are the body.
-
-    The parts are sent one by one, because joining those of a large registry would block all other threads.
+    `status` is the code, `headers` are in the order to send them, and `parts` are the body. The parts are sent one by
+    one, because joining those of a large registry would block all other threads.
 
     The headers include `Content-Length`, which for HEAD is the length of the body for GET.
     """
@@ -85,13 +85,15 @@ def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_e
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
     try:
         formats = formats_of(registry)
-        chosen = _best(accept, formats) if formats and accept else None
+        chosen = None
+        if formats and accept:
+            from pytheus.exposition.negotiation import best_format
+
+            chosen = best_format(accept, formats, CONTENT_TYPE)
         content_type = CONTENT_TYPE if chosen is None else chosen.media_type
         parts = _encoded(exposition_parts(registry)) if chosen is None else _rendered(chosen, registry)
     except Exception:
-        import logging
-
-        logging.getLogger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
+        logger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
         return answer_text(method, 500, "the metrics could not be collected; see the log of the application\n")
     vary = "Accept, Accept-Encoding" if formats else "Accept-Encoding"
     headers = [("Content-Type", content_type), ("Vary", vary)]
@@ -109,12 +111,6 @@ def answer_text(method: str, status: int, text: str) -> Response:
     if status == 405:
         headers.append(("Allow", "GET, HEAD"))
     return Response(status, tuple(headers), () if method == "HEAD" else (body,))
-
-
-def _best(accept: str, formats: list[ExpositionFormat]) -> ExpositionFormat | None:
-    from pytheus.exposition.negotiation import best_format
-
-    return best_format(accept, formats, CONTENT_TYPE)
 
 
 def _rendered(chosen: ExpositionFormat, registry: Registry) -> list[bytes]:

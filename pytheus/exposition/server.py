@@ -29,6 +29,7 @@ from typing import Final, Self
 from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
 
 __all__ = ["MetricsServer", "start_http_server"]
@@ -55,11 +56,10 @@ def start_http_server(
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
-    The server listens on TCP port `port` of the address `addr`.
-
-    Port 0 selects a free port, which is in `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name;
-    ``"0.0.0.0"`` and ``"::"`` open the port to other machines. `registries` maps further paths to their registries;
-    ``/`` lists all paths, unless it is one of them.
+    The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
+    `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
+    other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
+    them.
 
     Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
     `NotARegistryError` for an object that is not a registry. Nothing has been started then.
@@ -75,24 +75,17 @@ def start_http_server(
         # TYPE orders_total counter
         orders_total 1.0
     """
-    return MetricsServer(port, addr, {"/metrics": registry, **_further(registries)})
-
-
-def _further(registries: Mapping[str, Registry] | None) -> Mapping[str, Registry]:
-    if registries is None:
-        return {}
-    if "/metrics" in registries:
+    if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return registries
+    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})})
 
 
 class MetricsServer:
     """A running metrics server, created by `start_http_server`.
 
-    `close`, or the end of a ``with`` block, stops it.
-
-    It serves up to 16 connections at once, one request each, and refuses more with status 503. A client has 10 seconds
-    for its request, of at most 16 KiB, and 30 to receive the response. All methods may be called from any thread.
+    `close`, or the end of a ``with`` block, stops it. It serves up to 16 connections at once, one request each, and
+    refuses more with status 503. A client has 10 seconds for its request, of at most 16 KiB, and 30 to receive the
+    response. All methods may be called from any thread.
 
         >>> from pytheus import start_http_server
         >>> from pytheus.registry import CollectorRegistry
@@ -237,16 +230,11 @@ class MetricsServer:
         try:
             serve_connection(connection, respond)
         except Exception:
-            import logging
-
-            logging.getLogger("pytheus.exposition").exception("a scrape failed")
+            logger("pytheus.exposition").exception("a scrape failed")
         finally:
-            self._forget(connection)
-
-    def _forget(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connections.pop(connection, None)
-        connection.close()
+            with self._lock:
+                self._connections.pop(connection, None)
+            connection.close()
 
     def _respond(self, request: Request) -> Response:
         registry = self._routes.get(request.path)
@@ -293,9 +281,8 @@ class MetricsServer:
 def _listen(port: int, addr: str) -> socket.socket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
-    Port 0 is any free port.
-
-    Raises `ValueError` for an invalid port, and `OSError` with port and address if they are not available.
+    Port 0 is any free port. Raises `ValueError` for an invalid port, and `OSError` with port and address if they are
+    not available.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
@@ -351,27 +338,19 @@ def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
             thread.join(max(deadline - time.monotonic(), 0))
 
 
-def _close_all() -> None:
-    for server in list(_servers):
-        server._close(_EXIT_SECONDS)
+def _for_all(step: Callable[[MetricsServer], None]) -> Callable[[], None]:
+    def run() -> None:
+        for server in list(_servers):
+            step(server)
 
-
-def _before_fork() -> None:
-    for server in list(_servers):
-        server._before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for server in list(_servers):
-        server._after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    for server in list(_servers):
-        server._after_fork_in_child()
+    return run
 
 
 # Registered at import, so it runs after the exit functions that the program registers, and their metrics are scraped.
-atexit.register(_close_all)
+atexit.register(_for_all(lambda server: server._close(_EXIT_SECONDS)))
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_for_all(MetricsServer._before_fork),
+        after_in_parent=_for_all(MetricsServer._after_fork_in_parent),
+        after_in_child=_for_all(MetricsServer._after_fork_in_child),
+    )

@@ -53,7 +53,6 @@ class Encoder(Protocol[C, P]):
     """An exposition format: encodes collectors and families.
 
     `C` is the capability of the collectors that it encodes as a whole, and `P` the type of its parts, str or bytes.
-
     `lead` comes before every family's name: "", or the registry's prefix and "_". Each method may raise: the collector
     is left out then.
     """

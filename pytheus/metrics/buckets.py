@@ -19,9 +19,8 @@ _INFINITY: Final = float("inf")
 def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ...]:
     """Return the finite upper bounds, in rising order.
 
-    A ``+Inf`` at the end is optional.
-
-    Raises `BucketError` if there is no bound, or one is not a number, NaN, out of order or repeated.
+    A ``+Inf`` at the end is optional. Raises `BucketError` if there is no bound, or one is not a number, NaN, out of
+    order or repeated.
     """
     given: object = buckets
     if isinstance(given, (str, bytes)):
@@ -50,9 +49,8 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
 def place(bounds: tuple[float, ...], value: float) -> int:
     """Return the index of the first bound that is not below `value`.
 
-    If every bound is below it, that is the number of bounds.
-
-    The same as `bisect.bisect_left`, but in the compiled build it takes a third of the time.
+    If every bound is below it, that is the number of bounds. The same as `bisect.bisect_left`, but in the compiled
+    build it takes a third of the time.
     """
     low = 0
     high = len(bounds)

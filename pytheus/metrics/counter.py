@@ -98,10 +98,8 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     ) -> ExceptionCount:
         """Return a context manager and decorator that counts exceptions.
 
-        It counts the `exceptions` that leave its block or function, and does not suppress them.
-
-        Raises `TypeError` if `exceptions` is not an exception class or a tuple of them, and `LabelError` if a label is
-        missing.
+        It counts the `exceptions` that leave its block or function, and does not suppress them. Raises `TypeError` if
+        `exceptions` is not an exception class or a tuple of them, and `LabelError` if a label is missing.
 
         >>> failures = Counter("failures_total", "Failed imports.", registry=None)
         >>> with failures.count_exceptions(ValueError):

@@ -205,9 +205,8 @@ class Distribution(Metric[L, C, D]):
     def time(self: Distribution[Complete]) -> Timer:
         """Return a context manager and decorator that observes seconds.
 
-        It measures a block or a call, also if it raises.
-
-        Coroutines and generators are timed until they end. Raises `LabelError` if a label is missing.
+        It measures a block or a call, also if it raises. Coroutines and generators are timed until they end. Raises
+        `LabelError` if a label is missing.
         """
         if self._view is UNBOUND:
             self._bound()  # raises if a label is missing, before the work and not after it

@@ -24,9 +24,7 @@ R = TypeVar("R")
 class Instrument:
     """A context manager that is also a decorator.
 
-    Each decorated call enters a fresh one.
-
-    The base of `Timer`, `InProgress` and `ExceptionCount`.
+    Each decorated call enters a fresh one. The base of `Timer`, `InProgress` and `ExceptionCount`.
     """
 
     __slots__ = ()
@@ -60,10 +58,9 @@ class Instrument:
 class Timer(Instrument):
     """A context manager and decorator that measures seconds for a metric.
 
-    It measures a block or a call, also if it raises.
-
-    Made by the method `time` of a histogram, summary or gauge. `seconds` is the duration of the last block, or None
-    before its end. A timer can be used again after its block has ended, but not inside it, nor in two threads at once.
+    It measures a block or a call, also if it raises. Made by the method `time` of a histogram, summary or gauge.
+    `seconds` is the duration of the last block, or None before its end. A timer can be used again after its block has
+    ended, but not inside it, nor in two threads at once.
 
         >>> from pytheus import Histogram
         >>> latency = Histogram("latency_seconds", "Latency.", registry=None)
@@ -101,9 +98,8 @@ class Timer(Instrument):
 class InProgress(Instrument):
     """A context manager and decorator that counts a block or call while it runs.
 
-    It counts also if the block raises.
-
-    Made by `Gauge.track_inprogress`. May be entered several times at once, from any thread.
+    It counts also if the block raises. Made by `Gauge.track_inprogress`. May be entered several times at once, from any
+    thread.
 
         >>> from pytheus import Gauge
         >>> requests = Gauge("requests_in_progress", "Requests in progress.", registry=None)
@@ -139,10 +135,8 @@ class InProgress(Instrument):
 class ExceptionCount(Instrument):
     """A context manager and decorator that counts exceptions.
 
-    It counts those that leave its block or call.
-
-    Made by `Counter.count_exceptions`. The exceptions are not suppressed. May be entered several times at once, from
-    any thread.
+    It counts those that leave its block or call. Made by `Counter.count_exceptions`. The exceptions are not suppressed.
+    May be entered several times at once, from any thread.
 
         >>> from pytheus import Counter
         >>> failures = Counter("failures_total", "Failures.", registry=None)

@@ -166,9 +166,8 @@ class Metric(Handle, Generic[L, C, D]):
     def labels(self, /, *values: object, **named: object) -> object:
         """Return this metric with labels set.
 
-        By position in the order of definition, by keyword, or by a mapping.
-
-        An instance of a dataclass or NamedTuple is accepted like a mapping. Each value is a str.
+        By position in the order of definition, by keyword, or by a mapping. An instance of a dataclass or NamedTuple is
+        accepted like a mapping. Each value is a str.
 
         With every label set (default labels count, and can be overridden) the result is a series, which can be written.
         With some missing it is a handle that can be stored, and its own `labels()` sets the rest.
@@ -215,10 +214,9 @@ class Metric(Handle, Generic[L, C, D]):
     def remove(self, /, *values: object, **named: object) -> bool:
         """Remove the series of these labels, and return whether it existed.
 
-        The arguments are those of `labels()`.
-
-        A later call of `labels()` creates it again at zero. A handle on the old series can still be written but is no
-        longer exposed. Raises `LabelError` as `labels()` does, and if a label is missing.
+        The arguments are those of `labels()`. A later call of `labels()` creates it again at zero. A handle on the old
+        series can still be written but is no longer exposed. Raises `LabelError` as `labels()` does, and if a label is
+        missing.
 
             >>> from pytheus import Gauge
             >>> jobs = Gauge("jobs", "Jobs.", ["queue"], registry=None)

@@ -108,10 +108,8 @@ class SeriesSet:
     ) -> tuple[str | None, ...]:
         """Return `bound` with more labels set, by position and by name.
 
-        `values` are for the unset labels in order.
-
-        A single mapping or record in `values` counts as `named`. Raises `LabelError` and changes nothing if they do not
-        fit.
+        `values` are for the unset labels in order. A single mapping or record in `values` counts as `named`. Raises
+        `LabelError` and changes nothing if they do not fit.
         """
         labels = self.definition.labels
         if len(values) == 1 and isinstance(values[0], Mapping):

@@ -145,17 +145,8 @@ class _Call:
         if labels is None:
             return None
         ordered = not isinstance(self._arguments.get("required_labels"), SetExpr)
-        known = MetricInfo(
-            self._type,
-            self._name,
-            labels,
-            ordered=ordered,
-            defaults=None,
-            bound=(None,) * len(labels),
-            bound_to=bound_to,
-        )
-        defaults = self._defaults(known)
-        known.defaults = defaults
+        known = MetricInfo(self._type, self._name, labels, ordered, None, (None,) * len(labels), bound_to)
+        known = known._replace(defaults=self._defaults(known))
         self._check_labels_from(known)
         return known
 

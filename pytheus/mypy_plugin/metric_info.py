@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from mypy.types import Instance, LiteralType, Type, get_proper_type
 
@@ -33,7 +33,7 @@ class _Unseen(str):
 UNSEEN: Final = _Unseen("...")
 
 
-class MetricInfo:
+class MetricInfo(NamedTuple):
     """A metric's type, name, labels and defaults, the labels that are bound, and its variable.
 
     `name` is `UNSEEN` if it is computed; `labels` are in order, unless not `ordered` (a set). `defaults` are the labels
@@ -41,24 +41,13 @@ class MetricInfo:
     variable that the metric is bound to (see `pytheus.mypy_plugin.bindings`), or "" for the value of a call.
     """
 
-    def __init__(
-        self,
-        type: MetricType,
-        name: str,
-        labels: tuple[str, ...],
-        *,
-        ordered: bool,
-        defaults: tuple[str, ...] | None,
-        bound: tuple[str | None, ...],
-        bound_to: str,
-    ) -> None:
-        self.type: MetricType = type
-        self.name = name
-        self.labels = labels
-        self.ordered = ordered
-        self.defaults = defaults
-        self.bound = bound
-        self.bound_to = bound_to
+    type: MetricType
+    name: str
+    labels: tuple[str, ...]
+    ordered: bool
+    defaults: tuple[str, ...] | None
+    bound: tuple[str | None, ...]
+    bound_to: str
 
     def series(self) -> SeriesSet:
         """Return the series set that binds this metric's labels at run time."""
@@ -70,16 +59,7 @@ class MetricInfo:
 
     def binding(self, values: tuple[str, ...], named: Mapping[str, str], bound_to: str) -> MetricInfo:
         """Return this metric with more labels bound; raise `LabelError` as the program would."""
-        bound = self.series().bind(self.bound, values, named)
-        return MetricInfo(
-            self.type,
-            self.name,
-            self.labels,
-            ordered=self.ordered,
-            defaults=self.defaults,
-            bound=bound,
-            bound_to=bound_to,
-        )
+        return self._replace(bound=self.series().bind(self.bound, values, named), bound_to=bound_to)
 
     def require_all(self) -> None:
         """Raise `LabelError` if a label is missing, as the program would."""
@@ -94,29 +74,15 @@ def metric_info_of(type: Type) -> MetricInfo | None:
     kept = get_proper_type(proper.extra_attrs.attrs.get(_ATTRIBUTE))
     if not isinstance(kept, LiteralType) or not isinstance(kept.value, str):
         return None
-    fields = json.loads(kept.value)
-    return MetricInfo(
-        fields["type"],
-        UNSEEN if fields["name"] is None else fields["name"],
-        tuple(fields["labels"]),
-        ordered=fields["ordered"],
-        defaults=None if fields["defaults"] is None else tuple(fields["defaults"]),
-        bound=tuple(fields["bound"]),
-        bound_to=fields["bound_to"],
-    )
+    kind, name, labels, ordered, defaults, bound, bound_to = json.loads(kept.value)
+    name = UNSEEN if name is None else name
+    defaults = None if defaults is None else tuple(defaults)
+    return MetricInfo(kind, name, tuple(labels), ordered, defaults, tuple(bound), bound_to)
 
 
 def with_metric_info(type: Instance, known: MetricInfo, text: Instance) -> Instance:
     """Return `type` with the facts `known`; `text` is the type of str."""
-    fields = {
-        "type": known.type,
-        "name": None if known.name is UNSEEN else known.name,
-        "labels": known.labels,
-        "ordered": known.ordered,
-        "defaults": known.defaults,
-        "bound": known.bound,
-        "bound_to": known.bound_to,
-    }
+    fields = [None if field is UNSEEN else field for field in known]
     return type.copy_with_extra_attr(_ATTRIBUTE, LiteralType(json.dumps(fields), text))
 
 

@@ -106,15 +106,16 @@ def refresh_plugins() -> None:
 
 def claims_of(name: str, distribution: str | None) -> tuple[Claim, ...]:
     """The claims of `name`, by all distributions or the given one; scans again before it returns an empty tuple."""
-    claims = _of(catalog().claims.get(name, ()), distribution)
+    claims = _known_claims(name, distribution)
     if not claims:
         # It may have been installed since the last scan, for example in a notebook.
         refresh_plugins()
-        claims = _of(catalog().claims.get(name, ()), distribution)
+        claims = _known_claims(name, distribution)
     return claims
 
 
-def _of(claims: tuple[Claim, ...], distribution: str | None) -> tuple[Claim, ...]:
+def _known_claims(name: str, distribution: str | None) -> tuple[Claim, ...]:
+    claims = catalog().claims.get(name, ())
     if distribution is None:
         return claims
     wanted = normalized_distribution(distribution)
@@ -199,20 +200,16 @@ def _scan() -> Catalog:
             for claim in _claims(importlib.metadata.distribution(name)):
                 claims[claim.name] = (*claims.get(claim.name, ()), claim)
         except Exception as error:
-            unreadable.append(f"{_path(found)} ({type(error).__name__}: {error})")
+            path = getattr(found, "_path", None) or "a distribution without a path"
+            unreadable.append(f"{path} ({type(error).__name__}: {error})")
     return Catalog(claims, tuple(unreadable))
 
 
 def _claims(distribution: Distribution) -> list[Claim]:
     name, version = distribution.metadata["Name"], distribution.version
-    claims: dict[tuple[str, str], Claim] = {}
-    for entry_point in distribution.entry_points:
-        if entry_point.group == GROUP:
-            claims[entry_point.name, entry_point.value] = Claim(
-                entry_point.name, entry_point.value, name, version, entry_point
-            )
+    claims = {
+        (entry_point.name, entry_point.value): Claim(entry_point.name, entry_point.value, name, version, entry_point)
+        for entry_point in distribution.entry_points
+        if entry_point.group == GROUP
+    }
     return list(claims.values())
-
-
-def _path(distribution: Distribution) -> str:
-    return str(getattr(distribution, "_path", None) or "a distribution without a path")

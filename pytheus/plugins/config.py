@@ -100,14 +100,12 @@ def _nearest_pyproject() -> str | None:
         folder = os.getcwd()
     except OSError:
         return None  # the working directory was removed, so it has no parents
-    while True:
-        path = os.path.join(folder, "pyproject.toml")
-        if os.path.isfile(path):
-            return path
+    while not os.path.isfile(path := os.path.join(folder, "pyproject.toml")):
         parent = os.path.dirname(folder)
         if parent == folder:
             return None
         folder = parent
+    return path
 
 
 def _read(path: str, source: str) -> bytes:

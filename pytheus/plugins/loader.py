@@ -62,12 +62,7 @@ def implemented_hooks(plugin: object) -> tuple[str, ...]:
 
     Reads the marks and checks nothing; executes no property. A plugin that is itself a registry implements none.
     """
-    return tuple(sorted({name for name, _ in _marked(plugin)} & HOOKS.keys()))
-
-
-def _marked(plugin: object) -> list[tuple[str, bool]]:
-    """The hooks that the marks of `plugin` name, whether they exist or not, and whether each is optional."""
-    return [(hook, bool(mark.get("optionalhook"))) for _, hook, mark in _marks(plugin)]
+    return tuple(sorted({hook for _, hook, _ in _marks(plugin)} & HOOKS.keys()))
 
 
 def _marks(plugin: object) -> Iterator[tuple[str, str, dict[str, object]]]:
@@ -101,9 +96,8 @@ class Plugin:
         except (Exception, SystemExit) as error:
             raise self._failure("could not be imported", error) from error
         self._check_api_version()
-        marked = _marked(self._object)
-        self._check_names(marked)
-        self.implements: Final = tuple(sorted({name for name, _ in marked} & HOOKS.keys()))
+        self._check_names()
+        self.implements: Final = implemented_hooks(self._object)
         """The names of the hooks that it implements."""
         self._manager: Final = self._registered() if self.implements else None
 
@@ -113,11 +107,7 @@ class Plugin:
         try:
             version: object = getattr(self._object, "pytheus_plugin_api", 1)
         except Exception as error:
-            raise PluginLoadError(
-                f"{self.subject} could not be loaded: {self.claim} raised {type(error).__name__} when its"
-                " pytheus_plugin_api was read",
-                name=self.claim.name,
-            ) from error
+            self._refuse(f"raised {type(error).__name__} when its pytheus_plugin_api was read", error)
         supported = ", ".join(map(str, sorted(hooks.PLUGIN_API_VERSIONS)))
         if type(version) is not int or version not in hooks.PLUGIN_API_VERSIONS:
             is_int = type(version) is int
@@ -128,15 +118,16 @@ class Plugin:
                 name=self.claim.name,
             )
 
-    def _check_names(self, marked: list[tuple[str, bool]]) -> None:
-        for name, optional in marked:
-            if name not in HOOKS and not optional:
+    def _check_names(self) -> None:
+        names: set[str] = set()
+        for _, name, mark in _marks(self._object):
+            names.add(name)
+            if name not in HOOKS and not mark.get("optionalhook"):
                 remedy = suggestion(name, HOOKS).rstrip() or f"there are: {', '.join(HOOKS)}."
                 self._refuse(
                     f"implements the hook {name!r}, which this pytheus does not have; {remedy} If another version has"
                     " it, mark it with @hookimpl(optionalhook=True)"
                 )
-        names = {name for name, _ in marked}
         for name in HOOKS:
             if name not in names and inspect.isroutine(inspect.getattr_static(self._object, name, None)):
                 self._refuse(
@@ -185,10 +176,8 @@ class Plugin:
                     f" {takes}; {hint}write {expected}, or leave out parameters that are not needed"
                 )
 
-    def _refuse(self, problem: str, error: Exception | None = None) -> NoReturn:
-        raise PluginLoadError(
-            f"{self.subject} could not be loaded: {self.claim} {problem}", name=self.claim.name
-        ) from error
+    def _refuse(self, problem: str, error: Exception | None = None, *, failed: str = "could not be loaded") -> NoReturn:
+        raise PluginLoadError(f"{self.subject} {failed}: {self.claim} {problem}", name=self.claim.name) from error
 
     def _failure(self, failed: str, error: BaseException, options: object = None) -> PluginLoadError:
         try:
@@ -243,10 +232,9 @@ class Plugin:
     def shared_path(self, options: RegistryOptions) -> Iterator[str | None]:
         """The context of its `pytheus_shared_path`. Raises `PluginLoadError`, also if it does not implement that."""
         if _SHARE not in self.implements:
-            raise PluginLoadError(
-                f"{self.subject} cannot be shared by several processes: {self.claim} does not implement {_SHARE};"
-                " choose a registry that processes share",
-                name=self.claim.name,
+            self._refuse(
+                f"does not implement {_SHARE}; choose a registry that processes share",
+                failed="cannot be shared by several processes",
             )
         answer = self._answer(_NOT_SHARED, _SHARE, options=options)
         if not isinstance(answer, AbstractContextManager):
@@ -293,11 +281,10 @@ class Plugin:
                     return candidate
         except Exception as error:
             raise self._failure("could not provide its formats", error) from error
-        raise PluginLoadError(
-            f"{self.subject} could not provide its formats: {self.claim} returned {candidate!r:.80}, which is not an"
-            " ExpositionFormat: an object (not a class) with a media_type such as 'text/x-mine; version=1' and a method"
-            " render(registry) that returns the parts",
-            name=self.claim.name,
+        self._refuse(
+            f"returned {candidate!r:.80}, which is not an ExpositionFormat: an object (not a class) with a media_type"
+            " such as 'text/x-mine; version=1' and a method render(registry) that returns the parts",
+            failed="could not provide its formats",
         )
 
     def _answer(self, failed: str, hook: str, /, **arguments: object) -> object:

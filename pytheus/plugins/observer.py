@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pytheus.compose.base import Layer
 from pytheus.compose.derived import DerivedCollector
 from pytheus.exceptions import ConflictError
+from pytheus.lazy import logger
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.traversal import definition_of, originals
 
 if TYPE_CHECKING:
-    import logging
-
     from pytheus.exposition.formats import ExpositionFormat
 
 __all__ = ["OBSERVERS", "ObservedRegistry", "Observer", "observed"]
@@ -78,14 +77,14 @@ class _Observers:
     def _note(self, plugin: Observer, error: BaseException) -> None:
         mark = object()
         if self._failures.setdefault(id(plugin), mark) is mark:  # one step, so that of several threads one logs it
-            _log().error(
+            logger("pytheus.plugins").error(
                 "%s failed in %s and will be called again; further failures are logged at the level DEBUG",
                 plugin.subject,
                 self.hook,
                 exc_info=error,
             )
         else:
-            _log().debug("%s failed in %s again", plugin.subject, self.hook, exc_info=error)
+            logger("pytheus.plugins").debug("%s failed in %s again", plugin.subject, self.hook, exc_info=error)
 
 
 class ObservedRegistry(Layer):
@@ -164,7 +163,7 @@ def _held(registry: Registry, collector: Collector) -> Collector | None:
         if any(held is collector for held in originals(registry)):
             return collector
     except Exception:
-        _log().debug("the collectors of %r could not be looked up", registry, exc_info=True)
+        logger("pytheus.plugins").debug("the collectors of %r could not be looked up", registry, exc_info=True)
     return None
 
 
@@ -182,11 +181,5 @@ def _silent_refusal(registry: Registry, collector: Collector) -> ConflictError |
                     incumbent=incumbent,
                 )
     except Exception:
-        _log().debug("the collectors of %r could not be looked up", registry, exc_info=True)
+        logger("pytheus.plugins").debug("the collectors of %r could not be looked up", registry, exc_info=True)
     return None
-
-
-def _log() -> logging.Logger:
-    import logging
-
-    return logging.getLogger("pytheus.plugins")

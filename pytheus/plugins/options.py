@@ -26,13 +26,10 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pytheus.exceptions import OptionError
 from pytheus.plugins.address import HIDDEN, RegistryAddress, hide, is_secret, parse_address, redact, suggestion
-
-if TYPE_CHECKING:
-    import dataclasses
 
 __all__ = ["ConversionError", "RegistryOptions", "converted", "spoken", "without_secrets"]
 
@@ -78,14 +75,9 @@ class RegistryOptions:
         self._address = parse_address(address, source) if isinstance(address, str) else address
         self._source = source
         self._read: set[str] = set()
-        values: dict[str, object] = {}
-        origins: dict[str, str] = {}
-        for key, value in (table or {}).items():
-            values[key] = value
-            origins[key] = table_source
-        for key, text in self._address.query:
-            values[key] = text
-            origins[key] = source
+        query = dict(self._address.query)
+        values: dict[str, object] = {**(table or {}), **query}
+        origins = {**dict.fromkeys(table or (), table_source), **dict.fromkeys(query, source)}
         for part in self._parts():
             if origins.get(part) == source:
                 raise OptionError(
@@ -194,7 +186,7 @@ class RegistryOptions:
         hints = typing.get_type_hints(shape, include_extras=True)
         arguments = {key: self._converted(key, value, hints[key]) for key, value in {**self._values, **parts}.items()}
         for name, field in fields.items():
-            if name not in arguments and _is_required(field):
+            if name not in arguments and field.default is field.default_factory is dataclasses.MISSING:
                 raise self._missing(name, hints[name])
         self._read.update(arguments)
         try:
@@ -230,8 +222,7 @@ class RegistryOptions:
 
     def refuse_unread(self) -> None:
         """Raise `OptionError` for an option that was not read. Called when the plugin has created the registry."""
-        parts = self._parts()
-        for part in parts:
+        for part in self._parts():
             if part not in self._read:
                 raise OptionError(
                     f"{self._subject} takes no {_URL_PARTS[part]}, but {self._address.shown!r} ({self._source}) has"
@@ -255,15 +246,7 @@ class RegistryOptions:
         return f"registry plugin {self._address.name!r}"
 
     def _parts(self) -> dict[str, object]:
-        address = self._address
-        parts: dict[str, object] = {
-            "username": address.username,
-            "password": address.password,
-            "host": address.host,
-            "port": address.port,
-            "path": address.path,
-        }
-        return {part: value for part, value in parts.items() if value is not None}
+        return {part: value for part in _URL_PARTS if (value := getattr(self._address, part)) is not None}
 
     def _converted(self, key: str, value: object, hint: object) -> object:
         try:
@@ -284,12 +267,6 @@ class RegistryOptions:
             f" {self.name}://?{key}=... or in the table [tool.pytheus.registries.{self.name}]",
             key=key,
         )
-
-
-def _is_required(field: dataclasses.Field[object]) -> bool:
-    import dataclasses
-
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _shown(value: object) -> str:

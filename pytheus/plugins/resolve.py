@@ -62,7 +62,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
     _warn(*planned.warnings)
     activation = planned.activation
     # Without a choice, the caller inside a plugin is a metric that needs the configured registry, through REGISTRY.
-    alone = choice is not None and _is_in_plugin()
+    alone = choice is not None and bool(getattr(_plugins, "running", None))
     if planned.claim is None:
         active = [] if alone else _named_plugins(activation, None)
         registry = make_builtin_registry(planned.options)
@@ -71,7 +71,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
 
     from pytheus.plugins.loader import MAKE, Plugin
 
-    with _InPlugin(planned.claim, planned.subject):
+    with _in_plugin(planned.claim, planned.subject):
         plugin = Plugin(planned.claim, planned.subject)
         active = [] if alone else _named_plugins(activation, planned.claim)
         registry, made_here = plugin.make_registry(planned.options)
@@ -227,7 +227,7 @@ def _activated(
     try:
         outermost = wrapped(registry, layers)
         for plugin, options in active:
-            with _InPlugin(plugin.claim, plugin.subject):
+            with _in_plugin(plugin.claim, plugin.subject):
                 outermost = plugin.wrap_registry(outermost, options)
         formats = tuple(offered for plugin, _ in active for offered in plugin.exposition_formats())
         outermost = observed(outermost, [plugin for plugin, _ in active], formats)
@@ -262,32 +262,22 @@ def _was_activated(registry: Registry) -> bool:
 
 # Re-entrancy ----------------------------------------------------------------------------------------------------------
 
+# `running` has the plugins that are creating or wrapping a registry in this thread.
 _plugins = threading.local()
 
 
-def _is_in_plugin() -> bool:
-    """Whether a plugin is creating or wrapping a registry in this thread."""
-    return bool(getattr(_plugins, "running", None))
-
-
-class _InPlugin:
+@contextmanager
+def _in_plugin(claim: Claim, subject: str) -> Iterator[None]:
     """The time during which a plugin creates or wraps a registry. Raises `PluginLoadError` if it is running already."""
-
-    __slots__ = ("_claim", "_subject")
-
-    def __init__(self, claim: Claim, subject: str) -> None:
-        self._claim = claim
-        self._subject = subject
-
-    def __enter__(self) -> None:
-        running: list[str] = _plugins.__dict__.setdefault("running", [])
-        if str(self._claim) in running:
-            raise PluginLoadError(
-                f"{self._subject} could not be created: {self._claim} asks for itself while it creates or wraps a"
-                " registry, which would never end; it must name the registry that it builds on",
-                name=self._claim.name,
-            )
-        running.append(str(self._claim))
-
-    def __exit__(self, *_: object) -> None:
-        _plugins.running.pop()
+    running: list[str] = _plugins.__dict__.setdefault("running", [])
+    if str(claim) in running:
+        raise PluginLoadError(
+            f"{subject} could not be created: {claim} asks for itself while it creates or wraps a registry, which would"
+            " never end; it must name the registry that it builds on",
+            name=claim.name,
+        )
+    running.append(str(claim))
+    try:
+        yield
+    finally:
+        running.pop()

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.exceptions import ConflictError, NotACollectorError, NotRegisteredError
+from pytheus.lazy import logger
 from pytheus.names import validate_prefix
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import definition_of
@@ -126,9 +127,7 @@ class CollectorRegistry:
             remedy = "rename one of them, or define both alike to share their values"
         message = f"{newcomer} conflicts with {incumbent}: both expose the name {name!r}; {remedy}"
         if self._on_conflict == "warn":
-            import logging
-
-            logging.getLogger("pytheus.registry").warning(
+            logger("pytheus.registry").warning(
                 "%s. The first one stays registered and the second is not exposed.", message
             )
             return

@@ -12,15 +12,13 @@ Rules:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pytheus.exceptions import ConflictError, NotRegisteredError
+from pytheus.lazy import logger
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_conflict
 from pytheus.registry.traversal import definition_of, originals, walk, wrapped_registries
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = ["Migration", "move_latecomer", "refuse_taken_names"]
 
@@ -107,7 +105,7 @@ class Migration:
             # Another thread or an earlier call registered it, so its error is not raised here. In case of an equal
             # metric, the thread that defines it sees the same conflict, and shares the other's values.
             if not (isinstance(error, ConflictError) and _are_equal(collector, error.incumbent)):
-                _log().error(
+                logger("pytheus.registry").error(
                     "collector %r was registered while the registry changed, and the new registry refused it",
                     collector_name(collector),
                     exc_info=True,
@@ -153,15 +151,9 @@ def _unregister(registry: Registry, collector: Collector) -> None:
     except NotRegisteredError:
         pass  # another thread that moves the same collectors was faster
     except Exception:
-        _log().warning(
+        logger("pytheus.registry").warning(
             "%r did not unregister collector %r while collectors moved between registries",
             registry,
             collector_name(collector),
             exc_info=True,
         )
-
-
-def _log() -> logging.Logger:
-    import logging
-
-    return logging.getLogger("pytheus.registry")

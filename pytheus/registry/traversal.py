@@ -7,7 +7,7 @@ the only loop over collectors that yield collectors.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, NoReturn, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
@@ -15,7 +15,16 @@ from pytheus.registry.capabilities import Wrapper
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family
 
-__all__ = ["Proxy", "definition_of", "flatten", "leads_to", "originals", "walk", "wrapped_registries"]
+__all__ = [
+    "FailedCollector",
+    "Proxy",
+    "definition_of",
+    "flatten",
+    "leads_to",
+    "originals",
+    "walk",
+    "wrapped_registries",
+]
 
 T = TypeVar("T")
 
@@ -97,6 +106,16 @@ def definition_of(collector: object) -> Definition | None:
         return None
     # An unrelated attribute may have this name.
     return definition if isinstance(definition, Definition) else None
+
+
+class FailedCollector(NamedTuple):
+    """A collector that raises `error`, so that a scrape reports the error as one of the collector `name`."""
+
+    name: str
+    error: Exception
+
+    def collect(self) -> NoReturn:
+        raise self.error
 
 
 def flatten(collector: Collector, *kept: type[T]) -> Iterator[Family | T]:

@@ -336,7 +336,7 @@ class _Folding:
 
 def _youngest(values: list[DeadValue]) -> list[DeadValue]:
     """The newest `MAX_DEAD_VALUES` values of each gauge, oldest processes first."""
-    values.sort(key=_age)
+    values.sort(key=lambda value: (value.identity.started_ns, value.identity.token, value.labels))
     counts: dict[DefinitionKey, int] = {}
     kept: list[DeadValue] = []
     for value in reversed(values):
@@ -346,7 +346,3 @@ def _youngest(values: list[DeadValue]) -> list[DeadValue]:
             kept.append(value)
     kept.reverse()
     return kept
-
-
-def _age(value: DeadValue) -> tuple[int, str, tuple[str, ...]]:
-    return value.identity.started_ns, value.identity.token, value.labels

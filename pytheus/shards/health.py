@@ -6,16 +6,14 @@ Each family is exposed as soon as it has something to tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
+from pytheus.lazy import logger
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.registry.contract import Collector
-
-if TYPE_CHECKING:
-    import logging
 
 __all__ = ["Failure", "ShardHealth", "Step"]
 
@@ -84,7 +82,7 @@ class ShardHealth:
         is_known = self._failing.get(step) == reason or (expected and reason in self._failing.values())
         if not is_known:
             self._failing[step] = reason
-            _log().error(
+            logger("pytheus.shards").error(
                 "%s failed to %s: %s; until it succeeds again, failures are only counted, in %s",
                 self._subject,
                 step,
@@ -96,7 +94,7 @@ class ShardHealth:
     def succeeded(self, step: Step) -> None:
         """Log a success if a failure of the step was logged before."""
         if self._failing.pop(step, None) is not None:
-            _log().warning("%s succeeded to %s again", self._subject, step)
+            logger("pytheus.shards").warning("%s succeeded to %s again", self._subject, step)
 
     def scraped(self, skipped: Sequence[Failure], conflicts: Sequence[tuple[Definition | None, Definition]]) -> None:
         """Report the shards and definitions that a scrape left out. Each is logged once."""
@@ -108,10 +106,12 @@ class ShardHealth:
         self._conflicts.set(len(conflicts))
         for failure in skipped:
             if self._is_new(failure):
-                _log().warning("%s is skipped: %s; counted in %s", failure.subject, failure.reason, self._skipped.name)
+                logger("pytheus.shards").warning(
+                    "%s is skipped: %s; counted in %s", failure.subject, failure.reason, self._skipped.name
+                )
         for exposed, left_out in conflicts:
             if self._is_new((str(exposed), str(left_out))):
-                _log().warning(
+                logger("pytheus.shards").warning(
                     "%s of another process conflicts with %s and is left out, counted in %s;"
                     " rename one of them, or define both alike",
                     left_out,
@@ -133,9 +133,3 @@ class ShardHealth:
     def collectors(self) -> list[Collector]:
         """The metrics that have something to tell."""
         return [metric for metric in self._metrics if metric.name in self._exposed]
-
-
-def _log() -> logging.Logger:
-    import logging
-
-    return logging.getLogger("pytheus.shards")

@@ -18,14 +18,14 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Final, NoReturn
+from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
@@ -299,41 +299,22 @@ class ShardedRegistry:
         return f"<ShardedRegistry over {self._store!r}>"
 
 
-class _SharedMetric:
-    """A metric that is merged with those of other processes."""
+class _SharedMetric(NamedTuple):
+    """A metric that is merged with those of other processes; `rows` is the metric as `ShardStore.publish` takes it."""
 
-    __slots__ = ("_definition", "_metric", "_storage", "rows")
-
-    def __init__(
-        self, definition: Definition, metric: StorageAware, storage: TrackedStorage | None, rows: HasRows
-    ) -> None:
-        self._definition = definition  # referenced, so that its id stays its own
-        self._metric = metric
-        self._storage = storage
-        self.rows: HasRows = rows
-        """The metric as `ShardStore.publish` takes it."""
+    definition: Definition  # referenced, so that its id stays its own
+    metric: StorageAware
+    storage: TrackedStorage | None
+    rows: HasRows
 
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
-        if self._storage is not None:
-            self._storage.releases = not keep_in_shard
-            self._metric.detach_storage(self._storage)
+        if self.storage is not None:
+            self.storage.releases = not keep_in_shard
+            self.metric.detach_storage(self.storage)
             if not keep_in_shard:
                 # A metric that has moved to another registry's storage does not release its series here.
-                self._storage.release_all()
-
-
-class _FailedRefresh:
-    """Raises the error of a gauge's function, to be exposed as a failed collector."""
-
-    __slots__ = ("error", "name")
-
-    def __init__(self, name: str, error: Exception) -> None:
-        self.name = name
-        self.error = error
-
-    def collect(self) -> NoReturn:
-        raise self.error
+                self.storage.release_all()
 
 
 def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
@@ -343,7 +324,7 @@ def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
         try:
             metric.refresh()
         except Exception as error:
-            failed.append(_FailedRefresh(metric.definition.name, error))
+            failed.append(FailedCollector(metric.definition.name, error))
     return failed
 
 

@@ -52,16 +52,10 @@ if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "NamingFinding": "pytheus.testing.lint",
-            "Outcome": "pytheus.testing.runner",
-            "ParsedFamily": "pytheus.testing.parse",
-            "ParsedSample": "pytheus.testing.parse",
-            "RegistryConformance": "pytheus.testing.conformance",
-            "assert_exposition": "pytheus.testing.assertions",
-            "assert_increments": "pytheus.testing.assertions",
-            "assert_well_named": "pytheus.testing.lint",
-            "lint_names": "pytheus.testing.lint",
-            "parse_exposition": "pytheus.testing.parse",
-            "run_conformance": "pytheus.testing.runner",
+            "pytheus.testing.assertions": ["assert_exposition", "assert_increments"],
+            "pytheus.testing.conformance": ["RegistryConformance"],
+            "pytheus.testing.lint": ["NamingFinding", "assert_well_named", "lint_names"],
+            "pytheus.testing.parse": ["ParsedFamily", "ParsedSample", "parse_exposition"],
+            "pytheus.testing.runner": ["Outcome", "run_conformance"],
         },
     )

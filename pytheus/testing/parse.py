@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 __all__ = ["ParsedFamily", "ParsedSample", "parse_exposition"]
@@ -39,16 +40,14 @@ class ParsedSample(NamedTuple):
         return f"{self.name}{{{labels}}} {self.value:g}" if labels else f"{self.name} {self.value:g}"
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class ParsedFamily:
     """A family: its name as exposed, type, help text, and samples in the order of their lines."""
 
-    __slots__ = ("description", "name", "samples", "type")
-
-    def __init__(self, name: str, type: str, description: str) -> None:
-        self.name: str = name
-        self.type: str = type
-        self.description: str = description
-        self.samples: list[ParsedSample] = []
+    name: str
+    type: str
+    description: str
+    samples: list[ParsedSample] = field(default_factory=list, init=False)
 
     def __repr__(self) -> str:
         return f"ParsedFamily({self.name!r}, {self.type!r}, {len(self.samples)} samples)"

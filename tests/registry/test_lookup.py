@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+import pytheus.registry.lookup as lookup_module
 import pytheus.registry.proxy as proxy_module
 from pytheus import Counter, Gauge
 from pytheus.compose import prefixed, union
@@ -97,6 +98,12 @@ def test_a_choice_that_failed_is_not_made_again(monkeypatch: pytest.MonkeyPatch)
     assert choices == ["missing"]
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No definition is in progress: a test of another module may have left a thread that never ends in one."""
+    monkeypatch.setattr(lookup_module, "_overlaps", set())
+
+
 # register_or_share() --------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +112,7 @@ def test_a_choice_that_failed_is_not_made_again(monkeypatch: pytest.MonkeyPatch)
     [(Plain, ["collect", "register"]), (Finds, ["find", "register"])],
     ids=["without find", "with find"],
 )
+@pytest.mark.usefixtures("alone")
 def test_a_new_metric_asks_its_registry_twice_and_an_existing_one_once(make: type[Plain], asked: list[str]) -> None:
     registry = make()
     first = Counter("hits_total", "Hits.", registry=registry)
@@ -173,6 +181,7 @@ def test_a_type_error_of_a_registry_is_raised() -> None:
         Counter("hits_total", "Hits.", registry=Broken())
 
 
+@pytest.mark.usefixtures("alone")
 def test_overlaps_are_noticed_by_both_and_forgotten() -> None:
     with Overlap() as outer:
         assert not outer.noticed

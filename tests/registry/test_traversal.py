@@ -11,7 +11,15 @@ from pytheus.compose import labelled, prefixed, union
 from pytheus.exceptions import LabelError, SelectionError
 from pytheus.metrics import Family, Metric
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, Registry
-from pytheus.registry.traversal import definition_of, flatten, leads_to, originals, walk, wrapped_registries
+from pytheus.registry.traversal import (
+    FailedCollector,
+    definition_of,
+    flatten,
+    leads_to,
+    originals,
+    walk,
+    wrapped_registries,
+)
 from tests.registry.conftest import Custom, same
 
 # walk() ---------------------------------------------------------------------------------------------------------------
@@ -164,3 +172,8 @@ def test_collectors_are_flattened_to_16_levels() -> None:
 def test_an_object_that_is_neither_family_nor_collector_is_refused() -> None:
     with pytest.raises(LabelError, match=r"collect\(\) of 'nested' yielded int 3; it should yield metrics or pytheus"):
         list(flatten(Nested(Nested(3))))  # type: ignore[arg-type]  # a mistake
+
+
+def test_a_failed_collector_raises_its_error() -> None:
+    with pytest.raises(ConnectionError, match="away"):
+        FailedCollector("shop", ConnectionError("away")).collect()

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from unittest import SkipTest
 
 from pytheus.testing.checks.base import Declarations, check
 
-__all__ = ["DistributionChecks"]
+__all__ = ["DistributionChecks", "mypy_errors"]
 
 # The beginning of every program. The plugin's import is not charged for these imports.
 _BEGIN: Final = """
@@ -120,7 +120,7 @@ class DistributionChecks(Declarations):
     def test_importing_the_plugin_does_nothing(self) -> None:
         """No thread, no socket, no process, no metric."""
         found = self._program(_QUIET)
-        deeds = [str(deed) for deed in (*_listed(found["deeds"]), *_listed(found["metrics"]))]
+        deeds = [*found["deeds"], *found["metrics"]]
         if deeds or found["threads"]:
             raise AssertionError(
                 "importing a plugin starts no thread, opens no socket and registers no metric: it did"
@@ -130,7 +130,7 @@ class DistributionChecks(Declarations):
     @check("test_importing_the_plugin_does_nothing", needs=["plugin"])
     def test_importing_the_plugin_is_quick(self) -> None:
         """Within `import_budget_seconds` of processor time."""
-        seconds = float(str(self._program(_QUIET)["seconds"]))
+        seconds = self._program(_QUIET)["seconds"]
         if seconds > self.import_budget_seconds:
             raise AssertionError(
                 f"importing a plugin takes at most import_budget_seconds = {self.import_budget_seconds:g} of processor"
@@ -184,19 +184,11 @@ class DistributionChecks(Declarations):
             if attribute
             else "factory: Callable[[RegistryOptions], Registry] = plugin.pytheus_make_registry"
         )
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "kit_typed.py")
-            file.write_text(_TYPED.format(module=module, assignment=assignment), "utf-8")
-            done = subprocess.run(
-                [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-            )
-        if done.returncode:
-            raise AssertionError(f"mypy --strict accepts the plugin's factory: {done.stdout.strip() or done.stderr}")
+        errors = mypy_errors(_TYPED.format(module=module, assignment=assignment))
+        if errors:
+            raise AssertionError(f"mypy --strict accepts the plugin's factory: {errors}")
 
-    def _program(self, source: str, **environ: str) -> dict[str, object]:
+    def _program(self, source: str, **environ: str) -> dict[str, Any]:
         """Run `source` in a fresh interpreter, in an empty directory, and return its report."""
         name = self.plugin_name
         with tempfile.TemporaryDirectory() as folder:
@@ -210,9 +202,21 @@ class DistributionChecks(Declarations):
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:]
             raise AssertionError(f"the plugin {name!r} can be used in a fresh interpreter: {''.join(last)}")
-        findings: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        findings: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return findings
 
 
-def _listed(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else []
+def mypy_errors(source: str, *folders: str) -> str:
+    """Return the errors that ``mypy --strict`` reports for `source`, which may import modules in `folders`, or ""."""
+    path = os.pathsep.join([*folders, *filter(None, [os.environ.get("MYPYPATH")])])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "check_typed.py")
+        file.write_text(source, "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder, file.name],
+            cwd=folder,
+            env={**os.environ, "MYPYPATH": path},
+            capture_output=True,
+            text=True,
+        )
+    return "" if done.returncode == 0 else done.stdout.strip() or done.stderr.strip() or "mypy fails without a message"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pytheus.exposition.text import generate_metrics
 from pytheus.metrics.counter import Counter
@@ -15,7 +15,7 @@ from pytheus.metrics.stateset import StateSet
 from pytheus.metrics.summary import Summary
 from pytheus.names import prefix_lead, validate_prefix
 from pytheus.registry.contract import Collector, Registry
-from pytheus.samples import Family, Sample
+from pytheus.samples import Family
 from pytheus.testing.checks.base import Declarations, Probe, check, promised
 from pytheus.testing.parse import ParsedSample, parse_exposition
 
@@ -164,12 +164,9 @@ class ScrapeChecks(Declarations):
         for family in families:
             for sample in family.samples:
                 name = self.exposed(registry, family.name) + sample.suffix
-                wanted = ParsedSample.of(name, self._labels(sample), sample.value)
+                wanted = ParsedSample.of(name, {**sample.labels, **self.constant_labels}, sample.value)
                 if wanted not in got:
                     raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
-
-    def _labels(self, sample: Sample) -> Mapping[str, str]:
-        return {**sample.labels, **self.constant_labels}
 
 
 def _one_of_each() -> list[Metric]:
