@@ -56,7 +56,8 @@ class _TextEncoder:
     __slots__ = ()
 
     def supports(self, collector: Collector, /) -> bool:
-        return isinstance(collector, TextRenderer)
+        # Without isinstance(..., TextRenderer), which takes 10 microseconds; the walk checks for a definition.
+        return callable(getattr(collector, "text_parts", None))
 
     def encode_collector(self, collector: TextRenderer, definition: Definition, lead: str, /) -> list[str]:
         return collector.text_parts(lead)
