@@ -150,9 +150,9 @@ def lint_failures(session: nox.Session, *others: Sequence[str]) -> list[str]:
     return failures
 
 
-def site(session: nox.Session) -> tuple[str, ...]:
+def site() -> tuple[str, ...]:
     """The command that builds the documentation site; strict: no broken link, an entry for every public name."""
-    return "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(Path(session.create_tmp(), "site"))
+    return "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(ROOT / ".venv" / "site")
 
 
 def builds(session: nox.Session) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def test(session: nox.Session) -> None:
         return finish(session, pytest_failures(session, builds(session)[0], *arguments, full=full))
     install_wheels(session, "pure")
     with ThreadPoolExecutor() as pool:
-        linting = pool.submit(lint_failures, session, *([site(session)] if full else []))
+        linting = pool.submit(lint_failures, session, *([site()] if full else []))
         first, *others = builds(session)
         failures = linting.result()
     failures += pytest_failures(session, first, *PARALLEL, *(() if full else ("-m", "not slow")), full=full)
@@ -249,7 +249,7 @@ def shop(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation site, built strictly."""
     session.install("--group", f"{ROOT / 'pyproject.toml'}:docs")
-    session.run(*site(session), *session.posargs)
+    session.run(*site(), *session.posargs)
     finish(session, [])
 
 
