@@ -36,6 +36,7 @@ from pytheus_redis.store import RedisStore
 SERVERS = ("redis-server", "valkey-server")
 PATIENCE_SECONDS = 120
 Series = tuple[str, tuple[str, ...]]
+WaitUntil = Callable[[Callable[[], object], str], None]
 
 
 class Server:
@@ -200,8 +201,10 @@ class Member:
         """Count in its counter."""
         self.tally.labels(what).inc(by)
 
-    def publish(self) -> None:
-        """What the thread of a process does once in a while. Raises `RedisStoreError`."""
+    def publish(self, **counts: float) -> None:
+        """Count `counts`, and do what the thread of a process does once in a while. Raises `RedisStoreError`."""
+        for what, by in counts.items():
+            self.count(what, by)
         self.store.publisher.publish(self.collectors)
 
     def scrape(self) -> dict[Series, float]:
@@ -249,17 +252,28 @@ class Members:
         """Let it be long ago that these were heard of."""
         self.server.silence(self.namespace, *(member.token for member in members))
 
+    def command(self, name: str, key: str, *arguments: str | bytes | float) -> object:
+        """What the server answers to a command on a key of the namespace."""
+        return self.server.command(name, f"pytheus1:{{{self.namespace}}}:{key}", *arguments)
+
+    def key_names(self) -> list[str]:
+        """The namespace's keys, as `command` takes them."""
+        return [key.decode().partition("}:")[2] for key in cast("list[bytes]", self.command("KEYS", "*"))]
+
+    def forget_everything(self) -> None:
+        """Let Redis lose all keys of the namespace."""
+        for key in self.key_names():
+            self.command("DEL", key)
+
+    def index_bytes(self, member: Member) -> int:
+        """The size of the index of its shard."""
+        index = self.command("STRLEN", f"index:{member.store.publisher.identity.token}")
+        assert isinstance(index, int)
+        return index
+
     def end(self) -> None:
         for member in self._made:
             member.store.client.close()
-
-
-@pytest.fixture
-def members(shared_server: Server, namespace: str) -> Iterator[Members]:
-    """Call it for a process, with options of its own, that meets the others in the shared server."""
-    made = Members(shared_server, namespace)
-    yield made
-    made.end()
 
 
 @pytest.fixture
@@ -274,6 +288,12 @@ def all_members(shared_server: Server, namespace: str) -> Iterator[Callable[[], 
     yield make
     for members in made:
         members.end()
+
+
+@pytest.fixture
+def members(all_members: Callable[[], Members]) -> Members:
+    """Call it for a process, with options of its own, that meets the others in the shared server."""
+    return all_members()
 
 
 @pytest.fixture
