@@ -25,10 +25,9 @@ from pytheus.shards import ShardedRegistry
 from pytheus_redis import RedisStore, store, worker
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server
+    from tests.redis.conftest import Server, WaitUntil
 
 Make = Callable[..., ShardedRegistry]
-WaitUntil = Callable[[Callable[[], object], str], None]
 
 
 def exposed(registry: Registry) -> dict[str, float]:

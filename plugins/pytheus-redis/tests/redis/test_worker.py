@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,9 +13,7 @@ import pytest
 from pytheus_redis.worker import Worker
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server
-
-WaitUntil = Callable[[Callable[[], object], str], None]
+    from tests.redis.conftest import Server, WaitUntil
 
 PATIENCE_SECONDS: Final = 120
 

@@ -11,7 +11,7 @@ from pytheus import Counter, generate_metrics
 from pytheus_redis import RedisOptions, RedisStore, redis_registry
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server, Servers
+    from tests.redis.conftest import Server, Servers, WaitUntil
 
 
 class Process:
@@ -49,6 +49,10 @@ class Process:
         return sum(count for name, count in self.exposed().items() if name.startswith(head) and name.endswith(tail))
 
 
+Processes = Callable[..., Process]
+Pair = tuple[Process, Process]
+
+
 @pytest.fixture
 def process(namespace: str) -> Iterator[Callable[..., Process]]:
     """Call it with a port, and options: it makes a process; all are closed in the end."""
@@ -64,11 +68,18 @@ def process(namespace: str) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
+def pair(server: Server, process: Processes, wait_until: WaitUntil) -> Pair:
+    """Two processes of the test's own server: one has counted 5, the other 6, and both see both."""
+    one, other = process(server.port), process(server.port)
+    one.counter.inc(5)
+    other.counter.inc(6)
+    wait_until(lambda: one.seen() == other.seen() == 11, "both to be seen")
+    return one, other
+
+
+@pytest.fixture
 def server(servers: Servers) -> Iterator[Server]:
     """A server of the test's own."""
     made = servers()
     yield made
     made.kill()
-
-
-Processes = Callable[..., Process]

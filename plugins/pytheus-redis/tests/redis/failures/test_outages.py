@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,19 +11,15 @@ import pytest
 from pytheus import Counter
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Proxy, Server
-    from tests.redis.failures.conftest import Processes
-
-WaitUntil = Callable[[Callable[[], object], str], None]
+    from tests.redis.conftest import Proxy, Server, WaitUntil
+    from tests.redis.failures.conftest import Pair, Processes
 
 
 HASTY: dict[str, object] = {"timeout_seconds": 0.3, "scrape_seconds": 1.0}
 """For tests in which no answer comes; in all others, a busy machine may delay an answer."""
 
 
-def test_a_server_that_comes_late_gets_everything(
-    server: Server, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_server_that_comes_late_gets_everything(server: Server, process: Processes, wait_until: WaitUntil) -> None:
     server.kill()
     one, other = process(server.port), process(server.port)
     one.counter.inc(5)
@@ -55,12 +50,9 @@ def test_an_outage_is_one_line_in_the_log(
 
 
 def test_a_server_that_is_killed_and_comes_back_empty_gets_everything_again(
-    server: Server, process: Processes, wait_until: WaitUntil
+    server: Server, pair: Pair, wait_until: WaitUntil
 ) -> None:
-    one, other = process(server.port), process(server.port)
-    one.counter.inc(5)
-    other.counter.inc(6)
-    wait_until(lambda: one.seen() == 11, "both to be seen")
+    one, other = pair
     server.kill()
     one.counter.inc()
     # What was read last, with its own number as it is now: a counter does not go back for an outage.
@@ -69,11 +61,8 @@ def test_a_server_that_is_killed_and_comes_back_empty_gets_everything_again(
     wait_until(lambda: one.seen() == other.seen() == 12, "both to be seen again")
 
 
-def test_flushall_is_healed(server: Server, process: Processes, wait_until: WaitUntil) -> None:
-    one, other = process(server.port), process(server.port)
-    one.counter.inc(5)
-    other.counter.inc(6)
-    wait_until(lambda: one.seen() == 11, "both to be seen")
+def test_flushall_is_healed(server: Server, pair: Pair, wait_until: WaitUntil) -> None:
+    one, other = pair
     server.command("FLUSHALL")
     wait_until(lambda: one.seen() == other.seen() == 11, "both to be seen again")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,18 +9,12 @@ import pytest
 from pytheus import Counter
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server, Servers
-    from tests.redis.failures.conftest import Processes
+    from tests.redis.conftest import Server, Servers, WaitUntil
+    from tests.redis.failures.conftest import Pair, Processes
 
 
-WaitUntil = Callable[[Callable[[], object], str], None]
-
-
-def test_a_full_server_is_told_of_and_heals(server: Server, process: Processes, wait_until: WaitUntil) -> None:
-    one, other = process(server.port), process(server.port)
-    other.counter.inc(6)
-    one.counter.inc(5)
-    wait_until(lambda: other.seen() == 11, "both to be seen")
+def test_a_full_server_is_told_of_and_heals(server: Server, pair: Pair, wait_until: WaitUntil) -> None:
+    one, other = pair
     server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     server.command("CONFIG", "SET", "maxmemory", "1")
     one.counter.inc()
@@ -71,10 +64,7 @@ def test_a_server_that_became_a_replica_is_told_of_and_heals(
     assert one.seen() == 5
     server.command("REPLICAOF", "127.0.0.1", servers().port)
     one.counter.inc()
-    wait_until(
-        lambda: one.failures("read_only") + one.failures("loading") > 0,
-        "the failure",
-    )
+    wait_until(lambda: one.failures("read_only") + one.failures("loading") > 0, "the failure")
     assert one.seen() == 6
     server.command("REPLICAOF", "NO", "ONE")
     other = process(server.port)
@@ -118,12 +108,9 @@ def test_keys_of_something_else_are_told_of(
 
 
 def test_a_shard_that_cannot_be_read_is_left_out(
-    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+    server: Server, namespace: str, process: Processes, pair: Pair, wait_until: WaitUntil
 ) -> None:
-    one, other = process(server.port), process(server.port)
-    one.counter.inc(5)
-    other.counter.inc(6)
-    wait_until(lambda: one.seen() == 11, "both to be seen")
+    _, other = pair
     token = other.store.publisher.identity.token
     other.registry.close()
     server.command("ZADD", f"pytheus1:{{{namespace}}}:shards", "1e15", token)
@@ -134,12 +121,9 @@ def test_a_shard_that_cannot_be_read_is_left_out(
 
 
 def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
-    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+    server: Server, namespace: str, pair: Pair, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = process(server.port), process(server.port)
-    one.counter.inc(5)
-    other.counter.inc(6)
-    wait_until(lambda: one.seen() == 11, "both to be seen")
+    one, other = pair
     server.command("HSET", f"pytheus1:{{{namespace}}}:state", "archive", "from-the-future")
     server.command("SET", f"pytheus1:{{{namespace}}}:archive", "pytheus archive 2\n")
     one.counter.inc()
@@ -171,12 +155,9 @@ def test_a_process_that_may_publish_but_not_read_logs_one_line(
 
 @pytest.mark.parametrize("junk", ["wrong type", "no number", "bytes"])
 def test_a_shard_that_was_never_one_is_left_out(
-    server: Server, namespace: str, process: Processes, wait_until: WaitUntil, junk: str
+    server: Server, namespace: str, pair: Pair, wait_until: WaitUntil, junk: str
 ) -> None:
-    one, other = process(server.port), process(server.port)
-    one.counter.inc(5)
-    other.counter.inc(6)
-    wait_until(lambda: one.seen() == 11, "both to be seen")
+    one, other = pair
     head = f"pytheus1:{{{namespace}}}:"
     server.command("ZADD", f"{head}shards", "1e15", b"\xff\xfe" if junk == "bytes" else "junk")
     if junk == "wrong type":

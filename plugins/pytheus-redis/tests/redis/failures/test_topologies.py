@@ -17,11 +17,8 @@ from pytheus import Gauge
 from pytheus_redis.client import RedisClient
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server, Servers
+    from tests.redis.conftest import Server, Servers, WaitUntil
     from tests.redis.failures.conftest import Processes
-
-
-WaitUntil = Callable[[Callable[[], object], str], None]
 
 
 @pytest.fixture
