@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -225,6 +228,67 @@ def _starting() -> Iterator[Start]:
     yield starter
     for program in reversed(starter.programs):
         program.end()
+
+
+class Prometheus:
+    """A Prometheus server that scrapes every second."""
+
+    DATED_LATER_SECONDS = 0.01
+    """More than it dates a scrape later than it began, so that scrapes are evenly spaced: up to 2 ms."""
+
+    def __init__(self, url: str, jobs: set[str]) -> None:
+        self._url, self._jobs = url, jobs
+
+    def query(self, promql: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """The labels and the value of each series of the instant vector at `at`, by default now."""
+        parameters = {"query": promql} | ({} if at is None else {"time": f"{at:.3f}"})
+        with urlopen(f"{self._url}/api/v1/query?{urlencode(parameters)}", timeout=60) as response:
+            answer = json.load(response)
+        assert answer["status"] == "success"
+        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
+
+    def next_scrape(self, metric: str, is_settled: Callable[[float], bool] = lambda at: True) -> float:
+        """When all targets, each of which exposes `metric`, were scraped from now on; seconds since the Unix epoch."""
+        begun = time.time() + self.DATED_LATER_SECONDS
+        at = 0.0
+
+        def scraped_since() -> bool:
+            nonlocal at
+            scrapes = self.query(f"timestamp({metric})")
+            at = max((stamp for _, stamp in scrapes), default=0.0)
+            # A target that did not answer the latest scrape is missing.
+            is_complete = {labels["job"] for labels, _ in scrapes} == self._jobs
+            return is_complete and min(stamp for _, stamp in scrapes) > begun and is_settled(at)
+
+        wait_until(scraped_since, f"a scrape of {metric}")
+        return at
+
+
+@pytest.fixture(scope="session")
+def start_prometheus() -> Callable[..., Prometheus]:
+    """Call it with a `Start`, a directory, and by job the host and port to scrape; gives a `Prometheus`."""
+
+    def start_prometheus(start: Start, home: Path, **targets: str) -> Prometheus:
+        jobs = [
+            f'  - job_name: {job}\n    static_configs:\n      - targets: ["{target}"]\n'
+            for job, target in targets.items()
+        ]
+        (home / "prometheus.yml").write_text(f"global:\n  scrape_interval: 1s\nscrape_configs:\n{''.join(jobs)}")
+        files = (f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'tsdb'}")
+        for _ in range(5):
+            address = f"127.0.0.1:{unused_port()}"
+            server = start("prometheus", *files, f"--web.listen-address={address}", cwd=home)
+            wait_until(
+                lambda server=server: "Server is ready" in server.output or server.process.poll() is not None,  # type: ignore[misc]  # a default binds
+                "Prometheus to start",
+            )
+            if server.process.poll() is None:
+                return Prometheus(f"http://{address}", set(targets))
+            # Another program may have taken the port in the meantime.
+            assert "address already in use" in server.output, server.output
+        pytest.fail("Prometheus found each of five ports taken")
+
+    return start_prometheus
 
 
 @pytest.fixture(scope="session")

@@ -9,18 +9,16 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Program, Start
+    from tests.conftest import Prometheus, Start
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None or shutil.which("promtool") is None,
@@ -28,8 +26,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLIENTS, ORDERS = 4, 40
-DATED_LATER_SECONDS = 0.01
-"""More than Prometheus dates a scrape later than it began, so that scrapes are evenly spaced: up to 2 ms."""
 
 Labels = frozenset[tuple[str, str]]
 Expected = dict[str, dict[Labels, float]]
@@ -37,7 +33,7 @@ Expected = dict[str, dict[Labels, float]]
 
 class Scene(NamedTuple):
     metrics_url: str
-    prometheus_url: str
+    prometheus: Prometheus
     expected: Expected
     """By name, then by labels, what the load generator says that each series should be."""
     at: float | None
@@ -45,14 +41,8 @@ class Scene(NamedTuple):
 
     def query(self, promql: str) -> dict[Labels, float]:
         """The instant vector that Prometheus answers, by labels; those that say who was scraped are left out."""
-        parameters = {"query": promql}
-        if self.at is not None:
-            # Whatever a later scrape may run into on a busy machine changes nothing about this one.
-            parameters["time"] = f"{self.at:.3f}"
-        with urlopen(f"{self.prometheus_url}/api/v1/query?{urlencode(parameters)}", timeout=60) as response:
-            answer = json.load(response)
-        assert answer["status"] == "success"
-        return {own_labels(series["metric"]): float(series["value"][1]) for series in answer["data"]["result"]}
+        # Whatever a later scrape may run into on a busy machine changes nothing about this one.
+        return {own_labels(labels): value for labels, value in self.prometheus.query(promql, self.at)}
 
 
 def own_labels(labels: dict[str, str]) -> Labels:
@@ -68,8 +58,8 @@ def scene(
     checkout: Path,
     tmp_path_factory: pytest.TempPathFactory,
     start_for_module: Start,
+    start_prometheus: Callable[..., Prometheus],
     wait_until: Callable[[Callable[[], object], str], None],
-    unused_port: Callable[[], int],
 ) -> Scene:
     """The shop after its load, as a Prometheus server has seen it."""
     example, home = checkout / "examples" / "shop", tmp_path_factory.mktemp("shop")
@@ -79,8 +69,8 @@ def scene(
     metrics_url = shop.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
     shop_url = shop.wait_for(r"shop: serving at (http://\S+)")[1]
 
-    prometheus_url = start_prometheus(start_for_module, home, urlsplit(metrics_url).netloc, wait_until, unused_port)
-    idle = Scene(metrics_url, prometheus_url, {}, None)
+    prometheus = start_prometheus(start_for_module, home, shop=urlsplit(metrics_url).netloc)
+    idle = Scene(metrics_url, prometheus, {}, None)
     wait_until(lambda: idle.query("up") == {frozenset(): 1.0}, "the first scrape")
 
     load = [sys.executable, str(example / "load.py"), shop_url, "--json"]
@@ -89,55 +79,7 @@ def scene(
     expected: Expected = {}
     for series in report["series"]:
         expected.setdefault(series["name"], {})[own_labels(series["labels"])] = series["value"]
-    loaded_at = time.time() + DATED_LATER_SECONDS
-    scrapes: list[float] = []
-
-    def scraped_since() -> bool:
-        scrapes.extend(idle.query("timestamp(revenue_euros_total)").values())
-        return bool(scrapes) and scrapes[-1] > loaded_at
-
-    wait_until(scraped_since, "a scrape that began after the load")
-    return Scene(metrics_url, prometheus_url, expected, scrapes[-1])
-
-
-def start_prometheus(
-    start: Start,
-    home: Path,
-    target: str,
-    wait_until: Callable[[Callable[[], object], str], None],
-    unused_port: Callable[[], int],
-) -> str:
-    """Start a Prometheus server that scrapes `target`, and give its address."""
-    config = home / "prometheus.yml"
-    config.write_text(
-        f"""\
-global:
-  scrape_interval: 1s
-scrape_configs:
-  - job_name: shop
-    static_configs:
-      - targets: ["{target}"]
-"""
-    )
-    for _ in range(5):
-        address = f"127.0.0.1:{unused_port()}"
-        server = start(
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={home / 'tsdb'}",
-            f"--web.listen-address={address}",
-            cwd=home,
-        )
-        wait_until(partial(_started_or_ended, server), "Prometheus to start")
-        if server.process.poll() is None:
-            return f"http://{address}"
-        # Another program may have taken the port in the meantime.
-        assert "address already in use" in server.output, server.output
-    pytest.fail("Prometheus found each of five ports taken")
-
-
-def _started_or_ended(server: Program) -> bool:
-    return "Server is ready to receive web requests" in server.output or server.process.poll() is not None
+    return Scene(metrics_url, prometheus, expected, prometheus.next_scrape("revenue_euros_total"))
 
 
 @pytest.mark.parametrize(

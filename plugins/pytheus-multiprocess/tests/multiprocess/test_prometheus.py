@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Program, Start
+    from tests.conftest import Program, Prometheus, Start
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs prometheus (Debian: apt-get install prometheus)"
@@ -43,9 +41,6 @@ def app(environ, start_response):
         start_response("200 OK", [])
         return [str(os.getpid()).encode()]
 """
-
-DATED_LATER_SECONDS = 0.01
-"""More than Prometheus dates a scrape later than it began, so that scrapes are evenly spaced: up to 2 ms."""
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -83,7 +78,11 @@ def answers(program: Program, url: str) -> bool:
 
 
 def test_promql_sums_are_exact_over_workers_and_their_restarts(
-    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+    tmp_path: Path,
+    start: Start,
+    start_prometheus: Callable[..., Prometheus],
+    wait_until: WaitUntil,
+    unused_port: Callable[[], int],
 ) -> None:
     (tmp_path / "app.py").write_text(APP)
     port = unused_port()
@@ -94,29 +93,7 @@ def test_promql_sums_are_exact_over_workers_and_their_restarts(
     # A request that the application fails on counts nothing.
     wait_until(lambda: answers(program, f"http://127.0.0.1:{port}/ready"), "gunicorn to answer")
 
-    prometheus_port = unused_port()
-    (tmp_path / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{urlsplit(metrics_url).netloc}']}}]}}]\n"
-    )
-    prometheus = start(
-        "prometheus",
-        f"--config.file={tmp_path / 'prometheus.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{prometheus_port}",
-        cwd=tmp_path,
-    )
-    prometheus.wait_for("Server is ready to receive web requests")
-
-    def query(promql: str, at: float | None = None) -> dict[str, float]:
-        """What Prometheus answers, by the value of the one label that matters, or ""."""
-        asked = {"query": promql} | ({} if at is None else {"time": f"{at:.3f}"})
-        answer = json.loads(get(f"http://127.0.0.1:{prometheus_port}/api/v1/query?{urlencode(asked)}"))
-        own = {"status", "le", "pid"}
-        return {
-            "".join(value for label, value in series["metric"].items() if label in own): float(series["value"][1])
-            for series in answer["data"]["result"]
-        }
+    prometheus = start_prometheus(start, tmp_path, shop=urlsplit(metrics_url).netloc)
 
     def is_gone(pid: str) -> bool:
         return f'process_cpu_seconds_total{{pid="{pid}"}}' not in get(metrics_url)
@@ -139,22 +116,23 @@ def test_promql_sums_are_exact_over_workers_and_their_restarts(
     wait_until(lambda: len(workers()) == 4 and former.isdisjoint(workers()), "four others in the place of the former")
     load.send(100)
 
-    loaded_at = time.time() + DATED_LATER_SECONDS
-    scrapes: list[float] = []
+    at = prometheus.next_scrape("orders_total")
 
-    def scraped_since() -> bool:
-        scrapes.extend(query("max(timestamp(orders_total))").values())
-        return bool(scrapes) and scrapes[-1] > loaded_at
+    def query(promql: str) -> dict[str, float]:
+        """What Prometheus answers, by the value of the one label that matters, or ""."""
+        own = {"status", "le", "pid"}
+        return {
+            "".join(value for label, value in labels.items() if label in own): number
+            for labels, number in prometheus.query(promql, at)
+        }
 
-    wait_until(scraped_since, "a scrape that began after the load")
-    at = scrapes[-1]
     paid = sum(items % 2 for items in load.sent)
-    assert query("orders_total", at) == {"paid": paid, "declined": len(load.sent) - paid}
-    assert query("sum(orders_total)", at) == {"": len(load.sent)}
-    assert query("items_count", at) == {"": len(load.sent)}
-    assert query("items_sum", at) == {"": sum(load.sent)}
-    assert query('items_bucket{le="2.0"}', at) == {"2.0": sum(items <= 2 for items in load.sent)}
-    assert query("count(busy)", at) == {"": 4.0}
-    assert query("sum(busy)", at) == {"": 0.0}
-    assert query("sum(resets(orders_total[1h]))", at) == {"": 0.0}
+    assert query("orders_total") == {"paid": paid, "declined": len(load.sent) - paid}
+    assert query("sum(orders_total)") == {"": len(load.sent)}
+    assert query("items_count") == {"": len(load.sent)}
+    assert query("items_sum") == {"": sum(load.sent)}
+    assert query('items_bucket{le="2.0"}') == {"2.0": sum(items <= 2 for items in load.sent)}
+    assert query("count(busy)") == {"": 4.0}
+    assert query("sum(busy)") == {"": 0.0}
+    assert query("sum(resets(orders_total[1h]))") == {"": 0.0}
     assert program.end() == 0

@@ -6,25 +6,21 @@ exactly what was done.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Server
+    from tests.redis.conftest import Server, WaitUntil
 
-    from tests.conftest import Program, Start
+    from tests.conftest import Program, Prometheus, Start
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs prometheus (Debian: apt-get install prometheus)"
@@ -54,25 +50,20 @@ def app(environ, start_response):
 
 GROUPS = ("north", "south")
 CLIENTS, ORDERS = 3, 60
-DATED_LATER_SECONDS = 0.01
-"""More than Prometheus dates a scrape later than it began, so that scrapes are evenly spaced: up to 2 ms."""
 
 
 class Scene(NamedTuple):
-    prometheus_url: str
+    prometheus: Prometheus
     orders: int
     at: float
 
     def query(self, promql: str) -> dict[str, float]:
         """What Prometheus answers, by the group that was scraped."""
-        return query(self.prometheus_url, promql, self.at)
+        return query(self.prometheus, promql, self.at)
 
 
-def query(url: str, promql: str, at: float | None = None) -> dict[str, float]:
-    parameters = {"query": promql} | ({} if at is None else {"time": f"{at:.3f}"})
-    with urlopen(f"{url}/api/v1/query?{urlencode(parameters)}", timeout=60) as response:
-        answer = json.load(response)
-    return {series["metric"].get("job", ""): float(series["value"][1]) for series in answer["data"]["result"]}
+def query(prometheus: Prometheus, promql: str, at: float | None = None) -> dict[str, float]:
+    return {labels.get("job", ""): value for labels, value in prometheus.query(promql, at)}
 
 
 def order(url: str, count: int) -> int:
@@ -85,8 +76,8 @@ def scene(
     servers: Callable[..., Server],
     tmp_path_factory: pytest.TempPathFactory,
     start_for_module: Start,
-    wait_until: Callable[[Callable[[], object], str], None],
-    unused_port: Callable[[], int],
+    start_prometheus: Callable[..., Prometheus],
+    wait_until: WaitUntil,
 ) -> Scene:
     home = tmp_path_factory.mktemp("groups")
     (home / "app.py").write_text(APP)
@@ -103,7 +94,8 @@ def scene(
         command += ["--preload"] if group == "north" else []
         groups[group] = start_for_module(*command, cwd=home, PYTHEUS_REGISTRY=redis_url, GROUP=group)
         urls[group] = groups[group].wait_for(r"Listening at: (http://\S+)")[1]
-    prometheus_url = start_prometheus(start_for_module, home, urls, wait_until, unused_port)
+    targets = {group: url.removeprefix("http://") for group, url in urls.items()}
+    prometheus = start_prometheus(start_for_module, home, **targets)
 
     done: list[int] = []
 
@@ -127,51 +119,16 @@ def scene(
     # One that has published everything is killed; gunicorn replaces it.
     victim = order(urls["south"], 1)
     done.append(1)
-    wait_until(lambda: total(prometheus_url) == len(done), "everything to be published")
+    wait_until(lambda: total(prometheus) == len(done), "everything to be published")
     os.kill(victim, signal.SIGKILL)
 
-    loaded_at = time.time() + DATED_LATER_SECONDS
-    scrapes: list[float] = []
-
-    def settled() -> bool:
-        # The dead count as workers no more: the south has two, the north the one that they are forks of.
-        stamps = query(prometheus_url, "timestamp(workers)")
-        scrapes.append(min(stamps.values(), default=0))
-        return scrapes[-1] > loaded_at and set(query(prometheus_url, "workers").values()) == {3.0}
-
-    wait_until(settled, "scrapes that began after the load")
-    return Scene(prometheus_url, len(done), scrapes[-1])
+    # The dead count as workers no more: the south has two, the north the one that they are forks of.
+    at = prometheus.next_scrape("workers", lambda at: set(query(prometheus, "workers", at).values()) == {3.0})
+    return Scene(prometheus, len(done), at)
 
 
-def total(prometheus_url: str) -> float:
-    return min(query(prometheus_url, "sum by (job) (orders_total)").values(), default=0)
-
-
-def start_prometheus(
-    start: Start,
-    home: Path,
-    urls: dict[str, str],
-    wait_until: Callable[[Callable[[], object], str], None],
-    unused_port: Callable[[], int],
-) -> str:
-    jobs = "".join(
-        f'  - job_name: {group}\n    static_configs:\n      - targets: ["{url.removeprefix("http://")}"]\n'
-        for group, url in urls.items()
-    )
-    config = home / "prometheus.yml"
-    config.write_text(f"global:\n  scrape_interval: 1s\nscrape_configs:\n{jobs}")
-    for _ in range(5):
-        address = f"127.0.0.1:{unused_port()}"
-        arguments = [f"--config.file={config}", f"--storage.tsdb.path={home / 'tsdb'}"]
-        server = start("prometheus", *arguments, f"--web.listen-address={address}", cwd=home)
-        wait_until(
-            lambda server=server: "Server is ready" in server.output or server.process.poll() is not None,  # type: ignore[misc]  # a default binds
-            "Prometheus to start",
-        )
-        if server.process.poll() is None:
-            return f"http://{address}"
-        assert "address already in use" in server.output, server.output
-    pytest.fail("Prometheus found each of five ports taken")
+def total(prometheus: Prometheus) -> float:
+    return min(query(prometheus, "sum by (job) (orders_total)").values(), default=0)
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -123,7 +123,7 @@ def test_a_shard_that_cannot_be_read_is_left_out(
 def test_an_archive_that_cannot_be_read_is_told_of_once_and_heals(
     server: Server, namespace: str, pair: Pair, wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one, other = pair
+    one, _ = pair
     server.command("HSET", f"pytheus1:{{{namespace}}}:state", "archive", "from-the-future")
     server.command("SET", f"pytheus1:{{{namespace}}}:archive", "pytheus archive 2\n")
     one.counter.inc()
