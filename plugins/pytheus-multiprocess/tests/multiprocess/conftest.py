@@ -65,6 +65,12 @@ class Worker:
             stream.close()
 
 
+Start = Callable[[], Worker]
+Scrape = Callable[[], dict[str, float]]
+Shards = Callable[[], list[str]]
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+
 def series(text: str) -> dict[str, float]:
     """The samples of an exposition."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
@@ -78,7 +84,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def worker(directory: Path) -> Iterator[Callable[[], Worker]]:
+def worker(directory: Path) -> Iterator[Start]:
     """Starts a worker each time it is called."""
     started: list[Worker] = []
 
@@ -100,12 +106,12 @@ def registry(directory: Path) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def scrape(registry: Registry) -> Callable[[], dict[str, float]]:
+def scrape(registry: Registry) -> Scrape:
     """What a scrape from outside of the workers shows."""
     return lambda: series(generate_metrics(registry))
 
 
 @pytest.fixture
-def shards(directory: Path) -> Callable[[], list[str]]:
+def shards(directory: Path) -> Shards:
     """The names of the files of shards that there are."""
     return lambda: [name for name in os.listdir(directory) if re.fullmatch(r"[0-9a-f]+\.shard", name)]

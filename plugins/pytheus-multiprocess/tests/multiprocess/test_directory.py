@@ -15,8 +15,6 @@ from pytheus.plugins import RegistryOptions, resolve_registry
 from pytheus_multiprocess import multiprocess_registry, pytheus_shared_path
 from pytheus_multiprocess.directory import DirectoryError
 
-needs_other_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
-
 
 def refusal(path: Path) -> str:
     with pytest.raises(DirectoryError) as refused:
@@ -25,16 +23,14 @@ def refusal(path: Path) -> str:
     return str(refused.value)
 
 
-def test_it_is_made_private(tmp_path: Path) -> None:
-    multiprocess_registry(tmp_path / "shards").close()
-    assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o700
-
-
-def test_one_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "shards").mkdir()
-    (tmp_path / "shards").chmod(0o755)
-    multiprocess_registry(tmp_path / "shards").close()
-    assert (tmp_path / "shards").stat().st_mode & 0o777 == 0o755
+@pytest.mark.parametrize("mode", [None, 0o755])
+def test_it_is_made_private_and_one_that_is_there_is_used_as_it_is(tmp_path: Path, mode: int | None) -> None:
+    directory = tmp_path / "shards"
+    if mode is not None:
+        directory.mkdir()
+        directory.chmod(mode)
+    multiprocess_registry(directory).close()
+    assert directory.stat().st_mode & 0o777 == (mode or 0o700)
 
 
 def test_one_that_is_named_relative_to_here_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +63,19 @@ def test_processes_share_the_directory_of_the_url(tmp_path: Path) -> None:
     assert tmp_path.is_dir()
 
 
-def test_a_missing_parent_is_told(tmp_path: Path) -> None:
-    assert "does not exist; create that first" in refusal(tmp_path / "nowhere" / "shards")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("nowhere/shards", "does not exist; create that first", id="missing parent"),
+        pytest.param("link", "is a symbolic link; name the directory that it points to", id="symbolic link"),
+        pytest.param("file", "is not a directory", id="file"),
+    ],
+)
+def test_a_path_that_is_no_directory_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    (tmp_path / "file").touch()
+    assert reason in refusal(tmp_path / name)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
@@ -77,21 +84,10 @@ def test_one_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None
     assert re.search(rf"can be written by other users \(mode {mode:o}\); `chmod 700` it", refusal(tmp_path))
 
 
-@needs_other_users
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 def test_one_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
     assert "belongs to user 12345, but this process runs as user 0" in refusal(tmp_path)
-
-
-def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link").symlink_to("there")
-    assert "is a symbolic link; name the directory that it points to" in refusal(tmp_path / "link")
-
-
-def test_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    assert "is not a directory" in refusal(tmp_path / "file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")

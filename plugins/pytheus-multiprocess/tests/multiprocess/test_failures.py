@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,7 @@ from pytheus.registry import Registry
 from pytheus_multiprocess import multiprocess_registry
 
 if TYPE_CHECKING:
-    from tests.multiprocess.conftest import Worker
-
-
-Start = Callable[[], "Worker"]
-Scrape = Callable[[], dict[str, float]]
-Shards = Callable[[], list[str]]
+    from tests.multiprocess.conftest import Scrape, Shards, Start, WaitUntil
 
 
 def test_what_is_no_shard_is_left_out_logged_once_and_counted(
@@ -156,9 +150,7 @@ jobs.labels('early').inc()
     assert scrape()['jobs_total{kind="late"}'] == 1.0
 
 
-def test_series_expire_that_no_process_adds_to(
-    worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
-) -> None:
+def test_series_expire_that_no_process_adds_to(worker: Start, directory: Path, wait_until: WaitUntil) -> None:
     registry = multiprocess_registry(directory, process_metrics=False, retention_seconds=0.2)
     living, one = worker(), worker()
     living.do("jobs.labels('living').inc()")
@@ -177,9 +169,7 @@ def test_series_expire_that_no_process_adds_to(
     registry.close()
 
 
-def test_series_expire_also_while_no_process_dies(
-    worker: Start, directory: Path, wait_until: Callable[[Callable[[], object], str], None]
-) -> None:
+def test_series_expire_also_while_no_process_dies(worker: Start, directory: Path, wait_until: WaitUntil) -> None:
     living, one = worker(), worker()
     living.do("jobs.labels('living').inc()")
     one.do("jobs.labels('old').inc(); jobs.labels('living').inc()")

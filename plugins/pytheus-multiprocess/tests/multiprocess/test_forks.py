@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,7 @@ from pytheus_multiprocess import store as store_module
 from pytheus_multiprocess.store import MultiprocessStore
 
 if TYPE_CHECKING:
-    from tests.multiprocess.conftest import Worker
-
-
-Start = Callable[[], "Worker"]
-Scrape = Callable[[], dict[str, float]]
-Shards = Callable[[], list[str]]
+    from tests.multiprocess.conftest import Scrape, Shards, Start, Worker
 
 
 # Forks ---------------------------------------------------------------------------------------------------------------
@@ -52,22 +46,27 @@ assert answer == 0
     assert scrape()['jobs_total{kind="mail"}'] == 5.0
 
 
-def test_a_child_does_not_keep_its_parent_alive(worker: Start, scrape: Scrape, shards: Shards) -> None:
-    one = worker()
-    one.do("jobs.labels('mail').inc(); depth.set(3)")
-    one.do("""
+def child_that_stays(parent: Worker, work: str) -> int:
+    """The id of a child of the process, which does `work` and then nothing more."""
+    child = parent.do(f"""
 reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
     os.close(0), os.close(1)
-    jobs.labels('mail').inc()
+    {work}
     os.write(writer, b'x')
     time.sleep(600)
 os.read(reader, 1)
 answer = child
 """)
-    child = one.do("answer = child")
     assert isinstance(child, int)
+    return child
+
+
+def test_a_child_does_not_keep_its_parent_alive(worker: Start, scrape: Scrape, shards: Shards) -> None:
+    one = worker()
+    one.do("jobs.labels('mail').inc(); depth.set(3)")
+    child = child_that_stays(one, "jobs.labels('mail').inc()")
     one.end()
     try:
         found = scrape()
@@ -81,19 +80,8 @@ def test_a_child_that_is_forked_during_a_fold_does_not_keep_the_lock(
     worker: Start, scrape: Scrape, shards: Shards
 ) -> None:
     one = worker()
-    one.do("""
-assert registry.store._system.lock(registry.store._archive._lock_descriptor)
-reader, writer = os.pipe()
-child = os.fork()
-if child == 0:
-    os.close(0), os.close(1)
-    os.write(writer, b'x')
-    time.sleep(600)
-os.read(reader, 1)
-answer = child
-""")
-    child = one.do("answer = child")
-    assert isinstance(child, int)
+    one.do("assert registry.store._system.lock(registry.store._archive._lock_descriptor)")
+    child = child_that_stays(one, "pass")
     one.end()
     try:
         scrape()
@@ -102,8 +90,8 @@ answer = child
         os.kill(child, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("threads", [4])
-def test_forks_while_threads_make_series(worker: Start, scrape: Scrape, threads: int) -> None:
+def test_forks_while_threads_make_series(worker: Start, scrape: Scrape) -> None:
+    threads = 4
     one = worker()
     one.do(f"""
 import warnings

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytheus.registry import Registry
 
 if TYPE_CHECKING:
-    from tests.multiprocess.conftest import Worker
+    from tests.multiprocess.conftest import Scrape, Shards, Start
 
-Start = Callable[[], "Worker"]
-Scrape = Callable[[], dict[str, float]]
-Shards = Callable[[], list[str]]
 
 # Merging -------------------------------------------------------------------------------------------------------------
 

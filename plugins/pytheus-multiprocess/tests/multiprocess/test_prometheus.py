@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,13 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Program, Prometheus, Start
+    from tests.multiprocess.conftest import WaitUntil
+
+    from tests.conftest import Prometheus, Start
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs prometheus (Debian: apt-get install prometheus)"
 )
-
-WaitUntil = Callable[[Callable[[], object], str], None]
 
 APP = """
 import os
@@ -66,33 +65,14 @@ class Load:
             self.sent.append(items)
 
 
-def answers(program: Program, url: str) -> bool:
-    assert program.process.poll() is None, program.output
-    try:
-        _opener.open(url, timeout=60).close()
-    except urllib.error.HTTPError:
-        return True
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
-
-
 def test_promql_sums_are_exact_over_workers_and_their_restarts(
-    tmp_path: Path,
-    start: Start,
-    start_prometheus: Callable[..., Prometheus],
-    wait_until: WaitUntil,
-    unused_port: Callable[[], int],
+    tmp_path: Path, start: Start, start_prometheus: Callable[..., Prometheus], wait_until: WaitUntil
 ) -> None:
     (tmp_path / "app.py").write_text(APP)
-    port = unused_port()
     run = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", "--")
-    server = (sys.executable, "-m", "gunicorn", "app:app", "-w", "4", "-b", f"127.0.0.1:{port}")
+    server = (sys.executable, "-m", "gunicorn", "app:app", "-w", "4", "-b", "127.0.0.1:0")
     program = start(*run, *server, cwd=tmp_path)
     metrics_url = program.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
-    # A request that the application fails on counts nothing.
-    wait_until(lambda: answers(program, f"http://127.0.0.1:{port}/ready"), "gunicorn to answer")
-
     prometheus = start_prometheus(start, tmp_path, shop=urlsplit(metrics_url).netloc)
 
     def is_gone(pid: str) -> bool:
@@ -101,7 +81,7 @@ def test_promql_sums_are_exact_over_workers_and_their_restarts(
     def workers() -> set[str]:
         return set(re.findall(r'^busy\{pid="(\d+)"\}', get(metrics_url), re.MULTILINE))
 
-    load = Load(f"http://127.0.0.1:{port}")
+    load = Load(program.wait_for(r"Listening at: (http://\S+)")[1])
     load.send(150)
     for _ in range(3):
         victim = load.workers.pop()

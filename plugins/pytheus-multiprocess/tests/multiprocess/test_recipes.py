@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Program, Start
+    from tests.multiprocess.conftest import WaitUntil
 
-WaitUntil = Callable[[Callable[[], object], str], None]
+    from tests.conftest import Program, Start
 
 RUN = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0")
 

@@ -62,26 +62,16 @@ def add(file: ShardFile, path: str, value: float, *, first: bool = False) -> int
     return offset
 
 
-def test_a_reader_sees_who_wrote(place: Place) -> None:
-    place.begin()
-    assert place.reader().identity == place.identity
-
-
-def test_a_reader_sees_what_is_written_after_it_came(place: Place) -> None:
+def test_a_reader_sees_who_wrote_and_what_is_written_after_it_came(place: Place) -> None:
     file, reader = place.begin(), place.reader()
+    assert reader.identity == place.identity
     offset = add(file, "/", 1.5, first=True)
     assert values(reader.read(live=True)) == {"/": 1.5}
 
+    layout = reader.read(live=True).layout
     file.doubles(offset, 1)[0] = 2.5
     add(file, "/tea", 4.0)
     assert values(reader.read(live=True)) == {"/": 2.5, "/tea": 4.0}
-
-
-def test_the_layout_stays_the_same_object_while_it_grows(place: Place) -> None:
-    file, reader = place.begin(), place.reader()
-    add(file, "/", 1.0, first=True)
-    layout = reader.read(live=True).layout
-    add(file, "/tea", 1.0)
     assert reader.read(live=True).layout is layout
 
 
@@ -169,16 +159,12 @@ def test_a_limit_on_the_size_changes_nothing_when_it_is_reached(place: Place) ->
     assert all(value == 1.0 for value in kept.values())
 
 
-def test_the_owner_holds_the_lock_until_it_closes_the_file(place: Place) -> None:
+def test_the_owner_alone_can_read_the_file_and_holds_its_lock_until_it_closes_it(place: Place) -> None:
     file, reader = place.begin(), place.reader()
+    assert (place.path / place.name).stat().st_mode & 0o777 == 0o600
     assert not reader.is_dead()
     file.close()
     assert reader.is_dead()
-
-
-def test_only_the_user_can_read_the_file(place: Place) -> None:
-    place.begin()
-    assert (place.path / place.name).stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_is_left_of_a_file_that_does_not_fit(place: Place) -> None:
@@ -206,10 +192,21 @@ def overwritten(place: Place, offset: int, data: bytes) -> None:
         stream.write(data)
 
 
-def test_a_foreign_file_is_refused(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("offset", "data", "reason"),
+    [
+        pytest.param(0, b"SQLite format 3\0", "is not a shard: it begins with b'SQLite f'", id="another format"),
+        pytest.param(8, (0x01020304).to_bytes(4, "big"), "byte order", id="another byte order"),
+        pytest.param(
+            12, (99).to_bytes(4, "little"), "has the format version 99, but this version reads 1", id="newer version"
+        ),
+        pytest.param(30, b"????", "checksum", id="overwritten header"),
+    ],
+)
+def test_a_foreign_file_is_refused(place: Place, offset: int, data: bytes, reason: str) -> None:
     place.begin()
-    overwritten(place, 0, b"SQLite format 3\0")
-    with pytest.raises(ShardFormatError, match="is not a shard: it begins with b'SQLite f'"):
+    overwritten(place, offset, data)
+    with pytest.raises(ShardFormatError, match=reason):
         place.reader()
 
 
@@ -217,27 +214,6 @@ def test_a_short_file_is_refused(place: Place) -> None:
     place.begin()
     os.truncate(place.path / place.name, 10)
     with pytest.raises(ShardFormatError, match="has 10 bytes"):
-        place.reader()
-
-
-def test_a_file_of_a_newer_version_is_refused(place: Place) -> None:
-    place.begin()
-    overwritten(place, 12, (99).to_bytes(4, "little"))
-    with pytest.raises(ShardFormatError, match="has the format version 99, but this version reads 1"):
-        place.reader()
-
-
-def test_a_file_of_another_byte_order_is_refused(place: Place) -> None:
-    place.begin()
-    overwritten(place, 8, (0x01020304).to_bytes(4, "big"))
-    with pytest.raises(ShardFormatError, match="byte order"):
-        place.reader()
-
-
-def test_a_header_that_was_overwritten_is_refused(place: Place) -> None:
-    place.begin()
-    overwritten(place, 30, b"????")
-    with pytest.raises(ShardFormatError, match="checksum"):
         place.reader()
 
 
