@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from pytheus.definitions import Definition
@@ -75,21 +76,20 @@ class MultiprocessStore:
         options = self._options
         if len(shard_names(listed(self._directory))) >= _MANY_SHARDS:
             self._fold_separately()
-        for last in (False, True):
-            try:
-                return ShardFile(
-                    self._system,
-                    self._directory,
-                    f"{identity.token}.shard",
-                    identity,
-                    index_step_bytes=options.index_step_bytes,
-                    numbers_step_bytes=options.numbers_step_bytes,
-                    max_size_bytes=options.max_size_bytes,
-                )
-            except FileNotFoundError:
-                if last:
-                    raise
-        raise AssertionError("unreachable")
+        create = partial(
+            ShardFile,
+            self._system,
+            self._directory,
+            f"{identity.token}.shard",
+            identity,
+            index_step_bytes=options.index_step_bytes,
+            numbers_step_bytes=options.numbers_step_bytes,
+            max_size_bytes=options.max_size_bytes,
+        )
+        try:
+            return create()
+        except FileNotFoundError:
+            return create()
 
     @property
     def identity(self) -> ShardIdentity:

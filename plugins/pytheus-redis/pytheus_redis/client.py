@@ -109,7 +109,6 @@ class RedisClient:
         """How many times it has waited for an answer."""
 
     def run(self, call: Call, /) -> Answer:
-        """The script's answer."""
         script, keys, arguments = call
         try:
             connection = self._connected()
@@ -124,7 +123,6 @@ class RedisClient:
         return cast(Answer, answer)
 
     def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
-        """The scripts' answers, in one round trip."""
         try:
             for _ in range(_MAX_PIPELINE_TRIES):
                 pipeline = self._connected().pipeline(transaction=False)
@@ -147,14 +145,12 @@ class RedisClient:
             raise self._translated(error) from None
 
     def close(self) -> None:
-        """Close the connection."""
         close, self._close, self._connection = self._close, None, None
         if close is not None:
             with suppress(Exception):  # the connection is given up in any case
                 close()
 
     def abandon(self) -> None:
-        """Forget the connection, which is the parent's."""
         self._close = self._connection = None
 
     def _connected(self) -> _Connection:

@@ -24,10 +24,10 @@ class Script:
 
     __slots__ = ("name", "sha", "text")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, *parts: str) -> None:
         self.name: str = name
-        self.text: str = text
-        self.sha: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.text: str = "".join(parts)
+        self.sha: str = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def __repr__(self) -> str:
         return f"<script {self.name}>"
@@ -90,11 +90,8 @@ end
 
 PUBLISH: Final = Script(
     "publish",
-    _NOW
-    + _EPOCH
-    + _BEAT
-    + _STORE
-    + """
+    _NOW + _EPOCH + _BEAT + _STORE,
+    """
 -- KEYS: state, shards, archive, folded, about, index, numbers, base
 -- ARGV: epoch, token, the attempt before, this attempt, whether this is the last one, milliseconds that a process may
 --       be silent, how many of index, numbers and base there were before, records, (offset, bytes)*
@@ -119,8 +116,8 @@ return {'ok', now}
 
 STAGE: Final = Script(
     "stage",
-    _STORE
-    + """
+    _STORE,
+    """
 -- KEYS: about, index, numbers
 -- ARGV: the part's number (from 1), milliseconds to keep it, the index's length before, records, (offset, bytes)*
 local part = redis.call('HGET', KEYS[1], 'part') or '0'
@@ -139,9 +136,8 @@ DROP: Final = Script("drop", "return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]
 
 INSPECT: Final = Script(
     "inspect",
-    _NOW
-    + _EPOCH
-    + """
+    _NOW + _EPOCH,
+    """
 -- KEYS: state, shards, archive, folded
 -- ARGV: the prefix of the tokens of all shards of this process, the token of each previous shard
 local epoch = epoch_of(KEYS[1], KEYS[3])
@@ -164,11 +160,8 @@ Before them it lists live shards that this process has replaced and forgotten, b
 
 COMMIT: Final = Script(
     "commit",
-    _NOW
-    + _EPOCH
-    + _NOTE
-    + _BEAT
-    + """
+    _NOW + _EPOCH + _NOTE + _BEAT,
+    """
 -- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base of the new and each previous shard
 -- ARGV: the epoch that is expected ('' for none), the epoch to begin then, token, attempt, parts, identity, base,
 --       whether this is the last one, milliseconds to keep notes, milliseconds that a process may be silent,
@@ -213,9 +206,8 @@ may still arrive, because it was sent and not acknowledged, is made void.
 
 LIST: Final = Script(
     "list",
-    _NOW
-    + _EPOCH
-    + """
+    _NOW + _EPOCH,
+    """
 -- KEYS: state, shards, archive, folded
 -- ARGV: the archive's version that is known already, then the tokens of this process's shards
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'archive', 'moves')
@@ -252,10 +244,8 @@ STATE: Final = Script("state", "return redis.call('HMGET', KEYS[1], 'epoch', 'ar
 
 FOLD: Final = Script(
     "fold",
-    _NOW
-    + _EPOCH
-    + _NOTE
-    + """
+    _NOW + _EPOCH + _NOTE,
+    """
 -- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base: of each dead shard
 -- ARGV: epoch, the archive's version before, its version after, milliseconds without a heartbeat, milliseconds to keep
 --       notes, archive, (token, attempt, '' if its keys are gone)*

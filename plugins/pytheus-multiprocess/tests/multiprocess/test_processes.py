@@ -6,10 +6,13 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytheus.registry import Registry
+from pytheus.shards import ShardedRegistry
 
 if TYPE_CHECKING:
-    from tests.multiprocess.conftest import Scrape, Shards, Start
+    from tests.multiprocess.conftest import Scrape, Shards, Start, Worker
 
 
 # Merging -------------------------------------------------------------------------------------------------------------
@@ -55,29 +58,47 @@ def test_infos_and_states_show_what_any_process_has(worker: Start, scrape: Scrap
     assert found['state{state="down"}'] == 1.0
 
 
-def test_an_info_that_changes_again_and_again_takes_no_more_memory(
-    worker: Start, scrape: Scrape, registry: Registry
+def size_of_file(one: Worker) -> int:
+    size = one.do("answer = registry.store._shard.file.size_bytes")
+    assert isinstance(size, int)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("source", "left", "most_bytes"),
+    [
+        pytest.param(
+            "for n in range(2000): build.info({'version': str(n), 'note': 'x' * 500})",
+            'build_info{version="1999"',
+            1 << 20,
+            id="an info",
+        ),
+        pytest.param(
+            "for n in range(5000): jobs.labels(f'kind{n}').inc(); jobs.remove(f'kind{n}')",
+            'jobs_total{kind="stays"}',
+            1 << 19,
+            id="series",
+        ),
+        pytest.param(
+            "for n in range(2000): jobs.labels('stays').inc(0, exemplar={'trace_id': f't{n}'})",
+            'jobs_total{kind="stays"}',
+            0,
+            id="exemplars",
+        ),
+    ],
+)
+def test_changes_without_end_take_no_more_memory(
+    worker: Start, scrape: Scrape, source: str, left: str, most_bytes: int
 ) -> None:
     one = worker()
-    for number in range(5):
-        begin = number * 400
-        one.do(f"[build.info({{'version': str(n), 'note': 'x' * 500}}) for n in range({begin}, {begin + 400})]")
-    size = one.do("answer = registry.store._shard.file.size_bytes")
-    (only,) = [name for name in scrape() if name.startswith("build_info")]
-    assert 'version="1999"' in only
-    assert isinstance(size, int)
-    assert size < 1 << 20
-
-
-def test_series_that_come_and_go_take_no_more_memory(worker: Start, scrape: Scrape) -> None:
-    one = worker()
-    one.do("jobs.labels('stays').inc()")
-    one.do("for n in range(5000): jobs.labels(f'kind{n}').inc(); jobs.remove(f'kind{n}')")
-    assert scrape() == one.scrape()
-    assert [name for name in scrape() if name.startswith("jobs")] == ['jobs_total{kind="stays"}']
-    size = one.do("answer = registry.store._shard.file.size_bytes")
-    assert isinstance(size, int)
-    assert size < 1 << 19
+    one.do("jobs.labels('stays').inc(exemplar={'trace_id': 'a'})")
+    before = size_of_file(one)
+    one.do(source)
+    found = scrape()
+    assert found == one.scrape()
+    (only,) = [name for name in found if name.startswith(left.partition("{")[0])]
+    assert only.startswith(left)
+    assert size_of_file(one) < max(before + 1, most_bytes)
 
 
 def test_what_is_removed_is_gone_for_all_and_begins_at_zero(worker: Start, scrape: Scrape) -> None:
@@ -101,22 +122,12 @@ def test_a_function_is_asked_by_its_own_process_at_its_own_scrape(worker: Start,
 
 
 def test_the_latest_exemplar_is_kept(worker: Start, registry: Registry) -> None:
-    from pytheus.shards import ShardedRegistry
-
     one = worker()
     one.do("for n in range(3): jobs.labels('mail').inc(exemplar={'trace_id': f't{n}'})")
     assert isinstance(registry, ShardedRegistry)
     (snapshot,) = registry.store.read().snapshots
     exemplars = [exemplar for of_slot in snapshot.layout.exemplars.values() for exemplar in of_slot.values()]
     assert [dict(exemplar.labels) for exemplar in exemplars] == [{"trace_id": "t2"}]
-
-
-def test_exemplars_without_end_take_no_more_memory(worker: Start) -> None:
-    one = worker()
-    one.do("jobs.labels('mail').inc(exemplar={'trace_id': 'a'})")
-    size = one.do("answer = registry.store._shard.file.size_bytes")
-    one.do("for n in range(2000): jobs.labels('mail').inc(exemplar={'trace_id': f't{n}'})")
-    assert one.do("answer = registry.store._shard.file.size_bytes") == size
 
 
 # Ends ----------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlencode
@@ -128,9 +129,8 @@ class Servers:
 
     def __call__(self, *arguments: str) -> Server:
         """A server with these arguments."""
-        server = Server(self.program, self._directory("redis"), self._unused_port(), *arguments)
-        self._started.append(server)
-        return server
+        self._started.append(Server(self.program, self._directory("redis"), self._unused_port(), *arguments))
+        return self._started[-1]
 
     def sentinel(self, service: str, port: int) -> Server:
         """A Sentinel that watches the server on `port`, and decides alone, and quickly."""
@@ -141,9 +141,8 @@ class Servers:
             f"sentinel down-after-milliseconds {service} 300\n"
             f"sentinel failover-timeout {service} 2000\n"
         )
-        server = Server(self.program, directory, self._unused_port(), "--sentinel", first=str(config))
-        self._started.append(server)
-        return server
+        self._started.append(Server(self.program, directory, self._unused_port(), "--sentinel", first=str(config)))
+        return self._started[-1]
 
     def end(self) -> None:
         for server in self._started:
@@ -355,51 +354,38 @@ class Proxy:
             if cut:
                 self._drop(client, server)
                 continue
-            threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._replies, args=(server, client), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
 
-    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         seen = b""
-        try:
-            while data := client.recv(65536):
-                if self.delay_seconds:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if is_request:
                     time.sleep(self.delay_seconds)
-                seen += data
-                server.sendall(data)
-        except OSError:
-            pass
-        self._drop(client, server)
-        if self.replay:
+                    seen += data
+                elif self.swallow_replies:
+                    continue
+                target.sendall(data)
+        self._drop(source, target)
+        if is_request and self.replay:
             self._send_again(seen)
 
-    def _replies(self, server: socket.socket, client: socket.socket) -> None:
-        try:
-            while data := server.recv(65536):
-                if not self.swallow_replies:
-                    client.sendall(data)
-        except OSError:
-            pass
-        self._drop(client, server)
-
     def _send_again(self, data: bytes) -> None:
-        try:
+        with suppress(OSError):
             with socket.create_connection(("127.0.0.1", self._server.port), timeout=5) as server:
                 server.sendall(data)
                 server.shutdown(socket.SHUT_WR)
                 while server.recv(65536):
                     pass
             self.replayed += 1
-        except OSError:
-            pass
 
     def _drop(self, *ends: socket.socket) -> None:
         with self._lock:
             self._ends -= set(ends)
         for end in ends:
-            try:
+            with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
     def drop_all(self) -> None:
@@ -410,10 +396,8 @@ class Proxy:
 
     def end(self) -> None:
         self.replay = False
-        try:
+        with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # which wakes up the thread that waits for a connection
-        except OSError:
-            pass
         self._listener.close()
         self.drop_all()
 

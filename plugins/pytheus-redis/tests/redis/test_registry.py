@@ -21,7 +21,7 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate
 from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, Registry
-from pytheus.shards import ShardedRegistry
+from pytheus.shards import MergedFamily, ShardedRegistry
 from pytheus_redis import RedisStore, store, worker
 
 if TYPE_CHECKING:
@@ -99,8 +99,6 @@ def test_gauges_of_each_process_say_which(make_registry: Make) -> None:
 
 
 def test_exemplars_are_brought_along(make_registry: Make) -> None:
-    from pytheus.shards import MergedFamily
-
     one, other = make_registry(), make_registry()
     Counter("orders_total", "Orders.", registry=one)
     Counter("orders_total", "Orders.", registry=other).inc(1, exemplar={"trace_id": "abc"})
@@ -172,16 +170,13 @@ def test_what_a_registry_was_told_to_publish_once_is_not_all_that_it_publishes(
 def test_a_registry_that_is_not_referred_to_leaves_no_thread(
     make_registry: Make, shared_server: Server, namespace: str, wait_until: WaitUntil
 ) -> None:
-    before = {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"}
+    before = set(threading.enumerate())
     registry = resolve_registry(f"redis://127.0.0.1:{shared_server.port}?namespace={namespace}&interval_seconds=0.01")
     reference = weakref.ref(registry)
     del registry
     gc.collect()
     assert reference() is None
-    wait_until(
-        lambda: not {thread for thread in threading.enumerate() if thread.name == "pytheus-redis"} - before,
-        "the thread to end",
-    )
+    wait_until(lambda: set(threading.enumerate()) <= before, "the thread to end")
 
 
 def test_what_moves_from_one_registry_to_another_counts_once(
@@ -313,27 +308,16 @@ counter.inc(7)
 
 
 @pytest.mark.parametrize("then", ["", "sys.exit(0)", "raise SystemExit"])
-def test_the_end_of_a_program_publishes(make_registry: Make, namespace: str, then: str, tmp_path: Path) -> None:
-    registry = make_registry()
-    run_program(registry, namespace, then, tmp_path)
-    assert exposed(registry)["orders_total"] == 7
-
-
-def run_program(registry: ShardedRegistry, namespace: str, then: str, cwd: Path) -> None:
-
-    store = registry.store
-    assert isinstance(store, RedisStore)
+def test_the_end_of_a_program_publishes(
+    make_registry: Make, shared_server: Server, namespace: str, then: str, tmp_path: Path
+) -> None:
     url = (
-        f"redis://127.0.0.1:{store.options.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
+        f"redis://127.0.0.1:{shared_server.port}/0?namespace={namespace}&interval_seconds=1000&expiry_seconds=10000"
         "&timeout_seconds=20&exit_seconds=20"
     )
-    subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(then=then)],
-        env=os.environ | {"PYTHEUS_REGISTRY": url},
-        cwd=cwd,
-        check=True,
-        timeout=120,
-    )
+    command = [sys.executable, "-c", PROGRAM.format(then=then)]
+    subprocess.run(command, env=os.environ | {"PYTHEUS_REGISTRY": url}, cwd=tmp_path, check=True, timeout=120)
+    assert exposed(make_registry())["orders_total"] == 7
 
 
 # What was asked for ---------------------------------------------------------------------------------------------------
@@ -382,7 +366,6 @@ def test_options_that_make_no_sense_are_refused(url: str, complaint: str) -> Non
 
 def test_no_password_is_shown() -> None:
     registry = resolve_registry("redis://shop:hunter2@127.0.0.1:1/0?sentinels=&namespace=x")
-
     assert isinstance(registry, ShardedRegistry)
     store = registry.store
     assert isinstance(store, RedisStore)
