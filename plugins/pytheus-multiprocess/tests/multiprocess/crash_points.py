@@ -11,13 +11,16 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from pytheus.definitions import Definition
+from pytheus.registry import NumberStorage
 from pytheus.samples import Exemplar
-from pytheus.shards import Layout, Reading
+from pytheus.shards import Archive, Reading, Snapshot
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.store import MultiprocessStore
 from pytheus_multiprocess.system import System
@@ -26,6 +29,7 @@ JOBS = Definition("jobs_total", "counter", "Jobs.", ("kind",))
 INFO = Definition("build", "info", "Build.", ("part",))
 
 Totals = dict[str, float]
+Report = Callable[[str], object]
 
 
 class KilledAt(System):
@@ -47,17 +51,20 @@ def store_in(directory: Path, system: System | None = None) -> MultiprocessStore
     return MultiprocessStore(options, system)
 
 
+def storage(store: MultiprocessStore, definition: Definition) -> NumberStorage:
+    memory = store.storage(definition)
+    assert memory is not None
+    return memory
+
+
 def totals(reading: Reading) -> Totals:
     """The sum of each series over everything that was read."""
     sums: Totals = {}
-    both: list[tuple[Layout, list[float]]] = [(each.layout, list(each.numbers)) for each in reading.snapshots]
-    both.append((reading.archive.layout, list(reading.archive.numbers)))
-    for layout, numbers in both:
-        for number in range(len(layout)):
-            slot = layout.entry(number)
-            if slot is not None and slot.size == 1:
-                key = slot.labels[0]
-                sums[key] = sums.get(key, 0.0) + numbers[slot.offset]
+    parts: list[Snapshot | Archive] = [*reading.snapshots, reading.archive]
+    for part in parts:
+        for _, slot in part.layout.entries():
+            if slot.size == 1:
+                sums[slot.labels[0]] = sums.get(slot.labels[0], 0.0) + part.numbers[slot.offset]
     return sums
 
 
@@ -68,18 +75,16 @@ def found_in(directory: Path) -> tuple[Totals, Sequence[object]]:
         return totals(reading), reading.skipped
 
 
-def in_child(function: Callable[[Callable[[str], None]], None]) -> tuple[list[str], int]:
+def in_child(function: Callable[[Report], None]) -> tuple[list[str], int]:
     """Run `function` in a forked child; gives the words that it reported, and the status it ended with."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         try:
-            function(lambda word: void(os.write(writer, f"{word}\n".encode())))
+            function(lambda word: os.write(writer, f"{word}\n".encode()))
             os._exit(0)
         except BaseException:
-            import traceback
-
             traceback.print_exc()
             os._exit(1)
     os.close(writer)
@@ -88,22 +93,17 @@ def in_child(function: Callable[[Callable[[str], None]], None]) -> tuple[list[st
     return words, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def void(_: object) -> None:
-    pass
-
-
 def leave_dead(directory: Path, count: int, amount: float) -> None:
     """Let `count` processes count something, and be killed."""
+
+    def work(number: int, report: Report) -> None:
+        memory = storage(store_in(directory), JOBS)
+        for kind in ("all", f"kind{number}"):
+            memory.buffer((kind,), 1)[0] += amount
+        os.kill(os.getpid(), signal.SIGKILL)
+
     for number in range(count):
-
-        def work(report: Callable[[str], None], number: int = number) -> None:
-            memory = store_in(directory).storage(JOBS)
-            assert memory is not None
-            for kind in ("all", f"kind{number}"):
-                memory.buffer((kind,), 1)[0] += amount
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        in_child(work)
+        in_child(partial(work, number))
 
 
 # Operations: what is there before, what the child does, and what must be there afterwards ---------------------------
@@ -114,12 +114,9 @@ Wrong = str | None
 def growing(directory: Path, at: int) -> tuple[int, Wrong]:
     """A process begins a shard, and fills it until it has grown several times and was rewritten."""
 
-    def work(report: Callable[[str], None]) -> None:
+    def work(report: Report) -> None:
         store = store_in(directory, KilledAt(at))
-        memory = store.storage(JOBS)
-        info = store.storage(INFO)
-        assert memory is not None
-        assert info is not None
+        memory, info = storage(store, JOBS), storage(store, INFO)
         for number in range(70):
             kind = f"kind{number % 50}"
             labels = (f"{kind}-{'x' * 200}",)
@@ -149,10 +146,8 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
 def churning(directory: Path, at: int) -> tuple[int, Wrong]:
     """A process removes series, and others use their numbers again."""
 
-    def work(report: Callable[[str], None]) -> None:
-        store = store_in(directory, KilledAt(at))
-        memory = store.storage(JOBS)
-        assert memory is not None
+    def work(report: Report) -> None:
+        memory = storage(store_in(directory, KilledAt(at)), JOBS)
         memory.buffer(("stays-",), 1)[0] = 5.0
         report("begun")
         for number in range(3):
@@ -185,7 +180,7 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     leave_dead(directory, 3, 0.25)
     expected = {"all": 3.75, "kind0": 1.75, "kind1": 1.75, "kind2": 0.25}
 
-    def work(report: Callable[[str], None]) -> None:
+    def work(report: Report) -> None:
         store = store_in(directory)
         # What comes before does not change anything.
         store._system = store._archive._system = KilledAt(at)
@@ -194,7 +189,7 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
 
     _, status = in_child(work)
 
-    def look(report: Callable[[str], None]) -> None:
+    def look(report: Report) -> None:
         # As a scrape sees it that cannot fold, because a process that was stopped has the lock.
         holder = store_in(directory)
         assert System().lock(holder._archive._lock_descriptor)

@@ -51,8 +51,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def values(snapshot: Snapshot) -> dict[str, float]:
-    slots = map(snapshot.layout.entry, range(len(snapshot.layout)))
-    return {slot.labels[0]: snapshot.numbers[slot.offset] for slot in slots if slot is not None}
+    return {series.labels[0]: snapshot.numbers[series.offset] for _, series in snapshot.layout.entries()}
 
 
 def add(file: ShardFile, path: str, value: float, *, first: bool = False) -> int:
