@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
@@ -45,22 +46,20 @@ _MAX_REMOVAL_BYTES = 16
 """The largest record of a removal. This much is kept free per series, so that each can always be removed."""
 
 
+@dataclass(slots=True, eq=False)
 class _Series:
     """A series of this process, and the buffer of its numbers."""
 
-    __slots__ = ("buffer", "definition", "exemplars", "info", "info_bytes", "labels", "number", "offset", "size")
-
-    def __init__(self, definition: Definition, labels: tuple[str, ...], size: int) -> None:
-        self.definition: Definition = definition
-        self.labels: tuple[str, ...] = labels
-        self.size: int = size
-        self.number: int = -1
-        """Its number in the layout, or -1 if it is unshared."""
-        self.offset: int = 0
-        self.buffer: FloatBuffer
-        self.info: Mapping[str, str] | None = None
-        self.info_bytes: int = 0
-        self.exemplars: dict[int, Exemplar] = {}
+    definition: Definition
+    labels: tuple[str, ...]
+    size: int
+    number: int = -1
+    """Its number in the layout, or -1 if it is unshared."""
+    offset: int = 0
+    buffer: FloatBuffer = field(init=False)
+    info: Mapping[str, str] | None = None
+    info_bytes: int = 0
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
 
 
 class Shard:

@@ -10,6 +10,7 @@ from another may have lost the latest changes, and a folding with them.
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from typing import Final, NamedTuple
 
@@ -32,35 +33,23 @@ class Publication(NamedTuple):
     delta: Delta
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class PreviousShard:
     """A shard that this process had, with everything needed to tell its content."""
 
-    __slots__ = ("acknowledged", "epoch", "folded_at", "heartbeat_ms", "keys", "maybe_applied", "mirror", "queue")
-
-    def __init__(
-        self,
-        keys: ShardKeys,
-        mirror: ShardMirror,
-        epoch: str,
-        heartbeat_ms: int,
-        *,
-        acknowledged: str = "",
-        queue: tuple[Publication, ...] = (),
-        maybe_applied: bool = False,
-    ) -> None:
-        self.keys: ShardKeys = keys
-        self.mirror: ShardMirror = mirror
-        self.epoch: str = epoch
-        self.heartbeat_ms: int = heartbeat_ms
-        """Redis's time at its last answer."""
-        self.acknowledged: str = acknowledged
-        """The last publication that is known to have arrived."""
-        self.queue: tuple[Publication, ...] = queue
-        """The publications after it."""
-        self.maybe_applied: bool = maybe_applied
-        """Whether the first of those may have arrived."""
-        self.folded_at: str | None = None
-        """The last publication that had arrived when the shard was folded, as far as is known."""
+    keys: ShardKeys
+    mirror: ShardMirror
+    epoch: str
+    heartbeat_ms: int
+    """Redis's time at its last answer."""
+    acknowledged: str = ""
+    """The last publication that is known to have arrived."""
+    queue: tuple[Publication, ...] = ()
+    """The publications after it."""
+    maybe_applied: bool = False
+    """Whether the first of those may have arrived."""
+    folded_at: str | None = None
+    """The last publication that had arrived when the shard was folded, as far as is known."""
 
     def was_folded(self, status: str, epoch: str, now_ms: int, remember_seconds: float) -> bool:
         """Whether the archive contains its numbers, given the status that Redis tells."""

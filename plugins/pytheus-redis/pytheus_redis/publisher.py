@@ -15,6 +15,7 @@ One thread uses a publisher. It does not retry by itself: the next call does.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from array import array
@@ -38,34 +39,25 @@ _MAX_TRIES: Final = 8
 _MAX_FOLDED_KEPT: Final = 4
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class _CurrentShard:
     """The shard in Redis, as far as this process knows."""
 
-    __slots__ = ("acknowledged", "count", "epoch", "filled", "heartbeat_ms", "keys", "maybe_applied", "mirror", "queue")
-
-    def __init__(self, keys: ShardKeys, mirror: ShardMirror, epoch: str, heartbeat_ms: int) -> None:
-        self.keys = keys
-        self.mirror = mirror
-        self.acknowledged = "0"
-        self.epoch = epoch
-        self.heartbeat_ms = heartbeat_ms
-        self.filled: frozenset[str] = frozenset()
-        """Those of "index", "numbers" and "base" that exist; a server may evict one of them."""
-        self.count = 0
-        self.queue: list[Publication] = []
-        self.maybe_applied = False
-        """Whether the first of the queue was sent, and it is unknown whether it arrived."""
+    keys: ShardKeys
+    mirror: ShardMirror
+    epoch: str
+    heartbeat_ms: int
+    acknowledged: str = "0"
+    filled: frozenset[str] = frozenset()
+    """Those of "index", "numbers" and "base" that exist; a server may evict one of them."""
+    count: int = 0
+    queue: list[Publication] = dataclasses.field(default_factory=list)
+    maybe_applied: bool = False
+    """Whether the first of the queue was sent, and it is unknown whether it arrived."""
 
     def as_previous(self) -> PreviousShard:
-        return PreviousShard(
-            self.keys,
-            self.mirror,
-            self.epoch,
-            self.heartbeat_ms,
-            acknowledged=self.acknowledged,
-            queue=tuple(self.queue),
-            maybe_applied=self.maybe_applied,
-        )
+        state = (self.keys, self.mirror, self.epoch, self.heartbeat_ms)
+        return PreviousShard(*state, self.acknowledged, tuple(self.queue), self.maybe_applied)
 
 
 class Publisher:

@@ -49,7 +49,6 @@ class Server:
         self._command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
         self._command += arguments if first is not None else ("--save", "", *arguments)
         self._process: subprocess.Popen[bytes] | None = None
-        self._paused = False
         self.start()
 
     def start(self) -> None:
