@@ -18,8 +18,8 @@ def _share() -> None:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    fixtures = ("checkout", "make_venv", "start", "start_for_module", "start_prometheus", "_unused_port", "_wait_until")
-    names = (*fixtures, "pytest_collection_modifyitems")
+    names = ["checkout", "make_venv", "start", "start_for_module", "start_prometheus", "together"]
+    names += ["_unused_port", "_wait_until", "pytest_collection_modifyitems"]
     globals().update({name: getattr(module, name) for name in names})
 
 

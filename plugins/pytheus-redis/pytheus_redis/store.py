@@ -341,28 +341,23 @@ def _watch_process() -> None:
     atexit.register(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+            before=lambda: _each(RedisStore.before_fork),
+            after_in_parent=lambda: _each(RedisStore.after_fork_in_parent),
+            after_in_child=_after_fork_in_child,
         )
 
 
+def _each(act: Callable[[RedisStore], None]) -> None:
+    for store in list(_stores):
+        act(store)
+
+
 def _at_exit() -> None:
-    for store in list(_stores):
-        store.close()
-
-
-def _before_fork() -> None:
-    for store in list(_stores):
-        store.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for store in list(_stores):
-        store.after_fork_in_parent()
+    _each(RedisStore.close)
 
 
 def _after_fork_in_child() -> None:
-    for store in list(_stores):
-        store.start_in_child()
+    _each(RedisStore.start_in_child)
     # A process of multiprocessing ends without the interpreter's exit functions. It has finalizers instead, and forgets
     # those that were registered before this.
     processes = sys.modules.get("multiprocessing.util")

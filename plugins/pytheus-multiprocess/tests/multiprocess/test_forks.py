@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,7 +124,7 @@ assert answer == [0] * 30, answer
 
 
 def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch, together: Callable[..., None]
 ) -> None:
     registry = multiprocess_registry(directory, process_metrics=False)
     store = registry.store
@@ -131,7 +132,7 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
     lock = store.lock_shard()
     lock.release()
     monkeypatch.setattr(store_module, "_stores", {id(store): weakref.ref(store)})
-    is_locked, is_locked_again = threading.Event(), threading.Event()
+    is_locked, is_locked_again, is_done = threading.Event(), threading.Event(), threading.Event()
 
     class Lock:
         """The store's, which the other thread has as soon as the first one lets go of it."""
@@ -149,22 +150,16 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
         store_module._before_fork()
         is_locked.set()
         store_module._after_in_parent()
+        is_done.set()
 
     def second() -> None:
         assert is_locked.wait(60)
         store_module._before_fork()
         is_locked_again.set()
-        forking.join(60)
+        is_done.wait(60)
         store_module._after_in_parent()
 
-    raised: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", raised.append)
-    forking, other = threading.Thread(target=first, daemon=True), threading.Thread(target=second, daemon=True)
-    for thread in (forking, other):
-        thread.start()
-    for thread in (forking, other):
-        thread.join(120)
-    assert raised == []
+    together(first, second)
     assert lock.acquire(timeout=60)
     lock.release()
     monkeypatch.undo()

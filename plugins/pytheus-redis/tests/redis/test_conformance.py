@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
+def registry_at(port: int, prefix: str = "") -> Registry:
+    """A registry with a namespace of its own."""
+    return resolve_registry(f"redis://127.0.0.1:{port}?namespace=kit-{os.getpid()}-{next(_numbers)}&prefix={prefix}")
+
+
 class TestRedisRegistry(RegistryConformance):
     gives_originals = False
     plugin_name = "redis"
@@ -30,12 +35,10 @@ class TestRedisRegistry(RegistryConformance):
         cls.port = shared_server.port
 
     def make_registry(self) -> Registry:
-        return resolve_registry(f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}")
+        return registry_at(self.port)
 
     def make_prefixed_registry(self, prefix: str | None) -> Registry:
-        return resolve_registry(
-            f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}&prefix={prefix or ''}"
-        )
+        return registry_at(self.port, prefix or "")
 
 
 class TestRedisRegistryWithoutARedis(RegistryConformance):
@@ -48,7 +51,7 @@ class TestRedisRegistryWithoutARedis(RegistryConformance):
         cls.port = unused_port()
 
     def make_registry(self) -> Registry:
-        return resolve_registry(f"redis://127.0.0.1:{self.port}?namespace=kit-{os.getpid()}-{next(_numbers)}")
+        return registry_at(self.port)
 
     # It also exposes that Redis is not available.
 

@@ -21,7 +21,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 import pytest
@@ -148,13 +149,10 @@ class Storm:
         stdin.write(f"{self.chance.randrange(10**9)}\n")
         stdin.flush()
 
-    def one(self) -> int | None:
-        return self.chance.choice(sorted(self.alive)) if self.alive else None
-
     def kill(self) -> None:
         """Kill a worker, without a word."""
-        worker = self.one()
-        if worker is not None:
+        if self.alive:
+            worker = self.chance.choice(sorted(self.alive))
             os.kill(worker, signal.SIGKILL)
             self.alive.discard(worker)
             self.stopped.discard(worker)
@@ -166,11 +164,10 @@ class Storm:
             worker = self.chance.choice(sorted(self.stopped))
             self.stopped.discard(worker)
             os.kill(worker, signal.SIGCONT)
-            return
-        victim = self.one()
-        if victim is not None:
-            self.stopped.add(victim)
-            os.kill(victim, signal.SIGSTOP)
+        elif self.alive:
+            worker = self.chance.choice(sorted(self.alive))
+            self.stopped.add(worker)
+            os.kill(worker, signal.SIGSTOP)
 
     def disturb(self) -> None:
         """Cut a group off, slow it down, lose answers, or let what it sent arrive again; or end that."""
@@ -201,7 +198,7 @@ class Storm:
         self.seen = seen
         return seen
 
-    def blow(self, actions: list[tuple[float, Callable[[], None]]], least_kills: int) -> None:
+    def blow(self, actions: Sequence[tuple[float, Callable[[], object]]], least_kills: int) -> None:
         """Do one after the other of `actions`, at random, by weight, until enough was done."""
         begun = time.monotonic()
         weights = [weight for weight, _ in actions]
@@ -252,10 +249,8 @@ class Storm:
         for mother in self.mothers:
             assert mother.stdin is not None
             mother.stdin.close()
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(mother.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             mother.wait()
         self.watcher.close()
 
@@ -270,11 +265,8 @@ def storm(servers: Servers, make_proxy: Callable[[Server], Proxy], namespace: st
 
 
 def test_a_storm_while_redis_keeps_its_data(storm: Storm) -> None:
-    def forget_scripts() -> None:
-        storm.server.command("SCRIPT", "FLUSH")
-
     actions = [(6.0, storm.kill), (4.0, storm.stop_or_go_on), (3.0, storm.disturb), (1.0, storm.hang)]
-    storm.blow([*actions, (1.0, forget_scripts)], least_kills=10)
+    storm.blow([*actions, (1.0, lambda: storm.server.command("SCRIPT", "FLUSH"))], least_kills=10)
     storm.calm_down()
     storm.check()
     for worker in list(storm.alive):  # now they die, and everything must stay
@@ -292,11 +284,8 @@ def test_a_storm_in_which_redis_loses_its_data(storm: Storm) -> None:
         time.sleep(storm.chance.random() * 0.2)
         storm.server.start()
 
-    def flush() -> None:
-        storm.server.command("FLUSHALL")
-
-    actions = [(4.0, storm.kill), (4.0, storm.stop_or_go_on), (3.0, storm.disturb), (1.0, restart), (1.0, flush)]
-    storm.blow(actions, least_kills=5)
+    actions = [(4.0, storm.kill), (4.0, storm.stop_or_go_on), (3.0, storm.disturb), (1.0, restart)]
+    storm.blow([*actions, (1.0, lambda: storm.server.command("FLUSHALL"))], least_kills=5)
     storm.calm_down()
     storm.check()
 
