@@ -204,6 +204,8 @@ class Storm:
             if more < 0:
                 self.wrong.append(f"{series} is {found[series]}, and {reported[kind]} were reported")
             cut_off += more
+        if reported["!"]:
+            self.wrong.append(f"{reported['!']} scrapes of workers show less than the one before")
         if cut_off > self.killed:
             self.wrong.append(f"{cut_off} more was found than was reported, with {self.killed} kills")
         if not 0 <= found["seconds_count"] * 1.5 - found["seconds_sum"] <= self.killed * 1.5:
