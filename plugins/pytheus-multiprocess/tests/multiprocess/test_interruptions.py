@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,8 @@ class Interrupting(System):
 class Program:
     """A process with metrics, and another view of its directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, step: int) -> None:
+        self.step, self.reached = step, True
         # The smallest steps there are, so that changes often make the file grow.
         self._options = MultiprocessOptions(
             str(directory), index_step_bytes=4096, numbers_step_bytes=4096, process_metrics=False
@@ -49,14 +50,14 @@ class Program:
         for number in range(5):
             self.jobs.labels(f"kind{number}").inc(number + 1)
 
-    def interrupted(self, change: Callable[[], object], happens: Callable[[], object], step: int) -> bool:
-        """Make the change, and let the other thing happen before its step of that number; False if it has less."""
+    def interrupted(self, change: Callable[[], object], happens: Callable[[], object]) -> None:
+        """Make the change, and let the other thing happen before its step; `reached` is False if it has less."""
         self.system.happens = happens
-        self.system.left = step
+        self.system.left = self.step
         try:
             change()
-            return not self.system.left
         finally:
+            self.reached = not self.system.left
             self.system.left = 0
 
     def counts(self, *, own: bool = False) -> dict[str, float]:
@@ -98,14 +99,15 @@ INTERRUPTIONS: dict[str, tuple[Callable[[Program], object], dict[str, float | No
 }
 
 
-def at_every_step(directory: Path, once: Callable[[Program, int], bool]) -> None:
-    """Try it with a program of its own for each step, until `once` says that there are no more."""
+def programs(directory: Path) -> Iterator[Program]:
+    """A program of its own for each step of what is done with it, until it has no more of them."""
     step = 1
     reached = True
     while reached:
-        program = Program(directory / str(step))
-        reached = once(program, step)
+        program = Program(directory / str(step), step)
+        yield program
         program.close()
+        reached = program.reached
         step += 1
     assert step > 2
 
@@ -117,73 +119,64 @@ def test_the_shard_is_whole_after_a_change_in_the_middle_of_another(
 ) -> None:
     make, changed = CHANGES[change]
     happen, happened = INTERRUPTIONS[interruption]
-
-    def once(program: Program, step: int) -> bool:
-        reached = program.interrupted(lambda: make(program), lambda: happen(program), step)
+    for program in programs(tmp_path):
+        program.interrupted(partial(make, program), partial(happen, program))
         program.jobs.labels("after").inc(9)
         expected: dict[str, float | None] = {f"kind{number}": number + 1.0 for number in range(5)}
-        expected |= {"1": 1.0, "after": 9.0} | changed | (happened if reached else {})
+        expected |= {"1": 1.0, "after": 9.0} | changed | (happened if program.reached else {})
         found = program.counts()
-        if interruption == "info" and reached:
+        if interruption == "info" and program.reached:
             # The version of one of both, whichever was last.
             assert [found.pop(version, None) for version in ("1", LONG, "3")].count(1.0) == 1
             expected = {kind: count for kind, count in expected.items() if kind not in ("1", LONG)}
-        if interruption == "place" and reached:
+        if interruption == "place" and program.reached:
             assert found.pop("") == 1.0  # pytheus_multiprocess_unshared_series
-        assert found == {kind: count for kind, count in expected.items() if count is not None}, f"step {step}"
-        return reached
-
-    at_every_step(tmp_path, once)
+        present = {kind: count for kind, count in expected.items() if count is not None}
+        assert found == present, f"step {program.step}"
 
 
 def test_a_series_that_is_made_in_the_middle_of_its_making_is_one(tmp_path: Path) -> None:
-    def once(program: Program, step: int) -> bool:
-        new = program.jobs.labels
-        reached = program.interrupted(lambda: new("new").inc(7), lambda: new("new").inc(2), step)
-        assert program.counts(own=True)["new"] == (9.0 if reached else 7.0)
+    def count(program: Program, by: float) -> None:
+        program.jobs.labels("new").inc(by)
+
+    for program in programs(tmp_path):
+        program.interrupted(partial(count, program, 7), partial(count, program, 2))
+        assert program.counts(own=True)["new"] == (9.0 if program.reached else 7.0)
         program.jobs.remove("new")
         assert "new" not in program.counts(own=True)
-        return reached
-
-    at_every_step(tmp_path, once)
 
 
 def test_a_removal_that_was_broken_off_does_not_count_again(tmp_path: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    def once(program: Program, step: int) -> bool:
-        reached = True
+    for program in programs(tmp_path):
         try:
-            reached = program.interrupted(lambda: program.jobs.remove("kind1"), interrupt, step)
+            program.interrupted(partial(program.jobs.remove, "kind1"), interrupt)
         except KeyboardInterrupt:
             program.jobs.remove("kind1")
         program.jobs.labels("kind1").inc(7)
         assert program.counts()["kind1"] == 7.0
-        return reached
-
-    at_every_step(tmp_path, once)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_forked_in_the_middle_of_a_change_leaves_the_parents_shard_alone(tmp_path: Path) -> None:
-    def once(program: Program, step: int) -> bool:
+    child = -1
+
+    def fork(reader: int, writer: int) -> None:
+        nonlocal child
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)  # so that the parent comes first
+
+    for program in programs(tmp_path):
         reader, writer = os.pipe()
         child = -1
-
-        def fork() -> None:
-            nonlocal child
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", DeprecationWarning
-                )  # there may be threads, which tests before this left
-                child = os.fork()
-            if child == 0:
-                os.close(writer)
-                os.read(reader, 1)  # so that the parent comes first
-
         status = 1
         try:
-            reached = program.interrupted(lambda: program.jobs.labels("new").inc(), fork, step)
+            program.interrupted(partial(program.jobs.labels, "new"), partial(fork, reader, writer))
+            program.jobs.labels("new").inc()
             status = 0
         finally:
             if child == 0:
@@ -191,9 +184,6 @@ def test_a_child_forked_in_the_middle_of_a_change_leaves_the_parents_shard_alone
         program.jobs.labels("later").inc(3)
         os.close(reader)
         os.close(writer)
-        if reached:
+        if program.reached:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert program.counts()["later"] == 3.0
-        return reached
-
-    at_every_step(tmp_path, once)
