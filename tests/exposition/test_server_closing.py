@@ -105,9 +105,11 @@ from pytheus.registry import CollectorRegistry
 server = start_http_server(0, registry=CollectorRegistry())
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 reading, writing = os.pipe()
+forked, begun = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.close(writing)
+    os.write(begun, b"1")  # after the hooks that give the listener back in the child
     left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     sockets = []
     for descriptor in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
@@ -122,6 +124,7 @@ if pid == 0:
     os.read(reading, 1)  # until the parent has looked
     os._exit(0)
 assert opener.open(server.url).status == 200
+os.read(forked, 1)
 server.close()
 try:
     opener.open(server.url)
