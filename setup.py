@@ -21,7 +21,6 @@ from build_backend.compiling import can_compile
 # compiled together or not at all.
 COMPILED_MODULES = [
     "pytheus/version.py",
-    "pytheus/kinds.py",
     "pytheus/textformat.py",
     "pytheus/yielding.py",
     "pytheus/metrics/number.py",
