@@ -22,6 +22,7 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
@@ -104,6 +105,8 @@ class MetricsServer:
         self._waker, self._woken = socket.socketpair()
         self._lock = threading.RLock()  # re-entrant, because a signal handler may fork or close
         self._connections: dict[socket.socket, threading.Thread] = {}
+        # Also those whose connection is closed, because a thread lives a moment longer.
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._pauses = 0
         self._closed = False
         self._acceptor: threading.Thread | None = None
@@ -148,9 +151,9 @@ class MetricsServer:
         for own in (self._listener, self._waker, self._woken):
             own.close()
         with self._lock:
-            connections = dict(self._connections)
+            connections, threads = dict(self._connections), list(self._threads)
         _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
-        _join(connections.values(), grace_seconds)
+        _join(threads, grace_seconds)
         _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
@@ -217,6 +220,7 @@ class MetricsServer:
             )
             if count < _CONNECTIONS + _REFUSALS:
                 self._connections[connection] = thread
+                self._threads.add(thread)
         if count >= _CONNECTIONS + _REFUSALS:
             connection.close()
             return True
