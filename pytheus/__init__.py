@@ -38,6 +38,7 @@ Modules:
 - `textformat`: the grammar of the text format
 - `atomic`: when an addition needs no lock
 - `yielding`: letting other threads run during long work
+- `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
 - `compilation`: a class decorator for the compiled build
 - `version`: the version, and whether this build is compiled
