@@ -9,6 +9,7 @@ from pytheus.compose.base import refuse_cycle
 from pytheus.compose.derived import DerivingLayer
 from pytheus.definitions import Definition
 from pytheus.exceptions import InvalidNameError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import MetricType
 from pytheus.names import occupied_names, prefix_lead, shown, validate_metric_name
 from pytheus.registry.contract import Collector, Registry
@@ -97,7 +98,9 @@ class FilteredRegistry(DerivingLayer):
             try:
                 if selection.takes(definition):
                     chosen.append((collector, None))
-            except Exception:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 # The predicate is called again in the scrape, where its error affects only this collector.
                 chosen.append((collector, selection))
         return iter(self._derived.derive(chosen))

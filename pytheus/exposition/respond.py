@@ -16,7 +16,9 @@ from typing import Final, NamedTuple
 
 from pytheus.exposition.formats import ExpositionFormat, formats_of
 from pytheus.exposition.text import CONTENT_TYPE, exposition_parts
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
+from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
 __all__ = ["Response", "answer_scrape", "answer_text", "servable"]
@@ -92,8 +94,10 @@ def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_e
             chosen = best_format(accept, formats, CONTENT_TYPE)
         content_type = CONTENT_TYPE if chosen is None else chosen.media_type
         parts = _encoded(exposition_parts(registry)) if chosen is None else _rendered(chosen, registry)
-    except Exception:
-        logger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
         return answer_text(method, 500, "the metrics could not be collected; see the log of the application\n")
     vary = "Accept, Accept-Encoding" if formats else "Accept-Encoding"
     headers = [("Content-Type", content_type), ("Vary", vary)]

@@ -30,6 +30,7 @@ from typing import Final, Self
 from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
 
@@ -233,7 +234,9 @@ class MetricsServer:
     def _serve(self, connection: socket.socket, respond: Callable[[Request], Response]) -> None:
         try:
             serve_connection(connection, respond)
-        except Exception:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             logger("pytheus.exposition").exception("a scrape failed")
         finally:
             with self._lock:
