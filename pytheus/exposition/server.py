@@ -28,8 +28,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.collection import wait_for_ended
+from pytheus.exposition.disconnection import has_ended
 from pytheus.exposition.http1 import Request, serve_connection
-from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.exposition.respond import answer_scrape
+from pytheus.exposition.response import LIMIT_SECONDS, Response, answer_text, checked_limit, servable
 from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
@@ -55,6 +58,7 @@ def start_http_server(
     registry: Registry = REGISTRY,
     *,
     registries: Mapping[str, Registry] | None = None,
+    timeout_seconds: float = LIMIT_SECONDS,
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
@@ -63,7 +67,10 @@ def start_http_server(
     other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
     them.
 
-    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
+    Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
+    the response and counted; see docs/how-to/expose.md.
+
+    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path or timeout, and
     `NotARegistryError` for an object that is not a registry. Nothing has been started then.
 
         >>> import urllib.request
@@ -79,7 +86,7 @@ def start_http_server(
     """
     if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})})
+    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds)
 
 
 class MetricsServer:
@@ -97,7 +104,10 @@ class MetricsServer:
         >>> server.close()
     """
 
-    def __init__(self, port: int, addr: str, registries: Mapping[str, Registry]) -> None:
+    def __init__(
+        self, port: int, addr: str, registries: Mapping[str, Registry], timeout_seconds: float = LIMIT_SECONDS
+    ) -> None:
+        self._limit_seconds: Final = checked_limit(timeout_seconds)
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
         self._listener: Final = _listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
@@ -155,6 +165,7 @@ class MetricsServer:
             connections, threads = dict(self._connections), list(self._threads)
         _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
         _join(threads, grace_seconds)
+        wait_for_ended(grace_seconds)
         _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
@@ -231,9 +242,9 @@ class MetricsServer:
             self._serve(connection, respond)
         return True
 
-    def _serve(self, connection: socket.socket, respond: Callable[[Request], Response]) -> None:
+    def _serve(self, connection: socket.socket, respond: Callable[[Request, socket.socket], Response]) -> None:
         try:
-            serve_connection(connection, respond)
+            serve_connection(connection, lambda request: respond(request, connection))
         except BaseException as error:
             if is_interruption(error):
                 raise
@@ -243,11 +254,19 @@ class MetricsServer:
                 self._connections.pop(connection, None)
             connection.close()
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, connection: socket.socket) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
-            accept, accept_encoding = (request.fields.get(name, "") for name in ("accept", "accept-encoding"))
-            return answer_scrape(registry, request.method, accept=accept, accept_encoding=accept_encoding)
+            fields = request.fields
+            return answer_scrape(
+                registry,
+                request.method,
+                accept=fields.get("accept", ""),
+                accept_encoding=fields.get("accept-encoding", ""),
+                timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
+                limit_seconds=self._limit_seconds,
+                has_left=lambda: has_ended(connection),
+            )
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
             return answer_text(request.method, 404, f"there are no metrics at this path; available:\n{paths}")
@@ -317,7 +336,7 @@ def _listen(port: int, addr: str) -> socket.socket:
     return listener
 
 
-def _respond_busy(request: Request) -> Response:
+def _respond_busy(request: Request, connection: socket.socket) -> Response:
     return answer_text(request.method, 503, "too many scrapes at once; try again\n")
 
 

@@ -1,0 +1,409 @@
+"""Collections for HTTP clients: shared by those who wait, carried out by threads of their own, ended at a deadline.
+
+Rules:
+
+- Of each registry and format, at most one collection runs and one waits. Those who ask while one runs share the waiting
+  one, so that each gets numbers from after its request.
+- The threads are daemonic and never belong to a pool of the program, so that a collector that hangs keeps neither the
+  program from its work nor from ending.
+- One thread encodes the collectors, the metrics of pytheus first. If a collector takes long, another thread goes on
+  with the next ones, and the first ends with its collector. So a slow collector delays the others by a moment.
+- At the deadline the collection ends without the collectors that have not finished. Each is counted as failed, and is
+  not called again until it has returned.
+- The number of threads is limited. At the limit, only metrics of pytheus are collected.
+- Those who wait call `Collection.tend` at short intervals, which keeps the deadline. No thread waits between scrapes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Never
+from weakref import WeakKeyDictionary
+
+from pytheus.definitions import Definition
+from pytheus.exposition.background_threads import start_without_signals
+from pytheus.exposition.failures import record_failure
+from pytheus.exposition.response import (
+    Choice,
+    Response,
+    body_of,
+    encoded,
+    failed_response,
+    late_response,
+    metrics_response,
+)
+from pytheus.exposition.text import begin_walk
+from pytheus.exposition.walk import Walk
+from pytheus.lazy import logger
+from pytheus.metrics.metric import Metric
+from pytheus.names import shown
+from pytheus.registry.contract import Collector, Registry
+
+__all__ = ["Collection", "join_collection", "wait_for_ended"]
+
+_STALL_SECONDS: Final = 0.1
+_THREADS: Final = 32
+
+
+class _Leg:
+    """The part of a collection that one thread carries out."""
+
+    def __init__(self, *, is_restricted: bool) -> None:
+        self.is_restricted: Final = is_restricted
+        self.parts: Final[list[str]] = []
+        # The place of a collector in the registry, with the range of its parts.
+        self.ranges: Final[list[tuple[int, int, int]]] = []
+        self.current: Collector | None = None
+        self.place = 0
+        self.start = 0
+        self.count = 0
+        self.is_superseded = False
+        self.has_ended = False
+        self.was_given_up = False
+        self.seen_count = -1
+        self.seen_at = 0.0
+
+
+class Collection:
+    """One collection of `registry` in one format, for all who wait for it."""
+
+    def __init__(
+        self, key: tuple[int, str | None], registry: Registry, choice: Choice, previous: Collection | None
+    ) -> None:
+        self._key: Final = key
+        self._registry: Final = registry
+        self._choice: Final = choice
+        self._previous: Collection | None = previous
+        # Of the client that asked first, as if its thread called the collectors.
+        self._context: Final = contextvars.copy_context()
+        self._lock: Final = threading.Lock()
+        self._walk: Walk[Never, str] | None = None
+        self._order: list[int] = []
+        self._own_count = 0
+        self._next = 0
+        self._legs: Final[list[_Leg]] = []
+        self._skipped: Final[list[tuple[Collector, Exception]]] = []
+        self._is_closed = False
+        self._compressions: Final[set[bool]] = set()
+        self._deadline = float("inf")
+        self._latest = float("inf")
+        self._listeners: list[Callable[[], object]] = []
+        self._responses: dict[bool, Response] | None = None
+
+    # Those who wait ---------------------------------------------------------------------------------------------------
+
+    def expect(self, compressed: bool, deadline: float, latest: float) -> None:
+        """Prepare a response, compressed or not, at `deadline`, in any case before `latest`.
+
+        Call it before the start.
+        """
+        self._compressions.add(compressed)
+        self.hurry(deadline, latest)
+
+    def hurry(self, deadline: float, latest: float) -> None:
+        """End the collection at `deadline` if it would take longer."""
+        with self._lock:
+            self._deadline = min(self._deadline, deadline)
+            self._latest = min(self._latest, latest)
+            previous = self._previous
+        if previous is not None:
+            previous.hurry(2 * deadline - latest, deadline)  # so that this one can still begin and end
+
+    def subscribe(self, listener: Callable[[], object]) -> None:
+        """Call `listener` once there is a response, from any thread; now if there is one."""
+        with self._lock:
+            if self._responses is None:
+                self._listeners.append(listener)
+                return
+        listener()
+
+    @property
+    def has_response(self) -> bool:
+        """Whether there is a response."""
+        return self._responses is not None
+
+    def response(self, compressed: bool) -> Response | None:
+        """Return the response, or None if there is none yet."""
+        responses = self._responses
+        return None if responses is None else responses[compressed]
+
+    def tend(self, now: float) -> None:
+        """Keep the deadline, and go on beside a collector that takes long. Call it at short intervals."""
+        previous = self._previous
+        if previous is not None:
+            previous.tend(now)
+            return
+        with self._lock:
+            if self._responses is not None or not self._legs:
+                return
+            is_lost = now >= self._latest
+            is_due = now >= self._deadline and not self._is_closed
+            successor = None
+            if is_due:
+                self._is_closed = True
+                unfinished = self._give_up()
+            elif not self._is_closed:
+                successor = self._successor(now)
+        if is_lost:
+            self._publish(dict.fromkeys(self._compressions, late_response()))
+        elif is_due:
+            self._start(lambda: self._finish(unfinished))
+        elif successor is not None:
+            self._start(lambda: self._run(successor), successor)
+
+    def _successor(self, now: float) -> _Leg | None:
+        """Return a leg that goes on beside the last one if that one has not moved since it was seen before."""
+        leg = self._legs[-1]
+        if leg.count != leg.seen_count:
+            leg.seen_count, leg.seen_at = leg.count, now
+            return None
+        if leg.has_ended or now - leg.seen_at < _STALL_SECONDS or self._next >= len(self._order):
+            return None
+        leg.is_superseded = True
+        successor = _Leg(is_restricted=_threads_are_scarce())
+        self._legs.append(successor)
+        return successor
+
+    # The threads ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the collection. Call it once."""
+        leg = _Leg(is_restricted=_threads_are_scarce())
+        with self._lock:
+            self._previous = None
+            self._legs.append(leg)
+            is_hanging = id(self._registry) in _hanging
+            if not is_hanging:
+                leg.current = self._registry
+        if is_hanging:
+            self._start(lambda: self._finish([self._registry]))
+        else:
+            self._start(lambda: self._run(leg), leg)
+
+    def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
+        run = self._context.copy().run
+        thread = threading.Thread(target=run, args=(work,), name="pytheus-collect", daemon=True)
+        with _lock:
+            _threads[thread] = self, leg
+        try:
+            start_without_signals(thread)
+        except RuntimeError:  # no more threads: the limit of the system, or the interpreter is about to end
+            work()
+
+    def _run(self, leg: _Leg) -> None:
+        body: list[bytes] | None = None
+        try:
+            if self._choice.format is not None:
+                body = body_of(self._choice.format, self._registry)
+            else:
+                walk = self._walk
+                if walk is None:
+                    walk = self._begin()
+                walk.encode(self._steps(walk, leg), leg.parts)
+        except BaseException:
+            # Of any kind: an error in a thread of pytheus is no interruption of the program.
+            _log_failure(self._registry)
+            self._publish(dict.fromkeys(self._compressions, failed_response()))
+        finally:
+            with self._lock:
+                self._settle(leg)
+                leg.has_ended = True
+                is_last = not self._is_closed and all(each.has_ended for each in self._legs)
+                self._is_closed |= is_last
+        if is_last:
+            self._finish([], body)
+
+    def _begin(self) -> Walk[Never, str]:
+        walk = begin_walk(self._registry)
+        own: list[int] = []
+        foreign: list[int] = []
+        for place, collector in enumerate(walk.collectors):
+            (own if isinstance(collector, Metric) else foreign).append(place)
+        self._own_count = len(own)
+        self._order = own + foreign
+        self._walk = walk
+        return walk
+
+    def _steps(self, walk: Walk[Never, str], leg: _Leg) -> Iterator[tuple[Collector, Definition | None]]:
+        while True:
+            with self._lock:
+                self._settle(leg)
+                place = self._take(walk, leg)
+                if place is None:
+                    return
+                collector = walk.collectors[place]
+                leg.current, leg.place, leg.start = collector, place, len(leg.parts)
+                leg.count += 1
+            yield collector, walk.definitions[place]
+
+    def _take(self, walk: Walk[Never, str], leg: _Leg) -> int | None:
+        """Return the place of the next collector to encode, or None if this leg ends."""
+        while self._next < len(self._order) and not (self._is_closed or leg.is_superseded):
+            place = self._order[self._next]
+            self._next += 1
+            collector = walk.collectors[place]
+            if id(collector) in _hanging:
+                self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
+            elif leg.is_restricted and self._next > self._own_count:
+                self._skipped.append((collector, TimeoutError(f"{_THREADS} threads wait for other collectors")))
+            else:
+                return place
+        return None
+
+    def _give_up(self) -> list[Collector]:
+        """Return the collectors that have not returned, and skip those that were not called yet."""
+        unfinished: list[Collector] = []
+        for leg in self._legs:
+            if leg.current is not None:
+                leg.was_given_up = True
+                _hanging[id(leg.current)] = leg.current
+                unfinished.append(leg.current)
+        if self._walk is not None and self._next >= self._own_count:
+            for place in self._order[self._next :]:
+                error = TimeoutError("the time of the scrape was over before its turn")
+                self._skipped.append((self._walk.collectors[place], error))
+        return unfinished
+
+    def _settle(self, leg: _Leg) -> None:
+        """Note that the current collector of `leg` has returned."""
+        collector = leg.current
+        if collector is None:
+            return
+        if leg.was_given_up:
+            _hanging.pop(id(collector), None)
+        elif leg.count:
+            leg.ranges.append((leg.place, leg.start, len(leg.parts)))
+        leg.current = None
+
+    # The response -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, unfinished: list[Collector], body: list[bytes] | None = None) -> None:
+        """Publish the response without the collectors in `unfinished`."""
+        response = failed_response()
+        responses: dict[bool, Response] = {}
+        try:
+            for collector in unfinished:
+                record_failure(self._registry, collector, TimeoutError("it takes longer than a scrape"))
+            for collector, error in self._skipped:
+                record_failure(self._registry, collector, error)
+            if body is None and self._walk is not None and self._next >= self._own_count:
+                body = encoded(self._stitched(self._walk))
+            if body is None:
+                response = late_response()
+            else:
+                for compressed in self._compressions:
+                    responses[compressed] = metrics_response(body, self._choice, compressed=compressed)
+        except BaseException:
+            _log_failure(self._registry)
+        self._publish(dict.fromkeys(self._compressions, response) | responses)
+
+    def _stitched(self, walk: Walk[Never, str]) -> list[str]:
+        """Return the parts of all legs in the order of the registry."""
+        with self._lock:
+            ranges = sorted((*range_, leg.parts) for leg in self._legs for range_ in leg.ranges)
+        texts: list[str] = []
+        for _, start, end, parts in ranges:
+            texts += parts[start:end]
+        texts += walk.encode_failures()
+        return texts
+
+    def _publish(self, responses: dict[bool, Response]) -> None:
+        with self._lock:
+            if self._responses is not None:
+                return
+            self._responses = responses
+            self._is_closed = True
+            listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener()
+        self._advance()
+
+    def _advance(self) -> None:
+        """Start the collection that waits for the end of this one."""
+        with _lock:
+            line = _lines.get(self._key)
+            if line is None or line.running is not self:
+                return  # the process has forked since
+            following = line.waiting
+            if following is None:
+                del _lines[self._key]
+                return
+            line.running, line.waiting = following, None
+        following.start()
+
+
+class _Line:
+    """The collection of one registry and format that runs, and the one that waits."""
+
+    def __init__(self, running: Collection) -> None:
+        self.running = running
+        self.waiting: Collection | None = None
+
+
+_lock = threading.Lock()
+_lines: Final[dict[tuple[int, str | None], _Line]] = {}
+# Collectors, and registries, that were given up and have not returned. By id, because they need not be hashable.
+_hanging: Final[dict[int, object]] = {}
+_threads: Final[WeakKeyDictionary[threading.Thread, tuple[Collection, _Leg | None]]] = WeakKeyDictionary()
+
+
+def join_collection(
+    registry: Registry, choice: Choice, *, compressed: bool, deadline: float, latest: float
+) -> Collection:
+    """Return the collection of `registry` in the format `choice` that begins next: now, or after the one that runs.
+
+    Its response comes at `deadline`, in any case before `latest`; both are times of `time.monotonic`.
+    """
+    key = (id(registry), None if choice.format is None else choice.format.media_type)
+    with _lock:
+        line = _lines.get(key)
+        if line is None:
+            collection = Collection(key, registry, choice, None)
+            _lines[key] = _Line(collection)
+        elif line.waiting is None:
+            collection = line.waiting = Collection(key, registry, choice, line.running)
+        else:
+            collection = line.waiting
+        collection.expect(compressed, deadline, latest)
+    if line is None:
+        collection.start()
+    return collection
+
+
+def _log_failure(registry: Registry) -> None:
+    logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
+
+
+def _threads_are_scarce() -> bool:
+    with _lock:
+        return len(_threads) >= _THREADS and sum(thread.is_alive() for thread in _threads) >= _THREADS
+
+
+def wait_for_ended(seconds: float) -> None:
+    """Wait at most `seconds` for the threads of collections that have given their response.
+
+    Not for those that a collector keeps.
+    """
+    deadline = time.monotonic() + seconds
+    with _lock:
+        threads = list(_threads.items())
+    for thread, (collection, leg) in threads:
+        if collection.has_response and not (leg is not None and leg.was_given_up) and thread.ident is not None:
+            thread.join(max(deadline - time.monotonic(), 0))
+
+
+def _after_fork_in_child() -> None:
+    """Forget the collections, whose threads do not exist in this process."""
+    global _lock
+    _lock = threading.Lock()
+    _lines.clear()
+    _hanging.clear()
+    _threads.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
