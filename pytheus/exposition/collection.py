@@ -6,11 +6,11 @@ Rules:
   one, so that each gets numbers from after its request.
 - The threads are daemonic and never belong to a pool of the program, so that a collector that hangs keeps neither the
   program from its work nor from ending.
-- One thread encodes the collectors, the metrics of pytheus first. If a collector takes long, another thread goes on
-  with the next ones, and the first ends with its collector. So a slow collector delays the others by a moment.
+- One thread encodes the collectors, the metrics before custom collectors. If a collector takes long, another thread
+  goes on with the next ones, and the first ends with its collector. So a slow one delays the others by a moment.
 - At the deadline the collection ends without the collectors that have not finished. Each is counted as failed, and is
   not called again until it has returned.
-- The number of threads is limited. At the limit, only metrics of pytheus are collected.
+- The number of threads is limited. At the limit, no custom collector is called.
 - Those who wait call `Collection.tend` at short intervals, which keeps the deadline. No thread waits between scrapes.
 """
 
@@ -21,6 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter, length_hint
 from typing import Final, Never
 from weakref import WeakKeyDictionary
 
@@ -39,9 +40,9 @@ from pytheus.exposition.response import (
 from pytheus.exposition.text import begin_walk
 from pytheus.exposition.walk import Walk
 from pytheus.lazy import logger
-from pytheus.metrics.metric import Metric
 from pytheus.names import shown
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
+from pytheus.registry.traversal import FailedCollector
 
 __all__ = ["Collection", "join_collection", "wait_for_ended"]
 
@@ -55,15 +56,13 @@ class _Leg:
     def __init__(self, *, is_restricted: bool) -> None:
         self.is_restricted: Final = is_restricted
         self.parts: Final[list[str]] = []
-        # The place of a collector in the registry, with the range of its parts.
-        self.ranges: Final[list[tuple[int, int, int]]] = []
-        self.current: Collector | None = None
-        self.place = 0
-        self.start = 0
-        self.count = 0
+        # The places in the registry of the collectors that were called, and the end of the parts of each that returned.
+        self.places: Final[list[int]] = []
+        self.ends: Final[list[int]] = []
         self.is_superseded = False
         self.has_ended = False
-        self.was_given_up = False
+        # The key in `_hanging` if this leg was given up.
+        self.lost: object = None
         self.seen_count = -1
         self.seen_at = 0.0
 
@@ -82,9 +81,9 @@ class Collection:
         self._context: Final = contextvars.copy_context()
         self._lock: Final = threading.Lock()
         self._walk: Walk[Never, str] | None = None
-        self._order: list[int] = []
-        self._own_count = 0
-        self._next = 0
+        # The places of the collectors that are still to be called.
+        self._remaining: Iterator[int] = iter(())
+        self._foreign_count = 0
         self._legs: Final[list[_Leg]] = []
         self._skipped: Final[list[tuple[Collector, Exception]]] = []
         self._is_closed = False
@@ -158,15 +157,48 @@ class Collection:
     def _successor(self, now: float) -> _Leg | None:
         """Return a leg that goes on beside the last one if that one has not moved since it was seen before."""
         leg = self._legs[-1]
-        if leg.count != leg.seen_count:
-            leg.seen_count, leg.seen_at = leg.count, now
+        count = len(leg.places)
+        if count != leg.seen_count:
+            leg.seen_count, leg.seen_at = count, now
             return None
-        if leg.has_ended or now - leg.seen_at < _STALL_SECONDS or self._next >= len(self._order):
+        if leg.has_ended or now - leg.seen_at < _STALL_SECONDS or not length_hint(self._remaining):
             return None
         leg.is_superseded = True
         successor = _Leg(is_restricted=_threads_are_scarce())
         self._legs.append(successor)
         return successor
+
+    def _give_up(self) -> list[Collector]:
+        """Return the collectors that have not returned, and skip those that were not called yet."""
+        walk = self._walk
+        unfinished: list[Collector] = []
+        for leg in self._legs:
+            returned = len(leg.ends)
+            if not leg.has_ended and (walk is None or len(leg.places) > returned):
+                if walk is None:
+                    leg.lost = self._key
+                    _hanging[self._key] = self._registry
+                    unfinished.append(self._itself())
+                else:
+                    collector = walk.collectors[leg.places[returned]]
+                    leg.lost = id(collector)
+                    _hanging[id(collector)] = collector
+                    unfinished.append(collector)
+        if walk is not None and self._has_metrics:
+            for place in self._remaining:
+                error = TimeoutError("the time of the scrape was over before its turn")
+                self._skipped.append((walk.collectors[place], error))
+        return unfinished
+
+    def _itself(self) -> Collector:
+        """Return a collector for the count of failures where no collector but the registry or the format hangs."""
+        culprit: object = self._registry if self._choice.format is None else self._choice.format
+        return FailedCollector(collector_name(culprit), TimeoutError())
+
+    @property
+    def _has_metrics(self) -> bool:
+        """Whether all collectors that are not custom were called."""
+        return length_hint(self._remaining) <= self._foreign_count
 
     # The threads ------------------------------------------------------------------------------------------------------
 
@@ -176,11 +208,9 @@ class Collection:
         with self._lock:
             self._previous = None
             self._legs.append(leg)
-            is_hanging = id(self._registry) in _hanging
-            if not is_hanging:
-                leg.current = self._registry
+            is_hanging = self._key in _hanging
         if is_hanging:
-            self._start(lambda: self._finish([self._registry]))
+            self._start(lambda: self._finish([self._itself()]))
         else:
             self._start(lambda: self._run(leg), leg)
 
@@ -210,7 +240,7 @@ class Collection:
             self._publish(dict.fromkeys(self._compressions, failed_response()))
         finally:
             with self._lock:
-                self._settle(leg)
+                _hanging.pop(leg.lost, None)
                 leg.has_ended = True
                 is_last = not self._is_closed and all(each.has_ended for each in self._legs)
                 self._is_closed |= is_last
@@ -221,63 +251,28 @@ class Collection:
         walk = begin_walk(self._registry)
         own: list[int] = []
         foreign: list[int] = []
-        for place, collector in enumerate(walk.collectors):
-            (own if isinstance(collector, Metric) else foreign).append(place)
-        self._own_count = len(own)
-        self._order = own + foreign
+        for place, definition in enumerate(walk.definitions):
+            (foreign if definition is None else own).append(place)
+        self._foreign_count = len(foreign)
+        self._remaining = iter(own + foreign)
         self._walk = walk
         return walk
 
     def _steps(self, walk: Walk[Never, str], leg: _Leg) -> Iterator[tuple[Collector, Definition | None]]:
-        while True:
+        while not (leg.is_superseded or self._is_closed):
             with self._lock:
-                self._settle(leg)
-                place = self._take(walk, leg)
-                if place is None:
-                    return
-                collector = walk.collectors[place]
-                leg.current, leg.place, leg.start = collector, place, len(leg.parts)
-                leg.count += 1
-            yield collector, walk.definitions[place]
-
-    def _take(self, walk: Walk[Never, str], leg: _Leg) -> int | None:
-        """Return the place of the next collector to encode, or None if this leg ends."""
-        while self._next < len(self._order) and not (self._is_closed or leg.is_superseded):
-            place = self._order[self._next]
-            self._next += 1
+                place = next(self._remaining, None)
+            if place is None:
+                return
             collector = walk.collectors[place]
             if id(collector) in _hanging:
                 self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
-            elif leg.is_restricted and self._next > self._own_count:
+            elif leg.is_restricted and walk.definitions[place] is None:
                 self._skipped.append((collector, TimeoutError(f"{_THREADS} threads wait for other collectors")))
             else:
-                return place
-        return None
-
-    def _give_up(self) -> list[Collector]:
-        """Return the collectors that have not returned, and skip those that were not called yet."""
-        unfinished: list[Collector] = []
-        for leg in self._legs:
-            if leg.current is not None:
-                leg.was_given_up = True
-                _hanging[id(leg.current)] = leg.current
-                unfinished.append(leg.current)
-        if self._walk is not None and self._next >= self._own_count:
-            for place in self._order[self._next :]:
-                error = TimeoutError("the time of the scrape was over before its turn")
-                self._skipped.append((self._walk.collectors[place], error))
-        return unfinished
-
-    def _settle(self, leg: _Leg) -> None:
-        """Note that the current collector of `leg` has returned."""
-        collector = leg.current
-        if collector is None:
-            return
-        if leg.was_given_up:
-            _hanging.pop(id(collector), None)
-        elif leg.count:
-            leg.ranges.append((leg.place, leg.start, len(leg.parts)))
-        leg.current = None
+                leg.places.append(place)
+                yield collector, walk.definitions[place]
+                leg.ends.append(len(leg.parts))
 
     # The response -----------------------------------------------------------------------------------------------------
 
@@ -290,7 +285,7 @@ class Collection:
                 record_failure(self._registry, collector, TimeoutError("it takes longer than a scrape"))
             for collector, error in self._skipped:
                 record_failure(self._registry, collector, error)
-            if body is None and self._walk is not None and self._next >= self._own_count:
+            if body is None and self._walk is not None and self._has_metrics:
                 body = encoded(self._stitched(self._walk))
             if body is None:
                 response = late_response()
@@ -303,8 +298,16 @@ class Collection:
 
     def _stitched(self, walk: Walk[Never, str]) -> list[str]:
         """Return the parts of all legs in the order of the registry."""
-        with self._lock:
-            ranges = sorted((*range_, leg.parts) for leg in self._legs for range_ in leg.ranges)
+        first = self._legs[0]
+        if len(self._legs) == 1 and len(first.ends) == len(first.places) and first.places == sorted(first.places):
+            return [*first.parts, *walk.encode_failures()]
+        ranges: list[tuple[int, int, int, list[str]]] = []
+        for leg in self._legs:
+            start = 0
+            for place, end in zip(leg.places, leg.ends, strict=False):
+                ranges.append((place, start, end, leg.parts))
+                start = end
+        ranges.sort(key=itemgetter(0))
         texts: list[str] = []
         for _, start, end, parts in ranges:
             texts += parts[start:end]
@@ -346,8 +349,9 @@ class _Line:
 
 _lock = threading.Lock()
 _lines: Final[dict[tuple[int, str | None], _Line]] = {}
-# Collectors, and registries, that were given up and have not returned. By id, because they need not be hashable.
-_hanging: Final[dict[int, object]] = {}
+# Collectors that were given up and have not returned, by id, because they need not be hashable; registries and formats
+# by the key of their line.
+_hanging: Final[dict[object, object]] = {}
 _threads: Final[WeakKeyDictionary[threading.Thread, tuple[Collection, _Leg | None]]] = WeakKeyDictionary()
 
 
@@ -392,7 +396,7 @@ def wait_for_ended(seconds: float) -> None:
     with _lock:
         threads = list(_threads.items())
     for thread, (collection, leg) in threads:
-        if collection.has_response and not (leg is not None and leg.was_given_up) and thread.ident is not None:
+        if collection.has_response and not (leg is not None and leg.lost is not None) and thread.ident is not None:
             thread.join(max(deadline - time.monotonic(), 0))
 
 

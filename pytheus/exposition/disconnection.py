@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 
 __all__ = ["has_ended"]
 
@@ -15,7 +16,7 @@ __all__ = ["has_ended"]
 def has_ended(connection: object) -> bool:
     """Return whether the other side of the socket `connection` has ended it; False if that cannot be told.
 
-    Never waits, and reads nothing.
+    Waits no more than a millisecond, and reads nothing.
     """
     if not isinstance(connection, socket.socket) or not hasattr(socket, "MSG_PEEK"):
         return False
@@ -30,8 +31,10 @@ def has_ended(connection: object) -> bool:
 
 
 def _is_readable(connection: socket.socket) -> bool:
+    # The functions that gevent puts in their place see nothing without a turn of its loop.
+    seconds = 0.001 if "gevent" in sys.modules else 0
     if not hasattr(select, "poll"):
-        return bool(select.select([connection], [], [], 0)[0])
+        return bool(select.select([connection], [], [], seconds)[0])
     poll = select.poll()
     poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))

@@ -39,6 +39,7 @@ __all__ = ["Pending", "Response", "ScrapeRequest", "answer_scrape", "answer_text
 _DEFAULT_SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
 _SHORTEST_SECONDS: Final = 0.1
 _MARGIN_SECONDS: Final = 0.5
+_FIRST_PAUSE_SECONDS: Final = 0.01
 _PAUSE_SECONDS: Final = 0.1
 
 
@@ -79,6 +80,7 @@ class Pending:
             registry, choice, compressed=self._compressed, deadline=self._deadline, latest=self._latest
         )
         self.subscribe: Final = self._collection.subscribe
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
 
     def poll(self) -> Response | None:
         """Return the response, or None if it takes longer."""
@@ -96,7 +98,9 @@ class Pending:
         """Return when to call `poll` again, unless the subscriber is called before."""
         now = time.monotonic()
         until = self._deadline if now < self._deadline else self._latest
-        return min(max(until - now, 0.001), _PAUSE_SECONDS)
+        pause = self._pause_seconds
+        self._pause_seconds = min(2 * pause, _PAUSE_SECONDS)
+        return min(max(until - now, 0.001), pause)
 
 
 Steps: TypeAlias = Generator[Pending, Response, Response]

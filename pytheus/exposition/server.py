@@ -45,6 +45,8 @@ _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
+_LEAVING_SECONDS: Final = 0.5
+_LEAVING_PAUSE_SECONDS: Final = 0.01
 
 # Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
 _Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
@@ -215,6 +217,7 @@ class MetricsServer:
 
         Returns False if the listener is closed.
         """
+        self._wait_for_leaving_clients()
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionError, InterruptedError):
@@ -241,6 +244,16 @@ class MetricsServer:
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
             self._serve(connection, respond)
         return True
+
+    def _wait_for_leaving_clients(self) -> None:
+        """Wait a moment if clients that have left occupy the last connections."""
+        deadline = time.monotonic() + _LEAVING_SECONDS
+        while len(self._connections) >= _CONNECTIONS and not (self._closed or self._pauses):
+            with self._lock:
+                connections = list(self._connections)
+            if time.monotonic() > deadline or not any(map(has_ended, connections)):
+                return
+            time.sleep(_LEAVING_PAUSE_SECONDS)
 
     def _serve(self, connection: socket.socket, respond: Callable[[Request, socket.socket], Response]) -> None:
         try:

@@ -57,10 +57,10 @@ def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
 
 def _client_has_left(environ: WSGIEnvironment) -> bool:
     """Return whether the client has closed its connection, which servers tell in different ways, or not at all."""
-    tells = environ.get("waitress.client_disconnected")
-    if callable(tells):
-        return bool(tells())
     from pytheus.exposition.disconnection import has_ended
 
-    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    return connection is not None and has_ended(connection)
+    connection: object = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if connection is None:
+        # By default waitress does not notice it, but its function belongs to an object that has the socket.
+        connection = getattr(getattr(environ.get("waitress.client_disconnected"), "__self__", None), "socket", None)
+    return has_ended(connection)
