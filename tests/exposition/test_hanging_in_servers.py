@@ -138,7 +138,7 @@ def test_clients_that_leave_delay_neither_the_others_nor_the_end(serving: tuple[
     assert ended < 5
 
 
-# Not hypercorn, which waits 3 seconds for its clients and tells the application nothing, and not those that end at once.
+# Not hypercorn, which waits 3 seconds for its clients and tells the application nothing; the others end at once.
 @servers("uvicorn", "gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
 def test_a_client_that_waits_gets_the_rest_when_the_server_is_told_to_end(serving: tuple[str, Program, int]) -> None:
     server, program, port = serving
