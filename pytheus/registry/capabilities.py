@@ -5,7 +5,7 @@ Each is a small protocol that pytheus looks for once and can do without: the doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
@@ -18,8 +18,10 @@ __all__ = [
     "HasDefinition",
     "HasRows",
     "Lookup",
+    "SeriesExpirable",
     "SeriesLimit",
     "SeriesLimitable",
+    "SeriesRetirement",
     "StorageAware",
     "TextRenderer",
     "Wrapper",
@@ -29,6 +31,13 @@ SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """Maps the label values of a series about to be created to those of the series to write to instead.
 
 Called from any thread that writes, without a lock, each time labels are used that have no series. Must not raise.
+"""
+
+SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool]], None]
+"""Ends series, given the label values of each and a function `leave`.
+
+``leave(labels)`` makes later writes begin a new series. It returns False if a series was written meanwhile and stays.
+Whatever else keeps numbers of the series must not hand them to the new one. Must not raise.
 """
 
 
@@ -61,6 +70,28 @@ class SeriesLimitable(HasDefinition, Protocol):
 
     def unlimit_series(self, limit: SeriesLimit, /) -> None:
         """Stop asking `limit`. A limit that was not set is ignored."""
+        ...
+
+
+@runtime_checkable
+class SeriesExpirable(HasDefinition, Protocol):
+    """A collector that can end the series that are not written any more; every metric of pytheus is one.
+
+    Fallback: a collector without this capability keeps all its series.
+    """
+
+    def expire_series(self, idle_seconds: float, now: float, /) -> int:
+        """End the series that were not written for `idle_seconds`, and return their number.
+
+        `now` is in seconds on a clock that never goes back, the same in each call. The first call that sees a series,
+        or a write to it since the call before, counts as the time of the write. A later write begins a new series at
+        zero, also through a handle on the old one. A series that exists without a write (of a metric without labels,
+        or whose labels are known from its definition) stays, and so does a gauge that a function provides.
+        """
+        ...
+
+    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
+        """Let `retirement` end series from now on; None ends them here alone."""
         ...
 
 
