@@ -35,6 +35,7 @@ Modules:
 - `samples`: families, samples, rows and exemplars
 - `names`: rules for metric names, label names and label values
 - `exceptions`: every error and warning
+- `error_copies`: errors that survive pickle and copy
 - `textformat`: the grammar of the text format
 - `atomic`: when an addition needs no lock
 - `yielding`: letting other threads run during long work
