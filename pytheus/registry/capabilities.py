@@ -5,7 +5,7 @@ Each is a small protocol that pytheus looks for once and can do without: the doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
@@ -17,6 +17,7 @@ __all__ = [
     "Closable",
     "HasDefinition",
     "HasRows",
+    "HoldsCollectors",
     "Lookup",
     "SeriesExpirable",
     "SeriesLimit",
@@ -163,6 +164,20 @@ class Lookup(Protocol):
 
 
 @runtime_checkable
+class HoldsCollectors(Protocol):
+    """A registry whose `collect()` does not return the registered collectors.
+
+    It pushes their numbers and exposes nothing, or it returns objects that it derives from them. A registry that
+    exposes nothing needs this capability, because without it its collectors cannot move to another registry, and a
+    metric that is defined twice is not found. Fallback: those of `collect()` are the registered ones.
+    """
+
+    def registered_collectors(self) -> Iterable[Collector]:
+        """Return the collectors as they were registered, in that order: a snapshot. Collects none; must not block."""
+        ...
+
+
+@runtime_checkable
 class Wrapper(Protocol):
     """A registry that holds no collectors itself but wraps other registries, such as those of `pytheus.compose`.
 
@@ -177,8 +192,15 @@ class Wrapper(Protocol):
 
 @runtime_checkable
 class Closable(Protocol):
-    """A registry that holds a resource: a file, a connection, a thread."""
+    """A registry that holds a resource: a file, a connection, a thread.
+
+    Fallback: there is nothing to release.
+    """
 
     def close(self) -> None:
-        """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory."""
+        """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory.
+
+        All other members work afterwards too, and so does `close` in the child of a fork, which leaves the parent's
+        resources as they are. Numbers that others read stay there: a registry of several processes keeps its counts.
+        """
         ...
