@@ -14,6 +14,7 @@
 from pytheus.registry.capabilities import (
     Closable,
     HasDefinition,
+    HasPrecedence,
     HasRows,
     HoldsCollectors,
     Lookup,
@@ -36,6 +37,7 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "HasDefinition",
+    "HasPrecedence",
     "HasRows",
     "HoldsCollectors",
     "FloatBuffer",
