@@ -14,6 +14,7 @@
 from pytheus.registry.capabilities import (
     Closable,
     HasDefinition,
+    HasPrecedence,
     HasRows,
     HoldsCollectors,
     Lookup,
@@ -38,6 +39,7 @@ __all__ = [
     "CollectorRegistry",
     "CollectorRegistryProxy",
     "HasDefinition",
+    "HasPrecedence",
     "HasRows",
     "HoldsCollectors",
     "FloatBuffer",

@@ -16,6 +16,7 @@ from pytheus.samples import Row
 __all__ = [
     "Closable",
     "HasDefinition",
+    "HasPrecedence",
     "HasRows",
     "HoldsCollectors",
     "Lookup",
@@ -26,6 +27,7 @@ __all__ = [
     "StorageAware",
     "TextRenderer",
     "Wrapper",
+    "precedence_of",
 ]
 
 SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
@@ -51,6 +53,29 @@ class HasDefinition(Protocol):
 
     @property
     def definition(self) -> Definition: ...
+
+
+@runtime_checkable
+class HasPrecedence(Protocol):
+    """A collector that gives way: a scrape leaves out each of its families whose name another collector exposes.
+
+    So two collectors may describe the same thing, such as the process, and the better one is shown. A collector without
+    a precedence comes before all that have one; among these, a greater `precedence` comes before a smaller one, and the
+    first registered before the second. It has no effect on a collector with a definition, which claims its names when
+    it is registered.
+
+    Fallback: for a collector without a precedence, a name that is exposed already is an error, and a scrape leaves the
+    whole collector out.
+
+        >>> from pytheus.collectors import ProcessCollector
+        >>> isinstance(ProcessCollector(), HasPrecedence)
+        True
+    """
+
+    @property
+    def precedence(self) -> int:
+        """A number that never changes; the collectors of `pytheus.collectors` have 0."""
+        ...
 
 
 @runtime_checkable
@@ -204,3 +229,14 @@ class Closable(Protocol):
         resources as they are. Numbers that others read stay there: a registry of several processes keeps its counts.
         """
         ...
+
+
+def precedence_of(collector: object) -> int | None:
+    """Return the precedence of `collector`, or None if it has none or raises an `Exception` instead."""
+    try:
+        # Without isinstance(..., HasPrecedence); `traversal.definition_of` has the reasons.
+        precedence = getattr(collector, "precedence", None)
+    except Exception:
+        return None
+    # An unrelated attribute may have this name.
+    return precedence if type(precedence) is int else None

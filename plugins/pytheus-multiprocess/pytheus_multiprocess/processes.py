@@ -41,6 +41,8 @@ class ProcessesCollector:
     """
 
     name: Final = "process"
+    precedence: Final = 1
+    """Greater than that of `ProcessCollector`, which knows one process only."""
 
     def __init__(self, processes: Callable[[], Sequence[ShardIdentity]]) -> None:
         self._processes = processes
