@@ -15,9 +15,11 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `merge_rules` | how the numbers of several processes become one |
 | `reduce` | the merge rules over whole vectors, exact sums |
 | `merge` | `Merger`: merges shards, scrape after scrape |
+| `shard_indexes` | where each series of each shard is in the merge |
 | `merge_cache` | the cache that a merger keeps from scrape to scrape |
 | `merged_family` | `MergedFamily`: a collector of one merged family |
 | `tracked_storage` | the storage between a metric and its store, with the time of the last set |
+| `published` | the record of the collectors that a scrape shows |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
 | `registry` | `ShardedRegistry` |
 """
