@@ -22,6 +22,7 @@ Modules, each of which imports only those before it:
 - `reader`: reads all shards, and folds those of dead processes
 - `metrics`: the store's own metrics
 - `worker`: the thread that talks to Redis
+- `process_hooks`: forks, and every way in which a process can end
 - `store`: `RedisStore`, which brings them together
 """
 

@@ -12,12 +12,9 @@ Rules:
 
 from __future__ import annotations
 
-import atexit
 import os
 import random
-import sys
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -25,6 +22,7 @@ from typing import Final, TypeVar
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
+from pytheus_redis import process_hooks
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys
@@ -96,8 +94,7 @@ class RedisStore:
         """Publish the metrics of `source` from now on, until it returns None."""
         self._source = source
         self._worker.start(self._options.interval_seconds)
-        _stores.add(self)
-        _watch_process()
+        process_hooks.watch(self)
 
     @property
     def options(self) -> RedisOptions:
@@ -130,6 +127,7 @@ class RedisStore:
         Takes ``scrape_seconds`` at most, together with the `read` after it; with `last`, ``exit_seconds``.
         """
         self._unpublished = None
+        self._check_process()
         if last:
             self._finish(metrics)
             return
@@ -155,6 +153,7 @@ class RedisStore:
         self._deadline = self._unpublished = None
         if self._closed:
             raise _closed()
+        self._check_process()
         if failure is not None and failure.reason in _UNREADABLE:
             raise failure
         fetched, mine, own = self._run_in_worker(lambda: self._fetch(metrics), deadline)
@@ -191,7 +190,12 @@ class RedisStore:
 
     def close(self) -> None:
         """Publish for the last time, and end the thread; takes ``exit_seconds`` at most."""
-        _stores.discard(self)
+        process_hooks.unwatch(self)
+        try:
+            self._check_process()
+        except RedisStoreError as error:
+            self._health.failed("fork", error)
+            return
         if not self._closed:
             try:
                 self._finish(self._source())
@@ -207,6 +211,11 @@ class RedisStore:
         deadline = self._deadline = time.monotonic() + self._options.exit_seconds
         if self._worker.is_running:
             self._run_in_worker(lambda: self._publish_last(metrics), deadline)
+
+    def _check_process(self) -> None:
+        """Raise `RedisStoreError` in a child whose fork was not told: it has no thread, and the parent's numbers."""
+        if self._pid != os.getpid():
+            raise RedisStoreError("fork", f"process {self._pid} was forked by C code, and Python was not told")
 
     def _run_in_worker(self, function: Callable[[], T], deadline: float) -> T:
         try:
@@ -326,46 +335,3 @@ class RedisStore:
 
 def _closed() -> RedisStoreError:
     return RedisStoreError("other", "the registry was closed")
-
-
-# The stores with a thread, and whether this process runs the hooks for them.
-_stores: Final[weakref.WeakSet[RedisStore]] = weakref.WeakSet()
-_hooked = False
-
-
-def _watch_process() -> None:
-    global _hooked
-    if _hooked:
-        return
-    _hooked = True
-    atexit.register(_at_exit)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lambda: _each(RedisStore.before_fork),
-            after_in_parent=lambda: _each(RedisStore.after_fork_in_parent),
-            after_in_child=_after_fork_in_child,
-        )
-
-
-def _each(act: Callable[[RedisStore], None]) -> None:
-    for store in list(_stores):
-        act(store)
-
-
-def _at_exit() -> None:
-    _each(RedisStore.close)
-
-
-def _after_fork_in_child() -> None:
-    _each(RedisStore.start_in_child)
-    # A process of multiprocessing ends without the interpreter's exit functions. It has finalizers instead, and forgets
-    # those that were registered before this.
-    processes = sys.modules.get("multiprocessing.util")
-    if processes is not None:
-        processes.register_after_fork(_stores, _add_finalizer)
-
-
-def _add_finalizer(stores: object) -> None:
-    from multiprocessing.util import Finalize
-
-    Finalize(None, _at_exit, exitpriority=0)
