@@ -4,8 +4,8 @@ Rules:
 
 - Metrics keep their numbers, so that an increment costs as much as in one process. The store's own thread reads them
   periodically and publishes the changes.
-- Only that thread talks to Redis. No other thread waits for the network, except for a scrape and at the end of the
-  process, and for a limited time.
+- Only that thread talks to Redis, and the one of the heartbeat. No other thread waits for the network, except for a
+  scrape and at the end of the process, and for a limited time.
 - Publications do not overlap, and none follows the last one.
 - The child of a fork begins with a shard, a connection and a thread of its own.
 """
@@ -25,6 +25,7 @@ from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
 from pytheus_redis import process_hooks
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
+from pytheus_redis.heartbeat import Heartbeat
 from pytheus_redis.keys import Keys
 from pytheus_redis.metrics import RedisMetrics
 from pytheus_redis.options import RedisOptions
@@ -45,6 +46,9 @@ _RECONNECTABLE: Final = frozenset({"unreachable", "read_only", "cluster"})
 
 # Publishing takes at most this part of one processor; a process with very many series publishes less often.
 _MAX_PROCESSOR_SHARE: Final = 0.1
+
+# The thread of the heartbeat may be waiting for an answer; it is a daemon and needs nothing at its end.
+_HEARTBEAT_WAIT_SECONDS: Final = 0.1
 
 # A scrape within this time after a failure does not try to publish again.
 _MAX_RETRY_DELAY_SECONDS: Final = 1.0
@@ -71,6 +75,7 @@ class RedisStore:
         # The metrics that remain after another has left; a reference that keeps the registry alive.
         self._remaining: Callable[[], Sequence[HasRows]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
+        self._heartbeat: Final = Heartbeat(self._keys, options, client)
         self._closed = False
         self._pid = os.getpid()
         self._begin_shard()
@@ -93,8 +98,12 @@ class RedisStore:
     def start(self, source: Source) -> None:
         """Publish the metrics of `source` from now on, until it returns None."""
         self._source = source
-        self._worker.start(self._options.interval_seconds)
+        self._start_threads()
         process_hooks.watch(self)
+
+    def _start_threads(self) -> None:
+        self._worker.start(self._options.interval_seconds)
+        self._heartbeat.start(self.publisher)
 
     @property
     def options(self) -> RedisOptions:
@@ -160,6 +169,8 @@ class RedisStore:
         view = self.reader.take(fetched)
         live = sum(snapshot.live for snapshot in view.snapshots)
         self._metrics.read(live, len(view.snapshots) - live)
+        for token in set(view.unreadable).intersection(self.publisher.tokens()):
+            self.publisher.replace(token)
         snapshots = view.snapshots
         if mine is not None:
             snapshots = [*(snapshot for snapshot in snapshots if snapshot.identity.token not in own), mine]
@@ -201,7 +212,9 @@ class RedisStore:
                 self._finish(self._source())
             except RedisStoreError as error:
                 self._health.failed("publish", error)
-        self._worker.stop(max(0.0, (self._deadline or 0.0) - time.monotonic()))
+        remaining = max(0.0, (self._deadline or 0.0) - time.monotonic())
+        self._heartbeat.stop(min(remaining, _HEARTBEAT_WAIT_SECONDS))
+        self._worker.stop(remaining)
         self._remaining = None
 
     def _finish(self, metrics: Sequence[HasRows] | None) -> None:
@@ -234,6 +247,7 @@ class RedisStore:
         metrics = self._source()
         if metrics is None:
             self.client.close()
+            self._heartbeat.stop(_HEARTBEAT_WAIT_SECONDS)
             return None
         began = time.thread_time()
         for metric in metrics:
@@ -276,6 +290,11 @@ class RedisStore:
             self._failed_at = time.monotonic()
             self._metrics.up.set(0)
             raise failure from None
+        replaced = self.publisher.replaced
+        if replaced:
+            keys = ", ".join(replaced)
+            replaced.clear()
+            self._health.failed("publish", RedisStoreError("data", f"a new shard replaced what was in {keys}"))
         self._failure = None
         self._failures = 0
         self._metrics.publications.inc()
@@ -307,6 +326,7 @@ class RedisStore:
     def after_fork_in_child(self) -> None:
         """Begin a shard, a connection and a thread of the child's own."""
         self._worker.after_fork_in_child()
+        self._heartbeat.after_fork_in_child()
         self._pid = os.getpid()
         self._remaining = None
         self.client.abandon()
@@ -314,11 +334,13 @@ class RedisStore:
 
     def before_fork(self) -> None:
         """Stop the thread, if it stops quickly."""
+        self._heartbeat.worker.before_fork()
         self._worker.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Let the thread continue."""
         if not self._closed:
+            self._heartbeat.after_fork_in_parent()
             self._worker.after_fork_in_parent(self._options.interval_seconds)
 
     def start_in_child(self) -> None:
@@ -327,7 +349,7 @@ class RedisStore:
             return
         if self._pid != os.getpid():
             self.after_fork_in_child()
-        self._worker.start(self._options.interval_seconds)
+        self._start_threads()
 
     def __repr__(self) -> str:
         return f"<RedisStore at {self._options.redacted_url}, namespace {self._options.namespace!r}>"
