@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
+from pytheus.worker import Worker
 from pytheus_redis import process_hooks
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
@@ -31,7 +32,6 @@ from pytheus_redis.metrics import RedisMetrics
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Publisher
 from pytheus_redis.reader import Fetched, Reader, View
-from pytheus_redis.worker import Worker
 
 __all__ = ["RedisStore"]
 
