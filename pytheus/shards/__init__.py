@@ -21,12 +21,14 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `tracked_storage` | the storage between a metric and its store, with the time of the last set |
 | `published` | the record of the collectors that a scrape shows |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
+| `c_forks` | notices forks that C code makes without telling Python |
 | `registry` | `ShardedRegistry` |
 """
 
 from pytheus.exceptions import ShardFormatError, ShardStoreError
 from pytheus.kinds import MergeRule
-from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, fold
+from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, age_time, fold
+from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child, watch_c_forks
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.layout import Layout, SeriesEntry
 from pytheus.shards.layout_codec import (
@@ -72,6 +74,7 @@ __all__ = [
     "ShardStoreError",
     "ShardedRegistry",
     "Snapshot",
+    "age_time",
     "encode_definition",
     "encode_exemplar",
     "encode_info",
@@ -81,5 +84,8 @@ __all__ = [
     "fold",
     "includes_dead",
     "merge_rule_of",
+    "notice_c_fork",
+    "run_after_fork_in_child",
     "series_size",
+    "watch_c_forks",
 ]
