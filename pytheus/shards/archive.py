@@ -243,7 +243,7 @@ def age_time(seconds: float) -> float:
         >>> age_time(86400.0) < age_time(86401.0) < 0.001, age_time(0.0)
         (True, 0.0)
 
-    0 stays what it is, because it says that the gauge was never set.
+    0 stays 0, because it says that the gauge was never set.
     """
     return max(seconds * _AGED, 5e-324) if seconds > 0 else seconds
 

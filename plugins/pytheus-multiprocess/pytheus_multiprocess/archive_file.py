@@ -81,6 +81,7 @@ class ArchiveFile:
         self._archive = Archive()
         self.damage: str | None = None
         """Why the archive cannot be read, or None."""
+        self._damaged: tuple[Inode, int, int] | None = None
         self.lock_damage: str | None = None
         """Why nothing is folded, or None."""
         self._lock_descriptor = -1
@@ -103,6 +104,8 @@ class ArchiveFile:
             if descriptor >= 0:
                 self._system.close(descriptor, inode)
         self._descriptor = self._lock_descriptor = -1
+        # Without the descriptor, another archive may get the inode.
+        self._inode = None
 
     def leave_parent(self) -> None:
         """In a child after a fork: close the parent's lock, which it may have locked."""
@@ -123,7 +126,7 @@ class ArchiveFile:
 
     def read(self) -> Archive:
         """The archive, the same object for the same file; empty, with `damage`, if it cannot be read."""
-        if self.damage is None and self.is_current():
+        if self.is_current() and (self.damage is None or self._damaged == _version_of(self._directory)):
             return self._archive
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
@@ -137,14 +140,14 @@ class ArchiveFile:
             return self._archive
         except (ShardFormatError, PermissionError) as error:
             self.damage = error.strerror if isinstance(error, OSError) else str(error)
-            with suppress(FileNotFoundError):
-                status = os.stat(_NAME, dir_fd=self._directory, follow_symlinks=False)
-                self._inode = (status.st_dev, status.st_ino)
+            self._damaged = _version_of(self._directory)
+            self._inode = None if self._damaged is None else self._damaged[0]
             return self._archive
         try:
             self._archive = _read(descriptor)
         except ShardFormatError as error:
             self.damage = f"{error}; move it away to begin without it"
+            self._damaged = _version_of(self._directory)
         except BaseException:
             os.close(descriptor)
             raise
@@ -229,7 +232,7 @@ class ArchiveFile:
         try:
             descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
         except FileExistsError:
-            # Whatever is there was left by a process that was killed, or is no file of ours.
+            # It was left by a process that was killed, or is not a file of ours.
             system.unlink(_NEW_NAME, directory=self._directory)
             descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
         try:
@@ -255,6 +258,15 @@ class ArchiveFile:
                     self._remove(name)
             finally:
                 os.close(descriptor)
+
+
+def _version_of(directory: int) -> tuple[Inode, int, int] | None:
+    """Inode, size and time, one of which changes when the archive is repaired; None if it is not there."""
+    try:
+        status = os.stat(_NAME, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
 
 
 def _read(descriptor: int) -> Archive:

@@ -68,7 +68,7 @@ def start_ticks_of(pid: int | str) -> int:
 
 @cache
 def boot_id() -> str:
-    """What no two starts of a machine have in common; empty if the system does not tell."""
+    """The random identifier of the machine's start; empty if the system does not tell."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

@@ -5,8 +5,8 @@ The names are those of `pytheus.collectors.ProcessCollector`, with a label `pid`
 Rules:
 
 - ``/proc/PID`` is of the process that wrote a shard only if it is in the PID namespace of this process, and began when
-  that one did. What another PID namespace has is not visible from here, and is told once in the log.
-- A constant of a process is what it wrote into its shard, so that all observers expose the same.
+  that one did. Processes of another PID namespace are not visible from here, which is logged once.
+- The start of a process is read from its shard, so that all observers expose the same constant.
 """
 
 from __future__ import annotations

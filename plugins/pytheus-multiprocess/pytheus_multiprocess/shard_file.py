@@ -5,7 +5,7 @@ Rules:
 - The format, and how a change is committed, are in `file_format.py`.
 - Each chunk is mapped once and separately, so that views of it never move.
 - An index that is mostly outdated is rewritten into other chunks.
-- What this process knows about its file is kept in its own memory, and never read back.
+- This process keeps in its own memory where everything is, and never reads that back from the file.
 """
 
 from __future__ import annotations

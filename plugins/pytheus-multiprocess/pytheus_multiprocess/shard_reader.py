@@ -96,7 +96,7 @@ class ShardReader:
         self._size = 0
         self._read: Callable[[int, int], bytes] = self._pread if own is None else own.read
         self.damage: str | None = None
-        """What could not be read although the rest could."""
+        """Why a part could not be read although the rest could, or None."""
         try:
             if own is None:
                 self.open()

@@ -25,7 +25,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, watch_c_forks
+from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, run_after_fork_in_child, watch_c_forks
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
 from pytheus_multiprocess.directory import DirectoryError, open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
@@ -420,7 +420,8 @@ def _lock_at_forks(store: MultiprocessStore) -> None:
     _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
     if not _hooked:
         _hooked = True
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent)
+        run_after_fork_in_child(_after_in_child)
 
 
 def _living() -> list[MultiprocessStore]:

@@ -43,8 +43,8 @@ _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, e
 """The errors by which file systems say that they do not have an operation."""
 
 
-def _unsupported(error: OSError, what: str) -> OSError:
-    return OSError(error.errno, f"the file system has no {what}; use a directory on another one, such as /dev/shm")
+def _unsupported(error: OSError, operation: str) -> OSError:
+    return OSError(error.errno, f"the file system has no {operation}; use a directory on another one, such as /dev/shm")
 
 
 class NotRegularError(ShardFormatError):
