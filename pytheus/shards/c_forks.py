@@ -38,9 +38,9 @@ def run_after_fork_in_child(function: Callable[[], None]) -> None:
 
 
 def notice_c_fork() -> bool:
-    """Whether C code has forked this process unnoticed until now; if so, call the functions of `run_after_fork_in_child`.
+    """Whether C code has forked this process, unnoticed until now.
 
-    Call it where no lock is held that a function of `run_after_fork_in_child` takes. Where it returns True, counts of
+    If so, it has called the functions of `run_after_fork_in_child`. Call it where no lock is held that a function of `run_after_fork_in_child` takes. Where it returns True, counts of
     this process may have been lost before, or mixed with those of its parent.
     """
     global _pid
