@@ -1,4 +1,4 @@
-"""The conformance kit for registries, and helpers for an application's tests.
+"""The conformance kits for registries and stores, and helpers for an application's tests.
 
     >>> from pytheus.registry import CollectorRegistry
     >>> from pytheus.testing import RegistryConformance, run_conformance
@@ -14,6 +14,7 @@ https://peps.python.org/pep-0562/
 Modules:
 
 - `conformance`: the kit as one class of tests; its checks are in the package `checks`
+- `store_conformance`: the kit for stores of shards
 - `runner`: running the kit without pytest
 - `assertions`: assertions about counters and expositions
 - `fixtures`: pytest fixtures
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pytheus.testing.lint import NamingFinding, assert_well_named, lint_names
     from pytheus.testing.parse import ParsedFamily, ParsedSample, parse_exposition
     from pytheus.testing.runner import Outcome, run_conformance
+    from pytheus.testing.store_conformance import ShardStoreConformance
 
 __all__ = [
     "NamingFinding",
@@ -40,6 +42,7 @@ __all__ = [
     "ParsedFamily",
     "ParsedSample",
     "RegistryConformance",
+    "ShardStoreConformance",
     "assert_exposition",
     "assert_increments",
     "assert_well_named",
@@ -57,5 +60,6 @@ if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
             "pytheus.testing.lint": ["NamingFinding", "assert_well_named", "lint_names"],
             "pytheus.testing.parse": ["ParsedFamily", "ParsedSample", "parse_exposition"],
             "pytheus.testing.runner": ["Outcome", "run_conformance"],
+            "pytheus.testing.store_conformance": ["ShardStoreConformance"],
         },
     )
