@@ -199,7 +199,7 @@ class _Remembering(BackendStorage):
 
 class DropsTheDead(BrokenStore):
     check = "test_the_dead_still_count"
-    message = "what a killed process has counted still counts: expected a 1 but got nothing"
+    message = "the counts of a killed process still count: expected a 1 but got nothing"
 
     def read(self) -> Reading:
         self.forget(self.dead())
@@ -218,7 +218,7 @@ class CountsTheDeadTwice(BrokenStore):
     """A reading that folds shows what it has folded as well."""
 
     check = "test_the_dead_still_count"
-    message = "what a killed process has counted still counts: expected a 1 but got a 2"
+    message = "the counts of a killed process still count: expected a 1 but got a 2"
 
     def read(self) -> Reading:
         dead = self.dead()
@@ -230,7 +230,7 @@ class EachReaderFolds(BrokenStore):
     """Each store folds the shards that it sees die, although another may have done so."""
 
     check = "test_the_dead_still_count"
-    message = "what a killed process has counted still counts: expected a 1 but got a 2"
+    message = "the counts of a killed process still count: expected a 1 but got a 2"
 
     def read(self) -> Reading:
         folded: set[str] = self.__dict__.setdefault("folded", set())
@@ -246,7 +246,7 @@ class FoldsThree(BrokenStore):
     """Its archive has space for three processes."""
 
     check = "test_the_dead_count_once"
-    message = "each killed process counts once, whoever folds it: expected a 4, only 1 1, only 2 1, only 3 1, only 4 1"
+    message = "each killed process counts once, also if several processes fold: expected a 4, only 1 1"
 
     def read(self) -> Reading:
         folded: int = getattr(self.backend, "folded", 0)
@@ -324,7 +324,7 @@ class _RecordFirst(BackendStorage):
 
 class DeletesOnClose(BrokenStore):
     check = "test_what_a_closed_store_counted_stays"
-    message = "close() leaves what the process has counted to the others: expected a 1 but got nothing"
+    message = "close() leaves the counts of the process to the others: expected a 1 but got nothing"
 
     def close(self) -> None:
         self.backend.shards.pop(self.identity.token, None)

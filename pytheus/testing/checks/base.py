@@ -1,4 +1,4 @@
-"""The declarations of a conformance class about its registry, and what its checks share."""
+"""The declarations of a conformance class about its registry, and the tools of its checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checks are made of: their mark, their base class, and how they fail.
+"""The parts of checks: their mark, their base class, and how they fail.
 
 Rules:
 
@@ -51,7 +51,7 @@ class Conformance:
         return all(map(cls.meets, needs)) and all(map(cls._applies, after))
 
     def teardown_method(self) -> None:
-        """Release what the check made."""
+        """Release all that the check made."""
 
     def unless_it_hangs(self, function: Callable[[], None], promise: str) -> None:
         """Call `function` in a thread, and fail with `promise` if it does not return."""

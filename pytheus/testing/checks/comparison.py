@@ -1,4 +1,4 @@
-"""Comparing what two collectors tell, where a registry returns others than those that were registered."""
+"""Comparing the families of two collectors, where a registry returns others than the registered ones."""
 
 from __future__ import annotations
 

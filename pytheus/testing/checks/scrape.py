@@ -169,7 +169,7 @@ class ScrapeChecks(Declarations):
     @check("test_values_are_kept", needs=["derived"])
     def test_derived_collectors_tell_the_same(self) -> None:
         """Types, descriptions, labels, values, timestamps and exemplars are those of the registered collectors."""
-        promise = "derived collectors tell what the registered ones tell"
+        promise = "derived collectors tell the same as the registered ones"
         histogram = Histogram("kit_size_bytes", "", buckets=(1.0, 10.0), registry=None)
         collectors: list[Collector] = [*one_of_each("kit_each"), histogram, _Detailed("kit_detailed")]
         registry = self.filled(*collectors)

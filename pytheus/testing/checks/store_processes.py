@@ -332,7 +332,7 @@ class LocalProcess:
 
 
 class ForkedProcess:
-    """A child of this process, which makes its store by itself and runs what it is told."""
+    """A child of this process, which makes its store by itself and runs operations."""
 
     def __init__(
         self,

@@ -131,11 +131,11 @@ def _undated(family: Family) -> Family:
 
 
 class StoreChecks(StoreDeclarations):
-    """What each process counts is there once for all, whatever becomes of the process."""
+    """The counts of each process are there once for all, also after its death."""
 
     @check()
     def test_a_process_sees_its_own_numbers(self) -> None:
-        """A scrape of the only process shows what it counted."""
+        """A scrape of the only process shows its counts."""
         promise = "a process sees its own numbers"
         process = self.place()()
         with promised(promise):
@@ -144,7 +144,7 @@ class StoreChecks(StoreDeclarations):
 
     @check("test_a_process_sees_its_own_numbers")
     def test_places_are_independent(self) -> None:
-        """What was counted on one place does not show on another."""
+        """Counts on one place do not show on another."""
         self.place()().do("count", "a", 2)
         self.require(self.place()(), {}, "a new place holds nothing of one made before")
 
@@ -164,7 +164,7 @@ class StoreChecks(StoreDeclarations):
 
     @check("test_each_process_has_a_shard_of_its_own")
     def test_processes_share_their_numbers(self) -> None:
-        """Every process sees the sum of what all have counted."""
+        """Every process sees the sum of all counts."""
         promise = "processes on one place share their numbers"
         start = self.place()
         first, second = start(), start()
@@ -211,11 +211,11 @@ class StoreChecks(StoreDeclarations):
 
     @check("test_numbers_count_once")
     def test_threads_of_a_process_lose_nothing(self) -> None:
-        """What several threads count at once is there for the others."""
+        """Counts of several threads at once are there for the others."""
         start = self.place()
         first, second = start(), start()
         first.do("count_in_threads", 4, 500)
-        self.require(second, {"threads": 2000.0}, "what several threads count at once is not lost")
+        self.require(second, {"threads": 2000.0}, "counts of several threads at once are not lost")
 
     @check("test_numbers_count_once")
     def test_a_removed_series_is_gone(self) -> None:
@@ -247,8 +247,8 @@ class StoreChecks(StoreDeclarations):
 
     @check("test_numbers_count_once")
     def test_the_dead_still_count(self) -> None:
-        """What a process counted before it was killed stays, for processes that start later too."""
-        promise = "what a killed process has counted still counts"
+        """The counts of a killed process stay; processes that start later see them too."""
+        promise = "the counts of a killed process still count"
         start = self.place()
         first, second = start(), start()
         first.do("count", "a", 1)
@@ -274,7 +274,7 @@ class StoreChecks(StoreDeclarations):
     @check("test_the_dead_still_count")
     def test_the_dead_count_once(self) -> None:
         """Generations of processes die while several others read, and each is counted once."""
-        promise = "each killed process counts once, whoever folds it"
+        promise = "each killed process counts once, also if several processes fold"
         start = self.place()
         readers = [start(), start()]
         for number in range(1, 5):
@@ -291,7 +291,7 @@ class StoreChecks(StoreDeclarations):
     @check("test_the_dead_still_count")
     def test_what_a_closed_store_counted_stays(self) -> None:
         """`close` leaves the shard to the others, also if no process is left."""
-        promise = "close() leaves what the process has counted to the others"
+        promise = "close() leaves the counts of the process to the others"
         start = self.place()
         first, second = start(), start()
         first.do("count", "a", 1)
@@ -337,7 +337,7 @@ class StoreChecks(StoreDeclarations):
 
     @check("test_the_child_of_a_fork_has_a_shard_of_its_own", needs=["processes"])
     def test_parent_and_child_count_apart(self) -> None:
-        """After a fork both count on, and what each has counted stays when it is killed."""
+        """After a fork both count on, and the counts of each stay when it is killed."""
         promise = "after a fork the numbers of parent and child count once each"
         start = self.place()
         first, second = start(), start()
