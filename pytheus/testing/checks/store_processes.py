@@ -6,6 +6,7 @@ process's memory is checked within this process, where its author simulates the 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -241,6 +242,9 @@ def _at_step(step: tuple[int, int], act: Callable[[], None]) -> Iterator[list[in
                 act()
 
     before = sys.getprofile()
+    # A collection runs functions at steps that do not belong to the operation.
+    collects = gc.isenabled()
+    gc.disable()
     threading.setprofile(profile)
     sys.setprofile(profile)
     try:
@@ -248,6 +252,8 @@ def _at_step(step: tuple[int, int], act: Callable[[], None]) -> Iterator[list[in
     finally:
         sys.setprofile(before)
         threading.setprofile(before)
+        if collects:
+            gc.enable()
 
 
 def _encoded(sample: Sample) -> list[object]:
