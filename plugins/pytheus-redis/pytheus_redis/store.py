@@ -297,7 +297,9 @@ class RedisStore:
         if replaced:
             keys = ", ".join(replaced)
             replaced.clear()
-            self._health.failed("publish", RedisStoreError("data", f"a new shard replaced foreign data in {keys}"))
+            self._health.failed(
+                "publish", RedisStoreError("data", f"the content of {keys} was not valid and was replaced")
+            )
         self._failure = None
         self._failures = 0
         self._metrics.publications.inc()
