@@ -16,12 +16,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
+from pytheus.cli.command import Command, Serving, execute, serving
 from pytheus.exceptions import PytheusError
-
-if TYPE_CHECKING:
-    from pytheus.cli.command import Command, Serving
 
 __all__ = ["run_as_child"]
 
@@ -37,8 +35,6 @@ def run_as_child(command: Command, options: Serving) -> int:
 
     Raises `PytheusError` and OSError for errors before it starts.
     """
-    from pytheus.cli.command import serving
-
     watched = signal.valid_signals() - {getattr(signal, name) for name in _NOT_FORWARDED if hasattr(signal, name)}
     former = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, ended children cannot be waited for
@@ -75,8 +71,6 @@ def run_as_child(command: Command, options: Serving) -> int:
 
 def _run(command: Command, start: int, failed: int, parent: int) -> NoReturn:
     """In the child: become the command as soon as the metrics are served."""
-    from pytheus.cli.command import execute
-
     try:
         with os.fdopen(start, "rb") as pipe:
             told = pipe.read()

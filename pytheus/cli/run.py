@@ -5,7 +5,7 @@ Rules:
 - Everything that can be refused is refused before the program starts, in one line and with exit code 2: the program is
   looked up, the registry resolved and the port bound, in this order.
 - Options end where the program begins; all later arguments are the program's.
-- After ``--`` comes a command, if there is one of that name, and another process serves its metrics (command.py).
+- After ``--`` comes a command, if there is one of that name, and another process serves its metrics (sidecar.py).
 - The server runs until the process ends, so that threads which outlive the main program are still scraped.
 """
 
@@ -91,10 +91,10 @@ class _Options:
     def _set_command(self, named: list[str]) -> None:
         import shutil
 
-        if os.name == "nt" and named:
-            raise _UsageError("`--` needs the processes and signals of POSIX; run a SCRIPT, or `-m MODULE`")
         path = shutil.which(named[0]) if named and named[0] else None
         if path is not None:
+            if os.name == "nt":
+                raise _UsageError("a command needs the processes of POSIX; run a SCRIPT, or `-m MODULE`")
             self.command = (path, named)
         elif named and named[0] and not os.path.exists(named[0]):
             raise _UsageError(f"found neither a command {named[0]!r} on PATH nor a script of that name")
@@ -140,7 +140,8 @@ def run(arguments: Sequence[str]) -> int:
             print(_HELP, end="")
             return 0
         if options.command is not None:
-            from pytheus.cli.command import Command, Serving, run_command
+            from pytheus.cli.command import Command, Serving
+            from pytheus.cli.sidecar import run_command
 
             serving = Serving(options.registry, options.port, options.addr, options.quiet)
             return run_command(Command(*options.command), serving)
