@@ -180,7 +180,7 @@ def _suggested(name: str) -> str:
 def shown(value: object) -> str:
     """Return the type of `value` and at most 80 characters of its repr.
 
-    For messages; never raises, except for what ends the program.
+    For messages; raises only an error that ends the program.
     """
     try:
         text = repr(value)

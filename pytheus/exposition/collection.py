@@ -25,8 +25,8 @@ from operator import itemgetter, length_hint
 from typing import Final, Never
 from weakref import WeakKeyDictionary
 
+from pytheus.background_threads import start_without_signals
 from pytheus.definitions import Definition
-from pytheus.exposition.background_threads import start_without_signals
 from pytheus.exposition.failures import record_failure
 from pytheus.exposition.response import (
     Choice,
@@ -68,7 +68,7 @@ class _Leg:
 
 
 class Collection:
-    """One collection of `registry` in one format, for all who wait for it."""
+    """One collection of `registry` in one format, which several clients share."""
 
     def __init__(
         self, key: tuple[int, str | None], registry: Registry, choice: Choice, previous: Collection | None
@@ -126,7 +126,7 @@ class Collection:
         return self._responses is not None
 
     def response(self, compressed: bool) -> Response | None:
-        """Return the response, or None if there is none yet."""
+        """Return the response, or None while the collection runs."""
         responses = self._responses
         return None if responses is None else responses[compressed]
 
@@ -235,7 +235,7 @@ class Collection:
                     walk = self._begin()
                 walk.encode(self._steps(walk, leg), leg.parts)
         except BaseException:
-            # Of any kind: an error in a thread of pytheus is no interruption of the program.
+            # Of any kind, because an error in a thread of pytheus does not interrupt the program.
             _log_failure(self._registry)
             self._publish(dict.fromkeys(self._compressions, failed_response()))
         finally:

@@ -107,7 +107,7 @@ Steps: TypeAlias = Generator[Pending, Response, Response]
 
 
 def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
-    """Return a generator of what to wait for; it gets each response, and returns the one to send."""
+    """Return a generator of the waits; it gets each response, and returns the one to send."""
     method = request.method
     if method not in ("GET", "HEAD"):
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")

@@ -7,7 +7,7 @@ Rules:
   out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`. It may
   raise anything; `pytheus.interruption` tells which errors end the program instead.
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
-  of custom collectors.
+  of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
 A format is an `Encoder`. It encodes some collectors by itself, such as those with `HasRows`; from all others it gets
 checked families.
@@ -27,6 +27,7 @@ from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
 from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, validate_text
+from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import definition_of, flatten
@@ -87,7 +88,7 @@ class Walk(Generic[C, Part]):
     def __init__(self, registry: Registry, encoder: Encoder[C, Part]) -> None:
         try:
             lead = prefix_lead(registry.prefix)
-            collectors = list(registry.collect())
+            collected = list(registry.collect())
         except (AttributeError, TypeError):
             # Checked only after an error, so that a valid registry costs nothing.
             if not isinstance(registry, CollectorRegistryProxy):
@@ -101,23 +102,33 @@ class Walk(Generic[C, Part]):
         # The definition of each collector that the encoder supports. All are read before any collector is encoded.
         supported: dict[type, bool] = {}
         definitions: list[Definition | None] = []
-        for collector in collectors:
+        collectors: list[Collector] = []
+        last: list[tuple[int, Collector]] = []
+        for collector in collected:
             kind = type(collector)
             supports = supported.get(kind)
             if supports is None:
                 supports = supported[kind] = _supports(encoder, collector)
+            if not supports and (precedence := precedence_of(collector)) is not None:
+                last.append((precedence, collector))
+                continue
+            collectors.append(collector)
             definitions.append(definition_of(collector) if supports else None)
         known = [definition for definition in definitions if definition is not None]
         # Fast path: all names are distinct, so owners need not be tracked.
         owned = [definition.occupied_names for definition in known]
         distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
+        claimed = {} if distinct and len(known) == len(collected) else _claims(known)
+        last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
+        collectors += [collector for _, collector in last]
+        definitions += [None] * len(last)
         self.collectors: Final = collectors
         self.definitions: Final = definitions
         self._registry: Final = registry
         self._encoder: Final = encoder
         self._lead: Final = lead
         self._distinct: Final = distinct
-        self._claimed: Final = {} if distinct and len(known) == len(collectors) else _claims(known)
+        self._claimed: Final = claimed
         self._encoded: Final[set[int]] = set()
 
     def encode(
@@ -162,9 +173,9 @@ class Walk(Generic[C, Part]):
 
 
 def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = False) -> list[Part]:
-    """Return the exposition of `registry` in parts, in the order of its collectors.
+    """Return the exposition of `registry` in parts, in the order of its collectors; those with a precedence come last.
 
-    Raises what `Walk` and `Walk.encode` raise. May be called from any thread, by several at once.
+    Raises the errors of `Walk` and `Walk.encode`. May be called from any thread, by several at once.
     """
     walk = Walk(registry, encoder)
     parts: list[Part] = []
@@ -201,8 +212,11 @@ def _encode_custom(
 ) -> list[Part]:
     parts: list[Part] = []
     taken: dict[str, object] = {}
+    gives_way = precedence_of(collector) is not None
     for part in flatten(collector, Metric):
         names = part.definition.occupied_names if isinstance(part, Metric) else part.occupied_names
+        if gives_way and not claimed.keys().isdisjoint(names):
+            continue
         _check_claims(claimed, names, part)
         _check_claims(taken, names, part)
         taken.update(dict.fromkeys(names, part))
