@@ -14,6 +14,7 @@ Modules:
 - `disconnection`: whether a client has left
 - `wsgi`: a WSGI application
 - `asgi`: an ASGI application
+- `starlette_mount`: its mounts in Starlette and FastAPI
 - `server`: an HTTP server in background threads
 - `http1`: one HTTP/1.1 connection of the server
 - `own_socket`: sockets whose descriptors the program may close
