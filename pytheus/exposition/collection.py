@@ -21,6 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter, length_hint
 from typing import Final, Never
 from weakref import WeakKeyDictionary
@@ -136,23 +137,24 @@ class Collection:
         if previous is not None:
             previous.tend(now)
             return
+        unfinished: list[Collector] | None = None
+        successor: _Leg | None = None
         with self._lock:
             if self._responses is not None or not self._legs:
                 return
             is_lost = now >= self._latest
-            is_due = now >= self._deadline and not self._is_closed
-            successor = None
-            if is_due:
-                self._is_closed = True
-                unfinished = self._give_up()
-            elif not self._is_closed:
-                successor = self._successor(now)
+            if not self._is_closed:
+                if now >= self._deadline:
+                    self._is_closed = True
+                    unfinished = self._give_up()
+                else:
+                    successor = self._successor(now)
         if is_lost:
             self._publish(dict.fromkeys(self._compressions, late_response()))
-        elif is_due:
-            self._start(lambda: self._finish(unfinished))
+        elif unfinished is not None:
+            self._start(partial(self._finish, unfinished))
         elif successor is not None:
-            self._start(lambda: self._run(successor), successor)
+            self._start(partial(self._run, successor), successor)
 
     def _successor(self, now: float) -> _Leg | None:
         """Return a leg that goes on beside the last one if that one has not moved since it was seen before."""
@@ -210,9 +212,9 @@ class Collection:
             self._legs.append(leg)
             is_hanging = self._key in _hanging
         if is_hanging:
-            self._start(lambda: self._finish([self._itself()]))
+            self._start(partial(self._finish, [self._itself()]))
         else:
-            self._start(lambda: self._run(leg), leg)
+            self._start(partial(self._run, leg), leg)
 
     def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
         run = self._context.copy().run
