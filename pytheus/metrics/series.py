@@ -21,7 +21,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
 from pytheus.registry.capabilities import SeriesLimit
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -63,6 +63,7 @@ class SeriesSet:
         "exemplars",
         "label_count",
         "limits",
+        "neutral",
         "pick",
         "prepared",
         "shared_values",
@@ -91,6 +92,8 @@ class SeriesSet:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
         self.limits: list[SeriesLimit] = []
+        # The number of a gauge that was never set; adds nothing where the numbers of several processes become one.
+        self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
         # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
 

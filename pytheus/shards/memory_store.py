@@ -27,7 +27,6 @@ from pytheus.shards.layout_codec import (
     encode_removal,
     encode_series,
 )
-from pytheus.shards.merge_rules import series_size
 from pytheus.shards.snapshot import ShardIdentity, Snapshot, snapshot_of
 from pytheus.shards.store import Reading
 
@@ -167,7 +166,7 @@ class BackendStorage:
         self._store = store
         self._definition = definition
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         store = self._store
         layout, shard = store.layout, store.shard
         with store.backend.lock:
@@ -178,9 +177,9 @@ class BackendStorage:
                     shard.records += encode_definition(self._definition)
                     definition = layout.add_definition(self._definition)
                 offset = layout.size
+                shard.views.append(numbers[:])
                 shard.records += encode_series(definition, labels, offset)
                 number = layout.add_series(definition, labels, offset)
-                shard.views.append(array("d", bytes(8 * series_size(self._definition))))
             return cast(FloatBuffer, shard.views[number])
 
     def _series_number(self, labels: tuple[str, ...]) -> int | None:
@@ -197,7 +196,7 @@ class BackendStorage:
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         with self._store.backend.lock:
-            self.buffer(labels, 0)
+            self.buffer(labels, array("d"))
             number = self._series_number(labels)
             assert number is not None
             self._store.shard.records += encode_info(number, info)

@@ -17,6 +17,7 @@ from typing import Final
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
+from pytheus.registry.storage import is_unset
 from pytheus.shards.archive import Archive, DeadValue
 from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex
 from pytheus.shards.merge_rules import definition_key
@@ -32,6 +33,9 @@ Conflict = tuple[Definition | None, Definition]
 
 _SUM_WITH_DEAD: Final = 1
 """The vector of sums that include ended processes."""
+
+_VECTORS_WITH_UNSET: Final = (2 * MergeRule.MIN, 2 * MergeRule.MIN + 1, 2 * MergeRule.MAX, 2 * MergeRule.MAX + 1)
+"""The vectors of gauges that no process may have set."""
 
 _NO_SAMPLES: Final[list[ExtraSample]] = []
 
@@ -183,7 +187,10 @@ class Merger:
         self._gather(self._indexes.of_archive, archive.numbers, columns)
         for remainder in archive.remainders:
             self._gather_sums(self._indexes.of_archive, remainder, columns)
-        return [reduce_columns(MergeRule(vector // 2), gathered) for vector, gathered in enumerate(columns)]
+        totals = [reduce_columns(MergeRule(vector // 2), gathered) for vector, gathered in enumerate(columns)]
+        for vector in _VECTORS_WITH_UNSET:
+            totals[vector] = [0.0 if number != number and is_unset(number) else number for number in totals[vector]]
+        return totals
 
     def _gather(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
         padded = index.padded(numbers)
@@ -226,6 +233,7 @@ class Merger:
     ) -> None:
         """Add the numbers of gauges in a mode of "each", with labels for the process."""
         found: dict[tuple[int, tuple[str, ...], str, int], float] = {}
+        set_series: set[tuple[int, tuple[str, ...]]] = set()
         families: dict[int, CachedFamily] = {}
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []
         for dead in archive.dead_values:
@@ -244,7 +252,13 @@ class Merger:
         for _, _, _, family, values, identity, number in entries:
             families[id(family)] = family
             found[id(family), values, self._host(identity), identity.pid] = number
+            if not is_unset(number):
+                set_series.add((id(family), values))
         for (key, values, host, pid), number in found.items():
+            if is_unset(number):
+                if (key, values) in set_series:
+                    continue  # a process that never set it takes no part
+                number = 0.0
             definition = families[key].definition
             labels = dict(zip(definition.labels, values, strict=True))
             if self._hosts:

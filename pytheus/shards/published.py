@@ -15,7 +15,7 @@ from pytheus.definitions import Definition
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import definition_of
-from pytheus.shards.tracked_storage import LastValueStorage, TrackedStorage
+from pytheus.shards.tracked_storage import TrackedStorage
 
 __all__ = ["Entry", "Published", "PublishedCollectors", "SharedMetric"]
 
@@ -34,9 +34,6 @@ class SharedMetric(NamedTuple):
         if storage is None:
             if not carry:
                 self.metric.restart()
-        elif isinstance(storage, LastValueStorage):
-            with storage.carrying():
-                self.metric.attach_storage(storage, carry=carry)
         else:
             self.metric.attach_storage(storage, carry=carry)
 

@@ -36,7 +36,7 @@ from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
-from pytheus.shards.tracked_storage import LastValueRows, LastValueStorage, ProcessStorage, TrackedStorage
+from pytheus.shards.tracked_storage import LastValueRows, LastValueStorage, ProcessStorage, TrackedStorage, UnsetRows
 
 __all__ = ["ShardedRegistry"]
 
@@ -137,11 +137,13 @@ class ShardedRegistry:
     def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> SharedMetric:
         """Keep the numbers of `metric` in the store's storage, if it provides any."""
         storage = self._store.storage(definition)
-        if merge_rule_of(definition) is MergeRule.LAST:
+        rule = merge_rule_of(definition)
+        if rule is MergeRule.LAST:
             last = LastValueStorage(ProcessStorage() if storage is None else storage)
             shared = SharedMetric(definition, metric, last, LastValueRows(metric, last))
         else:
-            shared = SharedMetric(definition, metric, None if storage is None else TrackedStorage(storage), metric)
+            rows = UnsetRows(metric) if definition.type == "gauge" and rule is not MergeRule.SUM else metric
+            shared = SharedMetric(definition, metric, None if storage is None else TrackedStorage(storage), rows)
         try:
             shared.attach(carry=carry)
         except BaseException:

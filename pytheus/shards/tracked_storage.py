@@ -1,62 +1,50 @@
 """The storage that `ShardedRegistry` puts between a metric and its store.
 
 It knows which series it provided, so that the shard drops them when the metric leaves, and keeps them when the registry
-closes. For a gauge in a mode of "last" it keeps the time of the last set beside each number.
+closes. For a gauge in a mode of "last" it keeps the time of the last set beside each number; the time 0 is that of a
+gauge that was never set.
 """
 
 from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import cast
 
 from pytheus.definitions import Definition
 from pytheus.registry.capabilities import HasRows
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
 
-__all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorage"]
-
-
-class _Carrying:
-    """A flag that a storage and its buffers share: writes carry existing values over.
-
-    The buffers do not refer to the storage itself: a cycle would keep mapped memory until the garbage collector runs.
-    """
-
-    __slots__ = ("now",)
-
-    def __init__(self) -> None:
-        self.now: bool = False
+__all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorage", "UnsetRows"]
 
 
 class LastValueBuffer:
     """A buffer of one number; `view` has it and its time, in seconds since the epoch."""
 
-    __slots__ = ("_carrying", "view")
+    __slots__ = ("view",)
 
-    def __init__(self, view: FloatBuffer, carrying: _Carrying) -> None:
+    def __init__(self, view: FloatBuffer) -> None:
         self.view: FloatBuffer = view
-        self._carrying = carrying
 
     def __getitem__(self, index: int, /) -> float:
-        return self.view[index]
+        number, set_at = self.view.tolist()
+        return number if set_at else UNSET
 
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
-        number = value[0] if isinstance(value, array) else value
-        # A gauge that was never set keeps the time 0, also when it is carried over.
-        if number == 0.0 and self._carrying.now and self.view[1] == 0.0:
-            return
         # Both in one step, as every write to a `FloatBuffer`.
-        self.view[0:2] = array("d", (number, time.time()))
+        self.view[0:2] = _with_time(value[0] if isinstance(value, array) else value)
 
     def __len__(self) -> int:
         return 1
 
     def tolist(self) -> list[float]:
-        return [self.view[0]]
+        return [self[0]]
+
+
+def _with_time(number: float) -> array[float]:
+    return array("d", (0.0, 0.0) if is_unset(number) else (number, time.time()))
 
 
 class TrackedStorage:
@@ -68,9 +56,9 @@ class TrackedStorage:
         self.releases: bool = True
         """Whether a release reaches the store: not when the registry closes, because the shard keeps its numbers."""
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         self._labels.add(labels)
-        return self._storage.buffer(labels, size)
+        return self._storage.buffer(labels, numbers)
 
     def release(self, labels: tuple[str, ...], /) -> None:
         if self.releases:
@@ -103,22 +91,12 @@ class LastValueStorage(TrackedStorage):
     def __init__(self, storage: NumberStorage) -> None:
         super().__init__(storage)
         self._buffers: dict[tuple[str, ...], LastValueBuffer] = {}
-        self._carrying = _Carrying()
 
-    @contextmanager
-    def carrying(self) -> Iterator[None]:
-        """A context in which existing values are carried over from another storage."""
-        self._carrying.now = True
-        try:
-            yield
-        finally:
-            self._carrying.now = False
-
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         buffer = self._buffers.get(labels)
         if buffer is None:
-            view = super().buffer(labels, size + 1)
-            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._carrying))
+            view = super().buffer(labels, _with_time(numbers[0]))
+            buffer = self._buffers.setdefault(labels, LastValueBuffer(view))
         return cast(FloatBuffer, buffer)
 
     def _release(self, labels: tuple[str, ...]) -> None:
@@ -129,6 +107,23 @@ class LastValueStorage(TrackedStorage):
         """The number of a series and the time of its last set."""
         buffer = self._buffers.get(labels)
         return [0.0, 0.0] if buffer is None else buffer.view.tolist()
+
+
+class UnsetRows:
+    """The rows of a gauge, with `UNSET` as the number of every series that was never set."""
+
+    def __init__(self, gauge: HasRows) -> None:
+        self._gauge = gauge
+
+    @property
+    def definition(self) -> Definition:
+        return self._gauge.definition
+
+    def rows(self) -> list[Row]:
+        return [row if row.is_set else row._replace(numbers=[UNSET]) for row in self._gauge.rows()]
+
+    def refresh(self) -> None:
+        self._gauge.refresh()
 
 
 class LastValueRows:
@@ -155,10 +150,10 @@ class ProcessStorage:
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, ...], array[float]] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         found = self._arrays.get(labels)
         if found is None:
-            found = self._arrays.setdefault(labels, array("d", bytes(8 * size)))
+            found = self._arrays.setdefault(labels, numbers[:])
         return cast(FloatBuffer, found)
 
     def release(self, labels: tuple[str, ...], /) -> None:

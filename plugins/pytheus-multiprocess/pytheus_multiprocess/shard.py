@@ -112,16 +112,16 @@ class Shard:
 
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
-        """A new series, in the file if it fits. Needs the lock."""
-        series = _Series(definition, labels, size)
+    def add(self, definition: Definition, labels: tuple[str, ...], numbers: array[float]) -> _Series:
+        """A new series with its first numbers, in the file if it fits. Needs the lock."""
+        series = _Series(definition, labels, len(numbers))
         if not self._ended and not self._changing:
-            self._change(lambda: self._try_to_share(series))
+            self._change(lambda: self._try_to_share(series, numbers))
             if series.number >= 0 and not self._ended:
                 return series
         elif self._changing:
             self.unshared_reason = "it was created while the same thread was adding another one"
-        series.buffer = array("d", bytes(8 * size))
+        series.buffer = numbers[:]
         if not self._ended:
             self._unshared[id(series)] = series
             self._store_unshared_count()
@@ -153,13 +153,13 @@ class Shard:
         while self._postponed:
             self._postponed.pop(0)()
 
-    def _try_to_share(self, series: _Series) -> None:
+    def _try_to_share(self, series: _Series, numbers: array[float]) -> None:
         try:
-            self._share(series)
+            self._share(series, numbers)
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
 
-    def _share(self, series: _Series) -> None:
+    def _share(self, series: _Series, numbers: array[float]) -> None:
         file = self.file
         if file is None:
             file = self.file = self._open_file(self.identity)
@@ -176,6 +176,7 @@ class Shard:
             records += encode_series(number, series.labels, offset)
             # typeshed does not know that a view of doubles takes an array of doubles and returns a list of them.
             series.buffer = cast("FloatBuffer", file.doubles(offset, series.size))
+            series.buffer[:] = numbers  # before its record, so that no reader sees other numbers
             self._interrupted = True
             file.append(records, headroom_bytes=_MAX_REMOVAL_BYTES * (len(self._shared) + 1))
         except (PytheusError, OSError):
@@ -334,14 +335,14 @@ class ShardStorage:
         self._definition = definition
         self._series: dict[tuple[str, ...], _Series] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         """A view of the shard's file, or an array if the series does not fit into it."""
         series = self._series.get(labels)
         if series is None:
             with self._shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    added = self._shard.add(self._definition, labels, size)
+                    added = self._shard.add(self._definition, labels, numbers)
                     series = self._series.setdefault(labels, added)
                     if series is not added:  # a finalizer or a signal handler was first
                         self._shard.remove(added)
@@ -357,7 +358,7 @@ class ShardStorage:
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Write the labels of an info."""
-        self.buffer(labels, 0)
+        self.buffer(labels, array("d"))
         with self._shard.lock:
             series = self._series.get(labels)
             if series is not None:
