@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from pytheus.definitions import Definition
@@ -53,9 +54,19 @@ class StoredShard:
         self.identity = identity
         self.live = True
         self.records: bytearray = bytearray()
+        self.visible_bytes = 0
+        """How many bytes of the records others see; the rest belongs to a batch that has not ended."""
+        self.batches = 0
+        self.generation = 0
+        """How often all records were replaced."""
         # One array for each series, so that a view never moves while the shard grows. The array of a removed series
         # stays, because nothing limits this store's memory.
         self.views: list[array[float]] = []
+
+    def append(self, records: bytes) -> None:
+        self.records += records
+        if not self.batches:
+            self.visible_bytes = len(self.records)
 
     def numbers(self) -> list[float]:
         return [number for view in self.views for number in view]
@@ -83,7 +94,7 @@ class MemoryShardStore:
     ) -> None:
         self.backend: MemoryBackend = MemoryBackend() if backend is None else backend
         self._publishing = publishing
-        self._readers: dict[str, tuple[LayoutReader, StoredShard]] = {}
+        self._readers: dict[str, tuple[LayoutReader, StoredShard, int]] = {}
         self._begin(ShardIdentity.of_this_process() if identity is None else identity)
 
     def _begin(self, identity: ShardIdentity) -> None:
@@ -113,8 +124,9 @@ class MemoryShardStore:
         with self.backend.lock:
             if self.shard.records != records:
                 # This replaces the layout whenever it changes, and so discards the merge's index of it.
-                self.shard.records = bytearray(records)
-                self._readers.pop(self.identity.token, None)
+                self.shard.records = bytearray()
+                self.shard.append(records)
+                self.shard.generation += 1
             self.shard.views = [array("d", snapshot.numbers)]
 
     def read(self) -> Reading:
@@ -134,11 +146,11 @@ class MemoryShardStore:
 
     def _snapshot(self, shard: StoredShard) -> Snapshot:
         token = shard.identity.token
-        reader, known = self._readers.get(token, (None, None))
-        if reader is None or known is not shard or reader.consumed_bytes > len(shard.records):
+        reader, known, generation = self._readers.get(token, (None, None, 0))
+        if reader is None or known is not shard or generation != shard.generation:
             reader = LayoutReader()
-            self._readers[token] = (reader, shard)
-        reader.feed(shard.records[reader.consumed_bytes :])
+            self._readers[token] = (reader, shard, shard.generation)
+        reader.feed(shard.records[reader.consumed_bytes : shard.visible_bytes])
         return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
 
     def close(self) -> None:
@@ -174,11 +186,11 @@ class BackendStorage:
             if number is None:
                 definition = layout.find_definition(self._definition)
                 if definition is None:
-                    shard.records += encode_definition(self._definition)
+                    shard.append(encode_definition(self._definition))
                     definition = layout.add_definition(self._definition)
                 offset = layout.size
                 shard.views.append(numbers[:])
-                shard.records += encode_series(definition, labels, offset)
+                shard.append(encode_series(definition, labels, offset))
                 number = layout.add_series(definition, labels, offset)
             return cast(FloatBuffer, shard.views[number])
 
@@ -187,11 +199,23 @@ class BackendStorage:
         definition = layout.find_definition(self._definition)
         return None if definition is None else layout.find_series(definition, labels)
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """See `Batching`."""
+        shard = self._store.shard
+        with self._store.backend.lock:
+            shard.batches += 1
+            try:
+                yield
+            finally:
+                shard.batches -= 1
+                shard.append(b"")
+
     def release(self, labels: tuple[str, ...], /) -> None:
         with self._store.backend.lock:
             number = self._series_number(labels)
             if number is not None:
-                self._store.shard.records += encode_removal(number)
+                self._store.shard.append(encode_removal(number))
                 self._store.layout.remove_series(number)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
@@ -199,10 +223,10 @@ class BackendStorage:
             self.buffer(labels, array("d"))
             number = self._series_number(labels)
             assert number is not None
-            self._store.shard.records += encode_info(number, info)
+            self._store.shard.append(encode_info(number, info))
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         with self._store.backend.lock:
             number = self._series_number(labels)
             if number is not None:
-                self._store.shard.records += encode_exemplar(number, slot, exemplar)
+                self._store.shard.append(encode_exemplar(number, slot, exemplar))

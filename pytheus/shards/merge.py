@@ -81,6 +81,7 @@ class Merger:
         reserved: Iterable[str] = (),
         own_tokens: Collection[str] = (),
         withheld: Sequence[Definition] = (),
+        joined: Sequence[Definition] = (),
     ) -> list[MergedFamily]:
         """The families of all `snapshots` and `archive`.
 
@@ -89,12 +90,13 @@ class Merger:
         decides, then the newest shard; `conflicts` has the rest.
 
         The shards with `own_tokens` are those of the process that defines `local`. They count only for the definitions
-        of `local` that are not `withheld`, because any other is just being added to them or removed from them.
+        of `local` that are not `withheld`, and those that have `joined` from another shard, because any other is just
+        being added to them or removed from them.
         """
         present = self._present(snapshots, archive)
         indexes = self._indexes
         indexes.update(present, archive)
-        indexes.hide_series(local, own_tokens, withheld)
+        indexes.hide_series([*local, *joined], own_tokens, withheld)
         if self._dead_values is not archive.dead_values:
             self._dead_values = archive.dead_values
             indexes.have_changed = True

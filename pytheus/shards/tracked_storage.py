@@ -10,31 +10,68 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Mapping
-from typing import cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, cast
+from weakref import WeakValueDictionary
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows
 from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
+from pytheus.shards.merge_rules import merge_rule_of
+from pytheus.shards.store import Batching, ShardStore
 
-__all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorage", "UnsetRows"]
+__all__ = [
+    "LastValueRows",
+    "LastValueStorage",
+    "ProcessStorage",
+    "TrackedStorage",
+    "UnsetRows",
+    "drop_storage",
+    "keep_storage",
+    "storage_of",
+]
+
+
+# By the id of the definition, which the registry that provided the storage keeps alive.
+_storages: Final[WeakValueDictionary[int, TrackedStorage]] = WeakValueDictionary()
+
+
+def storage_of(definition: Definition) -> TrackedStorage | None:
+    """The storage that a metric's numbers are in or are moving to; None if it has them itself."""
+    return _storages.get(id(definition))
+
+
+def keep_storage(definition: Definition, storage: TrackedStorage) -> None:
+    """Report that a metric's numbers are in `storage`, or are about to move there."""
+    _storages[id(definition)] = storage
+
+
+def drop_storage(definition: Definition, storage: TrackedStorage) -> None:
+    """Report that a metric's numbers have left `storage`; do nothing if they had left it before."""
+    if _storages.get(id(definition)) is storage:
+        del _storages[id(definition)]
 
 
 class LastValueBuffer:
     """A buffer of one number; `view` has it and its time, in seconds since the epoch."""
 
-    __slots__ = ("view",)
+    __slots__ = ("carried_time", "view")
 
     def __init__(self, view: FloatBuffer) -> None:
         self.view: FloatBuffer = view
+        self.carried_time: float = 0.0
+        """The time of a number that is about to move here."""
 
     def __getitem__(self, index: int, /) -> float:
         number, set_at = self.view.tolist()
         return number if set_at else UNSET
 
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
+        carried_time, self.carried_time = self.carried_time, 0.0
         # Both in one step, as every write to a `FloatBuffer`.
-        self.view[0:2] = _with_time(value[0] if isinstance(value, array) else value)
+        self.view[0:2] = _with_time(value[0] if isinstance(value, array) else value, carried_time)
 
     def __len__(self) -> int:
         return 1
@@ -43,18 +80,33 @@ class LastValueBuffer:
         return [self[0]]
 
 
-def _with_time(number: float) -> array[float]:
-    return array("d", (0.0, 0.0) if is_unset(number) else (number, time.time()))
+def _with_time(number: float, carried_time: float = 0.0) -> array[float]:
+    return array("d", (0.0, 0.0) if is_unset(number) else (number, carried_time or time.time()))
 
 
 class TrackedStorage:
-    """Wraps the storage that a store provides for one metric."""
+    """Wraps the storage that `store` provides for one metric."""
 
-    def __init__(self, storage: NumberStorage) -> None:
+    def __init__(self, storage: NumberStorage, store: ShardStore, definition: Definition) -> None:
         self._storage = storage
+        self.store: ShardStore = store
+        self._may_be_unset = definition.type == "gauge" and merge_rule_of(definition) is not MergeRule.SUM
         self._labels: set[tuple[str, ...]] = set()
         self.releases: bool = True
         """Whether a release reaches the store: not when the registry closes, because the shard keeps its numbers."""
+
+    def add(self, row: Row, former: TrackedStorage | None) -> None:
+        """Add the series of `row`; with its numbers, unless these are in the storage `former` until they move."""
+        numbers = row.numbers
+        if not row.is_set or (former is not None and self._may_be_unset):
+            numbers = [UNSET]
+        elif former is not None:
+            numbers = [0.0] * len(numbers)
+        self.buffer(row.labels, array("d", numbers))
+
+    def batch(self) -> AbstractContextManager[None]:
+        """A context whose changes other processes see together, if the store can do that."""
+        return self._storage.batch() if isinstance(self._storage, Batching) else nullcontext()
 
     def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         self._labels.add(labels)
@@ -88,9 +140,14 @@ class LastValueStorage(TrackedStorage):
     is meant to be set.
     """
 
-    def __init__(self, storage: NumberStorage) -> None:
-        super().__init__(storage)
+    def __init__(self, storage: NumberStorage, store: ShardStore, definition: Definition) -> None:
+        super().__init__(storage, store, definition)
         self._buffers: dict[tuple[str, ...], LastValueBuffer] = {}
+
+    def add(self, row: Row, former: TrackedStorage | None) -> None:
+        super().add(row, former)
+        if isinstance(former, LastValueStorage):
+            self._buffers[row.labels].carried_time = former.value_and_time(row.labels)[1]
 
     def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         buffer = self._buffers.get(labels)
@@ -129,16 +186,20 @@ class UnsetRows:
 class LastValueRows:
     """The rows of a "last" gauge, with the value and the time of its last set."""
 
-    def __init__(self, gauge: HasRows, storage: LastValueStorage) -> None:
+    def __init__(self, gauge: HasRows) -> None:
         self._gauge = gauge
-        self._storage = storage
 
     @property
     def definition(self) -> Definition:
         return self._gauge.definition
 
     def rows(self) -> list[Row]:
-        return [row._replace(numbers=self._storage.value_and_time(row.labels)) for row in self._gauge.rows()]
+        rows = self._gauge.rows()
+        storage = storage_of(self.definition)
+        if isinstance(storage, LastValueStorage):
+            return [row._replace(numbers=storage.value_and_time(row.labels)) for row in rows]
+        # The gauge has just left, and took its number with it.
+        return [row._replace(numbers=_with_time(row.numbers[0] if row.is_set else UNSET).tolist()) for row in rows]
 
     def refresh(self) -> None:
         self._gauge.refresh()

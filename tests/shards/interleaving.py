@@ -152,6 +152,9 @@ Model = list[dict[str, Held]]
 class InterleavingMachine(RuleBasedStateMachine):
     """Two registries of this process, one of another that changes nothing, and one that only scrapes."""
 
+    publishes = False
+    """Whether a store shows its numbers to others only after a scrape of its own process."""
+
     def make_store(self) -> ShardStore:
         """A store on the place that all stores of one machine share."""
         raise NotImplementedError
@@ -188,6 +191,9 @@ class InterleavingMachine(RuleBasedStateMachine):
     def check(self) -> None:
         """Scrape every registry, and expect the state before the present change or after it."""
         registries: list[Registry] = [*self.registries, self.watching, self.proxy]
+        if self.publishes:
+            for registry in self.registries:
+                list(registry.collect())
         for registry in registries:
             found = samples(registry)
             assert found in self.expected, (registry, found, self.expected)
@@ -301,6 +307,7 @@ class InterleavingMachine(RuleBasedStateMachine):
             assert done
             assert found in [self.shown(self.model), self.shown(after)], (found, self.shown(self.model))
 
+    @precondition(lambda self: not self.publishes)
     @rule()
     def move(self) -> None:
         """All metrics move to the other registry; those of equal names would conflict."""

@@ -21,6 +21,8 @@ class MemoryMachine(InterleavingMachine):
 
 
 class PublishingMachine(MemoryMachine):
+    publishes = True
+
     def make_store(self) -> ShardStore:
         return MemoryShardStore(self.backend, publishing=True)
 
