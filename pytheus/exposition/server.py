@@ -4,7 +4,7 @@ Rules:
 
 - It supports only the parts of HTTP that a scrape needs, because the standard library's http.server imports thirty
   modules.
-- Its threads are daemonic, limited in number, and block signals (see `pytheus.exposition.background_threads`).
+- Its threads are daemonic, limited in number, and block signals (see `pytheus.background_threads`).
 - It pauses during a fork: the accepting thread ends before the fork and starts again in the parent. So the child is
   forked from a process without that thread, and Python does not warn of a thread that the program did not start (before
   gh-137109, some 3.13 and 3.14 do, because they check too late). The child closes the inherited sockets and serves
@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
+from pytheus.background_threads import start_without_signals, wait_until_removed
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
 from pytheus.lazy import logger

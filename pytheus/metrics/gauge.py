@@ -34,7 +34,8 @@ R = TypeVar("R")
 class _Source:
     """What a gauge that no write has set gets its number from, and the place of its number.
 
-    `function` is None for a gauge that was never set. `view` is None if the number is in the gauge's own attribute.
+    `function` is None for a gauge that was never set, and for one that may be idle, which wait for a write. `view` is
+    None if the number is in the gauge's own attribute.
     """
 
     __slots__ = ("function", "view")
@@ -190,18 +191,22 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return source is None
 
     def _set_first(self, number: float) -> bool:
-        """Set a gauge that was never set; return whether it was one."""
-        # atomic: no moment between the first write and zero, which would be the least number of several processes
+        """Let the gauge be written directly; set it if it was never set, and return whether it was not."""
         source = self._source
         if source is None or source.function is not None:
             return False
+        is_first = is_unset(self._stored_number())
+        # atomic: no moment between the first write and zero, which would be the least number of several processes
+        if self._source is not source:
+            return False
         view = source.view
-        if view is not None:
-            view[0] = number
-        self._value = number
+        if is_first:
+            if view is not None:
+                view[0] = number
+            self._value = number
         self._view = view
         self._source = None
-        return True
+        return is_first
 
     def _record_seconds(self: Gauge[Complete], seconds: float) -> None:
         self.set(seconds)
@@ -230,7 +235,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         # atomic: the source and the place of the number belong together
         source = self._source
         view = self._view if source is None else source.view
-        return self._value if view is None else view[0]
+        return self._value if view is None or view is UNBOUND else view[0]
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         number = self._stored_number()
@@ -299,23 +304,50 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         unset = None if neutral == neutral else _Source(None, None)
         # atomic: as in `_adopt_view`
         source = self._source
-        if source is None:
-            view = self._view
+        if source is None or source.function is None:
+            view = self._view if source is None else source.view
             if view is not None:
                 view[0] = neutral
             self._value = neutral
-            if unset is not None:
+            self._source = unset
+            if unset is None:
+                self._view = view
+            else:
                 unset.view = view
                 self._view = UNBOUND
-                self._source = unset
+
+    # A gauge may be set to the number that it has, so its number does not show whether it was written. A source without
+    # a function does, because a write has to take it away first.
+
+    def _mark(self) -> object:
+        source = self._source
+        if source is not None:
+            return source if source.function is None else None
+        source = _Source(None, None)
+        self._set_source(source)
+        return source
+
+    def _is_idle(self, mark: object) -> bool:
+        # One that counts running blocks would become negative when they end.
+        return self._source is mark and not (self._series.counts_running and self._stored_number() != 0.0)
+
+    def _leave(self, mark: object) -> bool:
+        # atomic: a write comes before, and the series stays, or after, and begins a new one
+        if self._source is not mark:
+            return False
+        self._source = None
+        self._view = UNBOUND
+        return True
+
+    def _is_kept(self) -> bool:
+        return self._source is not None
 
     def _number(self) -> float:
         source = self._source
-        if source is None:
+        if source is None or source.function is None:
             number = self._stored_number()
             return number if number == number or not is_unset(number) else 0.0
-        function = source.function
-        return 0.0 if function is None else to_float(function(), self)
+        return to_float(source.function(), self)
 
     def track_inprogress(self: Gauge[Complete]) -> InProgress:
         """Return a context manager and decorator that counts while it runs.
@@ -323,6 +355,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
         """
         self._writable()
+        self._series.counts_running = True
         return InProgress(self.inc, self.dec)
 
     def time(self: Gauge[Complete]) -> Timer:

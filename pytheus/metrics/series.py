@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.names import validate_text
-from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
@@ -58,14 +58,17 @@ class SeriesSet:
     __slots__ = (
         "bounds",
         "children",
+        "counts_running",
         "defaults",
         "definition",
         "exemplars",
+        "idle",
         "label_count",
         "limits",
         "neutral",
         "pick",
         "prepared",
+        "retirement",
         "shared_values",
         "storage",
         "unbound",
@@ -94,6 +97,12 @@ class SeriesSet:
         self.limits: list[SeriesLimit] = []
         # The number of a gauge that was never set; adds nothing where the numbers of several processes become one.
         self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
+        # By key: since when a series is not written, and a mark of its writes until then; see `Handle.expire_series`.
+        self.idle: dict[tuple[str, ...], tuple[float, object]] = {}
+        # Whether it is a gauge that counts the blocks and calls that run.
+        self.counts_running: bool = False
+        # At most one, in a list as `storage`.
+        self.retirement: list[SeriesRetirement] = []
         # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
 
@@ -104,6 +113,8 @@ class SeriesSet:
         self.exemplars = other.exemplars
         self.shared_values = other.shared_values
         self.limits = other.limits
+        self.idle = other.idle
+        self.retirement = other.retirement
         self.storage = other.storage
 
     def bind(

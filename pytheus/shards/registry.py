@@ -17,25 +17,27 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import ShardStoreError
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
+from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
 from pytheus.shards.snapshot import Snapshot, snapshot_of
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import (
     LastValueRows,
     LastValueStorage,
@@ -46,6 +48,11 @@ from pytheus.shards.tracked_storage import (
 )
 
 __all__ = ["ShardedRegistry"]
+
+_UNNOTICED: Final = (
+    "C code has forked this process without telling Python, so that its counts until now were lost, or mixed with its"
+    " parent's; let the child call PyOS_AfterFork_Child() (uWSGI: py-call-osafterfork = true)"
+)
 
 
 class ShardedRegistry:
@@ -78,6 +85,7 @@ class ShardedRegistry:
         self._published = PublishedCollectors(Published({}))
         # The capabilities of the store are looked up once, because that takes some microseconds on Python 3.11.
         self._health = store.health if isinstance(store, HasHealth) else ShardHealth(repr(store))
+        self._clock: Final = store.clock if isinstance(store, HasClock) else time.time
         self._store_collectors: Final = store.collectors if isinstance(store, HasCollectors) else None
         self._begin()
         _registries.add(self)
@@ -148,8 +156,9 @@ class ShardedRegistry:
         came_from = None if former is None else former.store
         rule = merge_rule_of(definition)
         if rule is MergeRule.LAST:
-            last = LastValueStorage(ProcessStorage() if storage is None else storage, self._store, definition)
-            shared = SharedMetric(definition, metric, last, LastValueRows(metric), came_from)
+            provided = ProcessStorage() if storage is None else storage
+            last = LastValueStorage(provided, self._store, definition, self._clock)
+            shared = SharedMetric(definition, metric, last, LastValueRows(metric, self._clock), came_from)
         else:
             rows = UnsetRows(metric) if definition.type == "gauge" and rule is not MergeRule.SUM else metric
             tracked = None if storage is None else TrackedStorage(storage, self._store, definition)
@@ -195,6 +204,8 @@ class ShardedRegistry:
 
         Each call is a scrape: it calls gauges' functions and reads the store, so it may block.
         """
+        if notice_c_fork():
+            self._health.failed("fork", ShardStoreError("unnoticed", _UNNOTICED))
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
@@ -398,5 +409,4 @@ def _after_fork_in_child() -> None:
         registry._after_fork_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+run_after_fork_in_child(_after_fork_in_child)

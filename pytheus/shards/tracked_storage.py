@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, cast
 from weakref import WeakValueDictionary
@@ -55,12 +55,13 @@ def drop_storage(definition: Definition, storage: TrackedStorage) -> None:
 
 
 class LastValueBuffer:
-    """A buffer of one number; `view` has it and its time, in seconds since the epoch."""
+    """A buffer of one number; `view` has it and its time by `clock`."""
 
-    __slots__ = ("carried_time", "view")
+    __slots__ = ("_clock", "carried_time", "view")
 
-    def __init__(self, view: FloatBuffer) -> None:
+    def __init__(self, view: FloatBuffer, clock: Callable[[], float]) -> None:
         self.view: FloatBuffer = view
+        self._clock = clock
         self.carried_time: float = 0.0
         """The time of a number that is about to move here."""
 
@@ -71,7 +72,8 @@ class LastValueBuffer:
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
         carried_time, self.carried_time = self.carried_time, 0.0
         # Both in one step, as every write to a `FloatBuffer`.
-        self.view[0:2] = _with_time(value[0] if isinstance(value, array) else value, carried_time)
+        number = value[0] if isinstance(value, array) else value
+        self.view[0:2] = _with_time(number, carried_time or self._clock())
 
     def __len__(self) -> int:
         return 1
@@ -80,8 +82,8 @@ class LastValueBuffer:
         return [self[0]]
 
 
-def _with_time(number: float, carried_time: float = 0.0) -> array[float]:
-    return array("d", (0.0, 0.0) if is_unset(number) else (number, carried_time or time.time()))
+def _with_time(number: float, time: float) -> array[float]:
+    return array("d", (0.0, 0.0) if is_unset(number) else (number, time))
 
 
 class TrackedStorage:
@@ -140,8 +142,15 @@ class LastValueStorage(TrackedStorage):
     is meant to be set.
     """
 
-    def __init__(self, storage: NumberStorage, store: ShardStore, definition: Definition) -> None:
+    def __init__(
+        self,
+        storage: NumberStorage,
+        store: ShardStore,
+        definition: Definition,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         super().__init__(storage, store, definition)
+        self._clock = clock
         self._buffers: dict[tuple[str, ...], LastValueBuffer] = {}
 
     def add(self, row: Row, former: TrackedStorage | None) -> None:
@@ -152,8 +161,8 @@ class LastValueStorage(TrackedStorage):
     def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         buffer = self._buffers.get(labels)
         if buffer is None:
-            view = super().buffer(labels, _with_time(numbers[0]))
-            buffer = self._buffers.setdefault(labels, LastValueBuffer(view))
+            view = super().buffer(labels, _with_time(numbers[0], self._clock()))
+            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._clock))
         return cast(FloatBuffer, buffer)
 
     def _release(self, labels: tuple[str, ...]) -> None:
@@ -186,8 +195,9 @@ class UnsetRows:
 class LastValueRows:
     """The rows of a "last" gauge, with the value and the time of its last set."""
 
-    def __init__(self, gauge: HasRows) -> None:
+    def __init__(self, gauge: HasRows, clock: Callable[[], float]) -> None:
         self._gauge = gauge
+        self._clock = clock
 
     @property
     def definition(self) -> Definition:
@@ -199,7 +209,8 @@ class LastValueRows:
         if isinstance(storage, LastValueStorage):
             return [row._replace(numbers=storage.value_and_time(row.labels)) for row in rows]
         # The gauge has just left, and took its number with it.
-        return [row._replace(numbers=_with_time(row.numbers[0] if row.is_set else UNSET).tolist()) for row in rows]
+        now = self._clock()
+        return [row._replace(numbers=_with_time(row.numbers[0] if row.is_set else UNSET, now).tolist()) for row in rows]
 
     def refresh(self) -> None:
         self._gauge.refresh()

@@ -192,8 +192,8 @@ class InterleavingMachine(RuleBasedStateMachine):
         """Scrape every registry, and expect the state before the present change or after it."""
         registries: list[Registry] = [*self.registries, self.watching, self.proxy]
         if self.publishes:
-            for registry in self.registries:
-                list(registry.collect())
+            for publishing in self.registries:
+                list(publishing.collect())
         for registry in registries:
             found = samples(registry)
             assert found in self.expected, (registry, found, self.expected)

@@ -16,21 +16,35 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Final, Literal, TypeVar
 from unittest import SkipTest
 
 from pytheus.names import prefix_lead
-from pytheus.registry.capabilities import Closable
+from pytheus.registry.capabilities import Closable, HoldsCollectors
+from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family, Sample
+from pytheus.testing.checks.comparison import difference
 
 __all__ = ["Declarations", "Need", "Probe", "check", "promised"]
 
 Checks = TypeVar("Checks", bound="Declarations")
 
-Need = Literal["kept", "kept nothing", "writable", "read only", "originals", "refusals", "errors", "prefixes", "plugin"]
+Need = Literal[
+    "kept",
+    "kept nothing",
+    "unexposed",
+    "writable",
+    "read only",
+    "originals",
+    "derived",
+    "refusals",
+    "errors",
+    "prefixes",
+    "plugin",
+]
 """A declaration without which a check does not apply; see `Declarations.meets`."""
 
 
@@ -54,13 +68,16 @@ class Declarations:
     """The attributes and methods by which a subclass describes its registry."""
 
     keeps_collectors: ClassVar[bool] = True
-    """Whether the registry holds registered collectors and returns them from `collect()`."""
+    """Whether the registry holds registered collectors; one like `none` does not."""
+
+    exposes: ClassVar[bool] = True
+    """Whether `collect()` returns the collectors; one that pushes their numbers offers `HoldsCollectors`."""
 
     takes_registrations: ClassVar[bool] = True
     """Whether `register` and `unregister` may be called. If not, `write_to` returns the registry to use instead."""
 
     gives_originals: ClassVar[bool] = True
-    """Whether `collect()` returns the registered objects themselves, not objects derived from them."""
+    """Whether `collect()` returns the registered objects themselves; derived ones are compared by value."""
 
     refuses_unknown: ClassVar[bool] = True
     """Whether `unregister` raises for an unknown collector; a registry that keeps nothing cannot."""
@@ -70,6 +87,9 @@ class Declarations:
 
     inner_prefix: ClassVar[str] = ""
     """A prefix of family names in addition to the registry's `prefix`, with its underscore."""
+
+    own_metrics: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of metrics about the registry itself, which it also returns; checks ignore them."""
 
     constant_labels: ClassVar[Mapping[str, str]] = {}
     """Labels that the registry adds to every sample."""
@@ -106,12 +126,16 @@ class Declarations:
                 return cls.keeps_collectors
             case "kept nothing":
                 return not cls.keeps_collectors
+            case "unexposed":
+                return not cls.exposes
             case "writable":
                 return cls.keeps_collectors and cls.takes_registrations
             case "read only":
                 return not cls.takes_registrations
             case "originals":
                 return cls.keeps_collectors and cls.gives_originals
+            case "derived":
+                return cls.keeps_collectors and not cls.gives_originals
             case "refusals":
                 return cls.refuses_unknown and cls.keeps_collectors and cls.takes_registrations
             case "errors":
@@ -166,9 +190,35 @@ class Declarations:
         return registry
 
     def held(self, registry: Registry) -> list[Collector]:
-        """Return the collectors of `collect()`."""
+        """Return the collectors that `registry` holds."""
         with promised("collect() returns an iterable of the registered collectors"):
-            return list(registry.collect())
+            return list(self.listing(registry))
+
+    def listing(self, registry: Registry) -> Iterable[Collector]:
+        """Return the result of `collect()`, or of `registered_collectors()` for a registry that exposes nothing."""
+        if self.exposes:
+            own = self.own_metrics
+            # A registry's own iterable, unless some of it must be left out.
+            return (
+                [each for each in registry.collect() if not collector_name(each).startswith(own)]
+                if own
+                else registry.collect()
+            )
+        if not isinstance(registry, HoldsCollectors):
+            raise AssertionError(
+                "exposes = False: a registry that exposes nothing offers registered_collectors(), so that its"
+                " collectors can move to another registry (pytheus.registry.HoldsCollectors): it does not"
+            )
+        return registry.registered_collectors()
+
+    def scraped(self, registry: Registry) -> Registry:
+        """Return the registry to expose: `registry`, or one with its collectors if it exposes nothing itself."""
+        if self.exposes:
+            return registry
+        shown = CollectorRegistry(prefix=registry.prefix)
+        for collector in self.held(registry):
+            shown.register(collector)
+        return shown
 
     def require_held(self, registry: Registry, expected: Sequence[Collector], promise: str) -> None:
         """Fail with `promise` unless `collect()` returns `expected`, or their equivalents, in that order."""
@@ -179,6 +229,11 @@ class Declarations:
         got = [self._original(collector, expected) for collector in given]
         if len(got) != len(expected) or any(one is not other for one, other in zip(got, expected, strict=True)):
             raise AssertionError(f"{promise}: expected {_listed(expected)} but got {_listed(given)}")
+        for collector, original in zip(given, expected, strict=True):
+            if collector is not original:
+                told = difference(collector, original, prefix=self.inner_prefix, labels=self.constant_labels)
+                if told:
+                    raise AssertionError(f"{promise}, or others that tell the same: {told}")
 
     def _original(self, given: Collector, expected: Sequence[Collector]) -> object:
         if self.gives_originals:
