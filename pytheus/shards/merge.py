@@ -251,11 +251,14 @@ class Merger:
                 entries.append((snapshot.live, identity.started_ns, identity.token, family, labels_, identity, value))
         # Of two processes with the same pid the newer one is shown, and a live one before one that has ended.
         entries.sort(key=itemgetter(0, 1, 2))
-        for _, _, _, family, values, identity, number in entries:
+        for live, _, _, family, values, identity, number in entries:
             families[id(family)] = family
-            found[id(family), values, self._host(identity), identity.pid] = number
+            process = (id(family), values, self._host(identity), identity.pid)
             if not is_unset(number):
                 set_series.add((id(family), values))
+                found[process] = number
+            elif live:
+                found.setdefault(process, number)
         for (key, values, host, pid), number in found.items():
             if is_unset(number):
                 if (key, values) in set_series:

@@ -43,8 +43,9 @@ class SharedMetric(NamedTuple):
         if carry:
             # First all series appear at once, then their numbers move, each in one step. Numbers that are in another
             # shard until then must not be in both.
+            rows = self.metric.rows()
             with storage.batch():
-                for row in self.metric.rows():
+                for row in rows:
                     if row.info is not None:
                         storage.set_info(row.labels, row.info)
                     elif row.numbers:
@@ -55,11 +56,12 @@ class SharedMetric(NamedTuple):
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
         storage = self.storage
         if storage is not None:
-            storage.releases = not keep_in_shard
-            with storage.batch():
-                self.metric.detach_storage(storage)
-                if not keep_in_shard:
-                    # A metric that has moved to another registry's storage does not release its series here.
+            storage.releases = False
+            self.metric.detach_storage(storage)
+            if not keep_in_shard:
+                storage.releases = True
+                # Together, and also those of a metric that has moved to another registry's storage.
+                with storage.batch():
                     storage.release_all()
             drop_storage(self.definition, storage)
 

@@ -95,7 +95,7 @@ class TrackedStorage:
         self._may_be_unset = definition.type == "gauge" and merge_rule_of(definition) is not MergeRule.SUM
         self._labels: set[tuple[str, ...]] = set()
         self.releases: bool = True
-        """Whether a release reaches the store: not when the registry closes, because the shard keeps its numbers."""
+        """Whether a release reaches the store: not while the metric takes its numbers back."""
 
     def add(self, row: Row, former: TrackedStorage | None) -> None:
         """Add the series of `row`; with its numbers, unless these are in the storage `former` until they move."""
