@@ -57,8 +57,6 @@ class StoredShard:
         self.visible_bytes = 0
         """How many bytes of the records others see; the rest belongs to a batch that has not ended."""
         self.batches = 0
-        self.generation = 0
-        """How often all records were replaced."""
         # One array for each series, so that a view never moves while the shard grows. The array of a removed series
         # stays, because nothing limits this store's memory.
         self.views: list[array[float]] = []
@@ -94,7 +92,8 @@ class MemoryShardStore:
     ) -> None:
         self.backend: MemoryBackend = MemoryBackend() if backend is None else backend
         self._publishing = publishing
-        self._readers: dict[str, tuple[LayoutReader, StoredShard, int]] = {}
+        # By token, with the records that the reader has read; other records in their place need another reader.
+        self._readers: dict[str, tuple[LayoutReader, bytearray]] = {}
         self._begin(ShardIdentity.of_this_process() if identity is None else identity)
 
     def _begin(self, identity: ShardIdentity) -> None:
@@ -126,7 +125,6 @@ class MemoryShardStore:
                 # This replaces the layout whenever it changes, and so discards the merge's index of it.
                 self.shard.records = bytearray()
                 self.shard.append(records)
-                self.shard.generation += 1
             self.shard.views = [array("d", snapshot.numbers)]
 
     def read(self) -> Reading:
@@ -146,10 +144,10 @@ class MemoryShardStore:
 
     def _snapshot(self, shard: StoredShard) -> Snapshot:
         token = shard.identity.token
-        reader, known, generation = self._readers.get(token, (None, None, 0))
-        if reader is None or known is not shard or generation != shard.generation:
+        reader, known = self._readers.get(token, (None, None))
+        if reader is None or known is not shard.records:
             reader = LayoutReader()
-            self._readers[token] = (reader, shard, shard.generation)
+            self._readers[token] = (reader, shard.records)
         reader.feed(shard.records[reader.consumed_bytes : shard.visible_bytes])
         return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
 
@@ -189,6 +187,7 @@ class BackendStorage:
                     shard.append(encode_definition(self._definition))
                     definition = layout.add_definition(self._definition)
                 offset = layout.size
+                # First its numbers, then the record that refers to them, so that the process may be killed in between.
                 shard.views.append(numbers[:])
                 shard.append(encode_series(definition, labels, offset))
                 number = layout.add_series(definition, labels, offset)

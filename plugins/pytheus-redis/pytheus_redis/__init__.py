@@ -22,7 +22,6 @@ Modules, each of which imports only those before it:
 - `publisher`: writes this process's shard
 - `reader`: reads all shards, and folds those of dead processes
 - `metrics`: the store's own metrics
-- `worker`: a thread that does one thing at intervals and what it is asked
 - `heartbeat`: tells Redis that this process is alive
 - `process_hooks`: forks, and every way in which a process can end
 - `store`: `RedisStore`, which brings them together

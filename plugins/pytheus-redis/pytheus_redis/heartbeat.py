@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from pytheus.worker import Worker
 from pytheus_redis.client import Call, Client
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Publisher
 from pytheus_redis.scripts import BEAT
-from pytheus_redis.worker import Worker
 
 __all__ = ["Heartbeat"]
 

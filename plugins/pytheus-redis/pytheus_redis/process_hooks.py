@@ -6,8 +6,8 @@ Rules:
   skips them and runs finalizers, and a worker of Celery skips both and sends a signal. Each way ends in `_at_exit`,
   which does its work once.
 - `multiprocessing` and Celery are never imported here: a process that one of them has started has imported it already.
-- `os._exit`, `execv`, and a signal that ends the process at once run nothing, so nothing is due then but what the last
-  interval has counted.
+- `os._exit`, `execv`, and a signal that ends the process at once run nothing. The counts since the last publication are
+  lost then, at most those of one interval.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ProcessAware(Protocol):
     """A store that acts when its process forks, and when it ends."""
 
     def close(self) -> None:
-        """Do what is due at the end of the process; idempotent."""
+        """Do the work that is due at the end of the process; idempotent."""
         ...
 
     def before_fork(self) -> None:

@@ -45,7 +45,8 @@ MAX_SHARDS: Final = 100_000
 _MAX_TRIES: Final = 10
 
 _Host = Annotated[str, msgspec.Meta(max_length=255)]
-_decode_identity: Final = msgspec.json.Decoder(tuple[_Host, int, int]).decode
+_Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_decode_identity: Final = msgspec.json.Decoder(tuple[_Host, _Number, _Number]).decode
 
 
 class View(NamedTuple):

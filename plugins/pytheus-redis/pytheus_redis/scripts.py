@@ -177,6 +177,10 @@ if (read('HGET', KEYS[6], 'part') or '0') ~= ARGV[5] then return {'unstaged', no
 redis.call('HSET', KEYS[6], 'attempt', ARGV[4], 'identity', ARGV[6], 'check', ARGV[11])
 for at, kind in ipairs({'hash', 'zset', 'string', 'hash', 'zset'}) do replace_other(KEYS[at], kind, replaced) end
 if epoch == '' then
+  -- The content of an archive is lost with its epoch.
+  if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('HEXISTS', KEYS[1], 'archive') == 1 then
+    replaced[#replaced + 1] = KEYS[3]
+  end
   redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
   redis.call('HDEL', KEYS[1], 'archive')
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
@@ -199,9 +203,9 @@ return {'ok', now, replaced}
 )
 """Replace the previous shards of a process by a staged one; all at once, or not at all.
 
-Answers "ok", "changed" (the answer of `INSPECT` is outdated) or "unstaged" (the parts are gone), and the keys that held
-something else and were replaced. A previous shard that may still arrive, because it was sent and not acknowledged, is
-made void.
+Answers "ok", "changed" (the answer of `INSPECT` is outdated) or "unstaged" (the parts are gone), and the common keys
+whose content was not valid and was replaced. A previous shard that may still arrive, because it was sent and not
+acknowledged, is made void.
 """
 
 LIST: Final = Script(

@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
+from pytheus.worker import Worker
 from pytheus_redis import process_hooks
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
@@ -31,7 +32,6 @@ from pytheus_redis.metrics import RedisMetrics
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Publisher
 from pytheus_redis.reader import Fetched, Reader, View
-from pytheus_redis.worker import Worker
 
 __all__ = ["RedisStore"]
 
@@ -44,7 +44,8 @@ _UNREADABLE: Final = frozenset({"unreachable", "timeout", "credentials", "loadin
 # After one of these a new connection may help, because the other side may have closed an idle one.
 _RECONNECTABLE: Final = frozenset({"unreachable", "read_only", "cluster"})
 
-# Publishing takes at most this part of one processor; a process with very many series publishes less often.
+# Publishing takes at most this part of one processor; a process with very many series publishes less often, but at
+# least once in a third of the time after which a silent process counts as dead.
 _MAX_PROCESSOR_SHARE: Final = 0.1
 
 # The thread of the heartbeat may be waiting for an answer; it is a daemon and needs nothing at its end.
@@ -262,7 +263,9 @@ class RedisStore:
         self._health.succeeded("publish")
         if self._remaining is remaining:  # no other metric has left meanwhile
             self._remaining = None
-        return max(self._options.interval_seconds, (time.thread_time() - began) / _MAX_PROCESSOR_SHARE)
+        options = self._options
+        pause = min((time.thread_time() - began) / _MAX_PROCESSOR_SHARE, options.expiry_seconds / 3)
+        return max(options.interval_seconds, pause)
 
     def _pause(self) -> float:
         """Longer after each failure, and random, so that processes do not synchronize."""
@@ -294,7 +297,9 @@ class RedisStore:
         if replaced:
             keys = ", ".join(replaced)
             replaced.clear()
-            self._health.failed("publish", RedisStoreError("data", f"a new shard replaced what was in {keys}"))
+            self._health.failed(
+                "publish", RedisStoreError("data", f"the content of {keys} was not valid and was replaced")
+            )
         self._failure = None
         self._failures = 0
         self._metrics.publications.inc()

@@ -1,51 +1,20 @@
-"""The declarations of a conformance class about its registry, and the tools of its checks.
-
-Rules:
-
-- A check is a method whose name begins with ``test_``, marked with `check`. It tests one promise, starts with a new
-  registry, and relies only on the checks that it names as `after`.
-- It fails by `AssertionError` with the promise in the contract's words, then the actual behaviour.
-- A check whose `needs` a class does not declare is not part of that class: pytest does not collect it.
-- Collectors are the kit's own, or metrics made with ``registry=None``: nothing reaches `pytheus.REGISTRY`.
-- A check raises `unittest.SkipTest` if its result would be misleading: a check that it relies on fails, or the registry
-  object does not offer an optional capability. pytest reports it as skipped.
-"""
+"""The declarations of a conformance class about its registry, and the tools of its checks."""
 
 from __future__ import annotations
 
-import functools
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import ClassVar, Final, Literal, TypeVar
-from unittest import SkipTest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import ClassVar, Literal
 
 from pytheus.names import prefix_lead
 from pytheus.registry.capabilities import Closable, HoldsCollectors
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family, Sample
+from pytheus.testing.checks.check import Conformance, check, promised
 from pytheus.testing.checks.comparison import difference
 
-__all__ = ["Declarations", "Need", "Probe", "check", "promised"]
-
-Checks = TypeVar("Checks", bound="Declarations")
-
-Need = Literal[
-    "kept",
-    "kept nothing",
-    "unexposed",
-    "writable",
-    "read only",
-    "originals",
-    "derived",
-    "refusals",
-    "errors",
-    "prefixes",
-    "plugin",
-]
-"""A declaration without which a check does not apply; see `Declarations.meets`."""
+__all__ = ["Declarations", "Probe", "check", "promised"]
 
 
 class Probe:
@@ -64,7 +33,7 @@ class Probe:
         return f"<probe {self.probe}>"
 
 
-class Declarations:
+class Declarations(Conformance):
     """The attributes and methods by which a subclass describes its registry."""
 
     keeps_collectors: ClassVar[bool] = True
@@ -103,9 +72,6 @@ class Declarations:
     import_budget_seconds: ClassVar[float] = 1.0
     """The processor time that importing the plugin may take, without pytheus and pluggy."""
 
-    patience_seconds: ClassVar[float] = 30.0
-    """How long to wait for an operation that might hang."""
-
     def make_registry(self) -> Registry:
         """Return a new registry, empty and independent of those made before."""
         raise NotImplementedError(f"{type(self).__name__} must define make_registry(self) -> Registry")
@@ -119,7 +85,7 @@ class Declarations:
         return registry
 
     @classmethod
-    def meets(cls, need: Need) -> bool:
+    def meets(cls, need: str) -> bool:
         """Return whether the class declares the ability that a check with this need tests."""
         match need:
             case "kept":
@@ -144,19 +110,8 @@ class Declarations:
                 return cls.make_prefixed_registry is not Declarations.make_prefixed_registry
             case "plugin":
                 return cls.plugin_name is not None
-
-    def __init_subclass__(cls, **options: object) -> None:
-        super().__init_subclass__(**options)
-        # A test method that is None in a subclass is not a test, neither for pytest nor for `run_conformance`.
-        for name in _CHECKS:
-            defined = next((vars(base)[name] for base in cls.__mro__[1:] if vars(base).get(name) is not None), None)
-            if defined is not None and name not in vars(cls):
-                setattr(cls, name, defined if cls._applies(name) else None)
-
-    @classmethod
-    def _applies(cls, name: str) -> bool:
-        after, needs = _CHECKS[name]
-        return all(map(cls.meets, needs)) and all(map(cls._applies, after))
+            case _:
+                raise ValueError(f"a check needs {need!r}, which no declaration provides")
 
     # For checks ------------------------------------------------------------------------------------------------------
 
@@ -249,78 +204,7 @@ class Declarations:
         """Return the name of the family `name` of `registry` in an exposition."""
         return prefix_lead(registry.prefix) + self.inner_prefix + name
 
-    def unless_it_hangs(self, function: Callable[[], None], promise: str) -> None:
-        """Call `function` in a thread, and fail with `promise` if it does not return."""
-        failures: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                function()
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(self.patience_seconds)
-        if thread.is_alive():
-            raise AssertionError(
-                f"{promise}: it did not return within {self.patience_seconds:g} s; is a lock held meanwhile?"
-            )
-        if failures:
-            raise failures[0]
-
 
 def _listed(collectors: Sequence[Collector]) -> str:
     names = [getattr(collector, "probe", None) or collector_name(collector) for collector in collectors]
     return ", ".join(map(str, names)) or "nothing"
-
-
-@contextmanager
-def promised(promise: str) -> Iterator[None]:
-    """Turn an error of the block into one that states the promise."""
-    try:
-        yield
-    except (AssertionError, SkipTest):
-        raise
-    except Exception as error:
-        raise AssertionError(f"{promise}: raised {type(error).__name__}: {error}") from error
-
-
-_CHECKS: Final[dict[str, tuple[Sequence[str], Sequence[Need]]]] = {}
-"""The checks that each check relies on, and the declarations that it needs, by its name."""
-
-# For each class: the reason why a check cannot be relied on, or None if it passed.
-_verdicts: Final[weakref.WeakKeyDictionary[type, dict[str, str | None]]] = weakref.WeakKeyDictionary()
-
-
-def check(*after: str, needs: Sequence[Need] = ()) -> Callable[[Callable[[Checks], None]], Callable[[Checks], None]]:
-    """Mark a check, with the checks that it relies on, which run first, and the declarations that it needs."""
-
-    def mark(method: Callable[[Checks], None]) -> Callable[[Checks], None]:
-        name = method.__name__
-
-        @functools.wraps(method)
-        def checked(self: Checks) -> None:
-            verdicts = _verdicts.setdefault(type(self), {})
-            for needed in after:
-                if needed not in verdicts:
-                    with suppress(Exception):  # reported under its own name
-                        getattr(self, needed)()
-                reason = verdicts.get(needed)
-                if reason is not None:
-                    verdicts[name] = reason
-                    raise SkipTest(reason)
-            try:
-                method(self)
-            except SkipTest as skipped:
-                verdicts[name] = str(skipped)
-                raise
-            except BaseException:
-                verdicts[name] = f"not run: it relies on {name}, which fails"
-                raise
-            verdicts[name] = None
-
-        _CHECKS[name] = (after, needs)
-        return checked
-
-    return mark

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from unittest import SkipTest
 
-__all__ = ["error_in_child", "fork"]
+__all__ = ["error_in_child", "fork", "readable"]
 
 
 def fork() -> int:
@@ -20,6 +20,14 @@ def fork() -> int:
         # Python 3.12 warns of a fork beside threads, which is what some checks are about.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
+
+
+def readable(descriptor: int, patience_seconds: float) -> bool:
+    """Wait until `descriptor` has data or its other end is closed, and return whether that came in time."""
+    # Unlike select(), for descriptors of any number.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(patience_seconds * 1000))
 
 
 def error_in_child(work: Callable[[], object], patience_seconds: float) -> str:
@@ -41,7 +49,7 @@ def error_in_child(work: Callable[[], object], patience_seconds: float) -> str:
     os.close(writer)
     try:
         # The pipe ends with the child.
-        if not select.select([reader], [], [], patience_seconds)[0]:
+        if not readable(reader, patience_seconds):
             os.kill(pid, signal.SIGKILL)
             return f"it did not return within {patience_seconds:g} s; was a lock inherited from the parent?"
         return os.read(reader, 4096).decode("utf-8", "replace")

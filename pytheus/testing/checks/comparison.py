@@ -1,14 +1,14 @@
-"""Comparing what two collectors tell, where a registry returns others than those that were registered."""
+"""Comparing the families of two collectors, where a registry returns others than the registered ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import flatten
 from pytheus.samples import Family, Sample
 
-__all__ = ["difference"]
+__all__ = ["difference", "family_difference"]
 
 _Key = tuple[str, frozenset[tuple[str, str]]]
 
@@ -19,10 +19,19 @@ def difference(given: Collector, expected: Collector, *, prefix: str, labels: Ma
     Names, types, descriptions, and each sample's labels, value, timestamp and exemplar count; the order of samples does
     not. The families of `given` have `prefix` before their names, and `labels` on every sample.
     """
-    return next(_differences(list(flatten(given)), list(flatten(expected)), prefix, labels), "")
+    return family_difference(list(flatten(given)), list(flatten(expected)), prefix=prefix, labels=labels)
 
 
-def _differences(given: list[Family], expected: list[Family], prefix: str, labels: Mapping[str, str]) -> Iterator[str]:
+def family_difference(
+    given: Sequence[Family], expected: Sequence[Family], *, prefix: str = "", labels: Mapping[str, str] | None = None
+) -> str:
+    """Return the first point in which `given` are other families than `expected`, or ""; see `difference`."""
+    return next(_differences(given, expected, prefix, labels or {}), "")
+
+
+def _differences(
+    given: Sequence[Family], expected: Sequence[Family], prefix: str, labels: Mapping[str, str]
+) -> Iterator[str]:
     names, wanted = [family.name for family in given], [prefix + family.name for family in expected]
     if names != wanted:
         yield f"its families are {names} instead of {wanted}"

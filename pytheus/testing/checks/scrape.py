@@ -19,7 +19,7 @@ from pytheus.samples import Exemplar, Family, Sample
 from pytheus.testing.checks.base import Declarations, Probe, check, promised
 from pytheus.testing.parse import ParsedSample, parse_exposition
 
-__all__ = ["ScrapeChecks"]
+__all__ = ["ScrapeChecks", "one_of_each"]
 
 _NASTY = 'quote " backslash \\ line\nfeed, brace } and ünïcode'
 
@@ -169,9 +169,9 @@ class ScrapeChecks(Declarations):
     @check("test_values_are_kept", needs=["derived"])
     def test_derived_collectors_tell_the_same(self) -> None:
         """Types, descriptions, labels, values, timestamps and exemplars are those of the registered collectors."""
-        promise = "derived collectors tell what the registered ones tell"
+        promise = "derived collectors tell the same as the registered ones"
         histogram = Histogram("kit_size_bytes", "", buckets=(1.0, 10.0), registry=None)
-        collectors: list[Collector] = [*_one_of_each("kit_each"), histogram, _Detailed("kit_detailed")]
+        collectors: list[Collector] = [*one_of_each("kit_each"), histogram, _Detailed("kit_detailed")]
         registry = self.filled(*collectors)
         self.require_held(registry, collectors, promise)
         histogram.observe(1 / 3, exemplar={"trace_id": "4bf92f35"})
@@ -180,7 +180,7 @@ class ScrapeChecks(Declarations):
     @check("test_values_are_kept")
     def test_what_is_exposed_can_be_parsed_back(self) -> None:
         """Every type, and labels that need escaping, come back from a parser as they went in."""
-        metrics = _one_of_each("kit")
+        metrics = one_of_each("kit")
         # Before the registration, because that must not change them.
         families = [family for metric in metrics for family in metric.collect()]
         registry = self.filled(*metrics)
@@ -194,17 +194,18 @@ class ScrapeChecks(Declarations):
                     raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
 
 
-def _one_of_each(lead: str) -> list[Metric]:
-    counter = Counter(f"{lead}_hits_total", _NASTY, ["path"], registry=None)
+def one_of_each(lead: str, registry: Registry | None = None) -> list[Metric]:
+    """Return a metric of each type, with values; `lead` begins their names. Defined again, they count on."""
+    counter = Counter(f"{lead}_hits_total", _NASTY, ["path"], registry=registry)
     counter.labels(_NASTY).inc(1.5)
-    gauge = Gauge(f"{lead}_depth", "Depth.", registry=None)
+    gauge = Gauge(f"{lead}_depth", "Depth.", registry=registry)
     gauge.set(float("-inf"))
-    histogram = Histogram(f"{lead}_wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None)
-    histogram.labels("mail").observe(0.5)
-    summary = Summary(f"{lead}_size_bytes", "Size.", registry=None)
+    histogram = Histogram(f"{lead}_wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=registry)
+    histogram.labels("mail").observe(0.5, exemplar={"trace_id": "4bf92f35"})
+    summary = Summary(f"{lead}_size_bytes", "Size.", registry=registry)
     summary.observe(1e300)
-    info = Info(f"{lead}_build", "Build.", registry=None)
+    info = Info(f"{lead}_build", "Build.", registry=registry)
     info.info(version="1")
-    stateset = StateSet(f"{lead}_door", "Door.", states=["open", "shut"], registry=None)
+    stateset = StateSet(f"{lead}_door", "Door.", states=["open", "shut"], registry=registry)
     stateset.state("open")
     return [counter, gauge, histogram, summary, info, stateset]

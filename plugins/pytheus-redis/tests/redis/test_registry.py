@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics, worker
 from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.shards import MergedFamily, ShardedRegistry
-from pytheus_redis import RedisStore, process_hooks, worker
+from pytheus_redis import RedisStore, process_hooks
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, WaitUntil
