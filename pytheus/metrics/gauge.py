@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 
 class _Source:
-    """What a gauge that no write has set gets its number from, and the place of its number.
+    """The source of the number of a gauge that is not written directly, and the place of its number.
 
     `function` is None for a gauge that was never set, and for one that may be idle, which wait for a write. `view` is
     None if the number is in the gauge's own attribute.
