@@ -12,6 +12,7 @@ from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_values import LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
@@ -74,8 +75,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         mode: GaugeMode = "sum",
         processes: Literal["live", "all"] = "live",
         labels: L | None = None,

@@ -13,6 +13,7 @@ from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_values import LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float
 from pytheus.names import validate_metric_name
@@ -67,8 +68,8 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
         registry: Registry | None = REGISTRY,
@@ -85,7 +86,7 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
     def _size(self) -> int:
         return len(self._bounds) + 1
 
-    def observe(self: Histogram[Complete], value: Number, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self: Histogram[Complete], value: Number, exemplar: LabelValues | None = None) -> None:
         """Count `value` in its bucket and add it to the sum.
 
         `exemplar` are labels that refer to this observation, such as the id of a trace. Negative values are accepted,

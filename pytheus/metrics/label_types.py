@@ -17,8 +17,10 @@ needs a default at run time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
+
+from pytheus.metrics.label_values import LabelValue, LabelValues
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -44,4 +46,4 @@ class AnyLabels(Protocol):
     No class accepts all of its arguments.
     """
 
-    def __call__(self, /, *values: str | Mapping[str, str], **named: str) -> object: ...
+    def __call__(self, /, *values: LabelValue | LabelValues, **named: LabelValue) -> object: ...

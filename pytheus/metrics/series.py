@@ -19,13 +19,13 @@ from typing import Any, Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.names import validate_text
+from pytheus.metrics.label_values import label_text
 from pytheus.registry.capabilities import SeriesLimit
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
-__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches"]
 
 NO_LABELS: tuple[str, ...] = ()
 """The key of the only series of a metric without labels."""
@@ -37,6 +37,35 @@ _INFINITY: Final = float("inf")
 
 # Up to this many label values are stored once and shared. More values are most likely ids, all different.
 _SHARED_VALUES_AT_MOST: Final = 512
+
+
+# Shared by all metrics, because ints in labels are most often few: status codes, ports, shards.
+_DIGITS: Final[dict[Any, Any]] = {}
+_DIGITS_AT_MOST: Final = 1024
+
+
+def _spelled(value: Any) -> Any:
+    """Return the text of a str or an int, and None for any other value."""
+    if type(value) is str:
+        return value
+    number: object = value
+    if type(value) is bool or not isinstance(number, int):
+        return None
+    # `value` is untyped, because native code would convert an int to its own kind and back.
+    text = _DIGITS.get(value)
+    if text is None:
+        text = str(number) if type(value) is int else int.__repr__(number)
+        if len(_DIGITS) < _DIGITS_AT_MOST:
+            _DIGITS[int(text)] = text
+    return text
+
+
+def matches(bound: tuple[str | None, ...], key: tuple[str, ...]) -> bool:
+    """Return whether the series of `key` has the labels of `bound`; None in `bound` matches every value."""
+    for index, value in enumerate(bound):
+        if value is not None and value != key[index]:
+            return False
+    return True
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
@@ -58,6 +87,7 @@ class SeriesSet:
     __slots__ = (
         "bounds",
         "children",
+        "converted",
         "defaults",
         "definition",
         "exemplars",
@@ -90,6 +120,8 @@ class SeriesSet:
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
+        # The labels for which a warning about a converted value was issued.
+        self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
         # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
@@ -100,6 +132,7 @@ class SeriesSet:
         self.children = other.children
         self.exemplars = other.exemplars
         self.shared_values = other.shared_values
+        self.converted = other.converted
         self.limits = other.limits
         self.storage = other.storage
 
@@ -112,12 +145,14 @@ class SeriesSet:
         `LabelError` and changes nothing if they do not fit.
         """
         labels = self.definition.labels
-        if len(values) == 1 and isinstance(values[0], Mapping):
+        if values and isinstance(values[0], Mapping):
             if named:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
+            if len(values) > 1:
+                raise LabelError(f"{self._subject()}, from one mapping alone, but got {len(values)} values")
             named = values[0]
             values = ()
-        elif len(values) == 1 and not named and not isinstance(values[0], str):
+        elif len(values) == 1 and not named and not isinstance(values[0], (str, int)):
             from pytheus.metrics.label_class import labels_of_record
 
             record = labels_of_record(values[0])
@@ -154,10 +189,23 @@ class SeriesSet:
             shared = self.shared_values.get(value)
             if shared is not None:
                 return shared
-        checked = validate_text(value, f"label {label!r} of {self.definition.type} {self.definition.name!r}")
+        text = self.text_of(label, value)
         if len(self.shared_values) < _SHARED_VALUES_AT_MOST:
-            return self.shared_values.setdefault(checked, checked)
-        return checked
+            return self.shared_values.setdefault(text, text)
+        return text
+
+    def text_of(self, label: str, value: object) -> str:
+        """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
+        if type(value) is str and value.isascii():
+            return value
+        return label_text(value, label, f"{self.definition.type} {self.definition.name!r}", self.converted)
+
+    def digits(self, values: tuple[Any, ...]) -> Any | None:
+        """Return the series of a key in which ints take the place of their digits, or None.
+
+        Not for values of other types. `bind` does the same for every kind of value, and takes ten times as long.
+        """
+        return self.children.get(tuple(_spelled(value) for value in values))
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
         """Return the key of `bound` with the default labels; None if one is missing."""

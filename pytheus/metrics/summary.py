@@ -11,6 +11,7 @@ from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_values import LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float
 from pytheus.registry.contract import Registry
@@ -45,8 +46,8 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
