@@ -35,6 +35,7 @@ Modules:
 - `samples`: families, samples, rows and exemplars
 - `names`: rules for metric names, label names and label values
 - `exceptions`: every error and warning
+- `error_copies`: errors that survive pickle and copy
 - `textformat`: the grammar of the text format
 - `atomic`: when an addition needs no lock
 - `yielding`: letting other threads run during long work
@@ -60,6 +61,7 @@ from pytheus.metrics import (
     exponential_buckets,
     linear_buckets,
 )
+from pytheus.metrics.strictness import set_strict_source
 from pytheus.registry import REGISTRY, CollectorRegistry, Registry
 from pytheus.registry.proxy import set_resolver
 from pytheus.version import COMPILED, __version__
@@ -98,7 +100,14 @@ def _resolve(choice: str | None) -> Registry:
     return resolve_registry(choice)
 
 
+def _configured_strict() -> bool:
+    from pytheus.plugins.config import configured_strict
+
+    return configured_strict()
+
+
 set_resolver(_resolve)
+set_strict_source(_configured_strict)
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name

@@ -16,6 +16,8 @@ docs/reference/selection.md has a class of its own.
 
 from __future__ import annotations
 
+from typing import Self, SupportsIndex
+
 __all__ = [
     "AmbiguousPluginError",
     "BucketError",
@@ -47,12 +49,44 @@ __all__ = [
 ]
 
 
-class PytheusError(Exception):
-    """The base of every error that pytheus raises on purpose."""
+class _Copyable(BaseException):
+    """Errors that survive pickle, copy and deepcopy, whatever their constructors take."""
+
+    __slots__ = ()
+
+    # Not `__reduce__`, which a builtin base that is named first would decide.
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> str | tuple[object, ...]:
+        from pytheus.error_copies import has_own_reduction, pickled
+
+        return self.__reduce__() if has_own_reduction(type(self)) else pickled(self)
+
+    def __copy__(self) -> Self:
+        from pytheus.error_copies import copied
+
+        return copied(self)
+
+    def __deepcopy__(self, memo: dict[int, object], /) -> Self:
+        from pytheus.error_copies import copied
+
+        return copied(self, memo)
 
 
-class PytheusWarning(UserWarning):
-    """The base of every warning that pytheus issues."""
+class PytheusError(_Copyable, Exception):
+    """The base of every error that pytheus raises on purpose.
+
+    Each of them, and each error of a plugin that derives from it, survives pickle, copy and deepcopy with its type,
+    text, attributes and the errors that it is chained to. A process of `multiprocessing` or `concurrent.futures` thus
+    passes it to its parent. An attribute that cannot be pickled arrives as an object with the same text.
+
+        >>> import pickle
+        >>> error = OptionError("option 'port' must be int", key="port")
+        >>> pickle.loads(pickle.dumps(error)).key
+        'port'
+    """
+
+
+class PytheusWarning(_Copyable, UserWarning):
+    """The base of every warning that pytheus issues. It survives pickle and copy as `PytheusError` does."""
 
 
 class InvalidNameError(PytheusError, ValueError):

@@ -30,7 +30,7 @@ DEADLINE_SECONDS = 120
 ROOT = Path(__file__).resolve().parent.parent
 
 # A registry that the developer's shell chose would be chosen by every test as well.
-for _name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS"):
+for _name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "PYTHEUS_STRICT"):
     os.environ.pop(_name, None)
 
 # Nor is what the tests read on a terminal, whatever the shell or CI says of colours, or of options for pytest.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
+from pytheus.plugins.config import StrictChoice, choose_strict
 from pytheus.plugins.options import without_secrets
 from pytheus.plugins.plan import Plan, plan
 
@@ -33,14 +34,15 @@ def command(registry: str | None, as_json: bool) -> int:
     Credentials are shown as ***.
     """
     planned = plan(registry)
+    strict = choose_strict(planned.activation.configuration)
     if as_json:
-        print_json(_document(planned))
+        print_json(_document(planned, strict))
     else:
-        _print(planned)
+        _print(planned, strict)
     return 1 if planned.problems else 0
 
 
-def _document(planned: Plan) -> dict[str, object]:
+def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
     distribution, version = planned.provider or (None, None)
     settings = planned.activation.settings
     return {
@@ -57,11 +59,12 @@ def _document(planned: Plan) -> dict[str, object]:
         "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
         "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
         "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],
+        "strict": {"value": strict.is_strict, "source": strict.source},
         "configuration": settings.path,
     }
 
 
-def _print(planned: Plan) -> None:
+def _print(planned: Plan, strict: StrictChoice) -> None:
     settings = planned.activation.settings
     provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
     named = [f"{named} (by {named.setting})" for named in settings.named]
@@ -73,6 +76,7 @@ def _print(planned: Plan) -> None:
         ("plugins named", ", ".join(named) or "none"),
         ("plugins blocked", ", ".join(blocked) or "none"),
         ("wrapped in", ", ".join(map(_layer, settings.wrap)) or "nothing"),
+        ("strict labels", f"{'yes' if strict.is_strict else 'no'} ({strict.source})"),
         ("configuration", settings.path or "no file"),
     ]
     for line in table(rows):

@@ -206,7 +206,7 @@ class Metric(Handle, Generic[L, C, D]):
                     if found is not None:
                         child = found
                         return child
-            except (KeyError, TypeError, ValueError):  # a mapping, an int with too many digits, or an error
+            except Exception:  # a mapping, an int with too many digits, a value with a broken hash, or a mistake
                 pass
         bound = series.bind(self._labels, values, named)
         if None in bound:

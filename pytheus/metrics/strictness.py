@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytheus.exceptions import PytheusWarning
+
 __all__ = ["is_strict", "set_strict", "set_strict_source"]
 
 _strict: bool | None = None
@@ -38,10 +40,21 @@ def set_strict_source(source: Callable[[], bool]) -> None:
 
 
 def is_strict() -> bool:
-    """Return whether values of other types raise. Raises the errors of the configuration."""
+    """Return whether values of other types raise.
+
+    A configuration that cannot be read is a warning and not an error here, because the caller measures a program that
+    has begun its work.
+    """
     global _configured
     if _strict is not None:
         return _strict
     if _configured is None:
-        _configured = False if _source is None else _source()
+        _configured = False
+        try:
+            if _source is not None:
+                _configured = _source()
+        except Exception as error:
+            import warnings
+
+            warnings.warn(f"strict mode is off, because its setting cannot be read: {error}", PytheusWarning, stacklevel=2)
     return _configured

@@ -26,7 +26,7 @@ from pytheus.lazy import lazy_names
 if TYPE_CHECKING:
     from pytheus.plugins.address import RegistryAddress
     from pytheus.plugins.catalog import PluginInfo, available_plugins, refresh_plugins
-    from pytheus.plugins.config import NamedPlugin, PluginSettings, plugin_settings
+    from pytheus.plugins.config import NamedPlugin, PluginSettings, configured_strict, plugin_settings
     from pytheus.plugins.hook_marker import hookimpl
     from pytheus.plugins.hooks import PLUGIN_API_VERSIONS
     from pytheus.plugins.layers import WrapLayer
@@ -44,6 +44,7 @@ __all__ = [
     "WrapLayer",
     "available_plugins",
     "configure",
+    "configured_strict",
     "hookimpl",
     "implemented_hooks",
     "plugin_settings",
@@ -57,7 +58,7 @@ if not TYPE_CHECKING:  # type checkers would accept any name of a package with `
         {
             "pytheus.plugins.address": ["RegistryAddress"],
             "pytheus.plugins.catalog": ["PluginInfo", "available_plugins", "refresh_plugins"],
-            "pytheus.plugins.config": ["NamedPlugin", "PluginSettings", "plugin_settings"],
+            "pytheus.plugins.config": ["NamedPlugin", "PluginSettings", "configured_strict", "plugin_settings"],
             "pytheus.plugins.hook_marker": ["hookimpl"],
             "pytheus.plugins.hooks": ["PLUGIN_API_VERSIONS"],
             "pytheus.plugins.layers": ["WrapLayer"],

@@ -18,6 +18,8 @@ Rules:
   that name, of any distribution, built-in ones included.
 
     entry = NAME / NAME "@" DISTRIBUTION / "no:" NAME
+
+- Strict mode: ``PYTHEUS_STRICT`` (1, 0, true or false) decides over ``strict`` in the file; without both it is off.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ __all__ = [
     "NamedPlugin",
     "Origin",
     "PluginSettings",
+    "StrictChoice",
     "choose",
+    "choose_strict",
+    "configured_strict",
     "load_configuration",
     "plugin_settings",
     "settings_with",
@@ -56,7 +61,8 @@ class Configuration(NamedTuple):
     """The content of a configuration file, checked for types and unknown keys; `path` is None if there is no file.
 
     `registry` is a name or URL as it was written, or None. `plugins` has its entries as written. `registries` maps a
-    plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first.
+    plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `strict` is
+    None if the file has no such key.
     """
 
     path: str | None
@@ -64,6 +70,7 @@ class Configuration(NamedTuple):
     plugins: tuple[str, ...]
     registries: Mapping[str, Mapping[str, object]]
     wrap: tuple[WrapLayer, ...] = ()
+    strict: bool | None = None
 
     def table_source(self, name: str) -> str:
         """The words for where the options of the registry `name` were written."""
@@ -153,7 +160,9 @@ def _configuration(path: str, table: object) -> Configuration:
 
     parsed = parse_table(path, table)
     registries = {name: MappingProxyType(options) for name, options in parsed.registries.items()}
-    return Configuration(path, parsed.registry, tuple(parsed.plugins), MappingProxyType(registries), parsed.layers)
+    return Configuration(
+        path, parsed.registry, tuple(parsed.plugins), MappingProxyType(registries), parsed.layers, parsed.strict
+    )
 
 
 # The registry ---------------------------------------------------------------------------------------------------------
@@ -187,6 +196,42 @@ def choose(argument: str | None, configuration: Configuration) -> Choice:
     if configuration.registry is not None:
         return Choice(configuration.registry.strip(), "configuration", f"from {configuration.path}")
     return Choice("default", "default", "by default")
+
+
+# Strict mode ----------------------------------------------------------------------------------------------------------
+
+_STRICT_WORDS: Final = {"1": True, "true": True, "0": False, "false": False}
+
+
+class StrictChoice(NamedTuple):
+    """Whether label values that are neither str nor int are refused, and who decides: "from PYTHEUS_STRICT"."""
+
+    is_strict: bool
+    source: str
+
+
+def choose_strict(configuration: Configuration) -> StrictChoice:
+    """The strict mode that the environment, or else `configuration`, chooses; raises `ConfigurationError`."""
+    variable = os.environ.get("PYTHEUS_STRICT", "").strip()
+    if variable:
+        word = _STRICT_WORDS.get(variable.lower())
+        if word is None:
+            raise ConfigurationError(f"PYTHEUS_STRICT must be 1, 0, true or false but is {variable!r:.40}")
+        return StrictChoice(word, "from PYTHEUS_STRICT")
+    if configuration.strict is not None:
+        return StrictChoice(configuration.strict, f"from {configuration.path}")
+    return StrictChoice(False, "by default")
+
+
+def configured_strict() -> bool:
+    """Whether the settings choose strict mode. Reads the environment and the file each time.
+
+        >>> configured_strict()
+        False
+
+    Raises `ConfigurationError` for a setting that is not valid.
+    """
+    return choose_strict(load_configuration()).is_strict
 
 
 # Plugins --------------------------------------------------------------------------------------------------------------

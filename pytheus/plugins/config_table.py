@@ -60,6 +60,7 @@ class Table(Struct, forbid_unknown_fields=True):
     plugins: list[str] = []
     registries: dict[str, dict[str, object]] = {}
     registry: str | None = None
+    strict: bool | None = None
     wrap: list[_Layer] = []
 
     @property
@@ -158,6 +159,8 @@ def _translated(message: str, table: dict[str, object]) -> str:
             return f"[tool.pytheus] has the unknown key {key!r}; {_takes(key, Table)}"
         case ["registry"]:
             return f"'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {got}"
+        case ["strict"]:
+            return f"'strict' in [tool.pytheus] must be true or false but is {got}; write strict = true"
         case ["plugins", *item]:
             is_or_has = f"has an item that is {got}" if item else f"is {got}"
             return (

@@ -292,8 +292,11 @@ class ConversionError(ValueError):
     """A value that its type does not allow; `expected` has the type in words."""
 
     def __init__(self, expected: str) -> None:
-        super().__init__(f"must be {expected}")
+        super().__init__(expected)
         self.expected = expected
+
+    def __str__(self) -> str:
+        return f"must be {self.expected}"
 
 
 def converted(value: object, hint: object) -> object:

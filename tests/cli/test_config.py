@@ -139,6 +139,16 @@ def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:
     ]
 
 
+def test_strict_mode_is_told(pytheus: Pytheus, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pytheus("config", "--json").document["strict"] == {"value": False, "source": "by default"}
+    (home / "pyproject.toml").write_text("[tool.pytheus]\nstrict = true\n", "utf-8")
+    assert f"\nstrict labels    yes (from {home / 'pyproject.toml'})\n" in pytheus("config").out
+    monkeypatch.setenv("PYTHEUS_STRICT", "0")
+    assert pytheus("config", "--json").document["strict"] == {"value": False, "source": "from PYTHEUS_STRICT"}
+    monkeypatch.setenv("PYTHEUS_STRICT", "maybe")
+    assert pytheus("config").refusal.startswith("pytheus config: PYTHEUS_STRICT must be 1, 0, true or false")
+
+
 def test_a_file_that_cannot_be_read_is_one_line(pytheus: Pytheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_CONFIG", "nowhere.toml")
     assert pytheus("config").refusal.startswith("pytheus config: configuration file ")

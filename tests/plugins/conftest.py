@@ -117,7 +117,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "NO_COLOR"):
+    for name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "PYTHEUS_STRICT", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     refresh_plugins()
     yield folder
