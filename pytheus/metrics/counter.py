@@ -10,8 +10,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.instrument import ExceptionCount
-from pytheus.metrics.label_types import Complete, L
-from pytheus.metrics.label_values import LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.label_values import LabelValues
+from pytheus.metrics.label_types import LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit
 from pytheus.registry.storage import FloatBuffer, NumberStorage
@@ -122,6 +122,10 @@ class Handle:
         if self._series.label_count == 0:
             return cast(Self, self._series.children[NO_LABELS])
         return self
+
+    def _is_complete(self) -> bool:
+        """Return whether every label is set or has a default."""
+        return self._view is not UNBOUND or self._series.complete(self._labels) is not None
 
     def _drop(self, key: tuple[str, ...]) -> bool:
         series = self._series

@@ -7,8 +7,7 @@ from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.label_types import Complete, L
-from pytheus.metrics.label_values import LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
 from pytheus.names import text_name, validate_label_name
 from pytheus.registry.contract import Registry

@@ -1,4 +1,4 @@
-"""Type variables for a metric's labels, which only type checkers use.
+"""Types for a metric's labels, which only type checkers use.
 
 Every metric type is generic in `L`: the labels that are not set yet, as a callable with these parameters:
 
@@ -17,10 +17,8 @@ needs a default at run time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-from pytheus.metrics.label_values import LabelValue, LabelValues
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -35,9 +33,15 @@ else:
     C = TypeVar("C", covariant=True)
     D = TypeVar("D", covariant=True)
 
-__all__ = ["AnyLabels", "C", "Complete", "D", "L"]
+__all__ = ["AnyLabels", "C", "Complete", "D", "L", "LabelValue", "LabelValues"]
 
 Complete = Callable[[], object]
+
+LabelValue: TypeAlias = str | int
+"""A label value; `pytheus.metrics.label_values` tells how others are converted."""
+
+LabelValues: TypeAlias = Mapping[str, LabelValue]
+"""Label values by name."""
 
 
 class AnyLabels(Protocol):

@@ -12,20 +12,13 @@ Rules:
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from pytheus.exceptions import LabelError, NotTextError, PytheusWarning
 from pytheus.metrics.strictness import is_strict
 from pytheus.names import shown
 
-__all__ = ["LabelValue", "LabelValues", "label_text"]
-
-LabelValue: TypeAlias = str | int
-"""The types of a label value that need no conversion."""
-
-LabelValues: TypeAlias = Mapping[str, LabelValue]
-"""Label values by name."""
+__all__ = ["label_text", "warn_once"]
 
 _REMEDY: Final = "PYTHEUS_STRICT=1 raises instead. This warning comes once for each metric and label"
 
@@ -46,7 +39,7 @@ def label_text(value: object, label: str, subject: str, converted: dict[str, obj
                     f"label {label!r} of {subject} contains a lone surrogate ({plain!r}), which UTF-8 cannot encode;"
                     " decode the original bytes with errors='replace'"
                 ) from None
-            _warn(
+            warn_once(
                 f"label {label!r} of {subject} contains a lone surrogate ({plain!r:.80}), which UTF-8 cannot encode and"
                 f" which is escaped; decode the original bytes with errors='replace'. {_REMEDY}",
                 label,
@@ -63,7 +56,7 @@ def label_text(value: object, label: str, subject: str, converted: dict[str, obj
         raise NotTextError(
             f"label {label!r} of {subject} must be a str or an int but got {shown(value)}; convert it with str(...)"
         )
-    _warn(
+    warn_once(
         f"label {label!r} of {subject} must be a str or an int but got {shown(value)}, which is converted with str();"
         f" convert it in the program, as it should be written. {_REMEDY}",
         label,
@@ -81,7 +74,8 @@ def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _warn(message: str, label: str, converted: dict[str, object]) -> None:
+def warn_once(message: str, label: str, converted: dict[str, object]) -> None:
+    """Issue a warning at the nearest caller outside pytheus, unless `label` is in `converted`; then it is."""
     mark = object()
     if converted.setdefault(label, mark) is not mark:  # one step: only one of several threads warns
         return

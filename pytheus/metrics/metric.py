@@ -20,9 +20,8 @@ from pytheus.definitions import Definition, caller_location
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
-from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
-from pytheus.metrics.label_values import LabelValue, LabelValues
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
+from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.lookup import register_or_share
@@ -247,10 +246,7 @@ class Metric(Handle, Generic[L, C, D]):
             raise LabelError(f"{self.type_} {self.name!r} has no labels and so no series to remove; use clear()")
         bound = series.bind(self._labels, values, named)
         if bound == series.unbound:
-            raise LabelError(
-                f"{self.type_} {self.name!r} takes labels {self.label_names!r} but remove() got none; give at least"
-                " one, or use clear() to remove every series"
-            )
+            raise LabelError(no_labels_to_remove(f"{self.type_} {self.name!r}", self.label_names))
         return self._drop_matching(bound)
 
     def clear(self) -> None:

@@ -19,13 +19,12 @@ from typing import Any, Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.metrics.label_values import label_text
 from pytheus.registry.capabilities import SeriesLimit
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
-__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches", "no_labels_to_remove"]
 
 NO_LABELS: tuple[str, ...] = ()
 """The key of the only series of a metric without labels."""
@@ -62,10 +61,15 @@ def _spelled(value: Any) -> Any:
 
 def matches(bound: tuple[str | None, ...], key: tuple[str, ...]) -> bool:
     """Return whether the series of `key` has the labels of `bound`; None in `bound` matches every value."""
-    for index, value in enumerate(bound):
-        if value is not None and value != key[index]:
-            return False
-    return True
+    return all(value is None or value == key[index] for index, value in enumerate(bound))
+
+
+def no_labels_to_remove(subject: str, labels: tuple[str, ...]) -> str:
+    """Return the error message for a `remove()` without any label."""
+    return (
+        f"{subject} takes labels {labels!r} but remove() got none; give at least one, or use clear() to remove every"
+        " series"
+    )
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
@@ -145,17 +149,18 @@ class SeriesSet:
         `LabelError` and changes nothing if they do not fit.
         """
         labels = self.definition.labels
-        if values and isinstance(values[0], Mapping):
+        first = values[0] if values else ""
+        if isinstance(first, Mapping):
             if named:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
             if len(values) > 1:
                 raise LabelError(f"{self._subject()}, from one mapping alone, but got {len(values)} values")
-            named = values[0]
+            named = first
             values = ()
-        elif len(values) == 1 and not named and not isinstance(values[0], (str, int)):
+        elif len(values) == 1 and not named and not isinstance(first, (str, int)):
             from pytheus.metrics.label_class import labels_of_record
 
-            record = labels_of_record(values[0])
+            record = labels_of_record(first)
             if record is not None:
                 named = record
                 values = ()
@@ -198,6 +203,8 @@ class SeriesSet:
         """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
         if type(value) is str and value.isascii():
             return value
+        from pytheus.metrics.label_values import label_text
+
         return label_text(value, label, f"{self.definition.type} {self.definition.name!r}", self.converted)
 
     def digits(self, values: tuple[Any, ...]) -> Any | None:
@@ -226,16 +233,20 @@ class SeriesSet:
         """
         key = self.complete(bound)
         if key is None:
-            missing = [
-                name
-                for name, value, default in zip(self.definition.labels, bound, self.defaults, strict=True)
-                if value is None and default is None
-            ]
+            missing = self.missing(bound)
             raise LabelError(
                 f"{self._subject()} but lacks {', '.join(map(repr, missing))}: complete it with"
                 f" .labels({', '.join(name + '=...' for name in missing)}) before it counts"
             )
         return key
+
+    def missing(self, bound: tuple[str | None, ...]) -> list[str]:
+        """Return the labels that have neither a value in `bound` nor a default."""
+        return [
+            name
+            for name, value, default in zip(self.definition.labels, bound, self.defaults, strict=True)
+            if value is None and default is None
+        ]
 
     def text(self, key: tuple[str, ...]) -> str:
         """Return the labels of `key` in the text format, without braces."""

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, cast
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.label_types import Complete, L
-from pytheus.metrics.label_values import LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND

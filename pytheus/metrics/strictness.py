@@ -56,5 +56,7 @@ def is_strict() -> bool:
         except Exception as error:
             import warnings
 
-            warnings.warn(f"strict mode is off, because its setting cannot be read: {error}", PytheusWarning, stacklevel=2)
+            warnings.warn(
+                f"strict mode is off, because its setting cannot be read: {error}", PytheusWarning, stacklevel=2
+            )
     return _configured
