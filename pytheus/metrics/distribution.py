@@ -134,6 +134,8 @@ class Distribution(Metric[L, C, D]):
         view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
         if view is self._view:
             return
+        # Numbers of another place may have the same count and sum.
+        self._text_count = -1
         if not carry:
             self._use_view(view)
             return
