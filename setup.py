@@ -41,6 +41,7 @@ COMPILED_MODULES = [
     "pytheus/shards/merge_rules.py",
     "pytheus/shards/merged_family.py",
     "pytheus/shards/reduce.py",
+    "pytheus/shards/shard_indexes.py",
 ]
 
 

@@ -39,6 +39,8 @@ Modules:
 - `textformat`: the grammar of the text format
 - `atomic`: when an addition needs no lock
 - `yielding`: letting other threads run during long work
+- `background_threads`: threads that do not interfere with signals and forks
+- `worker`: a thread that calls functions, and one of them again and again
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
 - `compilation`: a class decorator for the compiled build

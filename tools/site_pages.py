@@ -26,7 +26,13 @@ OUTSIDE = ("*.md", "examples/*/README.md", "plugins/*/*.md")
 PUBLIC = ("pytheus", "pytheus_multiprocess", "pytheus_redis")
 INTERNAL = ("pytheus.cli", "pytheus.mypy_plugin")
 """Packages that users run or configure, and do not import."""
-PUBLIC_MODULES = ("pytheus.definitions", "pytheus.exceptions", "pytheus.samples", "pytheus.testing.fixtures")
+PUBLIC_MODULES = (
+    "pytheus.definitions",
+    "pytheus.exceptions",
+    "pytheus.samples",
+    "pytheus.testing.fixtures",
+    "pytheus.worker",
+)
 
 _log = logging.getLogger("mkdocs.hooks.site_pages")
 _DOCTEST = re.compile(r"^( *)>>> .*\n?(?:\1.*\S.*\n?)*", re.MULTILINE)

@@ -3,13 +3,15 @@
 - `__main__`: the table of subcommands
 - `check`: ``pytheus check``
 - `check_target`: the registry that ``pytheus check`` checks, found by name
-- `child_process`: the command that ``pytheus run -- COMMAND`` starts
 - `click_support`: shared parts of the commands that are written with click
+- `command`: the command of ``pytheus run -- COMMAND``, and the service of its metrics
 - `completion`: ``pytheus completion``
 - `config`: ``pytheus config``
+- `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
 - `python_runner`: the program that ``pytheus run`` runs as python would
 - `run`: ``pytheus run``
+- `sidecar`: the command in this process, and a process beside it that serves its metrics
 """

@@ -5,7 +5,7 @@ Rules:
 - Everything that can be refused is refused before the program starts, in one line and with exit code 2: the program is
   looked up, the registry resolved and the port bound, in this order.
 - Options end where the program begins; all later arguments are the program's.
-- After ``--`` comes a command, if there is one of that name, which runs as a process of its own (child_process.py).
+- After ``--`` comes a command, if there is one of that name, and another process serves its metrics (sidecar.py).
 - The server runs until the process ends, so that threads which outlive the main program are still scraped.
 """
 
@@ -93,6 +93,8 @@ class _Options:
 
         path = shutil.which(named[0]) if named and named[0] else None
         if path is not None:
+            if os.name == "nt":
+                raise _UsageError("a command needs the processes of POSIX; run a SCRIPT, or `-m MODULE`")
             self.command = (path, named)
         elif named and named[0] and not os.path.exists(named[0]):
             raise _UsageError(f"found neither a command {named[0]!r} on PATH nor a script of that name")
@@ -138,10 +140,11 @@ def run(arguments: Sequence[str]) -> int:
             print(_HELP, end="")
             return 0
         if options.command is not None:
-            from pytheus.cli.child_process import Serving, run_command
+            from pytheus.cli.command import Command, Serving
+            from pytheus.cli.sidecar import run_command
 
-            serving = Serving(options.port, options.addr, options.quiet)
-            return run_command(*options.command, options.registry, serving)
+            serving = Serving(options.registry, options.port, options.addr, options.quiet)
+            return run_command(Command(*options.command), serving)
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)

@@ -34,6 +34,7 @@ class GCCollector:
     __slots__ = ()
 
     name: Final = "python_gc"
+    precedence: Final = 0
 
     def collect(self) -> Iterator[Family]:
         """Yield the three families with their current values."""

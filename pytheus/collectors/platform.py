@@ -29,6 +29,7 @@ class PlatformCollector:
     __slots__ = ()
 
     name: Final = "python_info"
+    precedence: Final = 0
 
     def collect(self) -> Iterator[Family]:
         """Yield the one family, which never changes in a process."""

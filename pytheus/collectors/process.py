@@ -40,6 +40,7 @@ class ProcessCollector:
     __slots__ = ("_start",)
 
     name: Final = "process"
+    precedence: Final = 0
 
     def __init__(self) -> None:
         # The id and start time of the process, because a new computation would differ slightly at each scrape.

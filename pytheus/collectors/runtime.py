@@ -7,7 +7,7 @@ from pytheus.collectors.platform import PlatformCollector
 from pytheus.collectors.process import ProcessCollector
 from pytheus.exceptions import ConflictError
 from pytheus.registry import REGISTRY, Collector, Registry
-from pytheus.registry.lookup import find_collector
+from pytheus.registry.traversal import originals
 
 __all__ = ["register_runtime_collectors"]
 
@@ -15,8 +15,9 @@ __all__ = ["register_runtime_collectors"]
 def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collector, ...]:
     """Register the process, gc and platform collectors, and return those.
 
-    Leaves out a collector of which `registry` has one already, or a family with the same name, so a second call changes
-    nothing. May be called from any thread.
+    Leaves out a collector of which `registry` has one already, so a second call changes nothing. In a scrape, each of
+    their families gives way to another one of its name, whichever was registered first: one of the program's own, or
+    those of a registry that describes each of its processes. May be called from any thread.
 
         >>> from pytheus.registry import CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -25,10 +26,11 @@ def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collecto
         >>> register_runtime_collectors(registry)
         ()
     """
-    present = {type(collector) for collector in registry.collect()}
+    # Not `registry.collect()`, which may be a whole scrape of several processes.
+    present = {type(collector) for collector in originals(registry)}
     registered: list[Collector] = []
     for collector in (ProcessCollector(), GCCollector(), PlatformCollector()):
-        if type(collector) in present or _is_taken(registry, collector):
+        if type(collector) in present:
             continue
         try:
             registry.register(collector)
@@ -36,9 +38,3 @@ def register_runtime_collectors(registry: Registry = REGISTRY) -> tuple[Collecto
             continue
         registered.append(collector)
     return tuple(registered)
-
-
-def _is_taken(registry: Registry, collector: ProcessCollector | GCCollector | PlatformCollector) -> bool:
-    return any(
-        find_collector(registry, name) is not None for family in collector.collect() for name in family.occupied_names
-    )

@@ -4,6 +4,7 @@
 - `filtered`: the families of a registry that names or a predicate select
 - `prefixed`: a registry under one more prefix
 - `labelled`: a registry with constant labels
+- `expiring`: a registry whose metrics drop the series that are not written any more
 - `limited`: a registry whose metrics have a limited number of series
 - `read_only`: a registry that can be scraped and not changed
 - `base`: the base classes of layers, and the check against cycles
@@ -30,6 +31,7 @@ through the layer in the next scrape, and `unregister` takes the collector that 
 layers.
 """
 
+from pytheus.compose.expiring import ExpiringRegistry, expiring
 from pytheus.compose.filtered import FamilyHead, FilteredRegistry, filtered
 from pytheus.compose.labelled import LabelledRegistry, labelled
 from pytheus.compose.limited import LimitedRegistry, limited
@@ -39,6 +41,7 @@ from pytheus.compose.union import UnionRegistry, union
 from pytheus.registry.capabilities import Wrapper
 
 __all__ = [
+    "ExpiringRegistry",
     "FamilyHead",
     "FilteredRegistry",
     "LabelledRegistry",
@@ -48,6 +51,7 @@ __all__ = [
     "ReadOnlyError",
     "ReadOnlyRegistry",
     "UnionRegistry",
+    "expiring",
     "filtered",
     "labelled",
     "limited",

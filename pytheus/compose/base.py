@@ -6,17 +6,18 @@ change afterwards, such as a proxy, can complete one: its new registry may be a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
-from pytheus.exceptions import NotARegistryError
+from pytheus.exceptions import InvalidNameError, NotARegistryError
+from pytheus.names import shown, validate_metric_name
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import leads_to, wrapped_registries
 
-__all__ = ["Composition", "Layer", "checked_layer", "refuse_cycle"]
+__all__ = ["Composition", "Layer", "checked_layer", "checked_names", "refuse_cycle"]
 
 
 class Composition:
@@ -41,6 +42,13 @@ def refuse_cycle(registry: Registry) -> None:
             f"{type(registry).__qualname__} is part of a cycle of wrapped registries; a registry that wraps another"
             " one, or a proxy for it, cannot become the registry behind that one"
         )
+
+
+def checked_names(names: Iterable[str], source: str) -> frozenset[str]:
+    """Return `names` if each can be the name of a metric; in the error, `source` says which function got them."""
+    if isinstance(names, (str, bytes)):
+        raise InvalidNameError(f"{source} takes names as a sequence but got the plain {shown(names)}")
+    return frozenset(validate_metric_name(name, f"{source}: a") for name in names)
 
 
 class Layer(Composition):

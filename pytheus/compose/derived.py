@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from pytheus.compose.base import Layer
 from pytheus.definitions import Definition
+from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import definition_of, flatten
 from pytheus.samples import Family
@@ -67,6 +68,11 @@ class DerivedCollector:
     def name(self) -> str:
         """The name in messages."""
         return self.change.name(collector_name(self.origin))
+
+    @property
+    def precedence(self) -> int | None:
+        """The precedence of the origin; see `HasPrecedence`."""
+        return precedence_of(self.origin)
 
     def collect(self) -> Iterator[Family]:
         """Return the changed families, with current values."""

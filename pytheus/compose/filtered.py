@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pytheus.compose.base import refuse_cycle
+from pytheus.compose.base import checked_names, refuse_cycle
 from pytheus.compose.derived import DerivingLayer
 from pytheus.definitions import Definition
-from pytheus.exceptions import InvalidNameError
 from pytheus.kinds import MetricType
-from pytheus.names import occupied_names, prefix_lead, shown, validate_metric_name
+from pytheus.names import occupied_names, prefix_lead, shown
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.traversal import definition_of
 from pytheus.samples import Family
@@ -75,11 +74,7 @@ class FilteredRegistry(DerivingLayer):
         predicate: Callable[[FamilyHead], bool] | None = None,
     ) -> None:
         super().__init__(registry, "filtered(...)")
-        if isinstance(names, (str, bytes)):
-            raise InvalidNameError(f"filtered(...) takes names as a sequence but got the plain {shown(names)}")
-        self._names: Final = (
-            None if names is None else frozenset(validate_metric_name(name, "filtered(...): a") for name in names)
-        )
+        self._names: Final = None if names is None else checked_names(names, "filtered(...)")
         if predicate is not None and not callable(predicate):
             raise TypeError(f"filtered(...) takes a callable as predicate but got {shown(predicate)}")
         self._predicate: Final = predicate

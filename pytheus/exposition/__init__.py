@@ -12,7 +12,7 @@ Modules:
 - `asgi`: an ASGI application
 - `server`: an HTTP server in background threads
 - `http1`: one HTTP/1.1 connection of the server
-- `background_threads`: threads that do not interfere with signals and forks
+- `own_socket`: sockets whose descriptors the program may close
 """
 
 from typing import TYPE_CHECKING

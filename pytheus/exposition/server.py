@@ -4,11 +4,12 @@ Rules:
 
 - It supports only the parts of HTTP that a scrape needs, because the standard library's http.server imports thirty
   modules.
-- Its threads are daemonic, limited in number, and block signals (see `pytheus.exposition.background_threads`).
+- Its threads are daemonic, limited in number, and block signals (see `pytheus.background_threads`).
 - It pauses during a fork: the accepting thread ends before the fork and starts again in the parent. So the child is
   forked from a process without that thread, and Python does not warn of a thread that the program did not start (before
   gh-137109, some 3.13 and 3.14 do, because they check too late). The child closes the inherited sockets and serves
   nothing.
+- It stops if the program closes its descriptors (see `pytheus.exposition.own_socket`).
 - It logs errors and nothing else.
 """
 
@@ -27,8 +28,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from pytheus.exposition.background_threads import start_without_signals, wait_until_removed
+from pytheus.background_threads import start_without_signals, wait_until_removed
 from pytheus.exposition.http1 import Request, serve_connection
+from pytheus.exposition.own_socket import LostSocketError, OwnSocket
 from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
 from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
@@ -102,13 +104,14 @@ class MetricsServer:
         host, bound_port = self._listener.getsockname()[:2]
         self._addr: Final = str(host)
         self._port: Final = int(bound_port)
-        self._waker, self._woken = socket.socketpair()
+        self._waker, self._woken = map(OwnSocket.of, socket.socketpair())
         self._lock = threading.RLock()  # re-entrant, because a signal handler may fork or close
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._connections: dict[OwnSocket, threading.Thread] = {}
         # Also those whose connection is closed, because a thread lives a moment longer.
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._pauses = 0
         self._closed = False
+        self._is_lost = False
         self._acceptor: threading.Thread | None = None
         _servers.add(self)
         try:
@@ -171,7 +174,12 @@ class MetricsServer:
 
     def _start_accepting(self) -> None:
         with self._lock:
-            if self._closed or self._pauses or (self._acceptor is not None and self._acceptor.is_alive()):
+            if (
+                self._closed
+                or self._is_lost
+                or self._pauses
+                or (self._acceptor is not None and self._acceptor.is_alive())
+            ):
                 return
             self._acceptor = threading.Thread(target=self._accept, name="pytheus-metrics", daemon=True)
             start_without_signals(self._acceptor)
@@ -183,7 +191,7 @@ class MetricsServer:
         try:
             self._waker.send(b"\0")
         except OSError:
-            pass  # the program closed all file descriptors, also those of the server; the thread cannot be woken
+            return  # the program has closed the descriptors of the server, and the thread cannot be woken
         if acceptor.ident is not None:
             acceptor.join(_WAKE_SECONDS)
 
@@ -193,25 +201,35 @@ class MetricsServer:
             selector.register(self._woken, selectors.EVENT_READ)
             while not (self._closed or self._pauses):
                 for key, _ in selector.select():
-                    if key.fileobj is self._woken:
-                        self._woken.recv(64)
-                    elif not self._accept_one():
+                    try:
+                        if key.fileobj is self._woken:
+                            self._woken.recv(64)
+                        else:
+                            self._accept_one()
+                    except LostSocketError:
+                        self._report_loss()
                         return
 
-    def _accept_one(self) -> bool:
-        """Accept one connection and pass it to a thread.
+    def _report_loss(self) -> None:
+        self._is_lost = True
+        if not self._closed:
+            logger("pytheus.exposition").error(
+                "the program has closed the descriptors of the metrics server at %s, which serves no more; close only"
+                " descriptors that the program has opened, or start the server afterwards",
+                self.url,
+            )
 
-        Returns False if the listener is closed.
-        """
+    def _accept_one(self) -> None:
+        """Accept one connection and pass it to a thread. Raises `LostSocketError` if the listener is closed."""
         try:
             connection, _ = self._listener.accept()
+        except LostSocketError:
+            raise
         except (BlockingIOError, ConnectionError, InterruptedError):
-            return True
+            return
         except OSError:
-            if self._listener.fileno() < 0:
-                return False
             time.sleep(_EXHAUSTED_SECONDS)  # out of descriptors or memory; the listener stays readable
-            return True
+            return
         with self._lock:
             count = len(self._connections)
             respond = self._respond if count < _CONNECTIONS else _respond_busy
@@ -223,14 +241,13 @@ class MetricsServer:
                 self._threads.add(thread)
         if count >= _CONNECTIONS + _REFUSALS:
             connection.close()
-            return True
+            return
         try:
             thread.start()  # inherits this thread's signal mask
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
             self._serve(connection, respond)
-        return True
 
-    def _serve(self, connection: socket.socket, respond: Callable[[Request], Response]) -> None:
+    def _serve(self, connection: OwnSocket, respond: Callable[[Request], Response]) -> None:
         try:
             serve_connection(connection, respond)
         except Exception:
@@ -259,7 +276,7 @@ class MetricsServer:
             self._pauses += 1
         self._stop_accepting()
         acceptor = self._acceptor
-        if acceptor is not None and acceptor is not threading.current_thread() and acceptor.native_id is not None:
+        if acceptor is not None and not acceptor.is_alive() and acceptor.native_id is not None:
             wait_until_removed(acceptor.native_id)
 
     def _after_fork_in_parent(self) -> None:
@@ -274,15 +291,16 @@ class MetricsServer:
         self._lock = threading.RLock()  # the thread that held it may not exist here
         self._closed = True
         for own in (self._listener, self._waker, self._woken, *self._connections):
+            is_own = own.is_own()
             # close() would leave the descriptor open while a file object of the socket exists.
             descriptor = own.detach()
-            if descriptor >= 0:
+            if is_own:
                 os.close(descriptor)
         self._connections.clear()
         _servers.discard(self)
 
 
-def _listen(port: int, addr: str) -> socket.socket:
+def _listen(port: int, addr: str) -> OwnSocket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
     Port 0 is any free port. Raises `ValueError` for an invalid port, and `OSError` with port and address if they are
@@ -311,7 +329,7 @@ def _listen(port: int, addr: str) -> socket.socket:
         else:
             remedy = "choose an address of this machine, such as 127.0.0.1"
         raise type(error)(error.errno, f"{message}; {remedy}") from error
-    return listener
+    return OwnSocket.of(listener)
 
 
 def _respond_busy(request: Request) -> Response:
@@ -327,7 +345,7 @@ def _checked_path(path: str) -> str:
     return path
 
 
-def _shut(connections: Mapping[socket.socket, threading.Thread], how: int) -> None:
+def _shut(connections: Mapping[OwnSocket, threading.Thread], how: int) -> None:
     for connection in connections:
         try:
             connection.shutdown(how)

@@ -6,7 +6,7 @@ Rules:
 - A collector is encoded as a whole or not at all: if it raises, or yields something that cannot be exposed, it is left
   out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`.
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
-  of custom collectors.
+  of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
 A format is an `Encoder`. It encodes some collectors by itself, such as those with `HasRows`; from all others it gets
 checked families.
@@ -25,6 +25,7 @@ from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
 from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, validate_text
+from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import definition_of, flatten
@@ -74,7 +75,7 @@ class Encoder(Protocol[C, P]):
 
 
 def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = False) -> list[Part]:
-    """Return the exposition of `registry` in parts, in the order of its collectors.
+    """Return the exposition of `registry` in parts, in the order of its collectors; those with a precedence come last.
 
     With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. Raises
     `NotARegistryError` if `registry` is not a registry, and any error of its `prefix` or `collect()`. May be called
@@ -82,7 +83,7 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
     """
     try:
         lead = prefix_lead(registry.prefix)
-        collectors = list(registry.collect())
+        collected = list(registry.collect())
     except (AttributeError, TypeError):
         # Checked only after an error, so that a valid registry costs nothing.
         if not isinstance(registry, CollectorRegistryProxy):
@@ -91,20 +92,29 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
     # The definition of each collector that the encoder supports. All are read before any collector is encoded.
     supported: dict[type, bool] = {}
     definitions: list[Definition | None] = []
-    for collector in collectors:
+    collectors: list[Collector] = []
+    last: list[tuple[int, Collector]] = []
+    for collector in collected:
         kind = type(collector)
         supports = supported.get(kind)
         if supports is None:
             supports = supported[kind] = _supports(encoder, collector)
+        if not supports and (precedence := precedence_of(collector)) is not None:
+            last.append((precedence, collector))
+            continue
+        collectors.append(collector)
         definitions.append(definition_of(collector) if supports else None)
     known = [definition for definition in definitions if definition is not None]
     # Fast path: all names are distinct, so owners need not be tracked.
     owned = [definition.occupied_names for definition in known]
     distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
-    claimed = {} if distinct and len(known) == len(collectors) else _claims(known)
+    claimed = {} if distinct and len(known) == len(collected) else _claims(known)
     parts: list[Part] = []
     encoded: set[int] = set()
     encode_collector = encoder.encode_collector
+    last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
+    collectors += [collector for _, collector in last]
+    definitions += [None] * len(last)
     for collector, definition in zip(collectors, definitions, strict=True):
         try:
             if definition is None:
@@ -153,8 +163,11 @@ def _encode_custom(
 ) -> list[Part]:
     parts: list[Part] = []
     taken: dict[str, object] = {}
+    gives_way = precedence_of(collector) is not None
     for part in flatten(collector, Metric):
         names = part.definition.occupied_names if isinstance(part, Metric) else part.occupied_names
+        if gives_way and not claimed.keys().isdisjoint(names):
+            continue
         _check_claims(claimed, names, part)
         _check_claims(taken, names, part)
         taken.update(dict.fromkeys(names, part))

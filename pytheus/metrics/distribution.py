@@ -73,6 +73,8 @@ class Distribution(Metric[L, C, D]):
             counts = self._counts
             counts[index] = counts[index] + count
             self._sum += total
+        elif view is UNBOUND:  # the series has ended
+            self._bound()._add_observations(index, count, total)
         else:
             view[index] += count
             view[0] += total
@@ -105,6 +107,32 @@ class Distribution(Metric[L, C, D]):
             self._sum = 0.0
         self._text_count = -1
 
+    def _mark(self) -> object:
+        return sum(self._read()[1])
+
+    def _is_idle(self, mark: object) -> bool:
+        return sum(self._read()[1]) == mark
+
+    def _leave(self, mark: object) -> bool:
+        view = self._view
+        total, counts = self._read()
+        if sum(counts) != mark:
+            return False
+        numbers = array("d", [total, *counts[1:]])
+        # atomic: an observation comes before, and the series stays, or after, and begins a new one
+        if self._view is not view:
+            return False
+        if view is None:
+            if self._counts != counts:
+                return False
+        elif view != numbers:
+            return False
+        else:
+            self._counts = counts
+            self._sum = total
+        self._view = UNBOUND
+        return True
+
     def _share_with(self, incumbent: Metric) -> None:
         # Each observation goes to the incumbent, because ints and floats cannot be shared.
         self._view = UNBOUND
@@ -113,7 +141,7 @@ class Distribution(Metric[L, C, D]):
     def _read(self) -> tuple[float, list[int]]:
         """Return the sum and the counts of one moment."""
         view = self._view
-        if view is None:
+        if view is None or view is UNBOUND:
             # atomic: a slice, because a call could be interrupted after it
             counts = self._counts[:]
             total = self._sum

@@ -32,12 +32,13 @@ R = TypeVar("R")
 class _Source:
     """A function that provides a gauge's number, and the place of its results.
 
-    `view` is None if they are in the gauge's own attribute.
+    Without a function, it waits for the next write of a gauge that may be idle. `view` is None if the number is in the
+    gauge's own attribute.
     """
 
     __slots__ = ("function", "view")
 
-    def __init__(self, function: Callable[[], Number], view: FloatBuffer | None) -> None:
+    def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
 
@@ -187,7 +188,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         failure: Exception | None = None
         for child in self._members():
             source = child._source
-            if source is None:
+            if source is None or source.function is None:
                 continue
             try:
                 number = to_float(source.function(), child)
@@ -238,7 +239,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def _writable(self) -> Gauge:
         series = self._bound()
-        if series._source is not None:
+        source = series._source
+        if source is not None and source.function is None:
+            series._set_source(None)  # it is written again
+        elif source is not None:
             raise PytheusError(
                 f"gauge {self.name!r} takes its number from a function and cannot be written;"
                 " call set_function(None) first"
@@ -250,14 +254,45 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         self._view = UNBOUND
 
     def _reset(self) -> None:
+        source = self._source
+        if source is not None and source.function is None:
+            self._set_source(None)
         if self._source is None:
             super()._reset()
 
-    def _number(self) -> float:
+    # A gauge may be set to the number that it has, so its number does not show whether it was written. A source without
+    # a function does, because a write has to take it away first.
+
+    def _mark(self) -> object:
         source = self._source
         if source is not None:
-            return to_float(source.function(), self)
-        return super()._number()
+            return source if source.function is None else None
+        source = _Source(None, None)
+        self._set_source(source)
+        return source
+
+    def _is_idle(self, mark: object) -> bool:
+        # One that counts running blocks would become negative when they end.
+        return self._source is mark and not (self._series.counts_running and self._stored_number() != 0.0)
+
+    def _leave(self, mark: object) -> bool:
+        # atomic: a write comes before, and the series stays, or after, and begins a new one
+        if self._source is not mark:
+            return False
+        self._source = None
+        self._view = UNBOUND
+        return True
+
+    def _is_kept(self) -> bool:
+        return self._source is not None
+
+    def _number(self) -> float:
+        source = self._source
+        if source is None:
+            return super()._number()
+        if source.function is None:
+            return self._stored_number()
+        return to_float(source.function(), self)
 
     def track_inprogress(self: Gauge[Complete]) -> InProgress:
         """Return a context manager and decorator that counts while it runs.
@@ -265,6 +300,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
         """
         self._writable()
+        self._series.counts_running = True
         return InProgress(self.inc, self.dec)
 
     def time(self) -> Timer[L]:

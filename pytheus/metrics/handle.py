@@ -17,9 +17,10 @@ from typing import ParamSpec, Self, TypeVar, cast
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.label_types import LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
-from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, new_exemplar
+from pytheus.yielding import Yielder
 
 __all__ = ["Handle"]
 
@@ -65,6 +66,21 @@ class Handle:
         """Keep this series' numbers in itself; return whether they were in a storage."""
         raise NotImplementedError
 
+    def _mark(self) -> object:
+        """Return a mark of the writes to this series until now, or None if it never ends."""
+        raise NotImplementedError
+
+    def _is_idle(self, mark: object) -> bool:
+        """Return whether this series was not written since `mark`."""
+        raise NotImplementedError
+
+    def _leave(self, mark: object) -> bool:
+        """Let later writes look for a new series, unless this one was written since `mark`.
+
+        Returns whether they do. The numbers remain readable.
+        """
+        raise NotImplementedError
+
     # Not every type can decorate a function, but the first base class must have this method: mypyc puts a field for it
     # before all others, so that objects of classes with and without it differ in their layout.
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
@@ -86,6 +102,9 @@ class Handle:
         """Return the series of `key`; create it if it does not exist."""
         children = self._series.children
         child = children.get(key)
+        if child is not None and child._view is UNBOUND and not child._is_kept():
+            self._forget(key, child)
+            child = None
         if child is None and self._series.limits:
             for limit in list(self._series.limits):
                 key = limit(key)
@@ -151,6 +170,20 @@ class Handle:
                 dropped = True
         return dropped
 
+    def _is_kept(self) -> bool:
+        """Return whether this series, which is not written directly, is still one."""
+        return False
+
+    def _forget(self, key: tuple[str, ...], child: Handle) -> None:
+        """Drop `child`, which has left, unless a new series is in its place."""
+        children = self._series.children
+        try:
+            # atomic: only the series that has left
+            if children[key] is child:
+                del children[key]
+        except KeyError:
+            pass  # another thread did it
+
     def _members(self) -> list[Self]:
         """Return the series that match the labels bound so far."""
         series = self._series
@@ -183,6 +216,52 @@ class Handle:
         """Stop asking `limit`; see `pytheus.registry.SeriesLimitable`."""
         if limit in self._series.limits:
             self._series.limits.remove(limit)
+
+    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
+        """Let `retirement` end series; see `pytheus.registry.SeriesExpirable`."""
+        self._series.retirement[:] = [] if retirement is None else [retirement]
+
+    def expire_series(self, idle_seconds: float, now: float, /) -> int:
+        """End the series that were not written for `idle_seconds`; see `pytheus.registry.SeriesExpirable`."""
+        series = self._series
+        if series.label_count == 0:
+            return 0
+        idle = series.idle
+        staying = frozenset(series.prepared)
+        ending: list[tuple[str, ...]] = []
+        yielder = Yielder()
+        for key, child in series.children.copy().items():
+            since, mark = idle.get(key, (now, None))
+            if mark is None or not cast(Handle, child)._is_idle(mark):
+                mark = None if key in staying else cast(Handle, child)._mark()
+                if mark is not None:
+                    idle[key] = (now, mark)
+            elif now - since >= idle_seconds:
+                ending.append(key)
+            yielder.offer()
+        for key in idle.keys() - series.children.keys():
+            idle.pop(key, None)
+        if not ending:
+            return 0
+        before = len(series.children)
+        if series.retirement:
+            series.retirement[0](ending, self._end)
+        else:
+            for key in ending:
+                self._end(key)
+        return before - len(series.children)
+
+    def _end(self, key: tuple[str, ...]) -> bool:
+        series = self._series
+        child = cast("Handle | None", series.children.get(key))
+        _, mark = series.idle.get(key, (0.0, None))
+        if child is None or mark is None or not child._leave(mark):
+            return False
+        self._forget(key, child)
+        series.idle.pop(key, None)
+        for place in [place for place in list(series.exemplars) if place[0] == key]:
+            series.exemplars.pop(place, None)
+        return True
 
     # Numbers ----------------------------------------------------------------------------------------------------------
 

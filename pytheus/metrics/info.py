@@ -9,6 +9,7 @@ from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
+from pytheus.metrics.series import UNBOUND
 from pytheus.names import text_name, validate_label_name
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -54,6 +55,21 @@ class Info(Metric[L, L, "Info[Complete]"]):
     def _reset(self) -> None:
         self._info = None
 
+    def _mark(self) -> object:
+        return (self._info,)
+
+    def _is_idle(self, mark: object) -> bool:
+        (info,) = cast("tuple[object]", mark)
+        return self._info is info
+
+    def _leave(self, mark: object) -> bool:
+        (info,) = cast("tuple[object]", mark)
+        # atomic: facts come before, and the series stays, or after, and begin a new one
+        if self._info is not info:
+            return False
+        self._view = UNBOUND
+        return True
+
     def _share_with(self, incumbent: Metric) -> None:
         # Facts are replaced as a whole, so only the series is shared, and `_bound` finds it.
         pass
@@ -76,6 +92,9 @@ class Info(Metric[L, L, "Info[Complete]"]):
                     raise LabelError(f"{subject} has the label {label!r} already; choose another name for the fact")
                 checked[label] = self._series.text_of(label, source[name])
         series._info = checked
+        while series._view is UNBOUND:  # the series ended meanwhile
+            series = self._bound()
+            series._info = checked
         if self._series.storage:
             self._series.storage[0].set_info(cast("tuple[str, ...]", series._labels), checked)
 

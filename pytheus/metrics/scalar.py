@@ -55,6 +55,19 @@ class Scalar(Metric[L, C, D]):
             view[0] = 0.0
         self._value = 0.0
 
+    def _mark(self) -> object:
+        return self._value
+
+    def _is_idle(self, mark: object) -> bool:
+        return self._value == mark
+
+    def _leave(self, mark: object) -> bool:
+        # atomic: a write comes before, and the series stays, or after, and begins a new one
+        if self._value != mark:
+            return False
+        self._view = UNBOUND
+        return True
+
     def _share_with(self, incumbent: Metric) -> None:
         # Each write goes to the incumbent, whose number may move at any time.
         self._view = UNBOUND
@@ -92,7 +105,7 @@ class Scalar(Metric[L, C, D]):
     def _number(self) -> float:
         """Return this series' current number."""
         view = self._view
-        return self._value if view is None else view[0]
+        return self._value if view is None or view is UNBOUND else view[0]
 
     @property
     def value(self: Scalar[Complete]) -> float:

@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.registry.capabilities import SeriesLimit
+from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
@@ -92,13 +92,16 @@ class SeriesSet:
         "bounds",
         "children",
         "converted",
+        "counts_running",
         "defaults",
         "definition",
         "exemplars",
+        "idle",
         "label_count",
         "limits",
         "pick",
         "prepared",
+        "retirement",
         "shared_values",
         "storage",
         "unbound",
@@ -127,6 +130,12 @@ class SeriesSet:
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
+        # By key: since when a series is not written, and a mark of its writes until then; see `Handle.expire_series`.
+        self.idle: dict[tuple[str, ...], tuple[float, object]] = {}
+        # Whether it is a gauge that counts the blocks and calls that run.
+        self.counts_running: bool = False
+        # At most one, in a list as `storage`.
+        self.retirement: list[SeriesRetirement] = []
         # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
 
@@ -138,6 +147,8 @@ class SeriesSet:
         self.shared_values = other.shared_values
         self.converted = other.converted
         self.limits = other.limits
+        self.idle = other.idle
+        self.retirement = other.retirement
         self.storage = other.storage
 
     def bind(

@@ -39,7 +39,11 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
     Raises as `Counter` does, and `LabelError` for states that are missing, repeated or not a str.
     """
 
-    __slots__ = ()
+    __slots__ = ("_former", "_written")
+
+    # The numbers of a series that has ended, and whether one was written since it was marked.
+    _former: FloatBuffer | None
+    _written: bool
 
     type_: ClassVar[MetricType] = "stateset"
 
@@ -68,6 +72,10 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
             labels=labels,
         )
 
+    def _init_handle(self) -> None:
+        self._former = None
+        self._written = False
+
     def state(self: StateSet[Complete], state: str) -> None:
         """Activate `state` and no other.
 
@@ -92,17 +100,40 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         states = self._series.definition.states
         if state not in states:
             raise LabelError(f"stateset {self.name!r} has the states {states!r} but got {state!r}")
-        view = self._bound()._view
-        assert view is not None
-        if alone:
-            numbers = array("d", bytes(8 * len(states)))
-            numbers[states.index(state)] = value
-            view[:] = numbers
-        else:
-            view[states.index(state)] = value
+        index = states.index(state)
+        numbers = array("d", bytes(8 * len(states)))
+        numbers[index] = value
+        whole = slice(None)
+        while True:
+            series = self._bound()
+            view = series._view
+            assert view is not None
+            # atomic: the series does not end meanwhile, and a write of the same states shows, too
+            if series._view is view:
+                if alone:
+                    view[whole] = numbers
+                else:
+                    view[index] = value
+                series._written = True
+                return
+
+    def _mark(self) -> object:
+        self._written = False
+        return self
+
+    def _is_idle(self, mark: object) -> bool:
+        return not self._written
+
+    def _leave(self, mark: object) -> bool:
+        # atomic: a write comes before, and the series stays, or after, and begins a new one
+        if self._written:
+            return False
+        self._former = self._view
+        self._view = UNBOUND
+        return True
 
     def _numbers(self) -> list[float]:
-        view = self._view
+        view = self._view if self._former is None else self._former
         assert view is not None
         return view.tolist()
 

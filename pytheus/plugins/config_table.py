@@ -38,6 +38,11 @@ class _Filtered(Struct, forbid_unknown_fields=True):
     names: list[str] | UnsetType = UNSET
 
 
+class _Expiring(Struct, forbid_unknown_fields=True):
+    after_seconds: float | UnsetType = UNSET
+    names: list[str] | UnsetType = UNSET
+
+
 class _Limited(Struct, forbid_unknown_fields=True):
     max_series: int | UnsetType = UNSET
     max_series_per_metric: int | UnsetType = UNSET
@@ -47,6 +52,7 @@ class _Limited(Struct, forbid_unknown_fields=True):
 class _Layer(Struct, forbid_unknown_fields=True):
     """A table with one key, the layer's name. A layer without arguments is written as its name, and gets None."""
 
+    expiring: _Expiring | UnsetType = UNSET
     filtered: _Filtered | UnsetType = UNSET
     labelled: dict[str, str] | UnsetType = UNSET
     limited: _Limited | UnsetType = UNSET
@@ -78,8 +84,14 @@ _KINDS: Final = {
     dict: "a table",
     type(None): "nothing",
 }
-_EXPECTED: Final = {"names": "an array of strings", "max_series": "an integer", "max_series_per_metric": "an integer"}
+_EXPECTED: Final = {
+    "names": "an array of strings",
+    "max_series": "an integer",
+    "max_series_per_metric": "an integer",
+    "after_seconds": "a number",
+}
 _EXAMPLES: Final = {
+    "expiring": "{ expiring = { after_seconds = 3600 } }",
     "filtered": '{ filtered = { names = ["NAME"] } }',
     "labelled": '{ labelled = { LABEL = "VALUE" } }',
     "limited": "{ limited = { max_series = 10000 } }",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from pytheus.compose import ReadOnlyRegistry, filtered, labelled, limited, prefixed
+from pytheus.compose import ReadOnlyRegistry, expiring, filtered, labelled, limited, prefixed
 from pytheus.compose.base import Layer
 from pytheus.registry.contract import Registry
 
@@ -44,6 +44,7 @@ class _OwnReadOnlyRegistry(ReadOnlyRegistry):
 
 # `Callable[...]`, because type checkers do not know the arguments, which were checked when the file was read.
 _LAYERS: Final[Mapping[str, Callable[..., Registry]]] = {
+    "expiring": expiring,
     "filtered": filtered,
     "labelled": labelled,
     "limited": limited,

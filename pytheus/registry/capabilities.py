@@ -5,7 +5,7 @@ Each is a small protocol that pytheus looks for once and can do without: the doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
@@ -16,19 +16,31 @@ from pytheus.samples import Row
 __all__ = [
     "Closable",
     "HasDefinition",
+    "HasPrecedence",
     "HasRows",
+    "HoldsCollectors",
     "Lookup",
+    "SeriesExpirable",
     "SeriesLimit",
     "SeriesLimitable",
+    "SeriesRetirement",
     "StorageAware",
     "TextRenderer",
     "Wrapper",
+    "precedence_of",
 ]
 
 SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """Maps the label values of a series about to be created to those of the series to write to instead.
 
 Called from any thread that writes, without a lock, each time labels are used that have no series. Must not raise.
+"""
+
+SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool]], None]
+"""Ends series, given the label values of each and a function `leave`.
+
+``leave(labels)`` makes later writes begin a new series. It returns False if a series was written meanwhile and stays.
+Whatever else keeps numbers of the series must not hand them to the new one. Must not raise.
 """
 
 
@@ -41,6 +53,29 @@ class HasDefinition(Protocol):
 
     @property
     def definition(self) -> Definition: ...
+
+
+@runtime_checkable
+class HasPrecedence(Protocol):
+    """A collector that gives way: a scrape leaves out each of its families whose name another collector exposes.
+
+    So two collectors may describe the same thing, such as the process, and the better one is shown. A collector without
+    a precedence comes before all that have one; among these, a greater `precedence` comes before a smaller one, and the
+    first registered before the second. It has no effect on a collector with a definition, which claims its names when
+    it is registered.
+
+    Fallback: for a collector without a precedence, a name that is exposed already is an error, and a scrape leaves the
+    whole collector out.
+
+        >>> from pytheus.collectors import ProcessCollector
+        >>> isinstance(ProcessCollector(), HasPrecedence)
+        True
+    """
+
+    @property
+    def precedence(self) -> int:
+        """A number that never changes; the collectors of `pytheus.collectors` have 0."""
+        ...
 
 
 @runtime_checkable
@@ -61,6 +96,28 @@ class SeriesLimitable(HasDefinition, Protocol):
 
     def unlimit_series(self, limit: SeriesLimit, /) -> None:
         """Stop asking `limit`. A limit that was not set is ignored."""
+        ...
+
+
+@runtime_checkable
+class SeriesExpirable(HasDefinition, Protocol):
+    """A collector that can end the series that are not written any more; every metric of pytheus is one.
+
+    Fallback: a collector without this capability keeps all its series.
+    """
+
+    def expire_series(self, idle_seconds: float, now: float, /) -> int:
+        """End the series that were not written for `idle_seconds`, and return their number.
+
+        `now` is in seconds on a clock that never goes back, the same in each call. The first call that sees a series,
+        or a write to it since the call before, counts as the time of the write. A later write begins a new series at
+        zero, also through a handle on the old one. A series that exists without a write (of a metric without labels,
+        or whose labels are known from its definition) stays, and so does a gauge that a function provides.
+        """
+        ...
+
+    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
+        """Let `retirement` end series from now on; None ends them here alone."""
         ...
 
 
@@ -132,6 +189,20 @@ class Lookup(Protocol):
 
 
 @runtime_checkable
+class HoldsCollectors(Protocol):
+    """A registry whose `collect()` does not return the registered collectors.
+
+    It pushes their numbers and exposes nothing, or it returns objects that it derives from them. A registry that
+    exposes nothing needs this capability, because without it its collectors cannot move to another registry, and a
+    metric that is defined twice is not found. Fallback: those of `collect()` are the registered ones.
+    """
+
+    def registered_collectors(self) -> Iterable[Collector]:
+        """Return the collectors as they were registered, in that order: a snapshot. Collects none; must not block."""
+        ...
+
+
+@runtime_checkable
 class Wrapper(Protocol):
     """A registry that holds no collectors itself but wraps other registries, such as those of `pytheus.compose`.
 
@@ -146,8 +217,26 @@ class Wrapper(Protocol):
 
 @runtime_checkable
 class Closable(Protocol):
-    """A registry that holds a resource: a file, a connection, a thread."""
+    """A registry that holds a resource: a file, a connection, a thread.
+
+    Fallback: there is nothing to release.
+    """
 
     def close(self) -> None:
-        """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory."""
+        """Release all resources. Idempotent; collectors stay registered and metrics keep counting in memory.
+
+        All other members work afterwards too, and so does `close` in the child of a fork, which leaves the parent's
+        resources as they are. Numbers that others read stay there: a registry of several processes keeps its counts.
+        """
         ...
+
+
+def precedence_of(collector: object) -> int | None:
+    """Return the precedence of `collector`, or None if it has none or raises an `Exception` instead."""
+    try:
+        # Without isinstance(..., HasPrecedence); `traversal.definition_of` has the reasons.
+        precedence = getattr(collector, "precedence", None)
+    except Exception:
+        return None
+    # An unrelated attribute may have this name.
+    return precedence if type(precedence) is int else None

@@ -53,6 +53,15 @@ class Registry(Protocol):
 
     Any object with these four members is a registry; no base class is needed. Every member may be called from any
     thread at any time.
+
+    After a fork, every member works in the child as in the parent, also if another thread of the parent was within one
+    at that moment: locks, threads and connections are renewed, not inherited (`os.register_at_fork`). The child has the
+    collectors of the parent, and changes of one process do not show in the other. In a registry of one process the
+    child's metrics continue from a copy of the parent's values; in one that adds several processes up they start at
+    zero, so that nothing counts twice.
+
+    A registry with something to release is also `pytheus.registry.Closable`. One that exposes nothing, because it
+    pushes its numbers elsewhere, returns no collectors from `collect` and is `pytheus.registry.HoldsCollectors`.
     """
 
     @property
@@ -80,6 +89,7 @@ class Registry(Protocol):
     def collect(self) -> Iterable[Collector]:
         """Return the registered collectors, in the order of registration.
 
+        Those that a scrape exposes; a registry that pushes its numbers may return none (see `HoldsCollectors`).
         A snapshot: later registrations neither break the iteration nor appear in it. Does not call their `collect()`.
         """
         ...

@@ -18,7 +18,7 @@ from pytheus.exceptions import ConflictError, NotARegistryError, PytheusError, S
 from pytheus.registry.capabilities import Lookup
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
-from pytheus.registry.traversal import Proxy, definition_of, wrapped_registries
+from pytheus.registry.traversal import Proxy, definition_of, registered_collectors, wrapped_registries
 
 __all__ = ["Overlap", "find_collector", "find_conflict", "register_or_share"]
 
@@ -47,7 +47,7 @@ def find_collector(registry: Registry, name: str) -> Collector | None:
             # A wrapper knows pytheus, and may return a collector that has another name below it.
             if _occupies(found, name) or (wrapped_registries(registry, resolve=False) and isinstance(found, Collector)):
                 return found
-    for collector in registry.collect():
+    for collector in registered_collectors(registry):
         if _occupies(collector, name):
             return collector
     return None

@@ -16,6 +16,8 @@ from typing import Final
 
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.lazy import logger
+from pytheus.registry.capabilities import HoldsCollectors
+from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_conflict
 from pytheus.registry.traversal import definition_of, originals, walk, wrapped_registries
@@ -26,13 +28,15 @@ __all__ = ["Migration", "move_latecomer", "refuse_taken_names"]
 class Migration:
     """The move of all collectors of the registry `former` to the registry `chosen`."""
 
-    __slots__ = ("_chosen", "_former", "moved")
+    __slots__ = ("_chosen", "_former", "is_blind", "moved")
 
     def __init__(self, former: Registry, chosen: Registry) -> None:
         self._former: Final = former
         self._chosen: Final = chosen
         self.moved: list[Collector] = []
         """The collectors that `prepare` has registered in `chosen`."""
+        self.is_blind: bool = False
+        """Whether `former` returns no collectors and may hold some all the same."""
 
     def prepare(self) -> None:
         """Register in `chosen` all collectors of `former`, which keeps them, or none.
@@ -43,7 +47,11 @@ class Migration:
             # Kept until the end, so that an id means one object.
             before = originals(self._chosen)
             known = {id(collector) for collector in before}
-            for collector in originals(self._former):
+            moving = originals(self._former)
+            self.is_blind = not moving and not all(
+                isinstance(holder, CollectorRegistry | HoldsCollectors) for holder in _holders(self._former)
+            )
+            for collector in moving:
                 if id(collector) not in known:
                     self._chosen.register(collector)
                     self.moved.append(collector)

@@ -66,7 +66,17 @@ class CollectorRegistryProxy(Proxy):
     definition of metrics do not wait for it; all other calls do.
     """
 
-    __slots__ = ("__weakref__", "_base", "_blocks", "_change_ended", "_changer", "_choice", "_formers", "_unresolved")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_blocks",
+        "_change_ended",
+        "_changer",
+        "_choice",
+        "_formers",
+        "_passed_on",
+        "_unresolved",
+    )
 
     def __init__(self, registry: Registry | str | None = None) -> None:
         self._base: Registry | None = None
@@ -77,6 +87,8 @@ class CollectorRegistryProxy(Proxy):
         self._blocks: tuple[tuple[object, Registry], ...] = ()
         # Registries that were just replaced and may have collectors that must still move.
         self._formers: tuple[Registry, ...] = ()
+        # How many collectors `_base` has got from this proxy; needed if it cannot tell which ones it holds.
+        self._passed_on = 0
         self._change_ended = threading.Condition(threading.RLock())
         # The thread that chooses or changes `_base`.
         self._changer: int | None = None
@@ -129,11 +141,13 @@ class CollectorRegistryProxy(Proxy):
         Every collector of the current registry moves to it with its values, all or none: if one is refused, the error
         is raised, and the current registry stays in use with all its collectors. A `registry` that only logs a conflict
         refuses as well, because the collector would be in neither. With ``migrate=False`` all collectors stay in the
-        current registry, and a `PytheusWarning` names them. Raises `NotARegistryError` for an object that is not a
-        registry, `SelectionError` for a name whose registry could not be created, and `ConflictError` for a collector
-        whose name is taken in `registry`.
+        current registry, and a `PytheusWarning` names them. If the current registry returns none of its collectors and
+        is not `HoldsCollectors`, they cannot move, and a `PytheusWarning` says so. Raises `NotARegistryError` for an
+        object that is not a registry, `SelectionError` for a name whose registry could not be created, and
+        `ConflictError` for a collector whose name is taken in `registry`.
         """
         left_behind: tuple[str, ...] = ()
+        is_lost = False
         with self._begin_change():
             # Within the change, so that metrics that the plugin defines during its import wait for it, and do not start
             # the configured choice.
@@ -144,10 +158,21 @@ class CollectorRegistryProxy(Proxy):
                 if chosen is not current:
                     self._base = chosen
             elif migrate:
-                self._migrate(current, chosen, made_here=isinstance(registry, str))
+                is_lost = self._migrate(current, chosen, made_here=isinstance(registry, str))
             else:
-                left_behind = tuple(collector_name(collector) for collector in current.collect())
+                left_behind = tuple(collector_name(collector) for collector in originals(current))
                 self._base = chosen
+                self._passed_on = 0
+        if is_lost:
+            import warnings
+
+            warnings.warn(
+                f"the former registry, {current!r}, returned none of the collectors that were registered in it, so they"
+                " did not move and are not in the new one; a registry whose collect() does not return its collectors"
+                " offers registered_collectors(), see pytheus.registry.HoldsCollectors",
+                PytheusWarning,
+                stacklevel=2,
+            )
         if left_behind:
             import warnings
 
@@ -173,8 +198,11 @@ class CollectorRegistryProxy(Proxy):
             self._changer = outer
             self._change_ended.notify_all()
 
-    def _migrate(self, former: Registry, chosen: Registry, *, made_here: bool) -> None:
-        """Use `chosen` in place of `former`, and move the collectors; a failed move closes a registry made for it."""
+    def _migrate(self, former: Registry, chosen: Registry, *, made_here: bool) -> bool:
+        """Use `chosen` in place of `former`, and move the collectors; a failed move closes a registry made for it.
+
+        Returns whether `former` was given collectors and returned none of them.
+        """
         migration = Migration(former, chosen)
         try:
             migration.prepare()
@@ -188,6 +216,9 @@ class CollectorRegistryProxy(Proxy):
             migration.commit()
         finally:
             self._formers = self._formers[:-1]
+        is_lost = migration.is_blind and self._passed_on > 0
+        self._passed_on = len(migration.moved)
+        return is_lost
 
     def _checked(self, candidate: object) -> Registry:
         registry = check_registry(candidate)
@@ -243,6 +274,7 @@ class CollectorRegistryProxy(Proxy):
                 refuse_taken_names(collector, former)  # its collectors came first, although they must still move
             try:
                 current.register(collector)
+                self._passed_on += 1
                 break
             except ConflictError:
                 # If the registry changed meanwhile, the incumbent was registered too late, and does not stay.
@@ -261,6 +293,8 @@ class CollectorRegistryProxy(Proxy):
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector` from the registry in use; see `Registry.unregister`."""
         self.registry.unregister(collector)
+        if self._passed_on and self._used_in_block() is None:
+            self._passed_on -= 1
 
     def collect(self) -> Iterator[Collector]:
         """Return the collectors of the registry in use; see `Registry.collect`."""
@@ -284,7 +318,7 @@ class CollectorRegistryProxy(Proxy):
     def clear(self) -> None:
         """Unregister every collector of the registry in use."""
         registry = self.registry
-        for collector in list(registry.collect()):
+        for collector in originals(registry):
             registry.unregister(collector)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, NoReturn, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.registry.capabilities import Wrapper
+from pytheus.registry.capabilities import HoldsCollectors, Wrapper
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family
 
@@ -22,6 +22,7 @@ __all__ = [
     "flatten",
     "leads_to",
     "originals",
+    "registered_collectors",
     "walk",
     "wrapped_registries",
 ]
@@ -92,9 +93,14 @@ def originals(registry: Registry) -> list[Collector]:
     found: dict[int, Collector] = {}
     for current in walk(registry, resolve=True):
         if not wrapped_registries(current, resolve=True):
-            for collector in current.collect():
+            for collector in registered_collectors(current):
                 found.setdefault(id(collector), collector)
     return list(found.values())
+
+
+def registered_collectors(registry: Registry) -> list[Collector]:
+    """Return the collectors of `registry` as they were registered if it is `HoldsCollectors`, or else `collect()`'s."""
+    return list(registry.registered_collectors() if isinstance(registry, HoldsCollectors) else registry.collect())
 
 
 def definition_of(collector: object) -> Definition | None:

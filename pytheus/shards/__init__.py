@@ -15,16 +15,20 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `merge_rules` | how the numbers of several processes become one |
 | `reduce` | the merge rules over whole vectors, exact sums |
 | `merge` | `Merger`: merges shards, scrape after scrape |
+| `shard_indexes` | where each series of each shard is in the merge |
 | `merge_cache` | the cache that a merger keeps from scrape to scrape |
 | `merged_family` | `MergedFamily`: a collector of one merged family |
 | `tracked_storage` | the storage between a metric and its store, with the time of the last set |
+| `published` | the record of the collectors that a scrape shows |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
+| `c_forks` | notices forks that C code makes without telling Python |
 | `registry` | `ShardedRegistry` |
 """
 
 from pytheus.exceptions import ShardFormatError, ShardStoreError
 from pytheus.kinds import MergeRule
-from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, fold
+from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, age_time, fold
+from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child, watch_c_forks
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.layout import Layout, SeriesEntry
 from pytheus.shards.layout_codec import (
@@ -43,7 +47,7 @@ from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
 from pytheus.shards.merged_family import MergedFamily
 from pytheus.shards.registry import ShardedRegistry
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 
 __all__ = [
     "MAX_DEAD_VALUES",
@@ -52,6 +56,7 @@ __all__ = [
     "Failure",
     "FlushOnRelease",
     "ForkAware",
+    "HasClock",
     "HasCollectors",
     "HasHealth",
     "Layout",
@@ -70,6 +75,7 @@ __all__ = [
     "ShardStoreError",
     "ShardedRegistry",
     "Snapshot",
+    "age_time",
     "encode_definition",
     "encode_exemplar",
     "encode_info",
@@ -79,5 +85,8 @@ __all__ = [
     "fold",
     "includes_dead",
     "merge_rule_of",
+    "notice_c_fork",
+    "run_after_fork_in_child",
     "series_size",
+    "watch_c_forks",
 ]

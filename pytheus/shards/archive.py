@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import struct
 import sys
 import time
 from array import array
@@ -29,12 +30,16 @@ from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_d
 from pytheus.shards.reduce import is_better, parts_of
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
-__all__ = ["MAX_DEAD_VALUES", "Archive", "DeadValue", "fold"]
+__all__ = ["MAX_DEAD_VALUES", "Archive", "DeadValue", "age_time", "fold"]
 
 MAX_DEAD_VALUES: Final = 1000
 """How many values of ended processes a gauge in the mode "each of all" keeps; the oldest are dropped."""
 
 _MAGIC: Final = b"pytheus archive 1\n"
+_HEAD: Final = struct.Struct("<IQ")
+_HEAD_SIZE: Final = len(_MAGIC) + _HEAD.size
+
+_AGED: Final = 2.0**-32
 
 
 class DeadValue(NamedTuple):
@@ -131,8 +136,19 @@ class Archive:
                 folded_at.append(self.folded_at[number])
         return Archive(layout, numbers, remainders, dead_values, folded_at, self.folded_tokens)
 
+    def age(self) -> Archive:
+        """An archive whose "last" gauges are older than any that is set from now on.
+
+        For stores whose clock begins at zero when the machine starts, after it has started again.
+        """
+        numbers = list(self.numbers)
+        for _, entry in self.layout.entries():
+            if merge_rule_of(entry.definition) is MergeRule.LAST:
+                numbers[entry.offset + 1] = age_time(numbers[entry.offset + 1])
+        return Archive(self.layout, numbers, self.remainders, self.dead_values, self.folded_at, self.folded_tokens)
+
     def encode(self) -> bytes:
-        """The archive as bytes, with a version and a checksum."""
+        """The archive as bytes, with a version, their size and a checksum over everything."""
         definitions = Layout()
         for value in self.dead_values:
             definitions.add_definition(value.definition)
@@ -155,23 +171,35 @@ class Archive:
                 sorted(self.folded_tokens),
             )
         )
-        return _MAGIC + crc32(payload).to_bytes(4, "little") + payload
+        return _MAGIC + _HEAD.pack(_checksum(payload), len(payload)) + payload
+
+    @staticmethod
+    def encoded_size(head: bytes) -> int:
+        """The size of an archive that begins with these 64 bytes; raises `ShardFormatError` if none does.
+
+        So that a large file of something else need not be read.
+        """
+        if not head.startswith(_MAGIC) or len(head) < _HEAD_SIZE:
+            raise ShardFormatError(
+                f"these bytes are not an archive of this version: they should begin with {_MAGIC!r} but begin with"
+                f" {head[: len(_MAGIC)]!r}"
+            )
+        size: int = _HEAD.unpack_from(head, len(_MAGIC))[1]
+        return _HEAD_SIZE + size
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> Archive:
         """The archive from bytes of `encode`; raises `ShardFormatError` for other bytes."""
         data = bytes(data)
-        head = len(_MAGIC) + 4
-        if not data.startswith(_MAGIC):
-            raise ShardFormatError(
-                f"these bytes are not an archive of this version: they should begin with {_MAGIC!r} but begin with"
-                f" {data[: len(_MAGIC)]!r}"
-            )
-        if crc32(data[head:]) != int.from_bytes(data[len(_MAGIC) : head], "little"):
+        size = cls.encoded_size(data)
+        if size != len(data):
+            raise ShardFormatError(f"the archive has {len(data)} bytes, but should have {size}; is it whole?")
+        payload = data[_HEAD_SIZE:]
+        if _checksum(payload) != _HEAD.unpack_from(data, len(_MAGIC))[0]:
             raise ShardFormatError(f"the archive of {len(data)} bytes has a wrong checksum; is it whole?")
         try:
-            encoded = msgspec.msgpack.decode(data[head:], type=_Encoded)
-        except msgspec.MsgspecError as error:
+            encoded = msgspec.msgpack.decode(payload, type=_Encoded)
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ShardFormatError(f"the archive cannot be read: {error}") from error
         layout = _decoded_layout(encoded.layout)
         numbers = _unpacked(encoded.numbers)
@@ -203,6 +231,21 @@ class _Encoded(msgspec.Struct, array_like=True):
     dead_values: list[tuple[int, tuple[str, ...], tuple[str, int, int, str], float]]
     folded_at: bytes
     folded_tokens: list[str]
+
+
+def _checksum(payload: bytes) -> int:
+    return crc32(payload, crc32(len(payload).to_bytes(8, "little")))
+
+
+def age_time(seconds: float) -> float:
+    """A time of a "last" gauge that is before all times since the machine has started again.
+
+        >>> age_time(86400.0) < age_time(86401.0) < 0.001, age_time(0.0)
+        (True, 0.0)
+
+    0 stays 0, because it says that the gauge was never set.
+    """
+    return max(seconds * _AGED, 5e-324) if seconds > 0 else seconds
 
 
 def _packed(numbers: Sequence[float]) -> bytes:

@@ -27,7 +27,7 @@ class SeriesEntry(NamedTuple):
     """One series in a layout.
 
     Its numbers are ``numbers[offset : offset + size]``, in the order of `pytheus.samples.Row`; those of a gauge in the
-    mode "last" are the value and the time of its last set, in seconds since the Unix epoch.
+    mode "last" are the value and the time of its last set by the store's clock (see `HasClock`), 0 if it was never set.
     """
 
     definition: Definition

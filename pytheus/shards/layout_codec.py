@@ -2,11 +2,13 @@
 
 Rules:
 
-- A record is the length and the CRC-32 of its payload, as two unsigned 32-bit little-endian integers, and the payload:
-  a MessagePack array that begins with the kind of the record. So a reader recognises bytes that were cut off,
-  overwritten or never records.
+- A record is a CRC-32 of all that follows, the length of the payload, both as unsigned 32-bit little-endian integers,
+  and the payload: a MessagePack array that begins with the kind of the record. So a reader recognises bytes that were
+  cut off, overwritten or never records.
 - Records are read in the order in which they were written. A definition comes before its series, and both are numbered
   from 0 in that order.
+- Later versions may add kinds of records and further items at the end of a record. A reader ignores both, once their
+  checksum is right.
 - A record is validated as a whole before it changes anything, as if a user had given it, because a mistake of another
   process must not reach an exposition. After the first wrong record nothing more is read; the layout keeps the records
   before it.
@@ -57,11 +59,13 @@ MAX_RECORD_BYTES: Final = 1 << 20
 _OFFSET_LIMIT: Final = 1 << 48
 
 _HEAD: Final = struct.Struct("<II")
+_LENGTH: Final = struct.Struct("<I")
+_CHECKSUM_SIZE: Final = 4
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=_OFFSET_LIMIT)]
 
 
-class _Definition(msgspec.Struct, array_like=True, tag="d", forbid_unknown_fields=True):
+class _Definition(msgspec.Struct, array_like=True, tag="d"):
     name: str
     kind: MetricType  # msgspec's own tag has the name "type"
     description: str
@@ -72,22 +76,22 @@ class _Definition(msgspec.Struct, array_like=True, tag="d", forbid_unknown_field
     location: str
 
 
-class _Series(msgspec.Struct, array_like=True, tag="s", forbid_unknown_fields=True):
+class _Series(msgspec.Struct, array_like=True, tag="s"):
     definition: _Number
     labels: tuple[str, ...]
     offset: _Number
 
 
-class _Removal(msgspec.Struct, array_like=True, tag="f", forbid_unknown_fields=True):
+class _Removal(msgspec.Struct, array_like=True, tag="f"):
     series: _Number
 
 
-class _Info(msgspec.Struct, array_like=True, tag="i", forbid_unknown_fields=True):
+class _Info(msgspec.Struct, array_like=True, tag="i"):
     series: _Number
     info: dict[str, str]
 
 
-class _Exemplar(msgspec.Struct, array_like=True, tag="e", forbid_unknown_fields=True):
+class _Exemplar(msgspec.Struct, array_like=True, tag="e"):
     series: _Number
     slot: _Number
     labels: dict[str, str]
@@ -96,6 +100,7 @@ class _Exemplar(msgspec.Struct, array_like=True, tag="e", forbid_unknown_fields=
 
 
 _Payload = _Definition | _Series | _Removal | _Info | _Exemplar
+_KINDS: Final = frozenset("dsfie")
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[_Payload]] = msgspec.msgpack.Decoder(_Payload)
@@ -172,7 +177,22 @@ def _record(payload: _Payload, subject: str) -> bytes:
             f"the record of {subject} has {len(data)} bytes, but a shard accepts at most {MAX_RECORD_BYTES};"
             " shorten its texts"
         )
-    return _HEAD.pack(len(data), crc32(data)) + data
+    data = _LENGTH.pack(len(data)) + data
+    return _LENGTH.pack(crc32(data)) + data
+
+
+def _decode(payload: bytes) -> _Payload | None:
+    """The content of a record; None for a kind of a later version."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError:
+        try:
+            items = msgspec.msgpack.decode(payload, type=list[object])
+        except msgspec.MsgspecError:
+            items = []
+        if items and isinstance(items[0], str) and items[0] not in _KINDS:
+            return None
+        raise
 
 
 class LayoutReader:
@@ -202,6 +222,11 @@ class LayoutReader:
         """How many bytes belong to a record that is not complete yet."""
         return len(self._rest)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a record could not be read, so that nothing more is."""
+        return self._failure is not None
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add the records in `data` to the layout.
 
@@ -214,19 +239,20 @@ class LayoutReader:
         position = 0
         try:
             while len(buffered) - position >= _HEAD.size:
-                length, checksum = _HEAD.unpack_from(buffered, position)
+                checksum, length = _HEAD.unpack_from(buffered, position)
                 if length > MAX_RECORD_BYTES:
                     raise ShardFormatError(f"it would be {length} bytes long, but the maximum is {MAX_RECORD_BYTES}")
                 end = position + _HEAD.size + length
                 if end > len(buffered):
                     break
-                payload = buffered[position + _HEAD.size : end]
-                if crc32(payload) != checksum:
+                if crc32(buffered[position + _CHECKSUM_SIZE : end]) != checksum:
                     raise ShardFormatError("its checksum is wrong")
-                self._take(_decoder.decode(payload))
+                content = _decode(buffered[position + _HEAD.size : end])
+                if content is not None:
+                    self._take(content)
                 self.consumed_bytes += end - position
                 position = end
-        except (PytheusError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (PytheusError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._failure = f"the record at byte {self.consumed_bytes} cannot be read: {error}"
             self._rest = b""
             raise ShardFormatError(self._failure) from error

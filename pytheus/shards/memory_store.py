@@ -84,7 +84,8 @@ class MemoryShardStore:
     ) -> None:
         self.backend: MemoryBackend = MemoryBackend() if backend is None else backend
         self._publishing = publishing
-        self._readers: dict[str, tuple[LayoutReader, StoredShard]] = {}
+        # By token, with the records that the reader has read; other records in their place need another reader.
+        self._readers: dict[str, tuple[LayoutReader, bytearray]] = {}
         self._begin(ShardIdentity.of_this_process() if identity is None else identity)
 
     def _begin(self, identity: ShardIdentity) -> None:
@@ -115,7 +116,6 @@ class MemoryShardStore:
             if self.shard.records != records:
                 # This replaces the layout whenever it changes, and so discards the merge's index of it.
                 self.shard.records = bytearray(records)
-                self._readers.pop(self.identity.token, None)
             self.shard.views = [array("d", snapshot.numbers)]
 
     def read(self) -> Reading:
@@ -136,9 +136,9 @@ class MemoryShardStore:
     def _snapshot(self, shard: StoredShard) -> Snapshot:
         token = shard.identity.token
         reader, known = self._readers.get(token, (None, None))
-        if reader is None or known is not shard or reader.consumed_bytes > len(shard.records):
+        if reader is None or known is not shard.records:
             reader = LayoutReader()
-            self._readers[token] = (reader, shard)
+            self._readers[token] = (reader, shard.records)
         reader.feed(shard.records[reader.consumed_bytes :])
         return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
 
@@ -178,9 +178,10 @@ class BackendStorage:
                     shard.records += encode_definition(self._definition)
                     definition = layout.add_definition(self._definition)
                 offset = layout.size
+                # First its numbers, then the record that refers to them, so that the process may be killed in between.
+                shard.views.append(array("d", bytes(8 * series_size(self._definition))))
                 shard.records += encode_series(definition, labels, offset)
                 number = layout.add_series(definition, labels, offset)
-                shard.views.append(array("d", bytes(8 * series_size(self._definition))))
             return cast(FloatBuffer, shard.views[number])
 
     def _series_number(self, labels: tuple[str, ...]) -> int | None:

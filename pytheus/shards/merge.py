@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -18,10 +18,11 @@ from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
 from pytheus.shards.archive import Archive, DeadValue
-from pytheus.shards.merge_cache import ABSENT, NO_VECTOR, VECTORS, CachedFamily, CachedSeries, ShardIndex
-from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_dead
+from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex
+from pytheus.shards.merge_rules import definition_key
 from pytheus.shards.merged_family import ExtraSample, MergedFamily, MergeResult
 from pytheus.shards.reduce import reduce_columns
+from pytheus.shards.shard_indexes import ShardIndexes
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
 __all__ = ["Conflict", "Merger"]
@@ -31,9 +32,6 @@ Conflict = tuple[Definition | None, Definition]
 
 _SUM_WITH_DEAD: Final = 1
 """The vector of sums that include ended processes."""
-
-_MAX_UNUSED: Final = 1024
-"""How many positions of a vector may be unused before the cache is built again, unless more than half are in use."""
 
 _NO_SAMPLES: Final[list[ExtraSample]] = []
 
@@ -63,17 +61,7 @@ class Merger:
         self._reserved: list[str] = []
         self._exposed: list[CachedFamily] = []
         self._conflicts: list[Conflict] = []
-        self._reset()
-
-    def _reset(self) -> None:
-        """Discard the whole cache, and with it the positions of removed series."""
-        self._families: dict[DefinitionKey, CachedFamily] = {}
-        self._indexes: dict[str, ShardIndex] = {}
-        self._archive_index = ShardIndex(Archive().layout, live=False)
-        # By vector.
-        self._lengths: list[int] = [0] * VECTORS
-        self._unused: list[int] = [0] * VECTORS
-        self._is_chosen = False
+        self._indexes: Final = ShardIndexes()
 
     @property
     def conflicts(self) -> Sequence[Conflict]:
@@ -87,26 +75,34 @@ class Merger:
         *,
         local: Sequence[Definition] = (),
         reserved: Iterable[str] = (),
+        own_tokens: Collection[str] = (),
+        withheld: Sequence[Definition] = (),
     ) -> list[MergedFamily]:
         """The families of all `snapshots` and `archive`.
 
         No two of them share a name, and none has a name of `reserved`. Those of `local` come first, in that order, also
         without series; the others, if they have any, follow by name. Where processes define a name differently, `local`
         decides, then the newest shard; `conflicts` has the rest.
+
+        The shards with `own_tokens` are those of the process that defines `local`. They count only for the definitions
+        of `local` that are not `withheld`, because any other is just being added to them or removed from them.
         """
         present = self._present(snapshots, archive)
-        self._update_indexes(present, archive)
+        indexes = self._indexes
+        indexes.update(present, archive)
+        indexes.hide_series(local, own_tokens, withheld)
+        if self._dead_values is not archive.dead_values:
+            self._dead_values = archive.dead_values
+            indexes.have_changed = True
         self._choose_families(list(local), list(reserved))
         totals = self._totals(present, archive)
         extra = self._info_samples(present)
         self._add_each_samples(present, archive, extra)
-        result = MergeResult(totals, [self._indexes[snapshot.identity.token] for snapshot in present])
+        result = MergeResult(totals, [indexes.by_token[snapshot.identity.token] for snapshot in present])
         return [
             MergedFamily(family.definition, family, result, family.listing(), extra.get(id(family), _NO_SAMPLES))
             for family in self._exposed
         ]
-
-    # Indexes ----------------------------------------------------------------------------------------------------------
 
     def _present(self, snapshots: Sequence[Snapshot], archive: Archive) -> list[Snapshot]:
         present: list[Snapshot] = []
@@ -118,158 +114,11 @@ class Merger:
                 present.append(snapshot)
         return present
 
-    def _update_indexes(self, present: list[Snapshot], archive: Archive) -> None:
-        """Update the indexes to those of the present shards and the archive."""
-        if any(
-            unused > max(_MAX_UNUSED, length // 2) for unused, length in zip(self._unused, self._lengths, strict=True)
-        ):
-            self._reset()
-        former = self._indexes
-        indexes: dict[str, ShardIndex] = {}
-        dropped: list[ShardIndex] = []
-        for snapshot in present:
-            token = snapshot.identity.token
-            index = former.pop(token, None)
-            if index is None or index.layout is not snapshot.layout or index.live != snapshot.live:
-                if index is not None:
-                    dropped.append(index)
-                index = ShardIndex(snapshot.layout, live=snapshot.live)
-                self._is_chosen = False
-            indexes[token] = index
-            self._update_index(index)
-        dropped += former.values()
-        self._indexes = indexes
-        if self._archive_index.layout is not archive.layout:
-            dropped.append(self._archive_index)
-            self._archive_index = ShardIndex(archive.layout, live=False)
-            self._is_chosen = False
-        self._update_index(self._archive_index)
-        if self._dead_values is not archive.dead_values:
-            self._dead_values = archive.dead_values
-            self._is_chosen = False
-        # Last, so that a series that another shard has keeps its position.
-        for index in dropped:
-            self._drop(index)
-
-    def _update_index(self, index: ShardIndex) -> None:
-        """Read the growth of the layout."""
-        layout = index.layout
-        definitions = layout.definitions
-        if len(index.families) < len(definitions):
-            for definition in definitions[len(index.families) :]:
-                counts = index.live or includes_dead(definition)
-                index.families.append(self._family(definition) if counts else None)
-                index.series_counts.append(0)
-        removed = layout.removed
-        while index.removals_read < len(removed):
-            number = removed[index.removals_read]
-            index.removals_read += 1
-            if number < index.series_read:
-                self._remove_series(index, number)
-        first = index.series_read
-        if first < len(layout.labels):
-            # As lists, and from one moment, because there may be millions.
-            offsets: list[int] = layout.offsets[first:].tolist()
-            definition_numbers: list[int] = layout.definition_numbers[first:].tolist()
-            index.series_read = first + len(offsets)
-            for step, offset in enumerate(offsets):
-                definition_number = definition_numbers[step]
-                family = index.families[definition_number]
-                if offset >= 0 and family is not None and self._add_series(index, family, first + step, offset):
-                    if not index.series_counts[definition_number]:
-                        self._is_chosen = False
-                    index.series_counts[definition_number] += 1
-
-    def _family(self, definition: Definition) -> CachedFamily:
-        key = definition_key(definition)
-        family = self._families.get(key)
-        if family is None:
-            family = self._families[key] = CachedFamily(definition)
-        return family
-
-    def _add_series(self, index: ShardIndex, family: CachedFamily, number: int, offset: int) -> bool:
-        """Add a series to the index; False if the shard has that series already."""
-        if family.vector == NO_VECTOR:
-            (index.info_series if family.rule is MergeRule.INFO else index.each_series).append((family, number))
-            return True
-        labels_of = index.layout.labels
-        labels = labels_of[number]
-        vector = family.vector
-        size = family.size
-        series = family.series.get(labels)
-        if series is None:
-            series = family.series[labels] = CachedSeries(labels, self._lengths[vector])
-            self._lengths[vector] += size
-            family.changed()
-        elif series.labels is not labels:
-            labels_of[number] = series.labels  # an equal tuple, so that all shards share one object
-        offsets = index.offsets[vector]
-        start = series.start
-        length = len(offsets)
-        if start == length:
-            offsets += range(offset, offset + size) if size > 1 else (offset,)
-        else:
-            if start + size > length:
-                offsets += [ABSENT[vector]] * (start + size - length)
-            elif offsets[start] >= 0:
-                return False  # a series twice in a shard is a mistake of its writer; the first one counts
-            for step in range(size):
-                offsets[start + step] = offset + step
-        index.changed(vector)
-        series.shard_count += 1
-        return True
-
-    def _remove_series(self, index: ShardIndex, number: int) -> None:
-        """Remove a series from the index."""
-        layout = index.layout
-        definition_number = layout.definition_numbers[number]
-        family = index.families[definition_number]
-        if family is None:
-            return
-        if family.rule is MergeRule.INFO:
-            index.info_series = [entry for entry in index.info_series if entry[1] != number]
-        elif family.rule is MergeRule.EACH:
-            index.each_series = [entry for entry in index.each_series if entry[1] != number]
-        elif not self._vacate(index, family, layout.labels[number]):
-            return
-        index.series_counts[definition_number] -= 1
-        if not index.series_counts[definition_number]:
-            self._is_chosen = False
-
-    def _drop(self, index: ShardIndex) -> None:
-        """Remove the series that only this shard has."""
-        labels_of = index.layout.labels
-        for number, definition_number in enumerate(index.layout.definition_numbers[: index.series_read].tolist()):
-            family = index.families[definition_number]
-            if family is not None and family.vector != NO_VECTOR:
-                self._vacate(index, family, labels_of[number])
-        self._is_chosen = False
-
-    def _vacate(self, index: ShardIndex, family: CachedFamily, labels: tuple[str, ...]) -> bool:
-        """Mark a series as absent in the index; False if it is absent already."""
-        series = family.series.get(labels)
-        if series is None:
-            return False
-        vector = family.vector
-        start = series.start
-        offsets = index.offsets[vector]
-        if start >= len(offsets) or offsets[start] < 0:
-            return False
-        for step in range(family.size):
-            offsets[start + step] = ABSENT[vector]
-        index.changed(vector)
-        series.shard_count -= 1
-        if series.shard_count == 0:
-            del family.series[labels]
-            family.changed()
-            self._unused[vector] += family.size
-        return True
-
     # Families ---------------------------------------------------------------------------------------------------------
 
     def _choose_families(self, local: list[Definition], reserved: list[str]) -> None:
         """Decide which families are exposed, and in which order."""
-        if self._is_chosen and local == self._local and reserved == self._reserved:
+        if not self._indexes.have_changed and local == self._local and reserved == self._reserved:
             return
         self._local = local
         self._reserved = reserved
@@ -278,7 +127,7 @@ class Merger:
         conflicts: list[Conflict] = []
         local_ids: set[int] = set()
         for definition in local:
-            family = self._family(definition)
+            family = self._indexes.family(definition)
             family.definition = definition
             if _claim(family, claimed, conflicts):
                 exposed.append(family)
@@ -302,16 +151,18 @@ class Merger:
         self._exposed = exposed + accepted
         self._conflicts = conflicts
         used_ids = local_ids.union(newest)
-        for index in [self._archive_index, *self._indexes.values()]:
+        for index in [self._indexes.of_archive, *self._indexes.by_token.values()]:
             used_ids.update(map(id, index.families))
-        self._families = {key: family for key, family in self._families.items() if id(family) in used_ids}
-        self._is_chosen = True
+        self._indexes.families = {
+            key: family for key, family in self._indexes.families.items() if id(family) in used_ids
+        }
+        self._indexes.have_changed = False
 
     def _defined(self) -> Iterator[tuple[int, CachedFamily, Definition]]:
         """The definitions of all series, with the shard's rank (0: the archive)."""
         for value in self._dead_values:
-            yield 0, self._family(value.definition), value.definition
-        for rank, index in enumerate([self._archive_index, *self._indexes.values()]):
+            yield 0, self._indexes.family(value.definition), value.definition
+        for rank, index in enumerate([self._indexes.of_archive, *self._indexes.by_token.values()]):
             for family, count, definition in zip(
                 index.families, index.series_counts, index.layout.definitions, strict=False
             ):
@@ -324,29 +175,29 @@ class Merger:
         """By vector: the merged numbers of all shards and the archive."""
         columns: list[list[tuple[float, ...]]] = [[] for _ in range(VECTORS)]
         for snapshot in present:
-            index = self._indexes[snapshot.identity.token]
+            index = self._indexes.by_token[snapshot.identity.token]
             self._gather(index, snapshot.numbers, columns)
             base = snapshot.base
             if base is not None:
                 self._gather_sums(index, [-number for number in base], columns)
-        self._gather(self._archive_index, archive.numbers, columns)
+        self._gather(self._indexes.of_archive, archive.numbers, columns)
         for remainder in archive.remainders:
-            self._gather_sums(self._archive_index, remainder, columns)
+            self._gather_sums(self._indexes.of_archive, remainder, columns)
         return [reduce_columns(MergeRule(vector // 2), gathered) for vector, gathered in enumerate(columns)]
 
     def _gather(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
         padded = index.padded(numbers)
         for vector in range(VECTORS):
-            if self._lengths[vector]:
-                column = index.gather(vector, self._lengths[vector], padded)
+            if self._indexes.lengths[vector]:
+                column = index.gather(vector, self._indexes.lengths[vector], padded)
                 if column is not None:
                     columns[vector].append(column)
 
     def _gather_sums(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
         vector = _SUM_WITH_DEAD
-        if self._lengths[vector]:
+        if self._indexes.lengths[vector]:
             padding = [0.0] * (index.layout.size - len(numbers))
-            column = index.gather(vector, self._lengths[vector], index.padded([*numbers, *padding]))
+            column = index.gather(vector, self._indexes.lengths[vector], index.padded([*numbers, *padding]))
             if column is not None:
                 columns[vector].append(column)
 
@@ -357,7 +208,7 @@ class Merger:
         samples: dict[int, list[ExtraSample]] = {}
         seen: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
         for snapshot in present:
-            index = self._indexes[snapshot.identity.token]
+            index = self._indexes.by_token[snapshot.identity.token]
             for family, number in index.info_series:
                 info = index.layout.info.get(number)
                 if info is None:
@@ -379,11 +230,11 @@ class Merger:
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []
         for dead in archive.dead_values:
             identity = dead.identity
-            family = self._families[definition_key(dead.definition)]
+            family = self._indexes.families[definition_key(dead.definition)]
             entries.append((False, identity.started_ns, identity.token, family, dead.labels, identity, dead.value))
         for snapshot in present:
             identity = snapshot.identity
-            index = self._indexes[identity.token]
+            index = self._indexes.by_token[identity.token]
             for family, series in index.each_series:
                 value = snapshot.numbers[index.layout.offsets[series]]
                 labels_ = index.layout.labels[series]

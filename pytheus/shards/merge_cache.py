@@ -110,11 +110,13 @@ class ShardIndex:
         "_getters",
         "each_series",
         "families",
+        "hidden",
         "info_series",
         "layout",
         "live",
         "offsets",
         "removals_read",
+        "repeated",
         "series_counts",
         "series_read",
     )
@@ -128,6 +130,8 @@ class ShardIndex:
         """How many removals of the layout are in the index."""
         self.families: list[CachedFamily | None] = []
         """By definition number; None for a family that does not count."""
+        self.hidden: set[int] = set()
+        """The numbers of definitions that do not count for now; see `Merger.merge`."""
         self.series_counts: list[int] = []
         """By definition number: how many series it has."""
         self.offsets: list[list[int]] = [[] for _ in range(VECTORS)]
@@ -136,6 +140,8 @@ class ShardIndex:
         """The series numbers of infos."""
         self.each_series: list[tuple[CachedFamily, int]] = []
         """The series numbers of gauges in a mode of "each"."""
+        self.repeated: list[int] = []
+        """The numbers of series that the shard has a second time; the first one counts while it is there."""
         self._getters: list[Callable[[list[float]], tuple[float, ...]] | None] = [None] * VECTORS
 
     def changed(self, vector: int) -> None:

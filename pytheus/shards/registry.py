@@ -2,7 +2,10 @@
 
 Rules:
 
-- A `CollectorRegistry` holds the registered collectors and decides about names, as in a program of one process.
+- A `CollectorRegistry` decides about names, as in a program of one process. A scrape shows the collectors of another,
+  immutable record (`published.py`), which each registration replaces as its last step, and each removal as its first.
+- A scrape shows the collectors of the moment in which it began. Of this process's shard, only the series of these
+  count; any other is just being added or removed. A metric that leaves during the scrape gives its numbers itself.
 - Metrics keep their numbers in the store's storage while they are registered here. An unregistered metric takes its
   numbers with it, and the shard drops them; when the registry closes, metrics take a copy, and the shard keeps its own.
 - A scrape never fails because of the store. If the store cannot be read, the scrape shows the previous reading with
@@ -14,27 +17,35 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import ShardStoreError
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
+from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
+from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
 from pytheus.shards.snapshot import Snapshot, snapshot_of
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import LastValueRows, LastValueStorage, ProcessStorage, TrackedStorage
 
 __all__ = ["ShardedRegistry"]
+
+_UNNOTICED: Final = (
+    "C code has forked this process without telling Python, so that its counts until now were lost, or mixed with its"
+    " parent's; let the child call PyOS_AfterFork_Child() (uWSGI: py-call-osafterfork = true)"
+)
 
 
 class ShardedRegistry:
@@ -64,11 +75,10 @@ class ShardedRegistry:
         self._local: Final = CollectorRegistry(prefix=prefix)
         self._store: Final = store
         self._hosts: Final = hosts
-        self._closed = False
-        # By the id of the definition, which equal handles share. Replaced, never changed.
-        self._shared: dict[int, _SharedMetric] = {}
+        self._published = PublishedCollectors(Published({}))
         # The capabilities of the store are looked up once, because that takes some microseconds on Python 3.11.
         self._health = store.health if isinstance(store, HasHealth) else ShardHealth(repr(store))
+        self._clock: Final = store.clock if isinstance(store, HasClock) else time.time
         self._store_collectors: Final = store.collectors if isinstance(store, HasCollectors) else None
         self._begin()
         _registries.add(self)
@@ -108,45 +118,61 @@ class ShardedRegistry:
             if collector in self._local:
                 return
             self._local.register(collector)
-            definition = definition_of(collector)
-            if definition is not None and isinstance(collector, StorageAware) and not self._closed:
-                try:
-                    shared = self._share(collector, definition, carry=True)
-                except BaseException:
-                    self._local.unregister(collector)
-                    raise
-                self._shared = {**self._shared, id(definition): shared}
+            entry: Entry | None = None
+            try:
+                entry = self._entry(collector, carry=True)
+                self._published.add(entry)
+            except BaseException:
+                self._local.unregister(collector)
+                if entry is not None:
+                    self._published.withdraw(entry)
+                    self._detach(entry)
+                raise
 
-    def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> _SharedMetric:
+    def _entry(self, collector: Collector, *, carry: bool) -> Entry:
+        """An entry for `collector`, whose numbers are in the store's storage if possible."""
+        definition = definition_of(collector)
+        if definition is None or self._published.now.is_closed or not isinstance(collector, StorageAware):
+            return Entry(collector, definition, None)
+        return Entry(collector, definition, self._share(collector, definition, carry=carry))
+
+    def _detach(self, entry: Entry) -> None:
+        """Give a metric that was withdrawn its numbers back."""
+        if entry.shared is not None:
+            entry.shared.detach(keep_in_shard=False)
+            self._published.forget(entry.shared)
+
+    def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> SharedMetric:
         """Keep the numbers of `metric` in the store's storage, if it provides any."""
         storage = self._store.storage(definition)
         if merge_rule_of(definition) is MergeRule.LAST:
-            last = LastValueStorage(ProcessStorage() if storage is None else storage)
-            with last.carrying():
-                metric.attach_storage(last, carry=carry)
-            return _SharedMetric(definition, metric, last, LastValueRows(metric, last))
-        tracked: TrackedStorage | None = None
-        if storage is not None:
-            tracked = TrackedStorage(storage)
-            metric.attach_storage(tracked, carry=carry)
-        elif not carry:
-            metric.restart()
-        return _SharedMetric(definition, metric, tracked, metric)
+            last = LastValueStorage(ProcessStorage() if storage is None else storage, self._clock)
+            shared = SharedMetric(definition, metric, last, LastValueRows(metric, last))
+        else:
+            shared = SharedMetric(definition, metric, None if storage is None else TrackedStorage(storage), metric)
+        try:
+            shared.attach(carry=carry)
+        except BaseException:
+            shared.detach(keep_in_shard=False)
+            raise
+        return shared
 
     def unregister(self, collector: Collector, /) -> None:
         """Unregister `collector`, which takes its numbers with it."""
         with self._registering:
-            definition = definition_of(collector)
-            self._local.unregister(collector)
-            shared = self._shared.get(id(definition))
-            if shared is not None:
-                self._shared = {key: other for key, other in self._shared.items() if other is not shared}
-                shared.detach(keep_in_shard=False)
-                if isinstance(self._store, FlushOnRelease):
-                    self._store.schedule_flush(self.shared_metrics)
+            entry = self._published.now.find(collector) if collector in self._local else None
+            if entry is not None:
+                self._published.withdraw(entry)
+            try:
+                self._local.unregister(collector)
+            finally:
+                if entry is not None:
+                    self._detach(entry)
+            if entry is not None and entry.shared is not None and isinstance(self._store, FlushOnRelease):
+                self._store.schedule_flush(self.shared_metrics)
         with self._scraping:
-            if not self._is_scraping:
-                self._shown = []  # it may refer to the collector
+            if not self._is_scraping and entry is not None:
+                self._shown = [shown for shown in self._shown if shown is not entry.collector]
 
     def find(self, name: str, /) -> Collector | None:
         """The collector of this process that occupies `name`, or None; see `Lookup.find`."""
@@ -154,20 +180,7 @@ class ShardedRegistry:
 
     def shared_metrics(self) -> list[HasRows]:
         """The registered metrics that are merged with those of other processes."""
-        return self._divided(list(self._local.collect()))[0]
-
-    def _divided(self, collectors: list[Collector]) -> tuple[list[HasRows], list[Collector]]:
-        """The merged metrics among `collectors`, and the other collectors."""
-        shared = self._shared
-        metrics: list[HasRows] = []
-        others: list[Collector] = []
-        for collector in collectors:
-            found = shared.get(id(definition_of(collector)))
-            if found is None:
-                others.append(collector)
-            else:
-                metrics.append(found.rows)
-        return metrics, others
+        return self._published.now.metrics()
 
     # Scrapes ----------------------------------------------------------------------------------------------------------
 
@@ -176,49 +189,60 @@ class ShardedRegistry:
 
         Each call is a scrape: it calls gauges' functions and reads the store, so it may block.
         """
-        local = list(self._local.collect())
-        if self._closed:
-            return iter(local)
-        metrics, others = self._divided(local)
-        reserved = list(self._health.occupied_names)
-        for other in others:
-            definition = definition_of(other)
-            if definition is not None:
-                reserved += definition.occupied_names
-        failed = _refresh(metrics)
+        if notice_c_fork():
+            self._health.failed("fork", ShardStoreError("unnoticed", _UNNOTICED))
+        published = self._published.now
+        if published.is_closed:
+            return iter(published.collectors())
+        failed = _refresh(published.metrics())
         with self._scraping:
+            if self._published.now.is_closed:
+                return iter(published.collectors())
             # A signal handler or finalizer that interrupts a scrape of its own thread gets the previous scrape.
             if self._is_scraping:
-                return iter([*self._shown, *others])
+                return iter(self._shown)
             self._is_scraping = True
             try:
-                self._shown = merged = self._merged(metrics, reserved)
-                health = self._health.collectors()
+                merged = self._merged(published)
+                self._shown = shown = [*merged, *failed, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
-        of_store = () if self._store_collectors is None else self._store_collectors()
-        return iter([*merged, *failed, *others, *health, *of_store])
+        if self._store_collectors is not None:
+            shown = [*shown, *self._store_collectors()]
+        return iter(shown)
 
-    def _merged(self, metrics: list[HasRows], reserved: list[str]) -> list[Collector]:
+    def _merged(self, published: Published) -> list[Collector]:
         health = self._health
+        metrics = published.metrics()
         self._publish(metrics)
+        gone: list[SharedMetric] = []
         try:
             reading = self._reading = self._store.read()
             health.succeeded("read")
+            gone = published.missing_in(self._published.now)
         except Exception as error:
             health.failed("read", error)
             reading = self._previous_reading(metrics)
+        own = self._store.identity[:3]
+        own_tokens = [snapshot.identity.token for snapshot in reading.snapshots if snapshot.identity[:3] == own]
+        if gone:
+            reading = self._with_gone(reading, [shared.rows for shared in gone])
         snapshots, skipped = _usable(reading)
-        definitions = [metric.definition for metric in metrics]
         try:
-            families = self._merger.merge(snapshots, reading.archive, local=definitions, reserved=reserved)
+            families = self._merger.merge(
+                snapshots,
+                reading.archive,
+                local=[metric.definition for metric in metrics],
+                reserved=[*health.occupied_names, *published.other_names()],
+                own_tokens=own_tokens,
+                withheld=[shared.definition for shared in gone],
+            )
             health.succeeded("merge")
         except Exception as error:
             # A defect of pytheus. This process's own numbers are better than none.
             health.failed("merge", error)
             self._merger = Merger(hosts=self._hosts)
-            wanted = set(map(id, definitions))
-            return [each for each in self._local.collect() if id(definition_of(each)) in wanted]
+            return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
         return list(families)
 
@@ -228,6 +252,15 @@ class ShardedRegistry:
             self._health.succeeded("publish")
         except Exception as error:
             self._health.failed("publish", error)
+
+    def _with_gone(self, reading: Reading, metrics: Sequence[HasRows]) -> Reading:
+        """`reading` with the current numbers of `metrics`, which have left this process's shard."""
+        own = self._store.identity
+        gone = snapshot_of(own._replace(token=f"{own.token} left"), metrics)
+        for snapshot in reading.snapshots:
+            if snapshot.identity.token == own.token and snapshot.base is not None:
+                gone = gone._replace(base=gone.layout.rearrange(snapshot.layout, snapshot.base))
+        return reading._replace(snapshots=[*reading.snapshots, gone])
 
     def _previous_reading(self, metrics: list[HasRows]) -> Reading:
         """The previous reading with this process's current numbers, or these alone."""
@@ -253,68 +286,50 @@ class ShardedRegistry:
         the store for the others.
         """
         with self._registering:
-            if self._closed:
+            if self._published.now.is_closed:
                 return
             with self._scraping:
-                self._closed = True
-                shared = self._shared
-                self._publish(self.shared_metrics(), last=True)
-                self._shared = {}
-                for metric in shared.values():
-                    metric.detach(keep_in_shard=True)
+                published = self._published.close()
+                self._publish(published.metrics(), last=True)
+                for entry in published.entries.values():
+                    if entry.shared is not None:
+                        entry.shared.detach(keep_in_shard=True)
                 self._shown = []
                 self._reading = None
                 self._store.close()
 
     def _after_fork_in_child(self) -> None:
         self._begin()
-        if self._closed:
+        inherited = self._published.now
+        if inherited.is_closed:
             return
+        collectors = list(self._local.collect())
         try:
             if isinstance(self._store, ForkAware):
                 self._store.after_fork_in_child()
             if isinstance(self._store, HasHealth):
                 self._health = self._store.health
-            shared: dict[int, _SharedMetric] = {}
-            for collector in self._local.collect():
-                definition = definition_of(collector)
-                if definition is not None and isinstance(collector, StorageAware):
-                    shared[id(definition)] = self._share(collector, definition, carry=False)
-            self._shared = shared
+            # Another thread may have been removing them.
+            for shared in inherited.left:
+                shared.detach(keep_in_shard=True)
+            entries = [self._entry(collector, carry=False) for collector in collectors]
+            self._published.now = Published({id(entry.collector): entry for entry in entries})
         except Exception as error:
             # An error here has no caller to reach, and two processes must not write the parent's shard.
             self._health.failed("fork", error)
-            self._closed = True
-            self._shared = {}
-            for collector in self._local.collect():
+            for collector in collectors:
                 if isinstance(collector, StorageAware):
                     storage = ProcessStorage()
                     collector.attach_storage(storage, carry=False)
                     collector.detach_storage(storage)
+            entries = [Entry(collector, definition_of(collector), None) for collector in collectors]
+            self._published.now = Published({id(entry.collector): entry for entry in entries}, is_closed=True)
 
     def __contains__(self, subject: object) -> bool:
         return subject in self._local
 
     def __repr__(self) -> str:
         return f"<ShardedRegistry over {self._store!r}>"
-
-
-class _SharedMetric(NamedTuple):
-    """A metric that is merged with those of other processes; `rows` is the metric as `ShardStore.publish` takes it."""
-
-    definition: Definition  # referenced, so that its id stays its own
-    metric: StorageAware
-    storage: TrackedStorage | None
-    rows: HasRows
-
-    def detach(self, *, keep_in_shard: bool) -> None:
-        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
-        if self.storage is not None:
-            self.storage.releases = not keep_in_shard
-            self.metric.detach_storage(self.storage)
-            if not keep_in_shard:
-                # A metric that has moved to another registry's storage does not release its series here.
-                self.storage.release_all()
 
 
 def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
@@ -349,5 +364,4 @@ def _after_fork_in_child() -> None:
         registry._after_fork_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+run_after_fork_in_child(_after_fork_in_child)

@@ -13,7 +13,7 @@ from pytheus.shards.archive import Archive
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
-__all__ = ["FlushOnRelease", "ForkAware", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
+__all__ = ["FlushOnRelease", "ForkAware", "HasClock", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
 
 
 class Reading(NamedTuple):
@@ -106,6 +106,18 @@ class FlushOnRelease(Protocol):
         `remaining` gives the metrics to publish. It keeps the registry alive, which may have no other reference; so
         drop it after publishing. Called from any thread; must neither block nor raise.
         """
+        ...
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """A store with a clock of its own, which orders the sets of gauges in a mode of "last".
+
+    Fallback: the time of day, by which processes of several machines can be compared, but which may be set back.
+    """
+
+    def clock(self) -> float:
+        """Seconds since any moment that all processes of the store share; greater than 0. Must not raise."""
         ...
 
 

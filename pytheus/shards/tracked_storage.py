@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 
@@ -33,12 +33,13 @@ class _Carrying:
 
 
 class LastValueBuffer:
-    """A buffer of one number; `view` has it and its time, in seconds since the epoch."""
+    """A buffer of one number; `view` has it and its time by `clock`."""
 
-    __slots__ = ("_carrying", "view")
+    __slots__ = ("_carrying", "_clock", "view")
 
-    def __init__(self, view: FloatBuffer, carrying: _Carrying) -> None:
+    def __init__(self, view: FloatBuffer, carrying: _Carrying, clock: Callable[[], float]) -> None:
         self.view: FloatBuffer = view
+        self._clock = clock
         self._carrying = carrying
 
     def __getitem__(self, index: int, /) -> float:
@@ -50,7 +51,7 @@ class LastValueBuffer:
         if number == 0.0 and self._carrying.now and self.view[1] == 0.0:
             return
         # Both in one step, as every write to a `FloatBuffer`.
-        self.view[0:2] = array("d", (number, time.time()))
+        self.view[0:2] = array("d", (number, self._clock()))
 
     def __len__(self) -> int:
         return 1
@@ -100,8 +101,9 @@ class LastValueStorage(TrackedStorage):
     is meant to be set.
     """
 
-    def __init__(self, storage: NumberStorage) -> None:
+    def __init__(self, storage: NumberStorage, clock: Callable[[], float] = time.time) -> None:
         super().__init__(storage)
+        self._clock = clock
         self._buffers: dict[tuple[str, ...], LastValueBuffer] = {}
         self._carrying = _Carrying()
 
@@ -118,7 +120,7 @@ class LastValueStorage(TrackedStorage):
         buffer = self._buffers.get(labels)
         if buffer is None:
             view = super().buffer(labels, size + 1)
-            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._carrying))
+            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._carrying, self._clock))
         return cast(FloatBuffer, buffer)
 
     def _release(self, labels: tuple[str, ...]) -> None:

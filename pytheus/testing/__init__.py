@@ -1,4 +1,4 @@
-"""The conformance kit for registries, and helpers for an application's tests.
+"""The conformance kits for registries and stores, and helpers for an application's tests.
 
     >>> from pytheus.registry import CollectorRegistry
     >>> from pytheus.testing import RegistryConformance, run_conformance
@@ -13,7 +13,7 @@ https://peps.python.org/pep-0562/
 
 Modules:
 
-- `conformance`: the kit as one class of tests; its checks are in the package `checks`
+- `conformance`: the kits, a class of tests each; their checks are in the package `checks`
 - `runner`: running the kit without pytest
 - `assertions`: assertions about counters and expositions
 - `fixtures`: pytest fixtures
@@ -29,7 +29,7 @@ from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pytheus.testing.assertions import assert_exposition, assert_increments
-    from pytheus.testing.conformance import RegistryConformance
+    from pytheus.testing.conformance import RegistryConformance, ShardStoreConformance
     from pytheus.testing.lint import NamingFinding, assert_well_named, lint_names
     from pytheus.testing.parse import ParsedFamily, ParsedSample, parse_exposition
     from pytheus.testing.runner import Outcome, run_conformance
@@ -40,6 +40,7 @@ __all__ = [
     "ParsedFamily",
     "ParsedSample",
     "RegistryConformance",
+    "ShardStoreConformance",
     "assert_exposition",
     "assert_increments",
     "assert_well_named",
@@ -53,7 +54,7 @@ if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
         __name__,
         {
             "pytheus.testing.assertions": ["assert_exposition", "assert_increments"],
-            "pytheus.testing.conformance": ["RegistryConformance"],
+            "pytheus.testing.conformance": ["RegistryConformance", "ShardStoreConformance"],
             "pytheus.testing.lint": ["NamingFinding", "assert_well_named", "lint_names"],
             "pytheus.testing.parse": ["ParsedFamily", "ParsedSample", "parse_exposition"],
             "pytheus.testing.runner": ["Outcome", "run_conformance"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from unittest import SkipTest
 
 if TYPE_CHECKING:
-    from pytheus.testing.checks.base import Declarations
+    from pytheus.testing.checks.check import Conformance
 
 __all__ = ["Outcome", "run_conformance"]
 
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
         return "" if self.error is None else "".join(traceback.format_exception(self.error))
 
 
-def run_conformance(conformance: type[Declarations]) -> Iterator[Outcome]:
+def run_conformance(conformance: type[Conformance]) -> Iterator[Outcome]:
     """Run each check of a subclass of `RegistryConformance` and yield its outcome; needs no pytest.
 
         >>> from pytheus.registry import NullRegistry
@@ -53,7 +53,7 @@ def run_conformance(conformance: type[Declarations]) -> Iterator[Outcome]:
         yield _outcome(conformance(), name)
 
 
-def _outcome(checks: Declarations, name: str) -> Outcome:
+def _outcome(checks: Conformance, name: str) -> Outcome:
     method = getattr(checks, name)
     promise = (method.__doc__ or name).strip().splitlines()[0]
     try:

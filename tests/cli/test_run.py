@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -317,3 +317,31 @@ def test_sigterm_ends_it_with_the_port_free_at_once(tmp_path: Path) -> None:
 
         assert program.process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
         socket.create_server(("127.0.0.1", program.port)).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a socket is not a descriptor of the program")
+def test_a_program_that_closes_every_descriptor_uses_their_numbers_alone(tmp_path: Path) -> None:
+    source = """
+import os, socket, sys
+
+os.closerange(3, 256)
+pairs = [socket.socketpair() for _ in range(20)]
+for one, other in pairs:
+    one.sendall(b"theirs")
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+print("ready", flush=True)
+sys.stdin.readline()
+print({other.recv(16) for one, other in pairs}, flush=True)
+"""
+    with running(tmp_path, source) as program:
+        assert program.stdout.readline() == "ready\n"
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", program.port)).close()
+        program.stdin.write("\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "{b'theirs'}\n"
+        assert program.process.wait(PATIENCE_SECONDS) == 0
+        assert program.process.stderr is not None
+        assert "closed the descriptors of the metrics server" in program.process.stderr.read()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from pytheus import REGISTRY, Gauge, generate_metrics
 from pytheus.collectors import GCCollector, PlatformCollector, ProcessCollector, register_runtime_collectors
+from pytheus.compose import labelled
 from pytheus.exceptions import ConflictError
-from pytheus.registry import Collector, CollectorRegistry, NullRegistry
+from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
+from pytheus.samples import Family, Sample
 
 
 def test_all_three_are_registered() -> None:
@@ -36,15 +42,67 @@ def test_a_second_time_changes_nothing() -> None:
         assert f"\n{line}" in f"\n{text}"
 
 
-def test_one_whose_name_is_taken_is_left_out() -> None:
+class _Peer:
+    """The metrics of another library, which describes the process as well."""
+
+    name = "peer"
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("process_open_fds", "gauge", "Counted elsewhere.", [Sample("", {}, 4711.0)])
+        yield Family("python_info", "info", "Known elsewhere.", [Sample("_info", {"version": "peer"}, 1.0)])
+        yield Family("jobs_total", "counter", "Jobs done.", [Sample("", {}, 3.0)])
+
+
+def _own_gauge(registry: Registry) -> None:
+    Gauge("process_open_fds", "Counted by hand.", registry=registry).set(4711)
+
+
+@pytest.mark.parametrize(
+    "occupy", [_own_gauge, lambda registry: registry.register(_Peer())], ids=["a metric", "a custom collector"]
+)
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("layer", [lambda registry: registry, lambda registry: labelled(registry, shop="1")])
+def test_each_family_gives_way_to_another_of_its_name(
+    occupy: Callable[[Registry], None], order: str, layer: Callable[[Registry], Registry]
+) -> None:
     registry = CollectorRegistry()
-    mine = Gauge("process_open_fds", "Counted by hand.", registry=registry)
+    if order == "before":
+        occupy(registry)
+    register_runtime_collectors(registry)
+    if order == "after":
+        occupy(registry)
 
-    registered = register_runtime_collectors(registry)
+    text = generate_metrics(layer(registry), strict=True)
 
-    assert [type(collector) for collector in registered] == [GCCollector, PlatformCollector]
-    assert mine in registry
-    assert "pytheus_collector_errors_total" not in generate_metrics(registry)
+    assert re.findall(r"^process_open_fds\S* (\S+)$", text, re.M) == ["4711.0"]
+    assert len(re.findall(r"^# TYPE (process|python)_", text, re.M)) == len(_families())
+    assert "pytheus_collector_errors_total" not in text
+
+
+def _families() -> list[Family]:
+    return [family for each in (ProcessCollector(), GCCollector(), PlatformCollector()) for family in each.collect()]
+
+
+def test_of_two_with_a_precedence_the_greater_is_shown() -> None:
+    class Better(_Peer):
+        precedence = 7
+
+    registry = CollectorRegistry()
+    register_runtime_collectors(registry)
+    registry.register(Better())
+
+    assert "process_open_fds 4711.0\n" in generate_metrics(registry, strict=True)
+
+
+def test_an_attribute_of_that_name_with_another_meaning_has_no_effect() -> None:
+    class Odd(_Peer):
+        precedence = "high"
+
+    registry = CollectorRegistry()
+    registry.register(_Peer())
+    registry.register(Odd())
+
+    assert 'pytheus_collector_errors_total{collector="peer"} 1.0\n' in generate_metrics(registry)
 
 
 def test_one_that_the_registry_refuses_is_left_out() -> None:

@@ -112,6 +112,23 @@ def test_an_empty_one_is_read_as_it_was_written() -> None:
     assert Archive.decode(Archive().encode()).encode() == Archive().encode()
 
 
+def test_no_flipped_bit_of_an_archive_is_silent(shards: Shards) -> None:
+    data = fold(Archive(), [shards((HITS, {("200",): [3.0]}), (EACH, {(): [2.0]}))]).encode()
+    for bit in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ShardFormatError):
+            Archive.decode(flipped)
+
+
+def test_an_archive_of_another_start_of_the_machine_is_older_than_any_that_follows(shards: Shards) -> None:
+    late = fold(Archive(), [shards((LAST, {(): [1.0, 1e8]})), shards((HITS, {("200",): [3.0]}))])
+    aged = late.age().age()
+    assert merged([], aged) == ['hits_total{code="200"} 3.0', "last 1.0"]
+    assert merged([], fold(aged, [shards((LAST, {(): [2.0, 5.0]}))])) == ['hits_total{code="200"} 3.0', "last 2.0"]
+    assert merged([], fold(late, [shards((LAST, {(): [2.0, 5.0]}))])) == ['hits_total{code="200"} 3.0', "last 1.0"]
+
+
 @pytest.mark.parametrize("data", [b"", b"something else", Archive().encode()[:-1], Archive().encode() + b"x"])
 def test_what_is_no_archive_is_refused(data: bytes) -> None:
     with pytest.raises(ShardFormatError):

@@ -66,7 +66,8 @@ def read(data: bytes) -> Layout:
 
 def record(*payload: object) -> bytes:
     data = msgspec.msgpack.encode(payload)
-    return struct.pack("<II", len(data), crc32(data)) + data
+    data = struct.pack("<I", len(data)) + data
+    return struct.pack("<I", crc32(data)) + data
 
 
 def test_a_layout_is_read_as_it_was_written() -> None:
@@ -157,10 +158,9 @@ BEFORE = (
     ("wrong", "message"),
     [
         (b"\xff" * 8, "bytes long"),
-        (struct.pack("<II", 1, 7) + b"x", "checksum"),
-        (record("x"), "Invalid value"),
+        (struct.pack("<II", 7, 1) + b"x", "checksum"),
+        (record(7), "Expected `str`"),
         (record("s", 0, ["200"]), "of at least length"),
-        (record("s", 0, ["200"], 0, 0), "of at most length"),
         (record("s", 0, ["200"], -1), ">= 0"),
         (record("s", 0, ["200"], 1 << 60), "<="),
         (record("s", 7, ["200"], 0), "definition 7, which does not exist"),
@@ -190,6 +190,38 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(wrong: bytes, messag
         reader.feed(wrong)
     assert described(reader.layout) == before
     assert len(reader.layout.definitions) == 2
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(record("t", 0, 1_790_000_000.5), id="start time of a series"),
+        pytest.param(record("block", {"labels": [["a", "b"]]}, b"\0" * 80), id="block of columns"),
+    ],
+)
+def test_kinds_of_records_of_later_versions_are_skipped(later: bytes) -> None:
+    reader = LayoutReader()
+    reader.feed(BEFORE + later + encode_series(0, ("404",), 2))
+    assert [entry.labels for _, entry in reader.layout.entries()] == [("200",), ("x",), ("404",)]
+    assert reader.consumed_bytes == len(BEFORE) + len(later) + len(encode_series(0, ("404",), 2))
+
+
+def test_further_items_of_later_versions_are_ignored() -> None:
+    reader = LayoutReader()
+    reader.feed(BEFORE + record("s", 0, ["404"], 2, 1_790_000_000.5))
+    assert [entry.labels for _, entry in reader.layout.entries()] == [("200",), ("x",), ("404",)]
+
+
+def test_no_flipped_bit_of_a_record_is_silent() -> None:
+    for bit in range(len(BEFORE) * 8):
+        data = bytearray(BEFORE)
+        data[bit // 8] ^= 1 << bit % 8
+        reader = LayoutReader()
+        try:
+            reader.feed(data)
+        except ShardFormatError:
+            continue
+        assert reader.pending_bytes, bit  # the length grew, so that it seems to be cut off
 
 
 def test_what_is_too_long_for_a_record_is_refused_when_it_is_written() -> None:

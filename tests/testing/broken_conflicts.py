@@ -206,11 +206,23 @@ class NeverFreesNames(Sound):
 
 class RemembersTheRefused(Sound):
     check = "test_no_reference_is_left_to_a_refused_metric"
-    message = "a refused metric is not kept: it is still alive"
+    message = "a refused metric is not kept, and neither is the error of its refusal: it is still alive"
 
     def refuse(self, collector: Collector, incumbent: Collector) -> None:
         self.remembered.append(collector)
         super().refuse(collector, incumbent)
+
+
+class RemembersTheError(Sound):
+    check = "test_no_reference_is_left_to_a_refused_metric"
+    message = "a refused metric is not kept, and neither is the error of its refusal: it is still alive"
+
+    def refuse(self, collector: Collector, incumbent: Collector) -> None:
+        try:
+            super().refuse(collector, incumbent)
+        except ConflictError as error:
+            self.known.add(error)
+            raise
 
 
 class CannotShare(Sound):

@@ -1,7 +1,8 @@
-"""Registries that break what the contract says of scrapes, threads, closing and moves."""
+"""Registries that break what the contract says of scrapes, threads, forks, closing and moves."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -168,6 +169,53 @@ class LooksThenAdds(Sound):
 class _NoLock:
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
+
+
+# Forks ----------------------------------------------------------------------------------------------------------------
+
+
+class RaisesInTheChild(Sound):
+    check = "test_it_works_in_the_child_of_a_fork"
+    message = "in the child of a fork a registry works as in the parent: collect() returns an iterable of"
+
+    def __init__(self, prefix: str | None = None) -> None:
+        super().__init__(prefix)
+        self.pid = os.getpid()
+
+    def collect(self) -> Iterable[Collector]:
+        if self.pid != os.getpid():
+            raise RuntimeError(f"made by process {self.pid}")
+        return super().collect()
+
+
+class RegistersNothingInTheChild(RaisesInTheChild):
+    check = "test_it_works_in_the_child_of_a_fork"
+    message = "in the child of a fork register works: expected kit_hits_total, kit_a, kit_b but got"
+
+    def collect(self) -> Iterable[Collector]:
+        return list(self.held)
+
+    def add(self, collector: Collector) -> None:
+        if self.pid == os.getpid():
+            super().add(collector)
+
+
+class ForgetsInTheChild(Sound):
+    check = "test_it_works_in_the_child_of_a_fork"
+    message = "the child of a fork has the collectors of the parent: expected kit_hits_total, kit_a but got nothing"
+
+    def after_fork(self) -> None:
+        super().after_fork()
+        self.held = []
+
+
+class InheritsItsLock(Sound):
+    check = "test_a_fork_may_come_at_any_time"
+    message = "was a lock inherited from the parent?"
+    patience_seconds = 0.2
+
+    def after_fork(self) -> None:
+        pass
 
 
 # Closing, and moving --------------------------------------------------------------------------------------------------

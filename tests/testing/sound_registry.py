@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from typing import ClassVar, cast
 
@@ -41,6 +43,17 @@ class Twin:
         self.collect = original.collect
 
 
+_alive: weakref.WeakSet[Sound] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for registry in list(_alive):
+        registry.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Sound:
     """A registry that keeps the contract, written so that each part of it can be broken by itself."""
 
@@ -56,6 +69,7 @@ class Sound:
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = prefix
         self.lock = threading.RLock()
+        _alive.add(self)
         self.held: list[Collector] = []
         self.closed = False
         # For the broken ones.
@@ -110,3 +124,6 @@ class Sound:
 
     def close(self) -> None:
         self.closed = True
+
+    def after_fork(self) -> None:
+        self.lock = threading.RLock()

@@ -31,6 +31,13 @@ def conformance_of(kind: type[Sound]) -> type[RegistryConformance]:
             super().unless_it_hangs(function, promise)
             type(self).patience_seconds = Sound.patience_seconds
 
+        def test_a_fork_may_come_at_any_time(self) -> None:
+            type(self).patience_seconds = kind.patience_seconds
+            try:
+                super().test_a_fork_may_come_at_any_time()
+            finally:
+                type(self).patience_seconds = Sound.patience_seconds
+
     return Conformance
 
 

@@ -5,7 +5,9 @@ them up. See docs/how-to/multiprocess.md. Modules, each of which imports only th
 
 - `options`: the options of the URL and of the configuration file
 - `system`: the system calls, one by one
+- `origin`: how the operating system knows this process, and the clock of the machine
 - `directory`: creates and checks the shared directory
+- `file_format`: the format of a shard's file
 - `shard_file`: the file of this process, for writing
 - `shard_reader`: the file of any process, for reading
 - `shard`: this process's series, and those that do not fit into its file

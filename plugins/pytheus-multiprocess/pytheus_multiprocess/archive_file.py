@@ -7,6 +7,10 @@ Rules:
   leaves each shard folded once or not at all, and the next scrape continues.
 - Only the process that has the lock of `archive.lock` folds. No process waits for it: one that does not get it counts
   the dead processes' shards as they are. So a process that was stopped while it has the lock stops no other.
+- An archive that cannot be read counts nothing, and is reported. Nothing is folded then, so that it is not replaced
+  and can be repaired, and dead processes' shards count as they are.
+- Dead shards are folded a few at a time, so that neither memory nor descriptors grow with their number, and a process
+  that is killed has not worked in vain.
 - The archive and the list of shards match if the archive is the same before and after the listing: a shard that it does
   not contain has a file as long as this archive is valid. The file is kept open, so that no other file gets its inode.
 """
@@ -15,13 +19,16 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
+from zlib import crc32
 
 from pytheus.exceptions import ShardFormatError
 from pytheus.shards import Archive, Snapshot, fold
+from pytheus_multiprocess.origin import boot_id
 from pytheus_multiprocess.system import Inode, System, inode_of
 
 __all__ = ["ArchiveFile", "shard_names", "token_of"]
@@ -31,6 +38,16 @@ _NEW_NAME: Final = "archive.new"
 _LOCK_NAME: Final = "archive.lock"
 _SHARD: Final = re.compile(r"([0-9a-f]{16})\.shard", re.ASCII)
 _UNFINISHED: Final = re.compile(r"new-[0-9a-f]{16}\.shard", re.ASCII)
+
+# Magic, version, and the machine's start to which the times of "last" gauges refer; then a CRC-32 of that; the archive.
+_HEAD: Final = struct.Struct("=8sI36s")
+_MAGIC: Final = b"\x89pyarchv"
+_VERSION: Final = 1
+_HEAD_SIZE: Final = _HEAD.size + 4
+_ARCHIVE_HEAD_SIZE: Final = 64
+
+_AT_ONCE: Final = 64
+"""How many shards are folded at a time."""
 
 
 def shard_names(names: Collection[str]) -> list[str]:
@@ -62,13 +79,24 @@ class ArchiveFile:
         self._descriptor = -1
         self._inode: Inode | None = None
         self._archive = Archive()
+        self.damage: str | None = None
+        """Why the archive cannot be read, or None."""
+        self._damaged: tuple[Inode, int, int] | None = None
+        self.lock_damage: str | None = None
+        """Why nothing is folded, or None."""
+        self._lock_descriptor = -1
         self._lock_inode: Inode | None = None
-        self._lock_descriptor = self._open_lock()
+        self._open_lock()
 
-    def _open_lock(self) -> int:
-        descriptor = self._system.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT, directory=self._directory)
-        self._lock_inode = inode_of(descriptor)
-        return descriptor
+    def _open_lock(self) -> None:
+        """Open the lock's file; without one, for example if no inode is left, nothing is folded for now."""
+        try:
+            self._lock_descriptor = self._system.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT, directory=self._directory)
+        except OSError as error:
+            self.lock_damage = f"it cannot be opened: {error.strerror or error}"
+            return
+        self._lock_inode = inode_of(self._lock_descriptor)
+        self.lock_damage = None
 
     def close(self) -> None:
         """Close all files."""
@@ -76,14 +104,14 @@ class ArchiveFile:
             if descriptor >= 0:
                 self._system.close(descriptor, inode)
         self._descriptor = self._lock_descriptor = -1
+        # Without the descriptor, another archive may get the inode.
+        self._inode = None
 
     def leave_parent(self) -> None:
         """In a child after a fork: close the parent's lock, which it may have locked."""
-        was_open = self._lock_descriptor >= 0
         self.close()
-        if was_open:
-            with suppress(OSError):  # if the directory is gone, nothing is folded
-                self._lock_descriptor = self._open_lock()
+        with suppress(ShardFormatError):
+            self._open_lock()
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -92,29 +120,34 @@ class ArchiveFile:
         try:
             there = os.stat(_NAME, dir_fd=self._directory, follow_symlinks=False)
         except FileNotFoundError:
-            return self._descriptor < 0
-        if self._descriptor < 0:
-            return False
-        mine = os.fstat(self._descriptor)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+            return self._descriptor < 0 and self.damage is None
+        mine = inode_of(self._descriptor) if self._descriptor >= 0 else self._inode
+        return (there.st_dev, there.st_ino) == mine
 
     def read(self) -> Archive:
-        """The archive, the same object for the same file. Raises `ShardFormatError`."""
-        if self.is_current():
+        """The archive, the same object for the same file; empty, with `damage`, if it cannot be read."""
+        if self.is_current() and (self.damage is None or self._damaged == _version_of(self._directory)):
             return self._archive
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            self._system.close(descriptor, self._inode)
         self._archive = Archive()
+        self._inode = None
+        self.damage = None
         try:
-            descriptor = self._system.open(_NAME, os.O_RDONLY | os.O_NONBLOCK, directory=self._directory)
+            descriptor = self._system.open(_NAME, os.O_RDONLY, directory=self._directory)
         except FileNotFoundError:
             return self._archive
+        except (ShardFormatError, PermissionError) as error:
+            self.damage = error.strerror if isinstance(error, OSError) else str(error)
+            self._damaged = _version_of(self._directory)
+            self._inode = None if self._damaged is None else self._damaged[0]
+            return self._archive
         try:
-            self._archive = Archive.decode(_content(descriptor))
+            self._archive = _read(descriptor)
         except ShardFormatError as error:
-            os.close(descriptor)
-            raise ShardFormatError(f"the archive cannot be read: {error}; move it away to begin without it") from error
+            self.damage = f"{error}; move it away to begin without it"
+            self._damaged = _version_of(self._directory)
         except BaseException:
             os.close(descriptor)
             raise
@@ -126,69 +159,84 @@ class ArchiveFile:
 
     def fold(
         self,
+        dead_names: Sequence[str],
         read_dead: Callable[[str], Snapshot | None],
         *,
-        live: Sequence[Snapshot] = (),
+        live: Iterable[Snapshot] = (),
         retention_seconds: float = 0,
     ) -> bool:
-        """Fold every dead shard; False if another process is folding.
+        """Fold the dead shards with these file names, in this order; False if another process is folding.
 
-        Finishes interrupted foldings as well. `read_dead` returns the snapshot of the shard with that file name if its
-        process is dead and it can be read. With `retention_seconds`, series expire into which nothing was folded for
-        this time, unless one of `live` has them.
+        Finishes interrupted foldings as well. `read_dead` returns the snapshot of a dead shard, or None if it cannot be
+        read. With `retention_seconds`, series expire into which nothing was folded for this time, unless one of `live`
+        has them.
         """
+        if self._lock_descriptor < 0:
+            self._open_lock()
         if self._lock_descriptor < 0 or not self._system.lock(self._lock_descriptor):
             return False
         try:
-            self._fold(read_dead, live, retention_seconds)
+            self._fold(dead_names, read_dead, live, retention_seconds)
         finally:
             # Explicitly, because a child that was just forked has a copy of the descriptor until it closes it.
             self._system.unlock(self._lock_descriptor)
         return True
 
     def _fold(
-        self, read_dead: Callable[[str], Snapshot | None], live: Sequence[Snapshot], retention_seconds: float
+        self,
+        dead_names: Sequence[str],
+        read_dead: Callable[[str], Snapshot | None],
+        live: Iterable[Snapshot],
+        retention_seconds: float,
     ) -> None:
         process = os.getpid()
         archive = self.read()
+        if self.damage is not None:
+            return
+        # The files must be listed with the lock: a shard that was folded before has none.
         names = listed(self._directory)
+        tokens: set[str] = set()
         for name in names:
             if _UNFINISHED.fullmatch(name):
                 self._remove_if_abandoned(name)
-        tokens: set[str] = set()
-        dead: list[Snapshot] = []
-        # The files must be listed with the lock: a shard that was folded before has none.
         for name in shard_names(names):
-            token = token_of(name)
-            tokens.add(token)
-            if token in archive.folded_tokens:
+            if token_of(name) in archive.folded_tokens:
                 self._remove(name)
-            elif (snapshot := read_dead(name)) is not None:
-                dead.append(snapshot)
-        if not dead and retention_seconds <= 0:
-            return
-        # Oldest first, because series are exposed in this order, and that of the names is random.
-        dead.sort(key=lambda snapshot: (snapshot.identity.started_ns, snapshot.identity.token))
+            tokens.add(token_of(name))
+        present = tokens - archive.folded_tokens
+        wanted = [name for name in dead_names if token_of(name) in present]
         now = time.time()
-        folded = fold(archive.forget_tokens(archive.folded_tokens - tokens), dead, now=now)
-        if retention_seconds > 0:
-            expired = folded.expire(now - retention_seconds, live)
-            if not dead and expired is folded:
-                return
-            folded = expired
-        content = folded.encode()
-        if os.getpid() != process:
-            return  # forked by a signal handler in the middle of it: the parent has the lock, and continues
-        self._replace(content)
-        for snapshot in dead:
-            self._remove(f"{snapshot.identity.token}.shard")
+        for first in range(0, max(len(wanted), 1), _AT_ONCE):
+            batch = wanted[first : first + _AT_ONCE]
+            dead = [snapshot for name in batch if (snapshot := read_dead(name)) is not None]
+            folded = archive
+            if dead:
+                folded = fold(archive.forget_tokens(archive.folded_tokens - tokens), dead, now=now)
+            if retention_seconds > 0 and first + _AT_ONCE >= len(wanted):
+                folded = folded.expire(now - retention_seconds, live)
+            if folded is archive:
+                continue
+            content = folded.encode()
+            if os.getpid() != process:
+                return  # forked by a signal handler in the middle of it: the parent has the lock, and continues
+            self._replace(content)
+            for snapshot in dead:
+                self._remove(f"{snapshot.identity.token}.shard")
+                tokens.discard(snapshot.identity.token)
+            archive = folded
 
     def _replace(self, content: bytes) -> None:
         system = self._system
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
+        head = _HEAD.pack(_MAGIC, _VERSION, boot_id().encode())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
-            system.write(descriptor, content)
+            descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
+        except FileExistsError:
+            # It was left by a process that was killed, or is not a file of ours.
+            system.unlink(_NEW_NAME, directory=self._directory)
+            descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
+        try:
+            system.write(descriptor, head + crc32(head).to_bytes(4, "little") + content)
         except OSError:
             with suppress(OSError):
                 system.unlink(_NEW_NAME, directory=self._directory)
@@ -203,7 +251,7 @@ class ArchiveFile:
 
     def _remove_if_abandoned(self, name: str) -> None:
         """Remove the file of a process that was killed while it created its shard."""
-        with suppress(OSError):
+        with suppress(OSError, ShardFormatError):
             descriptor = self._system.open(name, os.O_RDONLY, directory=self._directory)
             try:
                 if self._system.lock(descriptor):
@@ -212,8 +260,32 @@ class ArchiveFile:
                 os.close(descriptor)
 
 
-def _content(descriptor: int) -> bytes:
-    parts: list[bytes] = []
-    while part := os.read(descriptor, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
+def _version_of(directory: int) -> tuple[Inode, int, int] | None:
+    """Inode, size and time, one of which changes when the archive is repaired; None if it is not there."""
+    try:
+        status = os.stat(_NAME, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
+
+
+def _read(descriptor: int) -> Archive:
+    """The archive in a file. Raises `ShardFormatError`."""
+    head = os.pread(descriptor, _HEAD_SIZE + _ARCHIVE_HEAD_SIZE, 0)
+    magic, version, boot = _HEAD.unpack(head[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+    if magic != _MAGIC:
+        raise ShardFormatError(f"it is not an archive: it begins with {magic!r}")
+    if version != _VERSION:
+        raise ShardFormatError(f"it has the format version {version}, but this version reads {_VERSION}")
+    if crc32(head[: _HEAD.size]).to_bytes(4, "little") != head[_HEAD.size : _HEAD_SIZE]:
+        raise ShardFormatError("its header does not match its checksum")
+    size = Archive.encoded_size(head[_HEAD_SIZE:])
+    found = os.fstat(descriptor).st_size - _HEAD_SIZE
+    if found != size:
+        raise ShardFormatError(f"it has {found} bytes after its header, but should have {size}")
+    content = bytearray(size)
+    view = memoryview(content)
+    while view and (count := os.preadv(descriptor, [view], _HEAD_SIZE + size - len(view))):
+        view = view[count:]
+    archive = Archive.decode(content)
+    return archive if boot.rstrip(b"\0") == boot_id().encode() else archive.age()

@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import threading
 from array import array
 from collections.abc import Callable, Mapping
@@ -75,6 +76,7 @@ class Shard:
         self._open_file = open_file
         self.file: ShardFile | None = None
         self.lock: threading.RLock = threading.RLock()
+        self._pid = os.getpid()
         self._changing = False
         self._postponed: list[Callable[[], None]] = []
         self._interrupted = False
@@ -133,6 +135,9 @@ class Shard:
 
     def _change(self, change: Callable[[], None]) -> None:
         """Change the file, or let the change that this thread is in the middle of do it."""
+        if os.getpid() != self._pid:
+            self.abandon()  # in the child of a fork by C code, which nothing has told of it
+            return
         if self._changing:
             self._postponed.append(change)
             return

@@ -1,84 +1,60 @@
-"""The file of one process, for writing: numbers, and records of their series.
+"""The file of this process, for writing: numbers, and records of their series.
 
 Rules:
 
-- The file begins with a header of one page: the identity of the owner, and a table of chunks. Chunks follow. Each is
-  reserved on the disk before it is mapped, and is mapped once and separately, so that views of it never move.
-- There are three kinds. Number chunks hold doubles; in the order of the table they are one flat array. Index chunks
-  hold records, as one stream that may continue in the next chunk. Cell chunks hold exemplars, in cells that are
-  overwritten.
-- A change is committed by storing one 64-bit number, after everything else of it. So a kill between any two
-  instructions leaves the state before or after the change, and nothing has to be repaired.
-- An index that is mostly outdated is rewritten into other chunks; `root` in the header is the number of the valid
-  index's first chunk.
-- Numbers have the machine's own byte order and size, because only this machine reads them.
-
-    header   magic, byte order mark, version, crc32 and size of the identity, identity
-      512    root, chunks, unshared              (64-bit each: the valid values)
-     1024    chunk table: kind, offset, size     (64-bit each)
-    index    used (of the whole stream), generation (both valid in the root), next (a chunk's number, or 0), bytes
-    cell     version, size, crc32, bytes
+- The format, and how a change is committed, are in `file_format.py`.
+- Each chunk is mapped once and separately, so that views of it never move.
+- An index that is mostly outdated is rewritten into other chunks.
+- This process keeps in its own memory where everything is, and never reads that back from the file.
 """
 
 from __future__ import annotations
 
-import mmap
-import struct
-import zlib
 from contextlib import suppress
 from os import O_CREAT, O_EXCL, O_RDWR
-from typing import Final, NamedTuple
+from typing import Final
 
 from pytheus.exceptions import PytheusError
 from pytheus.shards import ShardIdentity
+from pytheus_multiprocess.file_format import (
+    CELL_HEAD,
+    CELL_SIZE,
+    CELLS,
+    CHUNK,
+    CHUNKS,
+    GENERATION,
+    HEADER_SIZE,
+    INDEX,
+    INDEX_HEAD,
+    MAX_CELL_BYTES,
+    MAX_CHUNKS,
+    MAX_WORD_VALUE,
+    NEXT,
+    NUMBERS,
+    PAGE,
+    ROOT,
+    SPARE,
+    STATE_AT,
+    TABLE_AT,
+    UNSHARED,
+    USED,
+    Chunk,
+    cell_checksum,
+    checked_word,
+    encode_header,
+    whole_pages,
+)
+from pytheus_multiprocess.origin import ProcessOrigin
 from pytheus_multiprocess.system import Inode, System, inode_of
 
 __all__ = ["NoSpaceError", "ShardFile"]
 
-MAGIC: Final = b"\x89pyshard"
-VERSION: Final = 1
-PAGE: Final = mmap.ALLOCATIONGRANULARITY
-"""Offsets of mappings are multiples of this."""
-ORDER_MARK: Final = 0x01020304
-HEAD: Final = struct.Struct("=8sIIII")
-STATE_AT: Final = 512
-TABLE_AT: Final = 1024
-HEADER_SIZE: Final = 4096
-CHUNK: Final = struct.Struct("=QQQ")
-MAX_CHUNKS: Final = (HEADER_SIZE - TABLE_AT) // CHUNK.size
-INDEX_HEAD: Final = 24
-USED, GENERATION, NEXT = range(3)
-CELL_SIZE: Final = 1024
-CELL_HEAD: Final = struct.Struct("=QII")
-ROOT, CHUNKS, UNSHARED = range(3)
-INDEX, NUMBERS, CELLS = 1, 2, 3
 MAX_STEP: Final = 1 << 26
 MAX_CELLS: Final = 4096
 
 
 class NoSpaceError(PytheusError):
     """The disk is full, or the shard has reached its size limit."""
-
-
-def encode_header(identity: ShardIdentity) -> bytes:
-    """The part of a shard's header that never changes."""
-    # Names of machines have at most 253 characters: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4
-    content = "\n".join([identity.token, str(identity.pid), str(identity.started_ns), identity.host[:255]]).encode()
-    content = content[: STATE_AT - HEAD.size]
-    return HEAD.pack(MAGIC, ORDER_MARK, VERSION, zlib.crc32(content), len(content)) + content
-
-
-class Chunk(NamedTuple):
-    """A part of the file."""
-
-    kind: int
-    offset: int
-    size: int
-
-
-def whole_pages(size: int) -> int:
-    """`size` rounded up to whole pages."""
-    return -(-size // PAGE) * PAGE
 
 
 class _MappedChunk:
@@ -139,7 +115,7 @@ class ShardFile:
         self.lock_descriptor: int = -1
         self._descriptor = -1
         self._inode: Inode | None = None
-        self._begin(directory, name, encode_header(identity))
+        self._begin(directory, name, encode_header(identity, ProcessOrigin.of_this_process()))
 
     def _begin(self, directory: int, name: str, header: bytes) -> None:
         system = self._system
@@ -157,12 +133,16 @@ class ShardFile:
             self._reserve(0, total)
             memory = memoryview(system.map(self._descriptor, 0, total))
             self._header = memory[:HEADER_SIZE]
-            self._state = self._header[STATE_AT:TABLE_AT].cast("Q")
+            self._state = self._header[STATE_AT:HEADER_SIZE].cast("Q")
             system.fill(self._header, 0, header)
+            for field in (ROOT, CHUNKS, UNSHARED, SPARE):
+                self._set_state(field, 0)
             self._size = first
             for kind, size in sizes:
                 self._append_chunk(kind, size, memory[self._size : self._size + size])
             self._stream = [0]
+            for field in (USED, GENERATION, NEXT):
+                self._set_head(0, field, 0)
             system.rename(unfinished, name, directory=directory)
         except BaseException:
             with suppress(OSError):
@@ -203,9 +183,10 @@ class ShardFile:
 
     def _append_chunk(self, kind: int, size: int, memory: memoryview) -> int:
         number = len(self._chunks)
-        self._system.fill(self._header, TABLE_AT + number * CHUNK.size, CHUNK.pack(kind, self._size, size))
-        self._system.store(self._state, CHUNKS, number + 1)
-        self._chunks.append(_MappedChunk(Chunk(kind, self._size, size), memory, self._double_count))
+        chunk = Chunk(kind, self._size, size)
+        self._system.fill(self._header, TABLE_AT + number * CHUNK.size, chunk.encode(number))
+        self._set_state(CHUNKS, number + 1)
+        self._chunks.append(_MappedChunk(chunk, memory, self._double_count))
         self._size += size
         if kind == NUMBERS:
             self._next = self._double_count
@@ -213,10 +194,30 @@ class ShardFile:
             self._end = self._double_count
         return number
 
+    def _set_state(self, field: int, value: int) -> None:
+        self._system.store(self._state, field, checked_word(STATE_AT + 8 * field, value))
+
+    def _set_head(self, number: int, field: int, value: int) -> None:
+        mapped = self._chunks[number]
+        self._system.store(mapped.words, field, checked_word(mapped.chunk.offset + 8 * field, value))
+
     @property
     def size_bytes(self) -> int:
         """The file's size."""
         return self._size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes of the file from this process's own mappings, whatever has become of the file's name or mode."""
+        if offset < HEADER_SIZE:
+            part = bytes(self._header[offset : offset + size])
+            offset, size = HEADER_SIZE, size - len(part)
+        else:
+            part = b""
+        for mapped in self._chunks if size else ():
+            chunk = mapped.chunk
+            if chunk.offset <= offset < chunk.offset + chunk.size:
+                return part + bytes(mapped.bytes[offset - chunk.offset : offset - chunk.offset + size])
+        return part
 
     # Doubles ----------------------------------------------------------------------------------------------------
 
@@ -227,14 +228,15 @@ class ShardFile:
         free = self._free.get(size)
         if free:
             offset = free.pop()
-            view = self.doubles(offset, size)
-            for slot in range(size):
-                view[slot] = 0.0
-            return offset
-        if self._next + size > self._end:
-            self._add(NUMBERS, size * 8)
-        offset = self._next
-        self._next += size
+        else:
+            if self._next + size > self._end:
+                self._add(NUMBERS, size * 8)
+            offset = self._next
+            self._next += size
+        # New ones as well, because the file may have been damaged meanwhile.
+        view = self.doubles(offset, size)
+        for slot in range(size):
+            view[slot] = 0.0
         return offset
 
     def free(self, offset: int, size: int) -> None:
@@ -262,18 +264,17 @@ class ShardFile:
         self._extend(self._stream, self._used + len(records) + headroom_bytes)
         self._write(self._stream, self._used, records)
         self._used += len(records)
-        self._system.store(self._chunks[self._stream[0]].words, USED, self._used)
+        self._set_head(self._stream[0], USED, self._used)
 
     def rewrite(self, records: bytes, *, headroom_bytes: int = 0) -> None:
         """Replace all records by `records`, all or none; otherwise as `append`."""
         before = self._stream
         stream = [self._chunk_for_index(len(records) + max(len(records), headroom_bytes))]
-        first = self._chunks[stream[0]]
-        self._system.store(first.words, NEXT, 0)
+        self._set_head(stream[0], NEXT, 0)
         self._write(stream, 0, records)
-        self._system.store(first.words, USED, len(records))
-        self._system.store(first.words, GENERATION, self.generation + 1)
-        self._system.store(self._state, ROOT, stream[0])
+        self._set_head(stream[0], USED, len(records))
+        self._set_head(stream[0], GENERATION, self.generation + 1)
+        self._set_state(ROOT, stream[0])
         self.generation += 1
         self._stream = stream
         self._used = len(records)
@@ -281,12 +282,14 @@ class ShardFile:
 
     def _extend(self, stream: list[int], size: int) -> None:
         """Let the stream have at least `size` bytes."""
+        if size > MAX_WORD_VALUE:
+            raise NoSpaceError(f"shard {self._name} has an index of {self._used} bytes already")
         missing = size - sum(self._chunks[number].chunk.size - INDEX_HEAD for number in stream)
         if missing <= 0:
             return
         number = self._chunk_for_index(missing)
-        self._system.store(self._chunks[number].words, NEXT, 0)
-        self._system.store(self._chunks[stream[-1]].words, NEXT, number)
+        self._set_head(number, NEXT, 0)
+        self._set_head(stream[-1], NEXT, number)
         stream.append(number)
 
     def _chunk_for_index(self, min_size: int) -> int:
@@ -316,16 +319,20 @@ class ShardFile:
 
     def put_cell(self, key: tuple[int, int], record: bytes) -> None:
         """Store the record of `key`, unless it is too long; the oldest may lose its cell."""
-        if len(record) > CELL_SIZE - CELL_HEAD.size:
+        if len(record) > MAX_CELL_BYTES:
             return
         cell = self._cell_of.get(key)
         if cell is None:
             cell = self._cell_of[key] = self._take_cell()
-        mapped, start = cell
-        self._cell_version += 1
-        # A process that reads meanwhile finds a wrong checksum, and skips the cell.
-        head = CELL_HEAD.pack(self._cell_version, len(record), zlib.crc32(record))
-        self._system.fill(mapped.bytes, start, head + record)
+        mapped, number = cell
+        self._cell_version = (self._cell_version + 1) & (MAX_WORD_VALUE >> 1)
+        at = mapped.chunk.offset + 8 * number
+        # An odd word says that the cell is being written, also if the process is killed in the middle of it.
+        self._system.store(mapped.words, number, checked_word(at, 2 * self._cell_version + 1))
+        start = 8 * (mapped.chunk.size // CELL_SIZE) + number * (CELL_SIZE - 8)
+        self._system.fill(mapped.bytes, start, CELL_HEAD.pack(len(record), cell_checksum(self._cell_version, record)))
+        self._system.fill(mapped.bytes, start + CELL_HEAD.size, record)
+        self._system.store(mapped.words, number, checked_word(at, 2 * self._cell_version))
 
     def _take_cell(self) -> tuple[_MappedChunk, int]:
         if self._idle_cells:
@@ -333,7 +340,7 @@ class ShardFile:
         if len(self._cell_of) >= MAX_CELLS:
             return self._cell_of.pop(next(iter(self._cell_of)))
         mapped = self._chunks[self._add(CELLS, CELL_SIZE)]
-        self._idle_cells = [(mapped, start) for start in range(mapped.chunk.size - CELL_SIZE, -1, -CELL_SIZE)]
+        self._idle_cells = [(mapped, number) for number in range(mapped.chunk.size // CELL_SIZE - 1, -1, -1)]
         return self._idle_cells.pop()
 
     def drop_cell(self, key: tuple[int, int]) -> None:
@@ -346,7 +353,7 @@ class ShardFile:
 
     def set_unshared(self, count: int) -> None:
         """Store how many series the process keeps in its own memory."""
-        self._system.store(self._state, UNSHARED, count)
+        self._set_state(UNSHARED, min(count, MAX_WORD_VALUE))
 
     def abandon(self) -> None:
         """In a child after a fork: `close`, and make writing to the file impossible."""

@@ -2,58 +2,65 @@
 
 Rules:
 
-- The mapping and the parsed index are kept from one reading to the next; only the new part of the index is parsed.
+- The parsed index is kept from one reading to the next; only its new part is parsed. The file may be closed in between.
 - The index is read, then the numbers, then the index again. Series that are in both have numbers of their own. Those
   that were added meanwhile may have the numbers of a removed one, and are taken for zero. If the index was rewritten
   meanwhile, everything is read again.
-- Nothing in the file is trusted: every offset is checked against the file's size, every record against its checksum.
-  The mapping is not larger than the file was when it was made, and the size is checked before each reading, because
-  memory beyond the end of a truncated file cannot be accessed.
+- Nothing in the file is trusted: each size and offset is checked before it is used, and everything but the numbers has
+  a checksum. The file is read and not mapped, because a read beyond the end of a truncated file raises no SIGBUS. The
+  kernel copies aligned doubles whole.
+- This process reads its own shard from its own memory, where it is whatever has become of the file's name or mode.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import stat
-import zlib
+import struct
+import sys
+from collections.abc import Callable
 from itertools import chain
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
 from pytheus.exceptions import ShardFormatError
+from pytheus.kinds import MergeRule
 from pytheus.samples import Exemplar
-from pytheus.shards import LayoutReader, ShardIdentity, Snapshot
-from pytheus_multiprocess.shard_file import (
+from pytheus.shards import LayoutReader, ShardIdentity, Snapshot, age_time, merge_rule_of
+from pytheus_multiprocess.file_format import (
     CELL_HEAD,
     CELL_SIZE,
     CELLS,
     CHUNK,
     CHUNKS,
-    GENERATION,
-    HEAD,
     HEADER_SIZE,
+    IDENTITY_SIZE,
     INDEX,
     INDEX_HEAD,
-    MAGIC,
     MAX_CHUNKS,
     NEXT,
     NUMBERS,
-    ORDER_MARK,
     ROOT,
     STATE_AT,
+    STATE_SIZE,
     TABLE_AT,
     UNSHARED,
-    USED,
-    VERSION,
     Chunk,
+    cell_checksum,
+    decode_header,
+    word_value,
 )
-from pytheus_multiprocess.system import System, inode_of, mapped
+from pytheus_multiprocess.origin import ProcessOrigin, boot_id
+from pytheus_multiprocess.shard_file import ShardFile
+from pytheus_multiprocess.system import Inode, System
 
 __all__ = ["ExemplarCell", "ShardReader"]
 
-_MAX_ROUNDS = 20
+_MAX_ROUNDS: Final = 20
+_MAX_TRIES: Final = 3
+_STATE: Final = struct.Struct("=7Q")
+_HEAD: Final = struct.Struct("=3Q")
+_WORD_AT: Final = tuple(range(STATE_AT, STATE_AT + STATE_SIZE, 8))
 
 
 class ExemplarCell(msgspec.Struct, array_like=True):
@@ -73,202 +80,287 @@ _exemplar_decoder = msgspec.msgpack.Decoder(ExemplarCell)
 class ShardReader:
     """One shard's file, opened.
 
-    Raises `ShardFormatError` if it is not a shard, and OSError if it cannot be read. One thread at a time may use it.
+    Raises `ShardFormatError` if it is not a shard, and OSError if it cannot be read. With `own`, it is the shard of
+    this process, which needs no descriptor. One thread at a time may use it.
     """
 
-    def __init__(self, system: System, directory: int, name: str) -> None:
+    def __init__(self, system: System, directory: int, name: str, own: ShardFile | None = None) -> None:
         self.name = name
+        self.own: Final = own
         self._system = system
-        self._descriptor = system.open(name, os.O_RDONLY | os.O_NONBLOCK, directory=directory)
-        self._inode = inode_of(self._descriptor)
+        self._directory = directory
+        self._descriptor = -1
+        self._inode: Inode | None = None
+        self.known_dead: bool = False
+        """Whether `is_dead` has returned True."""
+        self._size = 0
+        self._read: Callable[[int, int], bytes] = self._pread if own is None else own.read
+        self.damage: str | None = None
+        """Why a part could not be read although the rest could, or None."""
         try:
-            self._known_dead = False
-            self._map()
-            self.identity: ShardIdentity = self._read_identity()
+            if own is None:
+                self.open()
+            self.identity, self.origin = self._read_identity()
         except BaseException:
             self.close()
             raise
+        self._chunks: list[Chunk] = []
+        self._numbers: list[Chunk] = []
+        self._cells: list[int] = []
+        # As they were when the index was last read, so that mostly nothing has to be decoded.
+        self._state = b""
+        self._root = 0
+        self._head = b""
+        self.unshared: int = 0
+        """How many series its owner keeps in its own memory."""
         self._generation = -1
         self._reset()
 
     def _reset(self) -> None:
         self._records = LayoutReader()
         self._read_bytes = 0
-        self._cell_versions: dict[int, int] = {}
+        self._cell_words: dict[int, bytes] = {}
+
+    # The file --------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the file if it is not open. Raises FileNotFoundError if it is another one than before."""
+        if self._descriptor >= 0 or self.own is not None:
+            return
+        descriptor = self._system.open(self.name, os.O_RDONLY, directory=self._directory)
+        status = os.fstat(descriptor)
+        inode = (status.st_dev, status.st_ino)
+        if self._inode not in (None, inode):
+            os.close(descriptor)
+            raise FileNotFoundError(f"{self.name} was replaced")
+        self._descriptor = descriptor
+        self._inode = inode
+        if status.st_uid != os.geteuid():
+            self.close()
+            raise ShardFormatError(f"it belongs to user {status.st_uid}, not to {os.geteuid()}")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; `open` opens it again."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             self._system.close(descriptor, self._inode)
 
-    # The file --------------------------------------------------------------------------------------------------------
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a descriptor."""
+        return self._descriptor >= 0
 
-    def _map(self) -> None:
-        status = os.fstat(self._descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ShardFormatError(f"{self.name} is not a file")
-        if status.st_uid != os.geteuid():
-            raise ShardFormatError(f"{self.name} belongs to user {status.st_uid}, not to {os.geteuid()}")
-        if status.st_size < HEADER_SIZE:
-            raise ShardFormatError(f"{self.name} has {status.st_size} bytes, which is less than a shard's header")
-        self._memory = memoryview(mapped(self._descriptor, 0, status.st_size, mmap.PROT_READ))
-        self._size = status.st_size
-        self._state = self._memory[STATE_AT:TABLE_AT].cast("Q")
-        self._chunks: list[Chunk] = []
-        self._numbers: list[memoryview[float]] = []
+    def _pread(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
 
-    def _read_identity(self) -> ShardIdentity:
-        magic, order, version, checksum, length = HEAD.unpack_from(self._memory)
-        if magic != MAGIC:
-            raise ShardFormatError(f"{self.name} is not a shard: it begins with {magic!r}")
-        if order != ORDER_MARK:
-            raise ShardFormatError(f"{self.name} was written by a machine of another byte order")
-        if version != VERSION:
-            raise ShardFormatError(f"{self.name} has the format version {version}, but this version reads {VERSION}")
-        content = bytes(self._memory[HEAD.size : min(HEAD.size + length, STATE_AT)])
-        if zlib.crc32(content) != checksum:
-            raise ShardFormatError(f"{self.name} has a header that does not match its checksum")
-        try:
-            token, pid, started, host = content.decode("utf-8", "replace").split("\n", 3)
-            identity = ShardIdentity(host, int(pid), int(started), token)
-        except ValueError as error:
-            raise ShardFormatError(f"{self.name} has an identity that cannot be read: {content!r:.80}") from error
-        if not self.name.startswith(f"{token}."):
-            raise ShardFormatError(f"{self.name} is the copy of another shard, {token}")
-        return identity
+    def _bytes(self, offset: int, size: int) -> bytes:
+        data = self._read(offset, size)
+        if len(data) != size:
+            raise ShardFormatError(f"it was cut off: byte {offset + len(data)} is missing")
+        return data
 
-    def _map_new_chunks(self) -> None:
-        """Map the file again if the header has more chunks."""
-        count = self._state[CHUNKS]
-        if count == len(self._chunks):
-            return
-        if count > MAX_CHUNKS or count < len(self._chunks):
-            raise ShardFormatError(f"{self.name} claims to have {count} chunks")
-        chunks = [Chunk(*CHUNK.unpack_from(self._memory, TABLE_AT + number * CHUNK.size)) for number in range(count)]
-        end = max(chunk.offset + chunk.size for chunk in chunks)
-        if end > self._size:
-            self._map()
-        for number, chunk in enumerate(chunks):
-            if chunk.kind not in (INDEX, NUMBERS, CELLS) or chunk.offset % 8 or chunk.size % 8 or end > self._size:
-                raise ShardFormatError(f"{self.name} has an invalid chunk {number}: {chunk}, or was cut off")
-        self._chunks = chunks
-        self._numbers = [
-            self._memory[chunk.offset : chunk.offset + chunk.size].cast("d")
-            for chunk in chunks
-            if chunk.kind == NUMBERS
-        ]
+    def _read_identity(self) -> tuple[ShardIdentity, ProcessOrigin]:
+        identity, origin = decode_header(self._read(0, IDENTITY_SIZE))
+        if not self.name.startswith(f"{identity.token}."):
+            raise ShardFormatError(f"it is the copy of another shard, {identity.token}")
+        return identity, origin
 
     def is_dead(self) -> bool:
         """Whether its process has ended, and has released the lock therefore."""
-        if not self._known_dead and self._system.lock(self._descriptor, shared=True):
-            # No process needs the lock again, because no owner opens a shard a second time. So it is kept.
-            self._known_dead = True
-        return self._known_dead
-
-    @property
-    def unshared(self) -> int:
-        """How many series its owner keeps in its own memory."""
-        return int(self._state[UNSHARED])
+        if not self.known_dead and self.own is None and self._system.lock(self._descriptor, shared=True):
+            # No process needs the lock again, because no owner opens a shard a second time.
+            self.known_dead = True
+        return self.known_dead
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    def read(self, *, live: bool) -> Snapshot:
-        """The present shard. Raises `ShardFormatError` if it is invalid, or truncated."""
-        if os.fstat(self._descriptor).st_size < self._size:
-            raise ShardFormatError(f"{self.name} was truncated")
+    def read(self) -> Snapshot:
+        """The present shard. Raises `ShardFormatError` if it is invalid, or was truncated."""
+        live = not self.is_dead()
         for _ in range(_MAX_ROUNDS):
             self._catch_up()
             layout = self._records.layout
             known = len(layout)
-            numbers = self._read_numbers()
+            numbers = self._read_numbers(layout.size)
             self._catch_up()
             if self._records.layout is layout:
                 break
         else:
-            raise ShardFormatError(f"{self.name} was rewritten while it was read, {_MAX_ROUNDS} times")
-        numbers += [0.0] * (layout.size - len(numbers))
-        for number in range(known, len(layout)):
-            series = layout.entry(number)
-            if series is not None:
-                numbers[series.offset : series.offset + series.size] = [0.0] * series.size
-        self._read_cells()
+            raise ShardFormatError(f"it was rewritten while it was read, {_MAX_ROUNDS} times")
+        if len(layout) > known:
+            self._check_size(layout.size)
+            numbers += [0.0] * (layout.size - len(numbers))
+            for number in range(known, len(layout)):
+                series = layout.entry(number)
+                if series is not None:
+                    numbers[series.offset : series.offset + series.size] = [0.0] * series.size
+        if self._cells:
+            self._read_cells()
+        if not live and self.origin.boot != boot_id():
+            self._age(numbers)
         return Snapshot(self.identity, live, layout, numbers)
 
     def _catch_up(self) -> None:
         """Read the new part of the index, or all of it if it was rewritten."""
-        self._map_new_chunks()
-        root = self._index_chunk(self._state[ROOT])
-        generation, used = root[GENERATION], root[USED]
+        for tries in range(1, _MAX_TRIES + 1):
+            state = self._bytes(STATE_AT, STATE_SIZE + INDEX_HEAD)
+            head = self._bytes(self._chunks[self._root].offset, INDEX_HEAD) if self._head else b""
+            if state == self._state and head == self._head:
+                return
+            try:
+                self._follow(state)
+                return
+            except ShardFormatError:
+                # Once more, because its owner may have been in the middle of a store.
+                self._state = b""
+                if tries == _MAX_TRIES or self._records.has_failed:
+                    raise
+
+    def _follow(self, state: bytes) -> None:
+        words = _STATE.unpack(state)
+        root, count, self.unshared = (word_value(_WORD_AT[field], words[field]) for field in (ROOT, CHUNKS, UNSHARED))
+        if count != len(self._chunks):
+            self._read_table(count)
+        chunk = self._index_chunk(root)
+        head = b""
+        if root:
+            head = self._bytes(chunk.offset, INDEX_HEAD)
+            used, generation, _ = _words(chunk.offset, head)
+        else:  # which begins at the end of the header
+            used, generation, _ = _words(chunk.offset, state[STATE_SIZE:])
         if generation != self._generation:
             self._reset()
             self._generation = generation
         if used != self._read_bytes:
-            self._read_index(used)
+            self._read_index(root, used)
+        self._root = root
+        self._state = state
+        self._head = head
 
-    def _index_chunk(self, number: int) -> memoryview[int]:
+    def _read_table(self, count: int) -> None:
+        """Read the new entries of the table of chunks."""
+        if not len(self._chunks) < count <= MAX_CHUNKS:
+            raise ShardFormatError(f"it claims to have {count} chunks")
+        size = os.fstat(self._descriptor).st_size if self.own is None else self.own.size_bytes
+        first = len(self._chunks)
+        table = self._bytes(TABLE_AT + first * CHUNK.size, (count - first) * CHUNK.size)
+        chunks = self._chunks[:]
+        end = chunks[-1].offset + chunks[-1].size if chunks else HEADER_SIZE
+        for number in range(first, count):
+            start = (number - first) * CHUNK.size
+            chunk = Chunk.decode(number, table[start : start + CHUNK.size])
+            if chunk.offset != end or chunk.size % 8 or chunk.size < CELL_SIZE:
+                raise ShardFormatError(f"its chunk {number} is invalid: {chunk}")
+            end += chunk.size
+            if end > size:
+                raise ShardFormatError(f"it was cut off: its chunk {number} ends at {end}, but it has {size} bytes")
+            chunks.append(chunk)
+        self._chunks = chunks
+        self._numbers = [chunk for chunk in chunks if chunk.kind == NUMBERS]
+        self._cells = [number for number, chunk in enumerate(chunks) if chunk.kind == CELLS]
+
+    def _index_chunk(self, number: int) -> Chunk:
         if number >= len(self._chunks) or self._chunks[number].kind != INDEX:
-            raise ShardFormatError(f"{self.name} has its index at {number}, which is not an index chunk")
-        chunk = self._chunks[number]
-        return self._memory[chunk.offset : chunk.offset + chunk.size].cast("Q")
+            raise ShardFormatError(f"its index is at chunk {number}, which is not an index chunk")
+        return self._chunks[number]
 
-    def _read_index(self, used: int) -> None:
+    def _read_index(self, root: int, used: int) -> None:
         """Parse the index up to `used`, which must be the end of a record."""
-        number = self._state[ROOT]
+        if used < self._read_bytes:
+            raise ShardFormatError(f"its index has {used} bytes, but had {self._read_bytes}")
+        number = root
         start = 0
-        steps = 0
+        seen: set[int] = set()
         while start < used:
-            head = self._index_chunk(number)
-            chunk = self._chunks[number]
+            seen.add(number)
+            chunk = self._index_chunk(number)
             size = chunk.size - INDEX_HEAD
             first, last = max(self._read_bytes - start, 0), min(used - start, size)
             if first < last:
-                begin = chunk.offset + INDEX_HEAD
-                self._records.feed(bytes(self._memory[begin + first : begin + last]))
+                data = self._bytes(chunk.offset + INDEX_HEAD + first, last - first)
                 self._read_bytes = start + last
+                self._records.feed(data)
             start += size
-            number = head[NEXT]
-            steps += 1
-            if steps > MAX_CHUNKS:
-                raise ShardFormatError(f"{self.name} has an index whose chunks form a cycle")
+            if start < used:
+                _, _, number = _words(chunk.offset, self._bytes(chunk.offset, INDEX_HEAD), only=NEXT)
+                if number in seen or number == 0:
+                    raise ShardFormatError("its index ends before it has all its records")
         if self._records.pending_bytes:
-            raise ShardFormatError(f"{self.name} has an index that ends within a record")
+            raise ShardFormatError("its index ends within a record")
 
-    def _read_numbers(self) -> list[float]:
-        """All numbers of the layout."""
-        missing = self._records.layout.size
+    def _check_size(self, count: int) -> None:
+        missing = count - sum(chunk.size // 8 for chunk in self._numbers)
+        if missing > 0:
+            raise ShardFormatError(f"it has {missing} numbers less than its index")
+
+    def _read_numbers(self, count: int) -> list[float]:
+        """The first `count` numbers."""
         parts: list[list[float]] = []
-        for view in self._numbers:
+        missing = count
+        for chunk in self._numbers:
             if missing <= 0:
                 break
+            data = self._bytes(chunk.offset, min(missing * 8, chunk.size))
             # typeshed takes every view for one of bytes.
-            parts.append(cast("list[float]", view[:missing].tolist()))
-            missing -= len(view)
-        if missing > 0:
-            raise ShardFormatError(f"{self.name} has {missing} numbers less than its index")
+            parts.append(cast("list[float]", memoryview(data).cast("d").tolist()))
+            missing -= chunk.size // 8
+        self._check_size(count)
         return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
+    def _age(self, numbers: list[float]) -> None:
+        """Let gauges that were set last before the machine started be older than those that were set since."""
+        for _, series in self._records.layout.entries():
+            if merge_rule_of(series.definition) is MergeRule.LAST:
+                numbers[series.offset + 1] = age_time(numbers[series.offset + 1])
+
+    # Exemplars -------------------------------------------------------------------------------------------------------
+
     def _read_cells(self) -> None:
-        layout = self._records.layout
-        for chunk in self._chunks:
-            if chunk.kind != CELLS:
+        self.damage = None
+        for number in self._cells:
+            chunk = self._chunks[number]
+            count = chunk.size // CELL_SIZE
+            words = self._bytes(chunk.offset, 8 * count)
+            known = self._cell_words.get(number)
+            if words == known:
                 continue
-            versions = self._memory[chunk.offset : chunk.offset + chunk.size].cast("Q")[:: CELL_SIZE // 8].tolist()
-            for number, version in enumerate(versions):
-                start = chunk.offset + number * CELL_SIZE
-                if version == 0 or self._cell_versions.get(start) == version:
-                    continue
-                content = bytes(self._memory[start : start + CELL_SIZE])
-                _, length, checksum = CELL_HEAD.unpack_from(content)
-                record = content[CELL_HEAD.size : CELL_HEAD.size + length]
-                if zlib.crc32(record) != checksum:
-                    continue  # it is being written, or damaged
-                self._cell_versions[start] = version
-                try:
-                    cell = _exemplar_decoder.decode(record)
-                except msgspec.MsgspecError:
-                    continue
-                if cell.generation == self._generation and cell.series < len(layout):
-                    series = layout.entry(cell.series)
-                    if series is not None and cell.slot < series.size:
-                        layout.set_exemplar(cell.series, cell.slot, Exemplar(cell.labels, cell.value, cell.timestamp))
+            is_whole = True
+            for cell in range(count):
+                word = words[8 * cell : 8 * cell + 8]
+                if (known is None or word != known[8 * cell : 8 * cell + 8]) and any(word):
+                    try:
+                        self._read_cell(chunk, cell, count, word)
+                    except ShardFormatError as error:
+                        is_whole = False
+                        if self._bytes(chunk.offset + 8 * cell, 8) == word:  # otherwise it is being written
+                            self.damage = f"an exemplar cannot be read: {error}"
+            if is_whole:
+                self._cell_words[number] = words
+
+    def _read_cell(self, chunk: Chunk, cell: int, count: int, word: bytes) -> None:
+        version = word_value(chunk.offset + 8 * cell, int.from_bytes(word, sys.byteorder))
+        if version % 2:
+            return  # it is being written, or its owner was killed in the middle of that
+        content = self._bytes(chunk.offset + 8 * count + cell * (CELL_SIZE - 8), CELL_SIZE - 8)
+        length, checksum = CELL_HEAD.unpack_from(content)
+        record = content[CELL_HEAD.size : CELL_HEAD.size + length]
+        if len(record) != length or cell_checksum(version // 2, record) != checksum:
+            raise ShardFormatError(f"cell {cell} does not match its checksum")
+        try:
+            found = _exemplar_decoder.decode(record)
+        except msgspec.MsgspecError as error:
+            raise ShardFormatError(f"cell {cell} has another content: {error}") from error
+        layout = self._records.layout
+        if found.generation == self._generation and 0 <= found.series < len(layout):
+            series = layout.entry(found.series)
+            if series is not None and 0 <= found.slot < series.size:
+                layout.set_exemplar(found.series, found.slot, Exemplar(found.labels, found.value, found.timestamp))
+
+
+def _words(at: int, head: bytes, *, only: int | None = None) -> tuple[int, int, int]:
+    """The values of an index chunk's words used, generation and next; of `only` one, where others are not valid."""
+    used, generation, following = (
+        word_value(at + 8 * field, word) if only is None or only == field else 0
+        for field, word in enumerate(_HEAD.unpack(head))
+    )
+    return used, generation, following

@@ -2,10 +2,11 @@
 
 Rules:
 
-- This process's shard is written through `Shard`, and read like all others.
+- This process's shard is written through `Shard`, and read like all others, but from its own memory.
 - A scrape reads a consistent state: the archive, and the shards that it does not contain. It folds dead shards as well.
 - A shard that cannot be read is skipped, and reported. The reason is remembered until the file changes; but errors of
   the system are not, and nothing of a live process is, because its stores do not change the file's modification time.
+- A scrape holds a bounded number of descriptors. Beyond that, a shard is opened, read and closed.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot
+from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, run_after_fork_in_child, watch_c_forks
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
-from pytheus_multiprocess.directory import open_directory
+from pytheus_multiprocess.directory import DirectoryError, open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
-from pytheus_multiprocess.processes import ProcessesCollector
+from pytheus_multiprocess.origin import machine_clock
+from pytheus_multiprocess.processes import LiveProcess, ProcessesCollector
 from pytheus_multiprocess.shard import Shard, ShardStorage
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
@@ -39,6 +41,8 @@ __all__ = ["MultiprocessStore"]
 _MAX_ATTEMPTS: Final = 100
 _MANY_SHARDS: Final = 100
 """From this count on, a process that starts tries to fold shards, because there may be no scrapes."""
+_MAX_OPEN: Final = 64
+"""How many shards a store keeps open from one scrape to the next."""
 
 _FileVersion = tuple[int, int, int]
 
@@ -54,18 +58,24 @@ class MultiprocessStore:
         self._inode = inode_of(self._directory)
         try:
             self._archive = ArchiveFile(self._system, self._directory)
-        except BaseException:
+        except BaseException as error:
             os.close(self._directory)
+            if isinstance(error, ShardFormatError):
+                raise DirectoryError(
+                    f"directory {self._path!r} for the metrics of several processes cannot be used: {error}",
+                    path=self._path,
+                ) from error
             raise
         self._reading = threading.RLock()
         self._readers: dict[str, ShardReader] = {}
+        self._kept_open: set[str] = set()
         self._unreadable: dict[str, tuple[_FileVersion | None, str]] = {}
         self._pid = os.getpid()
         self._was_unshared = False
         self._closed = False
-        self._last = Reading((), Archive())
+        self._live: Sequence[LiveProcess] = ()
         self._next_expiry = 0.0
-        self._processes = ProcessesCollector(self._live_processes) if options.process_metrics else None
+        self._processes = ProcessesCollector(lambda: self._live) if options.process_metrics else None
         self._shard = self._new_shard()
         _lock_at_forks(self)
 
@@ -73,6 +83,7 @@ class MultiprocessStore:
         return Shard(ShardIdentity.of_this_process(), self._open_file)
 
     def _open_file(self, identity: ShardIdentity) -> ShardFile:
+        watch_c_forks()
         options = self._options
         if len(shard_names(listed(self._directory))) >= _MANY_SHARDS:
             self._fold_separately()
@@ -105,88 +116,141 @@ class MultiprocessStore:
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
+    def clock(self) -> float:
+        """The clock that orders the sets of "last" gauges: seconds since the machine started."""
+        return machine_clock()
+
     def read(self) -> Reading:
         """All shards and the archive; folds first, unless another process is folding."""
         with self._reading:
             skipped: list[Failure] = []
-            archive, readers, is_due = self._consistent()
-            if (is_due or self._may_expire(archive)) and self._fold(skipped):
-                archive, readers, _ = self._consistent()
-            snapshots = [snapshot for reader in readers if (snapshot := self._snapshot(reader)) is not None]
+            snapshots: dict[str, Snapshot] = {}
+            archive, dead, is_due = self._gather(snapshots, with_dead=False)
+            if is_due or self._may_expire(archive):
+                self._fold(dead, snapshots, skipped, retention_seconds=self._options.retention_seconds or 0.0)
+                archive, _, _ = self._gather(snapshots, with_dead=True)
+            self._live = [
+                LiveProcess(snapshot.identity, self._readers[name].origin)
+                for name, snapshot in snapshots.items()
+                if snapshot.live
+            ]
+            present = list(snapshots.values())
             unshared = self._shard.unshared()
             if unshared is not None:
-                snapshots.append(unshared)
-            skipped += [Failure(name, reason) for name, (_, reason) in self._unreadable.items()]
-            if self._shard.file is not None and self._version_of(f"{self.identity.token}.shard") is None:
-                skipped.append(
-                    Failure(
-                        str(self.identity),
-                        f"its file in {self._path!r} was removed while it runs, or the program has closed the"
-                        " descriptor that locks it; its counts are lost until it is started again",
-                    )
-                )
-            self._last = Reading(snapshots, archive, skipped)
-            return self._last
+                present.append(unshared)
+            skipped += self._problems()
+            return Reading(present, archive, skipped)
 
-    def _consistent(self) -> tuple[Archive, list[ShardReader], bool]:
-        """The archive, the shards outside of it, and whether there is anything to fold."""
+    def _problems(self) -> list[Failure]:
+        problems = [Failure(name, reason) for name, (_, reason) in self._unreadable.items()]
+        problems += [Failure(name, reader.damage) for name, reader in self._readers.items() if reader.damage]
+        if self._archive.damage is not None:
+            problems.append(Failure(f"archive in {self._path!r}", self._archive.damage))
+        if self._archive.lock_damage is not None:
+            problems.append(Failure(f"archive.lock in {self._path!r}", self._archive.lock_damage))
+        if self._shard.file is not None and self._version_of(self._own_name) is None:
+            problems.append(
+                Failure(
+                    str(self.identity),
+                    f"its file in {self._path!r} was removed while it runs, or the program has closed the"
+                    " descriptor that locks it; its counts are lost until it is started again",
+                )
+            )
+        return problems
+
+    @property
+    def _own_name(self) -> str:
+        return f"{self.identity.token}.shard"
+
+    def _gather(self, snapshots: dict[str, Snapshot], *, with_dead: bool) -> tuple[Archive, list[str], bool]:
+        """Let `snapshots` have the shards outside of the archive, by file name, those of dead processes if wanted.
+
+        Gives the archive, the names of the dead shards that were not wanted, and whether there is anything to fold.
+        """
         for _ in range(_MAX_ATTEMPTS):
             archive = self._archive.read()
             names = shard_names(listed(self._directory))
             for name in self._readers.keys() - names:
-                self._readers.pop(name).close()
+                self._drop(name)
             for name in self._unreadable.keys() - names:
                 del self._unreadable[name]
             wanted = [name for name in names if token_of(name) not in archive.folded_tokens]
-            readers = [reader for name in wanted if (reader := self._reader(name)) is not None]
+            for name in snapshots.keys() - wanted:
+                del snapshots[name]
+            dead: list[str] = []
+            for name in wanted:
+                # What was read before counts as well: a shard only grows.
+                if name not in snapshots and not self._read_shard(name, snapshots, with_dead=with_dead):
+                    dead.append(name)
             if self._archive.is_current():
-                is_due = len(wanted) < len(names) or any(reader.is_dead() for reader in readers)
-                return archive, readers, is_due
+                return archive, dead, bool(dead) or len(wanted) < len(names)
         raise ShardFormatError(
             f"the archive in {self._path!r} was replaced {_MAX_ATTEMPTS} times while it was read with the shards"
         )
 
+    def _read_shard(self, name: str, snapshots: dict[str, Snapshot], *, with_dead: bool) -> bool:
+        """Add the shard's content to `snapshots` if it can be read; False if it is dead and is not wanted."""
+        for is_last in (False, True):
+            reader: ShardReader | None = None
+            try:
+                reader = self._reader(name)
+                if reader is None:
+                    return True
+                if not with_dead and reader.is_dead():
+                    self._park(reader)
+                    return False
+                snapshots[name] = reader.read()
+                self._park(reader)
+                return True
+            except FileNotFoundError:
+                self._drop(name)
+                return True  # folded meanwhile, or removed
+            except Exception as error:
+                # Also a defect of pytheus, because it must not hide the other shards.
+                is_known_dead = reader is not None and reader.known_dead
+                self._drop(name)
+                # Its owner may have been in the middle of a change, which a new reader sees as a whole.
+                if is_last or reader is None:
+                    self._skip(name, error, remember=reader is None or is_known_dead)
+                    return True
+        return True
+
     def _reader(self, name: str) -> ShardReader | None:
+        """The open reader of a shard, or None if it is known to be unreadable."""
         reader = self._readers.get(name)
-        if reader is not None:
+        own = self._shard.file if name == self._own_name else None
+        if reader is not None and reader.own is own:
+            reader.open()
             return reader
         known = self._unreadable.get(name)
-        if known is not None and known[0] is not None and known[0] == self._version_of(name):
+        if own is None and known is not None and known[0] is not None and known[0] == self._version_of(name):
             return None
-        try:
-            reader = ShardReader(self._system, self._directory, name)
-        except FileNotFoundError:
-            return None  # folded meanwhile, or removed
-        except (ShardFormatError, OSError, ValueError) as error:
-            self._skip(name, error)
-            return None
+        reader = ShardReader(self._system, self._directory, name, own)
         self._unreadable.pop(name, None)
         self._readers[name] = reader
         return reader
 
-    def _snapshot(self, reader: ShardReader) -> Snapshot | None:
-        """The shard's content; on failure, that of a new reader, or None."""
-        for last in (False, True):
-            try:
-                return reader.read(live=not reader.is_dead())
-            except (ShardFormatError, OSError) as error:
-                self._readers.pop(reader.name, None)
-                if last:
-                    self._skip(reader.name, error, remember=reader.is_dead())
+    def _park(self, reader: ShardReader) -> None:
+        """Close the file of a reader until the next scrape, unless it is one of a few."""
+        if reader.name not in self._kept_open and reader.is_open:
+            if len(self._kept_open) < _MAX_OPEN:
+                self._kept_open.add(reader.name)
+            else:
                 reader.close()
-                if last:
-                    return None
-            again = self._reader(reader.name)
-            if again is None:
-                return None
-            reader = again
-        return None
 
-    def _skip(self, name: str, error: Exception, *, remember: bool = True) -> None:
+    def _drop(self, name: str) -> None:
+        reader = self._readers.pop(name, None)
+        self._kept_open.discard(name)
+        if reader is not None:
+            reader.close()
+
+    def _skip(self, name: str, error: Exception, *, remember: bool) -> None:
         reason = str(error)
         if isinstance(error, OSError):
-            reason = error.strerror or reason
+            reason = f"it cannot be read: {error.strerror or reason}"
             remember = False
+        elif not isinstance(error, PytheusError):
+            reason = f"it cannot be read: {error!r}"
         self._unreadable[name] = (self._version_of(name) if remember else None, reason)
 
     def _version_of(self, name: str) -> _FileVersion | None:
@@ -198,19 +262,18 @@ class MultiprocessStore:
 
     # Folding ---------------------------------------------------------------------------------------------------------
 
-    def _fold(self, skipped: list[Failure]) -> bool:
-        live: list[Snapshot] = []
-        if self._options.retention_seconds:
-            readers = [reader for reader in self._readers.values() if not reader.is_dead()]
-            live = [snapshot for reader in readers if (snapshot := self._snapshot(reader)) is not None]
+    def _fold(
+        self, dead: list[str], snapshots: dict[str, Snapshot], skipped: list[Failure], *, retention_seconds: float = 0.0
+    ) -> None:
+        # Oldest first, because series are exposed in this order, and that of the names is random.
+        dead.sort(key=lambda name: (self._readers[name].identity.started_ns, name))
+        live = [snapshot for snapshot in snapshots.values() if snapshot.live]
         try:
-            return self._archive.fold(
-                self._read_dead, live=live, retention_seconds=self._options.retention_seconds or 0.0
-            )
-        except OSError as error:
+            self._archive.fold(dead, self._read_dead, live=live, retention_seconds=retention_seconds)
+        except (OSError, ShardFormatError) as error:
             # The shards still count, and the next scrape tries again.
-            skipped.append(Failure("folding of dead processes", error.strerror or str(error)))
-            return True
+            reason = error.strerror if isinstance(error, OSError) else None
+            skipped.append(Failure("folding of dead processes", reason or str(error)))
 
     def _may_expire(self, archive: Archive) -> bool:
         """Whether to look for expired series although no process has died."""
@@ -225,15 +288,33 @@ class MultiprocessStore:
         )
 
     def _read_dead(self, name: str) -> Snapshot | None:
-        reader = self._reader(name)
-        return self._snapshot(reader) if reader is not None and reader.is_dead() else None
+        """The content of a shard whose process has ended, which is not needed again."""
+        found: dict[str, Snapshot] = {}
+        self._read_shard(name, found, with_dead=True)
+        snapshot = found.get(name)
+        return snapshot if snapshot is not None and not snapshot.live else None
+
+    def fold(self) -> None:
+        """Fold the shards of dead processes, as far as that is possible now."""
+        with self._reading:
+            archive = self._archive.read()
+            dead: list[str] = []
+            for name in shard_names(listed(self._directory)):
+                if token_of(name) not in archive.folded_tokens:
+                    with suppress(OSError, ShardFormatError):
+                        reader = self._reader(name)
+                        if reader is not None:
+                            if reader.is_dead():
+                                dead.append(name)
+                            self._park(reader)
+            self._fold(dead, {}, [])
 
     def _fold_separately(self) -> None:
         with suppress(OSError, PytheusError):
             # With readers of its own, because a scrape may be using those of this store.
             store = MultiprocessStore(replace(self._options, path=self._path), self._system)
             try:
-                store.read()
+                store.fold()
             finally:
                 store.close()
 
@@ -246,11 +327,10 @@ class MultiprocessStore:
         self._pid = os.getpid()
         self._shard.abandon()
         self._reading = threading.RLock()
-        readers, self._readers = self._readers, {}
-        for reader in readers.values():
-            reader.close()
+        for name in list(self._readers):
+            self._drop(name)
         self._unreadable = {}
-        self._last = Reading((), Archive())
+        self._live = ()
         self._archive.leave_parent()
         if not self._closed and inode_of(self._directory) != self._inode:
             # The parent has closed all descriptors, as daemons do.
@@ -274,9 +354,8 @@ class MultiprocessStore:
                 return
             self._closed = True
             self._shard.close()
-            for reader in self._readers.values():
-                reader.close()
-            self._readers = {}
+            for name in list(self._readers):
+                self._drop(name)
             self._archive.close()
             self._system.close(self._directory, self._inode)
 
@@ -299,9 +378,6 @@ class MultiprocessStore:
         if self._processes is not None:
             collectors.append(self._processes)
         return collectors
-
-    def _live_processes(self) -> Sequence[ShardIdentity]:
-        return [snapshot.identity for snapshot in self._last.snapshots if snapshot.live]
 
     def _unshared_count(self) -> int:
         """How many series only their own process exposes, over all processes."""
@@ -344,7 +420,8 @@ def _lock_at_forks(store: MultiprocessStore) -> None:
     _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
     if not _hooked:
         _hooked = True
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent)
+        run_after_fork_in_child(_after_in_child)
 
 
 def _living() -> list[MultiprocessStore]:

@@ -6,12 +6,17 @@ until an operation completes, and check the result each time.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
+import stat
 import sys
+from typing import Final
 
-__all__ = ["Inode", "System", "inode_of", "mapped"]
+from pytheus.exceptions import ShardFormatError
+
+__all__ = ["Inode", "NotRegularError", "System", "inode_of"]
 
 Inode = tuple[int, int]
 """The identity of a file on this machine: device and inode."""
@@ -29,11 +34,31 @@ def inode_of(descriptor: int) -> Inode | None:
     return status.st_dev, status.st_ino
 
 
-def mapped(descriptor: int, offset: int, size: int, protection: int) -> mmap.mmap:
-    """A shared mapping; without a copy of the descriptor if Python supports that."""
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset, trackfd=False)
-    return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset)
+# Without O_NONBLOCK, opening a pipe waits for its other end; with O_NOCTTY, a terminal stays what it is.
+_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+_ZEROS: Final = bytes(1 << 16)
+
+_UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno.ENOLCK})
+"""The errors by which file systems say that they do not have an operation."""
+
+
+def _unsupported(error: OSError, operation: str) -> OSError:
+    return OSError(error.errno, f"the file system has no {operation}; use a directory on another one, such as /dev/shm")
+
+
+class NotRegularError(ShardFormatError):
+    """In the place of a file is a directory, a symbolic link, a pipe, a socket or a device."""
+
+
+def _kind_of(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 class System:
@@ -43,9 +68,28 @@ class System:
         """Called before each step; does nothing here."""
 
     def open(self, name: str, flags: int, mode: int = 0o600, *, directory: int | None = None) -> int:
-        """A descriptor that programs do not inherit; a symbolic link is an error (ELOOP)."""
+        """A descriptor of a regular file, which programs do not inherit; never waits.
+
+        Raises `NotRegularError` for anything else, and OSError.
+        """
         self.step(f"open {name}")
-        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode, dir_fd=directory)
+        try:
+            descriptor = os.open(name, flags | _FLAGS, mode, dir_fd=directory)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            try:
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+            except OSError:
+                raise error from None
+            if stat.S_ISREG(found):
+                raise
+            raise NotRegularError(f"{name} is {_kind_of(found)}, not a regular file; remove it") from error
+        found = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(found):
+            os.close(descriptor)
+            raise NotRegularError(f"{name} is {_kind_of(found)}, not a regular file; remove it")
+        return descriptor
 
     def close(self, descriptor: int, inode: Inode | None = None) -> None:
         """Close `descriptor`, unless it is of another file than `inode` by now."""
@@ -60,6 +104,10 @@ class System:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                raise _unsupported(error, "locks (flock)") from error
+            raise
         return True
 
     def unlock(self, descriptor: int) -> None:
@@ -67,21 +115,37 @@ class System:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def reserve(self, descriptor: int, offset: int, size: int) -> None:
-        """Reserve these bytes, as zeros; OSError (ENOSPC) now instead of SIGBUS later."""
+        """Reserve these bytes beyond the end, as zeros; OSError (ENOSPC) now instead of SIGBUS later."""
         self.step("posix_fallocate")
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, offset, size)
-            return
-        for start in range(offset, offset + size, 1 << 16):  # macOS does not have it; writing zeros reserves as well
-            os.pwrite(descriptor, bytes(min(1 << 16, offset + size - start)), start)
+            try:
+                os.posix_fallocate(descriptor, offset, size)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+            else:
+                return
+        # Neither macOS nor every file system has it. Writing zeros reserves as well.
+        end = offset + size
+        while offset < end:
+            offset += os.pwrite(descriptor, _ZEROS[: end - offset], offset)
 
     def truncate(self, descriptor: int, size: int) -> None:
         self.step("ftruncate")
         os.ftruncate(descriptor, size)
 
     def map(self, descriptor: int, offset: int, size: int) -> mmap.mmap:
+        """A shared mapping for reading and writing; without a copy of the descriptor if Python supports that."""
         self.step("mmap")
-        return mapped(descriptor, offset, size, mmap.PROT_READ | mmap.PROT_WRITE)
+        protection = mmap.PROT_READ | mmap.PROT_WRITE
+        try:
+            if sys.version_info >= (3, 13):
+                return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset, trackfd=False)
+            return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset)
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                raise _unsupported(error, "shared mappings (mmap)") from error
+            raise
 
     def write(self, descriptor: int, data: bytes) -> None:
         """Write all of it; in two parts, so that a test sees half a file as well."""

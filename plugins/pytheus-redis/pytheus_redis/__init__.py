@@ -14,6 +14,7 @@ Modules, each of which imports only those before it:
 - `keys`: the names of the keys in Redis
 - `options`: the options of the URL and of the configuration file
 - `errors`: `RedisStoreError`, and redis-py's errors as one
+- `script_parts`: a script, and the Lua functions that several of them share
 - `scripts`: the Lua scripts that run inside Redis
 - `client`: runs scripts, through redis-py
 - `shard_mirror`: this process's shard, and the changes to be sent
@@ -21,7 +22,8 @@ Modules, each of which imports only those before it:
 - `publisher`: writes this process's shard
 - `reader`: reads all shards, and folds those of dead processes
 - `metrics`: the store's own metrics
-- `worker`: the thread that talks to Redis
+- `heartbeat`: tells Redis that this process is alive
+- `process_hooks`: forks, and every way in which a process can end
 - `store`: `RedisStore`, which brings them together
 """
 

@@ -31,7 +31,7 @@ from redis.sentinel import Sentinel
 from pytheus_redis.errors import RedisStoreError, translated
 from pytheus_redis.keys import Keys
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.scripts import Script
+from pytheus_redis.script_parts import Script
 
 __all__ = ["Answer", "Call", "Client", "RedisClient", "text_of", "unexpected"]
 
@@ -89,8 +89,15 @@ class _Connection(Protocol):
 
 
 def text_of(answer: Answer) -> str:
-    """An answer that is a word, as text; empty for any other answer."""
-    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else ""
+    """An answer that is a word, as text; empty for any other answer.
+
+    Any bytes are text in Latin-1, as which a client also sends text, so that Redis gets back the bytes that it gave.
+    """
+    return answer.decode("latin-1") if isinstance(answer, bytes) else ""
+
+
+def _encoded(arguments: Sequence[str | bytes | int]) -> list[bytes | int]:
+    return [each.encode("latin-1") if isinstance(each, str) else each for each in arguments]
 
 
 def unexpected(script: Script, answer: Answer) -> RedisStoreError:
@@ -109,7 +116,8 @@ class RedisClient:
         """How many times it has waited for an answer."""
 
     def run(self, call: Call, /) -> Answer:
-        script, keys, arguments = call
+        script, names, words = call
+        keys, arguments = _encoded(names), _encoded(words)
         try:
             connection = self._connected()
             self.round_trips += 1
@@ -126,7 +134,8 @@ class RedisClient:
         try:
             for _ in range(_MAX_PIPELINE_TRIES):
                 pipeline = self._connected().pipeline(transaction=False)
-                for script, keys, arguments in calls:
+                for script, names, words in calls:
+                    keys, arguments = _encoded(names), _encoded(words)
                     pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
                 self.round_trips += 1
                 answers = pipeline.execute(raise_on_error=False)

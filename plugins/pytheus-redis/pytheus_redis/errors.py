@@ -22,6 +22,7 @@ REMEDIES: Final = {
     "cluster": "the cluster is moving or has lost this cluster slot",
     "data": "another program wrote to these keys, or some of them were evicted",
     "tls": "check the certificates",
+    "fork": "call PyOS_AfterFork_Child in the child; uWSGI does if py-call-osafterfork and enable-threads are set",
     "other": "see the message",
 }
 """By reason, as the label `reason` of ``pytheus_shard_failures_total`` names it: the remedy."""

@@ -3,16 +3,18 @@
 All keys of a namespace share one hash tag, so that they are in one cluster slot and one script may use all of them.
 The 1 is the format's version: another format has other keys, and neither version sees those of the other.
 
-    pytheus1:{shop}:state            hash: epoch, archive (its version), moves (how often shards were replaced),
+    pytheus1:{shop}:state            hash: epoch, archive (its version), moves (the shard that last replaced another),
                                      since (the first heartbeat after a silence of all, ms)
     pytheus1:{shop}:shards           sorted set: a shard's token, and its last heartbeat (ms, Redis's clock)
     pytheus1:{shop}:archive          the sums of dead shards, as `pytheus.shards` encodes them
     pytheus1:{shop}:folded           hash: by the token of a folded shard, the last attempt that it contained
     pytheus1:{shop}:notes            sorted set: those tokens, and until when they are kept (ms)
-    pytheus1:{shop}:about:TOKEN      hash: identity, attempt (the last publication that was applied)
+    pytheus1:{shop}:about:TOKEN      hash: identity, attempt (the last publication that was applied), check (see
+                                     `publisher.Check`), staged (the last part of a publication that is not complete)
     pytheus1:{shop}:index:TOKEN      the shard's layout, as records
     pytheus1:{shop}:numbers:TOKEN    its numbers, as little-endian doubles
     pytheus1:{shop}:base:TOKEN       the part of its numbers that the archive contains already; most shards have none
+    pytheus1:{shop}:next:TOKEN       its numbers with the parts of a large publication that is not complete yet
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ MAX_NAMESPACE_CHARACTERS: Final = 100
 class ShardKeys:
     """The keys of one shard."""
 
-    __slots__ = ("about", "base", "index", "numbers", "token")
+    __slots__ = ("about", "base", "index", "next", "numbers", "token")
 
     def __init__(self, head: str, token: str) -> None:
         self.token: str = token
@@ -35,6 +37,12 @@ class ShardKeys:
         self.index: str = f"{head}index:{token}"
         self.numbers: str = f"{head}numbers:{token}"
         self.base: str = f"{head}base:{token}"
+        self.next: str = f"{head}next:{token}"
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All keys, in the order in which the scripts take them."""
+        return self.about, self.index, self.numbers, self.base, self.next
 
 
 class Keys:

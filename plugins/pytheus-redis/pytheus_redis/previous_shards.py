@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pytheus.shards import MergeRule, includes_dead, merge_rule_of
@@ -27,10 +28,10 @@ ABSENT: Final = ""
 
 
 class Publication(NamedTuple):
-    """A delta that is sent, and the name by which Redis remembers that it arrived."""
+    """Deltas that become visible at once, and the name by which Redis remembers that they did."""
 
     attempt: str
-    delta: Delta
+    deltas: Sequence[Delta]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -44,10 +45,10 @@ class PreviousShard:
     """Redis's time at its last answer."""
     acknowledged: str = ""
     """The last publication that is known to have arrived."""
-    queue: tuple[Publication, ...] = ()
-    """The publications after it."""
+    pending: Publication | None = None
+    """The publication after it."""
     maybe_applied: bool = False
-    """Whether the first of those may have arrived."""
+    """Whether that one may have arrived."""
     folded_at: str | None = None
     """The last publication that had arrived when the shard was folded, as far as is known."""
 
@@ -63,15 +64,15 @@ class PreviousShard:
         if now_ms - self.heartbeat_ms < remember_seconds * 1000:
             return False
         if self.folded_at is None:
-            self.folded_at = self.queue[0].attempt if self.maybe_applied and self.queue else self.acknowledged
+            self.folded_at = self.pending.attempt if self.maybe_applied and self.pending else self.acknowledged
         return True
 
     def numbers_when_folded(self) -> array[float]:
         """The numbers that the archive received."""
-        deltas = [publication.delta for publication in self.queue]
-        if self.queue and self.folded_at == self.queue[0].attempt:
-            del deltas[0]
-        return self.mirror.numbers_before(deltas)
+        pending = self.pending
+        return self.mirror.numbers_before(
+            [] if pending is None or self.folded_at == pending.attempt else pending.deltas
+        )
 
 
 def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | None:

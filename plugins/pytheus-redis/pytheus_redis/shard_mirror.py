@@ -4,8 +4,8 @@ Rules:
 
 - The numbers are in the metrics. A mirror holds them as they were read last; `update` reads them again and returns the
   differences, as absolute numbers.
-- A delta has everything that a series needs: its records and its numbers. So deltas may be sent one after another, and
-  a process that reads between two of them reads a state that was true of each series.
+- A delta is a piece of a publication, small enough for one message. Readers see all pieces of a publication at once, so
+  that no family is part old and part new.
 - A delta knows the numbers that it overwrote (`undo`), so that the earlier state can be restored as long as it is
   unknown whether the delta has arrived.
 - An offset that a series left may be given to another series, but not while a base is subtracted from it.
@@ -95,12 +95,14 @@ class Delta:
         return bool(self.records or self.runs)
 
     @property
-    def fills(self) -> frozenset[str]:
-        """Those of the keys "index" and "numbers" that exist once it has arrived."""
-        filled = {"index"} if self.records else set()
-        if any(len(numbers) for _, numbers in self.runs):
-            filled.add("numbers")
-        return frozenset(filled)
+    def record_bytes(self) -> int:
+        """By how much it makes the index longer."""
+        return sum(map(len, self.records))
+
+    @property
+    def end_bytes(self) -> int:
+        """How long the numbers are at least once it has arrived."""
+        return max((8 * (offset + len(numbers)) for offset, numbers in self.runs if numbers), default=0)
 
     def arguments(self) -> list[str | bytes | int]:
         """The arguments of the scripts: records, then pairs of offset and bytes."""
@@ -232,6 +234,8 @@ class ShardMirror:
                 record = encode_series(known.definition, each, offset)
             except ShardFormatError:  # labels of a megabyte
                 self._free_offsets.setdefault(size, []).append(offset)
+                zeros = array("d", bytes(8 * size))  # Redis's numbers are as long as these
+                self._store_run(offset, zeros, deltas)
                 continue
             kept.append(at)
             series.append(self.layout.add_series(known.definition, each, offset))

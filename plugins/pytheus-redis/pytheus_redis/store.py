@@ -4,20 +4,17 @@ Rules:
 
 - Metrics keep their numbers, so that an increment costs as much as in one process. The store's own thread reads them
   periodically and publishes the changes.
-- Only that thread talks to Redis. No other thread waits for the network, except for a scrape and at the end of the
-  process, and for a limited time.
+- Only that thread talks to Redis, and the one of the heartbeat. No other thread waits for the network, except for a
+  scrape and at the end of the process, and for a limited time.
 - Publications do not overlap, and none follows the last one.
 - The child of a fork begins with a shard, a connection and a thread of its own.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import random
-import sys
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -25,14 +22,16 @@ from typing import Final, TypeVar
 from pytheus.definitions import Definition
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
+from pytheus.worker import Worker
+from pytheus_redis import process_hooks
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
+from pytheus_redis.heartbeat import Heartbeat
 from pytheus_redis.keys import Keys
 from pytheus_redis.metrics import RedisMetrics
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Publisher
 from pytheus_redis.reader import Fetched, Reader, View
-from pytheus_redis.worker import Worker
 
 __all__ = ["RedisStore"]
 
@@ -45,8 +44,12 @@ _UNREADABLE: Final = frozenset({"unreachable", "timeout", "credentials", "loadin
 # After one of these a new connection may help, because the other side may have closed an idle one.
 _RECONNECTABLE: Final = frozenset({"unreachable", "read_only", "cluster"})
 
-# Publishing takes at most this part of one processor; a process with very many series publishes less often.
+# Publishing takes at most this part of one processor; a process with very many series publishes less often, but at
+# least once in a third of the time after which a silent process counts as dead.
 _MAX_PROCESSOR_SHARE: Final = 0.1
+
+# The thread of the heartbeat may be waiting for an answer; it is a daemon and needs nothing at its end.
+_HEARTBEAT_WAIT_SECONDS: Final = 0.1
 
 # A scrape within this time after a failure does not try to publish again.
 _MAX_RETRY_DELAY_SECONDS: Final = 1.0
@@ -73,6 +76,7 @@ class RedisStore:
         # The metrics that remain after another has left; a reference that keeps the registry alive.
         self._remaining: Callable[[], Sequence[HasRows]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
+        self._heartbeat: Final = Heartbeat(self._keys, options, client)
         self._closed = False
         self._pid = os.getpid()
         self._begin_shard()
@@ -95,9 +99,12 @@ class RedisStore:
     def start(self, source: Source) -> None:
         """Publish the metrics of `source` from now on, until it returns None."""
         self._source = source
+        self._start_threads()
+        process_hooks.watch(self)
+
+    def _start_threads(self) -> None:
         self._worker.start(self._options.interval_seconds)
-        _stores.add(self)
-        _watch_process()
+        self._heartbeat.start(self.publisher)
 
     @property
     def options(self) -> RedisOptions:
@@ -130,6 +137,7 @@ class RedisStore:
         Takes ``scrape_seconds`` at most, together with the `read` after it; with `last`, ``exit_seconds``.
         """
         self._unpublished = None
+        self._check_process()
         if last:
             self._finish(metrics)
             return
@@ -155,12 +163,15 @@ class RedisStore:
         self._deadline = self._unpublished = None
         if self._closed:
             raise _closed()
+        self._check_process()
         if failure is not None and failure.reason in _UNREADABLE:
             raise failure
         fetched, mine, own = self._run_in_worker(lambda: self._fetch(metrics), deadline)
         view = self.reader.take(fetched)
         live = sum(snapshot.live for snapshot in view.snapshots)
         self._metrics.read(live, len(view.snapshots) - live)
+        for token in set(view.unreadable).intersection(self.publisher.tokens()):
+            self.publisher.replace(token)
         snapshots = view.snapshots
         if mine is not None:
             snapshots = [*(snapshot for snapshot in snapshots if snapshot.identity.token not in own), mine]
@@ -191,13 +202,20 @@ class RedisStore:
 
     def close(self) -> None:
         """Publish for the last time, and end the thread; takes ``exit_seconds`` at most."""
-        _stores.discard(self)
+        process_hooks.unwatch(self)
+        try:
+            self._check_process()
+        except RedisStoreError as error:
+            self._health.failed("fork", error)
+            return
         if not self._closed:
             try:
                 self._finish(self._source())
             except RedisStoreError as error:
                 self._health.failed("publish", error)
-        self._worker.stop(max(0.0, (self._deadline or 0.0) - time.monotonic()))
+        remaining = max(0.0, (self._deadline or 0.0) - time.monotonic())
+        self._heartbeat.stop(min(remaining, _HEARTBEAT_WAIT_SECONDS))
+        self._worker.stop(remaining)
         self._remaining = None
 
     def _finish(self, metrics: Sequence[HasRows] | None) -> None:
@@ -207,6 +225,11 @@ class RedisStore:
         deadline = self._deadline = time.monotonic() + self._options.exit_seconds
         if self._worker.is_running:
             self._run_in_worker(lambda: self._publish_last(metrics), deadline)
+
+    def _check_process(self) -> None:
+        """Raise `RedisStoreError` in a child whose fork was not told: it has no thread, and the parent's numbers."""
+        if self._pid != os.getpid():
+            raise RedisStoreError("fork", f"process {self._pid} was forked by C code, and Python was not told")
 
     def _run_in_worker(self, function: Callable[[], T], deadline: float) -> T:
         try:
@@ -225,6 +248,7 @@ class RedisStore:
         metrics = self._source()
         if metrics is None:
             self.client.close()
+            self._heartbeat.stop(_HEARTBEAT_WAIT_SECONDS)
             return None
         began = time.thread_time()
         for metric in metrics:
@@ -239,7 +263,9 @@ class RedisStore:
         self._health.succeeded("publish")
         if self._remaining is remaining:  # no other metric has left meanwhile
             self._remaining = None
-        return max(self._options.interval_seconds, (time.thread_time() - began) / _MAX_PROCESSOR_SHARE)
+        options = self._options
+        pause = min((time.thread_time() - began) / _MAX_PROCESSOR_SHARE, options.expiry_seconds / 3)
+        return max(options.interval_seconds, pause)
 
     def _pause(self) -> float:
         """Longer after each failure, and random, so that processes do not synchronize."""
@@ -267,6 +293,13 @@ class RedisStore:
             self._failed_at = time.monotonic()
             self._metrics.up.set(0)
             raise failure from None
+        replaced = self.publisher.replaced
+        if replaced:
+            keys = ", ".join(replaced)
+            replaced.clear()
+            self._health.failed(
+                "publish", RedisStoreError("data", f"the content of {keys} was not valid and was replaced")
+            )
         self._failure = None
         self._failures = 0
         self._metrics.publications.inc()
@@ -298,6 +331,7 @@ class RedisStore:
     def after_fork_in_child(self) -> None:
         """Begin a shard, a connection and a thread of the child's own."""
         self._worker.after_fork_in_child()
+        self._heartbeat.after_fork_in_child()
         self._pid = os.getpid()
         self._remaining = None
         self.client.abandon()
@@ -305,11 +339,13 @@ class RedisStore:
 
     def before_fork(self) -> None:
         """Stop the thread, if it stops quickly."""
+        self._heartbeat.worker.before_fork()
         self._worker.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Let the thread continue."""
         if not self._closed:
+            self._heartbeat.after_fork_in_parent()
             self._worker.after_fork_in_parent(self._options.interval_seconds)
 
     def start_in_child(self) -> None:
@@ -318,7 +354,7 @@ class RedisStore:
             return
         if self._pid != os.getpid():
             self.after_fork_in_child()
-        self._worker.start(self._options.interval_seconds)
+        self._start_threads()
 
     def __repr__(self) -> str:
         return f"<RedisStore at {self._options.redacted_url}, namespace {self._options.namespace!r}>"
@@ -326,46 +362,3 @@ class RedisStore:
 
 def _closed() -> RedisStoreError:
     return RedisStoreError("other", "the registry was closed")
-
-
-# The stores with a thread, and whether this process runs the hooks for them.
-_stores: Final[weakref.WeakSet[RedisStore]] = weakref.WeakSet()
-_hooked = False
-
-
-def _watch_process() -> None:
-    global _hooked
-    if _hooked:
-        return
-    _hooked = True
-    atexit.register(_at_exit)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lambda: _each(RedisStore.before_fork),
-            after_in_parent=lambda: _each(RedisStore.after_fork_in_parent),
-            after_in_child=_after_fork_in_child,
-        )
-
-
-def _each(act: Callable[[RedisStore], None]) -> None:
-    for store in list(_stores):
-        act(store)
-
-
-def _at_exit() -> None:
-    _each(RedisStore.close)
-
-
-def _after_fork_in_child() -> None:
-    _each(RedisStore.start_in_child)
-    # A process of multiprocessing ends without the interpreter's exit functions. It has finalizers instead, and forgets
-    # those that were registered before this.
-    processes = sys.modules.get("multiprocessing.util")
-    if processes is not None:
-        processes.register_after_fork(_stores, _add_finalizer)
-
-
-def _add_finalizer(stores: object) -> None:
-    from multiprocessing.util import Finalize
-
-    Finalize(None, _at_exit, exitpriority=0)

@@ -1,37 +1,20 @@
-"""The declarations of a conformance class about its registry, and the tools of its checks.
-
-Rules:
-
-- A check is a method whose name begins with ``test_``, marked with `check`. It tests one promise, starts with a new
-  registry, and relies only on the checks that it names as `after`.
-- It fails by `AssertionError` with the promise in the contract's words, then the actual behaviour.
-- A check whose `needs` a class does not declare is not part of that class: pytest does not collect it.
-- Collectors are the kit's own, or metrics made with ``registry=None``: nothing reaches `pytheus.REGISTRY`.
-- A check raises `unittest.SkipTest` if its result would be misleading: a check that it relies on fails, or the registry
-  object does not offer an optional capability. pytest reports it as skipped.
-"""
+"""The declarations of a conformance class about its registry, and the tools of its checks."""
 
 from __future__ import annotations
 
-import functools
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import ClassVar, Final, Literal, TypeVar
-from unittest import SkipTest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import ClassVar, Literal
 
 from pytheus.names import prefix_lead
-from pytheus.registry.capabilities import Closable
+from pytheus.registry.capabilities import Closable, HoldsCollectors
+from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.samples import Family, Sample
+from pytheus.testing.checks.check import Conformance, check, promised
+from pytheus.testing.checks.comparison import difference
 
-__all__ = ["Declarations", "Need", "Probe", "check", "promised"]
-
-Checks = TypeVar("Checks", bound="Declarations")
-
-Need = Literal["kept", "kept nothing", "writable", "read only", "originals", "refusals", "errors", "prefixes", "plugin"]
-"""A declaration without which a check does not apply; see `Declarations.meets`."""
+__all__ = ["Declarations", "Probe", "check", "promised"]
 
 
 class Probe:
@@ -50,17 +33,20 @@ class Probe:
         return f"<probe {self.probe}>"
 
 
-class Declarations:
+class Declarations(Conformance):
     """The attributes and methods by which a subclass describes its registry."""
 
     keeps_collectors: ClassVar[bool] = True
-    """Whether the registry holds registered collectors and returns them from `collect()`."""
+    """Whether the registry holds registered collectors; one like `none` does not."""
+
+    exposes: ClassVar[bool] = True
+    """Whether `collect()` returns the collectors; one that pushes their numbers offers `HoldsCollectors`."""
 
     takes_registrations: ClassVar[bool] = True
     """Whether `register` and `unregister` may be called. If not, `write_to` returns the registry to use instead."""
 
     gives_originals: ClassVar[bool] = True
-    """Whether `collect()` returns the registered objects themselves, not objects derived from them."""
+    """Whether `collect()` returns the registered objects themselves; derived ones are compared by value."""
 
     refuses_unknown: ClassVar[bool] = True
     """Whether `unregister` raises for an unknown collector; a registry that keeps nothing cannot."""
@@ -70,6 +56,9 @@ class Declarations:
 
     inner_prefix: ClassVar[str] = ""
     """A prefix of family names in addition to the registry's `prefix`, with its underscore."""
+
+    own_metrics: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of metrics about the registry itself, which it also returns; checks ignore them."""
 
     constant_labels: ClassVar[Mapping[str, str]] = {}
     """Labels that the registry adds to every sample."""
@@ -82,9 +71,6 @@ class Declarations:
 
     import_budget_seconds: ClassVar[float] = 1.0
     """The processor time that importing the plugin may take, without pytheus and pluggy."""
-
-    patience_seconds: ClassVar[float] = 30.0
-    """How long to wait for an operation that might hang."""
 
     def make_registry(self) -> Registry:
         """Return a new registry, empty and independent of those made before."""
@@ -99,19 +85,23 @@ class Declarations:
         return registry
 
     @classmethod
-    def meets(cls, need: Need) -> bool:
+    def meets(cls, need: str) -> bool:
         """Return whether the class declares the ability that a check with this need tests."""
         match need:
             case "kept":
                 return cls.keeps_collectors
             case "kept nothing":
                 return not cls.keeps_collectors
+            case "unexposed":
+                return not cls.exposes
             case "writable":
                 return cls.keeps_collectors and cls.takes_registrations
             case "read only":
                 return not cls.takes_registrations
             case "originals":
                 return cls.keeps_collectors and cls.gives_originals
+            case "derived":
+                return cls.keeps_collectors and not cls.gives_originals
             case "refusals":
                 return cls.refuses_unknown and cls.keeps_collectors and cls.takes_registrations
             case "errors":
@@ -120,19 +110,8 @@ class Declarations:
                 return cls.make_prefixed_registry is not Declarations.make_prefixed_registry
             case "plugin":
                 return cls.plugin_name is not None
-
-    def __init_subclass__(cls, **options: object) -> None:
-        super().__init_subclass__(**options)
-        # A test method that is None in a subclass is not a test, neither for pytest nor for `run_conformance`.
-        for name in _CHECKS:
-            defined = next((vars(base)[name] for base in cls.__mro__[1:] if vars(base).get(name) is not None), None)
-            if defined is not None and name not in vars(cls):
-                setattr(cls, name, defined if cls._applies(name) else None)
-
-    @classmethod
-    def _applies(cls, name: str) -> bool:
-        after, needs = _CHECKS[name]
-        return all(map(cls.meets, needs)) and all(map(cls._applies, after))
+            case _:
+                raise ValueError(f"a check needs {need!r}, which no declaration provides")
 
     # For checks ------------------------------------------------------------------------------------------------------
 
@@ -166,9 +145,35 @@ class Declarations:
         return registry
 
     def held(self, registry: Registry) -> list[Collector]:
-        """Return the collectors of `collect()`."""
+        """Return the collectors that `registry` holds."""
         with promised("collect() returns an iterable of the registered collectors"):
-            return list(registry.collect())
+            return list(self.listing(registry))
+
+    def listing(self, registry: Registry) -> Iterable[Collector]:
+        """Return the result of `collect()`, or of `registered_collectors()` for a registry that exposes nothing."""
+        if self.exposes:
+            own = self.own_metrics
+            # A registry's own iterable, unless some of it must be left out.
+            return (
+                [each for each in registry.collect() if not collector_name(each).startswith(own)]
+                if own
+                else registry.collect()
+            )
+        if not isinstance(registry, HoldsCollectors):
+            raise AssertionError(
+                "exposes = False: a registry that exposes nothing offers registered_collectors(), so that its"
+                " collectors can move to another registry (pytheus.registry.HoldsCollectors): it does not"
+            )
+        return registry.registered_collectors()
+
+    def scraped(self, registry: Registry) -> Registry:
+        """Return the registry to expose: `registry`, or one with its collectors if it exposes nothing itself."""
+        if self.exposes:
+            return registry
+        shown = CollectorRegistry(prefix=registry.prefix)
+        for collector in self.held(registry):
+            shown.register(collector)
+        return shown
 
     def require_held(self, registry: Registry, expected: Sequence[Collector], promise: str) -> None:
         """Fail with `promise` unless `collect()` returns `expected`, or their equivalents, in that order."""
@@ -179,6 +184,11 @@ class Declarations:
         got = [self._original(collector, expected) for collector in given]
         if len(got) != len(expected) or any(one is not other for one, other in zip(got, expected, strict=True)):
             raise AssertionError(f"{promise}: expected {_listed(expected)} but got {_listed(given)}")
+        for collector, original in zip(given, expected, strict=True):
+            if collector is not original:
+                told = difference(collector, original, prefix=self.inner_prefix, labels=self.constant_labels)
+                if told:
+                    raise AssertionError(f"{promise}, or others that tell the same: {told}")
 
     def _original(self, given: Collector, expected: Sequence[Collector]) -> object:
         if self.gives_originals:
@@ -194,78 +204,7 @@ class Declarations:
         """Return the name of the family `name` of `registry` in an exposition."""
         return prefix_lead(registry.prefix) + self.inner_prefix + name
 
-    def unless_it_hangs(self, function: Callable[[], None], promise: str) -> None:
-        """Call `function` in a thread, and fail with `promise` if it does not return."""
-        failures: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                function()
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(self.patience_seconds)
-        if thread.is_alive():
-            raise AssertionError(
-                f"{promise}: it did not return within {self.patience_seconds:g} s; is a lock held meanwhile?"
-            )
-        if failures:
-            raise failures[0]
-
 
 def _listed(collectors: Sequence[Collector]) -> str:
     names = [getattr(collector, "probe", None) or collector_name(collector) for collector in collectors]
     return ", ".join(map(str, names)) or "nothing"
-
-
-@contextmanager
-def promised(promise: str) -> Iterator[None]:
-    """Turn an error of the block into one that states the promise."""
-    try:
-        yield
-    except (AssertionError, SkipTest):
-        raise
-    except Exception as error:
-        raise AssertionError(f"{promise}: raised {type(error).__name__}: {error}") from error
-
-
-_CHECKS: Final[dict[str, tuple[Sequence[str], Sequence[Need]]]] = {}
-"""The checks that each check relies on, and the declarations that it needs, by its name."""
-
-# For each class: the reason why a check cannot be relied on, or None if it passed.
-_verdicts: Final[weakref.WeakKeyDictionary[type, dict[str, str | None]]] = weakref.WeakKeyDictionary()
-
-
-def check(*after: str, needs: Sequence[Need] = ()) -> Callable[[Callable[[Checks], None]], Callable[[Checks], None]]:
-    """Mark a check, with the checks that it relies on, which run first, and the declarations that it needs."""
-
-    def mark(method: Callable[[Checks], None]) -> Callable[[Checks], None]:
-        name = method.__name__
-
-        @functools.wraps(method)
-        def checked(self: Checks) -> None:
-            verdicts = _verdicts.setdefault(type(self), {})
-            for needed in after:
-                if needed not in verdicts:
-                    with suppress(Exception):  # reported under its own name
-                        getattr(self, needed)()
-                reason = verdicts.get(needed)
-                if reason is not None:
-                    verdicts[name] = reason
-                    raise SkipTest(reason)
-            try:
-                method(self)
-            except SkipTest as skipped:
-                verdicts[name] = str(skipped)
-                raise
-            except BaseException:
-                verdicts[name] = f"not run: it relies on {name}, which fails"
-                raise
-            verdicts[name] = None
-
-        _CHECKS[name] = (after, needs)
-        return checked
-
-    return mark

@@ -93,7 +93,7 @@ class ConflictChecks(Declarations):
 
     @check("test_a_conflicting_metric_is_not_held", "test_no_reference_is_left_after_unregister")
     def test_no_reference_is_left_to_a_refused_metric(self) -> None:
-        """A metric that was refused can be freed."""
+        """A metric that was refused can be freed; an error that is kept keeps it alive by its traceback."""
         registry = self.filled(Counter("kit_hits", "H.", registry=None))
         newcomer = Gauge("kit_hits", "H.", registry=None)
         self._refused(registry, newcomer)
@@ -102,7 +102,9 @@ class ConflictChecks(Declarations):
         del newcomer
         gc.collect()
         if any(isinstance(one, Metric) and one.definition is definition for one in gc.get_objects()):
-            raise AssertionError("a refused metric is not kept: it is still alive")
+            raise AssertionError(
+                "a refused metric is not kept, and neither is the error of its refusal: it is still alive"
+            )
 
     @check("test_a_conflicting_metric_is_not_held")
     def test_the_same_metric_defined_twice_shares_its_values(self) -> None:
@@ -132,8 +134,9 @@ class ConflictChecks(Declarations):
                 registry.register(newcomer)
             except ConflictError as error:
                 if self.on_conflict == "raise":
-                    error.__traceback__ = None  # it would keep the metric alive
-                    return error
+                    # The error without its traceback, which keeps the metric alive. The registry's own error stays as
+                    # it is, so that a registry that keeps it is noticed.
+                    return ConflictError(str(error), name=error.name, incumbent=error.incumbent)
                 raise
         if self.on_conflict == "raise":
             raise AssertionError(

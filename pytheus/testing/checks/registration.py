@@ -77,6 +77,15 @@ class RegistrationChecks(Declarations):
         registry = self.filled(Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None))
         self.require_held(registry, [], "keeps_collectors = False means that collect() gives nothing")
 
+    @check("test_it_holds_what_is_registered", needs=["unexposed"])
+    def test_it_exposes_nothing(self) -> None:
+        """A registry that is declared to expose nothing returns nothing from `collect()`."""
+        registry = self.filled(Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None))
+        with promised("collect() returns an iterable"):
+            given = list(registry.collect())
+        if given:
+            raise AssertionError(f"exposes = False means that collect() returns nothing: it returned {given!r:.200}")
+
     @check("test_it_holds_what_is_registered", needs=["read only"])
     def test_it_refuses_changes(self) -> None:
         """A registry that is declared to be read only raises, and nothing has changed."""
@@ -118,7 +127,7 @@ class RegistrationChecks(Declarations):
 
         def read() -> None:
             with promised(promise):
-                pairs.extend(zip(registry.collect(), registry.collect(), strict=True))
+                pairs.extend(zip(self.listing(registry), self.listing(registry), strict=True))
 
         self.unless_it_hangs(read, promise)
         for side in (0, 1):
@@ -129,7 +138,7 @@ class RegistrationChecks(Declarations):
         """Changing the result of `collect()` changes nothing in the registry."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
-        given = registry.collect()
+        given = self.listing(registry)
         if isinstance(given, (list, dict, set)):
             given.clear()
         self.require_held(registry, [probe], "the result of collect() belongs to the caller, who may change it")
@@ -139,7 +148,7 @@ class RegistrationChecks(Declarations):
         """`collect()` gives the collectors and does not call them, which may block or fail."""
         probe = Probe("kit_probe")
         registry = self.filled(probe)
-        list(registry.collect())
+        list(self.listing(registry))
         if probe.collected:
             raise AssertionError("collect() gives the collectors, and does not call their collect(): it called one")
 

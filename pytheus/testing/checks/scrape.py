@@ -15,11 +15,11 @@ from pytheus.metrics.stateset import StateSet
 from pytheus.metrics.summary import Summary
 from pytheus.names import prefix_lead, validate_prefix
 from pytheus.registry.contract import Collector, Registry
-from pytheus.samples import Family
+from pytheus.samples import Exemplar, Family, Sample
 from pytheus.testing.checks.base import Declarations, Probe, check, promised
 from pytheus.testing.parse import ParsedSample, parse_exposition
 
-__all__ = ["ScrapeChecks"]
+__all__ = ["ScrapeChecks", "one_of_each"]
 
 _NASTY = 'quote " backslash \\ line\nfeed, brace } and ünïcode'
 
@@ -41,6 +41,20 @@ class _Creating(Probe):
         yield from super().collect()
 
 
+class _Detailed(Probe):
+    """A collector of two families, whose samples have everything that a sample can have."""
+
+    def collect(self) -> Iterator[Family | Collector]:
+        exemplar = Exemplar({"trace_id": "4bf92f35"}, 1 / 3, 1_790_000_000.125)
+        samples = [
+            Sample("", {"kind": "third"}, 1 / 3, 1_790_000_000.25, exemplar),
+            Sample("", {"kind": "none"}, float("nan")),
+            Sample("", {"kind": _NASTY}, float("-inf")),
+        ]
+        yield Family(f"{self.probe}_total", "counter", _NASTY, samples)
+        yield Family(self.probe, "gauge", "", [Sample("", {}, 5e-324)])
+
+
 class ScrapeChecks(Declarations):
     """Snapshots, collectors of every kind, prefixes, and the round trip through a parser."""
 
@@ -56,7 +70,7 @@ class ScrapeChecks(Declarations):
 
         def iterate() -> None:
             with promised(promise):
-                for collector in registry.collect():
+                for collector in self.listing(registry):
                     given.append(collector)
                     self.write_to(registry).register(Probe(f"kit_late_{len(given)}"))
                     if len(given) == 1:
@@ -75,7 +89,7 @@ class ScrapeChecks(Declarations):
         def scrape() -> None:
             with promised(promise):
                 self.write_to(registry).register(creating)
-                generate_metrics(registry, strict=True)
+                generate_metrics(self.scraped(registry), strict=True)
 
         self.unless_it_hangs(scrape, promise)
         if not any(self._family(collector).endswith("kit_creating_made") for collector in self.held(registry)):
@@ -93,7 +107,7 @@ class ScrapeChecks(Declarations):
             with promised(promise):
                 self.write_to(registry).register(raising)
                 self.write_to(registry).register(counter)
-                families = parse_exposition(generate_metrics(registry))
+                families = parse_exposition(generate_metrics(self.scraped(registry)))
         finally:
             log.disabled = disabled
         if self.exposed(registry, "kit_hits_total") not in families:
@@ -126,7 +140,7 @@ class ScrapeChecks(Declarations):
 
     def _scraped(self, registry: Registry) -> str:
         with promised("a registry can be scraped"):
-            return generate_metrics(registry, strict=True)
+            return generate_metrics(self.scraped(registry), strict=True)
 
     @check("test_values_are_kept", needs=["prefixes"])
     def test_an_empty_prefix_is_none(self) -> None:
@@ -152,10 +166,21 @@ class ScrapeChecks(Declarations):
         if names != expected:
             raise AssertionError(f"{promise}: expected {expected} but got {names}")
 
+    @check("test_values_are_kept", needs=["derived"])
+    def test_derived_collectors_tell_the_same(self) -> None:
+        """Types, descriptions, labels, values, timestamps and exemplars are those of the registered collectors."""
+        promise = "derived collectors tell the same as the registered ones"
+        histogram = Histogram("kit_size_bytes", "", buckets=(1.0, 10.0), registry=None)
+        collectors: list[Collector] = [*one_of_each("kit_each"), histogram, _Detailed("kit_detailed")]
+        registry = self.filled(*collectors)
+        self.require_held(registry, collectors, promise)
+        histogram.observe(1 / 3, exemplar={"trace_id": "4bf92f35"})
+        self.require_held(registry, collectors, promise)
+
     @check("test_values_are_kept")
     def test_what_is_exposed_can_be_parsed_back(self) -> None:
         """Every type, and labels that need escaping, come back from a parser as they went in."""
-        metrics = _one_of_each()
+        metrics = one_of_each("kit")
         # Before the registration, because that must not change them.
         families = [family for metric in metrics for family in metric.collect()]
         registry = self.filled(*metrics)
@@ -169,17 +194,18 @@ class ScrapeChecks(Declarations):
                     raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
 
 
-def _one_of_each() -> list[Metric]:
-    counter = Counter("kit_hits_total", _NASTY, ["path"], registry=None)
+def one_of_each(lead: str, registry: Registry | None = None) -> list[Metric]:
+    """Return a metric of each type, with values; `lead` begins their names. Defined again, they count on."""
+    counter = Counter(f"{lead}_hits_total", _NASTY, ["path"], registry=registry)
     counter.labels(_NASTY).inc(1.5)
-    gauge = Gauge("kit_depth", "Depth.", registry=None)
+    gauge = Gauge(f"{lead}_depth", "Depth.", registry=registry)
     gauge.set(float("-inf"))
-    histogram = Histogram("kit_wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=None)
-    histogram.labels("mail").observe(0.5)
-    summary = Summary("kit_size_bytes", "Size.", registry=None)
+    histogram = Histogram(f"{lead}_wait_seconds", "Wait.", ["queue"], buckets=(0.1, 1.0), registry=registry)
+    histogram.labels("mail").observe(0.5, exemplar={"trace_id": "4bf92f35"})
+    summary = Summary(f"{lead}_size_bytes", "Size.", registry=registry)
     summary.observe(1e300)
-    info = Info("kit_build", "Build.", registry=None)
+    info = Info(f"{lead}_build", "Build.", registry=registry)
     info.info(version="1")
-    stateset = StateSet("kit_door", "Door.", states=["open", "shut"], registry=None)
+    stateset = StateSet(f"{lead}_door", "Door.", states=["open", "shut"], registry=registry)
     stateset.state("open")
     return [counter, gauge, histogram, summary, info, stateset]

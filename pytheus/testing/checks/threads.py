@@ -37,7 +37,7 @@ class ThreadChecks(Declarations):
                 registry.register(passing)
                 registry.register(probe)
                 registry.unregister(passing)
-                list(registry.collect())
+                list(self.listing(registry))
 
         self._together(work, promise)
         held = sorted(self.held(registry), key=self._family)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
 
-from pytheus.registry import Collector, Registry
+from pytheus.registry import Registry
 from pytheus.shards import ShardedRegistry
 from pytheus.testing import RegistryConformance
 from pytheus_multiprocess import multiprocess_registry
@@ -37,6 +36,7 @@ class TestMultiprocessRegistry(RegistryConformance):
 
 class TestMultiprocessRegistryWithoutSpace(RegistryConformance):
     gives_originals = False
+    own_metrics = ("pytheus_multiprocess_unshared_series",)
 
     @pytest.fixture(autouse=True)
     def _in_a_directory(self, tmp_path: Path) -> None:
@@ -50,15 +50,3 @@ class TestMultiprocessRegistryWithoutSpace(RegistryConformance):
             process_metrics=False,
         )
         return ShardedRegistry(MultiprocessStore(options))
-
-    # It also exposes how many series are unshared.
-
-    def held(self, registry: Registry) -> list[Collector]:
-        return [each for each in super().held(registry) if not _is_count(each)]
-
-    def require_same(self, given: Sequence[Collector], expected: Sequence[Collector], promise: str) -> None:
-        super().require_same([each for each in given if not _is_count(each)], expected, promise)
-
-
-def _is_count(collector: Collector) -> bool:
-    return getattr(collector, "name", "") == "pytheus_multiprocess_unshared_series"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from pytheus import Counter, configure, generate_metrics
-from pytheus.exceptions import OptionError, PluginLoadError, ShardFormatError
+from pytheus.exceptions import OptionError, PluginLoadError
 from pytheus.plugins import RegistryOptions, resolve_registry
 from pytheus_multiprocess import multiprocess_registry, pytheus_shared_path
 from pytheus_multiprocess.directory import DirectoryError
@@ -125,9 +125,18 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: str, re
 
 def test_an_archive_that_cannot_be_read_is_told_and_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"something else")
-    registry = multiprocess_registry(tmp_path, process_metrics=False)
-    with pytest.raises(ShardFormatError, match=r"the archive cannot be read.*move it away to begin without it"):
-        registry.store.read()
-    list(registry.collect())  # which goes on with this process's own numbers
-    registry.close()
+    one, other = (multiprocess_registry(tmp_path, process_metrics=False) for _ in range(2))
+    for registry in (one, other):
+        Counter("jobs_total", "Jobs.", registry=registry).inc()
+    one.close()  # its shard cannot be folded now, and counts as it is
+    for _ in range(2):
+        (failure,) = other.store.read().skipped
+        assert failure.subject.startswith("archive in ")
+        assert "not an archive" in failure.reason
+        assert "move it away to begin without it" in failure.reason
+        assert "jobs_total 2.0" in generate_metrics(other)
     assert (tmp_path / "archive").read_bytes() == b"something else"
+    (tmp_path / "archive").rename(tmp_path / "elsewhere")
+    reading = other.store.read()
+    assert (reading.skipped, reading.archive.numbers) == ([], [1.0])
+    other.close()

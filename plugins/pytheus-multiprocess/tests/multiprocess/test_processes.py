@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus.registry import Registry
+from pytheus import Counter, generate_metrics
+from pytheus.collectors import register_runtime_collectors
+from pytheus.compose import labelled, union
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.shards import ShardedRegistry
+from pytheus_multiprocess import multiprocess_registry
 
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import Scrape, Shards, Start, Worker
@@ -208,3 +215,46 @@ def test_metrics_that_leave_the_registry_take_their_counts_along(worker: Start, 
     assert one.do("answer = jobs.labels('mail').value") == 5.0
     one.do("registry.register(jobs)")
     assert scrape()['jobs_total{kind="mail"}'] == 5.0
+
+
+# Who describes the process -------------------------------------------------------------------------------------------
+
+
+def _register(registry: Registry) -> Registry:
+    register_runtime_collectors(registry)
+    return registry
+
+
+def _move(registry: Registry) -> Registry:
+    proxy = CollectorRegistryProxy(CollectorRegistry())
+    register_runtime_collectors(proxy)
+    proxy.set_registry(registry)
+    return proxy
+
+
+def _unite(registry: Registry) -> Registry:
+    return union(_register(CollectorRegistry()), registry)
+
+
+@pytest.mark.parametrize("combine", [_register, _move, _unite])
+@pytest.mark.parametrize("layer", [lambda registry: registry, lambda registry: labelled(registry, shop="1")])
+def test_every_process_is_shown_once_beside_the_runtime_collectors(
+    combine: Callable[[Registry], Registry], layer: Callable[[Registry], Registry], worker: Start, directory: Path
+) -> None:
+    other = worker()
+    registry = multiprocess_registry(directory)
+    Counter("orders_total", "Orders placed.", registry=registry).inc()
+    text = generate_metrics(layer(combine(registry)), strict=True)
+    registry.close()
+    pids = re.findall(r'^process_open_fds\{.*pid="(\d+)"', text, re.M)
+    assert sorted(pids) == sorted(map(str, [os.getpid(), other.process.pid]))
+    assert not re.search(r"^process_\w+(\{shop=\"1\"\})? ", text, re.M)
+    assert "python_gc_collections_total{" in text
+    assert "pytheus_collector_errors_total" not in text
+
+
+def test_without_process_metrics_the_runtime_collectors_describe_the_process(directory: Path) -> None:
+    registry = multiprocess_registry(directory, process_metrics=False)
+    text = generate_metrics(_register(registry), strict=True)
+    registry.close()
+    assert re.search(r"^process_open_fds \d", text, re.M)

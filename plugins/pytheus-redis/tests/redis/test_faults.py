@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pytheus_redis import shard_mirror
 from pytheus_redis.client import Answer, Call, RedisClient
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
@@ -132,6 +133,20 @@ def later_publication(stage: Stage) -> None:
     assert stage.watch() == 5
 
 
+def large_later_publication(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    stage.curtain()
+    for turn in range(2):
+        faulty.count("a")
+        for number in range(4):
+            faulty.count(f"{turn}{number}" * 150_000)
+        stage.insist(faulty.publish)
+    assert stage.watch() == 5
+    stage.members.die(faulty)
+    assert stage.watch() == 5
+
+
 def lost_publication_and_then_lost_process(stage: Stage) -> None:
     faulty = stage.faulty
     faulty.publish(a=3)
@@ -205,6 +220,7 @@ SCENES: dict[Callable[[Stage], None], int | None] = {
     first_publication: 3,  # inspect, stage, commit
     large_first_publication: 4,
     later_publication: 2,
+    large_later_publication: 2 * (3 + 1),  # three parts are prepared and then published
     lost_publication_and_then_lost_process: 1,
     folding: 4 + 3,  # publish, list, read, fold; then without the last
     folding_by_two_at_once: None,
@@ -249,6 +265,37 @@ def test_being_folded_again_at_every_step_of_coming_back(all_members: Callable[[
         assert stage.watch() == 6
         stage.members.die(faulty)
         assert stage.watch() == 6
+
+
+def test_no_reader_sees_a_family_that_is_part_old_and_part_new(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_mirror, "DELTA_BYTES", 400)
+    monkeypatch.setattr(shard_mirror, "_MAX_RUN", 10)
+    stage = Stage(members, 0, "nothing")
+    seen: list[set[float]] = []
+    sent = []
+
+    def look(number: int) -> None:
+        sent.append(number)
+        # A process that has read before, and one that has not.
+        for watcher in (stage.watcher, stage.members()):
+            seen.append(set(watcher.scrape().values()))
+
+    stage.client.before = look
+    names = [f"series {number}" for number in range(100)]
+    for turn in range(1, 5):
+        for name in names:
+            stage.faulty.count(name)
+        if turn == 3:  # a series moves into the place of another
+            stage.faulty.tally.remove(names[0])
+            stage.faulty.count("new", by=3)
+            names[0] = "new"
+        stage.faulty.publish()
+    assert len(sent) > 20
+    assert all(len(values) <= 1 for values in seen), seen
+    assert {value for values in seen for value in values} == {1, 2, 3}
+    assert set(stage.watcher.scrape().values()) == {4}
 
 
 def test_messages_that_arrive_a_second_time_change_nothing(members: Members) -> None:

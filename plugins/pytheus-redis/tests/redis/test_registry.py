@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics, worker
 from pytheus.exceptions import OptionError
 from pytheus.plugins import resolve_registry
 from pytheus.registry import REGISTRY, CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus.shards import MergedFamily, ShardedRegistry
-from pytheus_redis import RedisStore, store, worker
+from pytheus_redis import RedisStore, process_hooks
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Server, WaitUntil
@@ -223,7 +223,7 @@ def in_a_fork(work: Callable[[], None]) -> None:
         status = 1
         try:
             work()
-            store._at_exit()  # and not those of pytest, one of which removes directories of earlier runs
+            process_hooks._at_exit()  # and not those of pytest, one of which removes directories of earlier runs
             status = 0
         finally:
             os._exit(status)

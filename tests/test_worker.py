@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import pytest
 
-from pytheus_redis.worker import Worker
-
-if TYPE_CHECKING:
-    from tests.redis.conftest import Server, WaitUntil
+from pytheus.worker import Worker
 
 PATIENCE_SECONDS: Final = 120
 
@@ -62,7 +57,9 @@ def busy() -> Iterator[Busy]:
     made.end()
 
 
-def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(busy: Busy, wait_until: WaitUntil) -> None:
+def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(
+    busy: Busy, wait_until: Callable[[Callable[[], object], str], None]
+) -> None:
     busy.worker.before_fork()
     busy.ask()
     wait_until(lambda: busy.done_by or len(busy.worker._tasks) == 1, "the task")
@@ -73,7 +70,7 @@ def test_who_asks_while_a_fork_waits_for_a_busy_thread_is_answered_by_it(busy: B
 
 
 def test_who_asks_while_the_thread_rests_for_a_fork_is_answered_by_the_next_one(
-    busy: Busy, wait_until: WaitUntil
+    busy: Busy, wait_until: Callable[[Callable[[], object], str], None]
 ) -> None:
     busy.let_go()
     wait_until(lambda: busy.worker.before_fork() or not busy.worker.is_running, "the thread to rest")  # type: ignore[func-returns-value]  # done again until it rests
@@ -89,34 +86,3 @@ def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
     assert busy.worker.stop(PATIENCE_SECONDS)
     busy.worker.submit(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
     assert busy.done_by == [threading.current_thread().name]
-
-
-PRINTS_WHAT_THREADS_IMPORT = """
-import sys, threading
-
-class Watcher:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if threading.current_thread() is not threading.main_thread():
-            imported.append(name)
-
-imported = []
-from pytheus import Counter, generate_metrics
-from pytheus_redis import RedisOptions, redis_registry
-
-sys.meta_path.insert(0, Watcher)
-registry = redis_registry(RedisOptions(host="localhost", port=int(sys.argv[1]), namespace=sys.argv[2]))
-Counter("hits_total", "H.", registry=registry).inc(0.1)
-text = generate_metrics(registry)
-assert "hits_total 0.1" in text, text
-registry.close()
-print(imported)
-"""
-
-
-def test_the_thread_imports_nothing_because_a_fork_would_leave_the_child_with_half_a_module(
-    shared_server: Server, namespace: str
-) -> None:
-    command = [sys.executable, "-P", "-c", PRINTS_WHAT_THREADS_IMPORT, str(shared_server.port), namespace]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,0 +1,86 @@
+"""A command of ``pytheus run``, and the service of its metrics by another process: the parts that both have.
+
+Rules:
+
+- The command must share its registry with the process that serves, so one URL is used for both and passed to the
+  command in ``PYTHEUS_REGISTRY``. A registry that processes cannot share is refused, because its metrics would not be
+  served.
+- The plugin declares that processes share its registry, and provides a place for it if the URL has none:
+  `pytheus.plugins.hooks.pytheus_shared_path`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, NoReturn
+
+from pytheus.exposition.server import start_http_server
+from pytheus.plugins.plan import plan
+from pytheus.plugins.resolve import configure, shared_address
+from pytheus.registry import REGISTRY, Closable
+
+__all__ = ["Command", "Serving", "execute", "serving"]
+
+# Python ignores them in its own process only.
+_IGNORED_BY_PYTHON: Final = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
+# They name the process that they are meant for: sd_listen_fds(3), sd_watchdog_enabled(3), systemd.exec(5).
+_NAMING_THE_PROCESS: Final = ("LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID")
+
+
+class Serving(NamedTuple):
+    """The choice of a registry, the address that serves the metrics, and whether it is not printed."""
+
+    registry: str | None
+    port: int
+    addr: str
+    quiet: bool
+
+
+class Command(NamedTuple):
+    """The `path` of a command and its `arguments`, its own name first."""
+
+    path: str
+    arguments: Sequence[str]
+
+
+@contextmanager
+def serving(options: Serving) -> Iterator[dict[str, str]]:
+    """Serve the metrics of a registry that processes share; gives the variables by which the command chooses it.
+
+    Raises `PytheusError` and OSError if that is not possible.
+    """
+    with shared_address(plan(options.registry)) as url:
+        configure(url)
+        try:
+            server = start_http_server(options.port, options.addr, REGISTRY)
+            try:
+                if not options.quiet:
+                    print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
+                yield {"PYTHEUS_REGISTRY": url}
+            finally:
+                server.close()
+        finally:
+            resolved = REGISTRY.registry
+            if isinstance(resolved, Closable):
+                resolved.close()
+
+
+def execute(command: Command, variables: Mapping[str, str], meant_for: int) -> NoReturn:
+    """Let this process become `command`, with `variables` in its environment.
+
+    Variables that name the process `meant_for` name this one instead. Raises OSError if the command cannot be executed.
+    """
+    environ = os.environ | dict(variables)
+    for name in _NAMING_THE_PROCESS:
+        if environ.get(name) == str(meant_for):
+            environ[name] = str(os.getpid())
+    for ignored in _IGNORED_BY_PYTHON:
+        signal.signal(ignored, signal.SIG_DFL)
+    try:
+        os.execve(command.path, list(command.arguments), environ)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot execute {command.path!r}: {error.strerror}") from error

@@ -1,0 +1,154 @@
+"""The record of the collectors that a scrape of `ShardedRegistry` shows.
+
+Rules:
+
+- The record never changes; a registration or a removal replaces it in one step. So a scrape that keeps the record of
+  its beginning sees each collector completely or not at all.
+- A registration replaces it as its last step, and a removal as its first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pytheus.definitions import Definition
+from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.contract import Collector
+from pytheus.registry.traversal import definition_of
+from pytheus.shards.tracked_storage import LastValueStorage, TrackedStorage
+
+__all__ = ["Entry", "Published", "PublishedCollectors", "SharedMetric"]
+
+
+class SharedMetric(NamedTuple):
+    """A metric that is merged with those of other processes; `rows` is the metric as `ShardStore.publish` takes it."""
+
+    definition: Definition
+    metric: StorageAware
+    storage: TrackedStorage | None
+    rows: HasRows
+
+    def attach(self, *, carry: bool) -> None:
+        """Keep the metric's numbers in the storage; without `carry` they are zero then."""
+        storage = self.storage
+        if storage is None:
+            if not carry:
+                self.metric.restart()
+        elif isinstance(storage, LastValueStorage):
+            with storage.carrying():
+                self.metric.attach_storage(storage, carry=carry)
+        else:
+            self.metric.attach_storage(storage, carry=carry)
+
+    def detach(self, *, keep_in_shard: bool) -> None:
+        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        if self.storage is not None:
+            self.storage.releases = not keep_in_shard
+            self.metric.detach_storage(self.storage)
+            if not keep_in_shard:
+                # A metric that has moved to another registry's storage does not release its series here.
+                self.storage.release_all()
+
+
+class Entry(NamedTuple):
+    """A registered collector; `shared` is None unless it is merged with those of other processes."""
+
+    collector: Collector
+    definition: Definition | None
+    shared: SharedMetric | None
+
+
+class Published(NamedTuple):
+    """The collectors that a scrape shows, at one moment. Never changes, so that a scrape can rely on it."""
+
+    entries: dict[int, Entry]
+    """By the id of the collector, in the order of registration."""
+    left: tuple[SharedMetric, ...] = ()
+    """The metrics whose removal is under way."""
+    is_closed: bool = False
+    """Whether the registry was closed, and shows no other process."""
+
+    def collectors(self) -> list[Collector]:
+        return [entry.collector for entry in self.entries.values()]
+
+    def metrics(self) -> list[HasRows]:
+        """The merged metrics."""
+        return [entry.shared.rows for entry in self.entries.values() if entry.shared is not None]
+
+    def others(self) -> list[Collector]:
+        """The collectors that are not merged."""
+        return [entry.collector for entry in self.entries.values() if entry.shared is None]
+
+    def other_names(self) -> list[str]:
+        """The names that the other collectors occupy."""
+        return [
+            name
+            for entry in self.entries.values()
+            if entry.shared is None and entry.definition is not None
+            for name in entry.definition.occupied_names
+        ]
+
+    def find(self, collector: Collector) -> Entry | None:
+        """The entry of `collector`, or of the metric that it shares its series with."""
+        entry = self.entries.get(id(collector))
+        if entry is None and (definition := definition_of(collector)) is not None:
+            entry = next((each for each in self.entries.values() if each.definition is definition), None)
+        return entry
+
+    def missing_in(self, later: Published) -> list[SharedMetric]:
+        """The merged metrics that are not in `later`, or are there by another registration."""
+        if later is self:
+            return []
+        remaining = {id(entry.shared) for entry in later.entries.values()}
+        return [
+            entry.shared
+            for entry in self.entries.values()
+            if entry.shared is not None and id(entry.shared) not in remaining
+        ]
+
+
+class PublishedCollectors:
+    """The present record. Any thread, signal handler or finalizer may replace it."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, now: Published) -> None:
+        self.now: Published = now
+
+    def add(self, entry: Entry) -> None:
+        """Show `entry` from now on."""
+        while True:
+            now = self.now
+            if self._replace(now, now._replace(entries={**now.entries, id(entry.collector): entry})):
+                return
+
+    def withdraw(self, entry: Entry) -> None:
+        """Show `entry` no longer; its metric is among `left` until `forget`."""
+        while True:
+            now = self.now
+            entries = {key: other for key, other in now.entries.items() if other is not entry}
+            left = now.left if entry.shared is None else (*now.left, entry.shared)
+            if self._replace(now, now._replace(entries=entries, left=left)):
+                return
+
+    def forget(self, shared: SharedMetric) -> None:
+        """Report that the removal of a metric is complete."""
+        while True:
+            now = self.now
+            if self._replace(now, now._replace(left=tuple(other for other in now.left if other is not shared))):
+                return
+
+    def close(self) -> Published:
+        """Show the collectors as those of this process alone from now on; gives the record before."""
+        while True:
+            now = self.now
+            entries = {key: entry._replace(shared=None) for key, entry in now.entries.items()}
+            if self._replace(now, Published(entries, is_closed=True)):
+                return now
+
+    def _replace(self, former: Published, replacement: Published) -> bool:
+        # atomic: no other thread, signal handler or finalizer has replaced it since
+        if self.now is former:
+            self.now = replacement
+            return True
+        return False

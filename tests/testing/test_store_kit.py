@@ -1,0 +1,57 @@
+"""The kit for stores of shards, on sound stores and on ones that are broken on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardStore
+from pytheus.testing import ShardStoreConformance, run_conformance
+from tests.testing import broken_stores
+from tests.testing.broken_stores import BrokenStore
+
+
+class MemoryConformance(ShardStoreConformance):
+    crosses_processes = False
+    kind: ClassVar[type[MemoryShardStore]] = MemoryShardStore
+    publishing: ClassVar[bool] = False
+
+    def make_place(self) -> Callable[[], ShardStore]:
+        backend = MemoryBackend()
+        return lambda: self.kind(backend, publishing=self.publishing)
+
+    def kill(self, store: ShardStore) -> None:
+        assert isinstance(store, MemoryShardStore)
+        store.kill()
+
+
+class TestMemoryShardStore(MemoryConformance):
+    pass
+
+
+class TestMemoryShardStoreThatPublishes(MemoryConformance):
+    publishing = True
+
+
+BROKEN = [
+    kind
+    for kind in vars(broken_stores).values()
+    if isinstance(kind, type) and issubclass(kind, BrokenStore) and kind is not BrokenStore
+]
+
+
+def failures(broken: type[BrokenStore]) -> dict[str, str]:
+    class Conformance(MemoryConformance):
+        kind = broken
+        publishing = broken.publishes
+
+    return {outcome.check: outcome.message for outcome in run_conformance(Conformance) if outcome.status == "failed"}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_store_fails_the_check_meant_for_it(broken: type[BrokenStore]) -> None:
+    found = failures(broken)
+    assert list(found) == [broken.check], found
+    assert broken.message in found[broken.check]
