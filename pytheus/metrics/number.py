@@ -27,7 +27,7 @@ def to_floats(values: Iterable[Number], subject: object) -> list[float]:
 
     `values` is any iterable, also an array of numpy.
     """
-    # The objects that an array of numpy yields are no exact floats, those in its list are.
+    # An array of numpy yields objects of its own types, but its list contains exact floats.
     listed: object = getattr(values, "tolist", None)
     numbers: list[object] = listed() if callable(listed) else list(values)
     if set(map(type, numbers)) > {float}:
