@@ -212,7 +212,14 @@ class SeriesSet:
 
     def text_of(self, label: str, value: object) -> str:
         """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
-        if type(value) is str and value.isascii():
+        if type(value) is not str:
+            try:
+                digits: str | None = _spelled(value)
+            except ValueError:  # more digits than Python allows
+                digits = None
+            if digits is not None:
+                return digits
+        elif value.isascii():
             return value
         from pytheus.metrics.label_values import label_text
 
