@@ -41,6 +41,7 @@ Modules:
 - `yielding`: letting other threads run during long work
 - `background_threads`: threads that do not interfere with signals and forks
 - `worker`: a thread that calls functions, and one of them again and again
+- `foreign_calls`: calls of foreign code, with a deadline where the scrape has one
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
 - `compilation`: a class decorator for the compiled build
@@ -63,6 +64,7 @@ from pytheus.metrics import (
     exponential_buckets,
     linear_buckets,
 )
+from pytheus.metrics.strictness import set_strict_source
 from pytheus.registry import REGISTRY, CollectorRegistry, Registry
 from pytheus.registry.proxy import set_resolver
 from pytheus.version import COMPILED, __version__
@@ -101,7 +103,14 @@ def _resolve(choice: str | None) -> Registry:
     return resolve_registry(choice)
 
 
+def _configured_strict() -> bool:
+    from pytheus.plugins.config import configured_strict
+
+    return configured_strict()
+
+
 set_resolver(_resolve)
+set_strict_source(_configured_strict)
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name

@@ -9,6 +9,7 @@ Modules:
 - `negotiation`: which format a client prefers
 - `response`: HTTP responses
 - `collection`: collections that clients share, with a deadline
+- `collector_threads`: the threads of collections, and foreign code that hangs
 - `respond`: the response to one scrape, and how long a client waits for it
 - `respond_async`: the same on an event loop
 - `disconnection`: whether a client has left

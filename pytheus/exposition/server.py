@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
-from pytheus.exposition.collection import wait_for_ended
+from pytheus.exposition.collector_threads import wait_for_ended
 from pytheus.exposition.disconnection import has_ended
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.own_socket import LostSocketError, OwnSocket
