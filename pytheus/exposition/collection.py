@@ -25,6 +25,7 @@ from typing import Final, Never
 from pytheus.definitions import Definition
 from pytheus.exposition.collector_threads import (
     STALL_SECONDS,
+    Work,
     call_each_until,
     hanging,
     start,
@@ -217,7 +218,14 @@ class Collection:
             self._start(partial(self._run, leg), leg)
 
     def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
-        start(work, lambda: self.has_response and (leg is None or leg.lost is None), self._context)
+        start(
+            Work(
+                run=work,
+                has_ended=lambda: self.has_response,
+                is_stuck=lambda: leg is not None and not leg.has_ended and (leg.is_superseded or leg.lost is not None),
+            ),
+            self._context,
+        )
 
     def _run(self, leg: _Leg) -> None:
         body: list[bytes] | None = None
