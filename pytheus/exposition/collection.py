@@ -356,7 +356,7 @@ class _Line:
         self.waiting: Collection | None = None
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant, because a signal handler may close a server
 _lines: Final[dict[tuple[int, str | None], _Line]] = {}
 
 
@@ -390,7 +390,7 @@ def _log_failure(registry: Registry) -> None:
 def _after_fork_in_child() -> None:
     """Forget the collections, whose threads do not exist in this process."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _lines.clear()
 
 

@@ -37,7 +37,7 @@ STALL_SECONDS: Final = 0.1
 
 STUCK_THREADS: Final = 64
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant, because a signal handler may close a server
 _threads: Final[WeakKeyDictionary[threading.Thread, Work]] = WeakKeyDictionary()
 
 hanging: Final[dict[object, object]] = {}
@@ -78,7 +78,8 @@ def wait_for_ended(seconds: float) -> None:
     with _lock:
         threads = list(_threads.items())
     for thread, work in threads:
-        if thread.ident is not None and work.has_ended() and not work.is_stuck():
+        is_joinable = thread.ident is not None and thread is not threading.current_thread()
+        if is_joinable and work.has_ended() and not work.is_stuck():
             thread.join(max(deadline - time.monotonic(), 0))
 
 
@@ -174,7 +175,7 @@ class _Calls:
 def _after_fork_in_child() -> None:
     """Forget the threads, which do not exist in this process."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _threads.clear()
     hanging.clear()
 
