@@ -231,7 +231,7 @@ class Handle:
             return 0
         before = len(series.children)
         if series.retirement:
-            series.retirement[0](ending, self._end)
+            series.retirement[0](ending, self._end, idle_seconds)
         else:
             for key in ending:
                 self._end(key)

@@ -9,10 +9,11 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import definition_of
 from pytheus.shards.tracked_storage import LastValueStorage, TrackedStorage
@@ -31,6 +32,8 @@ class SharedMetric(NamedTuple):
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
         storage = self.storage
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.retire_series_with(self._retire)
         if storage is None:
             if not carry:
                 self.metric.restart()
@@ -40,8 +43,17 @@ class SharedMetric(NamedTuple):
         else:
             self.metric.attach_storage(storage, carry=carry)
 
+    def _retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        # A store that publishes rows has no storage. The series stay, because the sum of all processes would go back.
+        if self.storage is not None:
+            self.storage.retire(series, leave, idle_seconds)
+
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.retire_series_with(None)
         if self.storage is not None:
             self.storage.releases = not keep_in_shard
             self.metric.detach_storage(self.storage)

@@ -20,13 +20,13 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
 from pytheus.kinds import MergeRule
-from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.traversal import FailedCollector, definition_of
@@ -276,6 +276,15 @@ class ShardedRegistry:
             elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
                 mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], previous.archive, previous.skipped)
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of processes that have ended; see `EndedSeriesExpirable`."""
+        store: object = self._store
+        if isinstance(store, EndedSeriesExpirable) and not self._published.now.is_closed:
+            try:
+                store.expire_ended_series(idle_seconds, selects)
+            except Exception as error:
+                self._health.failed("read", error)
 
     # Lifecycle --------------------------------------------------------------------------------------------------------
 

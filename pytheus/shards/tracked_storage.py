@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
 from pytheus.definitions import Definition
 from pytheus.registry.capabilities import HasRows
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorage"]
@@ -86,6 +86,20 @@ class TrackedStorage:
     def _release(self, labels: tuple[str, ...]) -> None:
         self._storage.release(labels)
 
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        """As `RetiresSeries.retire`, if the store's storage can do that."""
+        storage: object = self._storage
+        if isinstance(storage, RetiresSeries):
+            storage.retire(series, lambda labels: self._let_go(labels, leave), idle_seconds)
+
+    def _let_go(self, labels: tuple[str, ...], leave: Callable[[tuple[str, ...]], bool]) -> bool:
+        left = leave(labels)
+        if left:
+            self._labels.discard(labels)
+        return left
+
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         self._labels.add(labels)
         self._storage.set_info(labels, info)
@@ -122,6 +136,14 @@ class LastValueStorage(TrackedStorage):
             view = super().buffer(labels, size + 1)
             buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._carrying, self._clock))
         return cast(FloatBuffer, buffer)
+
+    def _let_go(self, labels: tuple[str, ...], leave: Callable[[tuple[str, ...]], bool]) -> bool:
+        # Before it leaves, because a new series must not get this buffer.
+        buffer = self._buffers.pop(labels, None)
+        left = super()._let_go(labels, leave)
+        if not left and buffer is not None:
+            self._buffers.setdefault(labels, buffer)
+        return left
 
     def _release(self, labels: tuple[str, ...]) -> None:
         self._buffers.pop(labels, None)

@@ -246,7 +246,7 @@ def test_no_write_is_lost_while_series_end(
                 handle.observe(1)
             written += 1
 
-    def retire(keys: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool]) -> None:
+    def retire(keys: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle: float) -> None:
         for key in keys:
             series = metric.labels(*key)
             if leave(key):
