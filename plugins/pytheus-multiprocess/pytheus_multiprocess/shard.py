@@ -18,9 +18,9 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -37,10 +37,11 @@ from pytheus.shards import (
     encode_removal,
     encode_series,
 )
+from pytheus_multiprocess.retirement import Absorb, Retirable
 from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
 from pytheus_multiprocess.shard_reader import ExemplarCell
 
-__all__ = ["Shard", "ShardStorage"]
+__all__ = ["Shard", "ShardSeries", "ShardStorage"]
 
 _MIN_REWRITE_BYTES = 1 << 16
 _MAX_REMOVAL_BYTES = 16
@@ -48,7 +49,7 @@ _MAX_REMOVAL_BYTES = 16
 
 
 @dataclass(slots=True, eq=False)
-class _Series:
+class ShardSeries:
     """A series of this process, and the buffer of its numbers."""
 
     definition: Definition
@@ -81,8 +82,8 @@ class Shard:
         self._postponed: list[Callable[[], None]] = []
         self._interrupted = False
         self._layout = Layout()
-        self._shared: dict[int, _Series] = {}
-        self._unshared: dict[int, _Series] = {}
+        self._shared: dict[int, ShardSeries] = {}
+        self._unshared: dict[int, ShardSeries] = {}
         self._outdated_bytes = 0
         self._ended = False
         self._logged = False
@@ -114,9 +115,9 @@ class Shard:
 
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
+    def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> ShardSeries:
         """A new series, in the file if it fits. Needs the lock."""
-        series = _Series(definition, labels, size)
+        series = ShardSeries(definition, labels, size)
         if not self._ended and not self._changing:
             self._change(lambda: self._try_to_share(series))
             if series.number >= 0 and not self._ended:
@@ -158,13 +159,13 @@ class Shard:
         while self._postponed:
             self._postponed.pop(0)()
 
-    def _try_to_share(self, series: _Series) -> None:
+    def _try_to_share(self, series: ShardSeries) -> None:
         try:
             self._share(series)
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
 
-    def _share(self, series: _Series) -> None:
+    def _share(self, series: ShardSeries) -> None:
         file = self.file
         if file is None:
             file = self.file = self._open_file(self.identity)
@@ -191,14 +192,14 @@ class Shard:
         self._shared[series.number] = series
         self._interrupted = False
 
-    def remove(self, series: _Series) -> None:
+    def remove(self, series: ShardSeries) -> None:
         """Remove a series. Needs the lock."""
         if self._unshared.pop(id(series), None) is not None:
             self._store_unshared_count()
             return
         self._change(lambda: self._remove(series))
 
-    def _remove(self, series: _Series) -> None:
+    def _remove(self, series: ShardSeries) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -206,25 +207,66 @@ class Shard:
             self._repair(file)
         except NoSpaceError:
             return  # the series stays
-        number = series.number
-        record = encode_removal(number)
-        self._interrupted = True
-        series.number = -1
-        del self._shared[number]
-        self._layout.remove_series(number)
-        file.append(record)
-        self._interrupted = False
-        for slot in series.exemplars:
-            file.drop_cell((number, slot))
-        file.free(series.offset, series.size)
-        self._add_outdated(file, 2 * len(record) + sum(map(len, series.labels)) + 16 + series.info_bytes)
+        self._drop(file, [series])
 
-    def set_info(self, series: _Series, info: Mapping[str, str]) -> None:
+    def _drop(self, file: ShardFile, removed: Sequence[ShardSeries]) -> None:
+        """Remove series of the file, all in one step for readers."""
+        numbers = [series.number for series in removed]
+        records = b"".join(map(encode_removal, numbers))
+        self._interrupted = True
+        for series, number in zip(removed, numbers, strict=True):
+            series.number = -1
+            del self._shared[number]
+            self._layout.remove_series(number)
+        file.append(records)
+        self._interrupted = False
+        outdated = 2 * len(records)
+        for series, number in zip(removed, numbers, strict=True):
+            for slot in series.exemplars:
+                file.drop_cell((number, slot))
+            file.free(series.offset, series.size)
+            outdated += sum(map(len, series.labels)) + 16 + series.info_bytes
+        self._add_outdated(file, outdated)
+
+    def retire(self, take: Callable[[], Sequence[ShardSeries]], absorb: Absorb) -> Sequence[ShardSeries]:
+        """Move the series that `take` returns into the archive by `absorb`, and return those that stay after all.
+
+        Needs the lock. `absorb` calls its argument, which takes them, when nothing else can keep it from succeeding.
+        """
+        taken: list[ShardSeries] = []
+        if not self._ended and not self._changing:
+            self._change(lambda: self._retire(taken, take, absorb))
+        return taken
+
+    def _retire(self, taken: list[ShardSeries], take: Callable[[], Sequence[ShardSeries]], absorb: Absorb) -> None:
+        file = self.file
+
+        def content() -> Retirable:
+            taken[:] = take()
+            shared = [series.number for series in taken if series.number >= 0]
+            return Retirable(self._snapshot(taken), 0 if file is None else file.generation, shared)
+
+        try:
+            if file is not None:
+                # Now, because the numbers of the series must be the same until they are removed.
+                self._repair(file)
+            if not absorb(content):
+                return
+        except (PytheusError, OSError):
+            return  # the series stay
+        gone, taken[:] = taken[:], []
+        for series in gone:
+            self._unshared.pop(id(series), None)
+        self._store_unshared_count()
+        if file is not None:
+            self._drop(file, [series for series in gone if series.number >= 0])
+
+    def set_info(self, series: ShardSeries, info: Mapping[str, str]) -> None:
         """Set the labels of an info's series. Needs the lock."""
         series.info = dict(info)
         self._change(lambda: self._write_info(series, info))
 
-    def _write_info(self, series: _Series, info: Mapping[str, str]) -> None:
+    def _write_info(self, series: ShardSeries, info: Mapping[str, str]) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -239,12 +281,12 @@ class Shard:
         outdated, series.info_bytes = series.info_bytes, len(record)
         self._add_outdated(file, outdated)
 
-    def set_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
+    def set_exemplar(self, series: ShardSeries, slot: int, exemplar: Exemplar) -> None:
         """Set the latest exemplar of the number at `slot`. Needs the lock."""
         series.exemplars[slot] = exemplar
         self._change(lambda: self._write_exemplar(series, slot, exemplar))
 
-    def _write_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
+    def _write_exemplar(self, series: ShardSeries, slot: int, exemplar: Exemplar) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -317,60 +359,101 @@ class Shard:
         if not self._unshared:
             return None
         with self.lock:
-            layout = Layout()
-            numbers: list[float] = []
-            for series in list(self._unshared.values()):
-                number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
-                numbers += series.buffer.tolist()
-                if series.info is not None:
-                    layout.set_info(number, series.info)
-                for slot, exemplar in series.exemplars.copy().items():
-                    layout.set_exemplar(number, slot, exemplar)
-            return Snapshot(self._unshared_identity, True, layout, numbers)
+            return self._snapshot(list(self._unshared.values()))
+
+    def _snapshot(self, present: Iterable[ShardSeries]) -> Snapshot:
+        layout = Layout()
+        numbers: list[float] = []
+        for series in present:
+            number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
+            numbers += series.buffer.tolist()
+            if series.info is not None:
+                layout.set_info(number, series.info)
+            for slot, exemplar in series.exemplars.copy().items():
+                layout.set_exemplar(number, slot, exemplar)
+        return Snapshot(self._unshared_identity, True, layout, numbers)
+
+
+RetireInto: TypeAlias = Callable[["ShardStorage", Callable[[], Sequence[ShardSeries]], float], None]
+"""Moves the series that the function takes into the archive, not written for so many seconds."""
 
 
 class ShardStorage:
     """The `pytheus.registry.NumberStorage` of one metric, in a process's shard."""
 
-    __slots__ = ("_definition", "_series", "_shard")
+    __slots__ = ("_definition", "_left", "_retire", "_series", "shard")
 
-    def __init__(self, shard: Shard, definition: Definition) -> None:
-        self._shard = shard
+    def __init__(self, shard: Shard, definition: Definition, retire: RetireInto) -> None:
+        self.shard = shard
         self._definition = definition
-        self._series: dict[tuple[str, ...], _Series] = {}
+        self._retire = retire
+        self._series: dict[tuple[str, ...], ShardSeries] = {}
+        # The series that the metric has left, and that could not be moved into the archive yet.
+        self._left: set[tuple[str, ...]] = set()
 
     def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
         """A view of the shard's file, or an array if the series does not fit into it."""
         series = self._series.get(labels)
+        if self._left:
+            self._left.discard(labels)
         if series is None:
-            with self._shard.lock:
+            with self.shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    added = self._shard.add(self._definition, labels, size)
+                    added = self.shard.add(self._definition, labels, size)
                     series = self._series.setdefault(labels, added)
                     if series is not added:  # a finalizer or a signal handler was first
-                        self._shard.remove(added)
-            self._shard.log_unshared()
+                        self.shard.remove(added)
+            self.shard.log_unshared()
         return series.buffer
 
     def release(self, labels: tuple[str, ...], /) -> None:
         """Remove the series, so that another one can use its numbers."""
-        with self._shard.lock:
+        with self.shard.lock:
             series = self._series.pop(labels, None)
             if series is not None:
-                self._shard.remove(series)
+                self.shard.remove(series)
+
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float, /
+    ) -> None:
+        """Move series into the archive; see `pytheus.registry.RetiresSeries`."""
+        self._retire(self, lambda: self._taken(series, leave), idle_seconds)
+
+    def _taken(
+        self, wanted: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool]
+    ) -> Sequence[ShardSeries]:
+        taken: list[ShardSeries] = []
+        for labels in {*wanted, *self._left}:
+            series = self._series.pop(labels, None)
+            if series is None:
+                continue
+            # After it was taken out, because a new series may follow at once.
+            if labels in self._left or leave(labels):
+                taken.append(series)
+            else:
+                self._series.setdefault(labels, series)
+        self._left.clear()
+        return taken
+
+    def give_back(self, taken: Iterable[ShardSeries]) -> None:
+        """Keep series that have left until they can be moved, or are written again."""
+        for series in taken:
+            # Otherwise there is a new one, and the former one counts until the process ends.
+            if self._series.setdefault(series.labels, series) is series:
+                self._left.add(series.labels)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Write the labels of an info."""
         self.buffer(labels, 0)
-        with self._shard.lock:
+        with self.shard.lock:
             series = self._series.get(labels)
             if series is not None:
-                self._shard.set_info(series, info)
+                self.shard.set_info(series, info)
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         """Write an exemplar, over the previous one."""
-        with self._shard.lock:
+        with self.shard.lock:
             series = self._series.get(labels)
             if series is not None:
-                self._shard.set_exemplar(series, slot, exemplar)
+                self.shard.set_exemplar(series, slot, exemplar)

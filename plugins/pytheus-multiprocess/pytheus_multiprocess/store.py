@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -31,7 +31,7 @@ from pytheus_multiprocess.directory import DirectoryError, open_directory
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.origin import machine_clock
 from pytheus_multiprocess.processes import LiveProcess, ProcessesCollector
-from pytheus_multiprocess.shard import Shard, ShardStorage
+from pytheus_multiprocess.shard import Shard, ShardSeries, ShardStorage
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import System, inode_of
@@ -109,7 +109,7 @@ class MultiprocessStore:
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
         """The metric's storage in this process's shard."""
-        return ShardStorage(self._shard, definition)
+        return ShardStorage(self._shard, definition, self._retire)
 
     def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Do nothing, because all processes see the numbers already."""
@@ -177,6 +177,10 @@ class MultiprocessStore:
             wanted = [name for name in names if token_of(name) not in archive.folded_tokens]
             for name in snapshots.keys() - wanted:
                 del snapshots[name]
+            for name, snapshot in list(snapshots.items()):
+                reader = self._readers.get(name)
+                if reader is None or not reader.retire(snapshot, self._archive.retired.get(token_of(name))):
+                    del snapshots[name]
             dead: list[str] = []
             for name in wanted:
                 # What was read before counts as well: a shard only grows.
@@ -199,7 +203,9 @@ class MultiprocessStore:
                 if not with_dead and reader.is_dead():
                     self._park(reader)
                     return False
-                snapshots[name] = reader.read()
+                snapshot = reader.read()
+                reader.retire(snapshot, self._archive.retired.get(token_of(name)))
+                snapshots[name] = snapshot
                 self._park(reader)
                 return True
             except FileNotFoundError:
@@ -268,8 +274,12 @@ class MultiprocessStore:
         # Oldest first, because series are exposed in this order, and that of the names is random.
         dead.sort(key=lambda name: (self._readers[name].identity.started_ns, name))
         live = [snapshot for snapshot in snapshots.values() if snapshot.live]
+
+        def expired(archive: Archive) -> Archive:
+            return archive.expire(time.time() - retention_seconds, live) if retention_seconds else archive
+
         try:
-            self._archive.fold(dead, self._read_dead, live=live, retention_seconds=retention_seconds)
+            self._archive.fold(dead, self._read_dead, expired)
         except (OSError, ShardFormatError) as error:
             # The shards still count, and the next scrape tries again.
             reason = error.strerror if isinstance(error, OSError) else None
@@ -286,6 +296,24 @@ class MultiprocessStore:
         return min(archive.folded_at, default=before) < before or bool(
             each and each[0].identity.started_ns < before * 1e9
         )
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of the archive; see `pytheus.registry.EndedSeriesExpirable`."""
+        with self._reading:
+            before = time.time() - idle_seconds
+            if self._closed or self._archive.read().expire(before, (), selects) is self._archive.read():
+                return
+            snapshots: dict[str, Snapshot] = {}
+            self._gather(snapshots, with_dead=True)
+            present = snapshots.values()
+            self._archive.fold([], self._read_dead, lambda archive: archive.expire(before, present, selects))
+
+    def _retire(self, storage: ShardStorage, take: Callable[[], Sequence[ShardSeries]], idle_seconds: float) -> None:
+        with self._reading, self._shard.lock:
+            if storage.shard is self._shard and not self._closed:
+                now = time.time() - idle_seconds
+                absorb = partial(self._archive.absorb, token=self.identity.token, now=now)
+                storage.give_back(self._shard.retire(take, absorb))
 
     def _read_dead(self, name: str) -> Snapshot | None:
         """The content of a shard whose process has ended, which is not needed again."""
