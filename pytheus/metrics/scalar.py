@@ -7,7 +7,9 @@ on the prefix, and several registries can expose the same metric at once.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
+from math import copysign
 from typing import Final, cast
 
 from pytheus.atomic import LOCKED
@@ -82,12 +84,17 @@ class Scalar(Metric[L, C, D]):
         return self._number()
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
-        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), 1), carry)
+        # A number in another storage moves in one step below, so that a reader of both never sees it twice.
+        first = self._value if carry and self._view is None else 0.0
+        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), array("d", (first,))), carry)
 
     def _use_view(self, view: FloatBuffer, carry: bool) -> None:
-        # atomic: no increment between the copy and the change of the view
+        # atomic: no increment between the copy and the change of the view, and no moment with the number in both
         if carry:
+            former = self._view
             view[0] = self._value
+            if former is not None and former is not view:
+                former[0] = 0.0
         else:
             self._value = view[0]
         self._view = view
@@ -129,7 +136,9 @@ class Scalar(Metric[L, C, D]):
             for child in children[start : start + PART_SIZE]:
                 value = child._value if child._view is None else child._number()
                 line = child._line
-                if value != child._line_value:
+                # 0.0 and -0.0 are equal, but their texts differ.
+                former = child._line_value
+                if value != former or (not value and copysign(1.0, value) != copysign(1.0, former)):
                     line = number_line(line[: child._head_length], value) if line else child._first_line(value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
@@ -147,7 +156,7 @@ class Scalar(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back")
+    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back", "_leave")
 
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
         """Do as `text_parts`, but keep no lines.

@@ -117,8 +117,12 @@ class SeriesExpirable(HasDefinition, Protocol):
         """
         ...
 
-    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
-        """Let `retirement` end series from now on; None ends them here alone."""
+    def retire_series_with(self, retirement: SeriesRetirement, /) -> None:
+        """Let `retirement` end series from now on, in place of another one."""
+        ...
+
+    def stop_retiring_with(self, retirement: SeriesRetirement, /) -> None:
+        """End series without it from now on. One that another has replaced is ignored."""
         ...
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -14,6 +14,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, StateSet, Summary
 from pytheus.metrics import Metric
+from pytheus.metrics.strictness import set_strict
 from pytheus.registry import FloatBuffer
 from pytheus.samples import Exemplar
 
@@ -52,6 +53,14 @@ def failures() -> Counter:
 
 
 @pytest.fixture
+def strict() -> Iterator[None]:
+    """Strict mode, in which label values of other types than str and int raise."""
+    previous = set_strict(True)
+    yield
+    set_strict(previous)
+
+
+@pytest.fixture
 def watch() -> Stopwatch:
     return Stopwatch()
 
@@ -68,11 +77,12 @@ class Arena:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self._lock = threading.Lock()
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         with self._lock:
             if labels not in self.views:
-                self.views[labels] = memoryview(self.doubles)[self.used : self.used + size]
-                self.used += size
+                self.doubles[self.used : self.used + len(numbers)] = numbers
+                self.views[labels] = memoryview(self.doubles)[self.used : self.used + len(numbers)]
+                self.used += len(numbers)
             return cast(FloatBuffer, self.views[labels])
 
     def release(self, labels: tuple[str, ...], /) -> None:
