@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,15 +24,17 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, run_after_fork_in_child, watch_c_forks
+from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, watch_c_forks
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
 from pytheus_multiprocess.directory import DirectoryError, open_directory
+from pytheus_multiprocess.forks import lock_at_forks
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.origin import machine_clock
 from pytheus_multiprocess.processes import LiveProcess, ProcessesCollector
-from pytheus_multiprocess.shard import Shard, ShardSeries, ShardStorage
+from pytheus_multiprocess.shard import Shard, ShardSeries
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
+from pytheus_multiprocess.storage import ShardStorage
 from pytheus_multiprocess.system import System, inode_of
 
 __all__ = ["MultiprocessStore"]
@@ -77,7 +78,7 @@ class MultiprocessStore:
         self._next_expiry = 0.0
         self._processes = ProcessesCollector(lambda: self._live) if options.process_metrics else None
         self._shard = self._new_shard()
-        _lock_at_forks(self)
+        lock_at_forks(self)
 
     def _new_shard(self) -> Shard:
         return Shard(ShardIdentity.of_this_process(), self._open_file)
@@ -423,51 +424,3 @@ class _UnsharedSeries:
         """Its one family."""
         description = "Series that do not fit into their process's file, and show in its own scrapes only."
         yield Family(self.name, "gauge", description, [Sample("", {}, self._count)])
-
-
-# Forks ---------------------------------------------------------------------------------------------------------------
-
-# By id, because copying a dict's values is one step, unlike iterating over a WeakSet while threads change it.
-_stores: Final[dict[int, weakref.ref[MultiprocessStore]]] = {}
-_hooked = False
-
-
-class _ForkLocks(threading.local):
-    """The locks that a thread has acquired for each of its forks, the innermost last."""
-
-    def __init__(self) -> None:
-        self.of_forks: list[list[threading.RLock]] = []
-
-
-_locked: Final = _ForkLocks()
-
-
-def _lock_at_forks(store: MultiprocessStore) -> None:
-    global _hooked
-    key = id(store)
-    _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
-    if not _hooked:
-        _hooked = True
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent)
-        run_after_fork_in_child(_after_in_child)
-
-
-def _living() -> list[MultiprocessStore]:
-    return [store for reference in list(_stores.values()) if (store := reference()) is not None]
-
-
-def _before_fork() -> None:
-    # So that the child knows all descriptors that it has to close: one might be open, but not assigned yet.
-    _locked.of_forks.append([store.lock_shard() for store in _living()])
-
-
-def _after_in_parent() -> None:
-    if _locked.of_forks:  # empty if the first store was created between the two hooks
-        for lock in _locked.of_forks.pop():
-            lock.release()
-
-
-def _after_in_child() -> None:
-    _locked.of_forks.clear()
-    for store in _living():
-        store.leave_parent()
