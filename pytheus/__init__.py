@@ -41,6 +41,7 @@ Modules:
 - `yielding`: letting other threads run during long work
 - `background_threads`: threads that do not interfere with signals and forks
 - `worker`: a thread that calls functions, and one of them again and again
+- `foreign_calls`: calls of foreign code, with a deadline where the scrape has one
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
 - `compilation`: a class decorator for the compiled build

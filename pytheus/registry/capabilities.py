@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
+from pytheus.interruption import is_interruption
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Row
@@ -252,11 +253,13 @@ class Closable(Protocol):
 
 
 def precedence_of(collector: object) -> int | None:
-    """Return the precedence of `collector`, or None if it has none or raises an `Exception` instead."""
+    """Return the precedence of `collector`, or None if it has none or raises an error instead."""
     try:
         # Without isinstance(..., HasPrecedence); `traversal.definition_of` has the reasons.
         precedence = getattr(collector, "precedence", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
     # An unrelated attribute may have this name.
     return precedence if type(precedence) is int else None
