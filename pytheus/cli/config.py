@@ -8,8 +8,8 @@ import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.plugins.config import StrictChoice, choose_strict
-from pytheus.plugins.options import without_secrets
 from pytheus.plugins.plan import Plan, plan
+from pytheus.plugins.redaction import shown_value
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
@@ -58,7 +58,7 @@ def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
         "warnings": [*planned.warnings, *planned.activation.warnings],
         "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
         "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
-        "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],
+        "wrap": [{"layer": layer.name, "arguments": _arguments(layer)} for layer in settings.wrap],
         "strict": {"value": strict.is_strict, "source": strict.source},
         "configuration": settings.path,
     }
@@ -89,6 +89,8 @@ def _print(planned: Plan, strict: StrictChoice) -> None:
 
 
 def _layer(layer: WrapLayer) -> str:
-    shown = without_secrets(layer.arguments)
-    assert isinstance(shown, dict)  # as it is for every mapping
-    return str(layer._replace(arguments=shown))
+    return str(layer._replace(arguments=_arguments(layer)))
+
+
+def _arguments(layer: WrapLayer) -> dict[str, object]:
+    return {key: shown_value(key, value, is_known=True) for key, value in layer.arguments.items()}

@@ -1,16 +1,18 @@
 """Choosing a registry by name: hooks, options, and the way from a name to a registry.
 
-- `address`: the grammar of names and URLs, and redaction of credentials
+- `address`: the grammar of names and URLs
 - `catalog`: the installed plugins
 - `config`: the configuration file, the environment, and which of them decides
 - `config_table`: the structure of ``[tool.pytheus]``, which msgspec parses
+- `conversion`: the conversion of an option's value to the type that a plugin declares
 - `hook_marker`: `hookimpl`, which marks a plugin's implementation of a hook
 - `hooks`: the hooks and their contracts
 - `layers`: the layers that a configuration file puts before the registry
 - `loader`: import a plugin, check it and call its hooks
 - `observer`: the layer that calls the plugins' observers
-- `options`: the options of a registry, and their conversion to a plugin's dataclass
+- `options`: the options of a registry, as a plugin reads them
 - `plan`: which registry and plugins would be used, or why not
+- `redaction`: display of addresses and options without credentials
 - `resolve`: carry out a plan
 
 A module is imported when one of its names below is first used (PEP 562), so that an application that names no plugin

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytheus.exceptions import OptionError, RegistryAddressError
 from pytheus.plugins import RegistryOptions
-from pytheus.plugins.options import ConversionError, converted, spoken
+from pytheus.plugins.conversion import ConversionError, converted, spoken
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,7 @@ def test_no_error_shows_a_credential() -> None:
     with pytest.raises(OptionError) as caught:
         options.parse(RedisOptions)
     assert str(caught.value) == "registry plugin 'redis': option 'token' must be int but got *** (as argument)"
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 def test_credentials_are_scrubbed_from_a_text_however_they_are_written() -> None:
