@@ -2,7 +2,8 @@
 
 - `address`: the grammar of names and URLs
 - `catalog`: the installed plugins
-- `config`: the configuration file, the environment, and which of them decides
+- `config`: the settings, and which of them decides
+- `config_file`: which configuration file is read, and whether it is obeyed
 - `config_table`: the structure of ``[tool.pytheus]``, which msgspec parses
 - `conversion`: the conversion of an option's value to the type that a plugin declares
 - `hook_marker`: `hookimpl`, which marks a plugin's implementation of a hook
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
     from pytheus.plugins.loader import implemented_hooks
     from pytheus.plugins.options import RegistryOptions
+    from pytheus.plugins.redaction import hide
     from pytheus.plugins.resolve import configure, resolve_registry
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "available_plugins",
     "configure",
     "configured_strict",
+    "hide",
     "hookimpl",
     "implemented_hooks",
     "plugin_settings",
@@ -66,6 +69,7 @@ if not TYPE_CHECKING:  # type checkers would accept any name of a package with `
             "pytheus.plugins.layers": ["WrapLayer"],
             "pytheus.plugins.loader": ["implemented_hooks"],
             "pytheus.plugins.options": ["RegistryOptions"],
+            "pytheus.plugins.redaction": ["hide"],
             "pytheus.plugins.resolve": ["configure", "resolve_registry"],
         },
     )

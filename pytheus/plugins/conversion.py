@@ -7,7 +7,8 @@ where the field is an int, "true" and "1" are a bool, and so on. In addition, be
 - "none", "null" and the empty string are None where the field allows None and not str.
 - A path of `pathlib` is made from its string, and an enumeration's member is named by its value.
 
-No other type is converted to str: a TOML integer where the field is a str is an error.
+No other type is converted to str: a TOML integer where the field is a str is an error. An integer has at most 64 bits,
+as in TOML, so that no plugin meets one that it cannot pass on.
 """
 
 from __future__ import annotations
@@ -39,14 +40,22 @@ def converted(value: object, hint: object) -> object:
 
     try:
         result: object = msgspec.convert(_spelt_out(value, hint), hint, strict=False, dec_hook=_path)
-        return result
+        if not _has_huge_integer(result):
+            return result
+        detail = "Expected at most 64 bits"
     except msgspec.ValidationError as error:
-        detail = str(error)
+        detail = str(error) if typing.get_origin(hint) is typing.Annotated else ""
     # Only msgspec has words for a constraint (Annotated[int, Meta(ge=1)]); those words contain no value.
     expected = spoken(hint)
-    if typing.get_origin(hint) is typing.Annotated and detail.startswith("Expected"):
+    if detail.startswith("Expected"):
         expected = f"{expected} (expected{detail.removeprefix('Expected')})"
     raise ConversionError(expected)  # not chained, because msgspec's error may repeat the value
+
+
+def _has_huge_integer(value: object) -> bool:
+    if isinstance(value, _LISTS):
+        return any(map(_has_huge_integer, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _bare(hint: object) -> object:

@@ -14,7 +14,6 @@ Rules:
 
 from __future__ import annotations
 
-import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -251,13 +250,9 @@ class RegistryOptions:
         return error
 
     def _secrets(self) -> Iterator[str]:
-        import urllib.parse
-
         for key, text in self._hidden_texts():
             if len(text) >= _MIN_HIDDEN or is_secret(key):
-                escaped = urllib.parse.quote(text, safe="")
-                lowercase = re.sub("%..", lambda escape: escape[0].lower(), escaped)
-                yield from {text, repr(text)[1:-1], escaped, lowercase, urllib.parse.quote(text)}
+                yield text
         yield from (key for key in self._after_secret if len(key) >= _MIN_HIDDEN)
 
     def _hidden_texts(self) -> Iterator[tuple[str, str]]:

@@ -115,16 +115,25 @@ def quoted(shown: object) -> str:
     """A value that may be shown, as text for a message: short, and in quotes if it is text."""
     if shown == HIDDEN:
         return HIDDEN
-    text = repr(shown)
+    try:
+        text = repr(shown)
+    except ValueError:
+        text = "a number that is too long to be shown"  # https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
 
 
 def hide(secrets: Iterable[str], text: str) -> str:
     """`text`, such as another library's error message, with ``***`` in place of each of `secrets`.
 
-    Also in place of the beginning of a long one, which a library may have cut.
+    Also in place of a secret that is percent-encoded or escaped as in a repr, and of the beginning of a long one, which
+    the library may have cut.
+
+        >>> hide(["p@ss"], "cannot connect to redis://:p%40ss@db.example")
+        'cannot connect to redis://:***@db.example'
+
+    Any thread may call it.
     """
-    by_length = sorted(filter(None, secrets), key=len, reverse=True)
+    by_length = sorted({spelling for secret in secrets if secret for spelling in _spellings(secret)}, key=len)[::-1]
     for secret in by_length:
         text = text.replace(secret, HIDDEN)
     for secret in by_length:
@@ -133,3 +142,12 @@ def hide(secrets: Iterable[str], text: str) -> str:
             text = text.replace(secret[:length], HIDDEN)
             length -= 1
     return text
+
+
+def _spellings(secret: str) -> set[str]:
+    import urllib.parse
+
+    escaped = urllib.parse.quote(secret, safe="", errors="replace")
+    lowercase = re.sub("%..", lambda escape: escape[0].lower(), escaped)
+    in_path = urllib.parse.quote(secret, errors="replace")
+    return {secret, repr(secret)[1:-1], escaped, lowercase, in_path, urllib.parse.quote_plus(secret, errors="replace")}

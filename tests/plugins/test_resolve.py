@@ -150,8 +150,8 @@ def test_a_table_of_almost_the_same_name_is_warned_of(pyproject: Path) -> None:
     with pytest.warns(PytheusWarning) as caught:
         resolve_registry()
     assert [str(warning.message) for warning in caught] == [
-        f"{pyproject}: [tool.pytheus.registries.defualt] applies to no installed plugin, and the registry"
-        " in use is 'default'; did you mean [tool.pytheus.registries.default]?"
+        f"{pyproject}: [tool.pytheus.registries.defualt] applies to no installed plugin;"
+        " did you mean [tool.pytheus.registries.default]?"
     ]
 
 
