@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print(_version() + "\n")
     name, *rest = given
     if name not in _SUBCOMMANDS:
-        print(f"pytheus: unknown command {name!r}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
+        shown = "a URL" if "://" in name else repr(name)  # which may contain a password
+        print(f"pytheus: unknown command {shown}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
         return _REFUSED
     if name == "run":
         from pytheus.cli.run import run

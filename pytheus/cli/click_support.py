@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pytheus.exceptions import PytheusError
+from pytheus.plugins.address import redact
 
 if TYPE_CHECKING:
     from pytheus.plugins.plan import Plan
@@ -37,9 +38,9 @@ def call(command: click.Command, arguments: Sequence[str]) -> int:
         )
     except click.UsageError as error:
         path = name if error.ctx is None else error.ctx.command_path
-        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{path} --help`")
+        return _refuse(f"{name}: {_without_urls(error, arguments).rstrip('.')}; see `{path} --help`")
     except click.ClickException as error:
-        return _refuse(f"{name}: {error.format_message()}")
+        return _refuse(f"{name}: {_without_urls(error, arguments)}")
     except (PytheusError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             # The reader of our output has ended. The rest of the buffer must not be written again at exit.
@@ -49,6 +50,16 @@ def call(command: click.Command, arguments: Sequence[str]) -> int:
     except click.Abort:
         return 130  # as shells report a program that Ctrl-C ended
     return code if isinstance(code, int) else 0
+
+
+def _without_urls(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The message of `error`, with each URL of the command line as it may be shown."""
+    message = error.format_message()
+    for argument in arguments:
+        for text in {argument, argument.partition("=")[2]}:
+            if "://" in text:
+                message = message.replace(repr(text), repr(redact(text))).replace(text, redact(text))
+    return message
 
 
 def _refuse(reason: str) -> int:

@@ -301,7 +301,10 @@ def _meant(text: str) -> str | None:
     else:
         return None
     parsed = _parsed(meant)
-    return None if isinstance(parsed, str) else parsed.shown
+    # An option of an unknown name may be a part of a password.
+    if isinstance(parsed, str) or not all(is_harmless(key) or is_secret(key) for key, _ in parsed.query):
+        return None
+    return parsed.shown
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:

@@ -11,7 +11,7 @@ Rules:
   change it are trusted: this process's user, root, and the owner of the working directory (a container's root works in
   a checkout that a user owns). Another one is ignored with a warning, and the search goes on. A group may have write
   access if it is one of this process's, root's, or the working directory's, because many systems give each user a group
-  and let it write. A file that was named is obeyed whoever owns it.
+  and let it write. A file that was named is always obeyed.
 - A ``pyproject.toml`` that does not mention pytheus is not parsed, so that an application without any configuration
   does not pay for a TOML parser and is not stopped by a mistake in a file about something else. A word that resembles
   it is looked for in the names of tables.
@@ -47,7 +47,7 @@ class LookedAt(NamedTuple):
 
 
 class ConfigurationFile(NamedTuple):
-    """The table ``[tool.pytheus]``, which is {} if there is none.
+    """The table ``[tool.pytheus]``, which is {} in a file without it.
 
     `path` is the file's if it has the table, else None. `warnings` are about files and tables that are ignored.
     """
@@ -72,7 +72,7 @@ def read_configuration_file() -> ConfigurationFile:
         try:
             status = os.stat(path)
         except OSError:
-            continue  # there is none, or it is a symbolic link to nothing
+            continue  # it does not exist, or is a symbolic link to nothing
         try:
             content, status = _content(path, "")
         except ConfigurationError as error:

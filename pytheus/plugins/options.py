@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -45,6 +46,7 @@ _WRITTEN: Final = {
     "port": "://HOST:PORT",
     "path": ":///run/shop",
 }
+_PIECE: Final = r"[^\W_]{6,}"
 _MIN_HIDDEN: Final = 4
 """The length from which a value is taken out of a text although nothing says that it is a credential."""
 
@@ -233,7 +235,7 @@ class RegistryOptions:
         return hide(self._secrets(), text)
 
     def cause(self, error: BaseException) -> BaseException | None:
-        """`error`, for an error of the plugin to be raised ``from`` it, or None if it or its chain shows a credential.
+        """`error`, or None if it or its chain shows a credential: the plugin raises its own error ``from`` the result.
 
         Raise outside of the ``except`` block; otherwise the error is chained in any case, as `__context__`.
         """
@@ -253,6 +255,8 @@ class RegistryOptions:
         for key, text in self._hidden_texts():
             if len(text) >= _MIN_HIDDEN or is_secret(key):
                 yield text
+                # A library may repeat it with other punctuation, as a suggestion for a name.
+                yield from re.findall(_PIECE, text)
         yield from (key for key in self._after_secret if len(key) >= _MIN_HIDDEN)
 
     def _hidden_texts(self) -> Iterator[tuple[str, str]]:

@@ -253,7 +253,7 @@ def _tables_without_effect(tables: Iterable[str], meant: set[str], configuration
         if table in known:
             continue
         near = closest(table, meant)
-        remedy = "install its distribution, or remove it" if near is None else f"did you mean [tool.pytheus.registries.{near}]?"
+        remedy = f"did you mean [tool.pytheus.registries.{near}]?" if near else "install its distribution, or remove it"
         # Another text may be an address, with its password.
         shown = f".{table}]" if is_plugin_name(table) else "] has a table that"
         warnings.append(

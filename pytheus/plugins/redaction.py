@@ -2,12 +2,12 @@
 
 Rules:
 
-- Only what is known to be harmless is shown. A part of an address is shown if its place says so (name, host, port, a
+- Only parts that are known to be harmless are shown. A part of an address is shown if its place says so (name, host, port, a
   plain path), an option if its name says so (``namespace``, ``interval_seconds``) or the plugin declares it.
 - An address that does not follow the grammar is not shown, because a password may be anywhere in it.
 - A user name is shown only beside a password. Alone, it is most often a token.
-- An unescaped "&" ends a password in a query. What follows an option that is a credential is shown only if its name is
-  a harmless one.
+- An unescaped "&" ends a password in a query. An option that follows a credential is shown only if its name is a
+  harmless one.
 """
 
 from __future__ import annotations
@@ -133,9 +133,12 @@ def hide(secrets: Iterable[str], text: str) -> str:
 
     Any thread may call it.
     """
-    by_length = sorted({spelling for secret in secrets if secret for spelling in _spellings(secret)}, key=len)[::-1]
+    by_length = sorted(set(filter(None, secrets)), key=len, reverse=True)
     for secret in by_length:
-        text = text.replace(secret, HIDDEN)
+        for spelling in (secret, repr(secret)[1:-1]):
+            text = text.replace(spelling, HIDDEN)
+        if "%" in text or "+" in text:
+            text = re.sub(_percent_encoded(secret), HIDDEN, text)
     for secret in by_length:
         length = len(secret) - 1
         while length >= _MIN_PART and secret[:_MIN_PART] in text:
@@ -144,10 +147,11 @@ def hide(secrets: Iterable[str], text: str) -> str:
     return text
 
 
-def _spellings(secret: str) -> set[str]:
-    import urllib.parse
-
-    escaped = urllib.parse.quote(secret, safe="", errors="replace")
-    lowercase = re.sub("%..", lambda escape: escape[0].lower(), escaped)
-    in_path = urllib.parse.quote(secret, errors="replace")
-    return {secret, repr(secret)[1:-1], escaped, lowercase, in_path, urllib.parse.quote_plus(secret, errors="replace")}
+def _percent_encoded(secret: str) -> str:
+    """A pattern for `secret` with any of its characters percent-encoded."""
+    pieces: list[str] = []
+    for character in secret:
+        encoded = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
+        either = {character, encoded, encoded.upper(), *("+" if character == " " else "")}
+        pieces.append(f"(?:{'|'.join(sorted(map(re.escape, either)))})")
+    return "".join(pieces)

@@ -184,7 +184,7 @@ def test_an_ignored_file_cannot_stop_the_program(hostile: Path) -> None:
 
 
 @NEEDS_ROOT
-def test_a_file_that_was_named_is_obeyed_whoever_owns_it(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_was_named_is_obeyed_with_any_owner(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(hostile, OTHER, OTHER)
     hostile.chmod(0o666)
     hostile.parent.chmod(0o777)
