@@ -2,8 +2,8 @@
 
 Rules:
 
-- Only parts that are known to be harmless are shown. A part of an address is shown if its place says so (name, host, port, a
-  plain path), an option if its name says so (``namespace``, ``interval_seconds``) or the plugin declares it.
+- Only parts that are known to be harmless are shown. A part of an address is shown if its place says so (name, host,
+  port, a plain path), an option if its name says so (``namespace``, ``interval_seconds``) or the plugin declares it.
 - An address that does not follow the grammar is not shown, because a password may be anywhere in it.
 - A user name is shown only beside a password. Alone, it is most often a token.
 - An unescaped "&" ends a password in a query. An option that follows a credential is shown only if its name is a
