@@ -46,7 +46,7 @@ class _Row(NamedTuple):
         "\b\nexamples:\n  pytheus plugins\n  pytheus plugins --check\n"
         "  pytheus plugins --json | jq -r '.plugins[].name'\n\n"
         "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available,"
-        "\nor --check found a broken one; 2 if a setting is not valid."
+        "\nor one is broken; 2 if a setting is not valid."
     ),
 )
 @REGISTRY_OPTION
@@ -64,13 +64,14 @@ def command(registry: str | None, check: bool, as_json: bool) -> int:
         print_json(_document(rows, planned, unreadable, checked=check))
     else:
         _print(rows, planned, unreadable, checked=check)
-    return 1 if planned.problems or any(row.state == "broken" for row in rows) else 0
+    return 1 if planned.problems or unreadable or any(row.state == "broken" for row in rows) else 0
 
 
 def _row(plugin: PluginInfo, planned: Plan, *, check: bool) -> _Row:
     selected_by = planned.chosen_by(plugin)
-    state: _State = plugin.state if selected_by is None else "active"
-    reason = "" if state == "active" else plugin.reason
+    is_active = selected_by is not None and plugin.state != "broken"
+    state: _State = "active" if is_active else plugin.state
+    reason = "" if is_active else plugin.reason
     inspection: Inspection | None = None
     if check and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
         inspection = inspect_plugin(plugin)
@@ -120,7 +121,7 @@ def _print(rows: Sequence[_Row], planned: Plan, unreadable: Sequence[str], *, ch
     for line in table(lines):
         click.echo(line)
     print_problems(planned)
-    for path in unreadable:
-        click.echo(f"\n{click.style('could not be read', fg='red')}: {path}")
+    for damaged in unreadable:
+        click.echo(f"\n{click.style('broken', fg='red')}: the metadata of a distribution cannot be read: {damaged}")
     if not checked:
         click.echo("\nHooks are not shown, because no plugin was imported; `pytheus plugins --check` shows them.")

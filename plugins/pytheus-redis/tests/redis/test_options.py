@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_no_error_of_the_client_shows_a_credential(secret: str) -> None:
 def test_an_error_of_the_client_is_not_chained() -> None:
     client = RedisClient(RedisOptions(port=1, password=SECRET, timeout_seconds=1))
     call = Call(Script("nothing", "return 1"), [], [])
-    for act in (lambda: client.run(call), lambda: client.run_all([call])):
+    acts: list[Callable[[], object]] = [lambda: client.run(call), lambda: client.run_all([call])]
+    for act in acts:
         with pytest.raises(Exception, match="refused") as caught:
             act()
         assert caught.value.__cause__ is caught.value.__context__ is None
