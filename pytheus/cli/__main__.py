@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pytheus.cli.run import run
 
         return run(rest)
-    return _carry_out(name, rest)
+    return _carry_out(name, rest, owns_process=arguments is None)
 
 
-def _carry_out(name: str, arguments: Sequence[str], completion: str | None = None) -> int:
+def _carry_out(
+    name: str, arguments: Sequence[str], completion: str | None = None, *, owns_process: bool = False
+) -> int:
     """Call a command that is written with click, or answer the shell that asks it for a `completion`."""
     import importlib
 
@@ -70,8 +72,10 @@ def _carry_out(name: str, arguments: Sequence[str], completion: str | None = Non
         from pytheus.cli.click_support import call
 
         module = importlib.import_module(f"pytheus.cli.{name}")
-        code: int = call(module.command, arguments) if completion is None else module.complete(completion)
-        return code
+        if completion is not None:
+            code: int = module.complete(completion)
+            return code
+        return call(module.command, arguments, owns_process=owns_process)
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -29,12 +29,19 @@ __all__ = ["REFUSED", "REGISTRY_OPTION", "call", "plugin_names", "print_json", "
 REFUSED: Final = 2
 
 
-def call(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run `command` as ``pytheus NAME``; returns its exit code."""
+def call(command: click.Command, arguments: Sequence[str], *, owns_process: bool = False) -> int:
+    """Run `command` as ``pytheus NAME``; returns its exit code.
+
+    `owns_process` says that the process ends with it. The command gets it as the object of its context.
+    """
     name = f"pytheus {command.name}"
     try:
         code: object = command.main(
-            list(arguments), prog_name=name, standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None
+            list(arguments),
+            prog_name=name,
+            standalone_mode=False,
+            color=False if os.environ.get("NO_COLOR") else None,
+            obj=owns_process,
         )
     except click.UsageError as error:
         path = name if error.ctx is None else error.ctx.command_path
@@ -67,9 +74,9 @@ def _refuse(reason: str) -> int:
     return REFUSED
 
 
-def print_json(document: object) -> None:
+def print_json(document: object, stream: TextIO | None = None) -> None:
     """Print `document` as indented JSON."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=stream)
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:

@@ -14,6 +14,7 @@ import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.cli.inspection import Inspection, inspect_plugin
+from pytheus.cli.progress import Progress
 from pytheus.plugins.address import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
 from pytheus.plugins.plan import Plan, plan
@@ -58,7 +59,8 @@ def command(registry: str | None, check: bool, as_json: bool) -> int:
     Only --check imports plugins: the list comes from the metadata of the installed distributions.
     """
     planned = plan(registry)
-    rows = [_row(plugin, planned, check=check) for plugin in available_plugins()]
+    with Progress("plugins") as progress:
+        rows = [_row(plugin, planned, progress if check else None) for plugin in available_plugins()]
     unreadable = catalog().unreadable
     if as_json:
         print_json(_document(rows, planned, unreadable, checked=check))
@@ -67,13 +69,14 @@ def command(registry: str | None, check: bool, as_json: bool) -> int:
     return 1 if planned.problems or unreadable or any(row.state == "broken" for row in rows) else 0
 
 
-def _row(plugin: PluginInfo, planned: Plan, *, check: bool) -> _Row:
+def _row(plugin: PluginInfo, planned: Plan, progress: Progress | None) -> _Row:
     selected_by = planned.chosen_by(plugin)
     is_active = selected_by is not None and plugin.state != "broken"
     state: _State = "active" if is_active else plugin.state
     reason = "" if is_active else plugin.reason
     inspection: Inspection | None = None
-    if check and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
+    if progress is not None and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
+        progress.step(f"importing {plugin.name} of {plugin.distribution}")
         inspection = inspect_plugin(plugin)
         if inspection.problem:
             state, reason = "broken", inspection.problem

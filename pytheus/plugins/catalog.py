@@ -45,7 +45,7 @@ PluginState = Literal["available", "ambiguous", "blocked", "broken", "reserved",
 class Claim(NamedTuple):
     """A distribution's entry point, which claims `name` for the object that `value` names.
 
-    `defect` says what is wrong with the entry point or its distribution's metadata, or is "".
+    `defect` is the damage of the entry point or of its distribution's metadata, or "".
     """
 
     name: str
@@ -87,7 +87,7 @@ class PluginInfo(NamedTuple):
 
     `value` is the entry point's object (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` identify the
     distribution that declares it. `state` is "available"; "ambiguous" (several distributions claim the name: choose
-    with NAME@DISTRIBUTION); "blocked" (`reason` has the setting); "broken" (`reason` says what is wrong with its
+    with NAME@DISTRIBUTION); "blocked" (`reason` has the setting); "broken" (`reason` is the damage of its
     metadata; if only the version is missing, it can be chosen all the same); "reserved" (the name is built in, and this
     entry point is never used); or "unnameable" (the name does not follow the grammar of addresses). `reason` is "" if
     available.
@@ -239,7 +239,7 @@ def _scan() -> Catalog:
 
 
 class _Identity(NamedTuple):
-    """The name and version of a distribution, and what is wrong with its metadata, or ""."""
+    """The name and version of a distribution, and the damage of its metadata, or ""."""
 
     name: str
     version: str

@@ -209,12 +209,12 @@ def test_its_repr_shows_no_credential(pyproject: Path) -> None:
         ),
         (
             '["readonly"]',
-            " is the unknown 'readonly'; did you mean 'read_only'? there are: filtered, labelled, limited, prefixed,"
-            " read_only",
+            " is the unknown 'readonly'; did you mean 'read_only'? there are: expiring, filtered, labelled, limited,"
+            " prefixed, read_only",
         ),
         (
             "[{ union = [] }]",
-            " is the unknown 'union'; there are: filtered, labelled, limited, prefixed, read_only",
+            " is the unknown 'union'; there are: expiring, filtered, labelled, limited, prefixed, read_only",
         ),
         ("[{ read_only = true }]", ', read_only, takes nothing but got a boolean; write "read_only"'),
         ('["prefixed"]', ', prefixed, takes a string but got nothing; write { prefixed = "PREFIX" }'),
