@@ -11,6 +11,7 @@
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
+- `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
 - `run`: ``pytheus run``
 - `sidecar`: the command in this process, and a process beside it that serves its metrics

@@ -79,6 +79,9 @@ class _Options:
                 module = [option[2:], *rest] if option != "-m" else rest
                 self._set_program(find_module, "MODULE", module)
                 return
+            if "://" in option and not option.startswith("-"):
+                # It is not shown, because it may contain a password.
+                raise _UsageError(f"a program was expected but got a URL; write --registry before it; {_USAGE}")
             if not option.startswith("-"):
                 self._set_program(find_script, "SCRIPT", [option, *rest])
                 return
@@ -90,6 +93,9 @@ class _Options:
 
     def _set_command(self, named: list[str]) -> None:
         import shutil
+
+        if named and "://" in named[0]:
+            raise _UsageError(f"a command was expected after -- but got a URL; write --registry before --; {_USAGE}")
 
         path = shutil.which(named[0]) if named and named[0] else None
         if path is not None:
@@ -112,7 +118,8 @@ class _Options:
             self.quiet = True
             return
         if name not in ("--registry", "--port", "--addr"):
-            raise _UsageError(f"unknown option {option!r} before the program; {_USAGE}")
+            # Without its value, which may be a URL with a password.
+            raise _UsageError(f"unknown option {name.partition(':')[0]!r} before the program; {_USAGE}")
         if not equals:
             if not rest:
                 raise _UsageError(f"{name} takes a value; {_USAGE}")

@@ -68,7 +68,7 @@ def start_http_server(
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
-    other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
+    other machines, and an empty text, such as that of an unset variable, does not. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
     them.
 
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
@@ -335,6 +335,9 @@ class MetricsServer:
         _servers.discard(self)
 
 
+_LOOPBACK: Final = "127.0.0.1"
+
+
 def _listen(port: int, addr: str) -> OwnSocket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
@@ -345,7 +348,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
         raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            addr.strip() or _LOOPBACK, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
@@ -358,7 +361,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
             listener.close()
             raise
     except OSError as error:
-        message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
+        message = f"cannot listen on {addr.strip() or _LOOPBACK} port {port}: {error.strerror or error}"
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             remedy = "choose another port, or 0 for any free port"
         else:

@@ -163,7 +163,8 @@ def make_builtin_registry(options: RegistryOptions) -> Registry:
     try:
         return CollectorRegistry(prefix=parsed.prefix, on_conflict=parsed.on_conflict)
     except InvalidNameError as error:
-        raise options.error("prefix", "a valid metric name") from error
+        invalid = error
+    raise options.error("prefix", "a valid metric name") from options.cause(invalid)
 
 
 # Active plugins -------------------------------------------------------------------------------------------------------

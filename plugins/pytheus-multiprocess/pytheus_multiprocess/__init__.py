@@ -45,6 +45,7 @@ def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
     from pytheus_multiprocess.store import MultiprocessStore
 
     parsed = options.parse(MultiprocessOptions)
+    options.refuse_unread()  # before a directory is created
     return ShardedRegistry(MultiprocessStore(parsed), prefix=parsed.prefix)
 
 
