@@ -7,6 +7,7 @@
 - `command`: the command of ``pytheus run -- COMMAND``, and the service of its metrics
 - `completion`: ``pytheus completion``
 - `config`: ``pytheus config``
+- `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `new`: ``pytheus new``

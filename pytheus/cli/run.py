@@ -21,12 +21,14 @@ from typing import Final
 
 # The server's modules are imported before `sys.path` becomes the program's, where a file may have any name. A plugin's
 # modules are imported with the plugin.
+from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import PytheusError
 from pytheus.exposition.server import start_http_server
 from pytheus.plugins import configure
 from pytheus.registry import REGISTRY
+from pytheus.unserved import RUN_VARIABLE, announce_serving
 
 __all__ = ["run"]
 
@@ -134,6 +136,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Exceptions of the program are passed on to the interpreter.
     """
+    os.environ.pop(RUN_VARIABLE, None)  # another one serves nothing of this process
     try:
         options = _Options(arguments)
         if options.help:
@@ -149,6 +152,9 @@ def run(arguments: Sequence[str]) -> int:
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
         register_runtime_collectors(REGISTRY)
+        os.environ[RUN_VARIABLE] = announce_serving()
+        if hasattr(os, "register_at_fork"):
+            watch_forked_children()
     except (_UsageError, ProgramNotFoundError, PytheusError) as error:
         return _refuse(str(error))
     except OSError as error:
