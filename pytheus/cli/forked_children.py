@@ -117,11 +117,11 @@ class _WatchedStorage:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, ...], FloatBuffer] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        """Return the numbers of a series."""
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+        """Return the buffer of a series."""
         found = self._buffers.get(labels)
         if found is None:
-            found = self._buffers.setdefault(labels, cast(FloatBuffer, _Watched("d", bytes(8 * size))))
+            found = self._buffers.setdefault(labels, cast(FloatBuffer, _Watched("d", numbers)))
             _Watch.report()
         return found
 
