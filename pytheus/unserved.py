@@ -5,7 +5,7 @@ Rules:
 - A process knows by the variable ``PYTHEUS_RUN`` that a program or command of `pytheus run` started it. The variable
   names the process that serves. Only code that knows that numbers are not shown asks.
 - Of all processes below one `pytheus run`, one warns, once. The process that serves holds a pipe with one byte, and the
-  process that gets the byte warns. Nobody has to clean up after processes that were killed.
+  process that gets the byte warns. So processes that are killed leave nothing behind.
 - The pipe is opened by the number of its descriptor (``/proc``), which the program may have closed and used again: its
   identity is compared before it is read. On systems without ``/proc``, each process warns once.
 - A warning never stops the program, not even where warnings are errors.

@@ -10,6 +10,8 @@
 - `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
+- `interpreter`: the Python of a command, and whether it has pytheus
+- `meant`: the command that the user of ``pytheus run`` may have meant
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
 - `python_runner`: the program that ``pytheus run`` runs as python would

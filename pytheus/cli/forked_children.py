@@ -36,7 +36,7 @@ def watch_forked_children() -> None:
 
 
 class _Watch:
-    """The state of this process: whether it watches, and whether it has found what it looks for."""
+    """The state of this process: whether it watches for use, and whether numbers are only being moved."""
 
     has_begun = False
     is_carrying = False

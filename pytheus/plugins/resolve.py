@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
     from pytheus.plugins.loader import Plugin
 
-__all__ = ["configure", "make_builtin_registry", "resolve_registry", "shared_address", "sharing_remedy"]
+__all__ = [
+    "configure",
+    "make_builtin_registry",
+    "names_of_shared",
+    "resolve_registry",
+    "shared_address",
+    "sharing_remedy",
+]
 
 
 def resolve_registry(choice: str | None = None) -> Registry:
@@ -142,12 +149,17 @@ def shared_address(planned: Plan) -> Iterator[str]:
         yield text if path is None else with_path(text, path)
 
 
-def sharing_remedy() -> str:
-    """The part of a message that says how to choose a registry that processes share."""
+def names_of_shared() -> list[str]:
+    """The names of the installed registries that are not built in, which processes may share."""
     from pytheus.plugins.catalog import available_plugins
 
     names = [plugin.name for plugin in available_plugins() if plugin.name not in BUILTIN_REGISTRIES]
-    others = [name for name in names if "+" not in name]  # a variant of another name
+    return [name for name in names if "+" not in name]  # a variant of another name
+
+
+def sharing_remedy() -> str:
+    """The part of a message that says how to choose a registry that processes share."""
+    others = names_of_shared()
     installed = f"installed: {', '.join(others)}" if others else "install pytheus-multiprocess first"
     name = others[0] if others else "multiprocess"
     return f"choose one that processes share; {installed} (pytheus run --registry {name} -- COMMAND)"
