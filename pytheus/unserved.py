@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from pytheus.exceptions import PytheusWarning
 from pytheus.lazy import logger
 
-__all__ = ["RUN_VARIABLE", "announce_serving", "warn_if_unserved"]
+__all__ = ["RUN_VARIABLE", "announce_serving", "warn_if_unserved", "warn_of_function"]
 
 RUN_VARIABLE: Final = "PYTHEUS_RUN"
 
@@ -73,6 +73,18 @@ def warn_if_unserved(message: Callable[[str], str]) -> None:
         return
     _has_warned = True
     _warn(message(subject))
+
+
+def warn_of_function(gauge: str, storage: object) -> None:
+    """Warn of the function of a gauge whose numbers are in `storage`, if only scrapes of this process call it."""
+    if RUN_VARIABLE in os.environ and not getattr(storage, "calls_functions", False):
+        warn_if_unserved(
+            lambda server: (
+                f"gauge {gauge!r} of process {os.getpid()} takes its number from a function, which {server} does not"
+                " call, so that the number does not change; set the gauge where its number changes, or serve this"
+                " process's metrics as well"
+            )
+        )
 
 
 def _run() -> _Run | None:

@@ -31,6 +31,7 @@ from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.traversal import walk
+from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
@@ -75,7 +76,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
         active = [] if alone else _named_plugins(activation, None)
         registry = make_builtin_registry(planned.options)
         planned.options.refuse_unread()
-        if "PYTHEUS_RUN" in os.environ and not isinstance(registry, NullRegistry):
+        if RUN_VARIABLE in os.environ and not isinstance(registry, NullRegistry):
             _warn_if_unserved(planned)
         return registry if alone else _activated(registry, active, activation, made_here=True)
 
@@ -85,7 +86,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
         plugin = Plugin(planned.claim, planned.subject)
         active = [] if alone else _named_plugins(activation, planned.claim)
         registry, made_here = plugin.make_registry(planned.options)
-    if "PYTHEUS_RUN" in os.environ and isinstance(registry, CollectorRegistry):
+    if RUN_VARIABLE in os.environ and isinstance(registry, CollectorRegistry):
         _warn_if_unserved(planned)
     if alone:
         return registry
@@ -167,8 +168,6 @@ def sharing_remedy() -> str:
 
 def _warn_if_unserved(planned: Plan) -> None:
     """Warn if this process is below a `pytheus run`, whose server does not show the registry in memory of `planned`."""
-    from pytheus.unserved import warn_if_unserved
-
     warn_if_unserved(
         lambda server: (
             f"process {os.getpid()} counts in its own memory, which {server} does not show, because it has"

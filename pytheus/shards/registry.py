@@ -48,6 +48,7 @@ from pytheus.shards.tracked_storage import (
     UnsetRows,
     storage_of,
 )
+from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
 
@@ -137,13 +138,11 @@ class ShardedRegistry(RefusesPeers):
                     self._published.withdraw(entry)
                     self._detach(entry)
                 raise
-        if entry.shared is None and "PYTHEUS_RUN" in os.environ:
+        if entry.shared is None and RUN_VARIABLE in os.environ:
             self._warn_of_unscraped(collector)
 
     def _warn_of_unscraped(self, collector: Collector) -> None:
         """Warn if no scrape shows `collector`, because the server of `pytheus run` is another process."""
-        from pytheus.unserved import warn_if_unserved
-
         name = collector_name(collector)
         own = () if self._store_collectors is None else self._store_collectors()
         # A store that has the collector of this name itself shows every process.

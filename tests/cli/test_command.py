@@ -429,6 +429,16 @@ def test_a_collector_that_no_scrape_shows_is_warned_of_once(then: str, name: str
     assert re.match(rf"collector '{name}' of process \d+ is not in the scrapes of the server of `pytheus run`", warning)
 
 
+def test_a_function_that_no_scrape_calls_is_warned_of_once(tmp_path: Path) -> None:
+    then = "for name in 'ab': Gauge(name, 'Jobs.', ['kind']).labels('mail').set_function(lambda: 1)"
+    (tmp_path / "app.py").write_text(_REGISTERS + then)
+    ended = run(tmp_path, "--quiet", *SHARED, "--", sys.executable, "app.py")
+    [warning] = re.findall("PytheusWarning: (.*)", ended.err)
+    assert re.match(r"gauge 'a' of process \d+ takes its number from a function, which the server of", warning)
+    shared = f"multiprocess://{quote(str(tmp_path))}/shards"
+    assert run(tmp_path, "--quiet", "--port", "0", "--registry", shared, "app.py").err == ""
+
+
 @pytest.mark.parametrize("then", ["", "REGISTRY.register(ProcessCollector())", "Gauge('depth', 'Jobs.').set(1)"])
 def test_metrics_and_what_the_store_shows_itself_are_not_warned_of(then: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(_REGISTERS + then)
