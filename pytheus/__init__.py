@@ -34,6 +34,7 @@ Modules:
 - `definitions`: the definition of a metric
 - `samples`: families, samples, rows and exemplars
 - `names`: rules for metric names, label names and label values
+- `unserved`: the warning of a process that ``pytheus run`` does not serve
 - `exceptions`: every error and warning
 - `error_copies`: errors that survive pickle and copy
 - `textformat`: the grammar of the text format

@@ -205,7 +205,8 @@ class MetricsServer:
         try:
             self._waker.send(b"\0")
         except OSError:
-            return  # the program has closed the descriptors of the server, and the thread cannot be woken
+            self._report_loss()  # and the thread cannot be woken
+            return
         if acceptor.ident is not None:
             acceptor.join(_WAKE_SECONDS)
 
@@ -214,6 +215,9 @@ class MetricsServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not (self._closed or self._pauses):
+                if not (self._listener.is_own() and self._woken.is_own()):
+                    self._report_loss()  # before it waits for descriptors of the program, perhaps without end
+                    return
                 for key, _ in selector.select():
                     try:
                         if key.fileobj is self._woken:
@@ -225,8 +229,8 @@ class MetricsServer:
                         return
 
     def _report_loss(self) -> None:
-        self._is_lost = True
-        if not self._closed:
+        if not (self._closed or self._is_lost):
+            self._is_lost = True
             logger("pytheus.exposition").error(
                 "the program has closed the descriptors of the metrics server at %s, which serves no more; close only"
                 " descriptors that the program has opened, or start the server afterwards",

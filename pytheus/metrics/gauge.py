@@ -171,6 +171,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         series = self._bound()
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
+        if function is not None and series._series.storage:
+            from pytheus.unserved import warn_of_function
+
+            warn_of_function(self.name, series._series.storage[0])
 
     def _set_source(self, source: _Source | None) -> bool:
         """Take the number from `source`, or from writes if it is None.

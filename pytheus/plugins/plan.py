@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytheus.exceptions import PluginBlockedError, SelectionError, UnknownRegistryError
 from pytheus.plugins.address import (
@@ -203,6 +203,14 @@ def _refuse_blocked(address: RegistryAddress, source: str, settings: PluginSetti
         )
 
 
+# Of the names that the documents use, so that a user who has installed pytheus alone knows what is missing.
+_OWN_DISTRIBUTIONS: Final = {
+    "multiprocess": "pytheus-multiprocess",
+    "redis": "pytheus-redis",
+    "rediss": "pytheus-redis",
+}
+
+
 def _unknown(address: RegistryAddress, source: str, settings: PluginSettings) -> UnknownRegistryError:
     from pytheus.plugins.catalog import catalog
 
@@ -212,7 +220,8 @@ def _unknown(address: RegistryAddress, source: str, settings: PluginSettings) ->
     blocked = [f"{name} (by {settings.blocked[name]})" for name in names if name in settings.blocked]
     holders = found.claims.get(address.name, ())
     asked = f"{address.name}@{address.distribution}" if holders else address.name
-    remedy = _did_you_mean(address.name, holders, available) or "install the distribution that provides it;"
+    remedy = _did_you_mean(address.name, holders, available)
+    remedy = remedy or f"install {_OWN_DISTRIBUTIONS.get(address.name, 'the distribution that provides it')};"
     message = f"registry plugin {asked!r} ({source}) is not installed; {remedy} available: {', '.join(available)}"
     if blocked:
         message += f"; blocked: {', '.join(blocked)}"

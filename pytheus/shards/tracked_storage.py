@@ -20,7 +20,7 @@ from pytheus.registry.capabilities import HasRows
 from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, RetiresSeries, is_unset
 from pytheus.samples import Exemplar, Row
 from pytheus.shards.merge_rules import merge_rule_of
-from pytheus.shards.store import Batching, ShardStore
+from pytheus.shards.store import Batching, FlushOnRelease, ShardStore
 
 __all__ = [
     "LastValueRows",
@@ -96,6 +96,11 @@ class TrackedStorage:
         self._labels: set[tuple[str, ...]] = set()
         self.releases: bool = True
         """Whether a release reaches the store: not while the metric takes its numbers back."""
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the functions of gauges are called without a scrape, because the store publishes by itself."""
+        return isinstance(self.store, FlushOnRelease)
 
     def add(self, row: Row, former: TrackedStorage | None) -> None:
         """Add the series of `row`; with its numbers, unless these are in the storage `former` until they move."""
