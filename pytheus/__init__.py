@@ -43,12 +43,13 @@ Modules:
 - `worker`: a thread that calls functions, and one of them again and again
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
-- `compilation`: a class decorator for the compiled build
+- `compilation`: a class decorator, and repeated imports, of the compiled build
 - `version`: the version, and whether this build is compiled
 """
 
 from typing import TYPE_CHECKING
 
+from pytheus import compilation as _compilation  # noqa: F401  # first, because it may bring modules back
 from pytheus.exposition import generate_metrics, make_asgi_app, make_wsgi_app
 from pytheus.lazy import lazy_names
 from pytheus.metrics import (
