@@ -21,15 +21,21 @@ _BEGIN = r"(PyMODINIT_FUNC PyInit_pytheus__mypyc\(void\) \{\n)"
 _CHECK = """
     static int64_t owner = -1;
     int64_t current = PyInterpreterState_GetID(PyInterpreterState_Get());
-    if (owner == -1)
-        owner = current;
-    if (owner != current) {
+    int refused = owner != -1 && owner != current;
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
+    /* CPython 3.12 would refuse the library after it has run here; 3.13 runs it in the main interpreter. */
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()
+        && _PyInterpreterState_HasFeature(PyInterpreterState_Get(), Py_RTFLAGS_MULTI_INTERP_EXTENSIONS))
+        refused = 1;
+#endif
+    if (refused) {
         PyErr_SetString(PyExc_ImportError,
-                        "the compiled build of pytheus works in one interpreter of a process, and another one has"
-                        " imported it; import it in one interpreter only, or install the pure build, which works in"
-                        " several (build it with PYTHEUS_PURE=1)");
+                        "the compiled build of pytheus works in one interpreter of a process, and not in an isolated"
+                        " one; import it in the main interpreter only (mod_wsgi: WSGIApplicationGroup %{GLOBAL}), or"
+                        " install the pure build, which works in all (build it with PYTHEUS_PURE=1)");
         return NULL;
     }
+    owner = current;
 """
 
 
