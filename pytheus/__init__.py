@@ -27,6 +27,7 @@ Packages:
 - `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
 - `mypy_plugin`: a mypy plugin that checks label names
 - `cli`: the command `pytheus`
+- `__pyinstaller`: a hook of PyInstaller
 
 Modules:
 
