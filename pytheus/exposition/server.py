@@ -20,7 +20,6 @@ import errno
 import os
 import selectors
 import socket
-import sys
 import threading
 import time
 import weakref
@@ -50,8 +49,9 @@ _EXHAUSTED_SECONDS: Final = 0.1
 _LEAVING_SECONDS: Final = 0.5
 _LEAVING_PAUSE_SECONDS: Final = 0.01
 
-# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
-_Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left. On Windows, and
+# where eventlet has patched Python, there is no poll.
+_Selector: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 _servers: Final[set[MetricsServer]] = set()
 
