@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, SupportsFloat, SupportsIndex, cast
 
 from pytheus.exceptions import NotANumberError, OutOfRangeError
@@ -29,8 +29,8 @@ def to_floats(values: Iterable[Number], subject: object) -> list[float]:
     """
     # An array of numpy yields objects of its own types, but its list contains exact floats.
     listed: object = getattr(values, "tolist", None)
-    numbers: list[object] = listed() if callable(listed) else list(values)
-    if set(map(type, numbers)) > {float}:
+    numbers: list[object] = list(cast("Callable[[], Iterable[object]]", listed)() if callable(listed) else values)
+    if set(map(type, numbers)) - {float}:
         numbers = [to_float(number, subject) for number in numbers]
     floats = cast("list[float]", numbers)
     total = sum(floats)
