@@ -53,13 +53,13 @@ def to_float(value: object, subject: object) -> float:
     if (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not isinstance(value, (str, bytes, complex)):
         try:
             number = float(cast(Number, value))
-            if number - number != 0.0 and _is_finite(value):
-                raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
-            return number
         except OverflowError as error:
             raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double") from error
         except (TypeError, ValueError) as error:
             raise NotANumberError(f"{subject} got {shown(value)}, which does not convert to a number") from error
+        if number - number != 0.0 and _is_finite(value):
+            raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
+        return number
     raise NotANumberError(f"{subject} takes a number (int, float, bool, Decimal, ...) but got {shown(value)}")
 
 
