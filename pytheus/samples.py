@@ -62,19 +62,21 @@ class Row(NamedTuple):
     - stateset: 1.0 or 0.0 for each state in order;
     - info: no numbers, because its labels are in `info` (None until they are set).
 
-    `exemplars` are the latest ones, by the slot (the index in `numbers`) that they belong to.
+    `exemplars` are the latest ones, by the slot (the index in `numbers`) that they belong to. `is_set` is False for a
+    gauge that was never set and whose number 0.0 therefore means nothing; in the mode "sum" it is always True.
 
         >>> from pytheus import Summary
         >>> sizes = Summary("size_bytes", "Sizes.", registry=None)
         >>> sizes.observe(512)
         >>> sizes.rows()
-        [Row(labels=(), numbers=[512.0, 1.0], info=None, exemplars=None)]
+        [Row(labels=(), numbers=[512.0, 1.0], info=None, exemplars=None, is_set=True)]
     """
 
     labels: tuple[str, ...]
     numbers: list[float]
     info: Mapping[str, str] | None = None
     exemplars: Mapping[int, Exemplar] | None = None
+    is_set: bool = True
 
 
 class Family:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from typing import ParamSpec, Self, TypeVar, cast
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -20,6 +20,9 @@ from pytheus.textformat import PART_SIZE, header
 from pytheus.yielding import Yielder
 
 __all__ = ["Distribution"]
+
+_MAX_MOVES: Final = 100
+"""How often numbers that another thread changes meanwhile are moved as a whole."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -159,19 +162,75 @@ class Distribution(Metric[L, C, D]):
         return [total, *[float(count) for count in counts[1:]]]
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
-        view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
+        zeros = array("d", bytes(8 * self._size()))
+        # Numbers in another storage move in one step below, so that a reader of both never sees them twice.
+        first = array("d", self._row_numbers()) if carry and self._view is None else zeros
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), first)
         if view is self._view:
             return
         # Numbers of another place may have the same count and sum.
         self._text_count = -1
         if not carry:
-            self._use_view(view)
+            self._view = view
             return
-        moved = self._row_numbers()
-        view[:] = array("d", moved)
-        left = self._use_view(view)
-        # The observations between the copy and the change of the view.
-        for index, number in enumerate(left):
+        for _ in range(_MAX_MOVES):
+            if self._move_numbers(view, array("d", self._row_numbers()), zeros):
+                return
+        self._add_differences(self._row_numbers(), view)
+
+    def _move_back(self) -> bool:
+        if self._view is None:
+            return False
+        for _ in range(_MAX_MOVES):
+            total, counts = self._read()
+            if self._take_back(total, counts, array("d", [total, *map(float, counts[1:])])):
+                return True
+        self._add_differences([0.0] * self._size(), None)
+        return True
+
+    def _move_numbers(self, view: FloatBuffer, numbers: array[float], zeros: array[float]) -> bool:
+        """Use `view` if `numbers` are still the present ones; return whether they are."""
+        whole = slice(None)
+        expected: Any = numbers
+        counts = [0, *[int(number) for number in numbers[1:]]]
+        total = numbers[0]
+        fresh = [0] * len(counts)
+        # atomic: no observation between the comparison and the change of the view, and none is in both places
+        former = self._view
+        if former is None:
+            if self._counts == counts and self._sum == total:
+                view[whole] = numbers
+                self._view = view
+                self._counts = fresh
+                self._sum = 0.0
+                return True
+        elif former == expected:
+            view[whole] = numbers
+            former[whole] = zeros
+            self._view = view
+            return True
+        return False
+
+    def _take_back(self, total: float, counts: list[int], numbers: array[float]) -> bool:
+        """Use the attributes if `numbers` are still the present ones; return whether they are."""
+        expected: Any = numbers
+        # atomic: as in `_move_numbers`
+        if self._view == expected:
+            self._counts = counts
+            self._sum = total
+            self._view = None
+            return True
+        return False
+
+    def _add_differences(self, moved: list[float], view: FloatBuffer | None) -> None:
+        """Use `view`, or the attributes, and add the observations that are not among `moved`.
+
+        Until that is done a reader misses them. It is for numbers that changed at every attempt to move them as a
+        whole, and for sums that are NaN, which equal nothing.
+        """
+        if view is not None:
+            view[:] = array("d", moved)
+        for index, number in enumerate(self._use_view(view)):
             if number != moved[index]:
                 self._add(index, number - moved[index])
 
@@ -202,13 +261,6 @@ class Distribution(Metric[L, C, D]):
             self._counts[index] = self._counts[index] + count
         else:
             self._sum += number
-
-    def _move_back(self) -> bool:
-        if self._view is None:
-            return False
-        for index, number in enumerate(self._use_view(None)):
-            self._add(index, number)
-        return True
 
     def _record_seconds(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
@@ -267,3 +319,4 @@ class Distribution(Metric[L, C, D]):
 
 if LOCKED:
     lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations", "text_parts")
+    lock_methods(Distribution, "_move_numbers", "_take_back", "_leave")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, overload
+from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -19,7 +20,8 @@ from pytheus.metrics.scalar import Scalar
 from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.registry.storage import FloatBuffer
+from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
+from pytheus.samples import Exemplar, Row
 
 __all__ = ["Gauge"]
 
@@ -30,10 +32,10 @@ R = TypeVar("R")
 
 
 class _Source:
-    """A function that provides a gauge's number, and the place of its results.
+    """The source of the number of a gauge that is not written directly, and the place of its number.
 
-    Without a function, it waits for the next write of a gauge that may be idle. `view` is None if the number is in the
-    gauge's own attribute.
+    `function` is None for a gauge that was never set, and for one that may be idle, which wait for a write. `view` is
+    None if the number is in the gauge's own attribute.
     """
 
     __slots__ = ("function", "view")
@@ -108,7 +110,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if self._view is None:
             self._value += value
         elif self._view is UNBOUND:
-            self._writable().inc(value)
+            series = self._writable()
+            if not series._set_first(value):
+                series.inc(value)
         else:
             self._value += value
             self._view[0] = self._value
@@ -120,7 +124,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if self._view is None:
             self._value -= value
         elif self._view is UNBOUND:
-            self._writable().dec(value)
+            series = self._writable()
+            if not series._set_first(-value):
+                series.dec(value)
         else:
             self._value -= value
             self._view[0] = self._value
@@ -131,7 +137,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if self._view is None:
             self._value = number
         elif self._view is UNBOUND:
-            self._writable().set(number)
+            series = self._writable()
+            if not series._set_first(number):
+                series.set(number)
         else:
             self._value = number
             self._view[0] = number
@@ -172,13 +180,33 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         # atomic: the number does not move in between
         former = self._source
         view = self._view if former is None else former.view
-        if source is None:
-            self._view = view
-        else:
+        if source is not None:
             source.view = view
             self._view = UNBOUND
+        elif former is None or former.function is None:
+            return False
+        else:
+            self._view = view
         self._source = source
-        return source is None and former is not None
+        return source is None
+
+    def _set_first(self, number: float) -> bool:
+        """Let the gauge be written directly; set it if it was never set, and return whether it was not."""
+        source = self._source
+        if source is None or source.function is not None:
+            return False
+        is_first = is_unset(self._stored_number())
+        # atomic: no moment between the first write and zero, which would be the least number of several processes
+        if self._source is not source:
+            return False
+        view = source.view
+        if is_first:
+            if view is not None:
+                view[0] = number
+            self._value = number
+        self._view = view
+        self._source = None
+        return is_first
 
     def _record_seconds(self: Gauge[Complete], seconds: float) -> None:
         self.set(seconds)
@@ -204,24 +232,44 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def _stored_number(self) -> float:
+        # atomic: the source and the place of the number belong together
         source = self._source
-        if source is None:
-            return super()._number()
-        view = source.view
-        return self._value if view is None else view[0]
+        view = self._view if source is None else source.view
+        return self._value if view is None or view is UNBOUND else view[0]
 
-    def _use_view(self, view: FloatBuffer, carry: bool) -> None:
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        number = self._stored_number()
+        is_set = number == number or not is_unset(number)
+        return Row(cast("tuple[str, ...]", self._labels), [number if is_set else 0.0], None, exemplars, is_set)
+
+    def _move_to(self, storage: NumberStorage, carry: bool) -> None:
+        neutral = self._series.neutral
+        source = self._source
+        is_here = (self._view if source is None else source.view) is None
+        first = self._value if carry and is_here else neutral
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), array("d", (first,)))
+        unset = _Source(None, view) if not carry and is_unset(view[0]) else None
+        self._adopt_view(view, carry, unset)
+
+    def _adopt_view(self, view: FloatBuffer, carry: bool, unset: _Source | None) -> None:
+        """Do as `_use_view`; `unset` becomes the source of a gauge that begins again and is not set in `view`."""
+        neutral = self._series.neutral
         # atomic: as in `Scalar`, and no function is set or removed in between
         source = self._source
+        former = self._view if source is None else source.view
+        if carry:
+            view[0] = self._value if former is None else former[0]
+            if former is not None and former is not view:
+                former[0] = neutral
+        else:
+            self._value = view[0]
+            if source is None or source.function is None:
+                source = unset
+        self._source = source
         if source is None:
-            if carry:
-                view[0] = self._value
-            else:
-                self._value = view[0]
             self._view = view
         else:
-            if carry:
-                view[0] = self._value if source.view is None else source.view[0]
+            self._view = UNBOUND
             source.view = view
 
     def _move_back(self) -> bool:
@@ -240,9 +288,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def _writable(self) -> Gauge:
         series = self._bound()
         source = series._source
-        if source is not None and source.function is None:
-            series._set_source(None)  # it is written again
-        elif source is not None:
+        if source is not None and source.function is not None:
             raise PytheusError(
                 f"gauge {self.name!r} takes its number from a function and cannot be written;"
                 " call set_function(None) first"
@@ -254,11 +300,21 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         self._view = UNBOUND
 
     def _reset(self) -> None:
+        neutral = self._series.neutral
+        unset = None if neutral == neutral else _Source(None, None)
+        # atomic: as in `_adopt_view`
         source = self._source
-        if source is not None and source.function is None:
-            self._set_source(None)
-        if self._source is None:
-            super()._reset()
+        if source is None or source.function is None:
+            view = self._view if source is None else source.view
+            if view is not None:
+                view[0] = neutral
+            self._value = neutral
+            self._source = unset
+            if unset is None:
+                self._view = view
+            else:
+                unset.view = view
+                self._view = UNBOUND
 
     # A gauge may be set to the number that it has, so its number does not show whether it was written. A source without
     # a function does, because a write has to take it away first.
@@ -288,10 +344,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def _number(self) -> float:
         source = self._source
-        if source is None:
-            return super()._number()
-        if source.function is None:
-            return self._stored_number()
+        if source is None or source.function is None:
+            number = self._stored_number()
+            return number if number == number or not is_unset(number) else 0.0
         return to_float(source.function(), self)
 
     def track_inprogress(self: Gauge[Complete]) -> InProgress:
@@ -348,4 +403,5 @@ def _validated_mode(name: object, mode: object, processes: object) -> str:
 
 if LOCKED:
     # Not "_number", because no lock may be held while a function runs, which may wait for another thread.
-    lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_use_view", "_move_back")
+    lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_set_first")
+    lock_methods(Gauge, "_adopt_view", "_move_back")

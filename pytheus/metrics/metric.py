@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from types import GenericAlias
-from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, caller_location
@@ -25,6 +25,7 @@ from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_la
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.lookup import register_or_share
+from pytheus.registry.peers import refused_by_peer
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -299,6 +300,10 @@ class Metric(Handle, Generic[L, C, D]):
     def label_names(self) -> tuple[str, ...]:
         """The label names in the order of definition."""
         return self._series.definition.labels
+
+    def describe(self) -> NoReturn:
+        """Raise `NotACollectorError`: the registry of another library, which asks for this, cannot collect a metric."""
+        raise refused_by_peer(f"{self.type_} {self.name!r}")
 
     def collect(self) -> Iterator[Family]:
         """Yield one family with the current values of every series.

@@ -7,6 +7,7 @@ on the prefix, and several registries can expose the same metric at once.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from math import copysign
 from typing import Final, cast
@@ -83,12 +84,17 @@ class Scalar(Metric[L, C, D]):
         return self._number()
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
-        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), 1), carry)
+        # A number in another storage moves in one step below, so that a reader of both never sees it twice.
+        first = self._value if carry and self._view is None else 0.0
+        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), array("d", (first,))), carry)
 
     def _use_view(self, view: FloatBuffer, carry: bool) -> None:
-        # atomic: no increment between the copy and the change of the view
+        # atomic: no increment between the copy and the change of the view, and no moment with the number in both
         if carry:
+            former = self._view
             view[0] = self._value
+            if former is not None and former is not view:
+                former[0] = 0.0
         else:
             self._value = view[0]
         self._view = view

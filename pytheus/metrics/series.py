@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
@@ -99,6 +99,7 @@ class SeriesSet:
         "idle",
         "label_count",
         "limits",
+        "neutral",
         "pick",
         "prepared",
         "retirement",
@@ -130,6 +131,8 @@ class SeriesSet:
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
+        # The number of a gauge that was never set; adds nothing where the numbers of several processes become one.
+        self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
         # By key: since when a series is not written, and a mark of its writes until then; see `Handle.expire_series`.
         self.idle: dict[tuple[str, ...], tuple[float, object]] = {}
         # Whether it is a gauge that counts the blocks and calls that run.

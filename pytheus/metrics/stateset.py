@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
@@ -21,6 +21,9 @@ from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import format_labels, header
 
 __all__ = ["StateSet"]
+
+_MAX_MOVES: Final = 100
+"""How often states that another thread changes meanwhile are moved as a whole."""
 
 
 class StateSet(Metric[L, L, "StateSet[Complete]"]):
@@ -156,23 +159,39 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         return Row(cast("tuple[str, ...]", self._labels), self._numbers(), None, exemplars)
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
-        view = storage.buffer(cast("tuple[str, ...]", self._labels), self._size())
+        size = self._size()
+        first = array("d", self._numbers() if carry else [0.0] * size)
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), first)
         if view is not self._view:
             self._use_view(view, carry)
 
     def _move_back(self) -> bool:
-        # A memoryview, because an array takes a slice only from an array.
         self._use_view(cast(FloatBuffer, memoryview(array("d", bytes(8 * self._size())))), True)
         return True
 
     def _use_view(self, view: FloatBuffer, carry: bool) -> None:
-        whole = slice(None)
-        former: Any
-        # atomic: no write of a state in between
-        if carry:
-            former = self._view
-            view[whole] = former
+        if not carry:
+            self._view = view
+            return
+        zeros = array("d", bytes(8 * self._size()))
+        for _ in range(_MAX_MOVES):
+            if self._move_numbers(view, array("d", self._numbers()), zeros):
+                return
+        view[:] = array("d", self._numbers())
         self._view = view
+
+    def _move_numbers(self, view: FloatBuffer, numbers: array[float], zeros: array[float]) -> bool:
+        """Use `view` if `numbers` are still the present ones; return whether they are."""
+        whole = slice(None)
+        expected: Any = numbers
+        # atomic: no write of a state in between, and no moment in which a state is active in both places
+        former = self._view
+        if former is not None and former == expected:
+            view[whole] = numbers
+            former[whole] = zeros
+            self._view = view
+            return True
+        return False
 
     def _samples(self) -> list[Sample]:
         name = self._series.definition.name
@@ -208,4 +227,4 @@ def _validated_states(states: object, subject: str) -> tuple[str, ...]:
 
 
 if LOCKED:
-    lock_methods(StateSet, "_write", "_numbers", "_reset", "_use_view")
+    lock_methods(StateSet, "_write", "_numbers", "_reset", "_move_numbers")

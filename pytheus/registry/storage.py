@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from typing import Protocol, overload
+from typing import Final, Protocol, overload
 
 from pytheus.samples import Exemplar
 
-__all__ = ["FloatBuffer", "NumberStorage"]
+__all__ = ["UNSET", "FloatBuffer", "NumberStorage", "is_unset"]
+
+_UNSET_BYTES: Final = array("Q", [0x7FF8_7079_7468_6575]).tobytes()
+
+UNSET: Final[float] = array("d", _UNSET_BYTES)[0]
+"""The number of a gauge that was never set, where that differs from 0.0: in every mode but "sum".
+
+It is NaN with a payload of its own, so that a process that never set a gauge takes no part in a minimum. No exposition
+shows it: a gauge that no process has set is 0.0.
+"""
+
+
+def is_unset(number: float) -> bool:
+    """Return whether `number` is `UNSET`.
+
+    >>> is_unset(UNSET), is_unset(float("nan")), is_unset(0.0)
+    (True, False, False)
+    """
+    return number != number and array("d", (number,)).tobytes() == _UNSET_BYTES
 
 
 class FloatBuffer(Protocol):
@@ -36,11 +54,12 @@ class NumberStorage(Protocol):
     space are kept in this process. `pytheus.samples.Row` defines the order of a series' numbers.
     """
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        """Return the buffer for the `size` numbers of the series with these label values; zeros for a new series.
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+        """Return the buffer of the series with these label values, which begins with `numbers` if it is new.
 
-        Returns the same buffer for the same labels until they are released, also to two threads that ask at once. The
-        metric writes straight into the buffer, without a call that tells of it.
+        It has as many numbers as `numbers`, and no other process sees the series before they are in it. Returns the
+        same buffer for the same labels until they are released, also to two threads that ask at once. The metric writes
+        straight into the buffer, without a call that tells of it.
         """
         ...
 

@@ -47,12 +47,22 @@ from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
 from pytheus.shards.merged_family import MergedFamily
 from pytheus.shards.registry import ShardedRegistry
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.store import (
+    Batching,
+    FlushOnRelease,
+    ForkAware,
+    HasClock,
+    HasCollectors,
+    HasHealth,
+    Reading,
+    ShardStore,
+)
 
 __all__ = [
     "MAX_DEAD_VALUES",
     "MAX_RECORD_BYTES",
     "Archive",
+    "Batching",
     "Failure",
     "FlushOnRelease",
     "ForkAware",

@@ -24,6 +24,7 @@ import msgspec
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MergeRule
+from pytheus.registry.storage import is_unset
 from pytheus.shards.layout import Layout
 from pytheus.shards.layout_codec import LayoutReader, encode_layout
 from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_dead, merge_rule_of
@@ -317,7 +318,8 @@ class _Folding:
             rule = merge_rule_of(definition)
             if rule is MergeRule.EACH:
                 value = DeadValue(definition, entry.labels, snapshot.identity, numbers[entry.offset])
-                self._dead_values.append(value)
+                if not is_unset(value.value):
+                    self._dead_values.append(value)
                 continue
             offset, is_new = self._offset(definition, entry.labels, entry.size)
             start = entry.offset

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from pytheus.definitions import Definition
@@ -27,7 +28,6 @@ from pytheus.shards.layout_codec import (
     encode_removal,
     encode_series,
 )
-from pytheus.shards.merge_rules import series_size
 from pytheus.shards.snapshot import ShardIdentity, Snapshot, snapshot_of
 from pytheus.shards.store import Reading
 
@@ -54,9 +54,17 @@ class StoredShard:
         self.identity = identity
         self.live = True
         self.records: bytearray = bytearray()
+        self.visible_bytes = 0
+        """How many bytes of the records others see; the rest belongs to a batch that has not ended."""
+        self.batches = 0
         # One array for each series, so that a view never moves while the shard grows. The array of a removed series
         # stays, because nothing limits this store's memory.
         self.views: list[array[float]] = []
+
+    def append(self, records: bytes) -> None:
+        self.records += records
+        if not self.batches:
+            self.visible_bytes = len(self.records)
 
     def numbers(self) -> list[float]:
         return [number for view in self.views for number in view]
@@ -115,7 +123,8 @@ class MemoryShardStore:
         with self.backend.lock:
             if self.shard.records != records:
                 # This replaces the layout whenever it changes, and so discards the merge's index of it.
-                self.shard.records = bytearray(records)
+                self.shard.records = bytearray()
+                self.shard.append(records)
             self.shard.views = [array("d", snapshot.numbers)]
 
     def read(self) -> Reading:
@@ -139,7 +148,7 @@ class MemoryShardStore:
         if reader is None or known is not shard.records:
             reader = LayoutReader()
             self._readers[token] = (reader, shard.records)
-        reader.feed(shard.records[reader.consumed_bytes :])
+        reader.feed(shard.records[reader.consumed_bytes : shard.visible_bytes])
         return Snapshot(shard.identity, shard.live, reader.layout, shard.numbers())
 
     def close(self) -> None:
@@ -167,7 +176,7 @@ class BackendStorage:
         self._store = store
         self._definition = definition
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         store = self._store
         layout, shard = store.layout, store.shard
         with store.backend.lock:
@@ -175,12 +184,12 @@ class BackendStorage:
             if number is None:
                 definition = layout.find_definition(self._definition)
                 if definition is None:
-                    shard.records += encode_definition(self._definition)
+                    shard.append(encode_definition(self._definition))
                     definition = layout.add_definition(self._definition)
                 offset = layout.size
                 # First its numbers, then the record that refers to them, so that the process may be killed in between.
-                shard.views.append(array("d", bytes(8 * series_size(self._definition))))
-                shard.records += encode_series(definition, labels, offset)
+                shard.views.append(numbers[:])
+                shard.append(encode_series(definition, labels, offset))
                 number = layout.add_series(definition, labels, offset)
             return cast(FloatBuffer, shard.views[number])
 
@@ -189,22 +198,34 @@ class BackendStorage:
         definition = layout.find_definition(self._definition)
         return None if definition is None else layout.find_series(definition, labels)
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """See `Batching`."""
+        shard = self._store.shard
+        with self._store.backend.lock:
+            shard.batches += 1
+            try:
+                yield
+            finally:
+                shard.batches -= 1
+                shard.append(b"")
+
     def release(self, labels: tuple[str, ...], /) -> None:
         with self._store.backend.lock:
             number = self._series_number(labels)
             if number is not None:
-                self._store.shard.records += encode_removal(number)
+                self._store.shard.append(encode_removal(number))
                 self._store.layout.remove_series(number)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         with self._store.backend.lock:
-            self.buffer(labels, 0)
+            self.buffer(labels, array("d"))
             number = self._series_number(labels)
             assert number is not None
-            self._store.shard.records += encode_info(number, info)
+            self._store.shard.append(encode_info(number, info))
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         with self._store.backend.lock:
             number = self._series_number(labels)
             if number is not None:
-                self._store.shard.records += encode_exemplar(number, slot, exemplar)
+                self._store.shard.append(encode_exemplar(number, slot, exemplar))

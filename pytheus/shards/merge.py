@@ -17,6 +17,7 @@ from typing import Final
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
+from pytheus.registry.storage import is_unset
 from pytheus.shards.archive import Archive, DeadValue
 from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex
 from pytheus.shards.merge_rules import definition_key
@@ -32,6 +33,9 @@ Conflict = tuple[Definition | None, Definition]
 
 _SUM_WITH_DEAD: Final = 1
 """The vector of sums that include ended processes."""
+
+_VECTORS_WITH_UNSET: Final = (2 * MergeRule.MIN, 2 * MergeRule.MIN + 1, 2 * MergeRule.MAX, 2 * MergeRule.MAX + 1)
+"""The vectors of gauges that no process may have set."""
 
 _NO_SAMPLES: Final[list[ExtraSample]] = []
 
@@ -77,6 +81,7 @@ class Merger:
         reserved: Iterable[str] = (),
         own_tokens: Collection[str] = (),
         withheld: Sequence[Definition] = (),
+        joined: Sequence[Definition] = (),
     ) -> list[MergedFamily]:
         """The families of all `snapshots` and `archive`.
 
@@ -85,12 +90,13 @@ class Merger:
         decides, then the newest shard; `conflicts` has the rest.
 
         The shards with `own_tokens` are those of the process that defines `local`. They count only for the definitions
-        of `local` that are not `withheld`, because any other is just being added to them or removed from them.
+        of `local` that are not `withheld`, and those that have `joined` from another shard, because any other is just
+        being added to them or removed from them.
         """
         present = self._present(snapshots, archive)
         indexes = self._indexes
         indexes.update(present, archive)
-        indexes.hide_series(local, own_tokens, withheld)
+        indexes.hide_series([*local, *joined], own_tokens, withheld)
         if self._dead_values is not archive.dead_values:
             self._dead_values = archive.dead_values
             indexes.have_changed = True
@@ -183,7 +189,10 @@ class Merger:
         self._gather(self._indexes.of_archive, archive.numbers, columns)
         for remainder in archive.remainders:
             self._gather_sums(self._indexes.of_archive, remainder, columns)
-        return [reduce_columns(MergeRule(vector // 2), gathered) for vector, gathered in enumerate(columns)]
+        totals = [reduce_columns(MergeRule(vector // 2), gathered) for vector, gathered in enumerate(columns)]
+        for vector in _VECTORS_WITH_UNSET:
+            totals[vector] = [0.0 if number != number and is_unset(number) else number for number in totals[vector]]
+        return totals
 
     def _gather(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
         padded = index.padded(numbers)
@@ -226,6 +235,7 @@ class Merger:
     ) -> None:
         """Add the numbers of gauges in a mode of "each", with labels for the process."""
         found: dict[tuple[int, tuple[str, ...], str, int], float] = {}
+        set_series: set[tuple[int, tuple[str, ...]]] = set()
         families: dict[int, CachedFamily] = {}
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []
         for dead in archive.dead_values:
@@ -241,10 +251,19 @@ class Merger:
                 entries.append((snapshot.live, identity.started_ns, identity.token, family, labels_, identity, value))
         # Of two processes with the same pid the newer one is shown, and a live one before one that has ended.
         entries.sort(key=itemgetter(0, 1, 2))
-        for _, _, _, family, values, identity, number in entries:
+        for live, _, _, family, values, identity, number in entries:
             families[id(family)] = family
-            found[id(family), values, self._host(identity), identity.pid] = number
+            process = (id(family), values, self._host(identity), identity.pid)
+            if not is_unset(number):
+                set_series.add((id(family), values))
+                found[process] = number
+            elif live:
+                found.setdefault(process, number)
         for (key, values, host, pid), number in found.items():
+            if is_unset(number):
+                if (key, values) in set_series:
+                    continue  # a process that never set it takes no part
+                number = 0.0
             definition = families[key].definition
             labels = dict(zip(definition.labels, values, strict=True))
             if self._hosts:

@@ -15,6 +15,7 @@ from typing import Final, cast
 from pytheus.definitions import Definition
 from pytheus.kinds import KINDS, MergeRule
 from pytheus.names import base_name
+from pytheus.registry.storage import UNSET
 from pytheus.shards.layout import Layout
 from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
 from pytheus.textformat import format_number, header
@@ -27,10 +28,10 @@ VECTORS: Final = 8
 NO_VECTOR: Final = -1
 """The vector of families whose numbers are not reduced: each process or info has a series of its own."""
 
-# The number of a series that a shard does not have: it adds nothing, and is never the least, the greatest or the
-# latest. These numbers follow the shard's own, so that negative indexes find them.
-_ABSENT_NUMBERS: Final[list[float]] = [0.0, inf, -inf]
-ABSENT: Final = (-3, -3, -2, -2, -1, -1, -1, -1)
+# The number of a series that a shard does not have: it adds nothing, and is never the least or the greatest; its time
+# is never the latest. These numbers follow the shard's own, so that negative indexes find them.
+_ABSENT_NUMBERS: Final[list[float]] = [0.0, UNSET, -inf]
+ABSENT: Final = (-3, -3, -2, -2, -2, -2, -1, -1)
 """By vector: the index that finds the number of an absent series."""
 
 

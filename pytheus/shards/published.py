@@ -15,7 +15,8 @@ from pytheus.definitions import Definition
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import definition_of
-from pytheus.shards.tracked_storage import LastValueStorage, TrackedStorage
+from pytheus.shards.store import ShardStore
+from pytheus.shards.tracked_storage import TrackedStorage, drop_storage, keep_storage, storage_of
 
 __all__ = ["Entry", "Published", "PublishedCollectors", "SharedMetric"]
 
@@ -27,6 +28,8 @@ class SharedMetric(NamedTuple):
     metric: StorageAware
     storage: TrackedStorage | None
     rows: HasRows
+    came_from: ShardStore | None = None
+    """The store that its numbers were in before."""
 
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
@@ -34,20 +37,33 @@ class SharedMetric(NamedTuple):
         if storage is None:
             if not carry:
                 self.metric.restart()
-        elif isinstance(storage, LastValueStorage):
-            with storage.carrying():
-                self.metric.attach_storage(storage, carry=carry)
-        else:
-            self.metric.attach_storage(storage, carry=carry)
+            return
+        former = storage_of(self.definition)
+        keep_storage(self.definition, storage)
+        if carry:
+            # First all series appear at once, then their numbers move, each in one step. Numbers that are in another
+            # shard until then must not be in both.
+            rows = self.metric.rows()
+            with storage.batch():
+                for row in rows:
+                    if row.info is not None:
+                        storage.set_info(row.labels, row.info)
+                    elif row.numbers:
+                        storage.add(row, former)
+        self.metric.attach_storage(storage, carry=carry)
 
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
-        if self.storage is not None:
-            self.storage.releases = not keep_in_shard
-            self.metric.detach_storage(self.storage)
+        storage = self.storage
+        if storage is not None:
+            storage.releases = False
+            self.metric.detach_storage(storage)
             if not keep_in_shard:
-                # A metric that has moved to another registry's storage does not release its series here.
-                self.storage.release_all()
+                storage.releases = True
+                # Together, and also those of a metric that has moved to another registry's storage.
+                with storage.batch():
+                    storage.release_all()
+            drop_storage(self.definition, storage)
 
 
 class Entry(NamedTuple):
@@ -65,6 +81,8 @@ class Published(NamedTuple):
     """By the id of the collector, in the order of registration."""
     left: tuple[SharedMetric, ...] = ()
     """The metrics whose removal is under way."""
+    joining: tuple[SharedMetric, ...] = ()
+    """The metrics whose registration is under way."""
     is_closed: bool = False
     """Whether the registry was closed, and shows no other process."""
 
@@ -73,7 +91,11 @@ class Published(NamedTuple):
 
     def metrics(self) -> list[HasRows]:
         """The merged metrics."""
-        return [entry.shared.rows for entry in self.entries.values() if entry.shared is not None]
+        return [shared.rows for shared in self.shared()]
+
+    def shared(self) -> list[SharedMetric]:
+        """The merged metrics, with their storage."""
+        return [entry.shared for entry in self.entries.values() if entry.shared is not None]
 
     def others(self) -> list[Collector]:
         """The collectors that are not merged."""
@@ -100,11 +122,7 @@ class Published(NamedTuple):
         if later is self:
             return []
         remaining = {id(entry.shared) for entry in later.entries.values()}
-        return [
-            entry.shared
-            for entry in self.entries.values()
-            if entry.shared is not None and id(entry.shared) not in remaining
-        ]
+        return [shared for shared in self.shared() if id(shared) not in remaining]
 
 
 class PublishedCollectors:
@@ -115,11 +133,20 @@ class PublishedCollectors:
     def __init__(self, now: Published) -> None:
         self.now: Published = now
 
+    def join(self, shared: SharedMetric) -> None:
+        """Report that the registration of a metric begins; `add` or `forget` ends it."""
+        while True:
+            now = self.now
+            if self._replace(now, now._replace(joining=(*now.joining, shared))):
+                return
+
     def add(self, entry: Entry) -> None:
         """Show `entry` from now on."""
         while True:
             now = self.now
-            if self._replace(now, now._replace(entries={**now.entries, id(entry.collector): entry})):
+            entries = {**now.entries, id(entry.collector): entry}
+            joining = tuple(other for other in now.joining if other is not entry.shared)
+            if self._replace(now, now._replace(entries=entries, joining=joining)):
                 return
 
     def withdraw(self, entry: Entry) -> None:
@@ -132,10 +159,12 @@ class PublishedCollectors:
                 return
 
     def forget(self, shared: SharedMetric) -> None:
-        """Report that the removal of a metric is complete."""
+        """Report that the removal of a metric is complete, or that its registration has failed."""
         while True:
             now = self.now
-            if self._replace(now, now._replace(left=tuple(other for other in now.left if other is not shared))):
+            left = tuple(other for other in now.left if other is not shared)
+            joining = tuple(other for other in now.joining if other is not shared)
+            if self._replace(now, now._replace(left=left, joining=joining)):
                 return
 
     def close(self) -> Published:

@@ -8,11 +8,11 @@ and so are most numbers that programs count.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from math import fsum, inf, isfinite, isnan, nan
 from typing import Final
 
 from pytheus.kinds import MergeRule
+from pytheus.registry.storage import UNSET, is_unset
 from pytheus.yielding import Yielder
 
 __all__ = ["exact_sum", "is_better", "parts_of", "reduce_columns"]
@@ -56,36 +56,40 @@ def _step(rule: MergeRule) -> Callable[[Columns], list[float]]:
 
 
 # NaN is neither less nor greater than a number, so the result of `min` would depend on the order. NaN counts only if
-# there is nothing else but the infinity that marks a number that a shard does not have.
+# there is no number. `UNSET`, which also marks a number that a shard does not have, counts only if all are `UNSET`.
 
 
 def _least(columns: Columns) -> list[float]:
-    if not any(map(isnan, chain.from_iterable(columns))):
-        return list(map(min, *columns))
-    totals: list[float] = []
-    for values in zip(*columns, strict=True):
-        least = min([value for value in values if value == value], default=inf)
-        totals.append(nan if least == inf and any(map(isnan, values)) else least)
-    return totals
+    return _extremes(columns, min, inf)
 
 
 def _greatest(columns: Columns) -> list[float]:
-    if not any(map(isnan, chain.from_iterable(columns))):
-        return list(map(max, *columns))
-    totals: list[float] = []
-    for values in zip(*columns, strict=True):
-        greatest = max([value for value in values if value == value], default=-inf)
-        totals.append(nan if greatest == -inf and any(map(isnan, values)) else greatest)
+    return _extremes(columns, max, -inf)
+
+
+def _extremes(columns: Columns, choose: Callable[..., float], worst: float) -> list[float]:
+    with_nan = [any(map(isnan, column)) for column in columns]
+    if not any(with_nan):
+        return list(map(choose, *columns))
+    numbers = [
+        [number if number == number else worst for number in column] if has_nan else column
+        for column, has_nan in zip(columns, with_nan, strict=True)
+    ]
+    totals = list(map(choose, *numbers))
+    for position, total in enumerate(totals):
+        if total == worst:
+            values = [column[position] for column in columns]
+            if worst not in values:
+                totals[position] = UNSET if all(map(is_unset, values)) else nan
     return totals
 
 
 def is_better(rule: MergeRule, candidate: float, present: float) -> bool:
     """Whether `candidate` is to be kept instead of `present`, by least or greatest."""
-    worst = inf if rule is MergeRule.MIN else -inf
     if candidate != candidate:
-        return present == worst
+        return is_unset(present)
     if present != present:
-        return candidate != worst
+        return True
     return candidate < present if rule is MergeRule.MIN else candidate > present
 
 

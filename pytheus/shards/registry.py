@@ -21,7 +21,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
@@ -29,6 +29,7 @@ from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
@@ -38,7 +39,14 @@ from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
-from pytheus.shards.tracked_storage import LastValueRows, LastValueStorage, ProcessStorage, TrackedStorage
+from pytheus.shards.tracked_storage import (
+    LastValueRows,
+    LastValueStorage,
+    ProcessStorage,
+    TrackedStorage,
+    UnsetRows,
+    storage_of,
+)
 
 __all__ = ["ShardedRegistry"]
 
@@ -48,7 +56,7 @@ _UNNOTICED: Final = (
 )
 
 
-class ShardedRegistry:
+class ShardedRegistry(RefusesPeers):
     """A registry whose scrape shows all processes that share a store, merged.
 
         >>> from pytheus import Counter, generate_metrics
@@ -145,15 +153,23 @@ class ShardedRegistry:
     def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> SharedMetric:
         """Keep the numbers of `metric` in the store's storage, if it provides any."""
         storage = self._store.storage(definition)
-        if merge_rule_of(definition) is MergeRule.LAST:
-            last = LastValueStorage(ProcessStorage() if storage is None else storage, self._clock)
-            shared = SharedMetric(definition, metric, last, LastValueRows(metric, last))
+        former = storage_of(definition) if carry else None
+        came_from = None if former is None else former.store
+        rule = merge_rule_of(definition)
+        if rule is MergeRule.LAST:
+            provided = ProcessStorage() if storage is None else storage
+            last = LastValueStorage(provided, self._store, definition, self._clock)
+            shared = SharedMetric(definition, metric, last, LastValueRows(metric, self._clock), came_from)
         else:
-            shared = SharedMetric(definition, metric, None if storage is None else TrackedStorage(storage), metric)
+            rows = UnsetRows(metric) if definition.type == "gauge" and rule is not MergeRule.SUM else metric
+            tracked = None if storage is None else TrackedStorage(storage, self._store, definition)
+            shared = SharedMetric(definition, metric, tracked, rows, came_from)
+        self._published.join(shared)
         try:
             shared.attach(carry=carry)
         except BaseException:
             shared.detach(keep_in_shard=False)
+            self._published.forget(shared)
             raise
         return shared
 
@@ -215,18 +231,18 @@ class ShardedRegistry:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
-        gone: list[SharedMetric] = []
+        others: _Others = _Others([], [])
         try:
             reading = self._reading = self._store.read()
             health.succeeded("read")
-            gone = published.missing_in(self._published.now)
+            others = self._others(published, reading)
         except Exception as error:
             health.failed("read", error)
             reading = self._previous_reading(metrics)
         own = self._store.identity[:3]
         own_tokens = [snapshot.identity.token for snapshot in reading.snapshots if snapshot.identity[:3] == own]
-        if gone:
-            reading = self._with_gone(reading, [shared.rows for shared in gone])
+        if others.gone:
+            reading = self._with_gone(reading, [shared.rows for shared in others.gone])
         snapshots, skipped = _usable(reading)
         try:
             families = self._merger.merge(
@@ -235,7 +251,8 @@ class ShardedRegistry:
                 local=[metric.definition for metric in metrics],
                 reserved=[*health.occupied_names, *published.other_names()],
                 own_tokens=own_tokens,
-                withheld=[shared.definition for shared in gone],
+                withheld=[shared.definition for shared in others.gone],
+                joined=[shared.definition for shared in others.joined],
             )
             health.succeeded("merge")
         except Exception as error:
@@ -252,6 +269,26 @@ class ShardedRegistry:
             self._health.succeeded("publish")
         except Exception as error:
             self._health.failed("publish", error)
+
+    def _others(self, published: Published, reading: Reading) -> _Others:
+        """The metrics that this process's shard does not have as `published` says."""
+        now = self._published.now
+        tokens = {snapshot.identity.token for snapshot in reading.snapshots}
+        missing = {id(shared) for shared in published.missing_in(now)}
+        gone: list[SharedMetric] = []
+        for shared in published.shared():
+            storage = storage_of(shared.definition)
+            if storage is shared.storage and id(shared) not in missing:
+                continue
+            # It has left this registry, or moved to another one, whose shard may be part of `reading`.
+            if storage is None or storage is shared.storage or storage.store.identity.token not in tokens:
+                gone.append(shared)
+        joined = [
+            shared
+            for shared in (*now.joining, *now.missing_in(published))
+            if shared.came_from is not None and shared.came_from.identity.token in tokens
+        ]
+        return _Others(gone, joined)
 
     def _with_gone(self, reading: Reading, metrics: Sequence[HasRows]) -> Reading:
         """`reading` with the current numbers of `metrics`, which have left this process's shard."""
@@ -330,6 +367,15 @@ class ShardedRegistry:
 
     def __repr__(self) -> str:
         return f"<ShardedRegistry over {self._store!r}>"
+
+
+class _Others(NamedTuple):
+    """Metrics that are on their way from or to this process's shard."""
+
+    gone: list[SharedMetric]
+    """Those whose numbers are not in any shard that was read."""
+    joined: list[SharedMetric]
+    """Those whose numbers were in another shard that was read, until they moved into this process's."""
 
 
 def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:

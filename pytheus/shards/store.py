@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from pytheus.definitions import Definition
@@ -13,7 +14,7 @@ from pytheus.shards.archive import Archive
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
-__all__ = ["FlushOnRelease", "ForkAware", "HasClock", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
+__all__ = ["Batching", "FlushOnRelease", "ForkAware", "HasClock", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
 
 
 class Reading(NamedTuple):
@@ -88,6 +89,21 @@ class ForkAware(Protocol):
 
         Called in the child before any other method of the store, while the child has one thread. The registry then
         calls `storage` for each registered metric, whose numbers are zero. Must not raise.
+        """
+        ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A storage that can make several changes visible to other processes at once.
+
+    Fallback: another process may see some series of a metric before the others while it is registered or unregistered.
+    """
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Return a context; the series that are added or released within it appear or vanish together at its end.
+
+        Contexts may nest, and another thread may add series meanwhile. They end soon, and run no foreign code.
         """
         ...
 

@@ -1,77 +1,118 @@
 """The storage that `ShardedRegistry` puts between a metric and its store.
 
 It knows which series it provided, so that the shard drops them when the metric leaves, and keeps them when the registry
-closes. For a gauge in a mode of "last" it keeps the time of the last set beside each number.
+closes. For a gauge in a mode of "last" it keeps the time of the last set beside each number; the time 0 is that of a
+gauge that was never set.
 """
 
 from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import cast
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, cast
+from weakref import WeakValueDictionary
 
 from pytheus.definitions import Definition
+from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
+from pytheus.shards.merge_rules import merge_rule_of
+from pytheus.shards.store import Batching, ShardStore
 
-__all__ = ["LastValueRows", "LastValueStorage", "ProcessStorage", "TrackedStorage"]
+__all__ = [
+    "LastValueRows",
+    "LastValueStorage",
+    "ProcessStorage",
+    "TrackedStorage",
+    "UnsetRows",
+    "drop_storage",
+    "keep_storage",
+    "storage_of",
+]
 
 
-class _Carrying:
-    """A flag that a storage and its buffers share: writes carry existing values over.
+# By the id of the definition, which the registry that provided the storage keeps alive.
+_storages: Final[WeakValueDictionary[int, TrackedStorage]] = WeakValueDictionary()
 
-    The buffers do not refer to the storage itself: a cycle would keep mapped memory until the garbage collector runs.
-    """
 
-    __slots__ = ("now",)
+def storage_of(definition: Definition) -> TrackedStorage | None:
+    """The storage that a metric's numbers are in or are moving to; None if it has them itself."""
+    return _storages.get(id(definition))
 
-    def __init__(self) -> None:
-        self.now: bool = False
+
+def keep_storage(definition: Definition, storage: TrackedStorage) -> None:
+    """Report that a metric's numbers are in `storage`, or are about to move there."""
+    _storages[id(definition)] = storage
+
+
+def drop_storage(definition: Definition, storage: TrackedStorage) -> None:
+    """Report that a metric's numbers have left `storage`; do nothing if they had left it before."""
+    if _storages.get(id(definition)) is storage:
+        del _storages[id(definition)]
 
 
 class LastValueBuffer:
     """A buffer of one number; `view` has it and its time by `clock`."""
 
-    __slots__ = ("_carrying", "_clock", "view")
+    __slots__ = ("_clock", "carried_time", "view")
 
-    def __init__(self, view: FloatBuffer, carrying: _Carrying, clock: Callable[[], float]) -> None:
+    def __init__(self, view: FloatBuffer, clock: Callable[[], float]) -> None:
         self.view: FloatBuffer = view
         self._clock = clock
-        self._carrying = carrying
+        self.carried_time: float = 0.0
+        """The time of a number that is about to move here."""
 
     def __getitem__(self, index: int, /) -> float:
-        return self.view[index]
+        number, set_at = self.view.tolist()
+        return number if set_at else UNSET
 
     def __setitem__(self, index: int | slice, value: float | array[float], /) -> None:
-        number = value[0] if isinstance(value, array) else value
-        # A gauge that was never set keeps the time 0, also when it is carried over.
-        if number == 0.0 and self._carrying.now and self.view[1] == 0.0:
-            return
+        carried_time, self.carried_time = self.carried_time, 0.0
         # Both in one step, as every write to a `FloatBuffer`.
-        self.view[0:2] = array("d", (number, self._clock()))
+        number = value[0] if isinstance(value, array) else value
+        self.view[0:2] = _with_time(number, carried_time or self._clock())
 
     def __len__(self) -> int:
         return 1
 
     def tolist(self) -> list[float]:
-        return [self.view[0]]
+        return [self[0]]
+
+
+def _with_time(number: float, time: float) -> array[float]:
+    return array("d", (0.0, 0.0) if is_unset(number) else (number, time))
 
 
 class TrackedStorage:
-    """Wraps the storage that a store provides for one metric."""
+    """Wraps the storage that `store` provides for one metric."""
 
-    def __init__(self, storage: NumberStorage) -> None:
+    def __init__(self, storage: NumberStorage, store: ShardStore, definition: Definition) -> None:
         self._storage = storage
+        self.store: ShardStore = store
+        self._may_be_unset = definition.type == "gauge" and merge_rule_of(definition) is not MergeRule.SUM
         self._labels: set[tuple[str, ...]] = set()
         self.releases: bool = True
-        """Whether a release reaches the store: not when the registry closes, because the shard keeps its numbers."""
+        """Whether a release reaches the store: not while the metric takes its numbers back."""
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def add(self, row: Row, former: TrackedStorage | None) -> None:
+        """Add the series of `row`; with its numbers, unless these are in the storage `former` until they move."""
+        numbers = row.numbers
+        if not row.is_set or (former is not None and self._may_be_unset):
+            numbers = [UNSET]
+        elif former is not None:
+            numbers = [0.0] * len(numbers)
+        self.buffer(row.labels, array("d", numbers))
+
+    def batch(self) -> AbstractContextManager[None]:
+        """A context whose changes other processes see together, if the store can do that."""
+        return self._storage.batch() if isinstance(self._storage, Batching) else nullcontext()
+
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         self._labels.add(labels)
-        return self._storage.buffer(labels, size)
+        return self._storage.buffer(labels, numbers)
 
     def release(self, labels: tuple[str, ...], /) -> None:
         if self.releases:
@@ -101,26 +142,27 @@ class LastValueStorage(TrackedStorage):
     is meant to be set.
     """
 
-    def __init__(self, storage: NumberStorage, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(storage)
+    def __init__(
+        self,
+        storage: NumberStorage,
+        store: ShardStore,
+        definition: Definition,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(storage, store, definition)
         self._clock = clock
         self._buffers: dict[tuple[str, ...], LastValueBuffer] = {}
-        self._carrying = _Carrying()
 
-    @contextmanager
-    def carrying(self) -> Iterator[None]:
-        """A context in which existing values are carried over from another storage."""
-        self._carrying.now = True
-        try:
-            yield
-        finally:
-            self._carrying.now = False
+    def add(self, row: Row, former: TrackedStorage | None) -> None:
+        super().add(row, former)
+        if isinstance(former, LastValueStorage):
+            self._buffers[row.labels].carried_time = former.value_and_time(row.labels)[1]
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         buffer = self._buffers.get(labels)
         if buffer is None:
-            view = super().buffer(labels, size + 1)
-            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._carrying, self._clock))
+            view = super().buffer(labels, _with_time(numbers[0], self._clock()))
+            buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._clock))
         return cast(FloatBuffer, buffer)
 
     def _release(self, labels: tuple[str, ...]) -> None:
@@ -133,19 +175,42 @@ class LastValueStorage(TrackedStorage):
         return [0.0, 0.0] if buffer is None else buffer.view.tolist()
 
 
-class LastValueRows:
-    """The rows of a "last" gauge, with the value and the time of its last set."""
+class UnsetRows:
+    """The rows of a gauge, with `UNSET` as the number of every series that was never set."""
 
-    def __init__(self, gauge: HasRows, storage: LastValueStorage) -> None:
+    def __init__(self, gauge: HasRows) -> None:
         self._gauge = gauge
-        self._storage = storage
 
     @property
     def definition(self) -> Definition:
         return self._gauge.definition
 
     def rows(self) -> list[Row]:
-        return [row._replace(numbers=self._storage.value_and_time(row.labels)) for row in self._gauge.rows()]
+        return [row if row.is_set else row._replace(numbers=[UNSET]) for row in self._gauge.rows()]
+
+    def refresh(self) -> None:
+        self._gauge.refresh()
+
+
+class LastValueRows:
+    """The rows of a "last" gauge, with the value and the time of its last set."""
+
+    def __init__(self, gauge: HasRows, clock: Callable[[], float]) -> None:
+        self._gauge = gauge
+        self._clock = clock
+
+    @property
+    def definition(self) -> Definition:
+        return self._gauge.definition
+
+    def rows(self) -> list[Row]:
+        rows = self._gauge.rows()
+        storage = storage_of(self.definition)
+        if isinstance(storage, LastValueStorage):
+            return [row._replace(numbers=storage.value_and_time(row.labels)) for row in rows]
+        # The gauge has just left, and took its number with it.
+        now = self._clock()
+        return [row._replace(numbers=_with_time(row.numbers[0] if row.is_set else UNSET, now).tolist()) for row in rows]
 
     def refresh(self) -> None:
         self._gauge.refresh()
@@ -157,10 +222,10 @@ class ProcessStorage:
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, ...], array[float]] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         found = self._arrays.get(labels)
         if found is None:
-            found = self._arrays.setdefault(labels, array("d", bytes(8 * size)))
+            found = self._arrays.setdefault(labels, numbers[:])
         return cast(FloatBuffer, found)
 
     def release(self, labels: tuple[str, ...], /) -> None:

@@ -32,7 +32,7 @@ def pytheus_registry() -> Iterator[CollectorRegistry]:
 
     Metrics that the test makes go there and nowhere else. Those that were made before, such as a module's at its
     import, stay where they are and do not show in it; they keep counting, so compare their values before and after
-    (`pytheus.testing.assert_increments`). Example: docs/how-to/test-a-registry.md.
+    (`pytheus.testing.assert_increments`). Example: docs/how-to/test-an-application.md.
 
     A label value that is neither a str nor an int raises during the test, as with ``PYTHEUS_STRICT=1``.
     """

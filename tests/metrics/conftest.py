@@ -77,11 +77,12 @@ class Arena:
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self._lock = threading.Lock()
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         with self._lock:
             if labels not in self.views:
-                self.views[labels] = memoryview(self.doubles)[self.used : self.used + size]
-                self.used += size
+                self.doubles[self.used : self.used + len(numbers)] = numbers
+                self.views[labels] = memoryview(self.doubles)[self.used : self.used + len(numbers)]
+                self.used += len(numbers)
             return cast(FloatBuffer, self.views[labels])
 
     def release(self, labels: tuple[str, ...], /) -> None:

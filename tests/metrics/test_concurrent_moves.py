@@ -58,5 +58,5 @@ def test_a_series_that_is_made_while_numbers_move_is_in_memory_at_the_end(togeth
             hits.attach_storage(arena)
 
         together(make, make, move)
-        views = [arena.buffer((str(number),), 1).tolist() for number in range(40)]
+        views = [arena[str(number),] for number in range(40)]
         assert views == [[2.0]] * 40

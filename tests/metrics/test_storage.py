@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 
 import pytest
@@ -92,12 +93,12 @@ def test_numbers_move_from_one_memory_to_another(sizes: Histogram) -> None:
     hits.inc(2)
     hits.attach_storage(second)
     hits.inc()
-    assert (first[()], second[()]) == ([2.0], [3.0])
+    assert (first[()], second[()]) == ([0.0], [3.0])
     sizes.attach_storage(third := Arena())
     sizes.observe(2)
     sizes.attach_storage(fourth := Arena())
     sizes.observe(0)
-    assert (third[()], fourth[()]) == ([2.0, 0.0, 1.0], [2.0, 1.0, 1.0])
+    assert (third[()], fourth[()]) == ([0.0, 0.0, 0.0], [2.0, 1.0, 1.0])
 
 
 class Passing(Arena):
@@ -107,11 +108,11 @@ class Passing(Arena):
         super().__init__()
         self.detach_storage: Callable[[Passing], object] | None = leave
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         leave, self.detach_storage = self.detach_storage, None
         if leave is not None:
             leave(self)
-        return super().buffer(labels, size)
+        return super().buffer(labels, numbers)
 
 
 def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one(hits: Counter) -> None:

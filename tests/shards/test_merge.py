@@ -53,7 +53,7 @@ def test_histograms_and_summaries_add_up(shards: Shards) -> None:
         ("min", [nan, 2.0], "2.0"),
         ("min", [nan, nan], "NaN"),
         ("min", [nan], "NaN"),
-        ("max", [nan, -inf], "NaN"),
+        ("max", [nan, -inf], "-Inf"),
         ("max", [2.0, nan], "2.0"),
         ("of the future", [1.0, 2.0], "3.0"),
     ],

@@ -183,14 +183,14 @@ class _Remembering(BackendStorage):
         super().__init__(store, definition)
         self._former: dict[tuple[str, ...], list[float]] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
-        buffer = super().buffer(labels, size)
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+        buffer = super().buffer(labels, numbers)
         for index, number in enumerate(self._former.pop(labels, ())):
             buffer[index] = number
         return buffer
 
     def release(self, labels: tuple[str, ...], /) -> None:
-        self._former[labels] = super().buffer(labels, 1).tolist()
+        self._former[labels] = super().buffer(labels, array("d", [0.0])).tolist()
         super().release(labels)
 
 
@@ -309,10 +309,10 @@ class WritesRecordsFirst(BrokenStore):
 
 
 class _RecordFirst(BackendStorage):
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         shard = self._store.shard
         known = len(shard.views)
-        buffer = super().buffer(labels, size)
+        buffer = super().buffer(labels, numbers)
         if len(shard.views) > known:
             views = [shard.views.pop()]
             shard.views.extend(views)

@@ -6,6 +6,8 @@ Rules:
 - A series is added completely or not at all: its numbers are allocated, its record is committed, and only then the
   layout in memory changes. If that was interrupted (an exception in a signal handler), the index is rewritten before
   anything else.
+- The records of a batch are committed at its end, in one step. The numbers of the series that it removes are not used
+  again before.
 - One change of the file is made at a time, even within one thread. A change in the middle of another one (a finalizer,
   a signal handler) waits until that is complete; only a new series cannot wait.
 - A series that does not fit (a full disk, the size limit), or that comes in the middle of a change, is *unshared*: it
@@ -18,7 +20,8 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -80,6 +83,9 @@ class Shard:
         self._changing = False
         self._postponed: list[Callable[[], None]] = []
         self._interrupted = False
+        # How many batches are under way, and the numbers to be freed at the end of the outermost.
+        self._batches = 0
+        self._left: list[tuple[int, int]] = []
         self._layout = Layout()
         self._shared: dict[int, _Series] = {}
         self._unshared: dict[int, _Series] = {}
@@ -95,6 +101,7 @@ class Shard:
         self._ended = True
         self._changing = False
         self._postponed = []
+        self._batches = 0
         file, self.file = self.file, None
         if file is not None:
             file.abandon()
@@ -112,18 +119,40 @@ class Shard:
         """How many series only this process exposes."""
         return len(self._unshared)
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Let readers see the changes within the context together, at its end."""
+        with self.lock:
+            self._batches += 1
+            try:
+                yield
+            finally:
+                self._batches -= 1
+                if self._batches == 0:
+                    self._change(self._commit)
+        self.log_unshared()
+
+    def _commit(self) -> None:
+        file = self.file
+        if self._ended or file is None:
+            return
+        file.commit()
+        while self._left:
+            file.free(*self._left.pop())
+        self._add_outdated(file, 0)
+
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def add(self, definition: Definition, labels: tuple[str, ...], size: int) -> _Series:
-        """A new series, in the file if it fits. Needs the lock."""
-        series = _Series(definition, labels, size)
+    def add(self, definition: Definition, labels: tuple[str, ...], numbers: array[float]) -> _Series:
+        """A new series with its first numbers, in the file if it fits. Needs the lock."""
+        series = _Series(definition, labels, len(numbers))
         if not self._ended and not self._changing:
-            self._change(lambda: self._try_to_share(series))
+            self._change(lambda: self._try_to_share(series, numbers))
             if series.number >= 0 and not self._ended:
                 return series
         elif self._changing:
             self.unshared_reason = "it was created while the same thread was adding another one"
-        series.buffer = array("d", bytes(8 * size))
+        series.buffer = numbers[:]
         if not self._ended:
             self._unshared[id(series)] = series
             self._store_unshared_count()
@@ -158,13 +187,13 @@ class Shard:
         while self._postponed:
             self._postponed.pop(0)()
 
-    def _try_to_share(self, series: _Series) -> None:
+    def _try_to_share(self, series: _Series, numbers: array[float]) -> None:
         try:
-            self._share(series)
+            self._share(series, numbers)
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
 
-    def _share(self, series: _Series) -> None:
+    def _share(self, series: _Series, numbers: array[float]) -> None:
         file = self.file
         if file is None:
             file = self.file = self._open_file(self.identity)
@@ -181,8 +210,10 @@ class Shard:
             records += encode_series(number, series.labels, offset)
             # typeshed does not know that a view of doubles takes an array of doubles and returns a list of them.
             series.buffer = cast("FloatBuffer", file.doubles(offset, series.size))
+            series.buffer[:] = numbers  # before its record, so that no reader sees other numbers
             self._interrupted = True
-            file.append(records, headroom_bytes=_MAX_REMOVAL_BYTES * (len(self._shared) + 1))
+            headroom = _MAX_REMOVAL_BYTES * (len(self._shared) + 1)
+            file.append(records, headroom_bytes=headroom, commit=not self._batches)
         except (PytheusError, OSError):
             self._interrupted = False
             file.free(offset, series.size)
@@ -212,11 +243,14 @@ class Shard:
         series.number = -1
         del self._shared[number]
         self._layout.remove_series(number)
-        file.append(record)
+        file.append(record, commit=not self._batches)
         self._interrupted = False
         for slot in series.exemplars:
             file.drop_cell((number, slot))
-        file.free(series.offset, series.size)
+        if self._batches:
+            self._left.append((series.offset, series.size))
+        else:
+            file.free(series.offset, series.size)
         self._add_outdated(file, 2 * len(record) + sum(map(len, series.labels)) + 16 + series.info_bytes)
 
     def set_info(self, series: _Series, info: Mapping[str, str]) -> None:
@@ -231,7 +265,8 @@ class Shard:
         try:
             record = encode_info(series.number, info)
             self._repair(file)
-            file.append(record, headroom_bytes=_MAX_REMOVAL_BYTES * len(self._shared))
+            headroom = _MAX_REMOVAL_BYTES * len(self._shared)
+            file.append(record, headroom_bytes=headroom, commit=not self._batches)
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
             return
@@ -258,7 +293,11 @@ class Shard:
 
     def _add_outdated(self, file: ShardFile, size: int) -> None:
         self._outdated_bytes += size
-        if self._outdated_bytes > _MIN_REWRITE_BYTES and self._outdated_bytes * 2 > file.index_bytes:
+        if (
+            not self._batches
+            and self._outdated_bytes > _MIN_REWRITE_BYTES
+            and self._outdated_bytes * 2 > file.index_bytes
+        ):
             try:
                 self._rewrite(file)
             except (PytheusError, OSError):
@@ -300,7 +339,7 @@ class Shard:
 
     def log_unshared(self) -> None:
         """Log once that series are unshared. Without the lock: log handlers may even fork."""
-        if self._unshared and not self._logged:
+        if self._unshared and not self._logged and not self._batches:
             self._logged = True
             import logging
 
@@ -339,14 +378,18 @@ class ShardStorage:
         self._definition = definition
         self._series: dict[tuple[str, ...], _Series] = {}
 
-    def buffer(self, labels: tuple[str, ...], size: int, /) -> FloatBuffer:
+    def batch(self) -> AbstractContextManager[None]:
+        """See `pytheus.shards.Batching`."""
+        return self._shard.batch()
+
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
         """A view of the shard's file, or an array if the series does not fit into it."""
         series = self._series.get(labels)
         if series is None:
             with self._shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    added = self._shard.add(self._definition, labels, size)
+                    added = self._shard.add(self._definition, labels, numbers)
                     series = self._series.setdefault(labels, added)
                     if series is not added:  # a finalizer or a signal handler was first
                         self._shard.remove(added)
@@ -362,7 +405,7 @@ class ShardStorage:
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Write the labels of an info."""
-        self.buffer(labels, 0)
+        self.buffer(labels, array("d"))
         with self._shard.lock:
             series = self._series.get(labels)
             if series is not None:

@@ -259,11 +259,19 @@ class ShardFile:
         """The size of the valid records."""
         return self._used
 
-    def append(self, records: bytes, *, headroom_bytes: int = 0) -> None:
-        """Commit `records`, all or none, and reserve `headroom_bytes` for later ones."""
+    def append(self, records: bytes, *, headroom_bytes: int = 0, commit: bool = True) -> None:
+        """Add `records`, all or none, and reserve `headroom_bytes` for later ones.
+
+        Without `commit`, no reader sees them until the next commit.
+        """
         self._extend(self._stream, self._used + len(records) + headroom_bytes)
         self._write(self._stream, self._used, records)
         self._used += len(records)
+        if commit:
+            self.commit()
+
+    def commit(self) -> None:
+        """Let readers see all records."""
         self._set_head(self._stream[0], USED, self._used)
 
     def rewrite(self, records: bytes, *, headroom_bytes: int = 0) -> None:

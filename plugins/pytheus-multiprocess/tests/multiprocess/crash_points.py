@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import traceback
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -99,7 +100,7 @@ def leave_dead(directory: Path, count: int, amount: float) -> None:
     def work(number: int, report: Report) -> None:
         memory = storage(store_in(directory), JOBS)
         for kind in ("all", f"kind{number}"):
-            memory.buffer((kind,), 1)[0] += amount
+            memory.buffer((kind,), array("d", [0.0]))[0] += amount
         os.kill(os.getpid(), signal.SIGKILL)
 
     for number in range(count):
@@ -120,7 +121,7 @@ def growing(directory: Path, at: int) -> tuple[int, Wrong]:
         for number in range(70):
             kind = f"kind{number % 50}"
             labels = (f"{kind}-{'x' * 200}",)
-            memory.buffer(labels, 1)[0] += 1.0
+            memory.buffer(labels, array("d", [0.0]))[0] += 1.0
             report(kind)
             if number % 10 == 9:
                 info.set_info(("a",), {"version": "1" * 20_000, "at": str(number)})
@@ -148,11 +149,11 @@ def churning(directory: Path, at: int) -> tuple[int, Wrong]:
 
     def work(report: Report) -> None:
         memory = storage(store_in(directory, KilledAt(at)), JOBS)
-        memory.buffer(("stays-",), 1)[0] = 5.0
+        memory.buffer(("stays-",), array("d", [0.0]))[0] = 5.0
         report("begun")
         for number in range(3):
             labels = (f"kind{number}",)
-            memory.buffer(labels, 1)[0] = 7.0
+            memory.buffer(labels, array("d", [0.0]))[0] = 7.0
             report(f"made{number}")
             memory.release(labels)
             report(f"forgotten{number}")
