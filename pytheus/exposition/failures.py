@@ -27,8 +27,8 @@ class HearsFailures(Protocol):
         True
     """
 
-    def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Handle the `error` that `collector` raised.
+    def collect_failed(self, collector: Collector, error: BaseException, /) -> None:
+        """Handle the `error` that `collector`, or the function of a series of it, raised.
 
         It is the object that the scraped registry returned. Called after the failure was counted, in the thread that
         scrapes, without a lock. An error raised here is logged.
@@ -55,14 +55,17 @@ class Failures:
     def __init__(self) -> None:
         self.counter: Final = Counter(
             FAILURES_NAME,
-            "Scrapes that had to leave this collector out because it failed.",
+            "Scrapes that had to leave this collector, or a series of it, out because it failed.",
             ["collector"],
             registry=None,
         )
         self._logged: dict[str, object] = {}
 
-    def record(self, collector: str, error: Exception) -> None:
-        """Count a failure, and log it if it is the first one of this collector."""
+    def record(self, collector: str, error: BaseException, subject: str) -> None:
+        """Count a failure, and log it if it is the first one of this collector.
+
+        `subject` is "collector" or "a series of collector".
+        """
         name = collector[:_CHARACTERS_AT_MOST].encode("utf-8", "replace").decode()
         if name not in self._logged and len(self._logged) >= _NAMES_AT_MOST:
             name = OTHERS
@@ -70,8 +73,9 @@ class Failures:
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
             logger("pytheus.exposition").error(
-                "collector %r failed and is left out of the scrape; further failures are only counted,"
-                " in pytheus_collector_errors_total",
+                "%s %r failed and is left out of the scrape; further failures are only counted, in"
+                " pytheus_collector_errors_total",
+                subject,
                 name,
                 exc_info=error,
             )
@@ -89,15 +93,15 @@ def failures_of(registry: Registry) -> Failures | None:
     return None if entry is None else entry[1]
 
 
-def record_failure(registry: Registry, collector: Collector, error: Exception) -> None:
-    """Count a failure of `collector` in a scrape of `registry`.
+def record_failure(registry: Registry, collector: Collector, error: BaseException, subject: str = "collector") -> None:
+    """Count a failure of `collector`, or of a series of it, in a scrape of `registry`.
 
     Notifies the registries below it.
     """
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)
-    failures.record(collector_name(collector), error)
+    failures.record(collector_name(collector), error, subject)
     try:
         for current in walk(registry, resolve=True):
             if isinstance(current, HearsFailures):

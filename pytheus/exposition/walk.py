@@ -4,7 +4,8 @@ Rules:
 
 - Of a registry only the protocol is used. Its prefix is read once and applied to every family.
 - A collector is encoded as a whole or not at all: if it raises, or yields something that cannot be exposed, it is left
-  out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`.
+  out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`. So is a
+  series that a collector leaves out alone, such as that of a gauge whose function raises.
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
   of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
@@ -28,7 +29,7 @@ from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, val
 from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
-from pytheus.registry.traversal import definition_of, flatten
+from pytheus.registry.traversal import FailedSeries, definition_of, flatten
 from pytheus.samples import Family, Sample
 
 __all__ = ["CheckedFamily", "Encoder", "scrape"]
@@ -81,6 +82,11 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
     `NotARegistryError` if `registry` is not a registry, and any error of its `prefix` or `collect()`. May be called
     from any thread, by several at once.
     """
+    with FailedSeries() as failed:
+        return _scrape(registry, encoder, failed, strict=strict)
+
+
+def _scrape(registry: Registry, encoder: Encoder[C, Part], failed: FailedSeries, *, strict: bool) -> list[Part]:
     try:
         lead = prefix_lead(registry.prefix)
         collected = list(registry.collect())
@@ -115,6 +121,8 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
     last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
     collectors += [collector for _, collector in last]
     definitions += [None] * len(last)
+    for metric, error in _first_failures(failed):
+        _leave_out(registry, metric, error, "a series of collector", strict=strict)
     for collector, definition in zip(collectors, definitions, strict=True):
         try:
             if definition is None:
@@ -127,14 +135,31 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
                     parts += encode_collector(cast(C, collector), definition, lead)
                     encoded.add(id(definition))
         except Exception as error:
-            if strict:
-                name = collector_name(collector)
-                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, collector, error)
+            failed.found.clear()
+            _leave_out(registry, collector, error, "collector", strict=strict)
+        if failed.found:
+            _leave_out(registry, collector, failed.found[0][2], "a series of collector", strict=strict)
+            failed.found.clear()
     failures = failures_of(registry)
     if failures is not None:
         parts += encode_collector(cast(C, failures.counter), failures.counter.definition, lead)
     return parts
+
+
+def _first_failures(failed: FailedSeries) -> list[tuple[Collector, BaseException]]:
+    """Return each collector with series that failed until now, and the first error; forget them all."""
+    first: dict[int, tuple[Collector, BaseException]] = {}
+    for collector, _, error in failed.found:
+        first.setdefault(id(collector), (collector, error))
+    failed.found.clear()
+    return list(first.values())
+
+
+def _leave_out(registry: Registry, collector: Collector, error: BaseException, subject: str, *, strict: bool) -> None:
+    if strict:
+        name = collector_name(collector)
+        raise CollectorError(f"{subject} {name!r} failed: {error}", collector=name) from error
+    record_failure(registry, collector, error, subject)
 
 
 def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
