@@ -7,7 +7,11 @@ Modules:
 - `failures`: collectors that failed in a scrape
 - `formats`: the protocols of further formats
 - `negotiation`: which format a client prefers
-- `respond`: the HTTP response to a scrape
+- `response`: HTTP responses
+- `collection`: collections that clients share, with a deadline
+- `respond`: the response to one scrape, and how long a client waits for it
+- `respond_async`: the same on an event loop
+- `disconnection`: whether a client has left
 - `wsgi`: a WSGI application
 - `asgi`: an ASGI application
 - `server`: an HTTP server in background threads

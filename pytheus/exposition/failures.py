@@ -5,13 +5,15 @@ from __future__ import annotations
 import weakref
 from typing import Final, Protocol, runtime_checkable
 
+from pytheus.exceptions import CollectorError
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import walk
 
-__all__ = ["OTHERS", "Failures", "HearsFailures", "failures_of", "record_failure"]
+__all__ = ["OTHERS", "Failures", "HearsFailures", "described", "failures_of", "record_failure"]
 
 
 @runtime_checkable
@@ -27,10 +29,11 @@ class HearsFailures(Protocol):
         True
     """
 
-    def collect_failed(self, collector: Collector, error: BaseException, /) -> None:
-        """Handle the `error` that `collector`, or the function of a series of it, raised.
+    def collect_failed(self, collector: Collector, error: Exception, /) -> None:
+        """Handle the `error` that `collector`, or a function that provides a number of it, raised.
 
-        It is the object that the scraped registry returned. Called after the failure was counted, in the thread that
+        An error that is not an `Exception` is the cause of a `CollectorError`. `collector` is the object that the
+        scraped registry returned. Called after the failure was counted, in the thread that
         scrapes, without a lock. An error raised here is logged.
         """
         ...
@@ -73,9 +76,8 @@ class Failures:
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
             logger("pytheus.exposition").error(
-                "%s %r failed and is left out of the scrape; further failures are only counted, in"
-                " pytheus_collector_errors_total",
-                subject,
+                f"{subject} %r failed and is left out of the scrape; further failures are only counted,"
+                " in pytheus_collector_errors_total",
                 name,
                 exc_info=error,
             )
@@ -101,13 +103,29 @@ def record_failure(registry: Registry, collector: Collector, error: BaseExceptio
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)
-    failures.record(collector_name(collector), error, subject)
+    name = collector_name(collector)
+    failures.record(name, error, subject)
+    if not isinstance(error, Exception):
+        cause, error = error, CollectorError(f"collector {name!r} raised {described(error)}", collector=name)
+        error.__cause__ = cause
     try:
         for current in walk(registry, resolve=True):
             if isinstance(current, HearsFailures):
                 current.collect_failed(collector, error)
-    except Exception:
+    except BaseException as failure:
+        if is_interruption(failure):
+            raise
         logger("pytheus.exposition").exception("a registry raised an error when it was notified of a failed collector")
+
+
+def described(error: BaseException) -> str:
+    """Return the text of `error`; its repr if it is not an `Exception` or has no text. Never raises."""
+    try:
+        return (str(error) if isinstance(error, Exception) else "") or repr(error)
+    except BaseException as failure:
+        if is_interruption(failure):
+            raise
+        return type(error).__qualname__
 
 
 def _begin(registry: Registry) -> Failures:

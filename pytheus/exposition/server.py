@@ -29,9 +29,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.collection import wait_for_ended
+from pytheus.exposition.disconnection import has_ended
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.own_socket import LostSocketError, OwnSocket
-from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.exposition.respond import answer_scrape
+from pytheus.exposition.response import LIMIT_SECONDS, Response, answer_text, checked_limit, servable
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
 
@@ -43,6 +47,8 @@ _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
+_LEAVING_SECONDS: Final = 0.5
+_LEAVING_PAUSE_SECONDS: Final = 0.01
 
 # Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
 _Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
@@ -56,6 +62,7 @@ def start_http_server(
     registry: Registry = REGISTRY,
     *,
     registries: Mapping[str, Registry] | None = None,
+    timeout_seconds: float = LIMIT_SECONDS,
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
@@ -64,7 +71,10 @@ def start_http_server(
     other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
     them.
 
-    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
+    Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
+    the response and counted; see docs/how-to/expose.md.
+
+    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path or timeout, and
     `NotARegistryError` for an object that is not a registry. Nothing has been started then.
 
         >>> import urllib.request
@@ -80,7 +90,7 @@ def start_http_server(
     """
     if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})})
+    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds)
 
 
 class MetricsServer:
@@ -98,7 +108,10 @@ class MetricsServer:
         >>> server.close()
     """
 
-    def __init__(self, port: int, addr: str, registries: Mapping[str, Registry]) -> None:
+    def __init__(
+        self, port: int, addr: str, registries: Mapping[str, Registry], timeout_seconds: float = LIMIT_SECONDS
+    ) -> None:
+        self._limit_seconds: Final = checked_limit(timeout_seconds)
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
         self._listener: Final = _listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
@@ -157,6 +170,7 @@ class MetricsServer:
             connections, threads = dict(self._connections), list(self._threads)
         _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
         _join(threads, grace_seconds)
+        wait_for_ended(grace_seconds)
         _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
@@ -221,6 +235,7 @@ class MetricsServer:
 
     def _accept_one(self) -> None:
         """Accept one connection and pass it to a thread. Raises `LostSocketError` if the listener is closed."""
+        self._wait_for_leaving_clients()
         try:
             connection, _ = self._listener.accept()
         except LostSocketError:
@@ -247,21 +262,41 @@ class MetricsServer:
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
             self._serve(connection, respond)
 
-    def _serve(self, connection: OwnSocket, respond: Callable[[Request], Response]) -> None:
+    def _wait_for_leaving_clients(self) -> None:
+        """Wait a moment if clients that have left occupy the last connections."""
+        deadline = time.monotonic() + _LEAVING_SECONDS
+        while len(self._connections) >= _CONNECTIONS and not (self._closed or self._pauses):
+            with self._lock:
+                connections = list(self._connections)
+            if time.monotonic() > deadline or not any(own.is_own() and has_ended(own) for own in connections):
+                return
+            time.sleep(_LEAVING_PAUSE_SECONDS)
+
+    def _serve(self, connection: OwnSocket, respond: Callable[[Request, OwnSocket], Response]) -> None:
         try:
-            serve_connection(connection, respond)
-        except Exception:
+            serve_connection(connection, lambda request: respond(request, connection))
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             logger("pytheus.exposition").exception("a scrape failed")
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, connection: OwnSocket) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
-            accept, accept_encoding = (request.fields.get(name, "") for name in ("accept", "accept-encoding"))
-            return answer_scrape(registry, request.method, accept=accept, accept_encoding=accept_encoding)
+            fields = request.fields
+            return answer_scrape(
+                registry,
+                request.method,
+                accept=fields.get("accept", ""),
+                accept_encoding=fields.get("accept-encoding", ""),
+                timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
+                limit_seconds=self._limit_seconds,
+                has_left=lambda: not connection.is_own() or has_ended(connection),
+            )
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
             return answer_text(request.method, 404, f"there are no metrics at this path; available:\n{paths}")
@@ -332,7 +367,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
     return OwnSocket.of(listener)
 
 
-def _respond_busy(request: Request) -> Response:
+def _respond_busy(request: Request, connection: OwnSocket) -> Response:
     return answer_text(request.method, 503, "too many scrapes at once; try again\n")
 
 

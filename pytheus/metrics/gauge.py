@@ -43,7 +43,7 @@ class _Source:
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether the last call in `refresh` failed.
+        # Whether `refresh` left the series out of the last scrape.
         self.failed = False
 
 
@@ -223,11 +223,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                source.failed = True
+                source.failed = False
                 try:
                     self._leave_out(child, error)
-                except Exception as left:
-                    failure = failure or left  # after the other functions
+                    source.failed = True
+                except Exception as raised:
+                    failure = failure or raised  # after the other functions
                 continue
             source.failed = False
             # atomic: the view may change
@@ -239,7 +240,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those whose function failed when it was last called.
+        """Return the current numbers of every series, without those whose function failed in the last scrape.
 
         See `pytheus.registry.HasRows`.
         """

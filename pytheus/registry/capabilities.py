@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
+from pytheus.interruption import is_interruption
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Row
@@ -135,7 +136,9 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions, then raises the error of the first that failed; its series keeps its previous number.
+        Calls all functions. In a scrape, a series whose function fails is reported (`report_failed_series` of
+        `pytheus.registry.traversal`) and missing from the rows until its function succeeds. Elsewhere, raises the error
+        of the first that failed; its series keeps its previous number.
         """
         ...
 
@@ -232,11 +235,13 @@ class Closable(Protocol):
 
 
 def precedence_of(collector: object) -> int | None:
-    """Return the precedence of `collector`, or None if it has none or raises an `Exception` instead."""
+    """Return the precedence of `collector`, or None if it has none or raises an error instead."""
     try:
         # Without isinstance(..., HasPrecedence); `traversal.definition_of` has the reasons.
         precedence = getattr(collector, "precedence", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
     # An unrelated attribute may have this name.
     return precedence if type(precedence) is int else None

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotACollectorError
+from pytheus.interruption import is_interruption
 from pytheus.registry.capabilities import HoldsCollectors, Wrapper
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers, is_of_peer
@@ -108,11 +109,13 @@ def registered_collectors(registry: Registry) -> list[Collector]:
 
 
 def definition_of(collector: object) -> Definition | None:
-    """Return the definition of `collector`, or None if it has no definition or raises an `Exception` instead."""
+    """Return the definition of `collector`, or None if it has no definition or raises an error instead."""
     try:
         # Without isinstance(..., HasDefinition), which executes the property on Python 3.11 and takes a microsecond.
         definition = getattr(collector, "definition", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
     # An unrelated attribute may have this name.
     return definition if isinstance(definition, Definition) else None
@@ -122,7 +125,7 @@ class FailedCollector(NamedTuple):
     """A collector that raises `error`, so that a scrape reports the error as one of the collector `name`."""
 
     name: str
-    error: Exception
+    error: BaseException
 
     def collect(self) -> NoReturn:
         raise self.error
@@ -145,6 +148,13 @@ class FailedSeries:
 
     def __exit__(self, type_: object, error: object, traceback: object) -> None:
         _thread.failed = self._outer
+
+    def first(self) -> list[tuple[Collector, BaseException]]:
+        """Return each collector with a series that failed, and its first error."""
+        first: dict[int, tuple[Collector, BaseException]] = {}
+        for collector, _, error in self.found:
+            first.setdefault(id(collector), (collector, error))
+        return list(first.values())
 
 
 _thread: Final = threading.local()

@@ -36,8 +36,8 @@ def test_connections_are_bounded(server: MetricsServer, shop: CollectorRegistry,
     for scrape in scrapes:
         scrape.start()
     try:
-        for _ in scrapes:
-            assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
+        wait_until(lambda: own_threads().count("pytheus-scrape") == len(scrapes), "all connections to be accepted")
+        assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
 
         assert get(server, "/metrics")[0] == 503
     finally:
