@@ -38,11 +38,13 @@ class _Source:
     None if the number is in the gauge's own attribute.
     """
 
-    __slots__ = ("function", "view")
+    __slots__ = ("failed", "function", "view")
 
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
+        # Whether `refresh` left the series out of the last scrape.
+        self.failed = False
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -217,16 +219,22 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
-        failure: Exception | None = None
+        failure: BaseException | None = None
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
             try:
                 number = to_float(source.function(), child)
-            except Exception as error:
-                failure = failure or error
+            except BaseException as error:
+                source.failed = False
+                try:
+                    self._leave_out(child, error)
+                    source.failed = True
+                except Exception as raised:
+                    failure = failure or raised  # after the other functions
                 continue
+            source.failed = False
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -234,6 +242,15 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
                 source.view[0] = number
         if failure is not None:
             raise failure
+
+    def rows(self) -> list[Row]:
+        """Return the current numbers of every series, without those whose function failed in the last scrape.
+
+        See `pytheus.registry.HasRows`.
+        """
+        rows = super().rows()
+        failed = {child._labels for child in self._members() if child._source is not None and child._source.failed}
+        return [row for row in rows if row.labels not in failed] if failed else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together

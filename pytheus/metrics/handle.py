@@ -18,6 +18,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.metrics.label_types import LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
+from pytheus.registry.contract import Collector
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, new_exemplar
 from pytheus.yielding import Yielder
@@ -267,6 +268,15 @@ class Handle:
         for place in [place for place in list(series.exemplars) if place[0] == key]:
             series.exemplars.pop(place, None)
         return True
+
+    def _leave_out(self, child: Handle, error: BaseException) -> None:
+        """Leave `child` out of the scrape of this thread because of `error`; raise it if there is no scrape."""
+        from pytheus.interruption import is_interruption
+        from pytheus.registry.traversal import report_failed_series
+
+        labels = cast("tuple[str, ...]", child._labels)
+        if is_interruption(error) or not report_failed_series(cast(Collector, self), labels, error):
+            raise error
 
     # Numbers ----------------------------------------------------------------------------------------------------------
 

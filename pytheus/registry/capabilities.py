@@ -156,7 +156,9 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions, then raises the error of the first that failed; its series keeps its previous number.
+        Calls all functions. In a scrape, a series whose function fails is reported (`report_failed_series` of
+        `pytheus.registry.traversal`) and missing from the rows until its function succeeds. Elsewhere, raises the error
+        of the first that failed; its series keeps its previous number.
         """
         ...
 
