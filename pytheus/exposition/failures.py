@@ -30,7 +30,7 @@ class HearsFailures(Protocol):
     """
 
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Handle the `error` that `collector` raised.
+        """Handle the `error` that `collector`, or a function that provides a number of it, raised.
 
         An error that is not an `Exception` is the cause of a `CollectorError`. `collector` is the object that the
         scraped registry returned. Called after the failure was counted, in the thread that
@@ -58,14 +58,17 @@ class Failures:
     def __init__(self) -> None:
         self.counter: Final = Counter(
             FAILURES_NAME,
-            "Scrapes that had to leave this collector out because it failed.",
+            "Scrapes that had to leave this collector, or a series of it, out because it failed.",
             ["collector"],
             registry=None,
         )
         self._logged: dict[str, object] = {}
 
-    def record(self, collector: str, error: BaseException) -> None:
-        """Count a failure, and log it if it is the first one of this collector."""
+    def record(self, collector: str, error: BaseException, subject: str) -> None:
+        """Count a failure, and log it if it is the first one of this collector.
+
+        `subject` is "collector" or "a series of collector".
+        """
         name = collector[:_CHARACTERS_AT_MOST].encode("utf-8", "replace").decode()
         if name not in self._logged and len(self._logged) >= _NAMES_AT_MOST:
             name = OTHERS
@@ -73,7 +76,7 @@ class Failures:
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
             logger("pytheus.exposition").error(
-                "collector %r failed and is left out of the scrape; further failures are only counted,"
+                f"{subject} %r failed and is left out of the scrape; further failures are only counted,"
                 " in pytheus_collector_errors_total",
                 name,
                 exc_info=error,
@@ -92,8 +95,8 @@ def failures_of(registry: Registry) -> Failures | None:
     return None if entry is None else entry[1]
 
 
-def record_failure(registry: Registry, collector: Collector, error: BaseException) -> None:
-    """Count a failure of `collector` in a scrape of `registry`.
+def record_failure(registry: Registry, collector: Collector, error: BaseException, subject: str = "collector") -> None:
+    """Count a failure of `collector`, or of a series of it, in a scrape of `registry`.
 
     Notifies the registries below it.
     """
@@ -101,7 +104,7 @@ def record_failure(registry: Registry, collector: Collector, error: BaseExceptio
     if failures is None:
         failures = _begin(registry)
     name = collector_name(collector)
-    failures.record(name, error)
+    failures.record(name, error, subject)
     if not isinstance(error, Exception):
         cause, error = error, CollectorError(f"collector {name!r} raised {described(error)}", collector=name)
         error.__cause__ = cause

@@ -6,6 +6,8 @@ Rules:
 - A collector is encoded as a whole or not at all: if it raises, or yields something that cannot be exposed, it is left
   out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`. It may
   raise anything; `pytheus.interruption` tells which errors end the program instead.
+- A series that a collector leaves out alone, such as that of a gauge whose function raises, is logged and counted in
+  the same way (`FailedSeries`).
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
   of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
@@ -30,7 +32,7 @@ from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, val
 from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
-from pytheus.registry.traversal import definition_of, flatten
+from pytheus.registry.traversal import FailedSeries, definition_of, flatten
 from pytheus.samples import Family, Sample
 
 __all__ = ["CheckedFamily", "Encoder", "Walk", "scrape"]
@@ -83,12 +85,24 @@ class Walk(Generic[C, Part]):
     `Exception`, and any `Exception` of its `prefix` or `collect()`.
     """
 
-    __slots__ = ("_claimed", "_distinct", "_encoded", "_encoder", "_lead", "_registry", "collectors", "definitions")
+    __slots__ = (
+        "_claimed",
+        "_distinct",
+        "_encoded",
+        "_encoder",
+        "_failed",
+        "_lead",
+        "_registry",
+        "collectors",
+        "definitions",
+    )
 
     def __init__(self, registry: Registry, encoder: Encoder[C, Part]) -> None:
         try:
             lead = prefix_lead(registry.prefix)
-            collected = list(registry.collect())
+            # A registry of several processes calls the functions of gauges here.
+            with FailedSeries() as failed:
+                collected = list(registry.collect())
         except (AttributeError, TypeError):
             # Checked only after an error, so that a valid registry costs nothing.
             if not isinstance(registry, CollectorRegistryProxy):
@@ -130,6 +144,7 @@ class Walk(Generic[C, Part]):
         self._distinct: Final = distinct
         self._claimed: Final = claimed
         self._encoded: Final[set[int]] = set()
+        self._failed = failed.first()
 
     def encode(
         self, steps: Iterable[tuple[Collector, Definition | None]], parts: list[Part], *, strict: bool = False
@@ -145,24 +160,36 @@ class Walk(Generic[C, Part]):
         claimed = self._claimed
         distinct = self._distinct
         encoded = self._encoded
-        for collector, definition in steps:
-            try:
-                if definition is None:
-                    parts += _encode_custom(encoder, collector, lead, claimed)
-                elif distinct:
-                    parts += encode_collector(cast(C, collector), definition, lead)
-                else:
-                    _check_claims(claimed, definition.occupied_names, definition)
-                    if id(definition) not in encoded:
-                        encoded.add(id(definition))
+        earlier, self._failed = self._failed, []
+        for collector, error in earlier:
+            self._leave_out(collector, error, "a series of collector", strict)
+        with FailedSeries() as failed:
+            for collector, definition in steps:
+                try:
+                    if definition is None:
+                        parts += _encode_custom(encoder, collector, lead, claimed)
+                    elif distinct:
                         parts += encode_collector(cast(C, collector), definition, lead)
-            except BaseException as error:
-                if is_interruption(error):
-                    raise
-                if strict:
-                    name = collector_name(collector)
-                    raise CollectorError(f"collector {name!r} failed: {described(error)}", collector=name) from error
-                record_failure(self._registry, collector, error)
+                    else:
+                        _check_claims(claimed, definition.occupied_names, definition)
+                        if id(definition) not in encoded:
+                            encoded.add(id(definition))
+                            parts += encode_collector(cast(C, collector), definition, lead)
+                except BaseException as error:
+                    if is_interruption(error):
+                        raise
+                    failed.found.clear()
+                    self._leave_out(collector, error, "collector", strict)
+                if failed.found:
+                    first = failed.found[0][2]
+                    failed.found.clear()
+                    self._leave_out(collector, first, "a series of collector", strict)
+
+    def _leave_out(self, collector: Collector, error: BaseException, subject: str, strict: bool) -> None:
+        if strict:
+            name = collector_name(collector)
+            raise CollectorError(f"{subject} {name!r} failed: {described(error)}", collector=name) from error
+        record_failure(self._registry, collector, error, subject)
 
     def encode_failures(self) -> Iterable[Part]:
         """Return the parts of the count of failed collectors; none if no collector has failed yet."""

@@ -38,11 +38,13 @@ class _Source:
     None if the number is in the gauge's own attribute.
     """
 
-    __slots__ = ("function", "view")
+    __slots__ = ("failed", "function", "view")
 
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
+        # Whether `refresh` left the series out of the last scrape.
+        self.failed = False
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -171,6 +173,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         series = self._bound()
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
+        if function is not None and series._series.storage:
+            from pytheus.unserved import warn_of_function
+
+            warn_of_function(self.name, series._series.storage[0])
 
     def _set_source(self, source: _Source | None) -> bool:
         """Take the number from `source`, or from writes if it is None.
@@ -213,16 +219,22 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
-        failure: Exception | None = None
+        failure: BaseException | None = None
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
             try:
                 number = to_float(source.function(), child)
-            except Exception as error:
-                failure = failure or error
+            except BaseException as error:
+                source.failed = False
+                try:
+                    self._leave_out(child, error)
+                    source.failed = True
+                except Exception as raised:
+                    failure = failure or raised  # after the other functions
                 continue
+            source.failed = False
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -230,6 +242,15 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
                 source.view[0] = number
         if failure is not None:
             raise failure
+
+    def rows(self) -> list[Row]:
+        """Return the current numbers of every series, without those whose function failed in the last scrape.
+
+        See `pytheus.registry.HasRows`.
+        """
+        rows = super().rows()
+        failed = {child._labels for child in self._members() if child._source is not None and child._source.failed}
+        return [row for row in rows if row.labels not in failed] if failed else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together
@@ -404,4 +425,4 @@ def _validated_mode(name: object, mode: object, processes: object) -> str:
 if LOCKED:
     # Not "_number", because no lock may be held while a function runs, which may wait for another thread.
     lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_set_first")
-    lock_methods(Gauge, "_adopt_view", "_move_back")
+    lock_methods(Gauge, "_adopt_view", "_move_back", "_leave")

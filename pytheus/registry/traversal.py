@@ -1,4 +1,4 @@
-"""The registries below a registry, its original collectors, and the definition and families of a collector.
+"""The registries below a registry, its original collectors, and the definition, families and failures of a collector.
 
 `walk` is the only loop over registries below a registry, `definition_of` the only reader of a definition, and `flatten`
 the only loop over collectors that yield collectors.
@@ -6,8 +6,9 @@ the only loop over collectors that yield collectors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, TypeVar, cast
+from typing import Final, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotACollectorError
@@ -19,12 +20,14 @@ from pytheus.samples import Family
 
 __all__ = [
     "FailedCollector",
+    "FailedSeries",
     "Proxy",
     "definition_of",
     "flatten",
     "leads_to",
     "originals",
     "registered_collectors",
+    "report_failed_series",
     "walk",
     "wrapped_registries",
 ]
@@ -126,6 +129,47 @@ class FailedCollector(NamedTuple):
 
     def collect(self) -> NoReturn:
         raise self.error
+
+
+class FailedSeries:
+    """A context manager: the series that fail in this thread while its block runs, each alone.
+
+    Such as those of a gauge whose function raises. A scrape counts them, and shows the other series.
+    """
+
+    __slots__ = ("_outer", "found")
+
+    def __enter__(self) -> Self:
+        self.found: list[tuple[Collector, tuple[str, ...], BaseException]] = []
+        """The collector, the label values and the error of each."""
+        self._outer: FailedSeries | None = getattr(_thread, "failed", None)
+        _thread.failed = self
+        return self
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        _thread.failed = self._outer
+
+    def first(self) -> list[tuple[Collector, BaseException]]:
+        """Return each collector with a series that failed, and its first error."""
+        first: dict[int, tuple[Collector, BaseException]] = {}
+        for collector, _, error in self.found:
+            first.setdefault(id(collector), (collector, error))
+        return list(first.values())
+
+
+_thread: Final = threading.local()
+
+
+def report_failed_series(collector: Collector, labels: tuple[str, ...], error: BaseException) -> bool:
+    """Report a series that `collector` leaves out, and return whether a scrape of this thread takes note of it.
+
+    If not, the caller raises `error`.
+    """
+    failed: FailedSeries | None = getattr(_thread, "failed", None)
+    if failed is None:
+        return False
+    failed.found.append((collector, labels, error))
+    return True
 
 
 def flatten(collector: Collector, *kept: type[T]) -> Iterator[Family | T]:
