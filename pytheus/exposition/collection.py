@@ -43,7 +43,7 @@ from pytheus.exposition.response import (
 )
 from pytheus.exposition.text import begin_walk
 from pytheus.exposition.walk import Walk
-from pytheus.foreign_calls import calling_by
+from pytheus.foreign_calls import NotReturnedError, calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry.contract import Collector, Registry, collector_name
@@ -189,14 +189,14 @@ class Collection:
                     unfinished.append(collector)
         if walk is not None and self._has_metrics:
             for place in self._remaining:
-                error = TimeoutError("the time of the scrape was over before its turn")
+                error = NotReturnedError("the time of the scrape was over before its turn")
                 self._skipped.append((walk.collectors[place], error))
         return unfinished
 
     def _itself(self) -> Collector:
         """Return a collector for the count of failures where no collector but the registry or the format hangs."""
         culprit: object = self._registry if self._choice.format is None else self._choice.format
-        return FailedCollector(collector_name(culprit), TimeoutError())
+        return FailedCollector(collector_name(culprit), NotReturnedError())
 
     @property
     def _has_metrics(self) -> bool:
@@ -275,9 +275,9 @@ class Collection:
                 return
             collector = walk.collectors[place]
             if id(collector) in hanging:
-                self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
+                self._skipped.append((collector, NotReturnedError("it has not returned since an earlier scrape")))
             elif leg.is_restricted and walk.definitions[place] is None:
-                self._skipped.append((collector, TimeoutError("too many threads wait for other collectors")))
+                self._skipped.append((collector, NotReturnedError("too many threads wait for other collectors")))
             else:
                 leg.places.append(place)
                 yield collector, walk.definitions[place]
@@ -291,7 +291,7 @@ class Collection:
         responses: dict[bool, Response] = {}
         try:
             for collector in unfinished:
-                record_failure(self._registry, collector, TimeoutError("it takes longer than a scrape"))
+                record_failure(self._registry, collector, NotReturnedError("it takes longer than a scrape"))
             for collector, error in self._skipped:
                 record_failure(self._registry, collector, error)
             if body is None and self._walk is not None and self._has_metrics:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pytheus.background_threads import start_without_signals
-from pytheus.foreign_calls import Call, call_one
+from pytheus.foreign_calls import Call, NotReturnedError, call_one
 
 __all__ = [
     "STALL_SECONDS",
@@ -100,9 +100,8 @@ class _Calls:
         self._calls: Final = calls
         self._lock: Final = threading.Lock()
         self._context: Final = contextvars.copy_context()
-        self._errors: list[BaseException | None] = [TimeoutError("it has not returned in the time of a scrape")] * len(
-            calls
-        )
+        unfinished = NotReturnedError("it takes longer than a scrape, or the time was over before its turn")
+        self._errors: Final[list[BaseException | None]] = [unfinished] * len(calls)
         self._remaining: Final = iter(range(len(calls)))
         # The place of the call that each thread makes; the last thread is the only one that begins more.
         self._current: Final[dict[int, int]] = {}

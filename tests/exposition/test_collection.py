@@ -154,7 +154,7 @@ def test_each_client_gets_the_coding_that_it_accepts(
 # The deadline --------------------------------------------------------------------------------------------------------
 
 
-def hang_in(registry: CollectorRegistry, slow: Slow, where: str) -> str:
+def hang_in(registry: Registry, slow: Slow, where: str) -> str:
     """Make a scrape of `registry` wait for `slow`; gives the name under which it is counted."""
     if where == "collector":
         registry.register(slow)
