@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L
@@ -169,6 +170,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
         series = self._bound()
+        series._series.failing.discard(cast("tuple[str, ...]", series._labels))
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
 
@@ -213,16 +215,22 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
-        failure: Exception | None = None
+        failure: BaseException | None = None
+        failing = self._series.failing
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
+            key = cast("tuple[str, ...]", child._labels)
             try:
                 number = to_float(source.function(), child)
-            except Exception as error:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                failing.add(key)
                 failure = failure or error
                 continue
+            failing.discard(key)
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -230,6 +238,16 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
                 source.view[0] = number
         if failure is not None:
             raise failure
+
+    def failing_series(self) -> frozenset[tuple[str, ...]]:
+        """Return the label values of each series whose function failed when it was last called by `refresh`."""
+        return frozenset(self._series.failing)
+
+    def rows(self) -> list[Row]:
+        """Return the current numbers of every series, except for those whose function failed; see `HasRows`."""
+        rows = super().rows()
+        failing = self._series.failing
+        return [row for row in rows if row.labels not in failing] if failing else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together

@@ -62,6 +62,7 @@ class SeriesSet:
         "defaults",
         "definition",
         "exemplars",
+        "failing",
         "idle",
         "label_count",
         "limits",
@@ -94,6 +95,8 @@ class SeriesSet:
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
+        # The series whose number a function should provide, but did not when it was last called.
+        self.failing: set[tuple[str, ...]] = set()
         self.limits: list[SeriesLimit] = []
         # The number of a gauge that was never set; adds nothing where the numbers of several processes become one.
         self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
@@ -111,6 +114,7 @@ class SeriesSet:
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
+        self.failing = other.failing
         self.shared_values = other.shared_values
         self.limits = other.limits
         self.idle = other.idle

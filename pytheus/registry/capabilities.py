@@ -135,7 +135,8 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions, then raises the error of the first that failed; its series keeps its previous number.
+        Calls all functions, then raises the error of the first that failed. A series whose function failed is not among
+        the rows until it succeeds.
         """
         ...
 

@@ -24,8 +24,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
-from pytheus.exceptions import ShardStoreError
+from pytheus.exceptions import CollectorError, ShardStoreError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
+from pytheus.metrics.gauge import Gauge
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
@@ -209,7 +211,7 @@ class ShardedRegistry:
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
-        failed = _refresh(published.metrics())
+        failed = _refresh(published.shared())
         with self._scraping:
             if self._published.now.is_closed:
                 return iter(published.collectors())
@@ -218,15 +220,16 @@ class ShardedRegistry:
                 return iter(self._shown)
             self._is_scraping = True
             try:
-                merged = self._merged(published)
-                self._shown = shown = [*merged, *failed, *published.others(), *self._health.collectors()]
+                merged = self._merged(published, failed)
+                reports = [gauge.report for gauge in failed]
+                self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
         if self._store_collectors is not None:
             shown = [*shown, *self._store_collectors()]
         return iter(shown)
 
-    def _merged(self, published: Published) -> list[Collector]:
+    def _merged(self, published: Published, failed: list[_FailedGauge]) -> list[Collector]:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
@@ -260,7 +263,11 @@ class ShardedRegistry:
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        return list(families)
+        missing = {id(gauge.definition): gauge.series for gauge in failed}
+        return [
+            family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
+            for family in families
+        ]
 
     def _publish(self, metrics: list[HasRows], *, last: bool = False) -> None:
         try:
@@ -377,14 +384,32 @@ class _Others(NamedTuple):
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
 
 
-def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
-    """Call the functions of gauges; gives a collector for each failure."""
-    failed: list[Collector] = []
-    for metric in metrics:
+class _FailedGauge(NamedTuple):
+    """A gauge with a function that failed, and the series that are missing in this scrape therefore."""
+
+    definition: Definition
+    series: frozenset[tuple[str, ...]]
+    report: FailedCollector
+
+
+def _refresh(metrics: Sequence[SharedMetric]) -> list[_FailedGauge]:
+    """Call the functions of gauges."""
+    failed: list[_FailedGauge] = []
+    for shared in metrics:
         try:
-            metric.refresh()
-        except Exception as error:
-            failed.append(FailedCollector(metric.definition.name, error))
+            shared.metric.refresh()
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            metric, name = shared.metric, shared.definition.name
+            if not isinstance(error, Exception):
+                cause, error = (
+                    error,
+                    CollectorError(f"a function of {shared.definition} raised {error!r}", collector=name),
+                )
+                error.__cause__ = cause
+            series = metric.failing_series() if isinstance(metric, Gauge) else frozenset()
+            failed.append(_FailedGauge(shared.definition, series, FailedCollector(name, error)))
     return failed
 
 
