@@ -63,6 +63,7 @@ from pytheus.metrics import (
     exponential_buckets,
     linear_buckets,
 )
+from pytheus.metrics.strictness import set_strict_source
 from pytheus.registry import REGISTRY, CollectorRegistry, Registry
 from pytheus.registry.proxy import set_resolver
 from pytheus.version import COMPILED, __version__
@@ -101,7 +102,14 @@ def _resolve(choice: str | None) -> Registry:
     return resolve_registry(choice)
 
 
+def _configured_strict() -> bool:
+    from pytheus.plugins.config import configured_strict
+
+    return configured_strict()
+
+
 set_resolver(_resolve)
+set_strict_source(_configured_strict)
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_text
+from pytheus.names import occupied_names, validate_label_name, validate_metric_name
 
 __all__ = ["Exemplar", "Family", "Row", "Sample", "new_exemplar"]
 
@@ -111,17 +111,18 @@ class Family:
         return f"Family({self.name!r}, {self.type!r}, {count} sample{'' if count == 1 else 's'})"
 
 
-def new_exemplar(labels: object, value: float, metric: str) -> Exemplar:
+def new_exemplar(labels: object, value: float, metric: str, text_of: Callable[[str, object], str]) -> Exemplar:
     """Return an exemplar of `value` with the current time.
 
-    `metric` is the metric's name for messages. Raises `LabelError` or `InvalidNameError` if it could not be exposed.
+    `metric` is the metric's name for messages, and `text_of` gives the text of a label's value. Raises `LabelError` or
+    `InvalidNameError` if it could not be exposed.
     """
     if not isinstance(labels, Mapping):
         raise LabelError(f"an exemplar of {metric!r} must be a mapping of label names to values but got {labels!r:.80}")
     checked: dict[str, str] = {}
     for name in labels:
         label = validate_label_name(name, f"an exemplar of {metric!r}")
-        checked[label] = validate_text(labels[name], f"label {label!r} of an exemplar of {metric!r}")
+        checked[label] = text_of(label, labels[name])
     length = sum(len(name) + len(text) for name, text in checked.items())
     if length > _EXEMPLAR_CHARACTERS_AT_MOST:
         raise LabelError(

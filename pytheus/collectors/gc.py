@@ -9,6 +9,7 @@ import gc
 from collections.abc import Iterator
 from typing import Final
 
+from pytheus.registry.peers import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["GCCollector"]
@@ -20,7 +21,7 @@ _FAMILIES: Final = (
 )
 
 
-class GCCollector:
+class GCCollector(RefusesPeers):
     """Garbage collections and collected objects since the start of the process.
 
     The label ``generation`` distinguishes them.

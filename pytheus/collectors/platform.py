@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from pytheus.registry.peers import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["PlatformCollector"]
@@ -14,7 +15,7 @@ __all__ = ["PlatformCollector"]
 _IMPLEMENTATIONS: Final = {"cpython": "CPython", "pypy": "PyPy", "graalpy": "GraalVM"}
 
 
-class PlatformCollector:
+class PlatformCollector(RefusesPeers):
     """The family ``python_info``, a series that is always 1.
 
     Its labels are implementation, version, major, minor and patchlevel.

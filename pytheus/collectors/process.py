@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytheus.kinds import MetricType
+from pytheus.registry.peers import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["ProcessCollector"]
@@ -26,7 +27,7 @@ _VSIZE: Final = 20
 _RSS: Final = 21
 
 
-class ProcessCollector:
+class ProcessCollector(RefusesPeers):
     """CPU time, memory, start time and file descriptors of the current process.
 
         >>> families = {family.name: family for family in ProcessCollector().collect()}

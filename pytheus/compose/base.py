@@ -14,13 +14,14 @@ from pytheus.names import shown, validate_metric_name
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.lookup import find_collector
+from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import leads_to, wrapped_registries
 
 __all__ = ["Composition", "Layer", "checked_layer", "checked_names", "refuse_cycle"]
 
 
-class Composition:
+class Composition(RefusesPeers):
     """The base of all layers, which were checked when they were made."""
 
     __slots__ = ("__weakref__",)

@@ -11,7 +11,7 @@ from pytheus.names import FAILURES_NAME
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import walk
 
-__all__ = ["Failures", "HearsFailures", "failures_of", "record_failure"]
+__all__ = ["OTHERS", "Failures", "HearsFailures", "failures_of", "record_failure"]
 
 
 @runtime_checkable
@@ -36,6 +36,14 @@ class HearsFailures(Protocol):
         ...
 
 
+# A collector may call itself something else at each scrape.
+_NAMES_AT_MOST: Final = 256
+_CHARACTERS_AT_MOST: Final = 256
+
+OTHERS: Final = "(others)"
+"""The name under which collectors are counted after the first 256 names."""
+
+
 class Failures:
     """The failures of one registry's collectors.
 
@@ -55,7 +63,9 @@ class Failures:
 
     def record(self, collector: str, error: Exception) -> None:
         """Count a failure, and log it if it is the first one of this collector."""
-        name = collector.encode("utf-8", "replace").decode()
+        name = collector[:_CHARACTERS_AT_MOST].encode("utf-8", "replace").decode()
+        if name not in self._logged and len(self._logged) >= _NAMES_AT_MOST:
+            name = OTHERS
         series = self.counter.labels(name)
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it

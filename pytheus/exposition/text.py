@@ -50,6 +50,10 @@ def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
     return scrape(registry, _TextEncoder(), strict=strict)
 
 
+# OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/
+_CREATED: Final = "_created"
+
+
 class _TextEncoder:
     """Encodes families; a metric, or another `TextRenderer`, writes its own lines."""
 
@@ -63,19 +67,26 @@ class _TextEncoder:
         return collector.text_parts(lead)
 
     def encode_family(self, family: CheckedFamily, lead: str, /) -> str:
+        # In this format a family of one number has the name of its samples, while OpenMetrics omits a suffix; and it
+        # has no suffix for times of creation. So the samples of one family may be several families here.
         kind = KINDS[family.type]
         name = lead + text_name(family.name, family.type)
-        stem = lead + base_name(family.name, family.type) if kind.suffix_required else name
-        lines: list[str] = []
-        suffixed = False
+        stem = lead + base_name(family.name, family.type)
+        families: dict[tuple[str, str], list[str]] = {}
         for suffix, labels, value, timestamp, _ in family.samples:
-            if suffix == kind.own_suffix:
-                suffixed = True
+            sample_name = stem + suffix if suffix else name
+            if suffix == _CREATED:
+                head = (sample_name, "gauge")
+            elif suffix and suffix == kind.own_suffix:
+                head = (sample_name, family.type)
+            else:
+                head = (name, family.type)
             pairs = f"{{{format_labels(labels.items())}}}" if labels else ""
             # Milliseconds since the Unix epoch, as an integer.
             time = "" if timestamp is None else f" {round(timestamp * 1000)}"
-            lines.append(f"{stem}{suffix}{pairs} {format_number(value)}{time}\n")
-        # In this format a family has the name of its samples, while OpenMetrics omits the suffix.
-        if suffixed and not kind.suffix_required:
-            name += kind.own_suffix
-        return header(name, family.type, family.description) + "".join(lines)
+            families.setdefault(head, []).append(f"{sample_name}{pairs} {format_number(value)}{time}\n")
+        if not families:
+            families[name, family.type] = []
+        return "".join(
+            header(name, type_, family.description) + "".join(lines) for (name, type_), lines in families.items()
+        )

@@ -9,7 +9,9 @@ Modules:
 - `handle`: the base of `metric`: a series, and the place of its numbers
 - `series`: the series of one metric by their label values
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
-- `label_types`: type variables for type checkers
+- `label_values`: the text of a label value
+- `strictness`: whether label values of other types raise
+- `label_types`: types for type checkers
 - `number`: the numbers that metrics accept
 - `buckets`: the bounds of histogram buckets
 - `instrument`: timers and other context managers around blocks
@@ -25,6 +27,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
 from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
+from pytheus.metrics.label_types import LabelValue
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.metrics.stateset import StateSet
@@ -42,6 +45,7 @@ __all__ = [
     "Histogram",
     "InProgress",
     "Info",
+    "LabelValue",
     "Metric",
     "Number",
     "Sample",

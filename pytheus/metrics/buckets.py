@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final
 
 from pytheus.exceptions import BucketError, PytheusError
 from pytheus.metrics.number import Number, to_float
 
-__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "validate_buckets"]
+__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "tally", "validate_buckets"]
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds, inclusive, that suit the response times of a network service."""
 
 _INFINITY: Final = float("inf")
+_SORTED_AT_ONCE: Final = 1024
 
 
 def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ...]:
@@ -61,6 +63,25 @@ def place(bounds: tuple[float, ...], value: float) -> int:
         else:
             high = middle
     return low
+
+
+def tally(bounds: tuple[float, ...], numbers: list[float]) -> list[tuple[int, int, float]]:
+    """Return the index of each bucket that `numbers` are in, with their count and sum there.
+
+    `bounds` begin with -Inf, which is not a bucket. A bucket may occur several times. Sorting some hundred numbers and
+    searching each bucket's end takes a quarter of the time of a search for each number.
+    """
+    buckets: list[tuple[int, int, float]] = []
+    for chunk in range(0, len(numbers), _SORTED_AT_ONCE):
+        rising = sorted(numbers[chunk : chunk + _SORTED_AT_ONCE])
+        start = 0
+        while start < len(rising):
+            # At least 1, because -Inf itself is in the first bucket.
+            index = max(place(bounds, rising[start]), 1)
+            end = bisect_right(rising, bounds[index], start) if index < len(bounds) else len(rising)
+            buckets.append((index, end - start, sum(rising[start:end])))
+            start = end
+    return buckets
 
 
 def linear_buckets(start: float, width: float, count: int) -> tuple[float, ...]:

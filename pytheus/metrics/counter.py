@@ -10,7 +10,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.instrument import ExceptionCount
-from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
@@ -60,14 +60,14 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
 
-    def inc(self: Counter[Complete], amount: Number = ONE, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self: Counter[Complete], amount: Number = ONE, exemplar: LabelValues | None = None) -> None:
         """Add `amount`, which must not be negative.
 
         `exemplar` are labels that refer to one cause, such as the id of a trace. Raises `OutOfRangeError` for a

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from pytheus.registry.contract import Collector
+from pytheus.registry.peers import RefusesPeers
 from pytheus.samples import Family
 
 __all__ = ["CustomCollector"]
 
 
-class CustomCollector(ABC):
+class CustomCollector(RefusesPeers, ABC):
     """A collector that reads its numbers when it is scraped; an optional base.
 
         >>> from pytheus import Gauge

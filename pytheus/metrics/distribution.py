@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
@@ -59,6 +59,28 @@ class Distribution(Metric[L, C, D]):
     def observe(self: Distribution[Complete], value: Number) -> None:
         """Count `value`."""
         raise NotImplementedError
+
+    def observe_many(self: Distribution[Complete], values: Iterable[Number]) -> None:
+        """Count each of `values`, or none of them if it raises as `observe` does.
+
+        Takes a fraction of the time of a call of `observe` for each. A scrape meanwhile may show the values of some
+        buckets already, but never a bucket without its part of the sum.
+        """
+        raise NotImplementedError
+
+    def _add_observations(self, index: int, count: int, total: float) -> None:
+        """Add `count` observations in bucket `index`, whose sum is `total`."""
+        # atomic: as in `observe`
+        view = self._view
+        if view is None:
+            counts = self._counts
+            counts[index] = counts[index] + count
+            self._sum += total
+        elif view is UNBOUND:  # the series has ended
+            self._bound()._add_observations(index, count, total)
+        else:
+            view[index] += count
+            view[0] += total
 
     def _observe_in_view(self: Distribution[Complete], index: int, number: float) -> None:
         """Count `number` in bucket `index` of a handle without own numbers."""
@@ -146,6 +168,8 @@ class Distribution(Metric[L, C, D]):
         view = storage.buffer(cast("tuple[str, ...]", self._labels), first)
         if view is self._view:
             return
+        # Numbers of another place may have the same count and sum.
+        self._text_count = -1
         if not carry:
             self._view = view
             return
@@ -280,14 +304,12 @@ class Distribution(Metric[L, C, D]):
         parts.append("".join(texts))
         return parts
 
-    def time(self: Distribution[Complete]) -> Timer:
+    def time(self) -> Timer[L]:
         """Return a context manager and decorator that observes seconds.
 
-        It measures a block or a call, also if it raises. Coroutines and generators are timed until they end. Raises
-        `LabelError` if a label is missing.
+        It measures a block or a call, also if it raises. Coroutines and generators are timed until they end. Labels
+        that are missing can be set in the block, by `Timer.labels`; a function is decorated with all labels set.
         """
-        if self._view is UNBOUND:
-            self._bound()  # raises if a label is missing, before the work and not after it
         return Timer(self)
 
     def __call__(self: Distribution[Complete], function: Callable[P, R], /) -> Callable[P, R]:
@@ -296,5 +318,5 @@ class Distribution(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "text_parts")
-    lock_methods(Distribution, "_move_numbers", "_take_back")
+    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations", "text_parts")
+    lock_methods(Distribution, "_move_numbers", "_take_back", "_leave")

@@ -13,7 +13,7 @@ from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
 from pytheus.interruption import is_interruption
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
-from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
@@ -78,8 +78,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         mode: GaugeMode = "sum",
         processes: Literal["live", "all"] = "live",
         labels: L | None = None,
@@ -376,12 +376,14 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         self._series.counts_running = True
         return InProgress(self.inc, self.dec)
 
-    def time(self: Gauge[Complete]) -> Timer:
+    def time(self) -> Timer[L]:
         """Return a context manager and decorator that measures seconds.
 
-        Sets the gauge to the duration of the last block or call. Raises as `inc` does.
+        Sets the gauge to the duration of the last block or call. Labels that are missing can be set in the block, by
+        `Timer.labels`. Raises as `inc` does.
         """
-        self._writable()
+        if self._is_complete():
+            self._writable()
         return Timer(self)
 
     @overload

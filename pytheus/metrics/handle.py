@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet
+from pytheus.metrics.label_types import LabelValues
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, new_exemplar
@@ -141,16 +142,33 @@ class Handle:
             return cast(Self, self._series.children[NO_LABELS])
         return self
 
+    def _is_complete(self) -> bool:
+        """Return whether every label is set or has a default."""
+        return self._view is not UNBOUND or self._series.complete(self._labels) is not None
+
     def _drop(self, key: tuple[str, ...]) -> bool:
         series = self._series
         child = cast("Handle | None", series.children.get(key))
         if child is None:
             return False
+        if series.exemplars:
+            for slot in range(child._size() + 1):
+                series.exemplars.pop((key, slot), None)
         # Of several threads, only the one that moved the numbers back releases the buffer, and does so before the
         # series can be created again.
         if series.storage and child._move_back():
             series.storage[0].release(key)
         return series.children.pop(key, None) is not None
+
+    def _drop_matching(self, bound: tuple[str | None, ...]) -> bool:
+        """Remove every series with the labels of `bound`; return whether there was one."""
+        if None not in bound:
+            return self._drop(cast("tuple[str, ...]", bound))
+        dropped = False
+        for key in list(self._series.children):
+            if matches(bound, key) and self._drop(key):
+                dropped = True
+        return dropped
 
     def _is_kept(self) -> bool:
         """Return whether this series, which is not written directly, is still one."""
@@ -173,15 +191,11 @@ class Handle:
         bound = self._labels
         if bound is series.unbound:
             return children
-        return [
-            child
-            for child in children
-            if all(mine is None or mine == theirs for mine, theirs in zip(bound, child._labels, strict=True))
-        ]
+        return [child for child in children if matches(bound, cast("tuple[str, ...]", child._labels))]
 
-    def _keep_exemplar(self, labels: Mapping[str, str], value: float, slot: int) -> None:
+    def _keep_exemplar(self, labels: LabelValues, value: float, slot: int) -> None:
         key = cast("tuple[str, ...]", self._labels)
-        exemplar = new_exemplar(labels, value, self._series.definition.name)
+        exemplar = new_exemplar(labels, value, self._series.definition.name, self._series.text_of)
         # The series may have been removed; then its exemplar would never be dropped.
         if self._series.children.get(key) is self:
             self._series.exemplars[(key, slot)] = exemplar

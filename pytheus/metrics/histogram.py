@@ -10,11 +10,11 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, validate_buckets
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
-from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.names import validate_metric_name
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -67,8 +67,8 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
         registry: Registry | None = REGISTRY,
@@ -85,7 +85,7 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
     def _size(self) -> int:
         return len(self._bounds) + 1
 
-    def observe(self: Histogram[Complete], value: Number, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self: Histogram[Complete], value: Number, exemplar: LabelValues | None = None) -> None:
         """Count `value` in its bucket and add it to the sum.
 
         `exemplar` are labels that refer to this observation, such as the id of a trace. Negative values are accepted,
@@ -106,6 +106,22 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             self._sum += number
         else:
             self._observe_in_view(index, number)
+
+    def observe_many(self: Histogram[Complete], values: Iterable[Number]) -> None:
+        """Count each of `values`, or none of them if it raises as `observe` does.
+
+        Takes a fraction of the time of a call of `observe` for each. A scrape meanwhile may show the values of some
+        buckets already, but never a bucket without its part of the sum.
+
+            >>> sizes = Histogram("sizes_bytes", "Sizes.", buckets=[10, 100], registry=None)
+            >>> sizes.observe_many([4, 25.5, 7])
+            >>> sizes.count, sizes.sum
+            (3.0, 36.5)
+        """
+        numbers = to_floats(values, self)
+        series = self._bound()
+        for index, count, total in tally(self._bounds, numbers):
+            series._add_observations(index, count, total)
 
     def _lowest(self, number: float) -> int:
         if number != number:

@@ -7,10 +7,10 @@ from typing import ClassVar, cast
 
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
-from pytheus.names import text_name, validate_label_name, validate_text
+from pytheus.names import text_name, validate_label_name
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import NumberStorage
@@ -45,8 +45,8 @@ class Info(Metric[L, L, "Info[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
@@ -74,8 +74,8 @@ class Info(Metric[L, L, "Info[Complete]"]):
         # Facts are replaced as a whole, so only the series is shared, and `_bound` finds it.
         pass
 
-    def info(self: Info[Complete], facts: Mapping[str, str] | None = None, /, **named: str) -> None:
-        """Replace the facts by those of a mapping and of keywords, each a name and a str.
+    def info(self: Info[Complete], facts: LabelValues | None = None, /, **named: LabelValue) -> None:
+        """Replace the facts by those of a mapping and of keywords, each a name and a value as `labels()` takes it.
 
         Raises `LabelError` or `InvalidNameError` if a fact cannot be a label, or has the name of one of the metric's
         labels, and `LabelError` if a label is missing. The facts are unchanged then.
@@ -90,7 +90,7 @@ class Info(Metric[L, L, "Info[Complete]"]):
                 label = validate_label_name(name, subject)
                 if label in self.label_names or label in checked:
                     raise LabelError(f"{subject} has the label {label!r} already; choose another name for the fact")
-                checked[label] = validate_text(source[name], f"{label!r} of {subject}")
+                checked[label] = self._series.text_of(label, source[name])
         series._info = checked
         while series._view is UNBOUND:  # the series ended meanwhile
             series = self._bound()

@@ -8,21 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Generic, ParamSpec, Self, TypeVar, overload
 
+from pytheus.atomic import LOCKED, lock_for
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.instrument_functions import instrument_function
+from pytheus.metrics.label_types import AnyLabels, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
 
 __all__ = ["ExceptionCount", "InProgress", "Instrument", "Timer"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Instrument:
-    """A context manager that is also a decorator.
+    """A context manager, for ``with`` and ``async with``, that is also a decorator.
 
     Each decorated call enters a fresh one. The base of `Timer`, `InProgress` and `ExceptionCount`.
     """
@@ -47,6 +50,17 @@ class Instrument:
     ) -> None:
         raise NotImplementedError
 
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Return `function`, measured at each call.
 
@@ -55,33 +69,71 @@ class Instrument:
         return instrument_function(function, self.fresh)
 
 
-class Timer(Instrument):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Timer(Instrument, Generic[L]):
     """A context manager and decorator that measures seconds for a metric.
 
     It measures a block or a call, also if it raises. Made by the method `time` of a histogram, summary or gauge.
-    `seconds` is the duration of the last block, or None before its end. A timer can be used again after its block has
-    ended, but not inside it, nor in two threads at once.
+    `seconds` is the duration of the last block, or None before its end.
 
         >>> from pytheus import Histogram
-        >>> latency = Histogram("latency_seconds", "Latency.", registry=None)
+        >>> latency = Histogram("latency_seconds", "Latency.", ["code"], registry=None)
         >>> with latency.time() as timer:
         ...     total = sum(range(100))
-        >>> timer.seconds == latency.sum
+        ...     timer.labels(code=200)
+        >>> timer.seconds == latency.labels(200).sum
         True
+
+    A timer can be used again after its block has ended. Inside of it, or from another thread or task, a second entry
+    raises `RuntimeError`, because one timer has one start: call `time` for each block.
     """
 
-    __slots__ = ("_metric", "_start", "seconds")
+    __slots__ = ("_given", "_is_running", "_metric", "_start", "seconds")
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+    def __init__(self, metric: Metric[L]) -> None:
+        self._given: Metric = metric
+        self._metric: Metric = metric
+        self._is_running = False
         self._start = 0.0
         self.seconds: float | None = None
 
     def fresh(self) -> Timer:
-        return Timer(self._metric)
+        return Timer(self._given)
+
+    @overload
+    def labels(self: Timer[AnyLabels], /, *values: LabelValue | LabelValues, **named: LabelValue) -> None: ...
+
+    @overload
+    def labels(self: Timer[type[T]], labels: T, /) -> None: ...
+
+    @overload
+    def labels(self: Timer[Callable[P, object]], /, *values: P.args, **named: P.kwargs) -> None: ...
+
+    def labels(self, /, *values: object, **named: object) -> None:
+        """Set labels that are known only in the block; the arguments are those of the metric's `labels()`.
+
+        The last call counts for each label, so a first call can set the values for a block that raises. Without a label
+        that has no default, the end of the block raises `LabelError`; after an error in the block, a warning is issued
+        instead and nothing is observed. Raises `LabelError` as `labels()` does.
+        """
+        given = self._given
+        bound = given._series.bind(given._labels, values, named)
+        before = self._metric._labels
+        both = [new if new is not None else former for new, former in zip(bound, before, strict=True)]
+        # Not the series itself, which would be exposed with a zero if another call replaced its labels.
+        self._metric = given._handle(tuple(both))
 
     def __enter__(self) -> Self:
-        self._start = perf_counter()
+        start = perf_counter()
+        # atomic: only one of several threads enters
+        if self._is_running:
+            raise RuntimeError(
+                f"a timer of {self._given} was entered again before its block has ended; call time() for each block"
+            )
+        self._is_running = True
+        self._metric = self._given
+        self.seconds = None
+        self._start = start
         return self
 
     def __exit__(
@@ -91,8 +143,36 @@ class Timer(Instrument):
         traceback: TracebackType | None,
     ) -> None:
         seconds = perf_counter() - self._start
+        if not self._is_running:
+            raise RuntimeError(f"a timer of {self._given} was left before it was entered")
         self.seconds = seconds
-        self._metric._record_seconds(seconds)
+        self._is_running = False
+        if kind is not None and not self._metric._is_complete():
+            self._warn_of_missing_labels(kind)
+        else:
+            self._metric._record_seconds(seconds)
+
+    def _warn_of_missing_labels(self, kind: type[BaseException]) -> None:
+        # An error here would replace that of the block.
+        from pytheus.metrics.label_values import warn_once
+
+        series = self._given._series
+        missing = series.missing(self._metric._labels)
+        warn_once(
+            f"a timer of {self._given} lacks {', '.join(map(repr, missing))}, because {kind.__name__} left its block"
+            " before labels() was called, and so nothing is observed; call labels() at the beginning of the block as"
+            " well. This warning comes once for each metric",
+            "",
+            series.converted,
+        )
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Return `function`, timed at each call.
+
+        Raises `TypeError` if it is not a function, and `LabelError` if a label is missing.
+        """
+        self._given._series.key(self._given._labels)
+        return instrument_function(function, self.fresh)
 
 
 class InProgress(Instrument):
@@ -169,3 +249,13 @@ class ExceptionCount(Instrument):
     ) -> None:
         if kind is not None and issubclass(kind, self._exceptions):
             self._count()
+
+
+if LOCKED:
+    _enter = Timer.__enter__
+
+    def _enter_locked(self: Timer) -> Timer:
+        with lock_for(self):
+            return _enter(self)
+
+    setattr(Timer, "__enter__", _enter_locked)  # noqa: B010  # mypy rejects an assignment to a method

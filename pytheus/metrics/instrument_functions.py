@@ -5,6 +5,7 @@ Rules:
 - The measured time is the time that the work runs, not the time to set it up: for a coroutine until it has returned,
   for a generator from its first step until it is exhausted, closed or has raised.
 - An exception is measured like a result and passes through unchanged.
+- The kind of a callable is that of the function inside of its partials, methods and callable objects.
 - A decorated function keeps its kind (plain, coroutine, generator, async generator), its name and its signature.
 - Each call measures by itself, so recursion and concurrency do not mix.
 
@@ -13,15 +14,19 @@ This module is not compiled, because `inspect` does not recognise compiled corou
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 __all__ = ["instrument_function"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# A callable object whose `__call__` leads to itself must come to an end.
+_LEVELS_AT_MOST: Final = 32
 
 
 def instrument_function(
@@ -31,8 +36,6 @@ def instrument_function(
 
     Raises `TypeError` if it is not a function.
     """
-    import inspect
-
     if isinstance(function, (staticmethod, classmethod)):
         # The wrapper must be inside of the descriptor, because calling the descriptor would lose the binding.
         return cast("Callable[P, R]", type(function)(instrument_function(function.__func__, fresh)))
@@ -40,9 +43,8 @@ def instrument_function(
         raise TypeError(f"a metric decorates a function but got {type(function).__name__} {function!r:.80}")
     # The kind is known only at run time, so the wrappers share a type without a result.
     call = cast("Callable[P, Any]", function)
-    # A callable object has the kind of its __call__; that of a function is native code and has no kind.
-    inner_call = type(function).__call__
-    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(inner_call):
+    kind = _kind(function)
+    if kind == "async generator":
 
         @wraps(function)
         async def around_async_generator(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[object, object]:
@@ -65,7 +67,7 @@ def instrument_function(
                     await inner.aclose()
 
         return cast("Callable[P, R]", around_async_generator)
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner_call):
+    if kind == "coroutine":
 
         @wraps(function)
         async def around_coroutine(*args: P.args, **kwargs: P.kwargs) -> object:
@@ -73,7 +75,7 @@ def instrument_function(
                 return await cast("Awaitable[object]", call(*args, **kwargs))
 
         return cast("Callable[P, R]", around_coroutine)
-    if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(inner_call):
+    if kind == "generator":
 
         @wraps(function)
         def around_generator(*args: P.args, **kwargs: P.kwargs) -> Generator[object, object, object]:
@@ -88,3 +90,36 @@ def instrument_function(
             return function(*args, **kwargs)
 
     return around_call
+
+
+def _kind(function: object) -> str:
+    """Return "plain", "coroutine", "generator" or "async generator".
+
+    `function` may be in any number of partials, methods and callable objects.
+    """
+    import inspect
+    from functools import partial, partialmethod
+
+    for _ in range(_LEVELS_AT_MOST):
+        if inspect.isasyncgenfunction(function):
+            return "async generator"
+        if inspect.iscoroutinefunction(function) or _is_marked(function):
+            return "coroutine"
+        if inspect.isgeneratorfunction(function):
+            return "generator"
+        if isinstance(function, (partial, partialmethod)):
+            function = function.func
+        elif inspect.ismethod(function) or isinstance(function, (staticmethod, classmethod)):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, type):
+            return "plain"  # a function, native or not, or a class
+        else:
+            # A callable object has the kind of the `__call__` of its class.
+            function = inspect.getattr_static(type(function), "__call__", None)
+    return "plain"
+
+
+def _is_marked(function: object) -> bool:
+    """Return whether a library has marked `function` for asyncio, as was done before Python 3.12."""
+    mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
+    return mark is not None and getattr(function, "_is_coroutine", None) is mark

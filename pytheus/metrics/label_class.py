@@ -3,10 +3,10 @@
 Rules:
 
 - The fields are the labels, in the order of the constructor's parameters; a field's default is the label's default.
-- A field contains text: its annotation is `str`, a `Literal` of strs, a subclass of `str` such as a `StrEnum`, or a
-  union of those. An `int` or `bool` is refused at the definition, because a label value is never converted: the program
+- A field contains a label value: its annotation is `str` or `int`, a subclass of one such as a `StrEnum` or `IntEnum`,
+  a `Literal` of those, or a union. Any other type, also `bool`, is refused at the definition, because the program
   decides how to write it. An annotation that cannot be evaluated (it has a name that only checkers import) is left to
-  the checkers; the values are checked in any case.
+  the checkers.
 - The constructor takes every field, because `labels()` gets its values from there.
 """
 
@@ -32,16 +32,17 @@ from typing import (
 )
 
 from pytheus.exceptions import LabelError
+from pytheus.metrics.label_types import LabelValue, LabelValues
 from pytheus.names import shown
 
-__all__ = ["labels_of_record", "no_text", "read_labels"]
+__all__ = ["labels_of_record", "unfit_annotation", "read_labels"]
 
 _UNIONS: Final = (Union, types.UnionType)
 
 
 def read_labels(
     labels: object, subject: str, required_labels: object, default_labels: object
-) -> tuple[tuple[str, ...], Mapping[str, str]]:
+) -> tuple[tuple[str, ...], LabelValues]:
     """Return the label names and default labels from the class `labels`.
 
     `default_labels` override the defaults of the fields. Raises `LabelError` if the class is not of the three kinds, or
@@ -67,7 +68,7 @@ def read_labels(
     if isinstance(default_labels, Mapping):
         defaults |= default_labels
     elif default_labels is not None:
-        return names, cast("Mapping[str, str]", default_labels)  # the caller refuses it
+        return names, cast("LabelValues", default_labels)  # the caller refuses it
     for name in names:
         if name not in defaults and _may_be_left_out(cls, name):
             raise LabelError(
@@ -101,13 +102,13 @@ def _refuse(labels: object, subject: str) -> NoReturn:
     )
 
 
-def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, str]]:
+def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, LabelValue]]:
     from dataclasses import MISSING, InitVar, fields
 
     for name, annotation in getattr(cls, "__annotations__", {}).items():
         if isinstance(annotation, InitVar) or (isinstance(annotation, str) and annotation.startswith("InitVar")):
             raise LabelError(f"{subject} cannot read the label {name!r} of {cls.__name__}, an InitVar; make it a field")
-    defaults: dict[str, str] = {}
+    defaults: dict[str, LabelValue] = {}
     for field in fields(cls):
         if not field.init:
             raise LabelError(
@@ -117,7 +118,7 @@ def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, st
         if field.default_factory is not MISSING:
             raise LabelError(
                 f"{subject} has the label {field.name!r} of {cls.__name__} with a default_factory;"
-                " a label's default is one text, so use default="
+                " a label's default is one value, so use default="
             )
         if field.default is not MISSING:
             defaults[field.name] = field.default
@@ -131,29 +132,29 @@ def _check_types(cls: Any, names: tuple[str, ...], subject: str) -> None:
     except Exception:  # an annotation may hold any expression
         return
     for name in names:
-        if name in hints and not _is_text(hints[name]):
-            raise LabelError(no_text(subject, name, cls.__name__, _named(hints[name])))
+        if name in hints and not _is_label_value(hints[name]):
+            raise LabelError(unfit_annotation(subject, name, cls.__name__, _named(hints[name])))
 
 
-def no_text(subject: str, label: str, cls: str, annotation: str) -> str:
-    """Return the error message for a field of `cls` that does not contain text."""
+def unfit_annotation(subject: str, label: str, cls: str, annotation: str) -> str:
+    """Return the error message for a field of `cls` that does not contain a label value."""
     return (
-        f"{subject} has the label {label!r}, which {cls} annotates with {annotation}; label values are text, so"
-        " annotate it with str or a Literal of strs, and convert the value before labels()"
+        f"{subject} has the label {label!r}, which {cls} annotates with {annotation}; a label value is a str or an int,"
+        " so annotate it with one of them or a Literal of them, and convert the value before labels()"
     )
 
 
-def _is_text(hint: Any) -> bool:
+def _is_label_value(hint: Any) -> bool:
     while isinstance(hint, NewType):
         hint = hint.__supertype__
     hint = getattr(hint, "__value__", hint)  # of a `type` statement
     if isinstance(hint, type):
-        return issubclass(hint, str)
+        return issubclass(hint, (str, int)) and hint is not bool
     origin = get_origin(hint)
     if origin is Literal:
-        return all(isinstance(value, str) for value in get_args(hint))
+        return all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in get_args(hint))
     if origin in _UNIONS:
-        return all(map(_is_text, get_args(hint)))
+        return all(map(_is_label_value, get_args(hint)))
     return hint is LiteralString
 
 

@@ -1,4 +1,4 @@
-"""Type variables for a metric's labels, which only type checkers use.
+"""Types for a metric's labels, which only type checkers use.
 
 Every metric type is generic in `L`: the labels that are not set yet, as a callable with these parameters:
 
@@ -18,7 +18,7 @@ needs a default at run time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -33,9 +33,15 @@ else:
     C = TypeVar("C", covariant=True)
     D = TypeVar("D", covariant=True)
 
-__all__ = ["AnyLabels", "C", "Complete", "D", "L"]
+__all__ = ["AnyLabels", "C", "Complete", "D", "L", "LabelValue", "LabelValues"]
 
 Complete = Callable[[], object]
+
+LabelValue: TypeAlias = str | int
+"""A label value; `pytheus.metrics.label_values` tells how others are converted."""
+
+LabelValues: TypeAlias = Mapping[str, LabelValue]
+"""Label values by name."""
 
 
 class AnyLabels(Protocol):
@@ -44,4 +50,4 @@ class AnyLabels(Protocol):
     No class accepts all of its arguments.
     """
 
-    def __call__(self, /, *values: str | Mapping[str, str], **named: str) -> object: ...
+    def __call__(self, /, *values: LabelValue | LabelValues, **named: LabelValue) -> object: ...

@@ -13,18 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from types import GenericAlias
-from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, caller_location
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
-from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet
+from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.lookup import register_or_share
+from pytheus.registry.peers import refused_by_peer
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -56,8 +57,8 @@ class Metric(Handle, Generic[L, C, D]):
         name: str,
         description: str,
         required_labels: Iterable[str] | None,
-        default_labels: Mapping[str, str] | None,
-        labels_from: Mapping[str, Iterable[str]] | None,
+        default_labels: LabelValues | None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None,
         registry: Registry | None,
         *,
         bounds: tuple[float, ...] = (),
@@ -89,6 +90,10 @@ class Metric(Handle, Generic[L, C, D]):
         self._view = UNBOUND
         if labels_from is not None:
             series.prepared = _prepared(series, labels_from)
+        default = series.complete(series.unbound)
+        if series.label_count > 0 and default is not None and default not in series.prepared:
+            # Such a metric can be written at once, so its series exists at once, as without labels.
+            series.prepared = (default, *series.prepared)
         self._init_handle()
         if series.label_count == 0:
             self._view = None
@@ -155,7 +160,7 @@ class Metric(Handle, Generic[L, C, D]):
     # Labels -----------------------------------------------------------------------------------------------------------
 
     @overload
-    def labels(self: M, /, *values: str | Mapping[str, str], **named: str) -> M: ...
+    def labels(self: M, /, *values: LabelValue | LabelValues, **named: LabelValue) -> M: ...
 
     @overload
     def labels(self: Metric[Callable[..., object], type[T], D], labels: T, /) -> D: ...
@@ -167,21 +172,21 @@ class Metric(Handle, Generic[L, C, D]):
         """Return this metric with labels set.
 
         By position in the order of definition, by keyword, or by a mapping. An instance of a dataclass or NamedTuple is
-        accepted like a mapping. Each value is a str.
+        accepted like a mapping. Each value is a str or an int; `pytheus.metrics.label_values` tells about others.
 
         With every label set (default labels count, and can be overridden) the result is a series, which can be written.
         With some missing it is a handle that can be stored, and its own `labels()` sets the rest.
 
             >>> from pytheus import Counter
             >>> hits = Counter("hits_total", "Hits.", ["method", "code"], registry=None)
-            >>> hits.labels("GET", "200") is hits.labels(code="200", method="GET")
+            >>> hits.labels("GET", 200) is hits.labels(code="200", method="GET")
             True
             >>> get = hits.labels(method="GET")
-            >>> get.labels(code="200") is hits.labels({"method": "GET", "code": "200"})
+            >>> get.labels(code=200) is hits.labels({"method": "GET", "code": "200"})
             True
 
-        Raises `LabelError` for an unknown label, a label that is set already, too many values, or a value that is not a
-        str.
+        Raises `LabelError` for an unknown label, a label that is set already, or too many values; in strict mode also
+        for a value of another type.
         """
         series = self._series
         if self._labels is series.unbound:
@@ -189,21 +194,30 @@ class Metric(Handle, Generic[L, C, D]):
             children: dict[Any, Any] = series.children
             child: Self
             try:
+                key: Any = None
                 if not named:
-                    child = children[values]
-                    return child
-                if not values and len(named) == series.label_count:
-                    child = children[series.pick(named)]
-                    return child
-            except (KeyError, TypeError):  # a new series, a mapping, or an error
+                    key = values
+                elif not values and len(named) == series.label_count:
+                    key = series.pick(named)
+                if key is not None:
+                    found = children.get(key)
+                    if found is None:
+                        found = series.digits(key)
+                    if found is not None:
+                        child = found
+                        return child
+            except Exception:  # a mapping, an int with too many digits, a value with a broken hash, or a mistake
                 pass
         bound = series.bind(self._labels, values, named)
         if None in bound:
+            key = series.complete(bound)
+            if key is not None:
+                self._child(key)
             return self._handle(bound)
         return self._child(cast("tuple[str, ...]", bound))
 
     @overload
-    def remove(self: Metric[AnyLabels], /, *values: str | Mapping[str, str], **named: str) -> bool: ...
+    def remove(self: Metric[AnyLabels], /, *values: LabelValue | LabelValues, **named: LabelValue) -> bool: ...
 
     @overload
     def remove(self: Metric[Callable[..., object], type[T]], labels: T, /) -> bool: ...
@@ -211,44 +225,59 @@ class Metric(Handle, Generic[L, C, D]):
     @overload
     def remove(self: Metric[Callable[P, object], type[object]], /, *values: P.args, **named: P.kwargs) -> bool: ...
 
-    def remove(self, /, *values: object, **named: object) -> bool:
-        """Remove the series of these labels, and return whether it existed.
+    @overload
+    def remove(self, /, *values: LabelValue, **named: LabelValue) -> bool: ...
 
-        The arguments are those of `labels()`. A later call of `labels()` creates it again at zero. A handle on the old
-        series can still be written but is no longer exposed. Raises `LabelError` as `labels()` does, and if a label is
-        missing.
+    def remove(self, /, *values: object, **named: object) -> bool:
+        """Remove every series with these labels, and return whether there was one.
+
+        The arguments are those of `labels()`. Labels that are not given match every value, also those with a default.
+        A later call of `labels()` creates a series again at zero. A handle on a removed series can still be written but
+        is no longer exposed. Raises `LabelError` as `labels()` does, and if no label is given.
 
             >>> from pytheus import Gauge
-            >>> jobs = Gauge("jobs", "Jobs.", ["queue"], registry=None)
-            >>> jobs.labels("mail").set(3)
-            >>> jobs.remove("mail"), jobs.series_count
-            (True, 0)
+            >>> jobs = Gauge("jobs", "Jobs.", ["tenant", "queue"], registry=None)
+            >>> for tenant, queue in ("a", "mail"), ("a", "print"), ("b", "mail"):
+            ...     jobs.labels(tenant, queue).set(3)
+            >>> jobs.remove("b", "mail"), jobs.remove(tenant="a"), jobs.series_count
+            (True, True, 0)
         """
         series = self._series
         if series.label_count == 0:
             raise LabelError(f"{self.type_} {self.name!r} has no labels and so no series to remove; use clear()")
-        key = series.key(series.bind(self._labels, values, named))
-        for place in [place for place in list(series.exemplars) if place[0] == key]:
-            series.exemplars.pop(place, None)
-        return self._drop(key)
+        bound = series.bind(self._labels, values, named)
+        if bound == series.unbound:
+            raise LabelError(no_labels_to_remove(f"{self.type_} {self.name!r}", self.label_names))
+        return self._drop_matching(bound)
 
     def clear(self) -> None:
-        """Remove every series of the metric, also when called on a handle with labels set.
+        """Remove every series, or from a handle with some labels set, those that match them.
 
-        The series that `labels_from` creates ahead are created again at zero; a metric without labels is reset to zero.
+        The series that `labels_from` and complete default labels create ahead are created again at zero; a metric
+        without labels is reset to zero.
+
+            >>> from pytheus import Gauge
+            >>> jobs = Gauge("jobs", "Jobs.", ["tenant", "queue"], registry=None)
+            >>> jobs.labels("a", "mail").set(3)
+            >>> jobs.labels("b", "mail").set(3)
+            >>> jobs.labels(tenant="a").clear()
+            >>> [row.labels for row in jobs.rows()]
+            [('b', 'mail')]
         """
         series = self._series
-        series.exemplars.clear()
+        bound = self._labels
         if series.label_count == 0:
+            series.exemplars.clear()
             self._bound()._reset()
             return
-        if series.storage:
-            for key in list(series.children):
-                self._drop(key)
+        if series.storage or bound != series.unbound:
+            self._drop_matching(bound)
         else:
+            series.exemplars.clear()
             series.children.clear()
         for key in series.prepared:
-            self._child(key)
+            if matches(bound, key):
+                self._child(key)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -271,6 +300,10 @@ class Metric(Handle, Generic[L, C, D]):
     def label_names(self) -> tuple[str, ...]:
         """The label names in the order of definition."""
         return self._series.definition.labels
+
+    def describe(self) -> NoReturn:
+        """Raise `NotACollectorError`: the registry of another library, which asks for this, cannot collect a metric."""
+        raise refused_by_peer(f"{self.type_} {self.name!r}")
 
     def collect(self) -> Iterator[Family]:
         """Yield one family with the current values of every series.
@@ -316,7 +349,7 @@ class Metric(Handle, Generic[L, C, D]):
         return f"<{self.__class__.__name__} {series.definition.name}{'{' + ', '.join(labels) + '}' if labels else ''}>"
 
 
-def _mapping(labels: object) -> Mapping[str, str]:
+def _mapping(labels: object) -> LabelValues:
     if not isinstance(labels, Mapping):
         raise LabelError(f"default_labels must be a mapping of label names to values but got {labels!r:.80}")
     return labels

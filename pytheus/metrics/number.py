@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, SupportsFloat, SupportsIndex, cast
 
 from pytheus.exceptions import NotANumberError, OutOfRangeError
 from pytheus.names import shown
 
-__all__ = ["ONE", "Number", "to_float"]
+__all__ = ["ONE", "Number", "to_float", "to_floats"]
 
 Number = SupportsFloat | SupportsIndex
 """An int, a float, a bool (0 or 1), a Decimal, a numpy scalar: any object with ``__float__`` or ``__index__``."""
@@ -18,6 +19,24 @@ ONE: Final[Number] = float("1")
 
 
 _EXACT_BELOW: Final = 2**53
+_INFINITY: Final = float("inf")
+
+
+def to_floats(values: Iterable[Number], subject: object) -> list[float]:
+    """Return each of `values` as an exact float; raises as `to_float` does, also if one is NaN.
+
+    `values` is any iterable, also an array of numpy.
+    """
+    # An array of numpy yields objects of its own types, but its list contains exact floats.
+    listed: object = getattr(values, "tolist", None)
+    numbers: list[object] = listed() if callable(listed) else list(values)
+    if set(map(type, numbers)) > {float}:
+        numbers = [to_float(number, subject) for number in numbers]
+    floats = cast("list[float]", numbers)
+    total = sum(floats)
+    if total != total and any(number != number for number in floats):
+        raise OutOfRangeError(f"{subject} got NaN, which would make the sum NaN")
+    return floats
 
 
 def to_float(value: object, subject: object) -> float:
@@ -33,9 +52,20 @@ def to_float(value: object, subject: object) -> float:
     kind = type(value)
     if (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not isinstance(value, (str, bytes, complex)):
         try:
-            return float(cast(Number, value))
+            number = float(cast(Number, value))
+            if number - number != 0.0 and _is_finite(value):
+                raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
+            return number
         except OverflowError as error:
             raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double") from error
         except (TypeError, ValueError) as error:
             raise NotANumberError(f"{subject} got {shown(value)}, which does not convert to a number") from error
     raise NotANumberError(f"{subject} takes a number (int, float, bool, Decimal, ...) but got {shown(value)}")
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether `value` knows that it is finite, although its double is not; a Decimal of 1e400 does."""
+    try:
+        return bool(-_INFINITY < value < _INFINITY)  # type: ignore[operator]  # if it has no order, that is an error
+    except Exception:
+        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from math import copysign
 from typing import Final, cast
 
 from pytheus.atomic import LOCKED
@@ -135,7 +136,9 @@ class Scalar(Metric[L, C, D]):
             for child in children[start : start + PART_SIZE]:
                 value = child._value if child._view is None else child._number()
                 line = child._line
-                if value != child._line_value:
+                # 0.0 and -0.0 are equal, but their texts differ.
+                former = child._line_value
+                if value != former or (not value and copysign(1.0, value) != copysign(1.0, former)):
                     line = number_line(line[: child._head_length], value) if line else child._first_line(value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line

@@ -19,13 +19,12 @@ from typing import Any, Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
-from pytheus.names import validate_text
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
-__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches", "no_labels_to_remove"]
 
 NO_LABELS: tuple[str, ...] = ()
 """The key of the only series of a metric without labels."""
@@ -37,6 +36,40 @@ _INFINITY: Final = float("inf")
 
 # Up to this many label values are stored once and shared. More values are most likely ids, all different.
 _SHARED_VALUES_AT_MOST: Final = 512
+
+
+# Shared by all metrics, because ints in labels are most often few: status codes, ports, shards.
+_DIGITS: Final[dict[Any, Any]] = {}
+_DIGITS_AT_MOST: Final = 1024
+
+
+def _spelled(value: Any) -> Any:
+    """Return the text of a str or an int, and None for any other value."""
+    if type(value) is str:
+        return value
+    number: object = value
+    if type(value) is bool or not isinstance(number, int):
+        return None
+    # `value` is untyped, because native code would convert an int to its own kind and back.
+    text = _DIGITS.get(value)
+    if text is None:
+        text = str(number) if type(value) is int else int.__repr__(number)
+        if len(_DIGITS) < _DIGITS_AT_MOST:
+            _DIGITS[int(text)] = text
+    return text
+
+
+def matches(bound: tuple[str | None, ...], key: tuple[str, ...]) -> bool:
+    """Return whether the series of `key` has the labels of `bound`; None in `bound` matches every value."""
+    return all(value is None or value == key[index] for index, value in enumerate(bound))
+
+
+def no_labels_to_remove(subject: str, labels: tuple[str, ...]) -> str:
+    """Return the error message for a `remove()` without any label."""
+    return (
+        f"{subject} takes labels {labels!r} but remove() got none; give at least one, or use clear() to remove every"
+        " series"
+    )
 
 
 def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ...]]:
@@ -58,6 +91,7 @@ class SeriesSet:
     __slots__ = (
         "bounds",
         "children",
+        "converted",
         "counts_running",
         "defaults",
         "definition",
@@ -97,6 +131,8 @@ class SeriesSet:
         self.shared_values: dict[str, str] = {}
         # The series whose number a function should provide, but did not when it was last called.
         self.failing: set[tuple[str, ...]] = set()
+        # The labels for which a warning about a converted value was issued.
+        self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
         # The number of a gauge that was never set; adds nothing where the numbers of several processes become one.
         self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
@@ -116,6 +152,7 @@ class SeriesSet:
         self.exemplars = other.exemplars
         self.failing = other.failing
         self.shared_values = other.shared_values
+        self.converted = other.converted
         self.limits = other.limits
         self.idle = other.idle
         self.retirement = other.retirement
@@ -130,15 +167,18 @@ class SeriesSet:
         `LabelError` and changes nothing if they do not fit.
         """
         labels = self.definition.labels
-        if len(values) == 1 and isinstance(values[0], Mapping):
+        first = values[0] if values else ""
+        if isinstance(first, Mapping):
             if named:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
-            named = values[0]
+            if len(values) > 1:
+                raise LabelError(f"{self._subject()}, from one mapping alone, but got {len(values)} values")
+            named = first
             values = ()
-        elif len(values) == 1 and not named and not isinstance(values[0], str):
+        elif len(values) == 1 and not named and not isinstance(first, (str, int)):
             from pytheus.metrics.label_class import labels_of_record
 
-            record = labels_of_record(values[0])
+            record = labels_of_record(first)
             if record is not None:
                 named = record
                 values = ()
@@ -172,10 +212,32 @@ class SeriesSet:
             shared = self.shared_values.get(value)
             if shared is not None:
                 return shared
-        checked = validate_text(value, f"label {label!r} of {self.definition.type} {self.definition.name!r}")
+        text = self.text_of(label, value)
         if len(self.shared_values) < _SHARED_VALUES_AT_MOST:
-            return self.shared_values.setdefault(checked, checked)
-        return checked
+            return self.shared_values.setdefault(text, text)
+        return text
+
+    def text_of(self, label: str, value: object) -> str:
+        """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
+        if type(value) is not str:
+            try:
+                digits: str | None = _spelled(value)
+            except ValueError:  # more digits than Python allows
+                digits = None
+            if digits is not None:
+                return digits
+        elif value.isascii():
+            return value
+        from pytheus.metrics.label_values import label_text
+
+        return label_text(value, label, f"{self.definition.type} {self.definition.name!r}", self.converted)
+
+    def digits(self, values: tuple[Any, ...]) -> Any | None:
+        """Return the series of a key in which ints take the place of their digits, or None.
+
+        Not for values of other types. `bind` does the same for every kind of value, and takes ten times as long.
+        """
+        return self.children.get(tuple(_spelled(value) for value in values))
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
         """Return the key of `bound` with the default labels; None if one is missing."""
@@ -196,16 +258,20 @@ class SeriesSet:
         """
         key = self.complete(bound)
         if key is None:
-            missing = [
-                name
-                for name, value, default in zip(self.definition.labels, bound, self.defaults, strict=True)
-                if value is None and default is None
-            ]
+            missing = self.missing(bound)
             raise LabelError(
                 f"{self._subject()} but lacks {', '.join(map(repr, missing))}: complete it with"
                 f" .labels({', '.join(name + '=...' for name in missing)}) before it counts"
             )
         return key
+
+    def missing(self, bound: tuple[str | None, ...]) -> list[str]:
+        """Return the labels that have neither a value in `bound` nor a default."""
+        return [
+            name
+            for name, value, default in zip(self.definition.labels, bound, self.defaults, strict=True)
+            if value is None and default is None
+        ]
 
     def text(self, key: tuple[str, ...]) -> str:
         """Return the labels of `key` in the text format, without braces."""

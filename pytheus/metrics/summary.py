@@ -10,9 +10,9 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.label_types import Complete, L
+from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
-from pytheus.metrics.number import Number, to_float
+from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
@@ -45,8 +45,8 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: Mapping[str, str] | None = None,
-        labels_from: Mapping[str, Iterable[str]] | None = None,
+        default_labels: LabelValues | None = None,
+        labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
@@ -67,6 +67,13 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
             self._sum += number
         else:
             self._observe_in_view(1, number)
+
+    def observe_many(self: Summary[Complete], values: Iterable[Number]) -> None:
+        """Count each of `values`, or none of them if it raises as `observe` does; see `Histogram.observe_many`."""
+        numbers = to_floats(values, self)
+        series = self._bound()
+        if numbers:
+            series._add_observations(1, len(numbers), sum(numbers))
 
     def _samples(self) -> list[Sample]:
         total, counts = self._read()

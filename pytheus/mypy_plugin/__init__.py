@@ -34,7 +34,8 @@ except ImportError as _error:
 
 from pytheus.mypy_plugin.bindings import Bindings
 from pytheus.mypy_plugin.call_checks import READS, WRITES, CallChecks
-from pytheus.mypy_plugin.definitions import METRIC_TYPES, Definitions
+from pytheus.mypy_plugin.definitions import Definitions
+from pytheus.mypy_plugin.metric_info import METRIC_TYPES
 
 # mypy writes it into its cache, and ignores a cache that another version of the plugin wrote.
 from pytheus.version import __version__ as __version__

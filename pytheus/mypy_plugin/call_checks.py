@@ -7,12 +7,19 @@ from typing import Final
 from mypy.checker import TypeChecker
 from mypy.nodes import ARG_STAR, ARG_STAR2, CallExpr, Context, Decorator, Expression, MemberExpr
 from mypy.plugin import AttributeContext, MethodContext
-from mypy.types import Instance, Type, get_proper_type
+from mypy.types import CallableType, Instance, LiteralType, Type, UnionType, get_proper_type
 
 from pytheus.exceptions import LabelError
 from pytheus.mypy_plugin.bindings import Bindings
 from pytheus.mypy_plugin.literals import LABEL, keys, text, type_of
-from pytheus.mypy_plugin.metric_info import UNSEEN, MetricInfo, metric_info_of, with_metric_info, without_metric_info
+from pytheus.mypy_plugin.metric_info import (
+    UNSEEN,
+    MetricInfo,
+    metric_info_of,
+    metric_type,
+    with_metric_info,
+    without_metric_info,
+)
 
 __all__ = ["READS", "WRITES", "CallChecks"]
 
@@ -23,11 +30,11 @@ WRITES: Final = frozenset(
         "inc",
         "info",
         "observe",
+        "observe_many",
         "set",
         "set_function",
         "set_to_current_time",
         "state",
-        "time",
         "track_inprogress",
     }
 )
@@ -65,14 +72,14 @@ class CallChecks:
         return with_metric_info(bare, bound, api.str_type())
 
     def remove(self, context: MethodContext) -> Type:
-        """Check one call of `remove()`."""
-        known = self._facts(context.type, context.context, context.api)
+        """Check one call of `remove()`, which takes a part of the labels."""
         api = context.api
-        if known is not None and known.labels and isinstance(api, TypeChecker):
-            given = _given(context, api)
+        if isinstance(api, TypeChecker):
+            known = self._facts(context.type, context.context, api) or _of_class(context.type)
+            given = None if known is None or not known.labels else _given(context, api)
             try:
-                if given is not None:
-                    known.binding(*given, "").require_all()
+                if known is not None and given is not None:
+                    known.require_some(known.binding(*given, ""))
             except LabelError as error:
                 api.fail(str(error), context.context, code=LABEL)
         return context.default_return_type
@@ -130,6 +137,21 @@ def _is_ours(type: Type, member: str) -> bool:
     return info is not None and info.fullname.startswith("pytheus.")
 
 
+def _of_class(type: Type) -> MetricInfo | None:
+    """Return the facts about a metric with a class of labels, as far as its type tells them, or None."""
+    proper = get_proper_type(type)
+    kind = None if not isinstance(proper, Instance) else metric_type(proper.type)
+    if kind is None or not isinstance(proper, Instance) or not proper.args or not _is_ours(type, "remove"):
+        return None
+    fields = get_proper_type(proper.args[0])
+    if not isinstance(fields, CallableType) or fields.is_ellipsis_args or not fields.arg_names:
+        return None
+    labels = tuple(name for name in fields.arg_names if name is not None)
+    if len(labels) < len(fields.arg_names) or ARG_STAR in fields.arg_kinds or ARG_STAR2 in fields.arg_kinds:
+        return None
+    return MetricInfo(kind, UNSEEN, labels, True, None, (None,) * len(labels), "")
+
+
 def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], dict[str, str]] | None:
     """Return the labels of a call, by position and by name, or None if the source does not show them."""
     values: list[str] = []
@@ -141,7 +163,7 @@ def _given(context: MethodContext, api: TypeChecker) -> tuple[tuple[str, ...], d
                 return None
             if name is not None:
                 named[name] = _shown(expression, api)
-            elif _is_text(found):
+            elif _is_label_value(found):
                 values.append(_shown(expression, api))
             else:
                 mappings.append(expression)
@@ -158,8 +180,12 @@ def _shown(expression: Expression, api: TypeChecker) -> str:
     return UNSEEN if value is None else value
 
 
-def _is_text(type: Type) -> bool:
+def _is_label_value(type: Type) -> bool:
     proper = get_proper_type(type)
+    if isinstance(proper, UnionType):
+        return all(map(_is_label_value, proper.items))
+    if isinstance(proper, LiteralType):
+        proper = proper.fallback
     if isinstance(proper, Instance):
-        return proper.type.has_base("builtins.str")
+        return proper.type.has_base("builtins.str") or proper.type.has_base("builtins.int")
     return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from mypy.checker import TypeChecker
 from mypy.messages import format_type_bare
@@ -26,11 +25,10 @@ from mypy.types import CallableType, FunctionLike, Instance, Type, TypeType, get
 
 from pytheus.exceptions import LabelError, PytheusError
 from pytheus.kinds import MetricType
-from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
-from pytheus.metrics.label_class import no_text
+from pytheus.metrics.label_class import unfit_annotation
 from pytheus.mypy_plugin.bindings import Bindings
-from pytheus.mypy_plugin.literals import LABEL, NAME, is_none, keys, may_be_text, text, texts, type_of
-from pytheus.mypy_plugin.metric_info import UNSEEN, MetricInfo, with_metric_info
+from pytheus.mypy_plugin.literals import LABEL, NAME, is_none, keys, may_be_label_value, text, texts, type_of
+from pytheus.mypy_plugin.metric_info import METRIC_TYPES, UNSEEN, MetricInfo, metric_type, with_metric_info
 from pytheus.names import (
     RESERVED_NAMES,
     occupied_names,
@@ -40,20 +38,7 @@ from pytheus.names import (
     validate_metric_name,
 )
 
-__all__ = ["METRIC_TYPES", "Definitions"]
-
-METRIC_TYPES: Final[dict[str, MetricType]] = {
-    f"{cls.__module__}.{cls.__qualname__}": cls.type_ for cls in (Counter, Gauge, Histogram, Info, StateSet, Summary)
-}
-"""The metric classes, by their full names."""
-
-
-def metric_type(info: TypeInfo) -> MetricType | None:
-    """Return the metric type of a class, or None if it is not a metric class."""
-    for base in info.mro:
-        if base.fullname in METRIC_TYPES:
-            return METRIC_TYPES[base.fullname]
-    return None
+__all__ = ["Definitions"]
 
 
 class Definitions:
@@ -179,9 +164,9 @@ class _Call:
         fields = {name: kind for name, kind in zip(constructor.arg_names, constructor.arg_types, strict=True) if name}
         self._allowed([*fields], where)
         for name, found in fields.items():
-            if not may_be_text(found):
+            if not may_be_label_value(found):
                 shown = format_type_bare(found, self._api.options)
-                self._api.fail(no_text(self._subject, name, where.name, shown), where, code=LABEL)
+                self._api.fail(unfit_annotation(self._subject, name, where.name, shown), where, code=LABEL)
 
     def _defaults(self, known: MetricInfo) -> tuple[str, ...] | None:
         where = self._arguments.get("default_labels")

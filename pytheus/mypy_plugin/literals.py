@@ -23,7 +23,7 @@ from mypy.types import (
     get_proper_type,
 )
 
-__all__ = ["LABEL", "NAME", "is_none", "keys", "may_be_text", "text", "texts", "type_of"]
+__all__ = ["LABEL", "NAME", "is_none", "keys", "may_be_label_value", "text", "texts", "type_of"]
 
 
 LABEL: Final = ErrorCode("pytheus-label", "Labels that do not fit the metric", "pytheus")
@@ -81,13 +81,14 @@ def _literal(type: Type) -> str | None:
     return None
 
 
-def may_be_text(type: Type) -> bool:
-    """Return whether values of `type` are or may be texts."""
+def may_be_label_value(type: Type) -> bool:
+    """Return whether values of `type` are or may be label values: texts or ints, but not bools."""
     proper = get_proper_type(type)
     if isinstance(proper, UnionType):
-        return all(map(may_be_text, proper.items))
+        return all(map(may_be_label_value, proper.items))
     if isinstance(proper, LiteralType):
-        return may_be_text(proper.fallback)
+        return may_be_label_value(proper.fallback)
     if isinstance(proper, Instance):
-        return proper.type.has_base("builtins.str")
+        info = proper.type
+        return info.has_base("builtins.str") or (info.has_base("builtins.int") and info.fullname != "builtins.bool")
     return not isinstance(proper, (NoneType, TupleType, CallableType, TypedDictType))

@@ -12,13 +12,24 @@ import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from mypy.nodes import TypeInfo
 from mypy.types import Instance, LiteralType, Type, get_proper_type
 
 from pytheus.definitions import Definition
+from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.series import SeriesSet
+from pytheus.metrics import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.metrics.series import SeriesSet, no_labels_to_remove
 
-__all__ = ["UNSEEN", "MetricInfo", "metric_info_of", "with_metric_info", "without_metric_info"]
+__all__ = [
+    "METRIC_TYPES",
+    "UNSEEN",
+    "MetricInfo",
+    "metric_info_of",
+    "metric_type",
+    "with_metric_info",
+    "without_metric_info",
+]
 
 _ATTRIBUTE: Final = "(pytheus)"
 
@@ -31,6 +42,19 @@ class _Unseen(str):
 
 
 UNSEEN: Final = _Unseen("...")
+
+METRIC_TYPES: Final[dict[str, MetricType]] = {
+    f"{cls.__module__}.{cls.__qualname__}": cls.type_ for cls in (Counter, Gauge, Histogram, Info, StateSet, Summary)
+}
+"""The metric classes, by their full names."""
+
+
+def metric_type(info: TypeInfo) -> MetricType | None:
+    """Return the metric type of a class, or None if it is not a metric class."""
+    for base in info.mro:
+        if base.fullname in METRIC_TYPES:
+            return METRIC_TYPES[base.fullname]
+    return None
 
 
 class MetricInfo(NamedTuple):
@@ -60,6 +84,11 @@ class MetricInfo(NamedTuple):
     def binding(self, values: tuple[str, ...], named: Mapping[str, str], bound_to: str) -> MetricInfo:
         """Return this metric with more labels bound; raise `LabelError` as the program would."""
         return self._replace(bound=self.series().bind(self.bound, values, named), bound_to=bound_to)
+
+    def require_some(self, bound: MetricInfo) -> None:
+        """Raise `LabelError` if `bound` has no label set, as `remove()` would."""
+        if not any(bound.bound):
+            raise LabelError(no_labels_to_remove(f"{self.type} {self.name!r}", self.labels))
 
     def require_all(self) -> None:
         """Raise `LabelError` if a label is missing, as the program would."""

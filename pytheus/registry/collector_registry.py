@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from pytheus.atomic import LOCKED, lock_for
-from pytheus.exceptions import ConflictError, NotACollectorError, NotRegisteredError
+from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.lazy import logger
 from pytheus.names import validate_prefix
-from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.contract import Collector, check_collector, collector_name
+from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.traversal import definition_of
 
 __all__ = ["CollectorRegistry"]
@@ -37,7 +38,7 @@ class _Entry:
         return str(self.definition)
 
 
-class CollectorRegistry:
+class CollectorRegistry(RefusesPeers):
     """The default registry, which holds its collectors in this process's memory.
 
     `prefix` comes before the name of every exposed family (``prefix_name``). `on_conflict` decides about a collector
@@ -80,11 +81,10 @@ class CollectorRegistry:
         instead), and `NotACollectorError` if it is not a collector. A handle that shares the values of a registered
         metric counts as registered.
         """
-        if isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
-            raise NotACollectorError(
-                f"{collector!r} is not a collector: a collector is an object (not a class) with a method collect()"
-            )
         entry = _Entry(collector)
+        # What has a definition is a metric of pytheus or was derived from one.
+        if entry.definition is None or isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
+            check_collector(collector)
         while True:
             version = self._version
             claims = self._claims

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from typing import Protocol, cast, runtime_checkable
+from typing import Final, Protocol, cast, runtime_checkable
 
-from pytheus.exceptions import InvalidNameError, NotARegistryError, NotTextError
+from pytheus.exceptions import InvalidNameError, NotACollectorError, NotARegistryError, NotTextError
 from pytheus.names import validate_prefix
+from pytheus.registry.peers import BOTH_LIBRARIES, is_of_peer
 from pytheus.samples import Family
 
-__all__ = ["Collector", "Registry", "check_registry", "collector_name"]
+__all__ = [
+    "Collector",
+    "Registry",
+    "check_collector",
+    "check_registry",
+    "collector_name",
+]
 
 
 @runtime_checkable
@@ -93,6 +100,44 @@ class Registry(Protocol):
         A snapshot: later registrations neither break the iteration nor appear in it. Does not call their `collect()`.
         """
         ...
+
+
+# Flags of a code object: CO_COROUTINE, CO_ASYNC_GENERATOR. `inspect` has them, but takes long to import.
+_ASYNC: Final = 0x80 | 0x200
+
+
+def check_collector(candidate: object) -> None:
+    """Raise `NotACollectorError` if `candidate` could not be collected: its form is wrong, or it is another library's.
+
+    Calls nothing, so an object whose `collect()` yields wrong objects is found only when it is scraped.
+    """
+    collect = getattr(candidate, "collect", None)
+    if isinstance(candidate, type) or not callable(collect):
+        raise NotACollectorError(
+            f"{candidate!r} is not a collector: a collector is an object (not a class) with a method collect()"
+        )
+    if is_of_peer(candidate):
+        raise NotACollectorError(
+            f"{_described(candidate)} is of prometheus_client, whose families pytheus does not expose; define it with"
+            f" pytheus, or, {BOTH_LIBRARIES}"
+        )
+    if _is_async_code(collect):
+        raise NotACollectorError(
+            f"collect() of {collector_name(candidate)!r} is async, and a scrape does not await it; make it a plain"
+            " method that returns numbers which a task of the program has stored"
+        )
+
+
+def _is_async_code(function: object) -> bool:
+    """Return whether calling `function` gives a coroutine or an asynchronous generator, as far as that shows."""
+    for _ in range(8):  # partial objects of methods of objects, and so on
+        function = getattr(function, "__func__", function)
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            return bool(getattr(code, "co_flags", 0) & _ASYNC)
+        called: object = getattr(type(function), "__call__", None)  # noqa: B004  # its code is needed
+        function = getattr(function, "func", None) or called
+    return False
 
 
 _CALLS: dict[str, int] = {"register": 1, "unregister": 1, "collect": 0}

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn, TypeVar, cast
 
 from pytheus.definitions import Definition
-from pytheus.exceptions import LabelError
+from pytheus.exceptions import LabelError, NotACollectorError
 from pytheus.registry.capabilities import HoldsCollectors, Wrapper
 from pytheus.registry.contract import Collector, Registry, collector_name
+from pytheus.registry.peers import RefusesPeers, is_of_peer
 from pytheus.samples import Family
 
 __all__ = [
@@ -33,7 +34,7 @@ T = TypeVar("T")
 _DEPTH_AT_MOST: Final = 16
 
 
-class Proxy:
+class Proxy(RefusesPeers):
     """The base of a registry that passes each call on to another registry, its target, which can change."""
 
     __slots__ = ()
@@ -138,13 +139,33 @@ def _flattened(collector: Collector, kept: tuple[type[Family | T], ...], depth: 
         raise RecursionError(
             f"collectors yield collectors more than {_DEPTH_AT_MOST} levels deep; does one yield itself?"
         )
-    for part in collector.collect():
+    given = collector.collect()
+    try:
+        parts = iter(given)
+    except TypeError:
+        raise _not_iterable(collector, given) from None
+    for part in parts:
         if isinstance(part, kept):
             yield part
         elif callable(getattr(part, "collect", None)):
             yield from _flattened(cast(Collector, part), kept, depth - 1)
         else:
             raise LabelError(
-                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}; it should"
-                " yield metrics or pytheus.samples.Family objects"
+                f"collect() of {collector_name(collector)!r} yielded {type(part).__name__} {part!r:.60}"
+                f"{', of prometheus_client' if is_of_peer(part) else ''}; it should yield metrics or"
+                " pytheus.samples.Family objects"
             )
+
+
+def _not_iterable(collector: Collector, given: object) -> NotACollectorError:
+    if hasattr(given, "__await__") or hasattr(given, "__aiter__"):
+        close = getattr(given, "close", None)
+        if callable(close):
+            close()  # or Python warns that it was never awaited
+        wrong = "is async, and a scrape does not await it"
+    else:
+        wrong = f"returned {type(given).__name__} {given!r:.60}"
+    return NotACollectorError(
+        f"collect() of {collector_name(collector)!r} {wrong}; it should return an iterable of metrics or"
+        " pytheus.samples.Family objects"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
-from math import inf
+from math import copysign, inf
 
 from pytheus.definitions import Definition
 from pytheus.kinds import KINDS, MergeRule
@@ -182,7 +182,13 @@ class MergedFamily:
             start = series.start
             numbers = totals[start : start + size]
             block = series.block
-            if block is not None and block[1] == numbers and block[0] == name:
+            # Only the first number, a sum, can be -0.0, which is equal to 0.0 and has another text.
+            if (
+                block is not None
+                and block[1] == numbers
+                and block[0] == name
+                and copysign(1.0, block[1][0]) == copysign(1.0, numbers[0])
+            ):
                 texts.append(block[2])
             else:
                 text = self._block(name, series.labels, numbers)
@@ -222,7 +228,8 @@ def _shown(series: CachedSeries, label_names: tuple[str, ...], totals: list[floa
     """The line of a series of one number, without the name."""
     value = totals[series.start]
     shown, line = series.line
-    if shown != value:
+    # 0.0 and -0.0 are equal, but their texts differ.
+    if shown != value or (not value and copysign(1.0, value) != copysign(1.0, shown)):
         # Everything up to the last space is the same.
         head = line[: line.rfind(" ") + 1] or _head(format_labels(zip(label_names, series.labels, strict=True)))
         line = number_line(head, value)

@@ -31,6 +31,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.registry.capabilities import HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
@@ -57,7 +58,7 @@ _UNNOTICED: Final = (
 )
 
 
-class ShardedRegistry:
+class ShardedRegistry(RefusesPeers):
     """A registry whose scrape shows all processes that share a store, merged.
 
         >>> from pytheus import Counter, generate_metrics

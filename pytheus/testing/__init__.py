@@ -15,7 +15,7 @@ Modules:
 
 - `conformance`: the kits, a class of tests each; their checks are in the package `checks`
 - `runner`: running the kit without pytest
-- `assertions`: assertions about counters and expositions
+- `assertions`: assertions about metrics and expositions, and the value of one sample
 - `fixtures`: pytest fixtures
 - `parse`: a strict parser of the text format
 - `lint`: naming conventions
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pytheus.testing.assertions import assert_exposition, assert_increments
+    from pytheus.testing.assertions import assert_exposition, assert_increments, sample_value
     from pytheus.testing.conformance import RegistryConformance, ShardStoreConformance
     from pytheus.testing.lint import NamingFinding, assert_well_named, lint_names
     from pytheus.testing.parse import ParsedFamily, ParsedSample, parse_exposition
@@ -47,13 +47,14 @@ __all__ = [
     "lint_names",
     "parse_exposition",
     "run_conformance",
+    "sample_value",
 ]
 
 if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "pytheus.testing.assertions": ["assert_exposition", "assert_increments"],
+            "pytheus.testing.assertions": ["assert_exposition", "assert_increments", "sample_value"],
             "pytheus.testing.conformance": ["RegistryConformance", "ShardStoreConformance"],
             "pytheus.testing.lint": ["NamingFinding", "assert_well_named", "lint_names"],
             "pytheus.testing.parse": ["ParsedFamily", "ParsedSample", "parse_exposition"],

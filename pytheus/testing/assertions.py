@@ -1,65 +1,139 @@
-"""Assertions about metrics for an application's tests."""
+"""Assertions about metrics for an application's tests, and the value of one sample.
+
+The frames of this module hide themselves from pytest's tracebacks, so that a failure shows the line of the test.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterable, Mapping
+from contextlib import ContextDecorator
+from typing import Final, Self
 
 from pytheus.compose import filtered
 from pytheus.exceptions import LabelError
 from pytheus.exposition.text import generate_metrics
 from pytheus.metrics.counter import Counter
+from pytheus.metrics.histogram import Histogram
+from pytheus.metrics.summary import Summary
 from pytheus.registry.contract import Registry
+from pytheus.testing.parse import ParsedSample, parse_exposition
 
-__all__ = ["assert_exposition", "assert_increments"]
+__all__ = ["assert_exposition", "assert_increments", "sample_value"]
 
 _ROUNDINGS: Final = 256
 
 
-@contextmanager
-def assert_increments(counter: Counter, by: float = 1.0, labels: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Fail unless `counter` grows by just `by` while the block runs; ``by=0`` means that it must not.
+def assert_increments(
+    metric: Counter | Histogram | Summary,
+    by: float = 1.0,
+    labels: Mapping[str, str | int] | None = None,
+) -> _Increments:
+    """Fail unless `metric` grows by just `by` while the block runs; ``by=0`` means that it must not.
 
         >>> orders = Counter("orders_total", "Orders.", ["method", "country"], registry=None)
         >>> with assert_increments(orders, by=2, labels={"method": "card"}):
         ...     orders.labels("card", "fr").inc()
         ...     orders.labels("card", "at").inc()
 
-    With `labels`, the series that have those count together; without, all of them. No series is made for it. Fractions
-    may differ by rounding errors. Raises `AssertionError` that states the actual growth, and
-    `LabelError` for a label that the counter does not have. An error of the block passes through.
+    Of a histogram or a summary, the number of observations grows, whatever their values. With `labels`, the series that
+    have those count together; without, all of them. No series is made for it. Fractions may differ by rounding errors.
+    Raises `AssertionError` that states the actual growth, `LabelError` for a label that the metric does not have, and
+    `TypeError` for a metric of another type. An error of the block passes through.
     """
-    wanted = {} if labels is None else dict(labels)
-    for name in wanted:
-        if name not in counter.label_names:
-            raise LabelError(f"counter {counter.name!r} takes labels {counter.label_names!r} but got {tuple(wanted)!r}")
-    before = _series(counter, wanted)
-    yield
-    after = _series(counter, wanted)
-    reached = sum(after.values())
-    grown = reached - sum(before.values())
-    # Adding a fraction to a larger number rounds it to the precision of that number, each time.
-    if not math.isclose(grown, by, rel_tol=0.0, abs_tol=_ROUNDINGS * math.ulp(reached)):
-        changes = [
-            f"{dict(key)} by {value - before.get(key, 0.0):.12g}"
-            for key, value in after.items()
-            if value != before.get(key, 0.0)
-        ]
-        raise AssertionError(
-            f"counter {counter.name!r}{f' with {wanted}' if wanted else ''} was to grow by {by:.12g} but grew"
-            f" by {grown:.12g}" + (f": {', '.join(changes)}" if wanted or counter.label_names else "")
+    __tracebackhide__ = True
+    if not isinstance(metric, Counter | Histogram | Summary):
+        raise TypeError(
+            f"assert_increments takes a Counter, Histogram or Summary but got {metric!r}; compare the value of another"
+            " metric before and after, or read it with sample_value(...)"
         )
+    wanted = {name: _text(value) for name, value in ({} if labels is None else labels).items()}
+    for name in wanted:
+        if name not in metric.label_names:
+            raise LabelError(
+                f"{metric.type_} {metric.name!r} takes labels {metric.label_names!r} but got {(*wanted,)!r}"
+            )
+    return _Increments(metric, by, wanted)
 
 
-def _series(counter: Counter, labels: Mapping[str, str]) -> dict[tuple[tuple[str, str], ...], float]:
-    return {
-        tuple(sample.labels.items()): sample.value
-        for family in counter.collect()
-        for sample in family.samples
-        if all(sample.labels[name] == value for name, value in labels.items())
-    }
+class _Increments(ContextDecorator):
+    """A context manager of plain methods, because the frames of `contextlib` do not hide themselves."""
+
+    def __init__(self, metric: Counter | Histogram | Summary, by: float, wanted: dict[str, str]) -> None:
+        self._metric = metric
+        self._by = by
+        self._wanted = wanted
+        self._before: dict[tuple[tuple[str, str], ...], float] = {}
+
+    def _recreate_cm(self) -> Self:
+        # Each call of a decorated function compares by itself.
+        return type(self)(self._metric, self._by, self._wanted)
+
+    def __enter__(self) -> None:
+        self._before = self._series()
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        __tracebackhide__ = True
+        if type_ is not None:
+            return
+        metric, by, wanted, before, after = self._metric, self._by, self._wanted, self._before, self._series()
+        reached = sum(after.values())
+        grown = reached - sum(before.values())
+        # Adding a fraction to a larger number rounds it to the precision of that number, each time.
+        if not math.isclose(grown, by, rel_tol=0.0, abs_tol=_ROUNDINGS * math.ulp(reached)):
+            changes = [
+                f"{dict(key)} by {value - before.get(key, 0.0):.12g}"
+                for key, value in after.items()
+                if value != before.get(key, 0.0)
+            ]
+            unit = "" if isinstance(metric, Counter) else " observation(s)"
+            raise AssertionError(
+                f"{metric.type_} {metric.name!r}{f' with {wanted}' if wanted else ''} was to grow by {by:.12g}{unit}"
+                f" but grew by {grown:.12g}" + (f": {', '.join(changes)}" if wanted or metric.label_names else "")
+            )
+
+    def _series(self) -> dict[tuple[tuple[str, str], ...], float]:
+        suffix = "" if isinstance(self._metric, Counter) else "_count"
+        return {
+            tuple(sample.labels.items()): sample.value
+            for family in self._metric.collect()
+            for sample in family.samples
+            if sample.suffix == suffix and all(sample.labels[name] == value for name, value in self._wanted.items())
+        }
+
+
+def _text(value: str | int) -> str:
+    """Return a label value as a metric writes it."""
+    return str.__str__(value) if isinstance(value, str) else int.__repr__(value)
+
+
+def sample_value(
+    source: Registry | str | bytes, name: str, labels: Mapping[str, str | int] | None = None
+) -> float | None:
+    """Return the value of one sample, by the name and labels of its line, or None if it is not exposed.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry(prefix="shop")
+        >>> Counter("orders_total", "Orders.", ["method"], registry=registry).labels("card").inc(2)
+        >>> sample_value(registry, "shop_orders_total", {"method": "card"})
+        2.0
+        >>> sample_value(registry, "shop_orders_total", {"method": "cash"}) is None
+        True
+
+    `source` is a registry, or an exposition in the text format, such as the body of a response. `name` is the name as
+    exposed, with the registry's prefix and the suffix (``wait_seconds_count``, ``wait_seconds_bucket``), and `labels`
+    are all labels of the sample (``{"le": "0.1"}``). A collector that raises, or an invalid text, raises as in
+    `generate_metrics` with ``strict=True`` and in `parse_exposition`.
+    """
+    __tracebackhide__ = True
+    text = source if isinstance(source, str | bytes) else generate_metrics(source, strict=True)
+    pairs = {label: _text(value) for label, value in ({} if labels is None else labels).items()}
+    wanted = ParsedSample.of(name, pairs, 0.0)[:2]
+    for family in parse_exposition(text).values():
+        for sample in family.samples:
+            if sample[:2] == wanted:
+                return sample.value
+    return None
 
 
 def assert_exposition(registry: Registry, expected: str, *, names: Iterable[str] | None = None) -> None:
@@ -77,6 +151,7 @@ def assert_exposition(registry: Registry, expected: str, *, names: Iterable[str]
     The text's common indentation, and empty lines around it, do not count. With `names`, as exposed, only those
     families are compared. A collector that raises fails the assertion.
     """
+    __tracebackhide__ = True
     import difflib
     import textwrap
 

@@ -32,10 +32,17 @@ def pytheus_registry() -> Iterator[CollectorRegistry]:
 
     Metrics that the test makes go there and nowhere else. Those that were made before, such as a module's at its
     import, stay where they are and do not show in it; they keep counting, so compare their values before and after
-    (`pytheus.testing.assert_increments`). Example: docs/how-to/test-a-registry.md.
+    (`pytheus.testing.assert_increments`). Example: docs/how-to/test-an-application.md.
+
+    A label value that is neither a str nor an int raises during the test, as with ``PYTHEUS_STRICT=1``.
     """
+    from pytheus.metrics.strictness import set_strict
     from pytheus.registry import REGISTRY, CollectorRegistry
 
     registry = CollectorRegistry()
-    with REGISTRY.use(registry):
-        yield registry
+    previous = set_strict(True)
+    try:
+        with REGISTRY.use(registry):
+            yield registry
+    finally:
+        set_strict(previous)

@@ -78,6 +78,7 @@ def assert_well_named(registry: Registry, *, ignore: Iterable[str] = ()) -> None
     >>> wait = Gauge("wait_ms", "A name that dashboards know.", registry=registry)
     >>> assert_well_named(registry, ignore=["wait_ms"])
     """
+    __tracebackhide__ = True
     ignored = frozenset(ignore)
     findings = [finding for finding in lint_names(registry) if finding.name not in ignored]
     if findings:

@@ -53,8 +53,8 @@ class ParsedFamily:
         return f"ParsedFamily({self.name!r}, {self.type!r}, {len(self.samples)} samples)"
 
 
-def parse_exposition(text: str) -> dict[str, ParsedFamily]:
-    """Return the families of an exposition in the text format 0.0.4, by name, in order.
+def parse_exposition(text: str | bytes) -> dict[str, ParsedFamily]:
+    """Return the families of an exposition in the text format 0.0.4, by name, in order; bytes are UTF-8.
 
         >>> families = parse_exposition('# TYPE hits_total counter\\nhits_total{path="/"} 3.0\\n')
         >>> print(families["hits_total"].samples[0])
@@ -63,6 +63,8 @@ def parse_exposition(text: str) -> dict[str, ParsedFamily]:
     Raises `ValueError` with the line number for text that the format does not allow, and for errors of a registry: a
     family or a series that occurs twice, and a sample outside of its family.
     """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
     if text and not text.endswith("\n"):
         raise ValueError("an exposition ends with a line feed, but this one does not")
     families: dict[str, ParsedFamily] = {}

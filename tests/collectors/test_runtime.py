@@ -22,7 +22,8 @@ def test_all_three_are_registered() -> None:
 
     registered = register_runtime_collectors(registry)
 
-    assert [type(collector) for collector in registered] == [ProcessCollector, GCCollector, PlatformCollector]
+    expected: list[type[Collector]] = [ProcessCollector, GCCollector, PlatformCollector]
+    assert [type(collector) for collector in registered] == expected
     assert list(registry.collect()) == list(registered)
 
 
@@ -114,7 +115,8 @@ def test_one_that_the_registry_refuses_is_left_out() -> None:
 
     registered = register_runtime_collectors(Choosy())
 
-    assert [type(collector) for collector in registered] == [ProcessCollector, PlatformCollector]
+    expected: list[type[Collector]] = [ProcessCollector, PlatformCollector]
+    assert [type(collector) for collector in registered] == expected
 
 
 def test_a_registry_that_keeps_nothing_is_no_obstacle() -> None:

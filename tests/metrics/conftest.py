@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -14,6 +14,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, StateSet, Summary
 from pytheus.metrics import Metric
+from pytheus.metrics.strictness import set_strict
 from pytheus.registry import FloatBuffer
 from pytheus.samples import Exemplar
 
@@ -49,6 +50,14 @@ def progress() -> Gauge:
 @pytest.fixture
 def failures() -> Counter:
     return Counter("failures_total", "Failures.", registry=None)
+
+
+@pytest.fixture
+def strict() -> Iterator[None]:
+    """Strict mode, in which label values of other types than str and int raise."""
+    previous = set_strict(True)
+    yield
+    set_strict(previous)
 
 
 @pytest.fixture

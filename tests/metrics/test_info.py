@@ -61,7 +61,7 @@ def test_later_changes_of_the_callers_dict_change_nothing(registry: CollectorReg
 @pytest.mark.parametrize(
     ("facts", "error"),
     [
-        ({"version": 1}, LabelError),
+        ({"version": 1.5}, LabelError),
         ({"version": None}, LabelError),
         ({"version": "\ud800"}, LabelError),
         ({"the version": "1"}, InvalidNameError),
@@ -73,6 +73,7 @@ def test_later_changes_of_the_callers_dict_change_nothing(registry: CollectorReg
     ],
     ids=repr,
 )
+@pytest.mark.usefixtures("strict")
 def test_bad_facts_are_refused_and_change_nothing(
     registry: CollectorRegistry, facts: dict[str, str], error: type[Exception]
 ) -> None:

@@ -113,10 +113,7 @@ def test_only_the_exceptions_asked_for_are_counted(
 @pytest.mark.parametrize(
     ("make", "method"),
     [
-        (Histogram, "time"),
-        (Summary, "time"),
         (Gauge, "track_inprogress"),
-        (Gauge, "time"),
         (Counter, "count_exceptions"),
     ],
 )

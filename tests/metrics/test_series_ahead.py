@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Summary, generate_metrics
+from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.exceptions import LabelError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
+from tests.metrics.conftest import Arena
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,10 @@ def test_a_second_definition_adds_its_own(registry: CollectorRegistry) -> None:
     assert generate_metrics(registry).splitlines()[2:] == ['hits_total{code="200"} 1.0', 'hits_total{code="500"} 0.0']
 
 
+@pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize(
     "labels_from",
-    [{"zone": ["eu"]}, {}, {"code": "200"}, {"code": b"200"}, {"code": [200]}, {"code": 3}, ["code"], "code"],
+    [{"zone": ["eu"]}, {}, {"code": "200"}, {"code": b"200"}, {"code": [2.5]}, {"code": 3}, ["code"], "code"],
     ids=repr,
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_registered(
@@ -82,3 +85,55 @@ def test_what_does_not_fit_is_refused_and_nothing_is_registered(
 def test_every_type_takes_them(registry: CollectorRegistry, make: Callable[..., Metric], lines: int) -> None:
     make("m", "M.", ["a"], labels_from={"a": ["x"]}, registry=registry)
     assert len(generate_metrics(registry).splitlines()) == 2 + lines
+
+
+_DEFAULTS = {"zone": "eu", "code": 200}
+
+EVERY_TYPE: list[tuple[Callable[..., Metric], list[str]]] = [
+    (Counter, ['m{zone="eu",code="200"} 0.0']),
+    (Gauge, ['m{zone="eu",code="200"} 0.0']),
+    (Summary, ['m_sum{zone="eu",code="200"} 0.0', 'm_count{zone="eu",code="200"} 0.0']),
+    (
+        partial(Histogram, buckets=(1,)),
+        [
+            'm_bucket{zone="eu",code="200",le="1.0"} 0.0',
+            'm_bucket{zone="eu",code="200",le="+Inf"} 0.0',
+            'm_sum{zone="eu",code="200"} 0.0',
+            'm_count{zone="eu",code="200"} 0.0',
+        ],
+    ),
+    (partial(StateSet, states=["on"]), ['m{zone="eu",code="200",m="on"} 0.0']),
+    (Info, []),
+]
+
+
+@pytest.mark.parametrize(("make", "lines"), EVERY_TYPE)
+def test_complete_default_labels_make_the_series_at_once(
+    registry: CollectorRegistry, make: Callable[..., Metric], lines: list[str]
+) -> None:
+    metric = make("m", "M.", ["zone", "code"], default_labels=_DEFAULTS, registry=registry)
+    assert [line for line in generate_metrics(registry).splitlines() if line[0] != "#"] == lines
+    assert metric.series_count == 1
+    metric.clear()
+    assert metric.series_count == 1
+
+
+def test_the_defaults_of_a_class_of_labels_make_it_too_and_of_each_definition(registry: CollectorRegistry) -> None:
+    class Labels(NamedTuple):
+        zone: str = "eu"
+
+    Counter("hits_total", "Hits.", labels=Labels, registry=registry)
+    Counter("hits_total", "Hits.", ["zone"], default_labels={"zone": "us"}, registry=registry)
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{zone="eu"} 0.0', 'hits_total{zone="us"} 0.0']
+
+
+def test_a_handle_that_the_defaults_complete_makes_its_series(registry: CollectorRegistry) -> None:
+    hits = Counter("hits_total", "Hits.", ["zone", "code"], default_labels={"code": "200"}, registry=registry)
+    hits.labels(zone="eu")
+    assert generate_metrics(registry).splitlines()[2:] == ['hits_total{zone="eu",code="200"} 0.0']
+
+
+def test_in_a_storage_too(arena: Arena) -> None:
+    level = Gauge("level", "Level.", ["zone"], default_labels={"zone": "eu"}, registry=None)
+    level.attach_storage(arena)
+    assert arena[("eu",)] == [0.0]

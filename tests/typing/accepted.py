@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from http import HTTPStatus
 from typing import assert_type
 
 import numpy as np
@@ -47,6 +48,18 @@ assert_type(summary.labels(), Summary)
 assert_type(info.labels(), Info)
 assert_type(stateset.labels(), StateSet)
 assert_type(counter.remove(a="1", b="2"), bool)
+assert_type(counter.remove(a="1"), bool)
+assert_type(counter.labels(1, HTTPStatus.OK), Counter)
+assert_type(counter.labels({"a": 1, "b": "2"}), Counter)
+with histogram.time() as timer:
+    timer.labels(a=1)
+    timer.labels({"a": "1"})
+assert_type(timer.seconds, float | None)
+
+
+async def timed_block() -> None:
+    async with summary.time() as timer, gauge.track_inprogress(), counter.count_exceptions():
+        timer.labels("1")
 
 
 class Tuned(Counter):
@@ -71,6 +84,8 @@ gauge.set(Decimal(1))
 gauge.set_function(lambda: 1)
 gauge.set_function(None)
 histogram.observe(np.float32(1))
+histogram.observe_many([1, 2.5, Decimal(3)])
+summary.observe_many(np.ones(3))
 assert_type(counter.value, float)
 assert_type(histogram.sum, float)
 assert_type(stateset.active, tuple[str, ...])

@@ -52,6 +52,8 @@ counter.labels(Http("GET", "200")).inc()
 assert_type(counter.labels("GET", "200").value, float)
 assert_type(counter.remove("GET", "200"), bool)
 assert_type(counter.remove(Http("GET", "200")), bool)
+assert_type(counter.remove(method="GET"), bool)
+assert_type(counter.remove("GET"), bool)
 
 gauge = Gauge("g", "G.", labels=HttpTuple)
 gauge.labels("GET", "200").set(1)
@@ -85,6 +87,15 @@ def decorated(a: int) -> str:
 
 
 assert_type(decorated(1), str)
+
+# Labels of a timer that are known only at the end ---------------------------------------------------------------------
+
+with histogram.time() as timer:
+    timer.labels({"method": "GET", "code": "200"})
+with summary.time() as summary_timer:
+    summary_timer.labels("GET", code="200")
+    summary_timer.labels(Http("GET", "200"))
+    assert_type(summary_timer.seconds, float | None)
 
 # Labels that all have defaults need not be given ----------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class Conformance:
 @contextmanager
 def promised(promise: str) -> Iterator[None]:
     """Turn an error of the block into one that states the promise."""
+    __tracebackhide__ = True
     try:
         yield
     except (AssertionError, SkipTest):
@@ -100,6 +101,7 @@ def check(*after: str, needs: Sequence[str] = ()) -> Callable[[Callable[[Checks]
 
         @functools.wraps(method)
         def checked(self: Checks) -> None:
+            __tracebackhide__ = True
             verdicts = _verdicts.setdefault(type(self), {})
             for needed in after:
                 if needed not in verdicts:
