@@ -304,7 +304,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return True
 
     def _writable(self) -> Gauge:
-        series = self._bound()
+        # One that was never set is written itself, even if it was removed.
+        series = self if self._source is not None else self._bound()
         source = series._source
         if source is not None and source.function is not None:
             raise PytheusError(
@@ -316,6 +317,27 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def _share_with(self, incumbent: Metric) -> None:
         # Each write goes to the incumbent, which may get a function at any time.
         self._view = UNBOUND
+        self._source = None
+
+    def _sleep(self) -> bool:
+        source = self._source
+        if source is not None and source.function is not None:
+            return False
+        # atomic: as in `_adopt_view`
+        self._source = None
+        self._value = 0.0
+        self._view = UNBOUND
+        return True
+
+    def _wake(self) -> None:
+        neutral = self._series.neutral
+        unset = None if neutral == neutral else _Source(None, None)
+        # atomic: as in `_adopt_view`
+        if unset is None:
+            self._view = None
+        else:
+            self._value = neutral
+            self._source = unset
 
     def _reset(self) -> None:
         neutral = self._series.neutral

@@ -149,14 +149,17 @@ class StorageAware(HasRows, Protocol):
     """
 
     def restart(self) -> None:
-        """Reset every series to zero, as in a new process after a fork. Functions that provide values remain."""
+        """Reset every series to zero, as in a new process after a fork. Functions that provide values remain.
+
+        A series with labels is not exposed until it is used again, unless it is always exposed or has a function.
+        """
         ...
 
     def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
         """Keep the numbers of all current and future series in `storage` from now on.
 
         With `carry`, current values move along and no write is lost, even if other threads write meanwhile. Without,
-        every series starts at zero, as after a fork. Values that a used storage already holds stay unchanged.
+        the series begin again as in `restart`. Values that a used storage already holds stay unchanged.
         """
         ...
 
