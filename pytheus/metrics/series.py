@@ -89,7 +89,7 @@ def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ..
 class Asleep:
     """The series of a parent that its forked child has not used yet, by key.
 
-    They are no series of the child until then. The lock is held for a few steps, in which no other lock is taken.
+    The child does not expose them until then. The lock is held for a few steps, in which no other lock is taken.
     """
 
     __slots__ = ("lock", "series")
