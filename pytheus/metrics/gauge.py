@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
+from typing import ClassVar, Literal, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
-from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
+from pytheus.exceptions import NotANumberError, PytheusError
+from pytheus.kinds import GaugeMode, MetricType, validated_gauge_mode
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
@@ -24,8 +24,6 @@ from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["Gauge"]
-
-_PROCESSES: Final = ("live", "all")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,7 +92,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             labels_from,
             registry,
             labels=labels,
-            mode=_validated_mode(name, mode, processes),
+            mode=validated_gauge_mode(name, mode, processes),
         )
 
     def _init_handle(self) -> None:
@@ -227,12 +225,11 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                source.failed = False
                 try:
                     self._leave_out(child, error)
-                    source.failed = True
                 except Exception as raised:
                     failure = failure or raised  # after the other functions
+                source.failed = True
                 continue
             source.failed = False
             # atomic: the view may change
@@ -307,7 +304,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return True
 
     def _writable(self) -> Gauge:
-        series = self._bound()
+        # One that was never set is written itself, even if it was removed.
+        series = self if self._source is not None else self._bound()
         source = series._source
         if source is not None and source.function is not None:
             raise PytheusError(
@@ -319,6 +317,27 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def _share_with(self, incumbent: Metric) -> None:
         # Each write goes to the incumbent, which may get a function at any time.
         self._view = UNBOUND
+        self._source = None
+
+    def _sleep(self) -> bool:
+        source = self._source
+        if source is not None and source.function is not None:
+            return False
+        # atomic: as in `_adopt_view`
+        self._source = None
+        self._value = 0.0
+        self._view = UNBOUND
+        return True
+
+    def _wake(self) -> None:
+        neutral = self._series.neutral
+        unset = None if neutral == neutral else _Source(None, None)
+        # atomic: as in `_adopt_view`
+        if unset is None:
+            self._view = None
+        else:
+            self._value = neutral
+            self._source = unset
 
     def _reset(self) -> None:
         neutral = self._series.neutral
@@ -406,20 +425,6 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         """
         instrument = self.track_inprogress() if track_inprogress else self.time()
         return instrument if function is None else instrument(function)
-
-
-def _validated_mode(name: object, mode: object, processes: object) -> str:
-    """Return both as in `Definition.mode`, such as "max" or "max of all".
-
-    The sum of live processes is "".
-    """
-    if mode not in GAUGE_RULES:
-        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
-    if processes not in _PROCESSES:
-        raise GaugeModeError(f"gauge {name!r} takes processes of 'live' or 'all' but got {processes!r:.80}")
-    if processes == "all":
-        return f"{mode}{INCLUDES_DEAD}"
-    return "" if mode == "sum" else str(mode)
 
 
 if LOCKED:

@@ -31,9 +31,10 @@ from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, Storage
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import FailedCollector, definition_of
+from pytheus.registry.traversal import definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
+from pytheus.shards.failing_gauges import FailedGauge, refresh_gauges
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
@@ -228,7 +229,7 @@ class ShardedRegistry(RefusesPeers):
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
-        failed = _refresh(published.metrics())
+        failed = refresh_gauges(published.shared())
         with self._scraping:
             if self._published.now.is_closed:
                 return iter(published.collectors())
@@ -237,15 +238,16 @@ class ShardedRegistry(RefusesPeers):
                 return iter(self._shown)
             self._is_scraping = True
             try:
-                merged = self._merged(published)
-                self._shown = shown = [*merged, *failed, *published.others(), *self._health.collectors()]
+                merged = self._merged(published, failed)
+                reports = [gauge.report for gauge in failed]
+                self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
         if self._store_collectors is not None:
             shown = [*shown, *self._store_collectors()]
         return iter(shown)
 
-    def _merged(self, published: Published) -> list[Collector]:
+    def _merged(self, published: Published, failed: list[FailedGauge]) -> list[Collector]:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
@@ -279,7 +281,11 @@ class ShardedRegistry(RefusesPeers):
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        return list(families)
+        missing = {id(gauge.definition): gauge.series for gauge in failed}
+        return [
+            family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
+            for family in families
+        ]
 
     def _publish(self, metrics: list[HasRows], *, last: bool = False) -> None:
         try:
@@ -403,17 +409,6 @@ class _Others(NamedTuple):
     """Those whose numbers are not in any shard that was read."""
     joined: list[SharedMetric]
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
-
-
-def _refresh(metrics: Sequence[HasRows]) -> list[Collector]:
-    """Call the functions of gauges; gives a collector for each failure."""
-    failed: list[Collector] = []
-    for metric in metrics:
-        try:
-            metric.refresh()
-        except Exception as error:
-            failed.append(FailedCollector(metric.definition.name, error))
-    return failed
 
 
 def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
