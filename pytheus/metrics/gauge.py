@@ -164,8 +164,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             >>> length.value
             2.0
 
-        The scraping thread calls the function. If it raises, the gauge is missing from that scrape, and the failure is
-        counted. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
+        The scraping thread calls the function. If it raises, this series is missing from that scrape, and the failure
+        is counted in ``pytheus_collector_errors_total``; the metric's other series are shown. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
         `function` cannot be called.
         """
         if function is not None and not callable(function):
