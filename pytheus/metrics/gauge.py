@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
@@ -21,6 +22,7 @@ from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
+from pytheus.registry.traversal import report_failed_series
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["Gauge"]
@@ -38,13 +40,11 @@ class _Source:
     None if the number is in the gauge's own attribute.
     """
 
-    __slots__ = ("failed", "function", "view")
+    __slots__ = ("function", "view")
 
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether `refresh` left the series out of the last scrape.
-        self.failed = False
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -165,12 +165,13 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             2.0
 
         The scraping thread calls the function. If it raises, this series is missing from that scrape, and the failure
-        is counted in ``pytheus_collector_errors_total``; the metric's other series are shown. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
-        `function` cannot be called.
+        is counted in ``pytheus_collector_errors_total``; the metric's other series are shown. While a function is set,
+        a write to the gauge raises `PytheusError`. Raises `NotANumberError` if `function` cannot be called.
         """
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
         series = self._bound()
+        series._series.failing.discard(cast("tuple[str, ...]", series._labels))
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
 
@@ -216,21 +217,22 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
         failure: BaseException | None = None
+        failing = self._series.failing
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
+            key = cast("tuple[str, ...]", child._labels)
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                source.failed = False
-                try:
-                    self._leave_out(child, error)
-                    source.failed = True
-                except Exception as raised:
-                    failure = failure or raised  # after the other functions
+                if is_interruption(error):
+                    raise
+                failing.add(key)
+                if not report_failed_series(self, key, error):
+                    failure = failure or error
                 continue
-            source.failed = False
+            failing.discard(key)
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -240,13 +242,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those whose function failed in the last scrape.
-
-        See `pytheus.registry.HasRows`.
-        """
+        """Return the current numbers of every series, except for those whose function failed; see `HasRows`."""
         rows = super().rows()
-        failed = {child._labels for child in self._members() if child._source is not None and child._source.failed}
-        return [row for row in rows if row.labels not in failed] if failed else rows
+        failing = self._series.failing
+        return [row for row in rows if row.labels not in failing] if failing else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together
@@ -303,7 +302,8 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         return True
 
     def _writable(self) -> Gauge:
-        series = self._bound()
+        # One that was never set is written itself, even if it was removed.
+        series = self if self._source is not None else self._bound()
         source = series._source
         if source is not None and source.function is not None:
             raise PytheusError(
@@ -315,6 +315,27 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def _share_with(self, incumbent: Metric) -> None:
         # Each write goes to the incumbent, which may get a function at any time.
         self._view = UNBOUND
+        self._source = None
+
+    def _sleep(self) -> bool:
+        source = self._source
+        if source is not None and source.function is not None:
+            return False
+        # atomic: as in `_adopt_view`
+        self._source = None
+        self._value = 0.0
+        self._view = UNBOUND
+        return True
+
+    def _wake(self) -> None:
+        neutral = self._series.neutral
+        unset = None if neutral == neutral else _Source(None, None)
+        # atomic: as in `_adopt_view`
+        if unset is None:
+            self._view = None
+        else:
+            self._value = neutral
+            self._source = unset
 
     def _reset(self) -> None:
         neutral = self._series.neutral

@@ -11,12 +11,13 @@ Rules:
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.label_types import LabelValues
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches
+from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.contract import Collector
 from pytheus.registry.storage import FloatBuffer, NumberStorage
@@ -67,6 +68,17 @@ class Handle:
         """Keep this series' numbers in itself; return whether they were in a storage."""
         raise NotImplementedError
 
+    def _sleep(self) -> bool:
+        """Let the next write wake this series; return whether it does, and not a function of its own."""
+        self._view = None
+        self._reset()
+        self._view = UNBOUND
+        return True
+
+    def _wake(self) -> None:
+        """Let this series be written directly again; its numbers are zero, and in itself."""
+        self._view = None
+
     def _mark(self) -> object:
         """Return a mark of the writes to this series until now, or None if it never ends."""
         raise NotImplementedError
@@ -106,6 +118,8 @@ class Handle:
         if child is not None and child._view is UNBOUND and not child._is_kept():
             self._forget(key, child)
             child = None
+        if child is None and self._series.asleep:
+            child = self._woken(key)
         if child is None and self._series.limits:
             for limit in list(self._series.limits):
                 key = limit(key)
@@ -118,19 +132,72 @@ class Handle:
             if storage is not None:
                 made._move_to(storage, False)
             child = children.setdefault(key, made)
-            while True:
-                present = self._series.storage[0] if self._series.storage else None
-                if present is storage:
-                    break
-                # `attach_storage` or `detach_storage` ran in between, and may have missed this series.
-                if present is None:
-                    child._move_back()
-                else:
-                    child._move_to(present, True)
-                if storage is not None:
-                    storage.release(key)
-                storage = present
+            child._follow_storage(key, storage)
         return cast(Self, child)
+
+    def _follow_storage(self, key: tuple[str, ...], storage: NumberStorage | None) -> None:
+        """Move to the metric's storage if it is not `storage` any more, where this series was created."""
+        while True:
+            present = self._series.storage[0] if self._series.storage else None
+            if present is storage:
+                break
+            # `attach_storage` or `detach_storage` ran in between, and may have missed this series.
+            if present is None:
+                self._move_back()
+            else:
+                self._move_to(present, True)
+            if storage is not None:
+                storage.release(key)
+            storage = present
+
+    def _woken(self, key: tuple[str, ...]) -> Self | None:
+        """Return the series of `key` if it is there or was asleep."""
+        series = self._series
+        asleep = series.asleep[0]
+        found = asleep.series.get(key)
+        if found is None:
+            return cast("Self | None", series.children.get(key))
+        sleeper = cast(Self, found)
+        storage = series.storage[0] if series.storage else None
+        size = sleeper._size()
+        if storage is not None and size:
+            # Before the lock is taken, because a storage has locks of its own.
+            storage.buffer(key, array("d", [series.neutral] * size))
+        with asleep.lock:
+            if asleep.series.get(key) is sleeper:
+                if storage is None:
+                    sleeper._wake()
+                else:
+                    sleeper._move_to(storage, False)
+                series.children[key] = sleeper
+                asleep.series.pop(key, None)
+        sleeper._follow_storage(key, storage)
+        return cast("Self | None", series.children.get(key))
+
+    def _put_to_sleep(self) -> None:
+        """Let the series be created when they are used, as in a new process, except for those that are always there."""
+        series = self._series
+        if series.label_count == 0:
+            return
+        sleeping = dict(series.asleep[0].series) if series.asleep else {}
+        staying = frozenset(series.prepared)
+        for key, child in series.children.copy().items():
+            if key not in staying and cast(Handle, child)._sleep():
+                sleeping[key] = child
+                series.children.pop(key, None)
+        if sleeping:
+            series.asleep[:] = [Asleep(sleeping)]
+
+    def _drop_sleeper(self, key: tuple[str, ...]) -> bool:
+        series = self._series
+        if not series.asleep:
+            return False
+        asleep = series.asleep[0]
+        with asleep.lock:
+            sleeper = cast("Handle | None", asleep.series.pop(key, None))
+            if sleeper is not None:
+                sleeper._wake()
+        return sleeper is not None
 
     def _bound(self) -> Self:
         """Return the series that this handle writes to.
@@ -151,7 +218,7 @@ class Handle:
         series = self._series
         child = cast("Handle | None", series.children.get(key))
         if child is None:
-            return False
+            return self._drop_sleeper(key)
         if series.exemplars:
             for slot in range(child._size() + 1):
                 series.exemplars.pop((key, slot), None)
@@ -166,7 +233,8 @@ class Handle:
         if None not in bound:
             return self._drop(cast("tuple[str, ...]", bound))
         dropped = False
-        for key in list(self._series.children):
+        series = self._series
+        for key in [*series.children, *(series.asleep[0].series.copy() if series.asleep else ())]:
             if matches(bound, key) and self._drop(key):
                 dropped = True
         return dropped
@@ -291,6 +359,7 @@ class Handle:
     def restart(self) -> None:
         """Reset every series to zero; see `pytheus.registry.StorageAware`."""
         self._series.exemplars.clear()
+        self._put_to_sleep()
         for child in list(self._series.children.values()):
             cast(Handle, child)._reset()
 
@@ -304,6 +373,8 @@ class Handle:
             return
         # A series that is created from here on uses `storage` by itself.
         series.storage[:] = [storage]
+        if not carry:
+            self._put_to_sleep()
         for child in list(series.children.values()):
             cast(Handle, child)._move_to(storage, carry)
         if carry:

@@ -107,6 +107,7 @@ class Info(Metric[L, L, "Info[Complete]"]):
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         if not carry:
             self._info = None
+            self._view = None
         elif self._info is not None:
             storage.set_info(cast("tuple[str, ...]", self._labels), self._info)
 

@@ -275,6 +275,9 @@ class Metric(Handle, Generic[L, C, D]):
         else:
             series.exemplars.clear()
             series.children.clear()
+            if series.asleep:
+                for key in list(series.asleep[0].series):
+                    self._drop_sleeper(key)
         for key in series.prepared:
             if matches(bound, key):
                 self._child(key)

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Callable, Mapping
 from operator import itemgetter
@@ -85,10 +86,25 @@ def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ..
     return lambda named: ()
 
 
+class Asleep:
+    """The series of a parent that its forked child has not used yet, by key.
+
+    The child does not expose them until then. The lock is held for a few steps, in which no other lock is taken.
+    """
+
+    __slots__ = ("lock", "series")
+
+    def __init__(self, series: dict[tuple[str, ...], Any]) -> None:
+        # The values are handles of a higher module.
+        self.series: dict[tuple[str, ...], Any] = series
+        self.lock: threading.RLock = threading.RLock()
+
+
 class SeriesSet:
     """The series of one metric, with their labels, exemplars, limits and storage."""
 
     __slots__ = (
+        "asleep",
         "bounds",
         "children",
         "converted",
@@ -96,6 +112,7 @@ class SeriesSet:
         "defaults",
         "definition",
         "exemplars",
+        "failing",
         "idle",
         "label_count",
         "limits",
@@ -128,6 +145,8 @@ class SeriesSet:
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
+        # The series whose number a function should provide, but did not when it was last called.
+        self.failing: set[tuple[str, ...]] = set()
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
@@ -138,6 +157,8 @@ class SeriesSet:
         # Whether it is a gauge that counts the blocks and calls that run.
         self.counts_running: bool = False
         # At most one, in a list as `storage`.
+        self.asleep: list[Asleep] = []
+        # At most one, in a list as `storage`.
         self.retirement: list[SeriesRetirement] = []
         # At most one. A list, so that a change is visible to every metric that shares the series.
         self.storage: list[NumberStorage] = []
@@ -147,6 +168,8 @@ class SeriesSet:
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
+        self.failing = other.failing
+        self.asleep = other.asleep
         self.shared_values = other.shared_values
         self.converted = other.converted
         self.limits = other.limits

@@ -152,6 +152,9 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         # Each write goes to the incumbent, whose states may move at any time.
         self._view = UNBOUND
 
+    def _wake(self) -> None:
+        self._reset()
+
     def _size(self) -> int:
         return len(self._series.definition.states)
 

@@ -136,9 +136,8 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions. In a scrape, a series whose function fails is reported (`report_failed_series` of
-        `pytheus.registry.traversal`) and missing from the rows until its function succeeds. Elsewhere, raises the error
-        of the first that failed; its series keeps its previous number.
+        Calls all functions. A series whose function failed is not among the rows until it succeeds. In a scrape it is
+        reported (`pytheus.registry.traversal.report_failed_series`); elsewhere the error of the first one is raised.
         """
         ...
 
@@ -151,14 +150,17 @@ class StorageAware(HasRows, Protocol):
     """
 
     def restart(self) -> None:
-        """Reset every series to zero, as in a new process after a fork. Functions that provide values remain."""
+        """Reset every series to zero, as in a new process after a fork. Functions that provide values remain.
+
+        A series with labels is not exposed until it is used again, unless it is always exposed or has a function.
+        """
         ...
 
     def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
         """Keep the numbers of all current and future series in `storage` from now on.
 
         With `carry`, current values move along and no write is lost, even if other threads write meanwhile. Without,
-        every series starts at zero, as after a fork. Values that a used storage already holds stay unchanged.
+        the series begin again as in `restart`. Values that a used storage already holds stay unchanged.
         """
         ...
 

@@ -234,7 +234,7 @@ class Merger:
         self, present: list[Snapshot], archive: Archive, samples: dict[int, list[ExtraSample]]
     ) -> None:
         """Add the numbers of gauges in a mode of "each", with labels for the process."""
-        found: dict[tuple[int, tuple[str, ...], str, int], float] = {}
+        found: dict[tuple[int, tuple[str, ...], str, int], tuple[float, str]] = {}
         set_series: set[tuple[int, tuple[str, ...]]] = set()
         families: dict[int, CachedFamily] = {}
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []
@@ -251,15 +251,15 @@ class Merger:
                 entries.append((snapshot.live, identity.started_ns, identity.token, family, labels_, identity, value))
         # Of two processes with the same pid the newer one is shown, and a live one before one that has ended.
         entries.sort(key=itemgetter(0, 1, 2))
-        for live, _, _, family, values, identity, number in entries:
+        for live, _, token, family, values, identity, number in entries:
             families[id(family)] = family
             process = (id(family), values, self._host(identity), identity.pid)
             if not is_unset(number):
                 set_series.add((id(family), values))
-                found[process] = number
+                found[process] = number, token
             elif live:
-                found.setdefault(process, number)
-        for (key, values, host, pid), number in found.items():
+                found.setdefault(process, (number, token))
+        for (key, values, host, pid), (number, token) in found.items():
             if is_unset(number):
                 if (key, values) in set_series:
                     continue  # a process that never set it takes no part
@@ -269,7 +269,7 @@ class Merger:
             if self._hosts:
                 labels[_free_label("host", definition.labels)] = host
             labels[_free_label("pid", definition.labels)] = str(pid)
-            samples.setdefault(key, []).append(ExtraSample(labels, number))
+            samples.setdefault(key, []).append(ExtraSample(labels, number, values, token))
 
     def _host(self, identity: ShardIdentity) -> str:
         return identity.host if self._hosts else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import copysign, inf
 
@@ -20,13 +20,18 @@ _Exemplars = dict[tuple[str, ...], dict[int, Exemplar]]
 
 
 class ExtraSample:
-    """A sample that is not in a vector, of one process or one info."""
+    """A sample that is not in a vector, of one process or one info.
 
-    __slots__ = ("labels", "value")
+    `series` and `token` say which series of which shard it is, if it is of one process.
+    """
 
-    def __init__(self, labels: Mapping[str, str], value: float) -> None:
+    __slots__ = ("labels", "series", "token", "value")
+
+    def __init__(self, labels: Mapping[str, str], value: float, series: tuple[str, ...] = (), token: str = "") -> None:
         self.labels: Mapping[str, str] = labels
         self.value: float = value
+        self.series: tuple[str, ...] = series
+        self.token: str = token
 
 
 class MergeResult:
@@ -85,6 +90,12 @@ class MergedFamily:
     def name(self) -> str:
         """The family's name, without prefix."""
         return self.definition.name
+
+    def without(self, labels: Collection[tuple[str, ...]], tokens: Collection[str]) -> MergedFamily:
+        """The family without the series of these labels; in a mode of "each", without those of the shards `tokens`."""
+        listing = [series for series in self._listing if series.labels not in labels]
+        extra = [extra for extra in self._extra if extra.series not in labels or extra.token not in tokens]
+        return MergedFamily(self.definition, self._family, self._result, listing, extra)
 
     # Samples ----------------------------------------------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ def test_a_series_that_waits_for_a_write_is_read_and_moved_as_before(
     assert lines_of(registry) == lines
     assert rows == metric.rows()
     metric.restart()
-    assert [row.numbers for row in metric.rows()] == [[0.0] * len(row.numbers) for row in rows]
+    assert metric.rows() == []
     write()
     assert lines_of(registry) == lines
 

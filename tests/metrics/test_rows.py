@@ -100,17 +100,19 @@ def test_refresh_calls_every_function_and_raises_what_the_first_failure_raised()
     gauge.labels("good").set_function(lambda: 2.0)
     with pytest.raises(RuntimeError, match="no number"):
         gauge.refresh()
-    assert gauge.rows() == [Row(("bad",), [0.0]), Row(("good",), [2.0])]
+    assert gauge.rows() == [Row(("good",), [2.0])]
 
 
-def test_restart_begins_every_series_at_zero() -> None:
+def test_restart_begins_without_labelled_series_and_with_zeros() -> None:
     hits = Counter("hits_total", "Hits.", ["code"], registry=None)
     hits.labels("200").inc(3, {"trace_id": "a"})
     sizes = Histogram("sizes", "Sizes.", buckets=(1,), registry=None)
     sizes.observe(2)
     hits.restart()
     sizes.restart()
-    assert hits.rows() == [Row(("200",), [0.0])]
+    assert hits.rows() == []
+    hits.labels("200").inc()
+    assert hits.rows() == [Row(("200",), [1.0])]
     assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
 
 

@@ -81,9 +81,12 @@ def test_without_carrying_everything_starts_at_zero(arena: Arena, hits: Counter,
     hits.attach_storage(arena, carry=False)
     other = Arena()
     sizes.attach_storage(other, carry=False)
-    assert hits.rows() == [Row(("200",), [0.0])]
+    assert hits.rows() == []
     assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
     assert not arena.exemplars
+    hits.labels("200").inc()
+    assert hits.rows() == [Row(("200",), [1.0])]
+    assert arena["200",] == [1.0]
 
 
 def test_numbers_move_from_one_memory_to_another(sizes: Histogram) -> None:
