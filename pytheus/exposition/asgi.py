@@ -9,9 +9,10 @@ blocks neither the event loop nor its default executor.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, servable
+from pytheus.exposition.starlette_mount import answer_without_slash
 from pytheus.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS) -> ASGIApp:
     """Return an ASGI application that serves the metrics of `registry`.
 
-    It can be mounted at any path. Methods other than GET and HEAD get status 405, WebSockets are refused, and lifespan
+    It can be mounted at any path, and Starlette serves it with and without a slash at the end. Methods other than GET
+    and HEAD get status 405, WebSockets are refused, and lifespan
     events are confirmed. It may serve several scrapes at once, which share collections. Collectors run in threads of
     pytheus. Those that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out
     and counted; see docs/how-to/expose.md. On event loops other than those of asyncio and trio, it blocks the loop.
@@ -50,15 +52,29 @@ def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
         http.response.start
         http.response.body
     """
-    served = servable(registry)
-    limit_seconds = checked_limit(timeout_seconds)
+    return MetricsApp(servable(registry), checked_limit(timeout_seconds))
 
-    async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
+
+class MetricsApp:
+    """The application that `make_asgi_app` returns.
+
+    An object, because Starlette takes a function for an endpoint that gets a request: ``Route("/metrics", app)``.
+    """
+
+    __slots__ = ("_limit_seconds", "_registry")
+
+    def __init__(self, registry: Registry, limit_seconds: float) -> None:
+        self._registry: Final = registry
+        self._limit_seconds: Final = limit_seconds
+        answer_without_slash(MetricsApp)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
             from pytheus.exposition.respond_async import answer_scrape_async
 
-            response = await answer_scrape_async(served, _request(scope, limit_seconds), receive)
+            answer_without_slash(MetricsApp)
+            response = await answer_scrape_async(self._registry, _request(scope, self._limit_seconds), receive)
             if response is not None:
                 await _send(response, send)
         elif kind == "lifespan":
@@ -70,7 +86,8 @@ def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
         else:
             raise ValueError(f"the metrics app serves 'http' but got the scope {kind!r}; mount it under an HTTP route")
 
-    return metrics_app
+    def __repr__(self) -> str:
+        return f"<MetricsApp of {self._registry!r}>"
 
 
 def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:

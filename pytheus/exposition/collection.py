@@ -1,16 +1,14 @@
-"""Collections for HTTP clients: shared by those who wait, carried out by threads of their own, ended at a deadline.
+"""Collections for HTTP clients: shared by those who wait, carried out by threads of pytheus, ended at a deadline.
 
 Rules:
 
 - Of each registry and format, at most one collection runs and one waits. Those who ask while one runs share the waiting
   one, so that each gets numbers from after its request.
-- The threads are daemonic and never belong to a pool of the program, so that a collector that hangs keeps neither the
-  program from its work nor from ending.
 - One thread encodes the collectors, the metrics before custom collectors. If a collector takes long, another thread
   goes on with the next ones, and the first ends with its collector. So a slow one delays the others by a moment.
 - At the deadline the collection ends without the collectors that have not finished. Each is counted as failed, and is
   not called again until it has returned.
-- The number of threads is limited. At the limit, no custom collector is called.
+- Where threads are scarce, no custom collector is called.
 - Those who wait call `Collection.tend` at short intervals, which keeps the deadline. No thread waits between scrapes.
 """
 
@@ -19,14 +17,19 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter, length_hint
 from typing import Final, Never
-from weakref import WeakKeyDictionary
 
-from pytheus.background_threads import start_without_signals
 from pytheus.definitions import Definition
+from pytheus.exposition.collector_threads import (
+    STALL_SECONDS,
+    call_each_until,
+    hanging,
+    start,
+    threads_are_scarce,
+)
 from pytheus.exposition.failures import record_failure
 from pytheus.exposition.response import (
     Choice,
@@ -39,15 +42,13 @@ from pytheus.exposition.response import (
 )
 from pytheus.exposition.text import begin_walk
 from pytheus.exposition.walk import Walk
+from pytheus.foreign_calls import calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import FailedCollector
 
-__all__ = ["Collection", "join_collection", "wait_for_ended"]
-
-_STALL_SECONDS: Final = 0.1
-_THREADS: Final = 32
+__all__ = ["Collection", "join_collection"]
 
 
 class _Leg:
@@ -61,7 +62,7 @@ class _Leg:
         self.ends: Final[list[int]] = []
         self.is_superseded = False
         self.has_ended = False
-        # The key in `_hanging` if this leg was given up.
+        # The key in `hanging` if this leg was given up.
         self.lost: object = None
         self.seen_count = -1
         self.seen_at = 0.0
@@ -136,23 +137,24 @@ class Collection:
         if previous is not None:
             previous.tend(now)
             return
+        unfinished: list[Collector] | None = None
+        successor: _Leg | None = None
         with self._lock:
             if self._responses is not None or not self._legs:
                 return
             is_lost = now >= self._latest
-            is_due = now >= self._deadline and not self._is_closed
-            successor = None
-            if is_due:
-                self._is_closed = True
-                unfinished = self._give_up()
-            elif not self._is_closed:
-                successor = self._successor(now)
+            if not self._is_closed:
+                if now >= self._deadline:
+                    self._is_closed = True
+                    unfinished = self._give_up()
+                else:
+                    successor = self._successor(now)
         if is_lost:
             self._publish(dict.fromkeys(self._compressions, late_response()))
-        elif is_due:
-            self._start(lambda: self._finish(unfinished))
+        elif unfinished is not None:
+            self._start(partial(self._finish, unfinished))
         elif successor is not None:
-            self._start(lambda: self._run(successor), successor)
+            self._start(partial(self._run, successor), successor)
 
     def _successor(self, now: float) -> _Leg | None:
         """Return a leg that goes on beside the last one if that one has not moved since it was seen before."""
@@ -161,10 +163,10 @@ class Collection:
         if count != leg.seen_count:
             leg.seen_count, leg.seen_at = count, now
             return None
-        if leg.has_ended or now - leg.seen_at < _STALL_SECONDS or not length_hint(self._remaining):
+        if leg.has_ended or now - leg.seen_at < STALL_SECONDS or not length_hint(self._remaining):
             return None
         leg.is_superseded = True
-        successor = _Leg(is_restricted=_threads_are_scarce())
+        successor = _Leg(is_restricted=threads_are_scarce())
         self._legs.append(successor)
         return successor
 
@@ -177,12 +179,12 @@ class Collection:
             if not leg.has_ended and (walk is None or len(leg.places) > returned):
                 if walk is None:
                     leg.lost = self._key
-                    _hanging[self._key] = self._registry
+                    hanging[self._key] = self._registry
                     unfinished.append(self._itself())
                 else:
                     collector = walk.collectors[leg.places[returned]]
                     leg.lost = id(collector)
-                    _hanging[id(collector)] = collector
+                    hanging[id(collector)] = collector
                     unfinished.append(collector)
         if walk is not None and self._has_metrics:
             for place in self._remaining:
@@ -204,25 +206,18 @@ class Collection:
 
     def start(self) -> None:
         """Start the collection. Call it once."""
-        leg = _Leg(is_restricted=_threads_are_scarce())
+        leg = _Leg(is_restricted=threads_are_scarce())
         with self._lock:
             self._previous = None
             self._legs.append(leg)
-            is_hanging = self._key in _hanging
+            is_hanging = self._key in hanging
         if is_hanging:
-            self._start(lambda: self._finish([self._itself()]))
+            self._start(partial(self._finish, [self._itself()]))
         else:
-            self._start(lambda: self._run(leg), leg)
+            self._start(partial(self._run, leg), leg)
 
     def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
-        run = self._context.copy().run
-        thread = threading.Thread(target=run, args=(work,), name="pytheus-collect", daemon=True)
-        with _lock:
-            _threads[thread] = self, leg
-        try:
-            start_without_signals(thread)
-        except RuntimeError:  # no more threads: the limit of the system, or the interpreter is about to end
-            work()
+        start(work, lambda: self.has_response and (leg is None or leg.lost is None), self._context)
 
     def _run(self, leg: _Leg) -> None:
         body: list[bytes] | None = None
@@ -232,7 +227,8 @@ class Collection:
             else:
                 walk = self._walk
                 if walk is None:
-                    walk = self._begin()
+                    with calling_by(partial(call_each_until, self._calls_deadline)):
+                        walk = self._begin()
                 walk.encode(self._steps(walk, leg), leg.parts)
         except BaseException:
             # Of any kind, because an error in a thread of pytheus does not interrupt the program.
@@ -240,12 +236,17 @@ class Collection:
             self._publish(dict.fromkeys(self._compressions, failed_response()))
         finally:
             with self._lock:
-                _hanging.pop(leg.lost, None)
+                hanging.pop(leg.lost, None)
                 leg.has_ended = True
                 is_last = not self._is_closed and all(each.has_ended for each in self._legs)
                 self._is_closed |= is_last
         if is_last:
             self._finish([], body)
+
+    def _calls_deadline(self) -> float:
+        """Return when the registry goes on without the foreign code that it calls; there must be time for the rest."""
+        with self._lock:
+            return self._deadline - 2 * (self._latest - self._deadline)
 
     def _begin(self) -> Walk[Never, str]:
         walk = begin_walk(self._registry)
@@ -265,10 +266,10 @@ class Collection:
             if place is None:
                 return
             collector = walk.collectors[place]
-            if id(collector) in _hanging:
+            if id(collector) in hanging:
                 self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
             elif leg.is_restricted and walk.definitions[place] is None:
-                self._skipped.append((collector, TimeoutError(f"{_THREADS} threads wait for other collectors")))
+                self._skipped.append((collector, TimeoutError("too many threads wait for other collectors")))
             else:
                 leg.places.append(place)
                 yield collector, walk.definitions[place]
@@ -349,10 +350,6 @@ class _Line:
 
 _lock = threading.Lock()
 _lines: Final[dict[tuple[int, str | None], _Line]] = {}
-# Collectors that were given up and have not returned, by id, because they need not be hashable; registries and formats
-# by the key of their line.
-_hanging: Final[dict[object, object]] = {}
-_threads: Final[WeakKeyDictionary[threading.Thread, tuple[Collection, _Leg | None]]] = WeakKeyDictionary()
 
 
 def join_collection(
@@ -382,31 +379,11 @@ def _log_failure(registry: Registry) -> None:
     logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
 
 
-def _threads_are_scarce() -> bool:
-    with _lock:
-        return len(_threads) >= _THREADS and sum(thread.is_alive() for thread in _threads) >= _THREADS
-
-
-def wait_for_ended(seconds: float) -> None:
-    """Wait at most `seconds` for the threads of collections that have given their response.
-
-    Not for those that a collector keeps.
-    """
-    deadline = time.monotonic() + seconds
-    with _lock:
-        threads = list(_threads.items())
-    for thread, (collection, leg) in threads:
-        if collection.has_response and not (leg is not None and leg.lost is not None) and thread.ident is not None:
-            thread.join(max(deadline - time.monotonic(), 0))
-
-
 def _after_fork_in_child() -> None:
     """Forget the collections, whose threads do not exist in this process."""
     global _lock
     _lock = threading.Lock()
     _lines.clear()
-    _hanging.clear()
-    _threads.clear()
 
 
 if hasattr(os, "register_at_fork"):

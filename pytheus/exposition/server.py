@@ -20,7 +20,6 @@ import errno
 import os
 import selectors
 import socket
-import sys
 import threading
 import time
 import weakref
@@ -29,7 +28,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
-from pytheus.exposition.collection import wait_for_ended
+from pytheus.exposition.collector_threads import wait_for_ended
 from pytheus.exposition.disconnection import has_ended
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.own_socket import LostSocketError, OwnSocket
@@ -50,8 +49,9 @@ _EXHAUSTED_SECONDS: Final = 0.1
 _LEAVING_SECONDS: Final = 0.5
 _LEAVING_PAUSE_SECONDS: Final = 0.01
 
-# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
-_Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left. On Windows, and
+# where eventlet has patched Python, there is no poll.
+_Selector: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 _servers: Final[set[MetricsServer]] = set()
 
@@ -68,7 +68,7 @@ def start_http_server(
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
-    other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
+    other machines, and an empty text, such as that of an unset variable, does not. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
     them.
 
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
@@ -205,7 +205,8 @@ class MetricsServer:
         try:
             self._waker.send(b"\0")
         except OSError:
-            return  # the program has closed the descriptors of the server, and the thread cannot be woken
+            self._report_loss()  # and the thread cannot be woken
+            return
         if acceptor.ident is not None:
             acceptor.join(_WAKE_SECONDS)
 
@@ -214,6 +215,9 @@ class MetricsServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not (self._closed or self._pauses):
+                if not (self._listener.is_own() and self._woken.is_own()):
+                    self._report_loss()  # before it waits for descriptors of the program, perhaps without end
+                    return
                 for key, _ in selector.select():
                     try:
                         if key.fileobj is self._woken:
@@ -225,8 +229,8 @@ class MetricsServer:
                         return
 
     def _report_loss(self) -> None:
-        self._is_lost = True
-        if not self._closed:
+        if not (self._closed or self._is_lost):
+            self._is_lost = True
             logger("pytheus.exposition").error(
                 "the program has closed the descriptors of the metrics server at %s, which serves no more; close only"
                 " descriptors that the program has opened, or start the server afterwards",
@@ -335,6 +339,9 @@ class MetricsServer:
         _servers.discard(self)
 
 
+_LOOPBACK: Final = "127.0.0.1"
+
+
 def _listen(port: int, addr: str) -> OwnSocket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
@@ -345,7 +352,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
         raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            addr.strip() or _LOOPBACK, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
@@ -358,7 +365,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
             listener.close()
             raise
     except OSError as error:
-        message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
+        message = f"cannot listen on {addr.strip() or _LOOPBACK} port {port}: {error.strerror or error}"
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             remedy = "choose another port, or 0 for any free port"
         else:

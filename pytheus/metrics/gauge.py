@@ -174,6 +174,10 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         series._series.failing.discard(cast("tuple[str, ...]", series._labels))
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
+        if function is not None and series._series.storage:
+            from pytheus.unserved import warn_of_function
+
+            warn_of_function(self.name, series._series.storage[0])
 
     def _set_source(self, source: _Source | None) -> bool:
         """Take the number from `source`, or from writes if it is None.
@@ -442,4 +446,4 @@ def _validated_mode(name: object, mode: object, processes: object) -> str:
 if LOCKED:
     # Not "_number", because no lock may be held while a function runs, which may wait for another thread.
     lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_set_first")
-    lock_methods(Gauge, "_adopt_view", "_move_back")
+    lock_methods(Gauge, "_adopt_view", "_move_back", "_leave")

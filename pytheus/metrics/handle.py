@@ -286,9 +286,14 @@ class Handle:
         if limit in self._series.limits:
             self._series.limits.remove(limit)
 
-    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
+    def retire_series_with(self, retirement: SeriesRetirement, /) -> None:
         """Let `retirement` end series; see `pytheus.registry.SeriesExpirable`."""
-        self._series.retirement[:] = [] if retirement is None else [retirement]
+        self._series.retirement[:] = [retirement]
+
+    def stop_retiring_with(self, retirement: SeriesRetirement, /) -> None:
+        """End series without `retirement`; see `pytheus.registry.SeriesExpirable`."""
+        if retirement in self._series.retirement:
+            self._series.retirement.clear()
 
     def expire_series(self, idle_seconds: float, now: float, /) -> int:
         """End the series that were not written for `idle_seconds`; see `pytheus.registry.SeriesExpirable`."""
@@ -314,7 +319,7 @@ class Handle:
             return 0
         before = len(series.children)
         if series.retirement:
-            series.retirement[0](ending, self._end)
+            series.retirement[0](ending, self._end, idle_seconds)
         else:
             for key in ending:
                 self._end(key)

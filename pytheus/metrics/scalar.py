@@ -162,7 +162,7 @@ class Scalar(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back")
+    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back", "_leave")
 
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
         """Do as `text_parts`, but keep no lines.

@@ -16,6 +16,7 @@ from pytheus.samples import Row
 
 __all__ = [
     "Closable",
+    "EndedSeriesExpirable",
     "HasDefinition",
     "HasPrecedence",
     "HasRows",
@@ -37,11 +38,11 @@ SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 Called from any thread that writes, without a lock, each time labels are used that have no series. Must not raise.
 """
 
-SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool]], None]
-"""Ends series, given the label values of each and a function `leave`.
+SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool], float], None]
+"""Ends series, given the label values of each, a function `leave`, and for how many seconds they were not written.
 
-``leave(labels)`` makes later writes begin a new series. It returns False if a series was written meanwhile and stays.
-Whatever else keeps numbers of the series must not hand them to the new one. Must not raise.
+``leave(labels)`` makes later writes begin a new series. It returns False if the series was written meanwhile; then it
+stays. Called from any thread. Must not raise.
 """
 
 
@@ -117,8 +118,27 @@ class SeriesExpirable(HasDefinition, Protocol):
         """
         ...
 
-    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
-        """Let `retirement` end series from now on; None ends them here alone."""
+    def retire_series_with(self, retirement: SeriesRetirement, /) -> None:
+        """Let `retirement` end series from now on, in place of another one."""
+        ...
+
+    def stop_retiring_with(self, retirement: SeriesRetirement, /) -> None:
+        """End series without it from now on. One that another has replaced is ignored."""
+        ...
+
+
+@runtime_checkable
+class EndedSeriesExpirable(Protocol):
+    """A registry, or a store of shards, that keeps series of processes that have ended.
+
+    Fallback: there are none.
+    """
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop the series of metrics that `selects`, unless a process changed them within `idle_seconds` or has them.
+
+        Called at intervals, from a thread that may block.
+        """
         ...
 
 

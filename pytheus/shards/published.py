@@ -9,10 +9,11 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import definition_of
 from pytheus.shards.store import ShardStore
@@ -34,6 +35,8 @@ class SharedMetric(NamedTuple):
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
         storage = self.storage
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.retire_series_with(self._retire)
         if storage is None:
             if not carry:
                 self.metric.restart()
@@ -52,8 +55,17 @@ class SharedMetric(NamedTuple):
                         storage.add(row, former)
         self.metric.attach_storage(storage, carry=carry)
 
+    def _retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        # A store that publishes rows has no storage. The series stay, because the sum of all processes would go back.
+        if self.storage is not None:
+            self.storage.retire(series, leave, idle_seconds)
+
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.stop_retiring_with(self._retire)
         storage = self.storage
         if storage is not None:
             storage.releases = False

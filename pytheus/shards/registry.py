@@ -17,19 +17,20 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
 from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
-from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of
 from pytheus.shards.archive import Archive
@@ -48,6 +49,7 @@ from pytheus.shards.tracked_storage import (
     UnsetRows,
     storage_of,
 )
+from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
 
@@ -137,6 +139,22 @@ class ShardedRegistry(RefusesPeers):
                     self._published.withdraw(entry)
                     self._detach(entry)
                 raise
+        if entry.shared is None and RUN_VARIABLE in os.environ:
+            self._warn_of_unscraped(collector)
+
+    def _warn_of_unscraped(self, collector: Collector) -> None:
+        """Warn if no scrape shows `collector`, because the server of `pytheus run` is another process."""
+        name = collector_name(collector)
+        own = () if self._store_collectors is None else self._store_collectors()
+        # A store that has the collector of this name itself shows every process.
+        if not self._published.now.is_closed and all(collector_name(each) != name for each in own):
+            warn_if_unserved(
+                lambda server: (
+                    f"collector {name!r} of process {os.getpid()} is not in the scrapes of {server}: processes share"
+                    " metrics, and a custom collector shows in scrapes of its own process alone; serve this process's"
+                    " metrics as well, or set a metric where the number changes"
+                )
+            )
 
     def _entry(self, collector: Collector, *, carry: bool) -> Entry:
         """An entry for `collector`, whose numbers are in the store's storage if possible."""
@@ -319,6 +337,15 @@ class ShardedRegistry(RefusesPeers):
             elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
                 mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], previous.archive, previous.skipped)
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of processes that have ended; see `EndedSeriesExpirable`."""
+        store: object = self._store
+        if isinstance(store, EndedSeriesExpirable) and not self._published.now.is_closed:
+            try:
+                store.expire_ended_series(idle_seconds, selects)
+            except Exception as error:
+                self._health.failed("read", error)
 
     # Lifecycle --------------------------------------------------------------------------------------------------------
 

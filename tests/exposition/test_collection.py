@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from pytheus import Counter, Gauge
-from pytheus.exposition import collection, respond
+from pytheus.exposition import collection, collector_threads, respond
 from pytheus.exposition.response import Response
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.samples import Family, Sample
@@ -245,7 +245,7 @@ def _returned(registry: Registry) -> int:
 def test_collectors_that_hang_take_a_limited_number_of_threads(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collection, "_THREADS", 4)
+    monkeypatch.setattr(collector_threads, "THREADS", 4)
     before = threading.active_count()
     hanging = [Slow(f"slow_{number}") for number in range(12)]
     for each in hanging:

@@ -89,6 +89,12 @@ def test_a_taken_port_is_an_error_at_once(server: MetricsServer) -> None:
     assert own_threads() == before
 
 
+@pytest.mark.parametrize("addr", ["", " "])
+def test_an_empty_address_is_the_loopback(addr: str) -> None:
+    with start_http_server(0, addr) as server:
+        assert server.addr == "127.0.0.1"
+
+
 def test_an_address_of_another_machine_is_an_error() -> None:
     with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1 port 0: "):
         start_http_server(0, "192.0.2.1")
