@@ -239,7 +239,7 @@ class ShardedRegistry(RefusesPeers):
             self._is_scraping = True
             try:
                 merged = self._merged(published, failed)
-                reports = [gauge.report for gauge in failed]
+                reports = [metric.report for metric in failed]
                 self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
@@ -281,7 +281,7 @@ class ShardedRegistry(RefusesPeers):
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        missing = {id(gauge.definition): gauge.series for gauge in failed}
+        missing = {id(metric.definition): metric.series for metric in failed}
         return [
             family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
             for family in families
