@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import ref
 
 from pytheus.definitions import Definition
 from pytheus.registry.capabilities import HasRows, StorageAware
@@ -38,32 +39,51 @@ class SharedMetric(NamedTuple):
             if not carry:
                 self.metric.restart()
             return
-        former = storage_of(self.definition)
-        keep_storage(self.definition, storage)
+        storage.is_used = True
         if carry:
-            # First all series appear at once, then their numbers move, each in one step. Numbers that are in another
-            # shard until then must not be in both.
-            rows = self.metric.rows()
-            with storage.batch():
-                for row in rows:
-                    if row.info is not None:
-                        storage.set_info(row.labels, row.info)
-                    elif row.numbers:
-                        storage.add(row, former)
-        self.metric.attach_storage(storage, carry=carry)
+            former = storage_of(self.definition)
+            storage.former = None if former is None else ref(former)
+            self._move(storage, former)
+        else:
+            keep_storage(self.definition, storage)
+            self.metric.attach_storage(storage, carry=False)
+
+    def _move(self, storage: TrackedStorage, former: TrackedStorage | None) -> None:
+        """Move the numbers to `storage`, from `former` if they are in one."""
+        keep_storage(self.definition, storage)
+        # First all series appear at once, then their numbers move, each in one step. Numbers that are in another shard
+        # until then must not be in both.
+        rows = self.metric.rows()
+        with storage.batch():
+            for row in rows:
+                if row.info is not None:
+                    storage.set_info(row.labels, row.info)
+                elif row.numbers:
+                    storage.add(row, former)
+        self.metric.attach_storage(storage, carry=True)
 
     def detach(self, *, keep_in_shard: bool) -> None:
-        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.
+
+        A metric that another registry holds as well takes them to its shard.
+        """
         storage = self.storage
-        if storage is not None:
+        if storage is None:
+            return
+        storage.is_used = False
+        former = None if storage.former is None else storage.former()
+        if not keep_in_shard and former is not None and former.is_used and storage_of(self.definition) is storage:
+            self._move(former, storage)
+            former.release_others({row.labels for row in self.metric.rows()})
+        else:
             storage.releases = False
             self.metric.detach_storage(storage)
-            if not keep_in_shard:
-                storage.releases = True
-                # Together, and also those of a metric that has moved to another registry's storage.
-                with storage.batch():
-                    storage.release_all()
-            drop_storage(self.definition, storage)
+        if not keep_in_shard:
+            storage.releases = True
+            # Together, and also those of a metric that has moved to another registry's storage.
+            with storage.batch():
+                storage.release_all()
+        drop_storage(self.definition, storage)
 
 
 class Entry(NamedTuple):

@@ -292,7 +292,7 @@ class ShardedRegistry(RefusesPeers):
                 gone.append(shared)
         joined = [
             shared
-            for shared in (*now.joining, *now.missing_in(published))
+            for shared in (*now.joining, *now.left, *now.missing_in(published))
             if shared.came_from is not None and shared.came_from.identity.token in tokens
         ]
         return _Others(gone, joined)
