@@ -48,6 +48,7 @@ COMPILED_MODULES = [
 def compiled_modules() -> Sequence[Extension]:
     from mypyc.build import mypycify  # there only where the backend asked for it
 
+    from build_backend.interpreters import guard_interpreters
     from build_backend.introspection import add_introspection
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
@@ -61,7 +62,9 @@ def compiled_modules() -> Sequence[Extension]:
     extensions: Sequence[Extension] = mypycify(  # type: ignore[assignment]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="3", debug_level="0", group_name="pytheus"
     )
-    add_introspection(Path("build", "__native_pytheus.c"), COMPILED_MODULES)
+    generated = Path("build", "__native_pytheus.c")
+    add_introspection(generated, COMPILED_MODULES)
+    guard_interpreters(generated)
     return extensions
 
 

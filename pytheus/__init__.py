@@ -27,6 +27,7 @@ Packages:
 - `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
 - `mypy_plugin`: a mypy plugin that checks label names
 - `cli`: the command `pytheus`
+- `__pyinstaller`: a hook of PyInstaller
 
 Modules:
 
@@ -34,6 +35,7 @@ Modules:
 - `definitions`: the definition of a metric
 - `samples`: families, samples, rows and exemplars
 - `names`: rules for metric names, label names and label values
+- `unserved`: the warning of a process that ``pytheus run`` does not serve
 - `exceptions`: every error and warning
 - `error_copies`: errors that survive pickle and copy
 - `textformat`: the grammar of the text format
@@ -41,14 +43,16 @@ Modules:
 - `yielding`: letting other threads run during long work
 - `background_threads`: threads that do not interfere with signals and forks
 - `worker`: a thread that calls functions, and one of them again and again
+- `foreign_calls`: calls of foreign code, with a deadline where the scrape has one
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
-- `compilation`: a class decorator for the compiled build
+- `compilation`: a class decorator, and repeated imports, of the compiled build
 - `version`: the version, and whether this build is compiled
 """
 
 from typing import TYPE_CHECKING
 
+from pytheus import compilation as _compilation  # noqa: F401  # first, because it may bring modules back
 from pytheus.exposition import generate_metrics, make_asgi_app, make_wsgi_app
 from pytheus.lazy import lazy_names
 from pytheus.metrics import (

@@ -9,10 +9,12 @@ Rules:
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
 import time
+from types import BuiltinFunctionType
 from typing import Final
 
 __all__ = ["start_without_signals", "wait_until_removed"]
@@ -27,7 +29,7 @@ _FAULTS: Final = frozenset(
 
 def start_without_signals(thread: threading.Thread) -> None:
     """Start `thread` with all signals blocked in it and in threads that it starts."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if not hasattr(signal, "pthread_sigmask") or _threads_are_greenlets():
         thread.start()
         return
     # Blocked before the start, because the thread would receive signals until it blocks them itself.
@@ -36,6 +38,11 @@ def start_without_signals(thread: threading.Thread) -> None:
         thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _threads_are_greenlets() -> bool:
+    """Return whether gevent or eventlet replaced threads: all then share one mask of signals."""
+    return not isinstance(_thread.start_new_thread, BuiltinFunctionType)
 
 
 def wait_until_removed(native_id: int) -> None:

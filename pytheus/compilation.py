@@ -1,12 +1,21 @@
-"""A class decorator that only the compiled build reads; plain Python ignores it.
+"""A class decorator for the compiled build, and the modules of the first import for a second one.
 
-mypyc reads the decorator when it compiles a class and removes it. mypy_extensions is not imported at run time, so
-pytheus does not depend on it.
+mypyc reads the decorator when it compiles a class and removes it; plain Python ignores it. mypy_extensions is not
+imported at run time, so pytheus does not depend on it.
+
+A compiled module is loaded once in a process. If a program removes pytheus from `sys.modules` and imports it again, as
+tests do, the compiled modules go on using the modules of plain Python that they have imported first, the registry among
+them. So these come back.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING
+
+from pytheus.version import COMPILED, PACKAGES
 
 if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr as mypyc_attr
@@ -17,3 +26,32 @@ else:
 
 
 __all__ = ["mypyc_attr"]
+
+
+def _restore_modules() -> None:
+    """Put the modules of earlier imports back into `sys.modules`, and note this one."""
+    package = sys.modules["pytheus"]
+    if all(earlier is not package for earlier in PACKAGES):
+        # Its last name is there once it is complete. An import that failed leaves its modules where they are.
+        if PACKAGES and not hasattr(PACKAGES[0], "set_resolver") and "pytheus.exceptions" not in sys.modules:
+            raise ImportError(
+                "pytheus cannot be imported here: its first import in this process failed, and its modules were removed"
+                " from sys.modules, while the compiled ones cannot be loaded again; start a new process, or install the"
+                " pure build (PYTHEUS_PURE=1)",
+                name="pytheus",
+            )
+        for earlier in PACKAGES:
+            for module in _submodules(earlier):
+                sys.modules.setdefault(module.__name__, module)
+        PACKAGES.append(package)
+
+
+def _submodules(package: ModuleType) -> Iterator[ModuleType]:
+    for name, value in list(vars(package).items()):
+        if isinstance(value, ModuleType) and value.__name__ == f"{package.__name__}.{name}":
+            yield value
+            yield from _submodules(value)
+
+
+if COMPILED:
+    _restore_modules()

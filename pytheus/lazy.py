@@ -39,11 +39,22 @@ def lazy_names(
     def load(name: str) -> object:
         module = modules.get(name)
         if module is None:
+            # A submodule, if the package is imported again and its submodules are not.
+            value: object = sys.modules.get(f"{package}.{name}")
+            if value is not None:
+                return value
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=sys.modules[package])
         import importlib
 
-        value: object = getattr(importlib.import_module(module), name)
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except AttributeError as error:
+            # It would say that the package lacks this name, and ``from package import name`` hides the rest.
+            raise ImportError(
+                f"cannot import {name!r} from {package!r}, because the import of {module!r} failed: {error}",
+                name=module,
+            ) from error
         setattr(sys.modules[package], name, value)
         return value
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pytheus.exceptions import InvalidNameError, LabelError, NotTextError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import KINDS, MetricType
 
 __all__ = [
@@ -179,10 +180,12 @@ def _suggested(name: str) -> str:
 def shown(value: object) -> str:
     """Return the type of `value` and at most 80 characters of its repr.
 
-    For messages; never raises.
+    For messages; raises only an error that ends the program.
     """
     try:
         text = repr(value)
-    except Exception:  # an int with more digits than str() allows, or a broken __repr__
+    except BaseException as error:  # an int with more digits than str() allows, or a broken __repr__
+        if is_interruption(error):
+            raise
         text = "without a repr"
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

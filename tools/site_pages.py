@@ -24,7 +24,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = ("*.md", "examples/*/README.md", "plugins/*/*.md")
 PUBLIC = ("pytheus", "pytheus_multiprocess", "pytheus_redis")
-INTERNAL = ("pytheus.cli", "pytheus.mypy_plugin")
+INTERNAL = ("pytheus.__pyinstaller", "pytheus.cli", "pytheus.mypy_plugin")
 """Packages that users run or configure, and do not import."""
 PUBLIC_MODULES = (
     "pytheus.definitions",

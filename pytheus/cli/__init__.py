@@ -7,10 +7,14 @@
 - `command`: the command of ``pytheus run -- COMMAND``, and the service of its metrics
 - `completion`: ``pytheus completion``
 - `config`: ``pytheus config``
+- `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
+- `interpreter`: the Python of a command, and whether it has pytheus
+- `meant`: the command that the user of ``pytheus run`` may have meant
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
+- `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
 - `run`: ``pytheus run``
 - `sidecar`: the command in this process, and a process beside it that serves its metrics

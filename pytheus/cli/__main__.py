@@ -52,16 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print(_version() + "\n")
     name, *rest = given
     if name not in _SUBCOMMANDS:
-        print(f"pytheus: unknown command {name!r}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
+        shown = "a URL" if "://" in name else repr(name)  # which may contain a password
+        print(f"pytheus: unknown command {shown}; the commands are: {', '.join(_SUBCOMMANDS)}", file=sys.stderr)
         return _REFUSED
     if name == "run":
         from pytheus.cli.run import run
 
         return run(rest)
-    return _carry_out(name, rest)
+    return _carry_out(name, rest, owns_process=arguments is None)
 
 
-def _carry_out(name: str, arguments: Sequence[str], completion: str | None = None) -> int:
+def _carry_out(
+    name: str, arguments: Sequence[str], completion: str | None = None, *, owns_process: bool = False
+) -> int:
     """Call a command that is written with click, or answer the shell that asks it for a `completion`."""
     import importlib
 
@@ -69,8 +72,10 @@ def _carry_out(name: str, arguments: Sequence[str], completion: str | None = Non
         from pytheus.cli.click_support import call
 
         module = importlib.import_module(f"pytheus.cli.{name}")
-        code: int = call(module.command, arguments) if completion is None else module.complete(completion)
-        return code
+        if completion is not None:
+            code: int = module.complete(completion)
+            return code
+        return call(module.command, arguments, owns_process=owns_process)
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

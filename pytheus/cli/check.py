@@ -17,8 +17,10 @@ import click
 
 from pytheus.cli.check_target import Target, Typed, target_of
 from pytheus.cli.click_support import plugin_names, print_json
+from pytheus.cli.progress import Progress, report_stream
 from pytheus.testing.checks.distribution import DistributionChecks, mypy_errors
-from pytheus.testing.runner import Outcome, run_conformance
+from pytheus.testing.conformance import RegistryConformance
+from pytheus.testing.runner import Outcome, check_names, run_conformance
 
 __all__ = ["command"]
 
@@ -59,9 +61,10 @@ class _Finding(NamedTuple):
     metavar="MODULE:CLASS",
     help="The RegistryConformance subclass that declares intended deviations. FILE.py:CLASS as well.",
 )
-@click.option("--verbose", is_flag=True, help="Show passed checks, too.")
+@click.option("--verbose", is_flag=True, help="Show each check, also those that passed or were left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(registry: str, conformance: str | None, verbose: bool, as_json: bool) -> int:
+@click.pass_obj
+def command(owns_process: bool, registry: str, conformance: str | None, verbose: bool, as_json: bool) -> int:
     """Check that a registry keeps the contract.
 
     NAME or URL is an installed plugin's, as in PYTHEUS_REGISTRY; its distribution is checked, too. MODULE:OBJECT
@@ -71,18 +74,25 @@ def command(registry: str, conformance: str | None, verbose: bool, as_json: bool
     """
     # Messages that registries under test log do not belong in the report. Without any handler, they would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    target = target_of(registry, conformance)
-    findings = sorted(_findings(target), key=lambda finding: _SECTIONS.index(finding.section))
-    if as_json:
-        print_json(_document(target, findings))
-    else:
-        for line in _report(target, findings, verbose=verbose):
-            click.echo(line)
-    return 1 if any(outcome.status == "failed" for _, outcome in findings) else 0
+    with report_stream(owns_process=owns_process) as stream, Progress("check") as progress:
+        progress.step("importing the registry")
+        target = target_of(registry, conformance)
+        findings = sorted(_findings(target, progress), key=lambda finding: _SECTIONS.index(finding.section))
+        failed = any(outcome.status == "failed" for _, outcome in findings)
+        hints = _hints(target, findings, declared=conformance is not None) if failed else []
+        if as_json:
+            print_json(_document(target, findings, hints), stream)
+        else:
+            for line in _report(target, findings, hints, verbose=verbose):
+                click.echo(line, file=stream)
+    return 1 if failed else 0
 
 
-def _findings(target: Target) -> Iterator[_Finding]:
-    for outcome in run_conformance(target.conformance):
+def _findings(target: Target, progress: Progress) -> Iterator[_Finding]:
+    names = check_names(target.conformance)
+    progress.step(f"running {names[0]}")
+    for position, outcome in enumerate(run_conformance(target.conformance), 1):
+        progress.step(f"running {names[position]}" if position < len(names) else "checking types")
         if target.conformance.plugin_name is None and hasattr(DistributionChecks, outcome.check):
             continue  # there is no distribution
         section = _DISTRIBUTION if hasattr(DistributionChecks, outcome.check) else _CONTRACT
@@ -99,7 +109,43 @@ def _typed(typed: Typed) -> Outcome:
     return Outcome(name, "failed" if errors else "passed", promise, errors, None)
 
 
-def _document(target: Target, findings: Sequence[_Finding]) -> dict[str, object]:
+def _hints(target: Target, findings: Sequence[_Finding], *, declared: bool) -> list[str]:
+    """Remedies for a failure in the contract that may be intended."""
+    if not any(section == _CONTRACT and outcome.status == "failed" for section, outcome in findings):
+        return []
+    if target.conformance.gives_originals and _gives_others(target.conformance):
+        return [
+            "collect() of this registry gives other collectors than those that were registered; if that is intended,"
+            " declare gives_originals = False in a conformance class, and name that with --conformance FILE.py:CLASS"
+        ]
+    if declared:
+        return []
+    return ["if a difference is intended, declare it in a conformance class: --conformance FILE.py:CLASS"]
+
+
+def _gives_others(conformance: type[RegistryConformance]) -> bool:
+    """Whether a registry gives a metric's family by a collector that is not the metric."""
+    from pytheus.metrics import Counter as CounterMetric
+    from pytheus.registry import Closable
+
+    checks = conformance()
+    try:
+        registry = checks.make_registry()
+        try:
+            metric = CounterMetric("pytheus_check_total", "Made by pytheus check.", registry=registry)
+            given = list(registry.collect())
+            names = {getattr(family, "name", "") for collector in given for family in collector.collect()}
+            return not any(one is metric for one in given) and any("pytheus_check" in str(name) for name in names)
+        finally:
+            if isinstance(registry, Closable):
+                registry.close()
+    except Exception:
+        return False  # the checks tell it
+    finally:
+        checks.teardown_method()
+
+
+def _document(target: Target, findings: Sequence[_Finding], hints: Sequence[str]) -> dict[str, object]:
     counts = Counter(outcome.status for _, outcome in findings)
     return {
         "subject": target.title,
@@ -107,6 +153,7 @@ def _document(target: Target, findings: Sequence[_Finding]) -> dict[str, object]
         "passed": counts["passed"],
         "failed": counts["failed"],
         "left_out": counts["skipped"],
+        "hints": list(hints),
         "checks": [
             {
                 "section": section,
@@ -128,20 +175,36 @@ _STATUS: Final[dict[Literal["passed", "failed", "skipped"], str]] = {
 _COLOURS: Final = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
-def _report(target: Target, findings: Sequence[_Finding], *, verbose: bool) -> Iterator[str]:
+def _report(target: Target, findings: Sequence[_Finding], hints: Sequence[str], *, verbose: bool) -> Iterator[str]:
+    """The lines of the report: failures first; checks that were left out are folded by their reasons."""
     yield click.style(target.title, bold=True)
+    everything = [outcome for _, outcome in findings]
+    failures = [outcome for outcome in everything if outcome.status == "failed"]
+    if failures:
+        yield ""
+    for outcome in failures:
+        yield from _told(outcome)
     for section in _SECTIONS:
         outcomes = [outcome for where, outcome in findings if where == section]
         if not outcomes:
             continue
         yield f"\n{section}: {_counted(outcomes)}"
-        for outcome in outcomes:
-            if outcome.status != "passed" or verbose:
-                yield from _told(outcome)
-    everything = [outcome for _, outcome in findings]
-    failed = any(outcome.status == "failed" for outcome in everything)
-    verdict = click.style("FAILED", fg="red") if failed else click.style("passed", fg="green")
+        if verbose:
+            for outcome in outcomes:
+                if outcome.status != "failed":
+                    yield from _told(outcome)
+        else:
+            yield from _folded(outcomes)
+    for hint in hints:
+        yield f"\n{click.style('hint', fg='yellow')}: {hint}"
+    verdict = click.style("FAILED", fg="red") if failures else click.style("passed", fg="green")
     yield f"\n{verdict}: {_counted(everything)}"
+
+
+def _folded(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    reasons = Counter(outcome.message for outcome in outcomes if outcome.status == "skipped")
+    for reason, count in reasons.most_common():
+        yield f"  {count} {click.style(_STATUS['skipped'], fg=_COLOURS['skipped'])}: {reason}"
 
 
 def _counted(outcomes: Sequence[Outcome]) -> str:

@@ -14,11 +14,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from pytheus.exceptions import PytheusError
+from pytheus.plugins.address import redact
 
 if TYPE_CHECKING:
     from pytheus.plugins.plan import Plan
@@ -28,18 +29,25 @@ __all__ = ["REFUSED", "REGISTRY_OPTION", "call", "plugin_names", "print_json", "
 REFUSED: Final = 2
 
 
-def call(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run `command` as ``pytheus NAME``; returns its exit code."""
+def call(command: click.Command, arguments: Sequence[str], *, owns_process: bool = False) -> int:
+    """Run `command` as ``pytheus NAME``; returns its exit code.
+
+    `owns_process` says that the process ends with it. The command gets it as the object of its context.
+    """
     name = f"pytheus {command.name}"
     try:
         code: object = command.main(
-            list(arguments), prog_name=name, standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None
+            list(arguments),
+            prog_name=name,
+            standalone_mode=False,
+            color=False if os.environ.get("NO_COLOR") else None,
+            obj=owns_process,
         )
     except click.UsageError as error:
         path = name if error.ctx is None else error.ctx.command_path
-        return _refuse(f"{name}: {error.format_message().rstrip('.')}; see `{path} --help`")
+        return _refuse(f"{name}: {_without_urls(error, arguments).rstrip('.')}; see `{path} --help`")
     except click.ClickException as error:
-        return _refuse(f"{name}: {error.format_message()}")
+        return _refuse(f"{name}: {_without_urls(error, arguments)}")
     except (PytheusError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             # The reader of our output has ended. The rest of the buffer must not be written again at exit.
@@ -51,14 +59,24 @@ def call(command: click.Command, arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _without_urls(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The message of `error`, with each URL of the command line as it may be shown."""
+    message = error.format_message()
+    for argument in arguments:
+        for text in {argument, argument.partition("=")[2]}:
+            if "://" in text:
+                message = message.replace(repr(text), repr(redact(text))).replace(text, redact(text))
+    return message
+
+
 def _refuse(reason: str) -> int:
     print(" ".join(reason.split()), file=sys.stderr)
     return REFUSED
 
 
-def print_json(document: object) -> None:
+def print_json(document: object, stream: TextIO | None = None) -> None:
     """Print `document` as indented JSON."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=stream)
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:

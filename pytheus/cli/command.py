@@ -22,6 +22,7 @@ from pytheus.exposition.server import start_http_server
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
+from pytheus.unserved import RUN_VARIABLE, announce_serving
 
 __all__ = ["Command", "Serving", "execute", "serving"]
 
@@ -60,7 +61,7 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             try:
                 if not options.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
-                yield {"PYTHEUS_REGISTRY": url}
+                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()}
             finally:
                 server.close()
         finally:

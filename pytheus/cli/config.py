@@ -8,8 +8,8 @@ import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.plugins.config import StrictChoice, choose_strict
-from pytheus.plugins.options import without_secrets
-from pytheus.plugins.plan import Plan, plan
+from pytheus.plugins.plan import Plan, plan, tables_without_effect
+from pytheus.plugins.redaction import shown_value
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
@@ -22,7 +22,8 @@ __all__ = ["command"]
     epilog=(
         "\b\nexamples:\n  pytheus config\n  PYTHEUS_REGISTRY='default://?prefix=shop' pytheus config\n"
         "  pytheus config --json | jq -r .registry.name\n\n"
-        "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available;\n2 if a setting is not valid."
+        "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available, or a name\n"
+        "is probably misspelt; 2 if a setting is not valid."
     ),
 )
 @REGISTRY_OPTION
@@ -34,12 +35,15 @@ def command(registry: str | None, as_json: bool) -> int:
     Credentials are shown as ***.
     """
     planned = plan(registry)
+    planned = planned._replace(warnings=tuple(dict.fromkeys((*planned.warnings, *tables_without_effect(planned)))))
     strict = choose_strict(planned.activation.configuration)
     if as_json:
         print_json(_document(planned, strict))
     else:
         _print(planned, strict)
-    return 1 if planned.problems else 0
+    # A warning that ends with a question is about a name that is probably misspelt.
+    is_misspelt = any(warning.endswith("?") for warning in (*planned.warnings, *planned.activation.warnings))
+    return 1 if planned.problems or is_misspelt else 0
 
 
 def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
@@ -58,9 +62,10 @@ def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
         "warnings": [*planned.warnings, *planned.activation.warnings],
         "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
         "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
-        "wrap": [{"layer": layer.name, "arguments": without_secrets(layer.arguments)} for layer in settings.wrap],
+        "wrap": [{"layer": layer.name, "arguments": _arguments(layer)} for layer in settings.wrap],
         "strict": {"value": strict.is_strict, "source": strict.source},
         "configuration": settings.path,
+        "looked_at": [looked_at._asdict() for looked_at in planned.activation.configuration.looked_at],
     }
 
 
@@ -81,6 +86,10 @@ def _print(planned: Plan, strict: StrictChoice) -> None:
     ]
     for line in table(rows):
         click.echo(line)
+    files = [tuple(looked_at) for looked_at in planned.activation.configuration.looked_at]
+    click.echo("\nfiles looked at" if files else "\nfiles looked at: none")
+    for line in table(files, indent=2):
+        click.echo(line)
     options = [(key, f"= {value}", source) for key, value, source in planned.options.describe()]
     click.echo("\noptions" if options else "\noptions: none")
     for line in table(options, indent=2):
@@ -89,6 +98,8 @@ def _print(planned: Plan, strict: StrictChoice) -> None:
 
 
 def _layer(layer: WrapLayer) -> str:
-    shown = without_secrets(layer.arguments)
-    assert isinstance(shown, dict)  # as it is for every mapping
-    return str(layer._replace(arguments=shown))
+    return str(layer._replace(arguments=_arguments(layer)))
+
+
+def _arguments(layer: WrapLayer) -> dict[str, object]:
+    return {key: shown_value(key, value, is_known=True) for key, value in layer.arguments.items()}

@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from typing import Final, NamedTuple
 
 from pytheus.plugins.catalog import GROUP, Claim, PluginInfo
@@ -38,20 +39,25 @@ class Inspection(NamedTuple):
 def inspect_plugin(plugin: PluginInfo) -> Inspection:
     """Inspect the entry point of `plugin`. Takes as long as its import, in another interpreter."""
     named = (plugin.name, plugin.value, plugin.distribution, plugin.version)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), *named],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return Inspection((), f"its import did not end within {_TIMEOUT_SECONDS} seconds")
-    if not done.stdout.startswith("{"):
-        last = done.stderr.strip().splitlines()[-1:]
-        return Inspection((), ": ".join([f"its import ended the interpreter with status {done.returncode}", *last]))
-    answer = json.loads(done.stdout)
+    # Files and not pipes, because a process that the plugin starts may keep a pipe open.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
+        try:
+            status = subprocess.run(
+                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), *named],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=_TIMEOUT_SECONDS,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return Inspection((), f"its import did not end within {_TIMEOUT_SECONDS} seconds")
+        out.seek(0)
+        text = out.read()
+        if not text.startswith("{"):
+            err.seek(0)
+            last = err.read().strip().splitlines()[-1:]
+            return Inspection((), ": ".join([f"its import ended the interpreter with status {status}", *last]))
+    answer = json.loads(text)
     return Inspection(tuple(answer["hooks"]), answer["problem"])
 
 

@@ -14,6 +14,7 @@ import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
 from pytheus.cli.inspection import Inspection, inspect_plugin
+from pytheus.cli.progress import Progress
 from pytheus.plugins.address import BUILTIN_REGISTRIES
 from pytheus.plugins.catalog import PluginInfo, PluginState, available_plugins, catalog
 from pytheus.plugins.plan import Plan, plan
@@ -46,7 +47,7 @@ class _Row(NamedTuple):
         "\b\nexamples:\n  pytheus plugins\n  pytheus plugins --check\n"
         "  pytheus plugins --json | jq -r '.plugins[].name'\n\n"
         "\b\nexit codes: 0, or 1 if the registry or a named plugin is not available,"
-        "\nor --check found a broken one; 2 if a setting is not valid."
+        "\nor one is broken; 2 if a setting is not valid."
     ),
 )
 @REGISTRY_OPTION
@@ -58,21 +59,24 @@ def command(registry: str | None, check: bool, as_json: bool) -> int:
     Only --check imports plugins: the list comes from the metadata of the installed distributions.
     """
     planned = plan(registry)
-    rows = [_row(plugin, planned, check=check) for plugin in available_plugins()]
+    with Progress("plugins") as progress:
+        rows = [_row(plugin, planned, progress if check else None) for plugin in available_plugins()]
     unreadable = catalog().unreadable
     if as_json:
         print_json(_document(rows, planned, unreadable, checked=check))
     else:
         _print(rows, planned, unreadable, checked=check)
-    return 1 if planned.problems or any(row.state == "broken" for row in rows) else 0
+    return 1 if planned.problems or unreadable or any(row.state == "broken" for row in rows) else 0
 
 
-def _row(plugin: PluginInfo, planned: Plan, *, check: bool) -> _Row:
+def _row(plugin: PluginInfo, planned: Plan, progress: Progress | None) -> _Row:
     selected_by = planned.chosen_by(plugin)
-    state: _State = plugin.state if selected_by is None else "active"
-    reason = "" if state == "active" else plugin.reason
+    is_active = selected_by is not None and plugin.state != "broken"
+    state: _State = "active" if is_active else plugin.state
+    reason = "" if is_active else plugin.reason
     inspection: Inspection | None = None
-    if check and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
+    if progress is not None and plugin.state in ("available", "ambiguous") and plugin.name not in BUILTIN_REGISTRIES:
+        progress.step(f"importing {plugin.name} of {plugin.distribution}")
         inspection = inspect_plugin(plugin)
         if inspection.problem:
             state, reason = "broken", inspection.problem
@@ -120,7 +124,7 @@ def _print(rows: Sequence[_Row], planned: Plan, unreadable: Sequence[str], *, ch
     for line in table(lines):
         click.echo(line)
     print_problems(planned)
-    for path in unreadable:
-        click.echo(f"\n{click.style('could not be read', fg='red')}: {path}")
+    for damaged in unreadable:
+        click.echo(f"\n{click.style('broken', fg='red')}: the metadata of a distribution cannot be read: {damaged}")
     if not checked:
         click.echo("\nHooks are not shown, because no plugin was imported; `pytheus plugins --check` shows them.")

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType, TracebackType
 from typing import Final, Protocol
 
-__all__ = ["Program", "ProgramNotFoundError", "find_module", "find_script"]
+__all__ = ["Program", "ProgramNotFoundError", "find_module", "find_script", "is_module"]
 
 
 class ProgramNotFoundError(Exception):
@@ -68,8 +68,8 @@ def find_module(module: str, arguments: Sequence[str]) -> Program:
         _set_first_path(os.getcwd())
     except FileNotFoundError:
         pass  # the directory was removed; python leaves it out as well
-    if not _is_module(module):
-        package = _is_module(module, as_program=False)
+    if not is_module(module):
+        package = is_module(module, as_program=False)
         raise ProgramNotFoundError(
             f"No module named {module}.__main__; {module!r} is a package and cannot be directly executed"
             if package
@@ -216,7 +216,7 @@ def _finder(filename: str) -> _Finder | None:
     return None
 
 
-def _is_module(module: str, *, as_program: bool = True) -> bool:
+def is_module(module: str, *, as_program: bool = True) -> bool:
     """Whether the module exists and, with `as_program`, whether ``python -m`` would find something to run in it.
 
     Imports nothing, except a package that may change where its modules are found.

@@ -17,16 +17,18 @@ import os
 import sys
 import zlib  # noqa: F401  # for the first scrape that takes gzip
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 # The server's modules are imported before `sys.path` becomes the program's, where a file may have any name. A plugin's
 # modules are imported with the plugin.
+from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
-from pytheus.exceptions import PytheusError
+from pytheus.exceptions import OptionError, PytheusError
 from pytheus.exposition.server import start_http_server
 from pytheus.plugins import configure
 from pytheus.registry import REGISTRY
+from pytheus.unserved import RUN_VARIABLE, announce_serving
 
 __all__ = ["run"]
 
@@ -68,6 +70,9 @@ class _Options:
         self.help = False
         self.command: tuple[str, list[str]] | None = None
         """A command's path, and its arguments with its name."""
+        self.kind: Literal["SCRIPT", "MODULE"] = "SCRIPT"
+        self.words: Sequence[str] = ()
+        """The program's name and its arguments."""
         self.find: Callable[[], Program]
         rest = list(arguments)
         while rest:
@@ -79,6 +84,9 @@ class _Options:
                 module = [option[2:], *rest] if option != "-m" else rest
                 self._set_program(find_module, "MODULE", module)
                 return
+            if "://" in option and not option.startswith("-"):
+                # It is not shown, because it may contain a password.
+                raise _UsageError(f"a program was expected but got a URL; write --registry before it; {_USAGE}")
             if not option.startswith("-"):
                 self._set_program(find_script, "SCRIPT", [option, *rest])
                 return
@@ -91,6 +99,9 @@ class _Options:
     def _set_command(self, named: list[str]) -> None:
         import shutil
 
+        if named and "://" in named[0]:
+            raise _UsageError(f"a command was expected after -- but got a URL; write --registry before --; {_USAGE}")
+
         path = shutil.which(named[0]) if named and named[0] else None
         if path is not None:
             if os.name == "nt":
@@ -101,9 +112,12 @@ class _Options:
         else:
             self._set_program(find_script, "SCRIPT", named)
 
-    def _set_program(self, find: Callable[[str, Sequence[str]], Program], kind: str, named: Sequence[str]) -> None:
+    def _set_program(
+        self, find: Callable[[str, Sequence[str]], Program], kind: Literal["SCRIPT", "MODULE"], named: Sequence[str]
+    ) -> None:
         if not named or not named[0]:
             raise _UsageError(f"no program was given, {kind} is missing; {_USAGE}")
+        self.kind, self.words = kind, named
         self.find = lambda: find(named[0], named[1:])
 
     def _set(self, option: str, rest: list[str]) -> None:
@@ -112,7 +126,8 @@ class _Options:
             self.quiet = True
             return
         if name not in ("--registry", "--port", "--addr"):
-            raise _UsageError(f"unknown option {option!r} before the program; {_USAGE}")
+            # Without its value, which may be a URL with a password.
+            raise _UsageError(f"unknown option {name.partition(':')[0]!r} before the program; {_USAGE}")
         if not equals:
             if not rest:
                 raise _UsageError(f"{name} takes a value; {_USAGE}")
@@ -134,6 +149,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Exceptions of the program are passed on to the interpreter.
     """
+    os.environ.pop(RUN_VARIABLE, None)  # another one serves nothing of this process
     try:
         options = _Options(arguments)
         if options.help:
@@ -141,15 +157,30 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
+            from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
             serving = Serving(options.registry, options.port, options.addr, options.quiet)
+            if (warning := warning_of(options.command[1])) is not None:
+                print(f"pytheus run: warning: {warning}", file=sys.stderr, flush=True)
             return run_command(Command(*options.command), serving)
         program = options.find()
         configure(options.registry)
         server = start_http_server(options.port, options.addr, REGISTRY)
         register_runtime_collectors(REGISTRY)
-    except (_UsageError, ProgramNotFoundError, PytheusError) as error:
+        os.environ[RUN_VARIABLE] = announce_serving()
+        if hasattr(os, "register_at_fork"):
+            watch_forked_children()
+    except ProgramNotFoundError as error:
+        from pytheus.cli.meant import Named, instead_of_missing
+
+        return _refuse(f"{error}{instead_of_missing(Named(options.kind, options.words, options.registry))}")
+    except OptionError as error:
+        from pytheus.cli.meant import Named, instead_of_path
+
+        words = options.words
+        return _refuse(f"{error}{instead_of_path(Named(options.kind, words, options.registry), error.key)}")
+    except (_UsageError, PytheusError) as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(error.strerror or str(error))

@@ -14,16 +14,17 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Final
 
 from pytheus.compose.base import Layer, checked_names, refuse_cycle
+from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError
 from pytheus.names import occupied_names, prefix_lead
-from pytheus.registry.capabilities import SeriesExpirable
+from pytheus.registry.capabilities import EndedSeriesExpirable, SeriesExpirable
 from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.traversal import originals
+from pytheus.registry.traversal import originals, walk
 from pytheus.worker import Worker
 
 __all__ = ["ExpiringRegistry", "expiring"]
@@ -103,24 +104,29 @@ class ExpiringRegistry(Layer):
         if now >= self._due and self._sweeping.acquire(blocking=False):
             try:
                 self._due = now + self._pause_seconds
-                for metric in self._metrics():
-                    metric.expire_series(self._after_seconds, now)
+                selects = self._selection()
+                for collector in originals(self._registry):
+                    if isinstance(collector, SeriesExpirable) and selects(collector.definition):
+                        collector.expire_series(self._after_seconds, now)
+                for registry in walk(self._registry, resolve=True):
+                    if isinstance(registry, EndedSeriesExpirable):
+                        registry.expire_ended_series(self._after_seconds, selects)
             finally:
                 self._sweeping.release()
         return max(0.0, self._due - time.monotonic())
 
-    def _metrics(self) -> Iterator[SeriesExpirable]:
+    def _selection(self) -> Callable[[Definition], bool]:
+        """Return a function that returns whether the series of a metric expire."""
+        names = self._names
+        if names is None:
+            return lambda definition: True
         lead = prefix_lead(self._registry.prefix)
-        for collector in originals(self._registry):
-            if isinstance(collector, SeriesExpirable):
-                definition = collector.definition
-                names = self._names
-                if (
-                    names is None
-                    or not names.isdisjoint(definition.occupied_names)
-                    or not names.isdisjoint(occupied_names(lead + definition.name, definition.type))
-                ):
-                    yield collector
+        return lambda definition: (
+            not (
+                names.isdisjoint(definition.occupied_names)
+                and names.isdisjoint(occupied_names(lead + definition.name, definition.type))
+            )
+        )
 
     def after_fork_in_child(self) -> None:
         """Forget a sweep that the parent was in the middle of."""

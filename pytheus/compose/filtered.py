@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from pytheus.compose.base import checked_names, refuse_cycle
 from pytheus.compose.derived import DerivingLayer
 from pytheus.definitions import Definition
+from pytheus.interruption import is_interruption
 from pytheus.kinds import MetricType
 from pytheus.names import occupied_names, prefix_lead, shown
 from pytheus.registry.contract import Collector, Registry
@@ -92,7 +93,9 @@ class FilteredRegistry(DerivingLayer):
             try:
                 if selection.takes(definition):
                     chosen.append((collector, None))
-            except Exception:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 # The predicate is called again in the scrape, where its error affects only this collector.
                 chosen.append((collector, selection))
         return iter(self._derived.derive(chosen))

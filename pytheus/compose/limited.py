@@ -18,6 +18,7 @@ from typing import Final
 from pytheus.compose.base import Layer, refuse_cycle
 from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError
+from pytheus.interruption import is_interruption
 from pytheus.names import validate_text
 from pytheus.registry.capabilities import SeriesLimitable
 from pytheus.registry.contract import Collector, Registry
@@ -109,7 +110,9 @@ class LimitedRegistry(Layer):
             return held
         try:
             return originals(self._registry)
-        except Exception:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             return None  # the scrape reports the error; the limits stay as they are
 
     def _limit(self, metric: SeriesLimitable) -> None:

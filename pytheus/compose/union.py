@@ -18,6 +18,7 @@ from pytheus.compose.base import Composition, checked_layer, refuse_cycle
 from pytheus.compose.derived import DerivedCollectors, redefined
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
+from pytheus.interruption import is_interruption
 from pytheus.names import prefix_lead
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Collector, Registry, collector_name
@@ -150,7 +151,9 @@ class UnionRegistry(Composition):
             try:
                 lead = prefix_lead(member.prefix)
                 held = list(member.collect())
-            except Exception as error:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 collected.append(FailedCollector(f"union member {position}, {type(member).__qualname__}", error))
                 continue
             fresh: list[tuple[Collector, _Lead | None]] = []

@@ -7,9 +7,15 @@ Modules:
 - `failures`: collectors that failed in a scrape
 - `formats`: the protocols of further formats
 - `negotiation`: which format a client prefers
-- `respond`: the HTTP response to a scrape
+- `response`: HTTP responses
+- `collection`: collections that clients share, with a deadline
+- `collector_threads`: the threads of collections, and foreign code that hangs
+- `respond`: the response to one scrape, and how long a client waits for it
+- `respond_async`: the same on an event loop
+- `disconnection`: whether a client has left
 - `wsgi`: a WSGI application
 - `asgi`: an ASGI application
+- `starlette_mount`: its mounts in Starlette and FastAPI
 - `server`: an HTTP server in background threads
 - `http1`: one HTTP/1.1 connection of the server
 - `own_socket`: sockets whose descriptors the program may close

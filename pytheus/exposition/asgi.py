@@ -2,17 +2,21 @@
 
 https://asgi.readthedocs.io/en/latest/specs/main.html
 
-Collecting and rendering run in a thread, so that a registry with many series, or a collector that waits, does not block
-the event loop.
+Collecting and rendering run in threads of pytheus, so that a registry with many series, or a collector that waits,
+blocks neither the event loop nor its default executor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from pytheus.exposition.respond import Response, answer_scrape, servable
+from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, servable
+from pytheus.exposition.starlette_mount import answer_without_slash
 from pytheus.registry import REGISTRY, Registry
+
+if TYPE_CHECKING:
+    from pytheus.exposition.respond import ScrapeRequest
 
 __all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "make_asgi_app"]
 
@@ -27,12 +31,15 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
+def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS) -> ASGIApp:
     """Return an ASGI application that serves the metrics of `registry`.
 
-    It can be mounted at any path. Methods other than GET and HEAD get status 405, WebSockets are refused, and lifespan
-    events are confirmed. The metrics are rendered in a thread, or directly on an event loop other than asyncio's. The
-    application may serve several scrapes at once. Raises `NotARegistryError` if `registry` is not a registry.
+    It can be mounted at any path, and Starlette serves it with and without a slash at the end. Methods other than GET
+    and HEAD get status 405, WebSockets are refused, and lifespan
+    events are confirmed. It may serve several scrapes at once, which share collections. Collectors run in threads of
+    pytheus. Those that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out
+    and counted; see docs/how-to/expose.md. On event loops other than those of asyncio and trio, it blocks the loop.
+    Raises `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> import asyncio
         >>> from pytheus.registry import CollectorRegistry
@@ -45,13 +52,31 @@ def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
         http.response.start
         http.response.body
     """
-    served = servable(registry)
+    return MetricsApp(servable(registry), checked_limit(timeout_seconds))
 
-    async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
+
+class MetricsApp:
+    """The application that `make_asgi_app` returns.
+
+    An object, because Starlette takes a function for an endpoint that gets a request: ``Route("/metrics", app)``.
+    """
+
+    __slots__ = ("_limit_seconds", "_registry")
+
+    def __init__(self, registry: Registry, limit_seconds: float) -> None:
+        self._registry: Final = registry
+        self._limit_seconds: Final = limit_seconds
+        answer_without_slash(MetricsApp)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            response = await _off_the_loop(served, scope)
-            await _send(response, send)
+            from pytheus.exposition.respond_async import answer_scrape_async
+
+            answer_without_slash(MetricsApp)
+            response = await answer_scrape_async(self._registry, _request(scope, self._limit_seconds), receive)
+            if response is not None:
+                await _send(response, send)
         elif kind == "lifespan":
             await _live(receive, send)
         elif kind == "websocket":
@@ -61,18 +86,20 @@ def make_asgi_app(registry: Registry = REGISTRY) -> ASGIApp:
         else:
             raise ValueError(f"the metrics app serves 'http' but got the scope {kind!r}; mount it under an HTTP route")
 
-    return metrics_app
+    def __repr__(self) -> str:
+        return f"<MetricsApp of {self._registry!r}>"
 
 
-async def _off_the_loop(registry: Registry, scope: Scope) -> Response:
-    import asyncio
+def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:
+    from pytheus.exposition.respond import ScrapeRequest
 
-    method, accept, accept_encoding = str(scope["method"]), _field(scope, b"accept"), _field(scope, b"accept-encoding")
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:  # a server on another event loop, such as trio's
-        return answer_scrape(registry, method, accept=accept, accept_encoding=accept_encoding)
-    return await asyncio.to_thread(answer_scrape, registry, method, accept=accept, accept_encoding=accept_encoding)
+    return ScrapeRequest(
+        str(scope["method"]),
+        accept=_field(scope, b"accept"),
+        accept_encoding=_field(scope, b"accept-encoding"),
+        timeout=_field(scope, b"x-prometheus-scrape-timeout-seconds"),
+        limit_seconds=limit_seconds,
+    )
 
 
 async def _send(response: Response, send: Send) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import weakref
 from typing import Final, Protocol, runtime_checkable
 
+from pytheus.exceptions import CollectorError
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.metrics.counter import Counter
 from pytheus.names import FAILURES_NAME
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import walk
 
-__all__ = ["OTHERS", "Failures", "HearsFailures", "failures_of", "record_failure"]
+__all__ = ["OTHERS", "Failures", "HearsFailures", "described", "failures_of", "record_failure"]
 
 
 @runtime_checkable
@@ -28,9 +30,10 @@ class HearsFailures(Protocol):
     """
 
     def collect_failed(self, collector: Collector, error: Exception, /) -> None:
-        """Handle the `error` that `collector` raised.
+        """Handle the `error` that `collector`, or a function that provides a number of it, raised.
 
-        It is the object that the scraped registry returned. Called after the failure was counted, in the thread that
+        An error that is not an `Exception` is the cause of a `CollectorError`. `collector` is the object that the
+        scraped registry returned. Called after the failure was counted, in the thread that
         scrapes, without a lock. An error raised here is logged.
         """
         ...
@@ -55,14 +58,17 @@ class Failures:
     def __init__(self) -> None:
         self.counter: Final = Counter(
             FAILURES_NAME,
-            "Scrapes that had to leave this collector out because it failed.",
+            "Scrapes that had to leave this collector, or a series of it, out because it failed.",
             ["collector"],
             registry=None,
         )
         self._logged: dict[str, object] = {}
 
-    def record(self, collector: str, error: Exception) -> None:
-        """Count a failure, and log it if it is the first one of this collector."""
+    def record(self, collector: str, error: BaseException, subject: str) -> None:
+        """Count a failure, and log it if it is the first one of this collector.
+
+        `subject` is "collector" or "a series of collector".
+        """
         name = collector[:_CHARACTERS_AT_MOST].encode("utf-8", "replace").decode()
         if name not in self._logged and len(self._logged) >= _NAMES_AT_MOST:
             name = OTHERS
@@ -70,7 +76,7 @@ class Failures:
         mark = object()
         if self._logged.setdefault(name, mark) is mark:  # one step: only one of several scrapes logs it
             logger("pytheus.exposition").error(
-                "collector %r failed and is left out of the scrape; further failures are only counted,"
+                f"{subject} %r failed and is left out of the scrape; further failures are only counted,"
                 " in pytheus_collector_errors_total",
                 name,
                 exc_info=error,
@@ -89,21 +95,37 @@ def failures_of(registry: Registry) -> Failures | None:
     return None if entry is None else entry[1]
 
 
-def record_failure(registry: Registry, collector: Collector, error: Exception) -> None:
-    """Count a failure of `collector` in a scrape of `registry`.
+def record_failure(registry: Registry, collector: Collector, error: BaseException, subject: str = "collector") -> None:
+    """Count a failure of `collector`, or of a series of it, in a scrape of `registry`.
 
     Notifies the registries below it.
     """
     failures = failures_of(registry)
     if failures is None:
         failures = _begin(registry)
-    failures.record(collector_name(collector), error)
+    name = collector_name(collector)
+    failures.record(name, error, subject)
+    if not isinstance(error, Exception):
+        cause, error = error, CollectorError(f"collector {name!r} raised {described(error)}", collector=name)
+        error.__cause__ = cause
     try:
         for current in walk(registry, resolve=True):
             if isinstance(current, HearsFailures):
                 current.collect_failed(collector, error)
-    except Exception:
+    except BaseException as failure:
+        if is_interruption(failure):
+            raise
         logger("pytheus.exposition").exception("a registry raised an error when it was notified of a failed collector")
+
+
+def described(error: BaseException) -> str:
+    """Return the text of `error`; its repr if it is not an `Exception` or has no text. Never raises."""
+    try:
+        return (str(error) if isinstance(error, Exception) else "") or repr(error)
+    except BaseException as failure:
+        if is_interruption(failure):
+            raise
+        return type(error).__qualname__
 
 
 def _begin(registry: Registry) -> Failures:

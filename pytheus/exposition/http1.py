@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from pytheus.exposition.respond import Response, answer_text
+from pytheus.exposition.response import Response, answer_text
 
 __all__ = ["HEAD_END", "BadRequestError", "Request", "parse_head", "serve_connection"]
 

@@ -1,170 +1,193 @@
-"""The HTTP response to a scrape, for every application and server.
+"""The response to one scrape over HTTP, and how long a client waits for it.
 
 Rules:
 
-- GET and HEAD get the same headers; any other method gets status 405 and the header `Allow`.
-- Every client gets the text format, unless a registry that the scrape reaches offers a format that the client prefers
-  (`pytheus.exposition.formats`). `Vary` names `Accept` only if there is a choice.
-- An error of the registry or of a format becomes status 500 with a short text. The traceback is logged and never sent.
-- A large body is sent as gzip if the client accepts it (RFC 9110 section 12.5.3), at level 1: for metrics it is nearly
-  as small as at higher levels and several times faster. `Vary` is sent in both cases, so that caches store both.
+- The deadline is the time that the client waits, from its header `X-Prometheus-Scrape-Timeout-Seconds`, less a margin
+  for the way back. The server limits it. A client without the header waits 10 seconds.
+- The wait ends when the client has left, as far as the server tells.
+- When the server is told to end, the deadline is now.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Final, NamedTuple, TypeAlias
 
-from pytheus.exposition.formats import ExpositionFormat, formats_of
-from pytheus.exposition.text import CONTENT_TYPE, exposition_parts
+from pytheus.exposition.collection import join_collection
+from pytheus.exposition.response import (
+    LIMIT_SECONDS,
+    Choice,
+    Response,
+    accepts_gzip,
+    answer_text,
+    choose_format,
+    failed_response,
+    late_response,
+    servable,
+)
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
-from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
+from pytheus.names import shown
+from pytheus.registry.contract import Registry
+from pytheus.registry.traversal import Proxy, walk, wrapped_registries
 
-__all__ = ["Response", "answer_scrape", "answer_text", "servable"]
+__all__ = ["Pending", "Response", "ScrapeRequest", "answer_scrape", "answer_text", "pending_steps", "servable"]
 
-_PHRASES: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
-
-# A body that fits in one Ethernet frame does not arrive earlier if it is smaller.
-_WORTH_COMPRESSING_BYTES: Final = 1400
-
-# Large enough for a send of its own.
-_PART_CHARACTERS: Final = 256 * 1024
+_DEFAULT_SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
+_SHORTEST_SECONDS: Final = 0.1
+_MARGIN_SECONDS: Final = 0.5
+_FIRST_PAUSE_SECONDS: Final = 0.01
+_PAUSE_SECONDS: Final = 0.1
 
 
-class Response(NamedTuple):
-    """A complete HTTP response.
+class ScrapeRequest(NamedTuple):
+    """The `method` of a request in capitals, and its header fields that matter, "" if they are missing.
 
-    `status` is the code, `headers` are in the order to send them, and `parts` are the body. The parts are sent one by
-    one, because joining those of a large registry would block all other threads.
-
-    The headers include `Content-Length`, which for HEAD is the length of the body for GET.
+    Several fields of one name are joined by commas. `limit_seconds` is the server's limit for the wait.
     """
 
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    parts: tuple[bytes, ...]
+    method: str
+    accept: str = ""
+    accept_encoding: str = ""
+    timeout: str = ""
+    limit_seconds: float = LIMIT_SECONDS
 
     @property
-    def body(self) -> bytes:
-        """The body in one piece."""
-        return b"".join(self.parts)
-
-    @property
-    def phrase(self) -> str:
-        """The reason phrase after the status code."""
-        return _PHRASES[self.status]
-
-
-def servable(registry: Registry) -> Registry:
-    """Return `registry` if it is a registry; raise `NotARegistryError` otherwise.
-
-    A proxy is not checked: reading its prefix would choose its registry, but creating an app or a server is not the
-    first use of it.
-    """
-    return registry if isinstance(registry, CollectorRegistryProxy) else check_registry(registry)
+    def wait_seconds(self) -> float:
+        """How long the client waits for the response."""
+        try:
+            asked = float(self.timeout)
+        except ValueError:
+            asked = _DEFAULT_SECONDS
+        if not 0 < asked < float("inf"):
+            asked = _DEFAULT_SECONDS
+        return min(max(asked, _SHORTEST_SECONDS), self.limit_seconds)
 
 
-def answer_scrape(registry: Registry, method: str, *, accept: str = "", accept_encoding: str = "") -> Response:
-    """Return the response to one scrape of `registry`: metrics or an error.
+class Pending:
+    """A client's wait for the response of a collection. Its thread, or its event loop, calls `poll` until it ends."""
 
-    `method` is the request's method in capitals; `accept` and `accept_encoding` are the values of its headers `Accept`
-    and `Accept-Encoding`, several joined by commas. May be called from any thread and by several at once; takes as long
-    as the registry's collectors.
-    """
+    def __init__(self, registry: Registry, choice: Choice, request: ScrapeRequest, asked_at: float) -> None:
+        seconds = request.wait_seconds
+        margin = min(_MARGIN_SECONDS, seconds / 4)
+        self._latest: Final = asked_at + seconds - margin / 2
+        self._deadline: Final = self._latest - margin / 2
+        self._compressed: Final = accepts_gzip(request.accept_encoding)
+        self._collection: Final = join_collection(
+            registry, choice, compressed=self._compressed, deadline=self._deadline, latest=self._latest
+        )
+        self.subscribe: Final = self._collection.subscribe
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
+
+    def poll(self) -> Response | None:
+        """Return the response, or None if it takes longer."""
+        response = self._collection.response(self._compressed)
+        if response is None:
+            now = time.monotonic()
+            if now >= self._latest:
+                return late_response()
+            if _is_ending():
+                self._collection.hurry(now, self._latest)
+            self._collection.tend(now)
+        return response
+
+    def pause_seconds(self) -> float:
+        """Return when to call `poll` again, unless the subscriber is called before."""
+        now = time.monotonic()
+        until = self._deadline if now < self._deadline else self._latest
+        pause = self._pause_seconds
+        self._pause_seconds = min(2 * pause, _PAUSE_SECONDS)
+        return min(max(until - now, 0.001), pause)
+
+
+Steps: TypeAlias = Generator[Pending, Response, Response]
+
+
+def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
+    """Return a generator of the waits; it gets each response, and returns the one to send."""
+    method = request.method
     if method not in ("GET", "HEAD"):
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
+    asked_at = time.monotonic()
     try:
-        formats = formats_of(registry)
-        chosen = None
-        if formats and accept:
-            from pytheus.exposition.negotiation import best_format
-
-            chosen = best_format(accept, formats, CONTENT_TYPE)
-        content_type = CONTENT_TYPE if chosen is None else chosen.media_type
-        parts = _encoded(exposition_parts(registry)) if chosen is None else _rendered(chosen, registry)
-    except Exception:
-        logger("pytheus.exposition").exception("the metrics of %r cannot be exposed", registry)
-        return answer_text(method, 500, "the metrics could not be collected; see the log of the application\n")
-    vary = "Accept, Accept-Encoding" if formats else "Accept-Encoding"
-    headers = [("Content-Type", content_type), ("Vary", vary)]
-    if _size(parts) >= _WORTH_COMPRESSING_BYTES and _takes_gzip(accept_encoding):
-        parts = _compressed(parts)
-        headers.append(("Content-Encoding", "gzip"))
-    headers.append(("Content-Length", str(_size(parts))))
-    return Response(200, tuple(headers), () if method == "HEAD" else tuple(parts))
+        if not _is_resolved(registry):
+            resolved = yield Pending(registry, _RESOLVING, request, asked_at)
+            if resolved.status != 200:
+                return resolved
+        choice = choose_format(registry, request.accept)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
+        response = failed_response()
+    else:
+        response = yield Pending(registry, choice, request, asked_at)
+    return response.without_body() if method == "HEAD" else response
 
 
-def answer_text(method: str, status: int, text: str) -> Response:
-    """Return a short plain-text response; status 405 gets the header `Allow`."""
-    body = text.encode("utf-8", "replace")
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    if status == 405:
-        headers.append(("Allow", "GET, HEAD"))
-    return Response(status, tuple(headers), () if method == "HEAD" else (body,))
+def answer_scrape(
+    registry: Registry,
+    method: str,
+    *,
+    accept: str = "",
+    accept_encoding: str = "",
+    timeout: str = "",
+    limit_seconds: float = LIMIT_SECONDS,
+    has_left: Callable[[], bool] | None = None,
+) -> Response:
+    """Return the response to a scrape of `registry`: metrics or an error; see `ScrapeRequest` for the parameters.
+
+    Waits in this thread. `has_left` returns whether the client has closed its connection; the response does not matter
+    then. May be called from any thread and by several at once.
+    """
+    request = ScrapeRequest(method, accept, accept_encoding, timeout, limit_seconds)
+    steps = pending_steps(registry, request)
+    try:
+        pending = next(steps)
+        while True:
+            pending = steps.send(_wait(pending, has_left))
+    except StopIteration as end:
+        response: Response = end.value
+        return response
 
 
-def _rendered(chosen: ExpositionFormat, registry: Registry) -> list[bytes]:
-    parts: list[bytes] = []
-    for part in chosen.render(registry):
-        candidate: object = part
-        if not isinstance(candidate, bytes):
-            raise TypeError(f"the format {chosen.media_type!r} returned the part {candidate!r:.40}, which is not bytes")
-        parts.append(candidate)
-    return parts
+def _wait(pending: Pending, has_left: Callable[[], bool] | None) -> Response:
+    done = threading.Event()
+    pending.subscribe(done.set)
+    while True:
+        is_done = done.wait(pending.pause_seconds())
+        response = pending.poll()
+        if response is not None:
+            return response
+        if not is_done and has_left is not None and has_left():
+            return late_response()
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Return whether the client accepts gzip and does not prefer the plain body."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.split(","):
-        coding, semicolon, parameter = item.partition(";")
-        weights[coding.strip().lower()] = _weight(parameter) if semicolon else 1.0
-    # "x-gzip" is the same coding under an older name (RFC 9110 section 8.4.1.3).
-    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
-    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+class _Resolving:
+    """A format that only chooses the registry behind each proxy, which can take as long as a plugin needs."""
+
+    media_type = "x-pytheus/resolving"  # never sent
+
+    def render(self, registry: Registry, /) -> list[bytes]:
+        for _ in walk(registry, resolve=True):
+            pass
+        return []
 
 
-def _weight(parameter: str) -> float:
-    # An invalid weight counts as "not acceptable", because every client can read an uncompressed body.
-    from pytheus.exposition.negotiation import weight
-
-    name, _, value = parameter.strip(" \t").partition("=")
-    return weight(value) if name.lower() == "q" else 0.0
+_RESOLVING: Final = Choice(_Resolving(), False)
 
 
-def _encoded(texts: list[str]) -> list[bytes]:
-    """Return `texts` as UTF-8, with several short ones in one part."""
-    parts: list[bytes] = []
-    gathered: list[str] = []
-    characters = 0
-    for text in texts:
-        gathered.append(text)
-        characters += len(text)
-        if characters >= _PART_CHARACTERS:
-            parts.append("".join(gathered).encode("utf-8"))
-            gathered = []
-            characters = 0
-    parts.append("".join(gathered).encode("utf-8"))
-    return parts
+def _is_resolved(registry: Registry) -> bool:
+    return all(
+        not isinstance(current, Proxy) or wrapped_registries(current, resolve=False)
+        for current in walk(registry, resolve=False)
+    )
 
 
-def _size(parts: list[bytes]) -> int:
-    return sum(map(len, parts))
-
-
-def _compressed(parts: list[bytes]) -> list[bytes]:
-    import zlib
-
-    compressor = zlib.compressobj(level=1, wbits=31)  # 31: with a gzip header and trailer
-    compressed = [compressor.compress(part) for part in parts]
-    return [b"".join([*compressed, compressor.flush()])]
+def _is_ending() -> bool:
+    """Return whether the server of this process was told to end: uvicorn and gunicorn note it in an attribute."""
+    owner: object = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(owner, "should_exit", False) is True or getattr(owner, "alive", True) is False

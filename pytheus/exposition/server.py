@@ -20,7 +20,6 @@ import errno
 import os
 import selectors
 import socket
-import sys
 import threading
 import time
 import weakref
@@ -29,9 +28,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.collector_threads import wait_for_ended
+from pytheus.exposition.disconnection import has_ended
 from pytheus.exposition.http1 import Request, serve_connection
 from pytheus.exposition.own_socket import LostSocketError, OwnSocket
-from pytheus.exposition.respond import Response, answer_scrape, answer_text, servable
+from pytheus.exposition.respond import answer_scrape
+from pytheus.exposition.response import LIMIT_SECONDS, Response, answer_text, checked_limit, servable
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.registry import REGISTRY, Registry
 
@@ -43,9 +46,12 @@ _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
 _EXHAUSTED_SECONDS: Final = 0.1
+_LEAVING_SECONDS: Final = 0.5
+_LEAVING_PAUSE_SECONDS: Final = 0.01
 
-# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left.
-_Selector: Final = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+# Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left. On Windows, and
+# where eventlet has patched Python, there is no poll.
+_Selector: Final[type[selectors.BaseSelector]] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 _servers: Final[set[MetricsServer]] = set()
 
@@ -56,15 +62,19 @@ def start_http_server(
     registry: Registry = REGISTRY,
     *,
     registries: Mapping[str, Registry] | None = None,
+    timeout_seconds: float = LIMIT_SECONDS,
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
-    other machines. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
+    other machines, and an empty text, such as that of an unset variable, does not. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
     them.
 
-    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port or path, and
+    Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
+    the response and counted; see docs/how-to/expose.md.
+
+    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path or timeout, and
     `NotARegistryError` for an object that is not a registry. Nothing has been started then.
 
         >>> import urllib.request
@@ -80,7 +90,7 @@ def start_http_server(
     """
     if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})})
+    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds)
 
 
 class MetricsServer:
@@ -98,7 +108,10 @@ class MetricsServer:
         >>> server.close()
     """
 
-    def __init__(self, port: int, addr: str, registries: Mapping[str, Registry]) -> None:
+    def __init__(
+        self, port: int, addr: str, registries: Mapping[str, Registry], timeout_seconds: float = LIMIT_SECONDS
+    ) -> None:
+        self._limit_seconds: Final = checked_limit(timeout_seconds)
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
         self._listener: Final = _listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
@@ -157,6 +170,7 @@ class MetricsServer:
             connections, threads = dict(self._connections), list(self._threads)
         _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
         _join(threads, grace_seconds)
+        wait_for_ended(grace_seconds)
         _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
@@ -191,7 +205,8 @@ class MetricsServer:
         try:
             self._waker.send(b"\0")
         except OSError:
-            return  # the program has closed the descriptors of the server, and the thread cannot be woken
+            self._report_loss()  # and the thread cannot be woken
+            return
         if acceptor.ident is not None:
             acceptor.join(_WAKE_SECONDS)
 
@@ -200,6 +215,9 @@ class MetricsServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not (self._closed or self._pauses):
+                if not (self._listener.is_own() and self._woken.is_own()):
+                    self._report_loss()  # before it waits for descriptors of the program, perhaps without end
+                    return
                 for key, _ in selector.select():
                     try:
                         if key.fileobj is self._woken:
@@ -211,8 +229,8 @@ class MetricsServer:
                         return
 
     def _report_loss(self) -> None:
-        self._is_lost = True
-        if not self._closed:
+        if not (self._closed or self._is_lost):
+            self._is_lost = True
             logger("pytheus.exposition").error(
                 "the program has closed the descriptors of the metrics server at %s, which serves no more; close only"
                 " descriptors that the program has opened, or start the server afterwards",
@@ -221,6 +239,7 @@ class MetricsServer:
 
     def _accept_one(self) -> None:
         """Accept one connection and pass it to a thread. Raises `LostSocketError` if the listener is closed."""
+        self._wait_for_leaving_clients()
         try:
             connection, _ = self._listener.accept()
         except LostSocketError:
@@ -247,21 +266,41 @@ class MetricsServer:
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
             self._serve(connection, respond)
 
-    def _serve(self, connection: OwnSocket, respond: Callable[[Request], Response]) -> None:
+    def _wait_for_leaving_clients(self) -> None:
+        """Wait a moment if clients that have left occupy the last connections."""
+        deadline = time.monotonic() + _LEAVING_SECONDS
+        while len(self._connections) >= _CONNECTIONS and not (self._closed or self._pauses):
+            with self._lock:
+                connections = list(self._connections)
+            if time.monotonic() > deadline or not any(own.is_own() and has_ended(own) for own in connections):
+                return
+            time.sleep(_LEAVING_PAUSE_SECONDS)
+
+    def _serve(self, connection: OwnSocket, respond: Callable[[Request, OwnSocket], Response]) -> None:
         try:
-            serve_connection(connection, respond)
-        except Exception:
+            serve_connection(connection, lambda request: respond(request, connection))
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             logger("pytheus.exposition").exception("a scrape failed")
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, connection: OwnSocket) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
-            accept, accept_encoding = (request.fields.get(name, "") for name in ("accept", "accept-encoding"))
-            return answer_scrape(registry, request.method, accept=accept, accept_encoding=accept_encoding)
+            fields = request.fields
+            return answer_scrape(
+                registry,
+                request.method,
+                accept=fields.get("accept", ""),
+                accept_encoding=fields.get("accept-encoding", ""),
+                timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
+                limit_seconds=self._limit_seconds,
+                has_left=lambda: not connection.is_own() or has_ended(connection),
+            )
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
             return answer_text(request.method, 404, f"there are no metrics at this path; available:\n{paths}")
@@ -300,6 +339,9 @@ class MetricsServer:
         _servers.discard(self)
 
 
+_LOOPBACK: Final = "127.0.0.1"
+
+
 def _listen(port: int, addr: str) -> OwnSocket:
     """Return a non-blocking socket that listens on TCP port `port` of `addr`.
 
@@ -310,7 +352,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
         raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            addr.strip() or _LOOPBACK, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
@@ -323,7 +365,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
             listener.close()
             raise
     except OSError as error:
-        message = f"cannot listen on {addr or 'any address'} port {port}: {error.strerror or error}"
+        message = f"cannot listen on {addr.strip() or _LOOPBACK} port {port}: {error.strerror or error}"
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             remedy = "choose another port, or 0 for any free port"
         else:
@@ -332,7 +374,7 @@ def _listen(port: int, addr: str) -> OwnSocket:
     return OwnSocket.of(listener)
 
 
-def _respond_busy(request: Request) -> Response:
+def _respond_busy(request: Request, connection: OwnSocket) -> Response:
     return answer_text(request.method, 503, "too many scrapes at once; try again\n")
 
 

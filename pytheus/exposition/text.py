@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytheus.definitions import Definition
-from pytheus.exposition.walk import CheckedFamily, scrape
+from pytheus.exposition.walk import CheckedFamily, Walk, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
 from pytheus.registry.capabilities import TextRenderer
@@ -16,7 +16,7 @@ from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.textformat import format_labels, format_number, header
 
-__all__ = ["CONTENT_TYPE", "exposition_parts", "generate_metrics"]
+__all__ = ["CONTENT_TYPE", "begin_walk", "generate_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of the result of `generate_metrics`, encoded as UTF-8."""
@@ -39,15 +39,12 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     Raises `NotARegistryError` if `registry` is not a registry. May be called from any thread, by several at once.
     https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
     """
-    return "".join(exposition_parts(registry, strict=strict))
+    return "".join(scrape(registry, _TextEncoder(), strict=strict))
 
 
-def exposition_parts(registry: Registry, *, strict: bool = False) -> list[str]:
-    """Return the result of `generate_metrics` in parts of some thousand lines.
-
-    The parts can be sent one by one.
-    """
-    return scrape(registry, _TextEncoder(), strict=strict)
+def begin_walk(registry: Registry) -> Walk[TextRenderer, str]:
+    """Return a scrape of `registry` that can be encoded as text by several threads."""
+    return Walk(registry, _TextEncoder())
 
 
 # OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/

@@ -4,7 +4,10 @@ Rules:
 
 - Of a registry only the protocol is used. Its prefix is read once and applied to every family.
 - A collector is encoded as a whole or not at all: if it raises, or yields something that cannot be exposed, it is left
-  out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`.
+  out and all others are exposed. The failure is logged once and counted in `pytheus_collector_errors_total`. It may
+  raise anything; `pytheus.interruption` tells which errors end the program instead.
+- A series that a collector leaves out alone, such as that of a gauge whose function raises, is logged and counted in
+  the same way (`FailedSeries`).
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
   of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
@@ -16,11 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
-from pytheus.exposition.failures import failures_of, record_failure
+from pytheus.exposition.failures import described, failures_of, record_failure
+from pytheus.interruption import is_interruption
 from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import to_float
@@ -28,10 +32,10 @@ from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, val
 from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
-from pytheus.registry.traversal import definition_of, flatten
+from pytheus.registry.traversal import FailedSeries, definition_of, flatten
 from pytheus.samples import Family, Sample
 
-__all__ = ["CheckedFamily", "Encoder", "scrape"]
+__all__ = ["CheckedFamily", "Encoder", "Walk", "scrape"]
 
 C = TypeVar("C", contravariant=True)
 P = TypeVar("P", covariant=True)
@@ -74,66 +78,136 @@ class Encoder(Protocol[C, P]):
         ...
 
 
+class Walk(Generic[C, Part]):
+    """One scrape under way: the collectors of `registry`, which one thread or several encode.
+
+    Raises `NotARegistryError` if `registry` is not a registry, `CollectorError` if it raises an error that is not an
+    `Exception`, and any `Exception` of its `prefix` or `collect()`.
+    """
+
+    __slots__ = (
+        "_claimed",
+        "_distinct",
+        "_encoded",
+        "_encoder",
+        "_failed",
+        "_lead",
+        "_registry",
+        "collectors",
+        "definitions",
+    )
+
+    def __init__(self, registry: Registry, encoder: Encoder[C, Part]) -> None:
+        try:
+            lead = prefix_lead(registry.prefix)
+            # A registry of several processes calls the functions of gauges here.
+            with FailedSeries() as failed:
+                collected = list(registry.collect())
+        except (AttributeError, TypeError):
+            # Checked only after an error, so that a valid registry costs nothing.
+            if not isinstance(registry, CollectorRegistryProxy):
+                check_registry(registry, "generate_metrics(...)")
+            raise
+        except BaseException as error:
+            if isinstance(error, Exception) or is_interruption(error):
+                raise
+            name = collector_name(registry)
+            raise CollectorError(f"the registry {name!r} raised {described(error)}", collector=name) from error
+        # The definition of each collector that the encoder supports. All are read before any collector is encoded.
+        supported: dict[type, bool] = {}
+        definitions: list[Definition | None] = []
+        collectors: list[Collector] = []
+        last: list[tuple[int, Collector]] = []
+        for collector in collected:
+            kind = type(collector)
+            supports = supported.get(kind)
+            if supports is None:
+                supports = supported[kind] = _supports(encoder, collector)
+            if not supports and (precedence := precedence_of(collector)) is not None:
+                last.append((precedence, collector))
+                continue
+            collectors.append(collector)
+            definitions.append(definition_of(collector) if supports else None)
+        known = [definition for definition in definitions if definition is not None]
+        # Fast path: all names are distinct, so owners need not be tracked.
+        owned = [definition.occupied_names for definition in known]
+        distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
+        claimed = {} if distinct and len(known) == len(collected) else _claims(known)
+        last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
+        collectors += [collector for _, collector in last]
+        definitions += [None] * len(last)
+        self.collectors: Final = collectors
+        self.definitions: Final = definitions
+        self._registry: Final = registry
+        self._encoder: Final = encoder
+        self._lead: Final = lead
+        self._distinct: Final = distinct
+        self._claimed: Final = claimed
+        self._encoded: Final[set[int]] = set()
+        self._failed = failed.first()
+
+    def encode(
+        self, steps: Iterable[tuple[Collector, Definition | None]], parts: list[Part], *, strict: bool = False
+    ) -> None:
+        """Append the parts of each collector in `steps`, which come from `collectors` and `definitions`.
+
+        With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. May
+        be called from several threads at once, with different collectors.
+        """
+        encoder = self._encoder
+        encode_collector = encoder.encode_collector
+        lead = self._lead
+        claimed = self._claimed
+        distinct = self._distinct
+        encoded = self._encoded
+        earlier, self._failed = self._failed, []
+        for collector, error in earlier:
+            self._leave_out(collector, error, "a series of collector", strict)
+        with FailedSeries() as failed:
+            for collector, definition in steps:
+                try:
+                    if definition is None:
+                        parts += _encode_custom(encoder, collector, lead, claimed)
+                    elif distinct:
+                        parts += encode_collector(cast(C, collector), definition, lead)
+                    else:
+                        _check_claims(claimed, definition.occupied_names, definition)
+                        if id(definition) not in encoded:
+                            encoded.add(id(definition))
+                            parts += encode_collector(cast(C, collector), definition, lead)
+                except BaseException as error:
+                    if is_interruption(error):
+                        raise
+                    failed.found.clear()
+                    self._leave_out(collector, error, "collector", strict)
+                if failed.found:
+                    first = failed.found[0][2]
+                    failed.found.clear()
+                    self._leave_out(collector, first, "a series of collector", strict)
+
+    def _leave_out(self, collector: Collector, error: BaseException, subject: str, strict: bool) -> None:
+        if strict:
+            name = collector_name(collector)
+            raise CollectorError(f"{subject} {name!r} failed: {described(error)}", collector=name) from error
+        record_failure(self._registry, collector, error, subject)
+
+    def encode_failures(self) -> Iterable[Part]:
+        """Return the parts of the count of failed collectors; none if no collector has failed yet."""
+        failures = failures_of(self._registry)
+        if failures is None:
+            return ()
+        return self._encoder.encode_collector(cast(C, failures.counter), failures.counter.definition, self._lead)
+
+
 def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = False) -> list[Part]:
     """Return the exposition of `registry` in parts, in the order of its collectors; those with a precedence come last.
 
-    With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. Raises
-    `NotARegistryError` if `registry` is not a registry, and any error of its `prefix` or `collect()`. May be called
-    from any thread, by several at once.
+    Raises the errors of `Walk` and `Walk.encode`. May be called from any thread, by several at once.
     """
-    try:
-        lead = prefix_lead(registry.prefix)
-        collected = list(registry.collect())
-    except (AttributeError, TypeError):
-        # Checked only after an error, so that a valid registry costs nothing.
-        if not isinstance(registry, CollectorRegistryProxy):
-            check_registry(registry, "generate_metrics(...)")
-        raise
-    # The definition of each collector that the encoder supports. All are read before any collector is encoded.
-    supported: dict[type, bool] = {}
-    definitions: list[Definition | None] = []
-    collectors: list[Collector] = []
-    last: list[tuple[int, Collector]] = []
-    for collector in collected:
-        kind = type(collector)
-        supports = supported.get(kind)
-        if supports is None:
-            supports = supported[kind] = _supports(encoder, collector)
-        if not supports and (precedence := precedence_of(collector)) is not None:
-            last.append((precedence, collector))
-            continue
-        collectors.append(collector)
-        definitions.append(definition_of(collector) if supports else None)
-    known = [definition for definition in definitions if definition is not None]
-    # Fast path: all names are distinct, so owners need not be tracked.
-    owned = [definition.occupied_names for definition in known]
-    distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
-    claimed = {} if distinct and len(known) == len(collected) else _claims(known)
+    walk = Walk(registry, encoder)
     parts: list[Part] = []
-    encoded: set[int] = set()
-    encode_collector = encoder.encode_collector
-    last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
-    collectors += [collector for _, collector in last]
-    definitions += [None] * len(last)
-    for collector, definition in zip(collectors, definitions, strict=True):
-        try:
-            if definition is None:
-                parts += _encode_custom(encoder, collector, lead, claimed)
-            elif distinct:
-                parts += encode_collector(cast(C, collector), definition, lead)
-            else:
-                _check_claims(claimed, definition.occupied_names, definition)
-                if id(definition) not in encoded:
-                    parts += encode_collector(cast(C, collector), definition, lead)
-                    encoded.add(id(definition))
-        except Exception as error:
-            if strict:
-                name = collector_name(collector)
-                raise CollectorError(f"collector {name!r} failed: {error}", collector=name) from error
-            record_failure(registry, collector, error)
-    failures = failures_of(registry)
-    if failures is not None:
-        parts += encode_collector(cast(C, failures.counter), failures.counter.definition, lead)
+    walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, strict=strict)
+    parts += walk.encode_failures()
     return parts
 
 
@@ -142,7 +216,9 @@ def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
         return True  # without a check of a protocol, which takes microseconds
     try:
         return encoder.supports(collector) and definition_of(collector) is not None
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return False  # isinstance executes properties on Python 3.11, and they may raise
 
 
@@ -175,8 +251,18 @@ def _encode_custom(
             parts += encoder.encode_collector(cast(C, part), part.definition, lead)
         else:
             parts.append(encoder.encode_family(_checked(part), lead))
-    claimed |= taken
+    _claim(claimed, taken)
     return parts
+
+
+def _claim(claimed: dict[str, object], taken: dict[str, object]) -> None:
+    """Claim the names in `taken`, all or none; another thread may claim names at the same time."""
+    for name, claimant in taken.items():
+        if claimed.setdefault(name, claimant) is not claimant:
+            for other, owner in taken.items():
+                if claimed.get(other) is owner:
+                    del claimed[other]
+            _check_claims(claimed, (name,), claimant)
 
 
 def _check_claims(claimed: dict[str, object], names: tuple[str, ...], claimant: object) -> None:

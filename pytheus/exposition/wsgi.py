@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.respond import answer_scrape, servable
+from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, servable
 from pytheus.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["make_wsgi_app"]
 
 
-def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
+def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS) -> WSGIApplication:
     """Return a WSGI application that serves the metrics of `registry`.
 
-    It can be mounted at any path. Methods other than GET and HEAD get status 405. A scrape takes as long as all its
-    collectors; the application may serve several at once. Raises `NotARegistryError` if `registry` is not a registry.
+    It can be mounted at any path. Methods other than GET and HEAD get status 405. It may serve several scrapes at once,
+    which share collections. Collectors run in threads of pytheus. Those that have not finished when the client's
+    timeout is over, or after `timeout_seconds`, are left out and counted; see docs/how-to/expose.md. Raises
+    `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
@@ -33,15 +35,32 @@ def make_wsgi_app(registry: Registry = REGISTRY) -> WSGIApplication:
         orders_total 1.0
     """
     served = servable(registry)
+    limit_seconds = checked_limit(timeout_seconds)
 
     def metrics_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        from pytheus.exposition.respond import answer_scrape
+
         response = answer_scrape(
             served,
             environ["REQUEST_METHOD"],
             accept=environ.get("HTTP_ACCEPT", ""),
             accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
+            timeout=environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
+            limit_seconds=limit_seconds,
+            has_left=lambda: _client_has_left(environ),
         )
         start_response(f"{response.status} {response.phrase}", list(response.headers))
         return list(response.parts)
 
     return metrics_app
+
+
+def _client_has_left(environ: WSGIEnvironment) -> bool:
+    """Return whether the client has closed its connection, which servers tell in different ways, or not at all."""
+    from pytheus.exposition.disconnection import has_ended
+
+    connection: object = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if connection is None:
+        # By default waitress does not notice it, but its function belongs to an object that has the socket.
+        connection = getattr(getattr(environ.get("waitress.client_disconnected"), "__self__", None), "socket", None)
+    return has_ended(connection)

@@ -10,7 +10,6 @@ from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
-from pytheus.interruption import is_interruption
 from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
@@ -39,11 +38,13 @@ class _Source:
     None if the number is in the gauge's own attribute.
     """
 
-    __slots__ = ("function", "view")
+    __slots__ = ("failed", "function", "view")
 
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
+        # Whether `refresh` left the series out of the last scrape.
+        self.failed = False
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -170,9 +171,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
         series = self._bound()
-        series._series.failing.discard(cast("tuple[str, ...]", series._labels))
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
+        if function is not None and series._series.storage:
+            from pytheus.unserved import warn_of_function
+
+            warn_of_function(self.name, series._series.storage[0])
 
     def _set_source(self, source: _Source | None) -> bool:
         """Take the number from `source`, or from writes if it is None.
@@ -216,21 +220,21 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
         failure: BaseException | None = None
-        failing = self._series.failing
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
-            key = cast("tuple[str, ...]", child._labels)
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                if is_interruption(error):
-                    raise
-                failing.add(key)
-                failure = failure or error
+                source.failed = False
+                try:
+                    self._leave_out(child, error)
+                    source.failed = True
+                except Exception as raised:
+                    failure = failure or raised  # after the other functions
                 continue
-            failing.discard(key)
+            source.failed = False
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -239,15 +243,14 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if failure is not None:
             raise failure
 
-    def failing_series(self) -> frozenset[tuple[str, ...]]:
-        """Return the label values of each series whose function failed when it was last called by `refresh`."""
-        return frozenset(self._series.failing)
-
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, except for those whose function failed; see `HasRows`."""
+        """Return the current numbers of every series, without those whose function failed in the last scrape.
+
+        See `pytheus.registry.HasRows`.
+        """
         rows = super().rows()
-        failing = self._series.failing
-        return [row for row in rows if row.labels not in failing] if failing else rows
+        failed = {child._labels for child in self._members() if child._source is not None and child._source.failed}
+        return [row for row in rows if row.labels not in failed] if failed else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together
@@ -444,4 +447,4 @@ def _validated_mode(name: object, mode: object, processes: object) -> str:
 if LOCKED:
     # Not "_number", because no lock may be held while a function runs, which may wait for another thread.
     lock_methods(Gauge, "inc", "dec", "set", "_reset", "_stored_number", "_set_source", "_set_first")
-    lock_methods(Gauge, "_adopt_view", "_move_back")
+    lock_methods(Gauge, "_adopt_view", "_move_back", "_leave")

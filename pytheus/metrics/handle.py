@@ -19,6 +19,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.metrics.label_types import LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
+from pytheus.registry.contract import Collector
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, new_exemplar
 from pytheus.yielding import Yielder
@@ -285,9 +286,14 @@ class Handle:
         if limit in self._series.limits:
             self._series.limits.remove(limit)
 
-    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
+    def retire_series_with(self, retirement: SeriesRetirement, /) -> None:
         """Let `retirement` end series; see `pytheus.registry.SeriesExpirable`."""
-        self._series.retirement[:] = [] if retirement is None else [retirement]
+        self._series.retirement[:] = [retirement]
+
+    def stop_retiring_with(self, retirement: SeriesRetirement, /) -> None:
+        """End series without `retirement`; see `pytheus.registry.SeriesExpirable`."""
+        if retirement in self._series.retirement:
+            self._series.retirement.clear()
 
     def expire_series(self, idle_seconds: float, now: float, /) -> int:
         """End the series that were not written for `idle_seconds`; see `pytheus.registry.SeriesExpirable`."""
@@ -313,7 +319,7 @@ class Handle:
             return 0
         before = len(series.children)
         if series.retirement:
-            series.retirement[0](ending, self._end)
+            series.retirement[0](ending, self._end, idle_seconds)
         else:
             for key in ending:
                 self._end(key)
@@ -330,6 +336,15 @@ class Handle:
         for place in [place for place in list(series.exemplars) if place[0] == key]:
             series.exemplars.pop(place, None)
         return True
+
+    def _leave_out(self, child: Handle, error: BaseException) -> None:
+        """Leave `child` out of the scrape of this thread because of `error`; raise it if there is no scrape."""
+        from pytheus.interruption import is_interruption
+        from pytheus.registry.traversal import report_failed_series
+
+        labels = cast("tuple[str, ...]", child._labels)
+        if is_interruption(error) or not report_failed_series(cast(Collector, self), labels, error):
+            raise error
 
     # Numbers ----------------------------------------------------------------------------------------------------------
 

@@ -311,13 +311,20 @@ class Metric(Handle, Generic[L, C, D]):
     def collect(self) -> Iterator[Family]:
         """Yield one family with the current values of every series.
 
-        From a handle with some labels set: of the series that match them.
+        From a handle with some labels set: of the series that match them. In a scrape, a series whose number cannot be
+        read is left out and counted; elsewhere its error is raised.
         """
         definition = self._series.definition
         samples: list[Sample] = []
+        failed = False
         for child in self._members():
-            samples += child._samples()
-        yield Family(definition.name, definition.type, definition.description, samples)
+            try:
+                samples += child._samples()
+            except BaseException as error:
+                self._leave_out(child, error)
+                failed = True
+        if samples or not failed:
+            yield Family(definition.name, definition.type, definition.description, samples)
 
     def _label_dict(self) -> dict[str, str]:
         return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))

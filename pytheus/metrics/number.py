@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, SupportsFloat, SupportsIndex, cast
 
 from pytheus.exceptions import NotANumberError, OutOfRangeError
@@ -29,8 +29,8 @@ def to_floats(values: Iterable[Number], subject: object) -> list[float]:
     """
     # An array of numpy yields objects of its own types, but its list contains exact floats.
     listed: object = getattr(values, "tolist", None)
-    numbers: list[object] = listed() if callable(listed) else list(values)
-    if set(map(type, numbers)) > {float}:
+    numbers: list[object] = list(cast("Callable[[], Iterable[object]]", listed)() if callable(listed) else values)
+    if set(map(type, numbers)) - {float}:
         numbers = [to_float(number, subject) for number in numbers]
     floats = cast("list[float]", numbers)
     total = sum(floats)
@@ -53,13 +53,13 @@ def to_float(value: object, subject: object) -> float:
     if (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not isinstance(value, (str, bytes, complex)):
         try:
             number = float(cast(Number, value))
-            if number - number != 0.0 and _is_finite(value):
-                raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
-            return number
         except OverflowError as error:
             raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double") from error
         except (TypeError, ValueError) as error:
             raise NotANumberError(f"{subject} got {shown(value)}, which does not convert to a number") from error
+        if number - number != 0.0 and _is_finite(value):
+            raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
+        return number
     raise NotANumberError(f"{subject} takes a number (int, float, bool, Decimal, ...) but got {shown(value)}")
 
 

@@ -131,10 +131,16 @@ class Scalar(Metric[L, C, D]):
         parts = [header(name, definition.type, definition.description)]
         # `join` puts the name between the lines, and so before each of them, because the first "line" is empty.
         children = cast("list[Scalar]", list(series.children.values()))
+        failed = 0
         for start in range(0, len(children), PART_SIZE):
             lines = [""]
             for child in children[start : start + PART_SIZE]:
-                value = child._value if child._view is None else child._number()
+                try:
+                    value = child._value if child._view is None else child._number()
+                except BaseException as error:
+                    self._leave_out(child, error)
+                    failed += 1
+                    continue
                 line = child._line
                 # 0.0 and -0.0 are equal, but their texts differ.
                 former = child._line_value
@@ -146,7 +152,7 @@ class Scalar(Metric[L, C, D]):
                 lines.append(line)
             parts.append(name.join(lines))
             yielder.offer()
-        return parts
+        return parts if not failed or failed < len(children) else []
 
     def _first_line(self, value: float) -> str:
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
@@ -156,7 +162,7 @@ class Scalar(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back")
+    lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back", "_leave")
 
     def _text_parts(self: Scalar, prefix: str) -> list[str]:
         """Do as `text_parts`, but keep no lines.
@@ -167,8 +173,15 @@ if LOCKED:
         definition = self._series.definition
         name = prefix + definition.name
         lines = [""]
+        failed = False
         for child in cast("list[Scalar]", list(self._series.children.values())):
-            lines.append(child._first_line(child._number()))
+            try:
+                lines.append(child._first_line(child._number()))
+            except BaseException as error:
+                self._leave_out(child, error)
+                failed = True
+        if failed and len(lines) == 1:
+            return []
         return [header(name, definition.type, definition.description), name.join(lines)]
 
     setattr(Scalar, "text_parts", _text_parts)  # noqa: B010  # mypy rejects an assignment to a method

@@ -230,4 +230,4 @@ def _validated_states(states: object, subject: str) -> tuple[str, ...]:
 
 
 if LOCKED:
-    lock_methods(StateSet, "_write", "_numbers", "_reset", "_move_numbers")
+    lock_methods(StateSet, "_write", "_numbers", "_reset", "_move_numbers", "_leave")

@@ -1,16 +1,19 @@
 """Choosing a registry by name: hooks, options, and the way from a name to a registry.
 
-- `address`: the grammar of names and URLs, and redaction of credentials
+- `address`: the grammar of names and URLs
 - `catalog`: the installed plugins
-- `config`: the configuration file, the environment, and which of them decides
+- `config`: the settings, and which of them decides
+- `config_file`: which configuration file is read, and whether it is obeyed
 - `config_table`: the structure of ``[tool.pytheus]``, which msgspec parses
+- `conversion`: the conversion of an option's value to the type that a plugin declares
 - `hook_marker`: `hookimpl`, which marks a plugin's implementation of a hook
 - `hooks`: the hooks and their contracts
 - `layers`: the layers that a configuration file puts before the registry
 - `loader`: import a plugin, check it and call its hooks
 - `observer`: the layer that calls the plugins' observers
-- `options`: the options of a registry, and their conversion to a plugin's dataclass
+- `options`: the options of a registry, as a plugin reads them
 - `plan`: which registry and plugins would be used, or why not
+- `redaction`: display of addresses and options without credentials
 - `resolve`: carry out a plan
 
 A module is imported when one of its names below is first used (PEP 562), so that an application that names no plugin
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
     from pytheus.plugins.loader import implemented_hooks
     from pytheus.plugins.options import RegistryOptions
+    from pytheus.plugins.redaction import hide
     from pytheus.plugins.resolve import configure, resolve_registry
 
 __all__ = [
@@ -45,6 +49,7 @@ __all__ = [
     "available_plugins",
     "configure",
     "configured_strict",
+    "hide",
     "hookimpl",
     "implemented_hooks",
     "plugin_settings",
@@ -64,6 +69,7 @@ if not TYPE_CHECKING:  # type checkers would accept any name of a package with `
             "pytheus.plugins.layers": ["WrapLayer"],
             "pytheus.plugins.loader": ["implemented_hooks"],
             "pytheus.plugins.options": ["RegistryOptions"],
+            "pytheus.plugins.redaction": ["hide"],
             "pytheus.plugins.resolve": ["configure", "resolve_registry"],
         },
     )

@@ -1,4 +1,4 @@
-"""Names and URLs of registries: the grammar of ``PYTHEUS_REGISTRY`` and other settings, and redaction of credentials.
+"""Names and URLs of registries: the grammar of ``PYTHEUS_REGISTRY`` and other settings.
 
     address      = plugin / plugin "://" [ authority ] path [ "?" query ]
     plugin       = name [ "@" distribution ]
@@ -16,11 +16,8 @@ It follows RFC 3986 (https://www.rfc-editor.org/rfc/rfc3986) except in this:
 - A plus sign in the query is a plus sign, as in the RFC. Web forms use it for a space, but a token may contain one.
 - Each key occurs once; ``;`` separates nothing; an incomplete escape or one that is not UTF-8 is an error.
 
-Redaction follows these rules:
-
-- A URL is shown without its password, and without the values of query keys that are named like a credential.
-- Redaction works on the text, not on its parts, so that it covers a URL that does not even parse. Where the text is
-  ambiguous, as with an ``@`` or ``/`` in a password that was not percent-encoded, it hides more, not less.
+An address that does not follow the grammar is not shown in the error, which names the mistake and, if it can
+be told, the address that was meant.
 """
 
 from __future__ import annotations
@@ -30,22 +27,21 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from pytheus.exceptions import RegistryAddressError
+from pytheus.plugins.redaction import HIDDEN, is_harmless, is_plain, is_plain_path, is_secret, shown_query
 
 __all__ = [
     "BUILTIN_REGISTRIES",
-    "HIDDEN",
     "MAX_ADDRESS_CHARACTERS",
     "RegistryAddress",
     "closest",
-    "hide",
     "is_plugin_name",
-    "is_secret",
     "normalized_distribution",
     "parse_address",
     "parse_plugin",
     "redact",
     "suggestion",
     "with_path",
+    "without_host",
 ]
 
 BUILTIN_REGISTRIES: Final[dict[str, str]] = {
@@ -73,12 +69,9 @@ _ESCAPE: Final = r"%([0-9A-Fa-f]{2})"
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _RUN_OF_PUNCTUATION: Final = r"[-_.]+"
 
-HIDDEN: Final = "***"
-
-_SECRET_PARTS: Final = ("password", "passwd", "passphrase", "secret", "token", "credential", "apikey")
-_SECRET_WORDS: Final = frozenset({"auth", "key", "pass", "pwd", "sig", "signature"})
-_WORD_BREAK: Final = r"[^a-z0-9]+"
-_PAIR: Final = re.compile(r"(?P<key>[^?&;=#]*)=(?P<value>[^&;#]*)")
+# An option's name, as dataclasses and TOML have them. Anything else is part of another option's value.
+_KEY: Final = r"[A-Za-z_][A-Za-z0-9_.-]*"
+_START: Final = rf"{_NAME}(?:@{_DISTRIBUTION})?"
 
 
 class RegistryAddress(NamedTuple):
@@ -126,56 +119,88 @@ def normalized_distribution(name: str) -> str:
 def parse_address(text: str, source: str = "as argument") -> RegistryAddress:
     """The parts of `text`, a registry's name or URL.
 
-    Raises `RegistryAddressError`, which names `source` and the mistake and shows no credential.
+    Raises `RegistryAddressError`, which names `source` and the mistake, and the address that was probably meant.
     """
     if len(text) > MAX_ADDRESS_CHARACTERS:
         raise RegistryAddressError(
             f"registry ({source}) is {len(text)} characters long, but at most {MAX_ADDRESS_CHARACTERS} are allowed"
         )
-    shown = redact(text)
-    subject = f"registry {shown!r} ({source})"
+    parsed = _parsed(text)
+    if isinstance(parsed, RegistryAddress):
+        return parsed
+    plugin, mark, _ = text.partition("://")
+    subject = f"registry '{plugin}://{HIDDEN}'" if mark and _PLUGIN.fullmatch(plugin) else "registry"
+    meant = _meant(text)
+    hint = "" if meant is None else f"; did you mean {meant!r}?"
+    raise RegistryAddressError(f"{subject} ({source}) {parsed}{hint}")
+
+
+def redact(text: str) -> str:
+    """`text`, a registry's name or URL, without credentials; only ``***`` if it does not follow the grammar.
+
+    >>> redact("redis://shop:hunter2@127.0.0.1/0?token=abc&prefix=app"), redact("redis://:hunter2")
+    ('redis://shop:***@127.0.0.1/0?token=***&prefix=app', '***')
+    """
+    parsed = _parsed(text)
+    return HIDDEN if isinstance(parsed, str) else parsed.shown
+
+
+def _parsed(text: str) -> RegistryAddress | str:
+    """The address, or the words for the mistake in it, which show nothing of it."""
     forbidden = _FORBIDDEN.search(text)
     if forbidden is not None:
-        raise RegistryAddressError(
-            f"{subject} contains the character {forbidden[0]!r}, which is allowed neither in a name nor in a URL;"
-            " percent-encode it (a space is %20) or remove it"
+        return (
+            f"contains the character {forbidden[0]!r}, which is allowed neither in a name nor in a URL; percent-encode"
+            " it (a space is %20) or remove it"
         )
     plugin, mark, rest = text.partition("://")
     named = _PLUGIN.fullmatch(plugin)
     if named is None:
-        raise _not_a_plugin(text, redact(plugin), subject)
-    name, distribution = named["name"], named["distribution"]
-    if not mark:
-        return RegistryAddress(name, distribution, None, None, None, None, None, (), shown)
+        return _not_a_plugin(text)
     if "#" in rest:
-        raise RegistryAddressError(
-            f"{subject} contains a '#', and a registry's URL has no fragment; if it is part of a value, write %23"
-        )
+        return "contains a '#', and a registry's URL has no fragment; if it is part of a value, write %23"
     hierarchy, _, query = rest.partition("?")
-    authority, slash, path = hierarchy.partition("/")
-    if not authority:
-        username = password = host = port = None
-    else:
-        parts = re.fullmatch(_AUTHORITY, authority, re.ASCII)
-        if parts is None or (parts["port"] is not None and int(parts["port"]) > 65535):
-            raise RegistryAddressError(
-                f"{subject} does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535;"
-                " in a user name or password, percent-encode everything but letters and digits"
-                " ('/' is %2F, '@' is %40), and put an IPv6 address in brackets"
-            )
-        username, password, host = parts["username"], parts["password"], parts["host"]
-        port = None if parts["port"] is None else int(parts["port"])
+    authority, slash, written_path = hierarchy.partition("/")
+    parts = re.fullmatch(_AUTHORITY, authority, re.ASCII) if authority else None
+    if authority and (parts is None or int(parts["port"] or 0) > 65535):
+        return (
+            "does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535; in a user name or"
+            " password, percent-encode everything but letters and digits ('/' is %2F, '@' is %40), and put an IPv6"
+            " address in brackets"
+        )
+    host, port = (None, None) if parts is None else (parts["host"], parts["port"])
+    try:
+        path = _decoded(slash + written_path, "path") if written_path else None
+        username = _decoded(parts["username"] or "", "user name") if parts is not None else ""
+        password = None if parts is None or parts["password"] is None else _decoded(parts["password"], "password")
+        pairs = _pairs(query) if query else ()
+    except _MistakeError as mistake:
+        return str(mistake)
+    shown = plugin + mark
+    if parts is not None:
+        shown += _shown_user(username, parts["username"], password) + parts["host"] + (f":{port}" if port else "")
+    if mark:
+        shown += f"/{HIDDEN}" if path is not None and not is_plain_path(path) else slash + written_path
+        shown += f"?{shown_query(pairs)}" if pairs else ""
     return RegistryAddress(
-        name,
-        distribution,
+        named["name"],
+        named["distribution"],
         host,
-        port,
-        _decoded(slash + path, "path", subject) if path else None,
-        _decoded(username, "user name", subject) if username else None,
-        None if password is None else _decoded(password, "password", subject),
-        _pairs(query, subject) if query else (),
+        int(port) if port else None,
+        path,
+        username or None,
+        password,
+        tuple((key, _decoded(value, "")) for key, _, value in pairs),
         shown,
     )
+
+
+def _shown_user(username: str, written: str | None, password: str | None) -> str:
+    if written is None:
+        return ""
+    if not password:
+        return f"{HIDDEN}@"
+    return f"{written if is_plain(username) and ':' not in username else HIDDEN}:{HIDDEN}@"
 
 
 def with_path(text: str, path: str) -> str:
@@ -188,107 +213,98 @@ def with_path(text: str, path: str) -> str:
     return f"{plugin}://{authority}{quote(path)}{mark}{query}"
 
 
-def _not_a_plugin(text: str, plugin: str, subject: str) -> RegistryAddressError:
+def without_host(address: RegistryAddress) -> str:
+    """`address` as it may be shown, with its host as the beginning of its path: ``x:///run/shop``."""
+    plugin, _, rest = address.shown.partition("://")
+    return f"{plugin}:///{rest}"
+
+
+class _MistakeError(Exception):
+    """The words for a mistake in an address. It never leaves this module."""
+
+
+def _not_a_plugin(text: str) -> str:
     if not text:
-        return RegistryAddressError(f"{subject} is empty; name a registry, such as 'default', or remove the setting")
+        return "is empty; name a registry, such as 'default', or remove the setting"
     if re.fullmatch(_ATTRIBUTE, text) is not None:
-        return RegistryAddressError(
-            f"{subject} looks like MODULE:ATTRIBUTE, but a setting can only name an installed plugin, because otherwise"
-            " anyone who can set a variable could import any code; in Python code, import the object and pass it to"
+        return (
+            "looks like MODULE:ATTRIBUTE, but a setting can only name an installed plugin, because otherwise anyone who"
+            " can set a variable could import any code; in Python code, import the object and pass it to"
             " REGISTRY.set_registry(the_object)"
         )
     if "?" in text and "://" not in text:
-        return RegistryAddressError(f"{subject} has options but is not a URL; write NAME://?KEY=VALUE")
-    return RegistryAddressError(
-        f"{subject} is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one:"
-        f" {plugin!r} cannot be a name; a name consists of letters, digits, '_', '.', '-' and '+'"
+        return "has options but is not a URL; write NAME://?KEY=VALUE"
+    return (
+        "is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one; a name consists of"
+        " letters, digits, '_', '.', '-' and '+'"
     )
 
 
-def _pairs(query: str, subject: str) -> tuple[tuple[str, str], ...]:
-    pairs: dict[str, str] = {}
+def _pairs(query: str) -> tuple[tuple[str, str, str], ...]:
+    """The decoded key of each option, with its key and value as they were written."""
+    pairs: dict[str, tuple[str, str, str]] = {}
     for pair in query.split("&"):
         written, equals, value = pair.partition("=")
-        key = _decoded(written, "option name", subject)
+        key = _decoded(written, "option name")
+        # Only a common name is shown: anything else may be part of a password with an "&" or "=".
+        named = f"the option {key!r}" if is_harmless(key) or is_secret(key) else "an option"
         if not key or not equals:
-            raise RegistryAddressError(
-                f"{subject} has {'an option without a name' if not key else f'no value for the option {key!r}'};"
-                " options are written KEY=VALUE and separated by '&'"
+            raise _MistakeError(
+                f"has {'an option without a name' if not key else f'no value for {named}'}; options are written"
+                " KEY=VALUE and separated by '&' (%26 in a value)"
+            )
+        if re.fullmatch(_KEY, key, re.ASCII) is None:
+            raise _MistakeError(
+                "has an option whose name does not consist of letters, digits, '_', '.' and '-'; in a value,"
+                " percent-encode everything but letters and digits ('&' is %26, '=' is %3D)"
             )
         if key in pairs:
-            raise RegistryAddressError(
-                f"{subject} gives the option {key!r} twice; give it once, several values separated by commas"
-            )
-        pairs[key] = _decoded(value, f"option {key!r}", subject)
-    return tuple(pairs.items())
+            raise _MistakeError(f"gives {named} twice; give it once, several values separated by commas")
+        _decoded(value, f"value of {named}")
+        pairs[key] = (key, written, value)
+    return tuple(pairs.values())
 
 
-def _decoded(text: str, part: str, subject: str) -> str:
+def _decoded(text: str, part: str) -> str:
     if "%" not in text:
         return text
     if re.search(_BROKEN_ESCAPE, text) is not None:
-        raise RegistryAddressError(
-            f"{subject} has a '%' in its {part} that is not followed by two hexadecimal digits; a percent sign is %25"
+        raise _MistakeError(
+            f"has a '%' in its {part} that is not followed by two hexadecimal digits; a percent sign is %25"
         )
     raw = re.sub(_ESCAPE.encode(), lambda escape: bytes((int(escape[1], 16),)), text.encode("utf-8", "surrogatepass"))
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        # Not chained: the original shows the bytes, which may be a password's.
-        raise RegistryAddressError(f"{subject} has escapes in its {part} that are not UTF-8") from None
-
-
-# Redaction -----------------------------------------------------------------------------------------------------------
-
-
-def is_secret(key: str) -> bool:
-    """Whether an option of this name is a credential: password, token, secret, key, or a name that contains these.
-
-    >>> is_secret("api_key"), is_secret("namespace")
-    (True, False)
-    """
-    lowered = key.lower()
-    return any(part in lowered for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(
-        re.split(_WORD_BREAK, lowered)
-    )
-
-
-def redact(text: str) -> str:
-    """`text`, a registry's name or URL, with ``***`` in place of every credential.
-
-    >>> redact("redis://shop:hunter2@127.0.0.1/0?token=abc&prefix=app")
-    'redis://shop:***@127.0.0.1/0?token=***&prefix=app'
-    """
-    head, mark, query = _without_password(text).partition("?")
-    return head + mark + _PAIR.sub(_redacted_pair, query)
-
-
-def _without_password(text: str) -> str:
-    mark = text.find("://")
-    # A colon before the mark is not part of a plugin's name, and may begin a misplaced password.
-    start = mark + 3 if mark >= 0 and ":" not in text[:mark] else 0
-    # The colons of an IPv6 host come after the user information, so the first colon before an @ is not one of them.
-    colon = text.find(":", start)
-    at = text.rfind("@")
-    if start <= colon < at:
-        return f"{text[: colon + 1]}{HIDDEN}{text[at:]}"
-    return text
-
-
-def _redacted_pair(pair: re.Match[str]) -> str:
-    key = re.sub(_ESCAPE, lambda escape: chr(int(escape[1], 16)), pair["key"])
-    return f"{pair['key']}={HIDDEN}" if pair["value"] and is_secret(key) else pair[0]
-
-
-def hide(secrets: Iterable[str], text: str) -> str:
-    """`text`, such as another library's error message, with ``***`` in place of each of `secrets`."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, HIDDEN)
-    return text
+    decoded = raw.decode("utf-8", "replace")
+    if decoded.encode("utf-8") != raw:
+        raise _MistakeError(f"has escapes in its {part} that are not UTF-8")
+    return decoded
 
 
 # Suggestions --------------------------------------------------------------------------------------------------------
+
+
+def _meant(text: str) -> str | None:
+    """The address that was meant by `text`, as it may be shown, or None."""
+    start = re.match(_START, text, re.ASCII)
+    if start is None or re.fullmatch(_ATTRIBUTE, text) is not None:
+        return None
+    plugin, rest = start[0], text[start.end() :]
+    body = rest.lstrip(":/")
+    if not body or "://" in body:
+        return None
+    is_query = "=" in body and "?" not in body and not set(body.partition("=")[0]) & set("/:@")
+    if is_query or (body[0] == "?" and rest != f"://{body}"):
+        meant = f"{plugin}://?{body.lstrip('?')}"
+    elif (rest.startswith("/") and not rest.startswith("//")) or re.match(r":/(?!/)", rest):
+        meant = f"{plugin}:///{body}"
+    elif rest.startswith("//"):
+        meant = f"{plugin}:{rest}"
+    else:
+        return None
+    parsed = _parsed(meant)
+    # An option of an unknown name may be a part of a password.
+    if isinstance(parsed, str) or not all(is_harmless(key) or is_secret(key) for key, _ in parsed.query):
+        return None
+    return parsed.shown
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:

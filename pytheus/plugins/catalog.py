@@ -3,12 +3,14 @@
 Rules:
 
 - Metadata is read, and nothing is imported. One scan serves until `sys.path` changes or `refresh_plugins` is called.
-- A distribution whose metadata cannot be read is skipped and listed as unreadable; it never hides another one.
+- A plugin that `importlib.metadata.entry_points` lists can be chosen, even if its distribution's other metadata is
+  damaged. Damage is listed with its reason, and never hides another plugin.
 - A distribution that is on `sys.path` twice counts once, as the one that an import would find.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -35,20 +37,34 @@ __all__ = [
 
 GROUP: Final = "pytheus"
 
-PluginState = Literal["available", "ambiguous", "blocked", "reserved", "unnameable"]
+_VALUE: Final = re.compile(r"[\w.]+\s*(?::\s*[\w.]+\s*)?(?:\[.*\]\s*)?")
+
+PluginState = Literal["available", "ambiguous", "blocked", "broken", "reserved", "unnameable"]
 
 
 class Claim(NamedTuple):
-    """A distribution's entry point, which claims `name` for the object that `value` names."""
+    """A distribution's entry point, which claims `name` for the object that `value` names.
+
+    `defect` is the damage of the entry point or of its distribution's metadata, or "".
+    """
 
     name: str
     value: str
     distribution: str
     version: str
     entry_point: EntryPoint
+    defect: str = ""
 
     def __str__(self) -> str:
         return f"entry point '{self.name} = {self.value}' of {self.distribution} {self.version}"
+
+    @property
+    def mistake(self) -> str:
+        """The reason why the entry point cannot be loaded, or ""."""
+        # https://packaging.python.org/en/latest/specifications/entry-points/#data-model
+        if _VALUE.fullmatch(self.value) is None:
+            return f"it names {self.value!r:.80}, which is neither MODULE nor MODULE:ATTRIBUTE"
+        return ""
 
     @property
     def address(self) -> str:
@@ -71,8 +87,9 @@ class PluginInfo(NamedTuple):
 
     `value` is the entry point's object (MODULE or MODULE:ATTRIBUTE), `distribution` and `version` identify the
     distribution that declares it. `state` is "available"; "ambiguous" (several distributions claim the name: choose
-    with NAME@DISTRIBUTION); "blocked" (`reason` has the setting); "reserved" (the name is built in, and this entry
-    point is never used); or "unnameable" (the name does not follow the grammar of addresses). `reason` is "" if
+    with NAME@DISTRIBUTION); "blocked" (`reason` has the setting); "broken" (`reason` is the damage of its
+    metadata; if only the version is missing, it can be chosen all the same); "reserved" (the name is built in, and this
+    entry point is never used); or "unnameable" (the name does not follow the grammar of addresses). `reason` is "" if
     available.
     """
 
@@ -128,6 +145,11 @@ def only_claim(claims: tuple[Claim, ...], subject: str) -> Claim:
     Raises `AmbiguousPluginError`, or `PluginLoadError` if one distribution claims the name several times.
     """
     if len(claims) == 1:
+        if mistake := claims[0].mistake:
+            raise PluginLoadError(
+                f"{subject} could not be loaded: {claims[0]} is malformed: {mistake}; ask its authors to correct it",
+                name=claims[0].name,
+            )
         return claims[0]
     name = claims[0].name
     distributions = tuple(dict.fromkeys(claim.distribution for claim in claims))
@@ -158,24 +180,31 @@ def available_plugins() -> tuple[PluginInfo, ...]:
     blocked = plugin_settings().blocked
     plugins: list[PluginInfo] = []
     for name, value in BUILTIN_REGISTRIES.items():
-        plugins.append(PluginInfo(name, value, "pytheus", __version__, *_state(name, (), blocked)))
+        plugins.append(PluginInfo(name, value, "pytheus", __version__, *_state(name, None, (), blocked)))
     for name, claims in catalog().claims.items():
         for claim in claims:
             if name in BUILTIN_REGISTRIES:
                 state: tuple[PluginState, str] = ("reserved", f"{name!r} is a name of pytheus itself")
             else:
-                state = _state(name, claims, blocked)
+                state = _state(name, claim, claims, blocked)
             plugins.append(PluginInfo(name, claim.value, claim.distribution, claim.version, *state))
     return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.state == "reserved", plugin.distribution)))
 
 
-def _state(name: str, claims: tuple[Claim, ...], blocked: Mapping[str, str]) -> tuple[PluginState, str]:
+def _state(
+    name: str, claim: Claim | None, claims: tuple[Claim, ...], blocked: Mapping[str, str]
+) -> tuple[PluginState, str]:
     if name in blocked:
         return "blocked", f"by {blocked[name]}"
     if not is_plugin_name(name):
         return "unnameable", "a plugin's name consists of letters, digits, '_', '.', '-' and '+'"
+    if claim is not None and claim.defect:
+        return "broken", claim.defect
+    distributions = {normalized_distribution(other.distribution) for other in claims}
+    if len(claims) > len(distributions) == 1:
+        return "broken", f"its distribution declares it {len(claims)} times"
     if len(claims) > 1:
-        return "ambiguous", f"choose with {' or '.join(claim.address for claim in claims)}"
+        return "ambiguous", f"choose with {' or '.join(dict.fromkeys(other.address for other in claims))}"
     return "available", ""
 
 
@@ -185,31 +214,92 @@ def _scan() -> Catalog:
     claims: dict[str, tuple[Claim, ...]] = {}
     unreadable: list[str] = []
     seen: set[str] = set()
-    for found in importlib.metadata.distributions():
+    remaining = iter(importlib.metadata.distributions())
+    while True:
+        found: Distribution | None = None
         try:
+            found = next(remaining)
             if GROUP not in (found.read_text("entry_points.txt") or ""):
-                continue  # fast path: its other metadata need not be read
-            if "Name" not in found.metadata:
-                raise ValueError("its metadata have no Name")
-            name = found.metadata["Name"]
-            key = normalized_distribution(name)
-            if key in seen:
+                # An older copy further down the path may have entry points that this one lacks.
+                seen.add(_key(found))
                 continue
-            seen.add(key)
-            # Read by name: an older copy further down the path may have entry points that the first one lacks.
-            for claim in _claims(importlib.metadata.distribution(name)):
-                claims[claim.name] = (*claims.get(claim.name, ()), claim)
+            identity = _identity(found)
+            key = normalized_distribution(identity.name)
+            if key not in seen:
+                seen.add(key)
+                for claim in _claims(found, identity):
+                    claims[claim.name] = (*claims.get(claim.name, ()), claim)
+        except StopIteration:
+            return Catalog(claims, tuple(unreadable))
         except Exception as error:
             path = getattr(found, "_path", None) or "a distribution without a path"
             unreadable.append(f"{path} ({type(error).__name__}: {error})")
-    return Catalog(claims, tuple(unreadable))
+            if found is None:  # a finder failed, which ends the iteration
+                return Catalog(claims, tuple(unreadable))
 
 
-def _claims(distribution: Distribution) -> list[Claim]:
-    name, version = distribution.metadata["Name"], distribution.version
-    claims = {
-        (entry_point.name, entry_point.value): Claim(entry_point.name, entry_point.value, name, version, entry_point)
-        for entry_point in distribution.entry_points
-        if entry_point.group == GROUP
-    }
+class _Identity(NamedTuple):
+    """The name and version of a distribution, and the damage of its metadata, or ""."""
+
+    name: str
+    version: str
+    defect: str
+
+
+# https://packaging.python.org/en/latest/specifications/recording-installed-packages/#the-dist-info-directory
+_DIRECTORY: Final = re.compile(r"(?P<name>[^-]+)(?:-(?P<version>[^-]+))?\.(?:dist|egg)-info")
+
+
+def _directory(distribution: Distribution) -> str:
+    return str(getattr(getattr(distribution, "_path", None), "name", ""))
+
+
+def _key(distribution: Distribution) -> str:
+    """The normalized name of a distribution without plugins; its metadata is not read if its directory has the name."""
+    directory = _DIRECTORY.fullmatch(_directory(distribution))
+    return normalized_distribution(_identity(distribution).name if directory is None else directory["name"])
+
+
+def _identity(distribution: Distribution) -> _Identity:
+    directory = _directory(distribution)
+    stem = directory.rpartition(".")[0]
+    # For metadata without a name or version: "demo-a-1.0.dist-info" is not written by the specification, but is read.
+    name, _, version = stem.rpartition("-") if "-" in stem else (stem or "unknown", "", "")
+    defect = ""
+    try:
+        metadata = distribution.metadata
+        values = {field: str(metadata[field]).strip() for field in ("Name", "Version") if field in metadata}
+    except Exception as error:
+        values, defect = {}, f"its METADATA cannot be read ({type(error).__name__}: {error})"
+    missing = [field for field in ("Name", "Version") if not values.get(field)]
+    if missing and not defect:
+        defect = f"its METADATA has no {' and no '.join(missing)}"
+    return _Identity(values.get("Name") or name, values.get("Version") or version or "unknown", defect)
+
+
+def _claims(distribution: Distribution, identity: _Identity) -> list[Claim]:
+    try:
+        found = list(distribution.entry_points)
+    except Exception:
+        # One malformed line must not hide the others.
+        found = _tolerantly_parsed(distribution.read_text("entry_points.txt") or "")
+    claims: dict[tuple[str, str], Claim] = {}
+    for point in found:
+        if point.group == GROUP:
+            claim = Claim(point.name, point.value, identity.name, identity.version, point)
+            claims[point.name, point.value] = claim._replace(defect=claim.mistake or identity.defect)
     return list(claims.values())
+
+
+def _tolerantly_parsed(text: str) -> list[EntryPoint]:
+    from importlib.metadata import EntryPoint
+
+    parsed: list[EntryPoint] = []
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif section == GROUP and line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            parsed.append(EntryPoint(name.strip(), value.strip(), GROUP))
+    return parsed

@@ -2,14 +2,8 @@
 
 Rules:
 
-- ``PYTHEUS_CONFIG`` names the configuration file; without it, the file is the nearest ``pyproject.toml``, from the
-  working directory upward. The nearest one decides even if it has no setting for pytheus: which settings apply must not
-  depend on a distant folder.
-- In either file the table is ``[tool.pytheus]``. A file that was named and lacks it was named by mistake; a
-  ``pyproject.toml`` may lack it.
-- An error in the table stops the choice. Nothing in it is skipped. `pytheus.plugins.config_table` parses it.
-- A ``pyproject.toml`` that does not contain the word pytheus is not parsed, so that an application without any
-  configuration does not pay for a TOML parser and is not stopped by a mistake in a file about something else.
+- `pytheus.plugins.config_file` finds the file and reads its table ``[tool.pytheus]``, `pytheus.plugins.config_table`
+  parses it. An error in the table stops the choice. Nothing in it is skipped.
 - The registry: the argument decides over ``PYTHEUS_REGISTRY``, that over ``registry`` in the file, that over "default".
   An empty variable counts as unset. An empty argument, or an empty string in a file, is a mistake, which the grammar of
   addresses refuses.
@@ -25,18 +19,20 @@ Rules:
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from pytheus.exceptions import ConfigurationError, RegistryAddressError
+from pytheus.exceptions import ConfigurationError, PytheusWarning, RegistryAddressError
 from pytheus.plugins.address import is_plugin_name, parse_plugin, redact
+from pytheus.plugins.config_file import LookedAt, read_configuration_file
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
 
 __all__ = [
-    "MAX_FILE_BYTES",
     "NO_CONFIGURATION",
     "Choice",
     "Configuration",
@@ -52,17 +48,17 @@ __all__ = [
     "settings_with",
 ]
 
-MAX_FILE_BYTES: Final = 1024 * 1024
-
 _BLOCK: Final = "no:"
+_SHOWN_ENTRY: Final = r"(?:no:)?[\w .+@-]{0,40}"
 
 
 class Configuration(NamedTuple):
-    """The content of a configuration file, checked for types and unknown keys; `path` is None if there is no file.
+    """The content of a configuration file, checked for types and unknown keys; `path` is None if there is no table.
 
     `registry` is a name or URL as it was written, or None. `plugins` has its entries as written. `registries` maps a
     plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `strict` is
-    None if the file has no such key.
+    None if the file has no such key. `looked_at` has each file that was looked at with the decision about it, and
+    `warnings` are about files and tables that are ignored.
     """
 
     path: str | None
@@ -71,6 +67,8 @@ class Configuration(NamedTuple):
     registries: Mapping[str, Mapping[str, object]]
     wrap: tuple[WrapLayer, ...] = ()
     strict: bool | None = None
+    looked_at: tuple[LookedAt, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def table_source(self, name: str) -> str:
         """The words for where the options of the registry `name` were written."""
@@ -84,84 +82,27 @@ NO_CONFIGURATION: Final = Configuration(None, None, (), MappingProxyType({}))
 
 
 def load_configuration() -> Configuration:
-    """The present content of the configuration file; `NO_CONFIGURATION` if there is no file.
+    """The present content of the configuration file; equal to `NO_CONFIGURATION` if no file was looked at.
 
     Reads ``PYTHEUS_CONFIG`` (empty counts as unset) and the file each time. Raises `ConfigurationError`, which names
     the file, and the key if one is wrong.
     """
-    named = os.environ.get("PYTHEUS_CONFIG", "").strip()
-    if named:
-        path = os.path.abspath(named)
-        return _configuration(path, _table(path, _read(path, " (from PYTHEUS_CONFIG)"), required=True))
-    nearest = _nearest_pyproject()
-    if nearest is None:
-        return NO_CONFIGURATION
-    content = _read(nearest, "")
-    if b"pytheus" not in content:
-        return NO_CONFIGURATION
-    return _configuration(nearest, _table(nearest, content, required=False))
-
-
-def _nearest_pyproject() -> str | None:
-    try:
-        folder = os.getcwd()
-    except OSError:
-        return None  # the working directory was removed, so it has no parents
-    while not os.path.isfile(path := os.path.join(folder, "pyproject.toml")):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-    return path
-
-
-def _read(path: str, source: str) -> bytes:
-    subject = f"configuration file {path}{source}"
-    if os.path.exists(path) and not os.path.isfile(path):
-        # Opening a named pipe would wait for its writer.
-        raise ConfigurationError(f"{subject} is not a regular file; name a TOML file")
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{subject} does not exist; create it or unset PYTHEUS_CONFIG") from error
-    except OSError as error:
-        raise ConfigurationError(
-            f"{subject} cannot be read: {error.strerror or error}; make it readable, or name another in PYTHEUS_CONFIG"
-        ) from error
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{subject} is larger than {MAX_FILE_BYTES} bytes; is it the right file?")
-    return content
-
-
-def _table(path: str, content: bytes, *, required: bool) -> object:
-    """The TOML value of ``tool.pytheus`` in `content`, or an empty table."""
-    import tomllib
-
-    try:
-        document = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"configuration file {path} is not valid TOML: {error}") from error
-    tool = document.get("tool", {})
-    if isinstance(tool, dict) and "pytheus" in tool:
-        return tool["pytheus"]
-    if required:
-        hint = " ([pytheus] is not read)" if "pytheus" in document else ""
-        raise ConfigurationError(
-            f"configuration file {path} (from PYTHEUS_CONFIG) has no table [tool.pytheus]{hint}; add it, even empty"
-        )
-    return {}
-
-
-def _configuration(path: str, table: object) -> Configuration:
-    if table == {}:
-        return NO_CONFIGURATION._replace(path=path)
+    path, table, looked_at, ignored = read_configuration_file()
+    if path is None or table == {}:
+        return NO_CONFIGURATION._replace(path=path, looked_at=looked_at, warnings=ignored)
     from pytheus.plugins.config_table import parse_table
 
     parsed = parse_table(path, table)
     registries = {name: MappingProxyType(options) for name, options in parsed.registries.items()}
     return Configuration(
-        path, parsed.registry, tuple(parsed.plugins), MappingProxyType(registries), parsed.layers, parsed.strict
+        path,
+        parsed.registry,
+        tuple(parsed.plugins),
+        MappingProxyType(registries),
+        parsed.layers,
+        parsed.strict,
+        looked_at,
+        ignored,
     )
 
 
@@ -231,7 +172,10 @@ def configured_strict() -> bool:
 
     Raises `ConfigurationError` for a setting that is not valid.
     """
-    return choose_strict(load_configuration()).is_strict
+    configuration = load_configuration()
+    for warning in configuration.warnings:
+        warnings.warn(warning, PytheusWarning, stacklevel=2)
+    return choose_strict(configuration).is_strict
 
 
 # Plugins --------------------------------------------------------------------------------------------------------------
@@ -295,7 +239,7 @@ def _entries(entries: Iterable[str], source: str) -> dict[str, NamedPlugin | str
     """By name: the plugin that is named, or the setting that blocks it."""
     by_name: dict[str, NamedPlugin | str] = {}
     first: dict[str, str] = {}
-    for written in entries:
+    for position, written in enumerate(entries, 1):
         entry = written.strip()
         setting = f"{entry!r} in {source}"
         wanted: NamedPlugin | str
@@ -305,8 +249,10 @@ def _entries(entries: Iterable[str], source: str) -> dict[str, NamedPlugin | str
             name, distribution = plugin
             wanted = NamedPlugin(name, distribution, setting)
         else:
+            # An address may be here by mistake, with its password.
+            shown = f"the entry {entry!r}" if re.fullmatch(_SHOWN_ENTRY, entry) else f"the entry {position}"
             raise ConfigurationError(
-                f"{source} has the entry {entry!r}, which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
+                f"{source} has {shown}, which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
                 " a name consists of letters, digits, '_', '.', '-' and '+'"
             )
         if first.setdefault(name, entry) != entry:

@@ -102,6 +102,7 @@ _EXAMPLES: Final = {
 # a dict that is not a structure as "[...]".
 _MESSAGE: Final = re.compile(r"(?P<problem>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+|\.\.\.)\]")
+_SHOWN_KEY: Final = r"[\w.-]{1,40}"
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 
 
@@ -119,9 +120,15 @@ def parse_table(path: str, table: object) -> Table:
     try:
         parsed = convert(content, Table)
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: {_translated(str(error), content)}") from error
-    _check_layers(path, parsed)
-    return parsed
+        message = str(error)
+    else:
+        _check_layers(path, parsed)
+        return parsed
+    try:
+        words = _translated(message, content)
+    except Exception:
+        words = "[tool.pytheus] has a key or a value that it does not take"  # a key that looks like msgspec's own words
+    raise ConfigurationError(f"{path}: {words}")  # not chained, because msgspec's error may repeat a value
 
 
 def _as_wrap_layer(layer: _Layer) -> WrapLayer:
@@ -168,9 +175,10 @@ def _translated(message: str, table: dict[str, object]) -> str:
     got = _kind(found)
     match steps:
         case []:
-            return f"[tool.pytheus] has the unknown key {key!r}; {_takes(key, Table)}"
+            return f"[tool.pytheus] has the unknown key {_quoted(key)}; {_takes(key, Table)}"
         case ["registry"]:
-            return f"'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {got}"
+            tables = "; write [tool.pytheus.registries.NAME] for options" if isinstance(found, dict) else ""
+            return f"'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {got}{tables}"
         case ["strict"]:
             return f"'strict' in [tool.pytheus] must be true or false but is {got}; write strict = true"
         case ["plugins", *item]:
@@ -183,8 +191,8 @@ def _translated(message: str, table: dict[str, object]) -> str:
             return f"'registries' in [tool.pytheus] must be a table but is {got}; write [tool.pytheus.registries.NAME]"
         case ["registries", name]:
             return (
-                f"{name!r} in [tool.pytheus.registries] must be a table of that registry's options but is {got};"
-                f" write [tool.pytheus.registries.{name}]"
+                f"{_quoted(str(name))} in [tool.pytheus.registries] must be a table of that registry's options but is"
+                f" {got}; write [tool.pytheus.registries.{name if re.fullmatch(_SHOWN_KEY, str(name)) else 'NAME'}]"
             )
         case ["wrap"]:
             return (
@@ -201,18 +209,19 @@ def _translated_layer(inner: list[str | int], unknown: str, got: str) -> str:
         case []:
             if not unknown:
                 return f" {_not_a_layer(got)}"
-            there_are = ", ".join(_Layer.__struct_fields__)
-            return f" is the unknown {unknown!r}; {suggestion(unknown, _Layer.__struct_fields__)}there are: {there_are}"
+            layers = _Layer.__struct_fields__
+            hint = suggestion(unknown, layers)
+            return f" is the unknown {_quoted(unknown)}; {hint}there are: {', '.join(layers)}"
         case [str(layer)]:
             if not unknown:
                 return _wrong_argument(layer, got)
             why = "a predicate cannot come from a file; " if (layer, unknown) == ("filtered", "predicate") else ""
             takes = _takes(unknown, _Filtered if layer == "filtered" else _Limited)
-            return f", {layer}, has the unknown key {unknown!r}; {why}{takes}"
+            return f", {layer}, has the unknown key {_quoted(unknown)}; {why}{takes}"
         case [str(layer), str(key), *item]:
             got = f"an array with {got}" if item else got
             expected = _EXPECTED.get(key, "a string") if layer != "labelled" else "a string"
-            return f", {layer}, takes {key!r} as {expected} but got {got}; write {_EXAMPLES[layer]}"
+            return f", {layer}, takes {_quoted(key)} as {expected} but got {got}; write {_EXAMPLES[layer]}"
     raise AssertionError(f"no words for {inner!r}")
 
 
@@ -231,6 +240,11 @@ def _found(found: object, path: str) -> tuple[object, list[str | int]]:
             steps.append(key)
             found = found[key]
     return found, steps
+
+
+def _quoted(key: str) -> str:
+    """A key in quotes; not an address, which may contain a password."""
+    return repr(key) if re.fullmatch(_SHOWN_KEY, key) else "of another form"
 
 
 def _layer_subject(position: int) -> str:

@@ -179,6 +179,11 @@ class Plugin:
     def _refuse(self, problem: str, error: Exception | None = None, *, failed: str = "could not be loaded") -> NoReturn:
         raise PluginLoadError(f"{self.subject} {failed}: {self.claim} {problem}", name=self.claim.name) from error
 
+    def _fail(self, failed: str, error: BaseException, options: object) -> NoReturn:
+        """Raise for `error`, chained unless it shows a credential. Call it outside of the ``except`` block."""
+        cause = options.cause(error) if isinstance(options, RegistryOptions) else error
+        raise self._failure(failed, error, options) from cause
+
     def _failure(self, failed: str, error: BaseException, options: object = None) -> PluginLoadError:
         try:
             text = str(error)
@@ -240,10 +245,14 @@ class Plugin:
         if not isinstance(answer, AbstractContextManager):
             self._refuse(f"returned {answer!r:.80} from {_SHARE}, which is not a context manager")
         with ExitStack() as stack:
+            failure: BaseException | None = None
+            path: object = None
             try:
                 path = stack.enter_context(answer)
             except (Exception, SystemExit) as error:
-                raise self._failure(_NOT_SHARED, error, options) from error
+                failure = error
+            if failure is not None:
+                self._fail(_NOT_SHARED, failure, options)
             if path is not None and not isinstance(path, str):
                 self._refuse(f"provides {path!r:.80} in {_SHARE}, which is neither a str nor None")
             yield path
@@ -293,7 +302,8 @@ class Plugin:
         except OptionError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._failure(failed, error, arguments.get("options")) from error
+            failure = error
+        self._fail(failed, failure, arguments.get("options"))
 
     def call(self, hook: str, /, **arguments: object) -> object:
         """The result of the implementation of `hook`, one of `implements`; raises its exceptions."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pytheus.compose.base import Layer
 from pytheus.compose.derived import DerivedCollector
 from pytheus.exceptions import ConflictError
+from pytheus.interruption import is_interruption
 from pytheus.lazy import logger
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.lookup import find_collector
@@ -71,7 +72,9 @@ class _Observers:
         for plugin in self.plugins:
             try:
                 plugin.call(self.hook, **arguments)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 self._note(plugin, error)
 
     def _note(self, plugin: Observer, error: BaseException) -> None:

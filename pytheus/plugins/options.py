@@ -8,35 +8,47 @@ Rules:
   those names.
 - Every option and part that was given must be read; one that was not is an error. Reading an attribute of a part marks
   that part as read, `parse` and `values` mark all options.
-- An error has the key, the value, the type expected and the source. It never shows the value of a credential.
-
-The conversions are msgspec's lax ones (https://jcristharif.com/msgspec/usage.html#strict-vs-lax-mode): "30" is an int
-where the field is an int, "true" and "1" are a bool, and so on. In addition, because a URL has only strings:
-
-- A list, tuple or set is written with commas between its items; the empty string is an empty one.
-- "none", "null" and the empty string are None where the field allows None and not str.
-- A path of `pathlib` is made from its string, and an enumeration's member is named by its value.
-
-No other type is converted to str: a TOML integer where the field is a str is an error.
+- An error has the key, the value, the type expected and the source. It shows a value only if it is known to be
+  harmless: `pytheus.plugins.redaction` says when. A field with ``repr=False`` is a credential, whatever its name.
 """
 
 from __future__ import annotations
 
-import enum
+import re
 import types
 import typing
-from collections.abc import Mapping
-from typing import Final, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar
 
-from pytheus.exceptions import OptionError
-from pytheus.plugins.address import HIDDEN, RegistryAddress, hide, is_secret, parse_address, redact, suggestion
+from pytheus.exceptions import OptionError, RegistryAddressError
+from pytheus.plugins.address import RegistryAddress, parse_address, suggestion, without_host
+from pytheus.plugins.conversion import ConversionError, converted, spoken
+from pytheus.plugins.redaction import (
+    HIDDEN,
+    hide,
+    is_harmless,
+    is_plain,
+    is_plain_path,
+    is_secret,
+    quoted,
+    shown_value,
+)
 
-__all__ = ["ConversionError", "RegistryOptions", "converted", "spoken", "without_secrets"]
+__all__ = ["RegistryOptions"]
 
 # The parts of a URL besides its query, in the order in which they are written, and the words for them.
 _URL_PARTS: Final = {"username": "user name", "password": "password", "host": "host", "port": "port", "path": "path"}
-_LISTS: Final = (list, tuple, set, frozenset)
-_MAX_SHOWN_CHARACTERS: Final = 80
+# How each part is written, as the documents write it.
+_WRITTEN: Final = {
+    "username": "://USER:PASSWORD@HOST",
+    "password": "://USER:PASSWORD@HOST",
+    "host": "://HOST",
+    "port": "://HOST:PORT",
+    "path": ":///run/shop",
+}
+_PIECE: Final = r"[^\W_]{6,}"
+_MIN_HIDDEN: Final = 4
+"""The length from which a value is taken out of a text although nothing says that it is a credential."""
 
 Shape = TypeVar("Shape")
 
@@ -62,7 +74,7 @@ class RegistryOptions:
     Its repr and its errors show no credentials. For use by one thread.
     """
 
-    __slots__ = ("_address", "_origins", "_read", "_source", "_values")
+    __slots__ = ("_address", "_after_secret", "_declared", "_origins", "_read", "_source", "_values")
 
     def __init__(
         self,
@@ -75,6 +87,8 @@ class RegistryOptions:
         self._address = parse_address(address, source) if isinstance(address, str) else address
         self._source = source
         self._read: set[str] = set()
+        # Whether each field that `parse` saw may be shown.
+        self._declared: dict[str, bool] = {}
         query = dict(self._address.query)
         values: dict[str, object] = {**(table or {}), **query}
         origins = {**dict.fromkeys(table or (), table_source), **dict.fromkeys(query, source)}
@@ -89,6 +103,10 @@ class RegistryOptions:
             origins[part] = source
         self._values = values
         self._origins = origins
+        # These keys may be the rest of a password with an unescaped "&".
+        keys = list(query)
+        first_secret = next((position for position, key in enumerate(keys) if is_secret(key)), len(keys))
+        self._after_secret = {key for key in keys[first_secret + 1 :] if not (is_harmless(key) or is_secret(key))}
 
     @property
     def name(self) -> str:
@@ -153,11 +171,11 @@ class RegistryOptions:
     def describe(self) -> tuple[tuple[str, object, str], ...]:
         """The key, the value without credentials, and the source of each option and part of the URL.
 
-        For display: this marks none of them as read.
+        A value is shown as ``***`` unless it is known to be harmless. For display: this marks none of them as read.
         """
         return tuple(
-            (key, HIDDEN if is_secret(key) else without_secrets(value), self._origins[key])
-            for key, value in {**self._values, **self._parts()}.items()
+            (HIDDEN if key in self._after_secret else key, self._shown(key), self._origins[key])
+            for key in {**self._values, **self._parts()}
         )
 
     def parse(self, shape: type[Shape], /) -> Shape:
@@ -179,6 +197,8 @@ class RegistryOptions:
         fields = {
             field.name: field for field in dataclasses.fields(shape) if field.init and not field.name.startswith("_")
         }
+        for name, field in fields.items():
+            self._declared[name] = field.repr and not is_secret(name)
         parts = {part: value for part, value in self._parts().items() if part in fields}
         for key in self._values:
             if key not in fields:
@@ -192,10 +212,10 @@ class RegistryOptions:
         try:
             return shape(**arguments)
         except (TypeError, ValueError) as error:
-            raise OptionError(
-                f"{self._subject} refuses its options ({', '.join(sorted(arguments))}): {self.scrub(str(error))}",
-                key="",
-            ) from error
+            problem = error
+        raise OptionError(
+            f"{self._subject} refuses its options ({', '.join(sorted(arguments))}): {self.scrub(str(problem))}", key=""
+        ) from self.cause(problem)
 
     def error(self, key: str, expected: str) -> OptionError:
         """The error for a plugin to raise about an option whose value `parse` cannot check.
@@ -206,44 +226,103 @@ class RegistryOptions:
         ...
         pytheus.exceptions.OptionError: registry plugin 'redis': option 'namespace' must be a word without ':' but got 'a:b' (as argument)
         """  # noqa: E501
-        value = {**self._values, **self._parts()}.get(key)
-        shown = HIDDEN if is_secret(key) else _shown(value)
+        shown = quoted(self._shown(key))
         origin = self._origins.get(key, self._source)
         return OptionError(f"{self._subject}: option {key!r} must be {expected} but got {shown} ({origin})", key=key)
 
     def scrub(self, text: str) -> str:
-        """`text` with ``***`` in place of the credentials of these options."""
-        import urllib.parse
+        """`text` with ``***`` in place of the credentials of these options, and of values that may be credentials."""
+        return hide(self._secrets(), text)
 
-        secrets = {str(value) for key, value in self._values.items() if is_secret(key)}
-        if self._address.password is not None:
-            secrets.add(self._address.password)
-        return hide(secrets | {urllib.parse.quote(secret, safe="") for secret in secrets}, text)
+    def cause(self, error: BaseException) -> BaseException | None:
+        """`error`, or None if it or its chain shows a credential: the plugin raises its own error ``from`` the result.
+
+        Raise outside of the ``except`` block; otherwise the error is chained in any case, as `__context__`.
+        """
+        chain: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while chain:
+            current = chain.pop()
+            if current is not None and id(current) not in seen:
+                seen.add(id(current))
+                text = f"{current} {current!r} {vars(current)!r}"
+                if self.scrub(text) != text:
+                    return None
+                chain += [current.__cause__, current.__context__]
+        return error
+
+    def _secrets(self) -> Iterator[str]:
+        for key, text in self._hidden_texts():
+            if len(text) >= _MIN_HIDDEN or is_secret(key):
+                yield text
+                # A library may repeat it with other punctuation, as a suggestion for a name.
+                yield from re.findall(_PIECE, text)
+        yield from (key for key in self._after_secret if len(key) >= _MIN_HIDDEN)
+
+    def _hidden_texts(self) -> Iterator[tuple[str, str]]:
+        """The key and the text of each value that may not be shown."""
+        for key, value in {**self._values, **self._parts()}.items():
+            yield from _hidden(key, value, self._shown(key))
 
     def refuse_unread(self) -> None:
         """Raise `OptionError` for an option that was not read. Called when the plugin has created the registry."""
         for part in self._parts():
             if part not in self._read:
+                meant = self._meant_without(part)
+                remedy = "remove it" if meant is None else f"did you mean {meant!r}?"
                 raise OptionError(
                     f"{self._subject} takes no {_URL_PARTS[part]}, but {self._address.shown!r} ({self._source}) has"
-                    " one; remove it",
+                    f" one; {remedy}",
                     key=part,
                 )
         for key in self._values:
             if key not in self._read:
                 raise OptionError(
-                    f"{self._subject} takes no options, but got {key!r} ({self._origins[key]}); remove it", key=key
+                    f"{self._subject} takes no options, but got {self._named(key)} ({self._origins[key]}); remove it",
+                    key=key,
                 )
+
+    def _meant_without(self, part: str) -> str | None:
+        """The address that was meant if its `part`, which the plugin does not take, is one that it takes."""
+        address = self._address
+        if part == "host" and "path" in self._read and set(self._parts()) <= {"host", "path"}:
+            return without_host(address)
+        if part == "path" and address.path is not None and "=" in address.path and not address.query:
+            meant = f"{address.name}://?{address.path[1:]}"
+            try:
+                return parse_address(meant).shown
+            except RegistryAddressError:
+                return None
+        return None
 
     def __repr__(self) -> str:
         values = ", ".join(
-            f"{key}={HIDDEN if is_secret(key) else _shown(value)}" for key, value in self._values.items()
+            f"{key}={quoted(value)}" for key, value, _ in self.describe() if key in self._values or key == HIDDEN
         )
         return f"<RegistryOptions {self._address.shown} {self._source}: {values or 'no options'}>"
 
     @property
     def _subject(self) -> str:
         return f"registry plugin {self._address.name!r}"
+
+    def _named(self, key: str) -> str:
+        return "one after a credential" if key in self._after_secret else repr(key)
+
+    def _shown(self, key: str) -> object:
+        """The value of the option or part `key` as it may be shown."""
+        address = self._address
+        if key in (parts := self._parts()):
+            value = parts[key]
+            if key == "path":
+                return value if is_plain_path(str(value)) else HIDDEN
+            if key in ("username", "password"):
+                plain = key == "username" and address.password and is_plain(str(value)) and ":" not in str(value)
+                return value if plain else HIDDEN
+            return value
+        is_known = self._declared.get(key, False)
+        if key in self._after_secret or (key in self._declared and not is_known):
+            return HIDDEN if key in self._values else None
+        return shown_value(key, self._values.get(key), is_known=is_known)
 
     def _parts(self) -> dict[str, object]:
         return {part: value for part in _URL_PARTS if (value := getattr(self._address, part)) is not None}
@@ -252,11 +331,17 @@ class RegistryOptions:
         try:
             return converted(value, hint)
         except ConversionError as error:
-            # The chained original repeats the value.
-            raise self.error(key, error.expected) from (None if is_secret(key) else error)
+            expected = error.expected
+        raise self.error(key, expected)
 
     def _unknown(self, key: str, known: Mapping[str, object]) -> OptionError:
         takes = f"it takes: {', '.join(sorted(known))}" if known else "it takes none"
+        if key in self._after_secret:
+            return OptionError(
+                f"{self._subject} has an unknown option after one that is a credential ({self._origins[key]}); in a"
+                f" value, '&' is written %26; {takes}",
+                key="",
+            )
         return OptionError(
             f"{self._subject} has no option {key!r} ({self._origins[key]}); {suggestion(key, known)}{takes}", key=key
         )
@@ -264,111 +349,17 @@ class RegistryOptions:
     def _missing(self, key: str, hint: object) -> OptionError:
         return OptionError(
             f"{self._subject} ({self._source}) needs the option {key!r} ({spoken(hint)}); give it as"
-            f" {self.name}://?{key}=... or in the table [tool.pytheus.registries.{self.name}]",
+            f" {self.name}{_WRITTEN.get(key, f'://?{key}=...')} or in the table [tool.pytheus.registries.{self.name}]",
             key=key,
         )
 
 
-def _shown(value: object) -> str:
-    text = repr(redact(value) if isinstance(value, str) else value)
-    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[: _MAX_SHOWN_CHARACTERS - 3]}..."
-
-
-def without_secrets(value: object) -> object:
-    """`value` of a TOML file with ``***`` in place of credentials, and with types that JSON has."""
-    if isinstance(value, Mapping):
-        return {key: HIDDEN if is_secret(key) else without_secrets(held) for key, held in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_secrets(held) for held in value]
-    if isinstance(value, str):
-        return redact(value)
-    return value if isinstance(value, (bool, int, float)) else str(value)  # TOML's dates among others
-
-
-# Conversion ----------------------------------------------------------------------------------------------------------
-
-
-class ConversionError(ValueError):
-    """A value that its type does not allow; `expected` has the type in words."""
-
-    def __init__(self, expected: str) -> None:
-        super().__init__(expected)
-        self.expected = expected
-
-    def __str__(self) -> str:
-        return f"must be {self.expected}"
-
-
-def converted(value: object, hint: object) -> object:
-    """`value` converted to the type `hint`; raises `ConversionError`."""
-    import msgspec
-
-    try:
-        result: object = msgspec.convert(_spelt_out(value, hint), hint, strict=False, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        # Only msgspec has words for a constraint (Annotated[int, Meta(ge=1)]); those words contain no value.
-        expected = spoken(hint)
-        detail = str(error)
-        if typing.get_origin(hint) is typing.Annotated and detail.startswith("Expected"):
-            expected = f"{expected} (expected{detail.removeprefix('Expected')})"
-        raise ConversionError(expected) from error
-    return result
-
-
-def _bare(hint: object) -> object:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
-
-
-def _members(hint: object) -> tuple[object, ...]:
-    """The members of a union, or the type alone."""
-    hint = _bare(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(_bare(member) for member in typing.get_args(hint))
-    return (hint,)
-
-
-def _spelt_out(value: object, hint: object) -> object:
-    if not isinstance(value, str):
-        return value
-    members = _members(hint)
-    if type(None) in members and str not in members and value.lower() in ("", "none", "null"):
-        return None
-    for member in members:
-        if (typing.get_origin(member) or member) in _LISTS and str not in members:
-            items = [item.strip() for item in value.split(",")] if value.strip() else []
-            item_hints = [argument for argument in typing.get_args(member) if argument is not Ellipsis]
-            return [_spelt_out(item, item_hints[0]) if len(item_hints) == 1 else item for item in items]
-    return value
-
-
-def _path(wanted: type, value: object) -> object:
-    import pathlib
-
-    if isinstance(wanted, type) and issubclass(wanted, pathlib.PurePath):
-        if not isinstance(value, str):
-            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
-        return wanted(value)
-    raise NotImplementedError(f"an option cannot be of type {wanted!r}")
-
-
-def spoken(hint: object) -> str:
-    """The words for the type `hint` in an error message or a reference table.
-
-    >>> spoken(Literal["raise", "warn"]), spoken(tuple[int, ...]), spoken(float | None)
-    ("'raise' or 'warn'", 'int, separated by commas', 'float or none')
-    """
-    words: list[str] = []
-    for member in _members(hint):
-        origin = typing.get_origin(member)
-        if member is type(None):
-            words.append("none")
-        elif origin is Literal:
-            words.extend(repr(argument) for argument in typing.get_args(member))
-        elif isinstance(member, type) and issubclass(member, enum.Enum):
-            words.extend(repr(item.value) for item in member)
-        elif (origin or member) in _LISTS:
-            items = [spoken(argument) for argument in typing.get_args(member) if argument is not Ellipsis]
-            words.append(f"{' and '.join(dict.fromkeys(items)) or 'values'}, separated by commas")
-        else:
-            words.append(member.__name__ if isinstance(member, type) and origin is None else str(member))
-    return " or ".join(words)
+def _hidden(key: str, value: object, shown: object) -> Iterator[tuple[str, str]]:
+    if shown == HIDDEN and not isinstance(value, (Mapping, list, tuple)):
+        yield key, str(value)
+    elif isinstance(value, Mapping):
+        for inner, held in value.items():
+            yield from _hidden(inner, held, shown[inner] if isinstance(shown, Mapping) else HIDDEN)
+    elif isinstance(value, (list, tuple)):
+        for position, held in enumerate(value):
+            yield from _hidden(key, held, shown[position] if isinstance(shown, list) else HIDDEN)

@@ -12,10 +12,17 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytheus.exceptions import PluginBlockedError, SelectionError, UnknownRegistryError
-from pytheus.plugins.address import BUILTIN_REGISTRIES, RegistryAddress, closest, normalized_distribution, parse_address
+from pytheus.plugins.address import (
+    BUILTIN_REGISTRIES,
+    RegistryAddress,
+    closest,
+    is_plugin_name,
+    normalized_distribution,
+    parse_address,
+)
 from pytheus.plugins.config import (
     Choice,
     Configuration,
@@ -30,7 +37,7 @@ from pytheus.plugins.options import RegistryOptions
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim, PluginInfo
 
-__all__ = ["ActivationPlan", "Plan", "PlannedPlugin", "plan", "plan_activation"]
+__all__ = ["ActivationPlan", "Plan", "PlannedPlugin", "plan", "plan_activation", "tables_without_effect"]
 
 
 class PlannedPlugin(NamedTuple):
@@ -149,17 +156,15 @@ def plan(choice: str | None = None) -> Plan:
         claim = _claim(address, chosen.source, activation.settings)
     except SelectionError as error:
         problem = error.with_traceback(None)
-    warnings = _misnamed_tables(address.name, configuration) if tables and address.name not in tables else ()
-    return Plan(chosen, address, claim, options, problem, warnings, activation)
+    return Plan(chosen, address, claim, options, problem, _misnamed_tables(address.name, configuration), activation)
 
 
 def plan_activation(configuration: Configuration) -> ActivationPlan:
     """The plan for the layers and plugins before a registry, whichever it is; raises `ConfigurationError`."""
     settings = settings_with(configuration)
     plugins = tuple(_planned(named) for named in settings.named)
-    return ActivationPlan(
-        configuration, settings, plugins, tuple(_blocks_without_effect(settings)) if settings.blocked else ()
-    )
+    blocks = _blocks_without_effect(settings) if settings.blocked else ()
+    return ActivationPlan(configuration, settings, plugins, (*configuration.warnings, *blocks))
 
 
 def _subject(address: RegistryAddress, source: str) -> str:
@@ -198,6 +203,14 @@ def _refuse_blocked(address: RegistryAddress, source: str, settings: PluginSetti
         )
 
 
+# Of the names that the documents use, so that a user who has installed pytheus alone knows what is missing.
+_OWN_DISTRIBUTIONS: Final = {
+    "multiprocess": "pytheus-multiprocess",
+    "redis": "pytheus-redis",
+    "rediss": "pytheus-redis",
+}
+
+
 def _unknown(address: RegistryAddress, source: str, settings: PluginSettings) -> UnknownRegistryError:
     from pytheus.plugins.catalog import catalog
 
@@ -207,7 +220,8 @@ def _unknown(address: RegistryAddress, source: str, settings: PluginSettings) ->
     blocked = [f"{name} (by {settings.blocked[name]})" for name in names if name in settings.blocked]
     holders = found.claims.get(address.name, ())
     asked = f"{address.name}@{address.distribution}" if holders else address.name
-    remedy = _did_you_mean(address.name, holders, available) or "install the distribution that provides it;"
+    remedy = _did_you_mean(address.name, holders, available)
+    remedy = remedy or f"install {_OWN_DISTRIBUTIONS.get(address.name, 'the distribution that provides it')};"
     message = f"registry plugin {asked!r} ({source}) is not installed; {remedy} available: {', '.join(available)}"
     if blocked:
         message += f"; blocked: {', '.join(blocked)}"
@@ -224,15 +238,37 @@ def _did_you_mean(name: str, holders: Iterable[Claim], candidates: Iterable[str]
 
 
 def _misnamed_tables(name: str, configuration: Configuration) -> tuple[str, ...]:
+    """Warnings about tables that were probably meant for the registry `name` or a built-in one."""
+    meant = {name, *BUILTIN_REGISTRIES}
+    suspects = [table for table in configuration.registries if table not in meant and closest(table, meant) is not None]
+    return _tables_without_effect(suspects, meant, configuration) if suspects else ()
+
+
+def tables_without_effect(planned: Plan) -> tuple[str, ...]:
+    """Warnings about all tables of options that apply to no installed plugin. For commands: it reads all metadata."""
     from pytheus.plugins.catalog import catalog
 
-    near = closest(name, configuration.registries)
-    if near is None or near in BUILTIN_REGISTRIES or near in catalog().claims:
-        return ()
-    return (
-        f"{configuration.path}: [tool.pytheus.registries.{near}] applies to no installed plugin, and the registry in"
-        f" use is {name!r}; did you mean [tool.pytheus.registries.{name}]?",
-    )
+    configuration = planned.activation.configuration
+    names = {planned.address.name, *BUILTIN_REGISTRIES, *catalog().claims}
+    return _tables_without_effect(configuration.registries, names, configuration)
+
+
+def _tables_without_effect(tables: Iterable[str], meant: set[str], configuration: Configuration) -> tuple[str, ...]:
+    from pytheus.plugins.catalog import catalog
+
+    known = {*meant, *catalog().claims}
+    warnings: list[str] = []
+    for table in tables:
+        if table in known:
+            continue
+        near = closest(table, meant)
+        remedy = f"did you mean [tool.pytheus.registries.{near}]?" if near else "install its distribution, or remove it"
+        # Another text may be an address, with its password.
+        shown = f".{table}]" if is_plugin_name(table) else "] has a table that"
+        warnings.append(
+            f"{configuration.path}: [tool.pytheus.registries{shown} applies to no installed plugin; {remedy}"
+        )
+    return tuple(warnings)
 
 
 # Plugins that a setting names or blocks -------------------------------------------------------------------------------

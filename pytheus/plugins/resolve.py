@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 import weakref
@@ -30,12 +31,20 @@ from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.traversal import walk
+from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim
     from pytheus.plugins.loader import Plugin
 
-__all__ = ["configure", "make_builtin_registry", "resolve_registry", "shared_address"]
+__all__ = [
+    "configure",
+    "make_builtin_registry",
+    "names_of_shared",
+    "resolve_registry",
+    "shared_address",
+    "sharing_remedy",
+]
 
 
 def resolve_registry(choice: str | None = None) -> Registry:
@@ -67,6 +76,8 @@ def resolve_registry(choice: str | None = None) -> Registry:
         active = [] if alone else _named_plugins(activation, None)
         registry = make_builtin_registry(planned.options)
         planned.options.refuse_unread()
+        if RUN_VARIABLE in os.environ and not isinstance(registry, NullRegistry):
+            _warn_if_unserved(planned)
         return registry if alone else _activated(registry, active, activation, made_here=True)
 
     from pytheus.plugins.loader import MAKE, Plugin
@@ -75,6 +86,8 @@ def resolve_registry(choice: str | None = None) -> Registry:
         plugin = Plugin(planned.claim, planned.subject)
         active = [] if alone else _named_plugins(activation, planned.claim)
         registry, made_here = plugin.make_registry(planned.options)
+    if RUN_VARIABLE in os.environ and isinstance(registry, CollectorRegistry):
+        _warn_if_unserved(planned)
     if alone:
         return registry
     if set(plugin.implements) - {MAKE}:
@@ -126,21 +139,41 @@ def shared_address(planned: Plan) -> Iterator[str]:
     if planned.problem is not None:
         raise planned.problem
     if planned.claim is None:
-        from pytheus.plugins.catalog import available_plugins
-
-        others = [plugin.name for plugin in available_plugins() if plugin.name not in BUILTIN_REGISTRIES]
-        remedy = (
-            f"choose one that processes share; installed: {', '.join(others)}"
-            if others
-            else ("install and choose a plugin whose registry processes share")
+        raise SelectionError(
+            f"{planned.subject} is in the memory of one process, where no other can read it; {sharing_remedy()}"
         )
-        raise SelectionError(f"{planned.subject} is in the memory of one process, where no other can read it; {remedy}")
     from pytheus.plugins.loader import Plugin
 
     plugin = Plugin(planned.claim, planned.subject)
     with plugin.shared_path(planned.options) as path:
         text = planned.choice.text
         yield text if path is None else with_path(text, path)
+
+
+def names_of_shared() -> list[str]:
+    """The names of the installed registries that are not built in, which processes may share."""
+    from pytheus.plugins.catalog import available_plugins
+
+    names = [plugin.name for plugin in available_plugins() if plugin.name not in BUILTIN_REGISTRIES]
+    return [name for name in names if "+" not in name]  # a variant of another name
+
+
+def sharing_remedy() -> str:
+    """The part of a message that says how to choose a registry that processes share."""
+    others = names_of_shared()
+    installed = f"installed: {', '.join(others)}" if others else "install pytheus-multiprocess first"
+    name = others[0] if others else "multiprocess"
+    return f"choose one that processes share; {installed} (pytheus run --registry {name} -- COMMAND)"
+
+
+def _warn_if_unserved(planned: Plan) -> None:
+    """Warn if this process is below a `pytheus run`, whose server does not show the registry in memory of `planned`."""
+    warn_if_unserved(
+        lambda server: (
+            f"process {os.getpid()} counts in its own memory, which {server} does not show, because it has"
+            f" {planned.subject}; {sharing_remedy()}"
+        )
+    )
 
 
 # Built-in registries --------------------------------------------------------------------------------------------------
@@ -163,7 +196,8 @@ def make_builtin_registry(options: RegistryOptions) -> Registry:
     try:
         return CollectorRegistry(prefix=parsed.prefix, on_conflict=parsed.on_conflict)
     except InvalidNameError as error:
-        raise options.error("prefix", "a valid metric name") from error
+        invalid = error
+    raise options.error("prefix", "a valid metric name") from options.cause(invalid)
 
 
 # Active plugins -------------------------------------------------------------------------------------------------------

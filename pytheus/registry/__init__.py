@@ -14,6 +14,7 @@
 
 from pytheus.registry.capabilities import (
     Closable,
+    EndedSeriesExpirable,
     HasDefinition,
     HasPrecedence,
     HasRows,
@@ -31,7 +32,7 @@ from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries
 
 __all__ = [
     "REGISTRY",
@@ -45,6 +46,8 @@ __all__ = [
     "HoldsCollectors",
     "FloatBuffer",
     "Wrapper",
+    "EndedSeriesExpirable",
+    "RetiresSeries",
     "SeriesExpirable",
     "SeriesLimitable",
     "Lookup",

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pytheus.definitions import Definition
+from pytheus.interruption import is_interruption
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Row
 
 __all__ = [
     "Closable",
+    "EndedSeriesExpirable",
     "HasDefinition",
     "HasPrecedence",
     "HasRows",
@@ -36,11 +38,11 @@ SeriesLimit: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 Called from any thread that writes, without a lock, each time labels are used that have no series. Must not raise.
 """
 
-SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool]], None]
-"""Ends series, given the label values of each and a function `leave`.
+SeriesRetirement: TypeAlias = Callable[[Sequence[tuple[str, ...]], Callable[[tuple[str, ...]], bool], float], None]
+"""Ends series, given the label values of each, a function `leave`, and for how many seconds they were not written.
 
-``leave(labels)`` makes later writes begin a new series. It returns False if a series was written meanwhile and stays.
-Whatever else keeps numbers of the series must not hand them to the new one. Must not raise.
+``leave(labels)`` makes later writes begin a new series. It returns False if the series was written meanwhile; then it
+stays. Called from any thread. Must not raise.
 """
 
 
@@ -116,8 +118,27 @@ class SeriesExpirable(HasDefinition, Protocol):
         """
         ...
 
-    def retire_series_with(self, retirement: SeriesRetirement | None, /) -> None:
-        """Let `retirement` end series from now on; None ends them here alone."""
+    def retire_series_with(self, retirement: SeriesRetirement, /) -> None:
+        """Let `retirement` end series from now on, in place of another one."""
+        ...
+
+    def stop_retiring_with(self, retirement: SeriesRetirement, /) -> None:
+        """End series without it from now on. One that another has replaced is ignored."""
+        ...
+
+
+@runtime_checkable
+class EndedSeriesExpirable(Protocol):
+    """A registry, or a store of shards, that keeps series of processes that have ended.
+
+    Fallback: there are none.
+    """
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop the series of metrics that `selects`, unless a process changed them within `idle_seconds` or has them.
+
+        Called at intervals, from a thread that may block.
+        """
         ...
 
 
@@ -135,8 +156,9 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions, then raises the error of the first that failed. A series whose function failed is not among
-        the rows until it succeeds.
+        Calls all functions. In a scrape, a series whose function fails is reported (`report_failed_series` of
+        `pytheus.registry.traversal`) and missing from the rows until its function succeeds. Elsewhere, raises the error
+        of the first that failed; its series keeps its previous number.
         """
         ...
 
@@ -236,11 +258,13 @@ class Closable(Protocol):
 
 
 def precedence_of(collector: object) -> int | None:
-    """Return the precedence of `collector`, or None if it has none or raises an `Exception` instead."""
+    """Return the precedence of `collector`, or None if it has none or raises an error instead."""
     try:
         # Without isinstance(..., HasPrecedence); `traversal.definition_of` has the reasons.
         precedence = getattr(collector, "precedence", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
     # An unrelated attribute may have this name.
     return precedence if type(precedence) is int else None

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol, cast, runtime_checkable
 
 from pytheus.exceptions import InvalidNameError, NotACollectorError, NotARegistryError, NotTextError
+from pytheus.interruption import is_interruption
 from pytheus.names import validate_prefix
 from pytheus.registry.peers import BOTH_LIBRARIES, is_of_peer
 from pytheus.samples import Family
@@ -40,16 +41,19 @@ class Collector(Protocol):
 
         May yield `Family` objects, metrics, or other collectors, which are collected in turn. Called once per scrape,
         from any thread, by several threads at once; each call returns a new, independent iterable. May block: this
-        delays the scrape, not the application. May raise: only this collector's families are missing from that scrape.
+        delays the scrape, not the application. May raise anything: only this collector's families are missing from that
+        scrape.
         """
         ...
 
 
 def collector_name(collector: object) -> str:
-    """Return the name of `collector` in messages: its attribute `name`, or its class's name. Never raises an error."""
+    """Return the name of `collector` in messages: its attribute `name`, or its class's name."""
     try:
         name = getattr(collector, "name", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         name = None
     return name if isinstance(name, str) and name else type(collector).__qualname__
 

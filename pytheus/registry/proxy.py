@@ -26,8 +26,16 @@ from pytheus.registry.contract import Collector, Registry, check_registry, colle
 from pytheus.registry.lookup import Overlap, find_collector
 from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
 from pytheus.registry.traversal import Proxy, leads_to, originals
+from pytheus.version import COMPILED
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "set_resolver"]
+
+if COMPILED and "REGISTRY" in globals():
+    raise ImportError(
+        "pytheus.registry.proxy cannot be reloaded, because compiled modules would go on using the first REGISTRY;"
+        " start a new process, or install the pure build (PYTHEUS_PURE=1)",
+        name=__name__,
+    )
 
 Resolver = Callable[[str | None], Registry]
 """Returns the registry for a name or URL, or for None the one that the environment and configuration choose."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
-from typing import Final, Protocol, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, overload, runtime_checkable
 
 from pytheus.samples import Exemplar
 
-__all__ = ["UNSET", "FloatBuffer", "NumberStorage", "is_unset"]
+__all__ = ["UNSET", "FloatBuffer", "NumberStorage", "RetiresSeries", "is_unset"]
 
 _UNSET_BYTES: Final = array("Q", [0x7FF8_7079_7468_6575]).tobytes()
 
@@ -73,4 +73,22 @@ class NumberStorage(Protocol):
 
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         """Set the latest exemplar of the number at index `slot` of a series."""
+        ...
+
+
+@runtime_checkable
+class RetiresSeries(Protocol):
+    """A `NumberStorage` that can end series while their process lives, so that no sum of several processes goes back.
+
+    Fallback: a series stays until its metric removes it.
+    """
+
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float, /
+    ) -> None:
+        """Release those of `series` that ``leave`` lets go, and keep their numbers as if their process had ended.
+
+        A series of the same labels may be created at any moment after ``leave`` has returned True, and must start at
+        zero. Nothing happens to a series that cannot be kept elsewhere. Must not raise.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The registries below a registry, its original collectors, and the definition and families of a collector.
+"""The registries below a registry, its original collectors, and the definition, families and failures of a collector.
 
 `walk` is the only loop over registries below a registry, `definition_of` the only reader of a definition, and `flatten`
 the only loop over collectors that yield collectors.
@@ -6,11 +6,13 @@ the only loop over collectors that yield collectors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, TypeVar, cast
+from typing import Final, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotACollectorError
+from pytheus.interruption import is_interruption
 from pytheus.registry.capabilities import HoldsCollectors, Wrapper
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers, is_of_peer
@@ -18,12 +20,14 @@ from pytheus.samples import Family
 
 __all__ = [
     "FailedCollector",
+    "FailedSeries",
     "Proxy",
     "definition_of",
     "flatten",
     "leads_to",
     "originals",
     "registered_collectors",
+    "report_failed_series",
     "walk",
     "wrapped_registries",
 ]
@@ -105,11 +109,13 @@ def registered_collectors(registry: Registry) -> list[Collector]:
 
 
 def definition_of(collector: object) -> Definition | None:
-    """Return the definition of `collector`, or None if it has no definition or raises an `Exception` instead."""
+    """Return the definition of `collector`, or None if it has no definition or raises an error instead."""
     try:
         # Without isinstance(..., HasDefinition), which executes the property on Python 3.11 and takes a microsecond.
         definition = getattr(collector, "definition", None)
-    except Exception:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
     # An unrelated attribute may have this name.
     return definition if isinstance(definition, Definition) else None
@@ -119,10 +125,51 @@ class FailedCollector(NamedTuple):
     """A collector that raises `error`, so that a scrape reports the error as one of the collector `name`."""
 
     name: str
-    error: Exception
+    error: BaseException
 
     def collect(self) -> NoReturn:
         raise self.error
+
+
+class FailedSeries:
+    """A context manager: the series that fail in this thread while its block runs, each alone.
+
+    Such as those of a gauge whose function raises. A scrape counts them, and shows the other series.
+    """
+
+    __slots__ = ("_outer", "found")
+
+    def __enter__(self) -> Self:
+        self.found: list[tuple[Collector, tuple[str, ...], BaseException]] = []
+        """The collector, the label values and the error of each."""
+        self._outer: FailedSeries | None = getattr(_thread, "failed", None)
+        _thread.failed = self
+        return self
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        _thread.failed = self._outer
+
+    def first(self) -> list[tuple[Collector, BaseException]]:
+        """Return each collector with a series that failed, and its first error."""
+        first: dict[int, tuple[Collector, BaseException]] = {}
+        for collector, _, error in self.found:
+            first.setdefault(id(collector), (collector, error))
+        return list(first.values())
+
+
+_thread: Final = threading.local()
+
+
+def report_failed_series(collector: Collector, labels: tuple[str, ...], error: BaseException) -> bool:
+    """Report a series that `collector` leaves out, and return whether a scrape of this thread takes note of it.
+
+    If not, the caller raises `error`.
+    """
+    failed: FailedSeries | None = getattr(_thread, "failed", None)
+    if failed is None:
+        return False
+    failed.found.append((collector, labels, error))
+    return True
 
 
 def flatten(collector: Collector, *kept: type[T]) -> Iterator[Family | T]:

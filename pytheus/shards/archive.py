@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -99,14 +99,29 @@ class Archive:
             return self
         return Archive(self.layout, self.numbers, self.remainders, self.dead_values, self.folded_at, left)
 
-    def expire(self, before: float, snapshots: Iterable[Snapshot]) -> Archive:
-        """An archive without series into which nothing was folded since `before`.
+    def expire(
+        self,
+        before: float,
+        snapshots: Iterable[Snapshot],
+        selects: Callable[[Definition], bool] = lambda _: True,
+    ) -> Archive:
+        """An archive without series of metrics that `selects` into which nothing was folded since `before`.
 
         `before` is in seconds since the Unix epoch. A series that is in any of `snapshots` stays, so that no exposed
         counter goes back. Values of gauges in the mode "each of all" expire with processes that began before that time.
         """
-        old = [number for number, folded_at in enumerate(self.folded_at) if folded_at < before]
-        dead_values = [value for value in self.dead_values if value.identity.started_ns >= before * 1e9]
+        selected = list(map(selects, self.layout.definitions))
+        numbers = self.layout.definition_numbers
+        old = [
+            number
+            for number, folded_at in enumerate(self.folded_at)
+            if folded_at < before and selected[numbers[number]]
+        ]
+        dead_values = [
+            value
+            for value in self.dead_values
+            if value.identity.started_ns >= before * 1e9 or not selects(value.definition)
+        ]
         if old:
             kept = {
                 (definition_key(entry.definition), entry.labels)

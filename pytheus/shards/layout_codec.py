@@ -270,7 +270,8 @@ class LayoutReader:
         elif isinstance(payload, _Definition):
             layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, _Removal):
-            self._definition_of(payload.series)
+            if payload.series >= len(layout):
+                raise ShardFormatError(f"it removes series {payload.series}, which does not exist")
             layout.remove_series(payload.series)
         elif isinstance(payload, _Info):
             definition = self._definition_of(payload.series)

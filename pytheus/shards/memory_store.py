@@ -8,8 +8,9 @@ keep these, in how they learn that a process has died, and in how they fold a sh
 from __future__ import annotations
 
 import threading
+import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -142,6 +143,13 @@ class MemoryShardStore:
             backend.archive = backend.archive.forget_tokens([snapshot.identity.token for snapshot in dead])
             return Reading([self._snapshot(shard) for shard in backend.shards.values()], backend.archive)
 
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of the archive; see `EndedSeriesExpirable`."""
+        reading = self.read()
+        with self.backend.lock:
+            before = time.time() - idle_seconds
+            self.backend.archive = self.backend.archive.expire(before, reading.snapshots, selects)
+
     def _snapshot(self, shard: StoredShard) -> Snapshot:
         token = shard.identity.token
         reader, known = self._readers.get(token, (None, None))
@@ -216,6 +224,27 @@ class BackendStorage:
             if number is not None:
                 self._store.shard.append(encode_removal(number))
                 self._store.layout.remove_series(number)
+
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float, /
+    ) -> None:
+        """Move series into the archive; see `RetiresSeries`."""
+        store = self._store
+        backend, shard = store.backend, store.shard
+        layout = Layout()
+        numbers: list[float] = []
+        with backend.lock:
+            for labels in series:
+                number = self._series_number(labels)
+                if number is not None and leave(labels):
+                    layout.add_series(layout.add_definition(self._definition), labels, len(numbers))
+                    numbers += shard.views[number]
+                    shard.append(encode_removal(number))
+                    store.layout.remove_series(number)
+            identity = shard.identity._replace(token=f"{shard.identity.token} left")
+            left = Snapshot(identity, False, layout, numbers)
+            folded = fold(backend.archive, [left], now=time.time() - idle_seconds)
+            backend.archive = folded.forget_tokens([identity.token])
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         with self._store.backend.lock:

@@ -9,17 +9,19 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from weakref import ref
 
 from pytheus.definitions import Definition
-from pytheus.registry.capabilities import HasRows, StorageAware
-from pytheus.registry.contract import Collector
-from pytheus.registry.traversal import definition_of
+from pytheus.interruption import is_interruption
+from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
+from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.store import ShardStore
 from pytheus.shards.tracked_storage import TrackedStorage, drop_storage, keep_storage, storage_of
 
-__all__ = ["Entry", "Published", "PublishedCollectors", "SharedMetric"]
+__all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
 
 class SharedMetric(NamedTuple):
@@ -35,6 +37,8 @@ class SharedMetric(NamedTuple):
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
         storage = self.storage
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.retire_series_with(self._retire)
         if storage is None:
             if not carry:
                 self.metric.restart()
@@ -62,11 +66,20 @@ class SharedMetric(NamedTuple):
                     storage.add(row, former)
         self.metric.attach_storage(storage, carry=True)
 
+    def _retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        # A store that publishes rows has no storage. The series stay, because the sum of all processes would go back.
+        if self.storage is not None:
+            self.storage.retire(series, leave, idle_seconds)
+
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.
 
         A metric that another registry holds as well takes them to its shard.
         """
+        if isinstance(self.metric, SeriesExpirable):
+            self.metric.stop_retiring_with(self._retire)
         storage = self.storage
         if storage is None:
             return
@@ -201,3 +214,33 @@ class PublishedCollectors:
             self.now = replacement
             return True
         return False
+
+
+class Refreshed(NamedTuple):
+    """The failures of gauges' functions in a scrape."""
+
+    missing: dict[int, set[tuple[str, ...]]]
+    """By the id of the definition: the series whose function failed."""
+    reports: list[Collector]
+    """A collector for each failure that the scrape does not take note of by itself."""
+
+
+def refresh(metrics: Sequence[SharedMetric]) -> Refreshed:
+    """Call the functions of gauges; gives the failures."""
+    refreshed = Refreshed({}, [])
+    with FailedSeries() as failed:
+        for shared in metrics:
+            try:
+                shared.metric.refresh()
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                refreshed.reports.append(FailedCollector(shared.definition.name, error))
+    reported: set[int] = set()
+    for collector, labels, failure in failed.found:
+        definition = definition_of(collector)
+        refreshed.missing.setdefault(id(definition), set()).add(labels)
+        if not report_failed_series(collector, labels, failure) and id(definition) not in reported:
+            reported.add(id(definition))
+            refreshed.reports.append(FailedCollector(collector_name(collector), failure))
+    return refreshed

@@ -17,28 +17,27 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
-from pytheus.exceptions import CollectorError, ShardStoreError
-from pytheus.interruption import is_interruption
+from pytheus.exceptions import ShardStoreError
 from pytheus.kinds import MergeRule
-from pytheus.metrics.gauge import Gauge
-from pytheus.registry.capabilities import HasRows, StorageAware
+from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import FailedCollector, definition_of
+from pytheus.registry.traversal import definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
-from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
+from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import (
@@ -49,6 +48,7 @@ from pytheus.shards.tracked_storage import (
     UnsetRows,
     storage_of,
 )
+from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
 
@@ -138,6 +138,22 @@ class ShardedRegistry(RefusesPeers):
                     self._published.withdraw(entry)
                     self._detach(entry)
                 raise
+        if entry.shared is None and RUN_VARIABLE in os.environ:
+            self._warn_of_unscraped(collector)
+
+    def _warn_of_unscraped(self, collector: Collector) -> None:
+        """Warn if no scrape shows `collector`, because the server of `pytheus run` is another process."""
+        name = collector_name(collector)
+        own = () if self._store_collectors is None else self._store_collectors()
+        # A store that has the collector of this name itself shows every process.
+        if not self._published.now.is_closed and all(collector_name(each) != name for each in own):
+            warn_if_unserved(
+                lambda server: (
+                    f"collector {name!r} of process {os.getpid()} is not in the scrapes of {server}: processes share"
+                    " metrics, and a custom collector shows in scrapes of its own process alone; serve this process's"
+                    " metrics as well, or set a metric where the number changes"
+                )
+            )
 
     def _entry(self, collector: Collector, *, carry: bool) -> Entry:
         """An entry for `collector`, whose numbers are in the store's storage if possible."""
@@ -212,7 +228,7 @@ class ShardedRegistry(RefusesPeers):
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
-        failed = _refresh(published.shared())
+        refreshed = refresh(published.shared())
         with self._scraping:
             if self._published.now.is_closed:
                 return iter(published.collectors())
@@ -221,16 +237,15 @@ class ShardedRegistry(RefusesPeers):
                 return iter(self._shown)
             self._is_scraping = True
             try:
-                merged = self._merged(published, failed)
-                reports = [gauge.report for gauge in failed]
-                self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
+                merged = self._merged(published, refreshed.missing)
+                self._shown = shown = [*merged, *refreshed.reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
         if self._store_collectors is not None:
             shown = [*shown, *self._store_collectors()]
         return iter(shown)
 
-    def _merged(self, published: Published, failed: list[_FailedGauge]) -> list[Collector]:
+    def _merged(self, published: Published, missing: dict[int, set[tuple[str, ...]]]) -> list[Collector]:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
@@ -264,7 +279,6 @@ class ShardedRegistry(RefusesPeers):
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        missing = {id(gauge.definition): gauge.series for gauge in failed}
         return [
             family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
             for family in families
@@ -320,6 +334,15 @@ class ShardedRegistry(RefusesPeers):
             elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
                 mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
         return Reading([*snapshots, mine], previous.archive, previous.skipped)
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of processes that have ended; see `EndedSeriesExpirable`."""
+        store: object = self._store
+        if isinstance(store, EndedSeriesExpirable) and not self._published.now.is_closed:
+            try:
+                store.expire_ended_series(idle_seconds, selects)
+            except Exception as error:
+                self._health.failed("read", error)
 
     # Lifecycle --------------------------------------------------------------------------------------------------------
 
@@ -383,35 +406,6 @@ class _Others(NamedTuple):
     """Those whose numbers are not in any shard that was read."""
     joined: list[SharedMetric]
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
-
-
-class _FailedGauge(NamedTuple):
-    """A gauge with a function that failed, and the series that are missing in this scrape therefore."""
-
-    definition: Definition
-    series: frozenset[tuple[str, ...]]
-    report: FailedCollector
-
-
-def _refresh(metrics: Sequence[SharedMetric]) -> list[_FailedGauge]:
-    """Call the functions of gauges."""
-    failed: list[_FailedGauge] = []
-    for shared in metrics:
-        try:
-            shared.metric.refresh()
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            metric, name = shared.metric, shared.definition.name
-            if not isinstance(error, Exception):
-                cause, error = (
-                    error,
-                    CollectorError(f"a function of {shared.definition} raised {error!r}", collector=name),
-                )
-                error.__cause__ = cause
-            series = metric.failing_series() if isinstance(metric, Gauge) else frozenset()
-            failed.append(_FailedGauge(shared.definition, series, FailedCollector(name, error)))
-    return failed
 
 
 def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, cast
 from weakref import WeakValueDictionary, ref
@@ -17,10 +17,10 @@ from weakref import WeakValueDictionary, ref
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows
-from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, is_unset
+from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage, RetiresSeries, is_unset
 from pytheus.samples import Exemplar, Row
 from pytheus.shards.merge_rules import merge_rule_of
-from pytheus.shards.store import Batching, ShardStore
+from pytheus.shards.store import Batching, FlushOnRelease, ShardStore
 
 __all__ = [
     "LastValueRows",
@@ -101,6 +101,11 @@ class TrackedStorage:
         self.former: ref[TrackedStorage] | None = None
         """The storage of another registry that the metric's numbers have moved from."""
 
+    @property
+    def calls_functions(self) -> bool:
+        """Whether the functions of gauges are called without a scrape, because the store publishes by itself."""
+        return isinstance(self.store, FlushOnRelease)
+
     def add(self, row: Row, former: TrackedStorage | None) -> None:
         """Add the series of `row`; with its numbers, unless these are in the storage `former` until they move."""
         numbers = row.numbers
@@ -137,6 +142,20 @@ class TrackedStorage:
 
     def _release(self, labels: tuple[str, ...]) -> None:
         self._storage.release(labels)
+
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        """As `RetiresSeries.retire`, if the store's storage can do that."""
+        storage: object = self._storage
+        if isinstance(storage, RetiresSeries):
+            storage.retire(series, lambda labels: self._let_go(labels, leave), idle_seconds)
+
+    def _let_go(self, labels: tuple[str, ...], leave: Callable[[tuple[str, ...]], bool]) -> bool:
+        left = leave(labels)
+        if left:
+            self._labels.discard(labels)
+        return left
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         self._labels.add(labels)
@@ -175,6 +194,14 @@ class LastValueStorage(TrackedStorage):
             view = super().buffer(labels, _with_time(numbers[0], self._clock()))
             buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._clock))
         return cast(FloatBuffer, buffer)
+
+    def _let_go(self, labels: tuple[str, ...], leave: Callable[[tuple[str, ...]], bool]) -> bool:
+        # Before it leaves, because a new series must not get this buffer.
+        buffer = self._buffers.pop(labels, None)
+        left = super()._let_go(labels, leave)
+        if not left and buffer is not None:
+            self._buffers.setdefault(labels, buffer)
+        return left
 
     def _release(self, labels: tuple[str, ...]) -> None:
         self._buffers.pop(labels, None)

@@ -10,7 +10,7 @@ from unittest import SkipTest
 if TYPE_CHECKING:
     from pytheus.testing.checks.check import Conformance
 
-__all__ = ["Outcome", "run_conformance"]
+__all__ = ["Outcome", "check_names", "run_conformance"]
 
 
 class Outcome(NamedTuple):
@@ -49,8 +49,13 @@ def run_conformance(conformance: type[Conformance]) -> Iterator[Outcome]:
     pytest fixtures are not available to the class. Each check runs on a new object, whose `teardown_method` is called
     afterwards. Checks that need a declaration which the class does not make are left out.
     """
-    for name in (name for name in dir(conformance) if name.startswith("test_") and getattr(conformance, name)):
+    for name in check_names(conformance):
         yield _outcome(conformance(), name)
+
+
+def check_names(conformance: type[Conformance]) -> tuple[str, ...]:
+    """The checks of `conformance`, in the order in which `run_conformance` runs them."""
+    return tuple(name for name in dir(conformance) if name.startswith("test_") and getattr(conformance, name))
 
 
 def _outcome(checks: Conformance, name: str) -> Outcome:

@@ -40,8 +40,10 @@ Files: TypeAlias = Callable[..., None]
 
 
 @pytest.fixture
-def pytheus(capfd: pytest.CaptureFixture[str]) -> Pytheus:
+def pytheus(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Pytheus:
     """Call it with the arguments of the command."""
+    # A busy machine makes steps long, which would be told on stderr.
+    monkeypatch.setattr("pytheus.cli.progress.FIRST_SECONDS", 3600.0)
 
     def call(*arguments: str) -> Ended:
         capfd.readouterr()

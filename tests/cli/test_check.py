@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pytheus.cli.__main__ import main
 from tests.cli.conftest import SOUND, Files, Install, Pytheus
 from tests.cli.programs import Ended, execute
 
@@ -187,6 +193,165 @@ def test_a_plugin_that_is_blocked_is_not_imported(
     assert "is blocked by 'no:kitchen' in PYTHEUS_PLUGINS" in pytheus("check", "kitchen").refusal
 
 
+# The report -----------------------------------------------------------------------------------------------------------
+
+SHARED = """
+from pytheus import CollectorRegistry, generate_metrics
+from pytheus.samples import Family
+
+registry = CollectorRegistry()
+
+
+class Merged:
+    prefix = None
+
+    def __init__(self):
+        self.collectors = []
+
+    def register(self, collector, /):
+        self.collectors.append(collector)
+
+    def unregister(self, collector, /):
+        self.collectors.remove(collector)
+
+    def collect(self):
+        return [Copy(list(collector.collect())) for collector in self.collectors]
+
+
+class Copy:
+    def __init__(self, families):
+        self.families = families
+
+    def collect(self):
+        return self.families
+"""
+
+
+def test_failures_come_first_and_the_rest_is_folded(pytheus: Pytheus, files: Files) -> None:
+    files({"shop.py": SHARED})
+    ended = pytheus("check", "shop:Merged")
+    assert ended.code == 1
+    lines = ended.out.splitlines()
+    assert lines[1] == ""
+    assert lines[2].startswith("  failed ")
+    assert len(lines) < 40
+    (folded,) = (line for line in lines if "left out: not run: it relies on" in line)
+    assert int(folded.split()[0]) > 5
+    assert "left out test_" not in ended.out
+    verbose = pytheus("check", "shop:Merged", "--verbose").out.splitlines()
+    assert verbose[2].startswith("  failed ")
+    assert sum(line.startswith("  left out test_") for line in verbose) == sum(
+        int(line.split()[0]) for line in lines if " left out: " in line and line.startswith("  ")
+    )
+
+
+def test_a_registry_that_gives_others_gets_the_hint(pytheus: Pytheus, files: Files) -> None:
+    files({"shop.py": SHOP + SHARED})
+    hint = "declare gives_originals = False in a conformance class"
+    ended = pytheus("check", "shop:Merged", "--json")
+    assert [hint in told for told in ended.document["hints"]] == [True]
+    assert "\nhint: collect() of this registry gives other collectors than those" in pytheus("check", "shop:Merged").out
+    forgetful = pytheus("check", "shop:Forgetful").out
+    assert hint not in forgetful
+    assert "\nhint: if a difference is intended, declare it in a conformance class: --conformance" in forgetful
+    assert "hint" not in pytheus("check", "shop:ShopRegistry").out
+
+
+NOISY = """
+import atexit, ctypes, os, subprocess, sys, threading
+from sys import stdout
+from pytheus import CollectorRegistry
+from pytheus.registry import Registry
+
+def shout(where):
+    print("printed", where)
+    print("printed to the original", where, file=stdout, flush=True)
+    print("printed to the interpreter's", where, file=sys.__stdout__, flush=True)
+    os.write(1, b"written in Python\\n")
+    libc = ctypes.CDLL(None)
+    libc.puts(b"written in C")
+    libc.fflush(None)
+    subprocess.run(["echo", "written by a child process"], check=True)
+    subprocess.run([sys.executable, "-c", "print('written by another')"], check=True)
+
+shout("at import")
+atexit.register(shout, "at exit")
+threading.Thread(target=shout, args=["in a thread"]).start()
+
+class Noisy(CollectorRegistry):
+    def __init__(self) -> None:
+        super().__init__()
+        print("printed when it is made")
+        os.write(1, b"written when it is made\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library has another name there")
+@pytest.mark.parametrize("arguments", [["--json"], []], ids=["json", "text"])
+def test_the_report_is_alone_on_stdout(arguments: list[str], home: Path) -> None:
+    (home / "noisy.py").write_text(NOISY, "utf-8")
+    # Without mypy, which takes its time.
+    program = (
+        "import sys; sys.modules['mypy'] = None; import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'mypy' else find(name, *rest)\n"
+        "from pytheus.cli.__main__ import main; sys.exit(main())"
+    )
+    ended = execute(sys.executable, "-c", program, "check", "noisy:Noisy", *arguments, cwd=home)
+    assert ended.code == 0, ended.err
+    if arguments:
+        assert ended.document["sound"] is True
+    else:
+        assert ended.out.startswith("noisy:Noisy: a class\n")
+    assert "printed" not in ended.out
+    assert "written" not in ended.out
+    for words in (
+        "printed at import",
+        "printed to the original at exit",
+        "printed to the interpreter's in a thread",
+        "written in Python",
+        "written in C",
+        "written by a child process",
+        "written by another",
+        "printed when it is made",
+    ):
+        assert words in ended.err
+
+
+def test_stdout_is_given_back(pytheus: Pytheus, files: Files, capfd: pytest.CaptureFixture[str]) -> None:
+    files({"noisy_shop.py": SHOP + "print('hello')\n"})
+    ended = pytheus("check", "noisy_shop:ShopRegistry", "--json")
+    assert ended.document["sound"] is True
+    assert ended.err == "hello\n"
+    print("after", flush=True)
+    os.system("echo by a child")
+    assert capfd.readouterr().out == "after\nby a child\n"
+
+
+def test_a_caller_that_replaced_stdout_gets_the_report(files: Files) -> None:
+    files({"noisy_shop2.py": SHOP + "print('hello')\n"})
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        assert main(["check", "noisy_shop2:ShopRegistry", "--json"]) == 0
+    assert json.loads(written.getvalue())["sound"] is True
+
+
+@pytest.mark.parametrize("command", [["check", "kitchen"], ["plugins", "--check"]], ids=" ".join)
+def test_a_plugin_that_hangs_is_told(command: list[str], install: Install, home: Path) -> None:
+    install("kitchen", "import time\nwhile True: time.sleep(1)\n")
+    program = "import sys; from pytheus.cli.__main__ import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *command], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            assert running.stderr is not None
+            told = running.stderr.readline()
+        finally:
+            running.kill()
+            running.communicate()
+    assert told.startswith(f"pytheus {command[0]}: ")
+    assert ("importing kitchen" if command[0] == "plugins" else "running test_") in told
+    assert told.endswith(" s)\n")
+
+
 def test_verbose_shows_what_passed(pytheus: Pytheus) -> None:
     assert "  passed test_collect_keeps_the_order_of_registration\n" in pytheus("check", "default", "--verbose").out
 
@@ -200,5 +365,6 @@ def test_a_module_is_found_in_the_working_directory(
     script.write_text("import sys\nfrom pytheus.cli.__main__ import main\nsys.exit(main())\n", "utf-8")
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     ended = execute(sys.executable, str(script), "check", "shop:Forgetful", cwd=home)
-    assert (ended.code, ended.err) == (1, "")
+    assert ended.code == 1
+    assert all(line.startswith("pytheus check: ") for line in ended.err.splitlines())  # on a busy machine
     assert ended.out.startswith("shop:Forgetful: a class\n")

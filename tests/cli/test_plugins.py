@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytheus import __version__
+from pytheus.plugins import refresh_plugins
 from tests.cli.conftest import Install, Pytheus
 from tests.cli.programs import Ended, execute
+from tests.plugins.conftest import Site
 
 
 def listed(ended: Ended) -> dict[str, dict[str, object]]:
@@ -103,6 +105,25 @@ def test_a_setting_that_makes_no_sense_is_one_line(pytheus: Pytheus, monkeypatch
 
 def test_an_option_that_is_not_there_is_one_line(pytheus: Pytheus) -> None:
     assert pytheus("plugins", "--chek").refusal.endswith("; see `pytheus plugins --help`\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"], ["--json"]], ids=" ".join)
+def test_damage_is_listed_with_its_reason(arguments: list[str], pytheus: Pytheus, install: Install, site: Site) -> None:
+    install("sound")
+    install("kitchen")
+    (site.folder / "kitchen_dist-1.0.dist-info" / "METADATA").write_text("Name: kitchen-dist\n")
+    site.distribution("malformed", {"stove": "not a module"})
+    (site.distribution("bytes", {"x": "y"}) / "entry_points.txt").write_bytes(b"[pytheus]\nx = \xff\n")
+    refresh_plugins()
+    ended = pytheus("plugins", *arguments)
+    assert (ended.code, ended.err) == (1, "")
+    assert "its METADATA has no Version" in ended.out
+    assert "it names 'not a module', which is neither MODULE nor MODULE:ATTRIBUTE" in ended.out
+    assert "bytes-1.0.dist-info (UnicodeDecodeError: " in ended.out
+    if arguments == ["--json"]:
+        states = {name: plugin["state"] for name, plugin in listed(ended).items()}
+        assert states["kitchen@kitchen-dist"] == states["stove@malformed"] == "broken"
+        assert states["sound@sound-dist"] == "available"
 
 
 LEAVES_A_MARK = "open({mark!r}, 'w').close()\n"

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import pytest
 
 from pytheus.cli.__main__ import main
-from tests.cli.programs import PATIENCE_SECONDS, refused, run
+from tests.cli.programs import PATIENCE_SECONDS, execute, refused, run
 
 _COUNTS = """
 import sys
@@ -271,6 +271,59 @@ def test_a_missing_module(tmp_path: Path, module: str) -> None:
     assert refused(tmp_path, "--port", "0", "-m", module) == f"No module named {module}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        pytest.param(["tool", "x y"], ["-m tool 'x y'"], id="a module"),
+        pytest.param(["job"], ["job.py"], id="a script without its suffix"),
+        pytest.param(["-m", "job.py", "-v"], ["job.py -v"], id="a script as a module"),
+        pytest.param(["python", "job.py"], ["job.py", "--registry redis:///1 -- python job.py"], id="python"),
+        pytest.param(["cat", "-v"], ["--registry redis:///1 -- cat -v"], id="a command"),
+        pytest.param(["-m", "cat"], ["--registry redis:///1 -- cat"], id="a command as a module"),
+    ],
+)
+def test_it_says_what_may_be_meant(arguments: list[str], meant: list[str], program: Path) -> None:
+    (program / "tool").mkdir()
+    (program / "tool" / "__main__.py").touch()
+    (program / "job.py").touch()
+    (program / "bin").mkdir()
+    for name in ("python", "cat"):
+        (program / "bin" / name).write_text("#!/bin/sh\n")
+        (program / "bin" / name).chmod(0o755)
+    directory = program / "elsewhere" if arguments[0] == "tool" else program
+    directory.mkdir(exist_ok=True)
+    environ = {"PATH": f"{program / 'bin'}", "PYTHONPATH": str(program) if arguments[0] == "tool" else ""}
+    line = refused(directory, "--registry", "redis:///1", *arguments, **environ)
+    suggested = [text if text.startswith("--") else f"--registry redis:///1 {text}" for text in meant]
+    expected = " or ".join(f"`pytheus run {text}`" for text in suggested)
+    assert re.search(rf"; did you mean {re.escape(expected)}( \(with \S+ installed\))?\?$", line), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rest"),
+    [(["program.py", "a b"], "program.py 'a b'"), (["-m", "program", "-x"], "-m program -x")],
+)
+def test_without_a_directory_it_says_how_one_is_made(arguments: list[str], rest: str, program: Path) -> None:
+    pytest.importorskip("pytheus_multiprocess")
+    line = refused(program, "--registry", "multiprocess", *arguments)
+    assert line.endswith(f"`pytheus run --registry multiprocess -- python {rest}`\n")
+    line = refused(program, *arguments, PYTHEUS_REGISTRY="multiprocess")
+    assert line.endswith(f"`pytheus run -- python {rest}`\n")
+    line = refused(program, "--registry", f"multiprocess://{program}/shards?speed=1", *arguments)
+    assert " -- " not in line
+
+
+def test_a_plugin_that_is_not_installed_is_named(program: Path) -> None:
+    source = "import sys, importlib.metadata as m; m.distributions = lambda **_: iter(()); sys.argv[1:1] = ['run']"
+    source += "; from pytheus.cli.__main__ import main; sys.exit(main())"
+    for registry in ("multiprocess", "redis://h"):
+        command = (sys.executable, "-P", "-c", source, "--registry", registry, "--", "true")
+        ended = execute(*command, cwd=program)
+        assert f"install pytheus-{registry.partition(':')[0]}; available: default, none" in ended.refusal
+    ended = execute(sys.executable, "-P", "-c", source, "--", "true", cwd=program)
+    assert "install pytheus-multiprocess first (pytheus run --registry multiprocess -- COMMAND)" in ended.refusal
+
+
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "", "9" * 5000, "\u0663"])
 def test_a_port_that_is_none(program: Path, port: str) -> None:
     assert "--port takes a" in refused(program, f"--port={port}", "program.py")
@@ -307,7 +360,8 @@ def test_nothing_is_loaded_that_a_program_may_want_to_name_itself(tmp_path: Path
         "print(*sorted(name for name in sys.modules if name.startswith(('click', 'pytheus.cli.'))))"
     )
     ended = run(tmp_path, "--port", "0", "program.py")
-    assert ended.out == "set()\npytheus.cli.__main__ pytheus.cli.python_runner pytheus.cli.run\n", ended.err
+    ours = [f"pytheus.cli.{name}" for name in ("__main__", "forked_children", "python_runner", "run")]
+    assert ended.out == f"set()\n{' '.join(ours)}\n", ended.err
 
 
 def test_sigterm_ends_it_with_the_port_free_at_once(tmp_path: Path) -> None:

@@ -140,16 +140,6 @@ def test_its_name_is_taken_from_the_start(registry: CollectorRegistry) -> None:
     assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Custom"} 1.0']
 
 
-def test_an_error_that_is_no_exception_goes_through(registry: CollectorRegistry) -> None:
-    class Exiting:
-        def collect(self) -> Iterable[Family]:
-            raise SystemExit(3)
-
-    registry.register(Exiting())
-    with pytest.raises(SystemExit):
-        generate_metrics(registry)
-
-
 def test_they_keep_no_registry_alive(caplog: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry()
     registry.register(Broken())

@@ -36,8 +36,8 @@ def test_connections_are_bounded(server: MetricsServer, shop: CollectorRegistry,
     for scrape in scrapes:
         scrape.start()
     try:
-        for _ in scrapes:
-            assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
+        wait_until(lambda: own_threads().count("pytheus-scrape") == len(scrapes), "all connections to be accepted")
+        assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
 
         assert get(server, "/metrics")[0] == 503
     finally:
@@ -87,6 +87,12 @@ def test_a_taken_port_is_an_error_at_once(server: MetricsServer) -> None:
         start_http_server(server.port)
 
     assert own_threads() == before
+
+
+@pytest.mark.parametrize("addr", ["", " "])
+def test_an_empty_address_is_the_loopback(addr: str) -> None:
+    with start_http_server(0, addr) as server:
+        assert server.addr == "127.0.0.1"
 
 
 def test_an_address_of_another_machine_is_an_error() -> None:

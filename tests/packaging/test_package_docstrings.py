@@ -25,7 +25,7 @@ def modules_of(package: Path) -> set[str]:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.relative_to(ROOT).as_posix())
 def test_the_docstring_lists_every_module(package: Path) -> None:
     docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
-    listed = set(re.findall(r"`(?:\w+\.)*(\w+)`", docstring))
+    listed = set(re.findall(r"`(?:\w+\.)*([\w-]+)`", docstring))
     assert modules_of(package) - listed == set()
 
 

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from pytheus.exceptions import RegistryAddressError
 from pytheus.plugins.address import (
     MAX_ADDRESS_CHARACTERS,
-    hide,
-    is_secret,
     normalized_distribution,
     parse_address,
     redact,
 )
+from pytheus.plugins.redaction import hide, is_secret
 
 NAMES = ["multiprocess", "my_reg", "_reg", "2fast", "my-reg", "my.reg", "a+b", "Redis"]
 
@@ -56,11 +55,11 @@ def test_a_host_is_a_name_or_an_ip_address(host: str) -> None:
 @given(username=st.text("aé:@/?#% +&=", min_size=1), password=st.text("aé:@/?#% +&="), value=st.text("aé:@/?#% +&="))
 def test_every_part_is_percent_decoded(username: str, password: str, value: str) -> None:
     address = parse_address(
-        f"r://{quote(username, '')}:{quote(password, '')}@h/{quote(value)}?a%20b={quote(value, '')}"
+        f"r://{quote(username, '')}:{quote(password, '')}@h/{quote(value)}?a%5Fb={quote(value, '')}"
     )
     assert (address.username, address.password) == (username, password)
     assert address.path == (f"/{value}" if value else None)
-    assert address.query == (("a b", value),)
+    assert address.query == (("a_b", value),)
 
 
 def test_neither_repr_nor_str_shows_a_credential() -> None:
@@ -71,29 +70,29 @@ def test_neither_repr_nor_str_shows_a_credential() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "registry '' (from X) is empty; name a registry, such as 'default'"),
+        ("", "registry (from X) is empty; name a registry, such as 'default'"),
         (
             "my reg",
-            r"registry 'my reg' (from X) contains the character ' ', which is allowed neither in a name nor in a URL",
+            r"registry (from X) contains the character ' ', which is allowed neither in a name nor in a URL",
         ),
         ("redis\n", r"contains the character '\n'"),
         ("redis\udc80", r"contains the character '\udc80'"),
-        ("/redis", "cannot be a name; a name consists of letters, digits, '_', '.', '-' and '+'"),
+        ("/redis", "a name consists of letters, digits, '_', '.', '-' and '+'"),
         ("redis@", "is neither a plugin's name, NAME or NAME@DISTRIBUTION, nor a URL that begins with one"),
-        ("rédis", "cannot be a name"),
-        ("://h", "cannot be a name"),
-        ("redis:/h", "cannot be a name"),
+        ("rédis", "is neither a plugin's name"),
+        ("://h", "is neither a plugin's name"),
+        ("redis:/h", "is neither a plugin's name"),
         ("redis?prefix=app", "has options but is not a URL; write NAME://?KEY=VALUE"),
         ("redis://h#x", "contains a '#', and a registry's URL has no fragment; if it is part of a value, write %23"),
         ("redis://h:x", "does not write its host as [USER[:PASSWORD]@]HOST[:PORT] with a port from 0 to 65535"),
         ("redis://h:65536", "does not write its host"),
         ("redis://:6379/0", "does not write its host"),
         ("redis://::1/0", "put an IPv6 address in brackets"),
-        ("redis://h?a=1&a=2", "gives the option 'a' twice; give it once, several values separated by commas"),
-        ("redis://h?a", "has no value for the option 'a'; options are written KEY=VALUE"),
+        ("redis://h?db=1&db=2", "gives the option 'db' twice; give it once, several values separated by commas"),
+        ("redis://h?prefix", "has no value for the option 'prefix'; options are written KEY=VALUE"),
         ("redis://h?=1", "has an option without a name"),
         ("redis://h?a=1&", "has an option without a name"),
-        ("redis://h?a=%2", "has a '%' in its option 'a' that is not followed by two hexadecimal digits"),
+        ("redis://h?db=%2", "has a '%' in its value of the option 'db' that is not followed by two hexadecimal digits"),
         ("redis://h/%zz", "has a '%' in its path that"),
         ("redis://h/%ff", "has escapes in its path that are not UTF-8"),
     ],
@@ -109,7 +108,7 @@ def test_what_names_a_modules_attribute_is_refused_with_the_way_to_do_it(text: s
     with pytest.raises(RegistryAddressError) as caught:
         parse_address(text, "from PYTHEUS_REGISTRY")
     assert str(caught.value) == (
-        f"registry '{text}' (from PYTHEUS_REGISTRY) looks like MODULE:ATTRIBUTE, but a setting can only name an"
+        "registry (from PYTHEUS_REGISTRY) looks like MODULE:ATTRIBUTE, but a setting can only name an"
         " installed plugin, because otherwise anyone who can set a variable could import any code; in Python code,"
         " import the object and pass it to REGISTRY.set_registry(the_object)"
     )
@@ -133,6 +132,40 @@ def test_no_error_shows_a_credential(text: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("multiprocess:/run/x", "multiprocess:///run/x"),
+        ("multiprocess:/run/x?prefix=app", "multiprocess:///run/x?prefix=app"),
+        ("multiprocess/run/shop", "multiprocess:///run/shop"),
+        ("default://prefix=shop", "default://?prefix=shop"),
+        ("default://prefix=shop&on_conflict=warn", "default://?prefix=shop&on_conflict=warn"),
+        ("default:prefix=shop", "default://?prefix=shop"),
+        ("default?prefix=shop", "default://?prefix=shop"),
+        ("default:?prefix=shop", "default://?prefix=shop"),
+        ("default:/?prefix=shop", "default://?prefix=shop"),
+        ("redis//db.example/0", "redis://db.example/0"),
+        ("redis@acme-redis:/run/x", "redis@acme-redis:///run/x"),
+        ("redis://pw=hunter2", "redis://?pw=***"),
+        ("redis:/:hunter2@h", "redis:///***"),
+        ("redis//u:hunter2@h", "redis://u:***@h"),
+    ],
+)
+def test_the_address_that_was_meant_is_suggested(text: str, meant: str) -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        parse_address(text)
+    assert str(caught.value).endswith(f"; did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize(
+    "text", ["redis:hunter2", "redis:u:hunter2@h", "redis://:hunter2", "redis://u:hunter2/x", "?", "/x"]
+)
+def test_without_a_plain_address_nothing_is_suggested(text: str) -> None:
+    with pytest.raises(RegistryAddressError) as caught:
+        parse_address(text)
+    assert "did you mean" not in str(caught.value)
+
+
 def test_an_address_has_a_greatest_length() -> None:
     with pytest.raises(RegistryAddressError, match=f"at most {MAX_ADDRESS_CHARACTERS} are allowed"):
         parse_address("r://?a=" + "a" * MAX_ADDRESS_CHARACTERS)
@@ -154,7 +187,20 @@ def test_a_distributions_spellings_are_one() -> None:
         ("redis://:hunter2@h/0", "redis://:***@h/0"),
         ("redis://shop:hunter2@h:1/0", "redis://shop:***@h:1/0"),
         ("redis@pytheus-redis://shop:hunter2@[::1]:1/0", "redis@pytheus-redis://shop:***@[::1]:1/0"),
-        ("multiprocess:///run/a@b", "multiprocess:///run/a@b"),
+        ("multiprocess:///run/a@b", "multiprocess:///***"),
+        ("redis:///u:hunter2@h", "redis:///***"),
+        ("redis:///u%3Ahunter2%40h", "redis:///***"),
+        ("redis://h/0&password=hunter2", "redis://h/***"),
+        ("redis://hunter2@h", "redis://***@h"),
+        ("redis://hunter2:@h", "redis://***@h"),
+        ("redis://u%3Ahunter2:x@h", "redis://***:***@h"),
+        ("redis://h?foo=hunter2&ttl_seconds=5", "redis://h?foo=***&ttl_seconds=5"),
+        ("redis://h?pw=pa&hun=ter2&prefix=app", "redis://h?pw=***&prefix=app"),
+        ("redis://h?prefix=redis://u:hunter2@h", "redis://h?prefix=***"),
+        ("redis://:hunter2", "***"),
+        ("redis://h?password=pa#hunter2", "***"),
+        ("redis:hunter2", "***"),
+        ("multiprocess:///C:/run/shop", "multiprocess:///C:/run/shop"),
         ("redis://h?password=hunter2&prefix=app", "redis://h?password=***&prefix=app"),
         ("redis://h?prefix=app&api_key=hunter2", "redis://h?prefix=app&api_key=***"),
         ("redis://h?TOKEN=hunter2", "redis://h?TOKEN=***"),
@@ -189,7 +235,7 @@ def test_no_password_is_ever_shown(password: str, pattern: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "secret"),
     [
-        (["password", "Token", "client_secret", "api-key", "key", "access_token", "sig"], True),
+        (["password", "Token", "client_secret", "api-key", "key", "access_token", "sig", "pw", "apiKey"], True),
         (["namespace", "prefix", "keyspace", "monkey", "design"], False),
     ],
 )

@@ -13,13 +13,13 @@ import pytest
 from pytheus.exceptions import ConfigurationError, RegistryAddressError
 from pytheus.plugins import WrapLayer, implemented_hooks, plugin_settings
 from pytheus.plugins.config import (
-    MAX_FILE_BYTES,
     NO_CONFIGURATION,
     NamedPlugin,
     choose,
     load_configuration,
     settings_with,
 )
+from pytheus.plugins.config_file import MAX_FILE_BYTES
 from tests.plugins.conftest import AUDIT, FACTORY, Site
 
 WRITE_LIMITED = "write { limited = { max_series = 10000 } }"
@@ -33,7 +33,7 @@ def refused(act: Callable[[], object] = load_configuration) -> str:
 
 
 def test_without_a_file_there_is_no_configuration() -> None:
-    assert load_configuration() is NO_CONFIGURATION
+    assert load_configuration()._replace(looked_at=()) == NO_CONFIGURATION
 
 
 def test_the_table_of_the_nearest_pyproject_is_read(
@@ -51,24 +51,24 @@ def test_the_table_of_the_nearest_pyproject_is_read(
     monkeypatch.chdir(home / "a" / "b")
     assert load_configuration().registry == "redis"
     (home / "a" / "pyproject.toml").write_text("[project]\n")
-    assert load_configuration() is NO_CONFIGURATION
+    assert load_configuration()._replace(looked_at=()) == NO_CONFIGURATION
 
 
 def test_a_folder_called_pyproject_is_no_file(pyproject: Path) -> None:
     pyproject.mkdir()
-    assert load_configuration() is NO_CONFIGURATION
+    assert load_configuration()._replace(looked_at=()) == NO_CONFIGURATION
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a working directory cannot be removed there")
 def test_a_removed_working_directory_has_no_configuration(home: Path) -> None:
     home.rmdir()
-    assert load_configuration() is NO_CONFIGURATION
+    assert load_configuration()._replace(looked_at=()) == NO_CONFIGURATION
     home.mkdir()
 
 
 def test_a_broken_pyproject_that_does_not_concern_us_is_left_alone(pyproject: Path) -> None:
     pyproject.write_text("][")
-    assert load_configuration() is NO_CONFIGURATION
+    assert load_configuration()._replace(looked_at=()) == NO_CONFIGURATION
 
 
 def test_a_pyproject_that_only_depends_on_pytheus_says_nothing(pyproject: Path) -> None:
@@ -209,12 +209,12 @@ def test_its_repr_shows_no_credential(pyproject: Path) -> None:
         ),
         (
             '["readonly"]',
-            " is the unknown 'readonly'; did you mean 'read_only'? there are: filtered, labelled, limited, prefixed,"
-            " read_only",
+            " is the unknown 'readonly'; did you mean 'read_only'? there are: expiring, filtered, labelled, limited,"
+            " prefixed, read_only",
         ),
         (
             "[{ union = [] }]",
-            " is the unknown 'union'; there are: filtered, labelled, limited, prefixed, read_only",
+            " is the unknown 'union'; there are: expiring, filtered, labelled, limited, prefixed, read_only",
         ),
         ("[{ read_only = true }]", ', read_only, takes nothing but got a boolean; write "read_only"'),
         ('["prefixed"]', ', prefixed, takes a string but got nothing; write { prefixed = "PREFIX" }'),
@@ -363,12 +363,18 @@ def test_a_distribution_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (named.name, named.distribution, str(named)) == ("audit", "acme-audit", "audit@acme-audit")
 
 
-@pytest.mark.parametrize("entry", ["no:", "no:a b", "a:b", "-x", "no:redis@pytheus-redis"])
+@pytest.mark.parametrize("entry", ["no:", "no:a b", "-x", "no:redis@pytheus-redis"])
 def test_an_entry_that_names_no_plugin_is_refused(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHEUS_PLUGINS", entry)
     assert refused(plugin_settings).startswith(
         f"PYTHEUS_PLUGINS has the entry '{entry}', which is neither NAME, NAME@DISTRIBUTION nor no:NAME of a plugin;"
     )
+
+
+@pytest.mark.parametrize("entry", ["redis://:hunter2@h", "u:hunter2@h", "a=hunter2", "hunter2#x", "no:hunter2/x"])
+def test_an_entry_that_may_be_an_address_is_not_shown(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHEUS_PLUGINS", f"audit,{entry}")
+    assert refused(plugin_settings).startswith("PYTHEUS_PLUGINS has the entry 2, which is neither NAME, NAME@DISTR")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ SIGNATURES = (
 )
 
 
-@pytest.fixture(params=["RuntimeError('lost')", "SystemExit(1)"])
+@pytest.fixture(params=["RuntimeError('lost')", "SystemExit(1)", "KeyboardInterrupt", "GeneratorExit"])
 def failing(request: pytest.FixtureRequest, site: Site) -> None:
     hooks = [f"@hookimpl\ndef {signature}:\n    raise {request.param}\n" for signature in SIGNATURES]
     site.active("failing", "".join(hooks))

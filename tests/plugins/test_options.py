@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytheus.exceptions import OptionError, RegistryAddressError
 from pytheus.plugins import RegistryOptions
-from pytheus.plugins.options import ConversionError, converted, spoken
+from pytheus.plugins.conversion import ConversionError, converted, spoken
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Bare:
 @dataclass
 class Needy:
     directory: Path
+
+
+@dataclass
+class Placed:
+    path: str
 
 
 @dataclass
@@ -136,6 +141,12 @@ def test_values_are_as_they_were_written_and_given_names_all() -> None:
             "'files' (from X) needs the option 'directory' (Path); give it as files://?directory=... or in the table"
             " [tool.pytheus.registries.files]",
         ),
+        (
+            "files",
+            Placed,
+            "'files' (from X) needs the option 'path' (str); give it as files:///run/shop or in the table"
+            " [tool.pytheus.registries.files]",
+        ),
         ("x://?low=9&high=1", Picky, "'x' refuses its options (high, low): low 9 is above high 1"),
     ],
 )
@@ -168,6 +179,39 @@ def test_a_part_of_the_url_that_is_not_read_is_refused() -> None:
     assert refused(options.refuse_unread) == (
         "registry plugin 'x' takes no password, but 'x://:***@db' (from X) has one; remove it"
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "into", "remedy"),
+    [
+        ("multiprocess://run/shop", Placed, "did you mean 'multiprocess:///run/shop'?"),
+        ("multiprocess@acme://run/shop", Placed, "did you mean 'multiprocess@acme:///run/shop'?"),
+        ("multiprocess://u:hunter2@run/shop", Placed, "takes no user name"),
+        ("multiprocess://run:80/shop", Placed, "takes no host"),
+        ("default:///prefix=shop", Bare, "did you mean 'default://?prefix=shop'?"),
+        ("default:///pw=hunter2", Bare, "did you mean 'default://?pw=***'?"),
+        ("default:///shop", Bare, "remove it"),
+    ],
+)
+def test_the_address_that_was_meant_is_suggested(address: str, into: type, remedy: str) -> None:
+    options = RegistryOptions(address)
+    options.parse(into)
+    message = refused(options.refuse_unread)
+    assert remedy in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("value", ["9223372036854775808", "-9223372036854775809", "9" * 4000, "9" * 5000])
+def test_an_integer_has_at_most_64_bits(value: str) -> None:
+    for hint in (int, int | None, list[int], Literal[1, 2]):
+        with pytest.raises(ConversionError):
+            converted(value, hint)
+    assert "must be int" in refused(lambda: RegistryOptions(f"redis://?port={value}").parse(RedisOptions))
+
+
+def test_a_huge_integer_can_be_shown() -> None:
+    options = RegistryOptions("redis", table={"port": 16**5000})
+    assert "too long to be shown" in f"{options!r} {options.error('port', 'small')}"
 
 
 def test_an_option_that_is_not_read_is_refused() -> None:
@@ -217,8 +261,7 @@ def test_no_error_shows_a_credential() -> None:
     with pytest.raises(OptionError) as caught:
         options.parse(RedisOptions)
     assert str(caught.value) == "registry plugin 'redis': option 'token' must be int but got *** (as argument)"
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 def test_credentials_are_scrubbed_from_a_text_however_they_are_written() -> None:

@@ -8,11 +8,14 @@ them up. See docs/how-to/multiprocess.md. Modules, each of which imports only th
 - `origin`: how the operating system knows this process, and the clock of the machine
 - `directory`: creates and checks the shared directory
 - `file_format`: the format of a shard's file
+- `retirement`: series that leave a living process's shard
 - `shard_file`: the file of this process, for writing
 - `shard_reader`: the file of any process, for reading
 - `shard`: this process's series, and those that do not fit into its file
+- `storage`: the storage of one metric in that shard
 - `archive_file`: the archive's file, and folding
 - `processes`: CPU time, memory and file descriptors of each process
+- `forks`: what stores do when their process forks
 - `store`: `MultiprocessStore`, which brings them together
 """
 
@@ -42,6 +45,7 @@ def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
     from pytheus_multiprocess.store import MultiprocessStore
 
     parsed = options.parse(MultiprocessOptions)
+    options.refuse_unread()  # before a directory is created
     return ShardedRegistry(MultiprocessStore(parsed), prefix=parsed.prefix)
 
 

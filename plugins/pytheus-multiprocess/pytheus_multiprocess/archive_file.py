@@ -11,6 +11,8 @@ Rules:
   and can be repaired, and dead processes' shards count as they are.
 - Dead shards are folded a few at a time, so that neither memory nor descriptors grow with their number, and a process
   that is killed has not worked in vain.
+- A living process may move series into the archive, too. The archive keeps their numbers in its shard, and readers skip
+  them there, until the shard is gone or has a new index. So it does not matter when the shard removes them.
 - The archive and the list of shards match if the archive is the same before and after the listing: a shard that it does
   not contain has a file as long as this archive is valid. The file is kept open, so that no other file gets its inode.
 """
@@ -21,14 +23,17 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 from zlib import crc32
+
+import msgspec
 
 from pytheus.exceptions import ShardFormatError
 from pytheus.shards import Archive, Snapshot, fold
 from pytheus_multiprocess.origin import boot_id
+from pytheus_multiprocess.retirement import Retirable, Retired
 from pytheus_multiprocess.system import Inode, System, inode_of
 
 __all__ = ["ArchiveFile", "shard_names", "token_of"]
@@ -45,6 +50,8 @@ _MAGIC: Final = b"\x89pyarchv"
 _VERSION: Final = 1
 _HEAD_SIZE: Final = _HEAD.size + 4
 _ARCHIVE_HEAD_SIZE: Final = 64
+# After the archive: length and CRC-32 of the series of living shards.
+_TAIL: Final = struct.Struct("=II")
 
 _AT_ONCE: Final = 64
 """How many shards are folded at a time."""
@@ -79,6 +86,8 @@ class ArchiveFile:
         self._descriptor = -1
         self._inode: Inode | None = None
         self._archive = Archive()
+        self.retired: Mapping[str, Retired] = {}
+        """By the token of a living shard: those of its series that the archive has. As of the last `read`."""
         self.damage: str | None = None
         """Why the archive cannot be read, or None."""
         self._damaged: tuple[Inode, int, int] | None = None
@@ -132,6 +141,7 @@ class ArchiveFile:
         if descriptor >= 0:
             self._system.close(descriptor, self._inode)
         self._archive = Archive()
+        self.retired = {}
         self._inode = None
         self.damage = None
         try:
@@ -144,7 +154,7 @@ class ArchiveFile:
             self._inode = None if self._damaged is None else self._damaged[0]
             return self._archive
         try:
-            self._archive = _read(descriptor)
+            self._archive, self.retired = _read(descriptor)
         except ShardFormatError as error:
             self.damage = f"{error}; move it away to begin without it"
             self._damaged = _version_of(self._directory)
@@ -161,33 +171,62 @@ class ArchiveFile:
         self,
         dead_names: Sequence[str],
         read_dead: Callable[[str], Snapshot | None],
-        *,
-        live: Iterable[Snapshot] = (),
-        retention_seconds: float = 0,
+        expired: Callable[[Archive], Archive] = lambda archive: archive,
     ) -> bool:
         """Fold the dead shards with these file names, in this order; False if another process is folding.
 
         Finishes interrupted foldings as well. `read_dead` returns the snapshot of a dead shard, or None if it cannot be
-        read. With `retention_seconds`, series expire into which nothing was folded for this time, unless one of `live`
-        has them.
+        read. `expired` returns an archive without the series that expire.
         """
+        with self._locked() as locked:
+            if locked:
+                self._fold(dead_names, read_dead, expired)
+        return locked
+
+    def absorb(self, take: Callable[[], Retirable], *, token: str, now: float) -> bool:
+        """Fold series of the living shard `token`; False, without a call of `take`, if that is not possible now.
+
+        `take` returns them. They cease to count in the shard with the rename, before it removes them. `now` is when
+        they were written last. May raise OSError after `take` was called; then they still count in the shard.
+        """
+        with self._locked() as locked:
+            if not locked:
+                return False
+            process = os.getpid()
+            archive = self.read()
+            if self.damage is not None:
+                return False
+            snapshot, generation, series = take()
+            folded = fold(archive, [snapshot], now=now).forget_tokens([snapshot.identity.token])
+            retired = self.retired.get(token)
+            if retired is None or retired.generation != generation:
+                retired = Retired(generation, [])
+            retired = retired._replace(series=[*retired.series, *series])
+            content = folded.encode()
+            if os.getpid() != process:
+                return False
+            self._replace(content, {**self.retired, token: retired})
+            return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[bool]:
+        """Whether this process has the lock now, without waiting for it."""
         if self._lock_descriptor < 0:
             self._open_lock()
         if self._lock_descriptor < 0 or not self._system.lock(self._lock_descriptor):
-            return False
+            yield False
+            return
         try:
-            self._fold(dead_names, read_dead, live, retention_seconds)
+            yield True
         finally:
             # Explicitly, because a child that was just forked has a copy of the descriptor until it closes it.
             self._system.unlock(self._lock_descriptor)
-        return True
 
     def _fold(
         self,
         dead_names: Sequence[str],
         read_dead: Callable[[str], Snapshot | None],
-        live: Iterable[Snapshot],
-        retention_seconds: float,
+        expired: Callable[[Archive], Archive],
     ) -> None:
         process = os.getpid()
         archive = self.read()
@@ -212,21 +251,22 @@ class ArchiveFile:
             folded = archive
             if dead:
                 folded = fold(archive.forget_tokens(archive.folded_tokens - tokens), dead, now=now)
-            if retention_seconds > 0 and first + _AT_ONCE >= len(wanted):
-                folded = folded.expire(now - retention_seconds, live)
+            if first + _AT_ONCE >= len(wanted):
+                folded = expired(folded)
             if folded is archive:
                 continue
             content = folded.encode()
             if os.getpid() != process:
                 return  # forked by a signal handler in the middle of it: the parent has the lock, and continues
-            self._replace(content)
+            self._replace(content, {token: self.retired[token] for token in self.retired.keys() & tokens})
             for snapshot in dead:
                 self._remove(f"{snapshot.identity.token}.shard")
                 tokens.discard(snapshot.identity.token)
             archive = folded
 
-    def _replace(self, content: bytes) -> None:
+    def _replace(self, content: bytes, retired: Mapping[str, Retired]) -> None:
         system = self._system
+        tail = msgspec.msgpack.encode(retired)
         head = _HEAD.pack(_MAGIC, _VERSION, boot_id().encode())
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
@@ -236,7 +276,8 @@ class ArchiveFile:
             system.unlink(_NEW_NAME, directory=self._directory)
             descriptor = system.open(_NEW_NAME, flags, directory=self._directory)
         try:
-            system.write(descriptor, head + crc32(head).to_bytes(4, "little") + content)
+            parts = (head, crc32(head).to_bytes(4, "little"), content, _TAIL.pack(len(tail), crc32(tail)), tail)
+            system.write(descriptor, b"".join(parts))
         except OSError:
             with suppress(OSError):
                 system.unlink(_NEW_NAME, directory=self._directory)
@@ -269,8 +310,8 @@ def _version_of(directory: int) -> tuple[Inode, int, int] | None:
     return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
 
 
-def _read(descriptor: int) -> Archive:
-    """The archive in a file. Raises `ShardFormatError`."""
+def _read(descriptor: int) -> tuple[Archive, Mapping[str, Retired]]:
+    """The archive in a file, and the series of living shards that it has. Raises `ShardFormatError`."""
     head = os.pread(descriptor, _HEAD_SIZE + _ARCHIVE_HEAD_SIZE, 0)
     magic, version, boot = _HEAD.unpack(head[: _HEAD.size].ljust(_HEAD.size, b"\0"))
     if magic != _MAGIC:
@@ -281,11 +322,21 @@ def _read(descriptor: int) -> Archive:
         raise ShardFormatError("its header does not match its checksum")
     size = Archive.encoded_size(head[_HEAD_SIZE:])
     found = os.fstat(descriptor).st_size - _HEAD_SIZE
-    if found != size:
-        raise ShardFormatError(f"it has {found} bytes after its header, but should have {size}")
-    content = bytearray(size)
+    if found < size + _TAIL.size:
+        raise ShardFormatError(f"it has {found} bytes after its header, but should have {size + _TAIL.size} or more")
+    length, checksum = _TAIL.unpack(os.pread(descriptor, _TAIL.size, _HEAD_SIZE + size))
+    if found != size + _TAIL.size + length:
+        raise ShardFormatError(f"it has {found} bytes after its header, but should have {size + _TAIL.size + length}")
+    content = bytearray(found)
     view = memoryview(content)
-    while view and (count := os.preadv(descriptor, [view], _HEAD_SIZE + size - len(view))):
+    while view and (count := os.preadv(descriptor, [view], _HEAD_SIZE + found - len(view))):
         view = view[count:]
-    archive = Archive.decode(content)
-    return archive if boot.rstrip(b"\0") == boot_id().encode() else archive.age()
+    tail = bytes(content[size + _TAIL.size :])
+    if crc32(tail) != checksum:
+        raise ShardFormatError("its list of series of living shards does not match its checksum")
+    try:
+        retired = msgspec.msgpack.decode(tail, type=dict[str, Retired])
+    except msgspec.MsgspecError as error:
+        raise ShardFormatError(f"its list of series of living shards cannot be read: {error}") from error
+    archive = Archive.decode(content[:size])
+    return archive if boot.rstrip(b"\0") == boot_id().encode() else archive.age(), retired

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 __all__ = ["MultiprocessOptions"]
 
 _SMALLEST_STEP = 1 << 12
+_LARGEST_STEP = 1 << 26
 _SMALLEST_FILE = 1 << 16
+_LARGEST_FILE = 1 << 40
+_LONGEST_RETENTION = 10**9
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class MultiprocessOptions:
         if not self.path:
             raise ValueError("path must name a directory")
         for step in ("index_step_bytes", "numbers_step_bytes"):
-            if getattr(self, step) < _SMALLEST_STEP:
-                raise ValueError(f"{step} must be at least {_SMALLEST_STEP}")
-        if self.max_size_bytes < _SMALLEST_FILE:
-            raise ValueError(f"max_size_bytes must be at least {_SMALLEST_FILE}")
-        if self.retention_seconds is not None and not self.retention_seconds > 0:
-            raise ValueError("retention_seconds must be greater than 0")
+            if not _SMALLEST_STEP <= getattr(self, step) <= _LARGEST_STEP:
+                raise ValueError(f"{step} must be at least {_SMALLEST_STEP} and at most {_LARGEST_STEP}")
+        if not _SMALLEST_FILE <= self.max_size_bytes <= _LARGEST_FILE:
+            raise ValueError(f"max_size_bytes must be at least {_SMALLEST_FILE} and at most {_LARGEST_FILE}")
+        if self.retention_seconds is not None and not 0 < self.retention_seconds <= _LONGEST_RETENTION:
+            raise ValueError(f"retention_seconds must be greater than 0 and at most {_LONGEST_RETENTION}")

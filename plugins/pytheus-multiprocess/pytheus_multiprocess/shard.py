@@ -20,8 +20,8 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -40,10 +40,11 @@ from pytheus.shards import (
     encode_removal,
     encode_series,
 )
+from pytheus_multiprocess.retirement import Absorb, Retirable
 from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
 from pytheus_multiprocess.shard_reader import ExemplarCell
 
-__all__ = ["Shard", "ShardStorage"]
+__all__ = ["Shard", "ShardSeries"]
 
 _MIN_REWRITE_BYTES = 1 << 16
 _MAX_REMOVAL_BYTES = 16
@@ -51,7 +52,7 @@ _MAX_REMOVAL_BYTES = 16
 
 
 @dataclass(slots=True, eq=False)
-class _Series:
+class ShardSeries:
     """A series of this process, and the buffer of its numbers."""
 
     definition: Definition
@@ -87,8 +88,8 @@ class Shard:
         self._batches = 0
         self._left: list[tuple[int, int]] = []
         self._layout = Layout()
-        self._shared: dict[int, _Series] = {}
-        self._unshared: dict[int, _Series] = {}
+        self._shared: dict[int, ShardSeries] = {}
+        self._unshared: dict[int, ShardSeries] = {}
         self._outdated_bytes = 0
         self._ended = False
         self._logged = False
@@ -143,9 +144,9 @@ class Shard:
 
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def add(self, definition: Definition, labels: tuple[str, ...], numbers: array[float]) -> _Series:
+    def add(self, definition: Definition, labels: tuple[str, ...], numbers: array[float]) -> ShardSeries:
         """A new series with its first numbers, in the file if it fits. Needs the lock."""
-        series = _Series(definition, labels, len(numbers))
+        series = ShardSeries(definition, labels, len(numbers))
         if not self._ended and not self._changing:
             self._change(lambda: self._try_to_share(series, numbers))
             if series.number >= 0 and not self._ended:
@@ -187,13 +188,13 @@ class Shard:
         while self._postponed:
             self._postponed.pop(0)()
 
-    def _try_to_share(self, series: _Series, numbers: array[float]) -> None:
+    def _try_to_share(self, series: ShardSeries, numbers: array[float]) -> None:
         try:
             self._share(series, numbers)
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
 
-    def _share(self, series: _Series, numbers: array[float]) -> None:
+    def _share(self, series: ShardSeries, numbers: array[float]) -> None:
         file = self.file
         if file is None:
             file = self.file = self._open_file(self.identity)
@@ -222,14 +223,14 @@ class Shard:
         self._shared[series.number] = series
         self._interrupted = False
 
-    def remove(self, series: _Series) -> None:
+    def remove(self, series: ShardSeries) -> None:
         """Remove a series. Needs the lock."""
         if self._unshared.pop(id(series), None) is not None:
             self._store_unshared_count()
             return
         self._change(lambda: self._remove(series))
 
-    def _remove(self, series: _Series) -> None:
+    def _remove(self, series: ShardSeries) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -253,12 +254,51 @@ class Shard:
             file.free(series.offset, series.size)
         self._add_outdated(file, 2 * len(record) + sum(map(len, series.labels)) + 16 + series.info_bytes)
 
-    def set_info(self, series: _Series, info: Mapping[str, str]) -> None:
+    def retire(self, take: Callable[[], Sequence[ShardSeries]], absorb: Absorb) -> Sequence[ShardSeries]:
+        """Move the series that `take` returns into the archive by `absorb`, and return those that stay after all.
+
+        Needs the lock. `absorb` calls its argument, which takes them, when nothing else can keep it from succeeding.
+        """
+        taken: list[ShardSeries] = []
+        if not self._ended and not self._changing:
+            self._change(lambda: self._retire(taken, take, absorb))
+        return taken
+
+    def _retire(self, taken: list[ShardSeries], take: Callable[[], Sequence[ShardSeries]], absorb: Absorb) -> None:
+        file = self.file
+
+        def content() -> Retirable:
+            taken[:] = take()
+            shared = [series.number for series in taken if series.number >= 0]
+            return Retirable(self._snapshot(taken), 0 if file is None else file.generation, shared)
+
+        try:
+            if file is not None:
+                # Now, because the numbers of the series must be the same until they are removed.
+                self._repair(file)
+            if not absorb(content):
+                return
+        except (PytheusError, OSError):
+            return  # the series stay
+        gone, taken[:] = taken[:], []
+        for series in gone:
+            self._unshared.pop(id(series), None)
+        self._store_unshared_count()
+        self._batches += 1
+        try:
+            for series in gone:
+                self._remove(series)
+        finally:
+            self._batches -= 1
+        if self._batches == 0:
+            self._commit()
+
+    def set_info(self, series: ShardSeries, info: Mapping[str, str]) -> None:
         """Set the labels of an info's series. Needs the lock."""
         series.info = dict(info)
         self._change(lambda: self._write_info(series, info))
 
-    def _write_info(self, series: _Series, info: Mapping[str, str]) -> None:
+    def _write_info(self, series: ShardSeries, info: Mapping[str, str]) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -274,12 +314,12 @@ class Shard:
         outdated, series.info_bytes = series.info_bytes, len(record)
         self._add_outdated(file, outdated)
 
-    def set_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
+    def set_exemplar(self, series: ShardSeries, slot: int, exemplar: Exemplar) -> None:
         """Set the latest exemplar of the number at `slot`. Needs the lock."""
         series.exemplars[slot] = exemplar
         self._change(lambda: self._write_exemplar(series, slot, exemplar))
 
-    def _write_exemplar(self, series: _Series, slot: int, exemplar: Exemplar) -> None:
+    def _write_exemplar(self, series: ShardSeries, slot: int, exemplar: Exemplar) -> None:
         file = self.file
         if self._ended or file is None or series.number < 0:
             return
@@ -356,64 +396,16 @@ class Shard:
         if not self._unshared:
             return None
         with self.lock:
-            layout = Layout()
-            numbers: list[float] = []
-            for series in list(self._unshared.values()):
-                number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
-                numbers += series.buffer.tolist()
-                if series.info is not None:
-                    layout.set_info(number, series.info)
-                for slot, exemplar in series.exemplars.copy().items():
-                    layout.set_exemplar(number, slot, exemplar)
-            return Snapshot(self._unshared_identity, True, layout, numbers)
+            return self._snapshot(list(self._unshared.values()))
 
-
-class ShardStorage:
-    """The `pytheus.registry.NumberStorage` of one metric, in a process's shard."""
-
-    __slots__ = ("_definition", "_series", "_shard")
-
-    def __init__(self, shard: Shard, definition: Definition) -> None:
-        self._shard = shard
-        self._definition = definition
-        self._series: dict[tuple[str, ...], _Series] = {}
-
-    def batch(self) -> AbstractContextManager[None]:
-        """See `pytheus.shards.Batching`."""
-        return self._shard.batch()
-
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
-        """A view of the shard's file, or an array if the series does not fit into it."""
-        series = self._series.get(labels)
-        if series is None:
-            with self._shard.lock:
-                series = self._series.get(labels)
-                if series is None:
-                    added = self._shard.add(self._definition, labels, numbers)
-                    series = self._series.setdefault(labels, added)
-                    if series is not added:  # a finalizer or a signal handler was first
-                        self._shard.remove(added)
-            self._shard.log_unshared()
-        return series.buffer
-
-    def release(self, labels: tuple[str, ...], /) -> None:
-        """Remove the series, so that another one can use its numbers."""
-        with self._shard.lock:
-            series = self._series.pop(labels, None)
-            if series is not None:
-                self._shard.remove(series)
-
-    def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
-        """Write the labels of an info."""
-        self.buffer(labels, array("d"))
-        with self._shard.lock:
-            series = self._series.get(labels)
-            if series is not None:
-                self._shard.set_info(series, info)
-
-    def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
-        """Write an exemplar, over the previous one."""
-        with self._shard.lock:
-            series = self._series.get(labels)
-            if series is not None:
-                self._shard.set_exemplar(series, slot, exemplar)
+    def _snapshot(self, present: Iterable[ShardSeries]) -> Snapshot:
+        layout = Layout()
+        numbers: list[float] = []
+        for series in present:
+            number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
+            numbers += series.buffer.tolist()
+            if series.info is not None:
+                layout.set_info(number, series.info)
+            for slot, exemplar in series.exemplars.copy().items():
+                layout.set_exemplar(number, slot, exemplar)
+        return Snapshot(self._unshared_identity, True, layout, numbers)

@@ -51,6 +51,7 @@ from pytheus_multiprocess.file_format import (
     word_value,
 )
 from pytheus_multiprocess.origin import ProcessOrigin, boot_id
+from pytheus_multiprocess.retirement import Retired
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.system import Inode, System
 
@@ -199,6 +200,17 @@ class ShardReader:
         if not live and self.origin.boot != boot_id():
             self._age(numbers)
         return Snapshot(self.identity, live, layout, numbers)
+
+    def retire(self, snapshot: Snapshot, retired: Retired | None) -> bool:
+        """Remove the series of `snapshot` that count in the archive; False if it is older than their removal."""
+        if retired is None or (retired.generation < self._generation and snapshot.layout is self._records.layout):
+            return True
+        if retired.generation > self._generation or snapshot.layout is not self._records.layout:
+            return False
+        for number in retired.series:
+            if number < len(snapshot.layout):
+                snapshot.layout.remove_series(number)
+        return True
 
     def _catch_up(self) -> None:
         """Read the new part of the index, or all of it if it was rewritten."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,15 +24,17 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, run_after_fork_in_child, watch_c_forks
+from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, watch_c_forks
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
 from pytheus_multiprocess.directory import DirectoryError, open_directory
+from pytheus_multiprocess.forks import lock_at_forks
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.origin import machine_clock
 from pytheus_multiprocess.processes import LiveProcess, ProcessesCollector
-from pytheus_multiprocess.shard import Shard, ShardStorage
+from pytheus_multiprocess.shard import Shard, ShardSeries
 from pytheus_multiprocess.shard_file import ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
+from pytheus_multiprocess.storage import ShardStorage
 from pytheus_multiprocess.system import System, inode_of
 
 __all__ = ["MultiprocessStore"]
@@ -77,7 +78,7 @@ class MultiprocessStore:
         self._next_expiry = 0.0
         self._processes = ProcessesCollector(lambda: self._live) if options.process_metrics else None
         self._shard = self._new_shard()
-        _lock_at_forks(self)
+        lock_at_forks(self)
 
     def _new_shard(self) -> Shard:
         return Shard(ShardIdentity.of_this_process(), self._open_file)
@@ -109,7 +110,7 @@ class MultiprocessStore:
 
     def storage(self, definition: Definition, /) -> NumberStorage | None:
         """The metric's storage in this process's shard."""
-        return ShardStorage(self._shard, definition)
+        return ShardStorage(self._shard, definition, self._retire)
 
     def publish(self, collectors: Sequence[HasRows], /, *, last: bool = False) -> None:
         """Do nothing, because all processes see the numbers already."""
@@ -177,6 +178,10 @@ class MultiprocessStore:
             wanted = [name for name in names if token_of(name) not in archive.folded_tokens]
             for name in snapshots.keys() - wanted:
                 del snapshots[name]
+            for name, snapshot in list(snapshots.items()):
+                reader = self._readers.get(name)
+                if reader is None or not reader.retire(snapshot, self._archive.retired.get(token_of(name))):
+                    del snapshots[name]
             dead: list[str] = []
             for name in wanted:
                 # What was read before counts as well: a shard only grows.
@@ -199,7 +204,9 @@ class MultiprocessStore:
                 if not with_dead and reader.is_dead():
                     self._park(reader)
                     return False
-                snapshots[name] = reader.read()
+                snapshot = reader.read()
+                reader.retire(snapshot, self._archive.retired.get(token_of(name)))
+                snapshots[name] = snapshot
                 self._park(reader)
                 return True
             except FileNotFoundError:
@@ -268,8 +275,12 @@ class MultiprocessStore:
         # Oldest first, because series are exposed in this order, and that of the names is random.
         dead.sort(key=lambda name: (self._readers[name].identity.started_ns, name))
         live = [snapshot for snapshot in snapshots.values() if snapshot.live]
+
+        def expired(archive: Archive) -> Archive:
+            return archive.expire(time.time() - retention_seconds, live) if retention_seconds else archive
+
         try:
-            self._archive.fold(dead, self._read_dead, live=live, retention_seconds=retention_seconds)
+            self._archive.fold(dead, self._read_dead, expired)
         except (OSError, ShardFormatError) as error:
             # The shards still count, and the next scrape tries again.
             reason = error.strerror if isinstance(error, OSError) else None
@@ -286,6 +297,24 @@ class MultiprocessStore:
         return min(archive.folded_at, default=before) < before or bool(
             each and each[0].identity.started_ns < before * 1e9
         )
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of the archive; see `pytheus.registry.EndedSeriesExpirable`."""
+        with self._reading:
+            before = time.time() - idle_seconds
+            if self._closed or self._archive.read().expire(before, (), selects) is self._archive.read():
+                return
+            snapshots: dict[str, Snapshot] = {}
+            self._gather(snapshots, with_dead=True)
+            present = snapshots.values()
+            self._archive.fold([], self._read_dead, lambda archive: archive.expire(before, present, selects))
+
+    def _retire(self, storage: ShardStorage, take: Callable[[], Sequence[ShardSeries]], idle_seconds: float) -> None:
+        with self._reading, self._shard.lock:
+            if storage.shard is self._shard and not self._closed:
+                now = time.time() - idle_seconds
+                absorb = partial(self._archive.absorb, token=self.identity.token, now=now)
+                storage.give_back(self._shard.retire(take, absorb))
 
     def _read_dead(self, name: str) -> Snapshot | None:
         """The content of a shard whose process has ended, which is not needed again."""
@@ -395,51 +424,3 @@ class _UnsharedSeries:
         """Its one family."""
         description = "Series that do not fit into their process's file, and show in its own scrapes only."
         yield Family(self.name, "gauge", description, [Sample("", {}, self._count)])
-
-
-# Forks ---------------------------------------------------------------------------------------------------------------
-
-# By id, because copying a dict's values is one step, unlike iterating over a WeakSet while threads change it.
-_stores: Final[dict[int, weakref.ref[MultiprocessStore]]] = {}
-_hooked = False
-
-
-class _ForkLocks(threading.local):
-    """The locks that a thread has acquired for each of its forks, the innermost last."""
-
-    def __init__(self) -> None:
-        self.of_forks: list[list[threading.RLock]] = []
-
-
-_locked: Final = _ForkLocks()
-
-
-def _lock_at_forks(store: MultiprocessStore) -> None:
-    global _hooked
-    key = id(store)
-    _stores[key] = weakref.ref(store, lambda _: _stores.pop(key, None))
-    if not _hooked:
-        _hooked = True
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent)
-        run_after_fork_in_child(_after_in_child)
-
-
-def _living() -> list[MultiprocessStore]:
-    return [store for reference in list(_stores.values()) if (store := reference()) is not None]
-
-
-def _before_fork() -> None:
-    # So that the child knows all descriptors that it has to close: one might be open, but not assigned yet.
-    _locked.of_forks.append([store.lock_shard() for store in _living()])
-
-
-def _after_in_parent() -> None:
-    if _locked.of_forks:  # empty if the first store was created between the two hooks
-        for lock in _locked.of_forks.pop():
-            lock.release()
-
-
-def _after_in_child() -> None:
-    _locked.of_forks.clear()
-    for store in _living():
-        store.leave_parent()

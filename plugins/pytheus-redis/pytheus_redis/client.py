@@ -126,9 +126,13 @@ class RedisClient:
             except exceptions.NoScriptError:
                 self.round_trips += 1
                 answer = connection.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+            return cast(Answer, answer)
         except Exception as error:
-            raise self._translated(error) from None  # because the original may show a credential
-        return cast(Answer, answer)
+            failure = error
+        try:
+            raise self._translated(failure)  # here, because the original may show a credential and is not chained
+        finally:
+            del failure  # its traceback refers to this frame
 
     def run_all(self, calls: Sequence[Call], /) -> list[Answer]:
         try:
@@ -151,7 +155,11 @@ class RedisClient:
                 self._connected().execute_command("SCRIPT LOAD", forgotten.text)
             raise exceptions.NoScriptError("scripts are forgotten as soon as they are loaded")
         except Exception as error:
-            raise self._translated(error) from None
+            failure = error
+        try:
+            raise self._translated(failure)
+        finally:
+            del failure
 
     def close(self) -> None:
         close, self._close, self._connection = self._close, None, None

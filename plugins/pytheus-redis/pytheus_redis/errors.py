@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from redis import exceptions
 
 from pytheus.exceptions import ShardStoreError
+from pytheus.plugins import hide
 from pytheus_redis.options import RedisOptions
 
 __all__ = ["REMEDIES", "RedisStoreError", "translated"]
@@ -69,12 +71,15 @@ _CLUSTER_ERRORS: Final = (
 )
 
 
+# A server that does not know a command repeats its arguments, the password of AUTH included, cut at 128 characters.
+_ECHO: Final = re.compile(r"(with args beginning with: ).*")
+
+
 def translated(error: Exception, options: RedisOptions) -> RedisStoreError:
     """The `RedisStoreError` of an error of redis-py, without credentials."""
     text = " ".join(str(error).split()) or type(error).__name__
-    for secret in (options.password, options.sentinel_password, options.key_password):
-        if secret:
-            text = text.replace(secret, "***")
+    secrets = (options.password, options.sentinel_password, options.key_password, options.username)
+    text = _ECHO.sub(r"\1***", hide(filter(None, secrets), text))
     reason, maybe_applied = _reason_of(error, text)
     return RedisStoreError(reason, text if len(text) <= 300 else text[:297] + "...", maybe_applied=maybe_applied)
 

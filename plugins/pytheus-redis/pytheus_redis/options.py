@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
+import stat
 from typing import Final, Literal
 
 from pytheus_redis.keys import MAX_NAMESPACE_CHARACTERS
@@ -35,10 +37,10 @@ SCHEMES: Final = (
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
-
-def _without_user(address: str) -> str:
-    _, at, rest = address.rpartition("@")
-    return f"***@{rest}" if at else address
+# Sockets take no more milliseconds than an int of C has.
+_MAX_TIMEOUT_SECONDS: Final = 10**6
+# CONFIG SET databases takes no more.
+_MAX_DATABASE: Final = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class RedisOptions:
     """6379, or Sentinel's 26379."""
     path: str | None = None
     """``/DB``, ``/SERVICE`` or ``/SERVICE/DB`` for Sentinel, or a socket's path."""
-    username: str | None = None
+    username: str | None = dataclasses.field(default=None, repr=False)
     password: str | None = dataclasses.field(default=None, repr=False)
     db: int | None = None
     """The database's number, if it is not in the path."""
@@ -84,7 +86,7 @@ class RedisOptions:
     """A series that no process has had for this time is removed from the archive; None to keep all."""
     sentinels: tuple[str, ...] = ()
     """Further Sentinels, as HOST:PORT."""
-    sentinel_username: str | None = None
+    sentinel_username: str | None = dataclasses.field(default=None, repr=False)
     sentinel_password: str | None = dataclasses.field(default=None, repr=False)
     ca_file: str | None = None
     """The certificate authorities that the server's certificate is checked against; the system's by default."""
@@ -105,6 +107,8 @@ class RedisOptions:
         for field in dataclasses.fields(self):
             if field.name.endswith("_seconds"):
                 self._check_positive(field.name, getattr(self, field.name))
+        if self.timeout_seconds > _MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"timeout_seconds must be at most {_MAX_TIMEOUT_SECONDS} but is {self.timeout_seconds:g}")
         if self.expiry_seconds < 3 * self.interval_seconds:
             raise ValueError(
                 f"expiry_seconds must be at least three times interval_seconds, or a lost heartbeat makes a process"
@@ -114,8 +118,10 @@ class RedisOptions:
             raise ValueError("host must be a name or an address but is empty")
         if self.port is not None and not 1 <= self.port <= 65535:
             raise ValueError(f"port must be from 1 to 65535 but is {self.port}")
-        if self.database < 0:
-            raise ValueError(f"db must not be negative but is {self.database}")
+        if not 0 <= self.database <= _MAX_DATABASE:
+            raise ValueError(f"db must be from 0 to {_MAX_DATABASE} but is {self.database!r:.20}")
+        if "@" in (self.path or ""):
+            raise ValueError("the URL's path has an '@'; user name and password are written before the host and path")
         if self.reached_by == "unix" and not self.path:
             raise ValueError("redis+unix needs the socket's path: redis+unix:///run/redis.sock")
         if self.reached_by == "sentinel":
@@ -144,9 +150,16 @@ class RedisOptions:
         # Now, because a connection that fails later looks like an unavailable server.
         if path is not None:
             try:
-                open(path, "rb").close()
-            except OSError as error:
+                # Opening a named pipe would wait for its writer, and reading some devices never ends.
+                descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+                try:
+                    is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+                finally:
+                    os.close(descriptor)
+            except (OSError, ValueError) as error:
                 raise ValueError(f"{name} must be a file that can be read but is {path!r}: {error}") from error
+            if not is_regular:
+                raise ValueError(f"{name} must be a regular file but {path!r} is not one")
 
     @property
     def reached_by(self) -> str:
@@ -166,8 +179,9 @@ class RedisOptions:
             path = path.partition("/")[2]
         if self.reached_by == "unix" or not path:
             return self.db or 0
-        if not (path.isascii() and path.isdigit()):
-            raise ValueError(f"the URL's path must be the number of a database, as in /0, but is {self.path!r}")
+        if not (path.isascii() and path.isdigit() and len(path) <= len(str(_MAX_DATABASE))):
+            # The path is not shown, because a password may have been written there.
+            raise ValueError("the URL's path must be the number of a database, as in /0, but is another text")
         if self.db is not None and self.db != int(path):
             raise ValueError(f"the database is {int(path)} in the URL's path, but the option db says {self.db}")
         return int(path)
@@ -184,12 +198,11 @@ class RedisOptions:
     def sentinel_addresses(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each Sentinel."""
         addresses = [(self.host.strip("[]"), self.port or 26379)]
-        for text in self.sentinels:
+        for position, text in enumerate(self.sentinels, 1):
             parts = _HOST_AND_PORT.fullmatch(text)
             if parts is None:
-                raise ValueError(
-                    f"sentinels must be written HOST:PORT, separated by commas, but one is {_without_user(text)!r}"
-                )
+                # It is not shown, because it may contain a password.
+                raise ValueError(f"sentinels must be written HOST:PORT, separated by commas, but {position} is not")
             addresses.append((parts[1].strip("[]"), int(parts[2] or 26379)))
         return tuple(addresses)
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from pytheus import Counter, configure, generate_metrics
-from pytheus.exceptions import OptionError, PluginLoadError
+from pytheus.exceptions import OptionError, PluginLoadError, SelectionError
 from pytheus.plugins import RegistryOptions, resolve_registry
 from pytheus_multiprocess import multiprocess_registry, pytheus_shared_path
 from pytheus_multiprocess.directory import DirectoryError
@@ -105,8 +105,25 @@ def test_a_refusal_names_the_plugin_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_url_without_a_directory_is_refused() -> None:
-    with pytest.raises(OptionError, match="needs the option 'path'"):
+    with pytest.raises(OptionError, match=r"needs the option 'path' .*; give it as multiprocess:///run/shop or in"):
         configure("multiprocess")
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("multiprocess:/{}", "multiprocess:///{}"),
+        ("multiprocess/{}", "multiprocess:///{}"),
+        ("multiprocess://{}?prefix=shop", "multiprocess:///{}?prefix=shop"),
+        ("multiprocess://{}", "multiprocess:///{}"),
+    ],
+)
+def test_a_url_of_another_form_is_refused_with_the_one_that_was_meant(tmp_path: Path, address: str, meant: str) -> None:
+    path = str(tmp_path / "shop").removeprefix("/")
+    with pytest.raises(SelectionError) as refused:
+        configure(address.format(path))
+    assert str(refused.value).endswith(f"; did you mean {meant.format(path)!r}?")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -114,6 +131,12 @@ def test_a_url_without_a_directory_is_refused() -> None:
     [
         ("numbers_step_bytes=100", "numbers_step_bytes must be at least 4096"),
         ("max_size_bytes=100", "max_size_bytes must be at least 65536"),
+        ("numbers_step_bytes=67108865", "numbers_step_bytes must be at least 4096 and at most 67108864"),
+        ("index_step_bytes=9223372036854775807", "index_step_bytes must be at least 4096 and at most 67108864"),
+        ("index_step_bytes=9223372036854775808", "must be int"),
+        ("max_size_bytes=1099511627777", "at most 1099511627776"),
+        ("retention_seconds=inf", "at most 1000000000"),
+        ("retention_seconds=nan", "at most 1000000000"),
         ("retention_seconds=0", "retention_seconds must be greater than 0"),
         ("retention_second=5", "did you mean 'retention_seconds'"),
     ],

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus_multiprocess import multiprocess_registry
-from pytheus_multiprocess import store as store_module
+from pytheus_multiprocess import forks, multiprocess_registry
 from pytheus_multiprocess.store import MultiprocessStore
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
     assert isinstance(store, MultiprocessStore)
     lock = store.lock_shard()
     lock.release()
-    monkeypatch.setattr(store_module, "_stores", {id(store): weakref.ref(store)})
+    monkeypatch.setattr(forks, "_stores", {id(store): weakref.ref(store)})
     is_locked, is_locked_again, is_done = threading.Event(), threading.Event(), threading.Event()
 
     class Lock:
@@ -147,17 +146,17 @@ def test_forks_in_two_threads_at_once_let_go_of_what_is_their_own(
     monkeypatch.setattr(store, "lock_shard", Lock)
 
     def first() -> None:
-        store_module._before_fork()
+        forks._before_fork()
         is_locked.set()
-        store_module._after_in_parent()
+        forks._after_in_parent()
         is_done.set()
 
     def second() -> None:
         assert is_locked.wait(60)
-        store_module._before_fork()
+        forks._before_fork()
         is_locked_again.set()
         is_done.wait(60)
-        store_module._after_in_parent()
+        forks._after_in_parent()
 
     together(first, second)
     assert lock.acquire(timeout=60)

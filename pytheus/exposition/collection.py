@@ -1,0 +1,390 @@
+"""Collections for HTTP clients: shared by those who wait, carried out by threads of pytheus, ended at a deadline.
+
+Rules:
+
+- Of each registry and format, at most one collection runs and one waits. Those who ask while one runs share the waiting
+  one, so that each gets numbers from after its request.
+- One thread encodes the collectors, the metrics before custom collectors. If a collector takes long, another thread
+  goes on with the next ones, and the first ends with its collector. So a slow one delays the others by a moment.
+- At the deadline the collection ends without the collectors that have not finished. Each is counted as failed, and is
+  not called again until it has returned.
+- Where threads are scarce, no custom collector is called.
+- Those who wait call `Collection.tend` at short intervals, which keeps the deadline. No thread waits between scrapes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import itemgetter, length_hint
+from typing import Final, Never
+
+from pytheus.definitions import Definition
+from pytheus.exposition.collector_threads import (
+    STALL_SECONDS,
+    call_each_until,
+    hanging,
+    start,
+    threads_are_scarce,
+)
+from pytheus.exposition.failures import record_failure
+from pytheus.exposition.response import (
+    Choice,
+    Response,
+    body_of,
+    encoded,
+    failed_response,
+    late_response,
+    metrics_response,
+)
+from pytheus.exposition.text import begin_walk
+from pytheus.exposition.walk import Walk
+from pytheus.foreign_calls import calling_by
+from pytheus.lazy import logger
+from pytheus.names import shown
+from pytheus.registry.contract import Collector, Registry, collector_name
+from pytheus.registry.traversal import FailedCollector
+
+__all__ = ["Collection", "join_collection"]
+
+
+class _Leg:
+    """The part of a collection that one thread carries out."""
+
+    def __init__(self, *, is_restricted: bool) -> None:
+        self.is_restricted: Final = is_restricted
+        self.parts: Final[list[str]] = []
+        # The places in the registry of the collectors that were called, and the end of the parts of each that returned.
+        self.places: Final[list[int]] = []
+        self.ends: Final[list[int]] = []
+        self.is_superseded = False
+        self.has_ended = False
+        # The key in `hanging` if this leg was given up.
+        self.lost: object = None
+        self.seen_count = -1
+        self.seen_at = 0.0
+
+
+class Collection:
+    """One collection of `registry` in one format, which several clients share."""
+
+    def __init__(
+        self, key: tuple[int, str | None], registry: Registry, choice: Choice, previous: Collection | None
+    ) -> None:
+        self._key: Final = key
+        self._registry: Final = registry
+        self._choice: Final = choice
+        self._previous: Collection | None = previous
+        # Of the client that asked first, as if its thread called the collectors.
+        self._context: Final = contextvars.copy_context()
+        self._lock: Final = threading.Lock()
+        self._walk: Walk[Never, str] | None = None
+        # The places of the collectors that are still to be called.
+        self._remaining: Iterator[int] = iter(())
+        self._foreign_count = 0
+        self._legs: Final[list[_Leg]] = []
+        self._skipped: Final[list[tuple[Collector, Exception]]] = []
+        self._is_closed = False
+        self._compressions: Final[set[bool]] = set()
+        self._deadline = float("inf")
+        self._latest = float("inf")
+        self._listeners: list[Callable[[], object]] = []
+        self._responses: dict[bool, Response] | None = None
+
+    # Those who wait ---------------------------------------------------------------------------------------------------
+
+    def expect(self, compressed: bool, deadline: float, latest: float) -> None:
+        """Prepare a response, compressed or not, at `deadline`, in any case before `latest`.
+
+        Call it before the start.
+        """
+        self._compressions.add(compressed)
+        self.hurry(deadline, latest)
+
+    def hurry(self, deadline: float, latest: float) -> None:
+        """End the collection at `deadline` if it would take longer."""
+        with self._lock:
+            self._deadline = min(self._deadline, deadline)
+            self._latest = min(self._latest, latest)
+            previous = self._previous
+        if previous is not None:
+            previous.hurry(2 * deadline - latest, deadline)  # so that this one can still begin and end
+
+    def subscribe(self, listener: Callable[[], object]) -> None:
+        """Call `listener` once there is a response, from any thread; now if there is one."""
+        with self._lock:
+            if self._responses is None:
+                self._listeners.append(listener)
+                return
+        listener()
+
+    @property
+    def has_response(self) -> bool:
+        """Whether there is a response."""
+        return self._responses is not None
+
+    def response(self, compressed: bool) -> Response | None:
+        """Return the response, or None while the collection runs."""
+        responses = self._responses
+        return None if responses is None else responses[compressed]
+
+    def tend(self, now: float) -> None:
+        """Keep the deadline, and go on beside a collector that takes long. Call it at short intervals."""
+        previous = self._previous
+        if previous is not None:
+            previous.tend(now)
+            return
+        unfinished: list[Collector] | None = None
+        successor: _Leg | None = None
+        with self._lock:
+            if self._responses is not None or not self._legs:
+                return
+            is_lost = now >= self._latest
+            if not self._is_closed:
+                if now >= self._deadline:
+                    self._is_closed = True
+                    unfinished = self._give_up()
+                else:
+                    successor = self._successor(now)
+        if is_lost:
+            self._publish(dict.fromkeys(self._compressions, late_response()))
+        elif unfinished is not None:
+            self._start(partial(self._finish, unfinished))
+        elif successor is not None:
+            self._start(partial(self._run, successor), successor)
+
+    def _successor(self, now: float) -> _Leg | None:
+        """Return a leg that goes on beside the last one if that one has not moved since it was seen before."""
+        leg = self._legs[-1]
+        count = len(leg.places)
+        if count != leg.seen_count:
+            leg.seen_count, leg.seen_at = count, now
+            return None
+        if leg.has_ended or now - leg.seen_at < STALL_SECONDS or not length_hint(self._remaining):
+            return None
+        leg.is_superseded = True
+        successor = _Leg(is_restricted=threads_are_scarce())
+        self._legs.append(successor)
+        return successor
+
+    def _give_up(self) -> list[Collector]:
+        """Return the collectors that have not returned, and skip those that were not called yet."""
+        walk = self._walk
+        unfinished: list[Collector] = []
+        for leg in self._legs:
+            returned = len(leg.ends)
+            if not leg.has_ended and (walk is None or len(leg.places) > returned):
+                if walk is None:
+                    leg.lost = self._key
+                    hanging[self._key] = self._registry
+                    unfinished.append(self._itself())
+                else:
+                    collector = walk.collectors[leg.places[returned]]
+                    leg.lost = id(collector)
+                    hanging[id(collector)] = collector
+                    unfinished.append(collector)
+        if walk is not None and self._has_metrics:
+            for place in self._remaining:
+                error = TimeoutError("the time of the scrape was over before its turn")
+                self._skipped.append((walk.collectors[place], error))
+        return unfinished
+
+    def _itself(self) -> Collector:
+        """Return a collector for the count of failures where no collector but the registry or the format hangs."""
+        culprit: object = self._registry if self._choice.format is None else self._choice.format
+        return FailedCollector(collector_name(culprit), TimeoutError())
+
+    @property
+    def _has_metrics(self) -> bool:
+        """Whether all collectors that are not custom were called."""
+        return length_hint(self._remaining) <= self._foreign_count
+
+    # The threads ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the collection. Call it once."""
+        leg = _Leg(is_restricted=threads_are_scarce())
+        with self._lock:
+            self._previous = None
+            self._legs.append(leg)
+            is_hanging = self._key in hanging
+        if is_hanging:
+            self._start(partial(self._finish, [self._itself()]))
+        else:
+            self._start(partial(self._run, leg), leg)
+
+    def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
+        start(work, lambda: self.has_response and (leg is None or leg.lost is None), self._context)
+
+    def _run(self, leg: _Leg) -> None:
+        body: list[bytes] | None = None
+        try:
+            if self._choice.format is not None:
+                body = body_of(self._choice.format, self._registry)
+            else:
+                walk = self._walk
+                if walk is None:
+                    with calling_by(partial(call_each_until, self._calls_deadline)):
+                        walk = self._begin()
+                walk.encode(self._steps(walk, leg), leg.parts)
+        except BaseException:
+            # Of any kind, because an error in a thread of pytheus does not interrupt the program.
+            _log_failure(self._registry)
+            self._publish(dict.fromkeys(self._compressions, failed_response()))
+        finally:
+            with self._lock:
+                hanging.pop(leg.lost, None)
+                leg.has_ended = True
+                is_last = not self._is_closed and all(each.has_ended for each in self._legs)
+                self._is_closed |= is_last
+        if is_last:
+            self._finish([], body)
+
+    def _calls_deadline(self) -> float:
+        """Return when the registry goes on without the foreign code that it calls; there must be time for the rest."""
+        with self._lock:
+            return self._deadline - 2 * (self._latest - self._deadline)
+
+    def _begin(self) -> Walk[Never, str]:
+        walk = begin_walk(self._registry)
+        own: list[int] = []
+        foreign: list[int] = []
+        for place, definition in enumerate(walk.definitions):
+            (foreign if definition is None else own).append(place)
+        self._foreign_count = len(foreign)
+        self._remaining = iter(own + foreign)
+        self._walk = walk
+        return walk
+
+    def _steps(self, walk: Walk[Never, str], leg: _Leg) -> Iterator[tuple[Collector, Definition | None]]:
+        while not (leg.is_superseded or self._is_closed):
+            with self._lock:
+                place = next(self._remaining, None)
+            if place is None:
+                return
+            collector = walk.collectors[place]
+            if id(collector) in hanging:
+                self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
+            elif leg.is_restricted and walk.definitions[place] is None:
+                self._skipped.append((collector, TimeoutError("too many threads wait for other collectors")))
+            else:
+                leg.places.append(place)
+                yield collector, walk.definitions[place]
+                leg.ends.append(len(leg.parts))
+
+    # The response -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, unfinished: list[Collector], body: list[bytes] | None = None) -> None:
+        """Publish the response without the collectors in `unfinished`."""
+        response = failed_response()
+        responses: dict[bool, Response] = {}
+        try:
+            for collector in unfinished:
+                record_failure(self._registry, collector, TimeoutError("it takes longer than a scrape"))
+            for collector, error in self._skipped:
+                record_failure(self._registry, collector, error)
+            if body is None and self._walk is not None and self._has_metrics:
+                body = encoded(self._stitched(self._walk))
+            if body is None:
+                response = late_response()
+            else:
+                for compressed in self._compressions:
+                    responses[compressed] = metrics_response(body, self._choice, compressed=compressed)
+        except BaseException:
+            _log_failure(self._registry)
+        self._publish(dict.fromkeys(self._compressions, response) | responses)
+
+    def _stitched(self, walk: Walk[Never, str]) -> list[str]:
+        """Return the parts of all legs in the order of the registry."""
+        first = self._legs[0]
+        if len(self._legs) == 1 and len(first.ends) == len(first.places) and first.places == sorted(first.places):
+            return [*first.parts, *walk.encode_failures()]
+        ranges: list[tuple[int, int, int, list[str]]] = []
+        for leg in self._legs:
+            start = 0
+            for place, end in zip(leg.places, leg.ends, strict=False):
+                ranges.append((place, start, end, leg.parts))
+                start = end
+        ranges.sort(key=itemgetter(0))
+        texts: list[str] = []
+        for _, start, end, parts in ranges:
+            texts += parts[start:end]
+        texts += walk.encode_failures()
+        return texts
+
+    def _publish(self, responses: dict[bool, Response]) -> None:
+        with self._lock:
+            if self._responses is not None:
+                return
+            self._responses = responses
+            self._is_closed = True
+            listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener()
+        self._advance()
+
+    def _advance(self) -> None:
+        """Start the collection that waits for the end of this one."""
+        with _lock:
+            line = _lines.get(self._key)
+            if line is None or line.running is not self:
+                return  # the process has forked since
+            following = line.waiting
+            if following is None:
+                del _lines[self._key]
+                return
+            line.running, line.waiting = following, None
+        following.start()
+
+
+class _Line:
+    """The collection of one registry and format that runs, and the one that waits."""
+
+    def __init__(self, running: Collection) -> None:
+        self.running = running
+        self.waiting: Collection | None = None
+
+
+_lock = threading.Lock()
+_lines: Final[dict[tuple[int, str | None], _Line]] = {}
+
+
+def join_collection(
+    registry: Registry, choice: Choice, *, compressed: bool, deadline: float, latest: float
+) -> Collection:
+    """Return the collection of `registry` in the format `choice` that begins next: now, or after the one that runs.
+
+    Its response comes at `deadline`, in any case before `latest`; both are times of `time.monotonic`.
+    """
+    key = (id(registry), None if choice.format is None else choice.format.media_type)
+    with _lock:
+        line = _lines.get(key)
+        if line is None:
+            collection = Collection(key, registry, choice, None)
+            _lines[key] = _Line(collection)
+        elif line.waiting is None:
+            collection = line.waiting = Collection(key, registry, choice, line.running)
+        else:
+            collection = line.waiting
+        collection.expect(compressed, deadline, latest)
+    if line is None:
+        collection.start()
+    return collection
+
+
+def _log_failure(registry: Registry) -> None:
+    logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
+
+
+def _after_fork_in_child() -> None:
+    """Forget the collections, whose threads do not exist in this process."""
+    global _lock
+    _lock = threading.Lock()
+    _lines.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
