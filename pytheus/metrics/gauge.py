@@ -41,7 +41,7 @@ class _Source:
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether `refresh` left the series out of the last scrape.
+        # Whether the function failed when `refresh` called it last.
         self.failed = False
 
 
@@ -162,9 +162,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             >>> length.value
             2.0
 
-        The scraping thread calls the function. If it raises, the gauge is missing from that scrape, and the failure is
-        counted. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
-        `function` cannot be called.
+        The scraping thread calls the function. If it raises, this series is missing from that scrape, and the failure
+        is counted in ``pytheus_collector_errors_total``; the metric's other series are shown. While a function is set,
+        a write to the gauge raises `PytheusError`. Raises `NotANumberError` if `function` cannot be called.
         """
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
@@ -241,7 +241,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those whose function failed in the last scrape.
+        """Return the current numbers of every series, without those whose function failed.
 
         See `pytheus.registry.HasRows`.
         """
