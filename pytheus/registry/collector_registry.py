@@ -87,7 +87,7 @@ class CollectorRegistry(RefusesPeers):
     def replace(self, collector: Collector, /) -> None:
         """Register `collector` in the place of one of the same class and name, if there is one.
 
-        For code that is run again and makes its collectors anew, such as a notebook cell. One step: a scrape shows the
+        For code that is run again and makes its collectors again, such as a notebook cell. One step: a scrape shows the
         old one or the new one. Raises the errors of `register`, and then the old one stays.
 
             >>> from pytheus import Counter

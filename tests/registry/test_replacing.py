@@ -23,7 +23,7 @@ class Queue:
 
 
 def run_cell(value: float, name: str = "queue") -> Collector:
-    """Run the cell of a notebook, which defines its class anew."""
+    """Run the cell of a notebook, which defines its class again."""
     names: dict[str, object] = {"Family": Family, "Sample": Sample, "__name__": "__main__"}
     exec(CELL.format(value=value, name=name), names)
     made: Callable[[], Collector] = names["Queue"]  # type: ignore[assignment]  # a class
