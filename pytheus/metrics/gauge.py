@@ -5,13 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
+from typing import ClassVar, Literal, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
-from pytheus.interruption import is_interruption
-from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
+from pytheus.exceptions import NotANumberError, PytheusError
+from pytheus.kinds import GaugeMode, MetricType, validated_gauge_mode
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
@@ -22,12 +21,9 @@ from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
-from pytheus.registry.traversal import report_failed_series
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["Gauge"]
-
-_PROCESSES: Final = ("live", "all")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,11 +36,13 @@ class _Source:
     None if the number is in the gauge's own attribute.
     """
 
-    __slots__ = ("function", "view")
+    __slots__ = ("failed", "function", "view")
 
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
+        # Whether `refresh` left the series out of the last scrape.
+        self.failed = False
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -94,7 +92,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             labels_from,
             registry,
             labels=labels,
-            mode=_validated_mode(name, mode, processes),
+            mode=validated_gauge_mode(name, mode, processes),
         )
 
     def _init_handle(self) -> None:
@@ -171,7 +169,6 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
         series = self._bound()
-        series._series.failing.discard(cast("tuple[str, ...]", series._labels))
         if series._set_source(None if function is None else _Source(function, None)):
             series._reset()
         if function is not None and series._series.storage:
@@ -221,22 +218,20 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
     def refresh(self) -> None:
         """Call the functions that provide numbers; see `pytheus.registry.HasRows`."""
         failure: BaseException | None = None
-        failing = self._series.failing
         for child in self._members():
             source = child._source
             if source is None or source.function is None:
                 continue
-            key = cast("tuple[str, ...]", child._labels)
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                if is_interruption(error):
-                    raise
-                failing.add(key)
-                if not report_failed_series(self, key, error):
-                    failure = failure or error
+                try:
+                    self._leave_out(child, error)
+                except Exception as raised:
+                    failure = failure or raised  # after the other functions
+                source.failed = True
                 continue
-            failing.discard(key)
+            source.failed = False
             # atomic: the view may change
             if source.view is None:
                 child._value = number
@@ -246,10 +241,13 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, except for those whose function failed; see `HasRows`."""
+        """Return the current numbers of every series, without those whose function failed in the last scrape.
+
+        See `pytheus.registry.HasRows`.
+        """
         rows = super().rows()
-        failing = self._series.failing
-        return [row for row in rows if row.labels not in failing] if failing else rows
+        failed = {child._labels for child in self._members() if child._source is not None and child._source.failed}
+        return [row for row in rows if row.labels not in failed] if failed else rows
 
     def _stored_number(self) -> float:
         # atomic: the source and the place of the number belong together
@@ -427,20 +425,6 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         """
         instrument = self.track_inprogress() if track_inprogress else self.time()
         return instrument if function is None else instrument(function)
-
-
-def _validated_mode(name: object, mode: object, processes: object) -> str:
-    """Return both as in `Definition.mode`, such as "max" or "max of all".
-
-    The sum of live processes is "".
-    """
-    if mode not in GAUGE_RULES:
-        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
-    if processes not in _PROCESSES:
-        raise GaugeModeError(f"gauge {name!r} takes processes of 'live' or 'all' but got {processes!r:.80}")
-    if processes == "all":
-        return f"{mode}{INCLUDES_DEAD}"
-    return "" if mode == "sum" else str(mode)
 
 
 if LOCKED:

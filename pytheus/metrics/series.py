@@ -112,7 +112,6 @@ class SeriesSet:
         "defaults",
         "definition",
         "exemplars",
-        "failing",
         "idle",
         "label_count",
         "limits",
@@ -145,8 +144,6 @@ class SeriesSet:
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
-        # The series whose number a function should provide, but did not when it was last called.
-        self.failing: set[tuple[str, ...]] = set()
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}
         self.limits: list[SeriesLimit] = []
@@ -168,7 +165,6 @@ class SeriesSet:
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
-        self.failing = other.failing
         self.asleep = other.asleep
         self.shared_values = other.shared_values
         self.converted = other.converted

@@ -26,15 +26,15 @@ from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
-from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of
+from pytheus.registry.traversal import definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
+from pytheus.shards.failing_gauges import FailedGauge, refresh_gauges
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
@@ -229,7 +229,7 @@ class ShardedRegistry(RefusesPeers):
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
-        failed = _refresh(published.shared())
+        failed = refresh_gauges(published.shared())
         with self._scraping:
             if self._published.now.is_closed:
                 return iter(published.collectors())
@@ -239,7 +239,7 @@ class ShardedRegistry(RefusesPeers):
             self._is_scraping = True
             try:
                 merged = self._merged(published, failed)
-                reports = [metric.report for metric in failed]
+                reports = [gauge.report for gauge in failed]
                 self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
@@ -247,7 +247,7 @@ class ShardedRegistry(RefusesPeers):
             shown = [*shown, *self._store_collectors()]
         return iter(shown)
 
-    def _merged(self, published: Published, failed: list[_FailedMetric]) -> list[Collector]:
+    def _merged(self, published: Published, failed: list[FailedGauge]) -> list[Collector]:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
@@ -281,7 +281,7 @@ class ShardedRegistry(RefusesPeers):
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        missing = {id(metric.definition): metric.series for metric in failed}
+        missing = {id(gauge.definition): gauge.series for gauge in failed}
         return [
             family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
             for family in families
@@ -409,33 +409,6 @@ class _Others(NamedTuple):
     """Those whose numbers are not in any shard that was read."""
     joined: list[SharedMetric]
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
-
-
-class _FailedMetric(NamedTuple):
-    """A metric with series whose function failed, which are missing in this scrape."""
-
-    definition: Definition
-    series: frozenset[tuple[str, ...]]
-    report: FailedCollector
-
-
-def _refresh(metrics: Sequence[SharedMetric]) -> list[_FailedMetric]:
-    """Call the functions of gauges."""
-    failed: list[_FailedMetric] = []
-    with FailedSeries() as missing:
-        for shared in metrics:
-            definition = shared.definition
-            try:
-                shared.metric.refresh()
-            except BaseException as error:
-                if is_interruption(error):
-                    raise
-                failed.append(_FailedMetric(definition, frozenset(), FailedCollector(definition.name, error)))
-            if missing.found:
-                series = frozenset(labels for _, labels, _ in missing.found)
-                failed.append(_FailedMetric(definition, series, FailedCollector(definition.name, missing.found[0][2])))
-                missing.found.clear()
-    return failed
 
 
 def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
