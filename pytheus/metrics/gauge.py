@@ -41,7 +41,7 @@ class _Source:
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether `refresh` left the series out of the last scrape.
+        # Whether the function failed when `refresh` called it last.
         self.failed = False
 
 
@@ -241,7 +241,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those whose function failed in the last scrape.
+        """Return the current numbers of every series, without those whose function failed.
 
         See `pytheus.registry.HasRows`.
         """

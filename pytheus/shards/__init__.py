@@ -20,7 +20,6 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `merged_family` | `MergedFamily`: a collector of one merged family |
 | `tracked_storage` | the storage between a metric and its store, with the time of the last set |
 | `published` | the record of the collectors that a scrape shows |
-| `failing_gauges` | gauges whose functions fail |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
 | `c_forks` | notices forks that C code makes without telling Python |
 | `registry` | `ShardedRegistry` |

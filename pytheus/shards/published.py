@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from weakref import ref
 
 from pytheus.definitions import Definition
+from pytheus.interruption import is_interruption
 from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
-from pytheus.registry.contract import Collector
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.contract import Collector, collector_name
+from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.store import ShardStore
 from pytheus.shards.tracked_storage import TrackedStorage, drop_storage, keep_storage, storage_of
 
-__all__ = ["Entry", "Published", "PublishedCollectors", "SharedMetric"]
+__all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
 
 class SharedMetric(NamedTuple):
@@ -41,19 +43,28 @@ class SharedMetric(NamedTuple):
             if not carry:
                 self.metric.restart()
             return
-        former = storage_of(self.definition)
-        keep_storage(self.definition, storage)
+        storage.is_used = True
         if carry:
-            # First all series appear at once, then their numbers move, each in one step. Numbers that are in another
-            # shard until then must not be in both.
-            rows = self.metric.rows()
-            with storage.batch():
-                for row in rows:
-                    if row.info is not None:
-                        storage.set_info(row.labels, row.info)
-                    elif row.numbers:
-                        storage.add(row, former)
-        self.metric.attach_storage(storage, carry=carry)
+            former = storage_of(self.definition)
+            storage.former = None if former is None else ref(former)
+            self._move(storage, former)
+        else:
+            keep_storage(self.definition, storage)
+            self.metric.attach_storage(storage, carry=False)
+
+    def _move(self, storage: TrackedStorage, former: TrackedStorage | None) -> None:
+        """Move the numbers to `storage`, from `former` if they are in one."""
+        keep_storage(self.definition, storage)
+        # First all series appear at once, then their numbers move, each in one step. Numbers that are in another shard
+        # until then must not be in both.
+        rows = self.metric.rows()
+        with storage.batch():
+            for row in rows:
+                if row.info is not None:
+                    storage.set_info(row.labels, row.info)
+                elif row.numbers:
+                    storage.add(row, former)
+        self.metric.attach_storage(storage, carry=True)
 
     def _retire(
         self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
@@ -63,19 +74,29 @@ class SharedMetric(NamedTuple):
             self.storage.retire(series, leave, idle_seconds)
 
     def detach(self, *, keep_in_shard: bool) -> None:
-        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`."""
+        """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.
+
+        A metric that another registry holds as well takes them to its shard.
+        """
         if isinstance(self.metric, SeriesExpirable):
             self.metric.stop_retiring_with(self._retire)
         storage = self.storage
-        if storage is not None:
+        if storage is None:
+            return
+        storage.is_used = False
+        former = None if storage.former is None else storage.former()
+        if not keep_in_shard and former is not None and former.is_used and storage_of(self.definition) is storage:
+            self._move(former, storage)
+            former.release_others({row.labels for row in self.metric.rows()})
+        else:
             storage.releases = False
             self.metric.detach_storage(storage)
-            if not keep_in_shard:
-                storage.releases = True
-                # Together, and also those of a metric that has moved to another registry's storage.
-                with storage.batch():
-                    storage.release_all()
-            drop_storage(self.definition, storage)
+        if not keep_in_shard:
+            storage.releases = True
+            # Together, and also those of a metric that has moved to another registry's storage.
+            with storage.batch():
+                storage.release_all()
+        drop_storage(self.definition, storage)
 
 
 class Entry(NamedTuple):
@@ -193,3 +214,33 @@ class PublishedCollectors:
             self.now = replacement
             return True
         return False
+
+
+class Refreshed(NamedTuple):
+    """The failures of gauges' functions in a scrape."""
+
+    missing: dict[int, set[tuple[str, ...]]]
+    """By the id of the definition: the series whose function failed."""
+    reports: list[Collector]
+    """A collector for each failure that the scrape does not take note of by itself."""
+
+
+def refresh(metrics: Sequence[SharedMetric]) -> Refreshed:
+    """Call the functions of gauges; gives the failures."""
+    refreshed = Refreshed({}, [])
+    with FailedSeries() as failed:
+        for shared in metrics:
+            try:
+                shared.metric.refresh()
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                refreshed.reports.append(FailedCollector(shared.definition.name, error))
+    reported: set[int] = set()
+    for collector, labels, failure in failed.found:
+        definition = definition_of(collector)
+        refreshed.missing.setdefault(id(definition), set()).add(labels)
+        if not report_failed_series(collector, labels, failure) and id(definition) not in reported:
+            reported.add(id(definition))
+            refreshed.reports.append(FailedCollector(collector_name(collector), failure))
+    return refreshed

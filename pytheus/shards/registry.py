@@ -34,11 +34,10 @@ from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.traversal import definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
-from pytheus.shards.failing_gauges import FailedGauge, refresh_gauges
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
-from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric
+from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import (
@@ -229,7 +228,7 @@ class ShardedRegistry(RefusesPeers):
         published = self._published.now
         if published.is_closed:
             return iter(published.collectors())
-        failed = refresh_gauges(published.shared())
+        refreshed = refresh(published.shared())
         with self._scraping:
             if self._published.now.is_closed:
                 return iter(published.collectors())
@@ -238,16 +237,15 @@ class ShardedRegistry(RefusesPeers):
                 return iter(self._shown)
             self._is_scraping = True
             try:
-                merged = self._merged(published, failed)
-                reports = [gauge.report for gauge in failed]
-                self._shown = shown = [*merged, *reports, *published.others(), *self._health.collectors()]
+                merged = self._merged(published, refreshed.missing)
+                self._shown = shown = [*merged, *refreshed.reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
         if self._store_collectors is not None:
             shown = [*shown, *self._store_collectors()]
         return iter(shown)
 
-    def _merged(self, published: Published, failed: list[FailedGauge]) -> list[Collector]:
+    def _merged(self, published: Published, missing: dict[int, set[tuple[str, ...]]]) -> list[Collector]:
         health = self._health
         metrics = published.metrics()
         self._publish(metrics)
@@ -281,7 +279,6 @@ class ShardedRegistry(RefusesPeers):
             self._merger = Merger(hosts=self._hosts)
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
-        missing = {id(gauge.definition): gauge.series for gauge in failed}
         return [
             family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
             for family in families
@@ -309,7 +306,7 @@ class ShardedRegistry(RefusesPeers):
                 gone.append(shared)
         joined = [
             shared
-            for shared in (*now.joining, *now.missing_in(published))
+            for shared in (*now.joining, *now.left, *now.missing_in(published))
             if shared.came_from is not None and shared.came_from.identity.token in tokens
         ]
         return _Others(gone, joined)

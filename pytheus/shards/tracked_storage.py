@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, cast
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
@@ -96,6 +96,10 @@ class TrackedStorage:
         self._labels: set[tuple[str, ...]] = set()
         self.releases: bool = True
         """Whether a release reaches the store: not while the metric takes its numbers back."""
+        self.is_used: bool = False
+        """Whether the metric is registered in the registry that provided the storage."""
+        self.former: ref[TrackedStorage] | None = None
+        """The storage of another registry that the metric's numbers have moved from."""
 
     @property
     def calls_functions(self) -> bool:
@@ -125,6 +129,11 @@ class TrackedStorage:
         if self.releases:
             self._labels.discard(labels)
             self._release(labels)
+
+    def release_others(self, labels: set[tuple[str, ...]]) -> None:
+        """Release every series except for those with these labels."""
+        for other in self._labels - labels:
+            self.release(other)
 
     def release_all(self) -> None:
         """Release every series that is still there."""

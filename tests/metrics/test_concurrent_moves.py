@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram
-from tests.metrics.conftest import Arena
+from pytheus import Counter, Gauge, Histogram, StateSet, Summary
+from pytheus.metrics import Metric
+from pytheus.registry import FloatBuffer
+from pytheus.samples import Row
+from tests.metrics.conftest import Arena, write
 
 pytestmark = pytest.mark.threads
 
@@ -60,3 +66,55 @@ def test_a_series_that_is_made_while_numbers_move_is_in_memory_at_the_end(togeth
         together(make, make, move)
         views = [arena[str(number),] for number in range(40)]
         assert views == [[2.0]] * 40
+
+
+if TYPE_CHECKING:
+    FloatArray = array[float]  # only type checkers can subscript it before Python 3.12
+else:
+    FloatArray = array
+
+
+class Watched(FloatArray):
+    """A buffer that calls a function whenever it is read as a whole."""
+
+    look: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+
+    def tolist(self) -> list[float]:
+        look, Watched.look = Watched.look, staticmethod(lambda: None)
+        look()
+        Watched.look = look
+        return super().tolist()
+
+
+class WatchedStorage(Arena):
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+        return self.watched.setdefault(labels, Watched("d", numbers))  # as `NumberStorage` says, the same each time
+
+    @cached_property
+    def watched(self) -> dict[tuple[str, ...], Watched]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("metric", "call"),
+    [
+        (Histogram("sizes", "Sizes.", buckets=(1,), registry=None), ("observe", 2.0)),
+        (Summary("sizes", "Sizes.", registry=None), ("observe", 2.0)),
+        (StateSet("door", "Door.", states=["open", "closed"], registry=None), ("state", "closed")),
+    ],
+    ids=["histogram", "summary", "stateset"],
+)
+def test_a_reader_never_sees_half_a_move(metric: Metric, call: tuple[object, ...]) -> None:
+    write(metric, call)
+    expected = metric.rows()
+    seen: list[list[Row]] = []
+    Watched.look = staticmethod(lambda: seen.append(metric.rows()))
+    first, second = WatchedStorage(), WatchedStorage()
+    metric.attach_storage(first)
+    metric.attach_storage(second)
+    assert set(first.watched[()]) == {0.0}
+    metric.detach_storage(second)
+    Watched.look = staticmethod(lambda: None)
+    assert seen == [expected] * len(seen)
+    assert seen
+    assert metric.rows() == expected

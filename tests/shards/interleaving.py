@@ -11,11 +11,13 @@ from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.definitions import Definition
+from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistryProxy, FloatBuffer, NumberStorage, Registry
 from pytheus.samples import Exemplar
@@ -315,10 +317,12 @@ class InterleavingMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.publishes)
     @rule()
     def move(self) -> None:
-        """All metrics move to the other registry; those of equal names would conflict."""
+        """All metrics move to the other registry, or none where a name is taken."""
         former = next(at for at in (0, 1) if self.proxy.registry is self.registries[at])
         chosen = 1 - former
         if self.model[former].keys() & self.model[chosen].keys():
+            with self.steps.calling(self.check), pytest.raises(ConflictError):
+                self.proxy.set_registry(self.registries[chosen])
             return
         with self.changing() as after:
             after[chosen] |= after[former]

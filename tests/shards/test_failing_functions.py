@@ -49,16 +49,3 @@ def test_of_each_process_only_that_of_this_one_is_missing(join: Join) -> None:
     jobs.labels("a").set_function(divide)
     jobs.labels("b").set(2)
     assert [line.split(",")[0] for line in lines_of(registry)] == ['jobs{queue="b"', FAILED]
-
-
-def test_rows_leave_the_series_out_until_its_function_succeeds(join: Join) -> None:
-    registry = join()
-    jobs = Gauge("jobs", "J.", ["queue"], registry=registry)
-    jobs.labels("a").set_function(divide)
-    jobs.labels("b").inc()
-    with pytest.raises(ZeroDivisionError):
-        jobs.refresh()
-    assert [row.labels for row in jobs.rows()] == [("b",)]
-    jobs.labels("a").set_function(lambda: 4)
-    jobs.refresh()
-    assert [row.labels for row in jobs.rows()] == [("a",), ("b",)]
