@@ -252,7 +252,7 @@ class RedisStore:
             return None
         began = time.thread_time()
         for metric in metrics:
-            with suppress(Exception):  # a scrape shows the failure; the number stays as it was
+            with suppress(BaseException):  # a scrape shows the failure; the number stays as it was
                 metric.refresh()
             time.sleep(0)
         try:
