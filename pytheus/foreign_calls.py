@@ -13,10 +13,14 @@ from typing import Final, TypeAlias
 
 from pytheus.interruption import is_interruption
 
-__all__ = ["Call", "call_each", "call_one", "calling_by"]
+__all__ = ["Call", "NotReturnedError", "call_each", "call_one", "calling_by"]
 
 Call: TypeAlias = tuple[object, Callable[[], object]]
 """An object, such as a collector, and the call of its foreign code."""
+
+class NotReturnedError(TimeoutError):
+    """A call has not returned in the time of the scrape, and may still run."""
+
 
 Caller: TypeAlias = Callable[[Sequence[Call]], list[BaseException | None]]
 
@@ -24,8 +28,8 @@ Caller: TypeAlias = Callable[[Sequence[Call]], list[BaseException | None]]
 def call_each(calls: Sequence[Call]) -> list[BaseException | None]:
     """Make each call; returns the error of each, or None if it had none.
 
-    A call that has not returned in the time of the scrape has the error `TimeoutError`. A later call of the same object
-    has it at once until the first has returned.
+    A call that has not returned in the time of the scrape has the error `NotReturnedError`. A later call of the same
+    object has it at once until the first has returned.
 
         >>> call_each([("one", lambda: 1), ("two", lambda: 1 / 0)])
         [None, ZeroDivisionError('division by zero')]

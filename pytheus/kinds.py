@@ -11,7 +11,18 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Literal
 
-__all__ = ["GAUGE_RULES", "INCLUDES_DEAD", "KINDS", "GaugeMode", "Kind", "MergeRule", "MetricType"]
+from pytheus.exceptions import GaugeModeError
+
+__all__ = [
+    "GAUGE_RULES",
+    "INCLUDES_DEAD",
+    "KINDS",
+    "GaugeMode",
+    "Kind",
+    "MergeRule",
+    "MetricType",
+    "validated_gauge_mode",
+]
 
 MetricType = Literal["counter", "gauge", "histogram", "summary", "info", "stateset", "unknown"]
 
@@ -112,3 +123,17 @@ GAUGE_RULES: Final[dict[str, MergeRule]] = {
     "each": MergeRule.EACH,
 }
 """The rule of each gauge mode, which may end with `INCLUDES_DEAD`."""
+
+
+def validated_gauge_mode(name: object, mode: object, processes: object) -> str:
+    """Return both as in `Definition.mode`, such as "max" or "max of all".
+
+    The sum of live processes is "".
+    """
+    if mode not in GAUGE_RULES:
+        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
+    if processes not in ("live", "all"):
+        raise GaugeModeError(f"gauge {name!r} takes processes of 'live' or 'all' but got {processes!r:.80}")
+    if processes == "all":
+        return f"{mode}{INCLUDES_DEAD}"
+    return "" if mode == "sum" else str(mode)

@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 def instead_of_missing(named: Named) -> str:
-    """Return the end of a message about a program that does not exist: commands for what has its name, or ""."""
+    """Return the end of a message about a program that does not exist: commands for its name, or ""."""
     meant = [f"`{command}`" for command in _commands(named)]
     if not meant:
         return ""

@@ -20,8 +20,10 @@ def prefixed(registry: Registry, prefix: str) -> PrefixedRegistry:
         'eu_shop'
 
     The collectors are the same objects, and only the exposition writes their names differently. `registry`'s own prefix
-    may change; the next scrape shows it. Raises `InvalidNameError` for a prefix that Prometheus does not allow, or an
-    empty one.
+    may change; the next scrape shows it. Every family is renamed, also ``process_*`` and ``python_*``, which common
+    dashboards expect without a prefix: keep these in a registry of their own, and serve the `union` of both.
+
+    Raises `InvalidNameError` for a prefix that Prometheus does not allow, or an empty one.
     """
     return PrefixedRegistry(registry, prefix)
 

@@ -25,6 +25,7 @@ from typing import Final, Never
 from pytheus.definitions import Definition
 from pytheus.exposition.collector_threads import (
     STALL_SECONDS,
+    Work,
     call_each_until,
     hanging,
     start,
@@ -42,7 +43,7 @@ from pytheus.exposition.response import (
 )
 from pytheus.exposition.text import begin_walk
 from pytheus.exposition.walk import Walk
-from pytheus.foreign_calls import calling_by
+from pytheus.foreign_calls import NotReturnedError, calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry.contract import Collector, Registry, collector_name
@@ -188,14 +189,14 @@ class Collection:
                     unfinished.append(collector)
         if walk is not None and self._has_metrics:
             for place in self._remaining:
-                error = TimeoutError("the time of the scrape was over before its turn")
+                error = NotReturnedError("the time of the scrape was over before its turn")
                 self._skipped.append((walk.collectors[place], error))
         return unfinished
 
     def _itself(self) -> Collector:
         """Return a collector for the count of failures where no collector but the registry or the format hangs."""
         culprit: object = self._registry if self._choice.format is None else self._choice.format
-        return FailedCollector(collector_name(culprit), TimeoutError())
+        return FailedCollector(collector_name(culprit), NotReturnedError())
 
     @property
     def _has_metrics(self) -> bool:
@@ -217,7 +218,14 @@ class Collection:
             self._start(partial(self._run, leg), leg)
 
     def _start(self, work: Callable[[], object], leg: _Leg | None = None) -> None:
-        start(work, lambda: self.has_response and (leg is None or leg.lost is None), self._context)
+        start(
+            Work(
+                run=work,
+                has_ended=lambda: self.has_response,
+                is_stuck=lambda: leg is not None and not leg.has_ended and (leg.is_superseded or leg.lost is not None),
+            ),
+            self._context,
+        )
 
     def _run(self, leg: _Leg) -> None:
         body: list[bytes] | None = None
@@ -267,9 +275,9 @@ class Collection:
                 return
             collector = walk.collectors[place]
             if id(collector) in hanging:
-                self._skipped.append((collector, TimeoutError("it has not returned since an earlier scrape")))
+                self._skipped.append((collector, NotReturnedError("it has not returned since an earlier scrape")))
             elif leg.is_restricted and walk.definitions[place] is None:
-                self._skipped.append((collector, TimeoutError("too many threads wait for other collectors")))
+                self._skipped.append((collector, NotReturnedError("too many threads wait for other collectors")))
             else:
                 leg.places.append(place)
                 yield collector, walk.definitions[place]
@@ -283,7 +291,7 @@ class Collection:
         responses: dict[bool, Response] = {}
         try:
             for collector in unfinished:
-                record_failure(self._registry, collector, TimeoutError("it takes longer than a scrape"))
+                record_failure(self._registry, collector, NotReturnedError("it takes longer than a scrape"))
             for collector, error in self._skipped:
                 record_failure(self._registry, collector, error)
             if body is None and self._walk is not None and self._has_metrics:
@@ -348,7 +356,7 @@ class _Line:
         self.waiting: Collection | None = None
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant, because a signal handler may close a server
 _lines: Final[dict[tuple[int, str | None], _Line]] = {}
 
 
@@ -382,7 +390,7 @@ def _log_failure(registry: Registry) -> None:
 def _after_fork_in_child() -> None:
     """Forget the collections, whose threads do not exist in this process."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _lines.clear()
 
 

@@ -15,43 +15,61 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from operator import length_hint
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pytheus.background_threads import start_without_signals
-from pytheus.foreign_calls import Call, call_one
+from pytheus.foreign_calls import Call, NotReturnedError, call_one
 
-__all__ = ["STALL_SECONDS", "THREADS", "call_each_until", "hanging", "start", "threads_are_scarce", "wait_for_ended"]
+__all__ = [
+    "STALL_SECONDS",
+    "STUCK_THREADS",
+    "Work",
+    "call_each_until",
+    "hanging",
+    "start",
+    "threads_are_scarce",
+    "wait_for_ended",
+]
 
 STALL_SECONDS: Final = 0.1
 """After this time, another thread goes on with the next calls."""
 
-THREADS: Final = 32
+STUCK_THREADS: Final = 64
 
-_lock = threading.Lock()
-# Each with a function that returns whether the thread is about to end.
-_threads: Final[WeakKeyDictionary[threading.Thread, Callable[[], bool]]] = WeakKeyDictionary()
+_lock = threading.RLock()  # re-entrant, because a signal handler may close a server
+_threads: Final[WeakKeyDictionary[threading.Thread, Work]] = WeakKeyDictionary()
 
 hanging: Final[dict[object, object]] = {}
 """Objects whose foreign code was given up and has not returned, by their id, because they need not be hashable."""
 
 
-def start(work: Callable[[], object], ends_soon: Callable[[], bool], context: contextvars.Context) -> None:
-    """Call `work` in a thread, and in a copy of `context`; in this thread if no thread can be started."""
+class Work(NamedTuple):
+    """The work of a thread, whether its collection has ended, and whether the collection goes on without the thread."""
+
+    run: Callable[[], object]
+    has_ended: Callable[[], bool]
+    is_stuck: Callable[[], bool]
+
+
+def start(work: Work, context: contextvars.Context) -> None:
+    """Do `work` in a thread, and in a copy of `context`; in this thread if no thread can be started."""
     run = context.copy().run
-    thread = threading.Thread(target=run, args=(work,), name="pytheus-collect", daemon=True)
+    thread = threading.Thread(target=run, args=(work.run,), name="pytheus-collect", daemon=True)
     with _lock:
-        _threads[thread] = ends_soon
+        _threads[thread] = work
     try:
         start_without_signals(thread)
     except RuntimeError:  # the limit of the system, or the interpreter is about to end
-        run(work)
+        run(work.run)
 
 
 def threads_are_scarce() -> bool:
-    """Return whether so many threads run that no more foreign code should be called."""
+    """Return whether foreign code keeps so many threads that no more of it should be called."""
     with _lock:
-        return len(_threads) >= THREADS and sum(thread.is_alive() for thread in _threads) >= THREADS
+        if len(_threads) < STUCK_THREADS:
+            return False
+        return sum(thread.is_alive() and work.is_stuck() for thread, work in _threads.items()) >= STUCK_THREADS
 
 
 def wait_for_ended(seconds: float) -> None:
@@ -59,8 +77,9 @@ def wait_for_ended(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     with _lock:
         threads = list(_threads.items())
-    for thread, ends_soon in threads:
-        if thread.ident is not None and ends_soon():
+    for thread, work in threads:
+        is_joinable = thread.ident is not None and thread is not threading.current_thread()
+        if is_joinable and work.has_ended() and not work.is_stuck():
             thread.join(max(deadline - time.monotonic(), 0))
 
 
@@ -81,9 +100,8 @@ class _Calls:
         self._calls: Final = calls
         self._lock: Final = threading.Lock()
         self._context: Final = contextvars.copy_context()
-        self._errors: list[BaseException | None] = [TimeoutError("it has not returned in the time of a scrape")] * len(
-            calls
-        )
+        unfinished = NotReturnedError("it takes longer than a scrape, or the time was over before its turn")
+        self._errors: Final[list[BaseException | None]] = [unfinished] * len(calls)
         self._remaining: Final = iter(range(len(calls)))
         # The place of the call that each thread makes; the last thread is the only one that begins more.
         self._current: Final[dict[int, int]] = {}
@@ -94,7 +112,12 @@ class _Calls:
 
     def _start(self) -> None:
         thread = self._thread
-        start(lambda: self._work(thread), lambda: self._has_ended and thread not in self._current, self._context)
+        work = Work(
+            run=lambda: self._work(thread),
+            has_ended=lambda: self._has_ended,
+            is_stuck=lambda: thread in self._current and (self._has_ended or thread != self._thread),
+        )
+        start(work, self._context)
 
     def go_on(self) -> bool:
         """Start another thread if the last one makes the same call as at the last look.
@@ -151,7 +174,7 @@ class _Calls:
 def _after_fork_in_child() -> None:
     """Forget the threads, which do not exist in this process."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _threads.clear()
     hanging.clear()
 

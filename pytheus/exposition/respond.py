@@ -188,6 +188,9 @@ def _is_resolved(registry: Registry) -> bool:
 
 
 def _is_ending() -> bool:
-    """Return whether the server of this process was told to end: uvicorn and gunicorn note it in an attribute."""
+    """Return whether the server of this process was told to end; uvicorn and gunicorn note it in an attribute."""
     owner: object = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return getattr(owner, "should_exit", False) is True or getattr(owner, "alive", True) is False
+    packages = {kind.__module__.partition(".")[0] for kind in type(owner).__mro__}
+    return ("uvicorn" in packages and getattr(owner, "should_exit", False) is True) or (
+        "gunicorn" in packages and getattr(owner, "alive", True) is False
+    )

@@ -68,8 +68,8 @@ def start_http_server(
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
-    other machines, and an empty text, such as that of an unset variable, does not. `registries` maps further paths to their registries; ``/`` lists all paths, unless it is one of
-    them.
+    other machines, and an empty text, such as that of an unset variable, does not. `registries` maps further paths to
+    their registries; ``/`` lists all paths, unless it is one of them.
 
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
     the response and counted; see docs/how-to/expose.md.

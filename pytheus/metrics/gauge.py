@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from time import time as now
-from typing import ClassVar, Final, Literal, ParamSpec, TypeVar, cast, overload
+from typing import ClassVar, Literal, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.exceptions import GaugeModeError, NotANumberError, PytheusError
-from pytheus.kinds import GAUGE_RULES, INCLUDES_DEAD, GaugeMode, MetricType
+from pytheus.exceptions import NotANumberError, PytheusError
+from pytheus.kinds import GaugeMode, MetricType, validated_gauge_mode
 from pytheus.metrics.instrument import InProgress, Instrument, Timer
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
@@ -24,8 +24,6 @@ from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
 
 __all__ = ["Gauge"]
-
-_PROCESSES: Final = ("live", "all")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +41,7 @@ class _Source:
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether `refresh` left the series out of the last scrape.
+        # Whether the function failed when `refresh` called it last.
         self.failed = False
 
 
@@ -94,7 +92,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             labels_from,
             registry,
             labels=labels,
-            mode=_validated_mode(name, mode, processes),
+            mode=validated_gauge_mode(name, mode, processes),
         )
 
     def _init_handle(self) -> None:
@@ -164,9 +162,9 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             >>> length.value
             2.0
 
-        The scraping thread calls the function. If it raises, the gauge is missing from that scrape, and the failure is
-        counted. While a function is set, a write to the gauge raises `PytheusError`. Raises `NotANumberError` if
-        `function` cannot be called.
+        The scraping thread calls the function. If it raises, this series is missing from that scrape, and the failure
+        is counted in ``pytheus_collector_errors_total``; the metric's other series are shown. While a function is set,
+        a write to the gauge raises `PytheusError`. Raises `NotANumberError` if `function` cannot be called.
         """
         if function is not None and not callable(function):
             raise NotANumberError(f"{self} takes its number from a function but got {function!r:.80}")
@@ -227,12 +225,11 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                source.failed = False
                 try:
                     self._leave_out(child, error)
-                    source.failed = True
                 except Exception as raised:
                     failure = failure or raised  # after the other functions
+                source.failed = True
                 continue
             source.failed = False
             # atomic: the view may change
@@ -244,7 +241,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those whose function failed in the last scrape.
+        """Return the current numbers of every series, without those whose function failed.
 
         See `pytheus.registry.HasRows`.
         """
@@ -428,20 +425,6 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         """
         instrument = self.track_inprogress() if track_inprogress else self.time()
         return instrument if function is None else instrument(function)
-
-
-def _validated_mode(name: object, mode: object, processes: object) -> str:
-    """Return both as in `Definition.mode`, such as "max" or "max of all".
-
-    The sum of live processes is "".
-    """
-    if mode not in GAUGE_RULES:
-        raise GaugeModeError(f"gauge {name!r} takes a mode of {', '.join(GAUGE_RULES)} but got {mode!r:.80}")
-    if processes not in _PROCESSES:
-        raise GaugeModeError(f"gauge {name!r} takes processes of 'live' or 'all' but got {processes!r:.80}")
-    if processes == "all":
-        return f"{mode}{INCLUDES_DEAD}"
-    return "" if mode == "sum" else str(mode)
 
 
 if LOCKED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, SupportsFloat, SupportsIndex, cast
+from typing import Any, Final, SupportsFloat, SupportsIndex, cast
 
 from pytheus.exceptions import NotANumberError, OutOfRangeError
 from pytheus.names import shown
@@ -65,7 +65,8 @@ def to_float(value: object, subject: object) -> float:
 
 def _is_finite(value: object) -> bool:
     """Return whether `value` knows that it is finite, although its double is not; a Decimal of 1e400 does."""
+    number: Any = value  # numpy compares to a bool of its own
     try:
-        return bool(-_INFINITY < value < _INFINITY)  # type: ignore[operator]  # if it has no order, that is an error
-    except Exception:
+        return bool(number > -_INFINITY) and bool(number < _INFINITY)
+    except Exception:  # it has no order
         return False

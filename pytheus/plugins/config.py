@@ -157,7 +157,8 @@ def choose_strict(configuration: Configuration) -> StrictChoice:
     if variable:
         word = _STRICT_WORDS.get(variable.lower())
         if word is None:
-            raise ConfigurationError(f"PYTHEUS_STRICT must be 1, 0, true or false but is {variable!r:.40}")
+            got = repr(variable) if re.fullmatch(_SHOWN_ENTRY, variable) else "another text"
+            raise ConfigurationError(f"PYTHEUS_STRICT must be 1, 0, true or false but is {got}")
         return StrictChoice(word, "from PYTHEUS_STRICT")
     if configuration.strict is not None:
         return StrictChoice(configuration.strict, f"from {configuration.path}")

@@ -61,6 +61,11 @@ class ConfigurationFile(NamedTuple):
 def read_configuration_file() -> ConfigurationFile:
     """The configuration file as it is now. Raises `ConfigurationError`, which names the file."""
     named = os.environ.get("PYTHEUS_CONFIG", "").strip()
+    if "://" in named:
+        # It is not shown, because it may contain a password.
+        raise ConfigurationError(
+            "PYTHEUS_CONFIG must be the path of a TOML file but is a URL; a registry's URL is set by PYTHEUS_REGISTRY"
+        )
     if named:
         path = os.path.abspath(named)
         source = " (from PYTHEUS_CONFIG)"

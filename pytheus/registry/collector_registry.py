@@ -41,8 +41,9 @@ class _Entry:
 class CollectorRegistry(RefusesPeers):
     """The default registry, which holds its collectors in this process's memory.
 
-    `prefix` comes before the name of every exposed family (``prefix_name``). `on_conflict` decides about a collector
-    with a name that is taken: "raise" refuses it with `ConflictError`, "warn" logs the conflict and keeps the first.
+    `prefix` comes before the name of every exposed family (``prefix_name``), ``process_*`` and ``python_*`` included,
+    which common dashboards expect without one. `on_conflict` decides about a collector with a name that is taken:
+    "raise" refuses it with `ConflictError`, "warn" logs the conflict and keeps the first.
 
         >>> from pytheus import Counter
         >>> registry = CollectorRegistry(prefix="shop")

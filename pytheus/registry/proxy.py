@@ -16,7 +16,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from typing import Final
 
 from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning, SelectionError
@@ -237,13 +237,12 @@ class CollectorRegistryProxy(Proxy):
             )
         return registry
 
-    @contextmanager
-    def use(self, registry: Registry | str) -> Iterator[Registry]:
+    def use(self, registry: Registry | str) -> RegistryBlock:
         """Use `registry` within a block, as in a test or for one tenant.
 
         No collector moves: one that is registered within the block stays in `registry`, and those from before are back
         after the block. The block applies to the whole process, other threads included. Blocks may nest and overlap;
-        the registry of the block that was entered last is in use.
+        the registry of the block that was entered last is in use. The result is a decorator as well.
 
             >>> from pytheus import Counter
             >>> with REGISTRY.use(CollectorRegistry()) as registry:
@@ -251,15 +250,17 @@ class CollectorRegistryProxy(Proxy):
             >>> jobs in registry, jobs in REGISTRY
             (True, False)
         """
+        return RegistryBlock(self, registry)
+
+    def _begin_block(self, registry: Registry | str, token: object) -> Registry:
         chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
-        token = object()
         with self._change_ended:
             self._blocks += ((token, chosen),)
-        try:
-            yield chosen
-        finally:
-            with self._change_ended:
-                self._blocks = tuple(block for block in self._blocks if block[0] is not token)
+        return chosen
+
+    def _end_block(self, token: object) -> None:
+        with self._change_ended:
+            self._blocks = tuple(block for block in self._blocks if block[0] is not token)
 
     # The methods of a registry ----------------------------------------------------------------------------------------
 
@@ -381,6 +382,28 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class RegistryBlock(ContextDecorator):
+    """A block in which a proxy uses another registry; see `CollectorRegistryProxy.use`.
+
+    May be entered several times, also inside of its own block and from several threads.
+    """
+
+    def __init__(self, proxy: CollectorRegistryProxy, registry: Registry | str) -> None:
+        self._proxy: Final = proxy
+        self._registry: Final = registry
+        self._tokens: Final[list[object]] = []
+
+    def __enter__(self) -> Registry:
+        token = object()
+        chosen = self._proxy._begin_block(self._registry, token)
+        self._tokens.append(token)
+        return chosen
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        self._proxy._end_block(self._tokens.pop())
+
 
 REGISTRY: Final = CollectorRegistryProxy()
 """The registry of every metric that is defined without one; see `CollectorRegistryProxy`."""

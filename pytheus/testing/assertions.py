@@ -63,20 +63,22 @@ class _Increments(ContextDecorator):
         self._metric = metric
         self._by = by
         self._wanted = wanted
-        self._before: dict[tuple[tuple[str, str], ...], float] = {}
+        # One for each block that has not ended, because the same object may be entered inside of its own block.
+        self._before: list[dict[tuple[tuple[str, str], ...], float]] = []
 
     def _recreate_cm(self) -> Self:
         # Each call of a decorated function compares by itself.
         return type(self)(self._metric, self._by, self._wanted)
 
     def __enter__(self) -> None:
-        self._before = self._series()
+        self._before.append(self._series())
 
     def __exit__(self, type_: object, error: object, traceback: object) -> None:
         __tracebackhide__ = True
+        before = self._before.pop()
         if type_ is not None:
             return
-        metric, by, wanted, before, after = self._metric, self._by, self._wanted, self._before, self._series()
+        metric, by, wanted, after = self._metric, self._by, self._wanted, self._series()
         reached = sum(after.values())
         grown = reached - sum(before.values())
         # Adding a fraction to a larger number rounds it to the precision of that number, each time.

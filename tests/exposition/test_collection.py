@@ -154,7 +154,7 @@ def test_each_client_gets_the_coding_that_it_accepts(
 # The deadline --------------------------------------------------------------------------------------------------------
 
 
-def hang_in(registry: CollectorRegistry, slow: Slow, where: str) -> str:
+def hang_in(registry: Registry, slow: Slow, where: str) -> str:
     """Make a scrape of `registry` wait for `slow`; gives the name under which it is counted."""
     if where == "collector":
         registry.register(slow)
@@ -245,7 +245,7 @@ def _returned(registry: Registry) -> int:
 def test_collectors_that_hang_take_a_limited_number_of_threads(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collector_threads, "THREADS", 4)
+    monkeypatch.setattr(collector_threads, "STUCK_THREADS", 4)
     before = threading.active_count()
     hanging = [Slow(f"slow_{number}") for number in range(12)]
     for each in hanging:

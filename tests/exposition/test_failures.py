@@ -182,3 +182,30 @@ def test_a_registry_without_weak_references_counts_its_failures_too() -> None:
     registry = Slotted([], Broken())
     generate_metrics(registry)
     assert _errors(generate_metrics(registry)) == ['pytheus_collector_errors_total{collector="Broken"} 2.0']
+
+
+def test_collectors_that_change_their_names_are_counted_in_a_bounded_number_of_series(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Changing:
+        scrapes = 0
+
+        @property
+        def name(self) -> str:
+            self.scrapes += 1
+            return f"scrape {self.scrapes} " + "x" * 100_000
+
+        def collect(self) -> Iterator[Family]:
+            raise OSError("sensor lost")
+
+    registry.register(Broken())
+    registry.register(Changing())
+    for _ in range(600):
+        text = generate_metrics(registry)
+    errors = _errors(text)
+    assert len(errors) == 257
+    assert sum(float(line.rpartition(" ")[2]) for line in errors) == 1200.0
+    assert 'pytheus_collector_errors_total{collector="Broken"} 600.0' in errors
+    assert any('collector="(others)"' in line for line in errors)
+    assert max(map(len, errors)) < 400
+    assert len(caplog.records) == 257

@@ -10,10 +10,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, Summary
-from pytheus.exceptions import NotANumberError, OutOfRangeError
-from pytheus.metrics import Metric, Number
+from pytheus import Counter, Gauge, Histogram, Summary, generate_metrics
+from pytheus.exceptions import BucketError, NotANumberError, OutOfRangeError
+from pytheus.metrics import Family, Metric, Number, Sample
 from pytheus.metrics.number import to_float
+from pytheus.registry import CollectorRegistry
+from tests.exposition.conftest import Custom
 
 
 class Celsius(float):
@@ -84,6 +86,70 @@ def test_numbers_of_every_kind_count(
     result = _after(make, methods, attribute, value)
     assert result == expected
     assert type(result) is float
+
+
+class _Immeasurable:
+    """A number without an order."""
+
+    def __float__(self) -> float:
+        return math.inf
+
+
+TOO_LARGE: list[object] = [
+    10**400,
+    -(10**400),
+    Decimal("1e400"),
+    Decimal("-1e400"),
+    Fraction(10**400),
+    Fraction(-(10**400), 3),
+    np.longdouble("1e4000"),
+    np.longdouble("-1e4000"),
+]
+
+INFINITE: list[object] = [
+    math.inf,
+    Celsius(math.inf),
+    Decimal("Infinity"),
+    np.float64("inf"),
+    np.float32("inf"),
+    np.longdouble("inf"),
+    _Immeasurable(),
+]
+
+
+@every_write
+@pytest.mark.parametrize("value", TOO_LARGE, ids=lambda value: f"{type(value).__name__} {value!r:.12}")
+def test_a_finite_number_beyond_a_double_is_refused_and_changes_nothing(
+    make: Callable[..., Metric], methods: list[str], attribute: str, value: object
+) -> None:
+    metric = make("x", "X.", registry=None)
+    with pytest.raises(OutOfRangeError, match="too large for a double"):
+        getattr(metric, methods[0])(value)
+    assert getattr(metric, attribute) == 0.0
+
+
+@every_write
+@pytest.mark.parametrize("value", INFINITE, ids=lambda value: type(value).__name__)
+def test_a_number_that_is_infinite_is_one(
+    make: Callable[..., Metric], methods: list[str], attribute: str, value: object
+) -> None:
+    assert _after(make, methods[:1], attribute, value) == math.inf
+
+
+@pytest.mark.parametrize("value", TOO_LARGE, ids=lambda value: f"{type(value).__name__} {value!r:.12}")
+def test_nor_is_it_taken_elsewhere(value: object) -> None:
+    level = Gauge("level", "Level.", registry=None)
+    level.set_function(lambda: value)  # type: ignore[arg-type, return-value]  # any object
+    with pytest.raises(OutOfRangeError):
+        _ = level.value
+    with pytest.raises(OutOfRangeError):
+        Summary("s", "S.", registry=None).observe_many([1, value])  # type: ignore[list-item]  # any object
+    with pytest.raises(BucketError):
+        Histogram("h", "H.", buckets=[value], registry=None)  # type: ignore[list-item]  # any object
+    registry = CollectorRegistry()
+    for sample in (Sample("", {}, value), Sample("", {}, 1.0, value)):  # type: ignore[arg-type]  # any object
+        registry.register(Custom(Family("x", "gauge", "X.", [sample])))
+    assert 'pytheus_collector_errors_total{collector="Custom"} 2.0' in generate_metrics(registry)
 
 
 NO_NUMBERS: list[object] = [

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytheus.exceptions import PluginLoadError, PytheusError
-from pytheus.plugins import RegistryOptions, hide, resolve_registry
+from pytheus.plugins import RegistryOptions, configured_strict, hide, resolve_registry
 from pytheus.plugins.address import parse_address, redact
 from pytheus.plugins.config import choose, load_configuration
 from pytheus.plugins.plan import plan, tables_without_effect
@@ -187,10 +187,13 @@ def test_a_setting_shows_no_secret(template: str, pyproject: Path, monkeypatch: 
             planned = plan()
             seen += [planned, tables_without_effect(planned)]
     pyproject.unlink()
-    for variable in ("PYTHEUS_REGISTRY", "PYTHEUS_PLUGINS"):
+    for variable in ("PYTHEUS_REGISTRY", "PYTHEUS_PLUGINS", "PYTHEUS_STRICT", "PYTHEUS_CONFIG"):
+        if variable == "PYTHEUS_CONFIG" and "://" not in address:
+            continue  # it is the path of a file
         monkeypatch.setenv(variable, address)
         with warnings.catch_warnings(record=True) as caught, shown(seen):
             resolve_registry()
+            configured_strict()
         seen += [str(warning.message) for warning in caught]
         monkeypatch.delenv(variable)
     for text in seen:

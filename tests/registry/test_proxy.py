@@ -197,3 +197,26 @@ def test_proxies_cannot_use_each_other(proxy: CollectorRegistryProxy) -> None:
         with pytest.raises(NotARegistryError, match="a proxy cannot be the registry behind itself"), other.use(proxy):
             pass
         assert proxy.prefix is None
+
+
+def test_a_block_may_be_entered_inside_of_itself_and_again() -> None:
+    proxy = CollectorRegistryProxy()
+    other = CollectorRegistry()
+    block = proxy.use(other)
+    for _ in range(2):
+        with block, block as used:
+            assert used is other
+            assert proxy.registry is other
+        assert proxy.registry is not other
+
+
+def test_a_block_is_a_decorator() -> None:
+    proxy = CollectorRegistryProxy()
+    other = CollectorRegistry()
+
+    @proxy.use(other)
+    def used(depth: int) -> bool:
+        return proxy.registry is other and (depth == 0 or used(depth - 1))
+
+    assert used(2)
+    assert proxy.registry is not other

@@ -273,3 +273,13 @@ def test_reading_a_registry_whose_collector_raises_raises(shop: CollectorRegistr
     shop.register(Raising())
     with pytest.raises(CollectorError):
         sample_value(shop, "shop_orders_total")
+
+
+def test_one_object_inside_of_its_own_block_compares_each_block_by_itself() -> None:
+    jobs = Counter("jobs_total", "Jobs.", registry=None)
+    grows = assert_increments(jobs, by=1)
+    with pytest.raises(AssertionError, match="was to grow by 1 but grew by 2"):  # noqa: SIM117
+        with grows:
+            jobs.inc()
+            with grows:
+                jobs.inc()

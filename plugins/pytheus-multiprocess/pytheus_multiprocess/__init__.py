@@ -15,7 +15,7 @@ them up. See docs/how-to/multiprocess.md. Modules, each of which imports only th
 - `storage`: the storage of one metric in that shard
 - `archive_file`: the archive's file, and folding
 - `processes`: CPU time, memory and file descriptors of each process
-- `forks`: what stores do when their process forks
+- `forks`: the locks of stores during a fork
 - `store`: `MultiprocessStore`, which brings them together
 """
 

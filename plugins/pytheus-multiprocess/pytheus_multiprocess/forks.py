@@ -1,4 +1,4 @@
-"""What the stores of a process do when it forks."""
+"""Forks: the stores of a process hold their locks meanwhile, and leave the parent in the child."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ Rules:
   From then on readers skip these series in the shard. Then the shard removes them, so that their space is used again.
 - If the process is killed in between, readers skip them until its shard is folded, which skips them too.
 - A reader that has read the shard before, and the archive after, sees that the archive was replaced, and applies the
-  list to what it has read.
+  list to the shard as it was.
 - The list refers to one generation of the shard's index, because a new index has other numbers, and none of them.
 """
 

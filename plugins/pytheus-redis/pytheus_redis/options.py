@@ -37,6 +37,7 @@ SCHEMES: Final = (
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.:/-]+", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 
+_NO_HOST: Final = re.compile(r"[@/?#\s]")
 # Sockets take no more milliseconds than an int of C has.
 _MAX_TIMEOUT_SECONDS: Final = 10**6
 # CONFIG SET databases takes no more.
@@ -98,7 +99,7 @@ class RedisOptions:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)} but is {self.scheme!r}")
+            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}")
         if _NAMESPACE.fullmatch(self.namespace) is None or len(self.namespace) > MAX_NAMESPACE_CHARACTERS:
             raise ValueError(
                 f"namespace must be 1 to {MAX_NAMESPACE_CHARACTERS} of the letters, digits and '_.:/-'"
@@ -116,6 +117,8 @@ class RedisOptions:
             )
         if not self.host and self.reached_by != "unix":
             raise ValueError("host must be a name or an address but is empty")
+        if _NO_HOST.search(self.host):
+            raise ValueError("host must be a name or an address but is a URL, or has a user name or password")
         if self.port is not None and not 1 <= self.port <= 65535:
             raise ValueError(f"port must be from 1 to 65535 but is {self.port}")
         if not 0 <= self.database <= _MAX_DATABASE:
@@ -157,9 +160,12 @@ class RedisOptions:
                 finally:
                     os.close(descriptor)
             except (OSError, ValueError) as error:
-                raise ValueError(f"{name} must be a file that can be read but is {path!r}: {error}") from error
-            if not is_regular:
-                raise ValueError(f"{name} must be a regular file but {path!r} is not one")
+                # The value is not shown, because it may be a key instead of the path of one.
+                words = getattr(error, "strerror", None) or type(error).__name__
+            else:
+                words = "" if is_regular else "it is not a regular file"
+            if words:
+                raise ValueError(f"{name} must be the path of a file that can be read: {words}")
 
     @property
     def reached_by(self) -> str:

@@ -252,7 +252,8 @@ class RedisStore:
             return None
         began = time.thread_time()
         for metric in metrics:
-            with suppress(BaseException):  # a scrape shows the failure; the number stays as it was
+            # A scrape shows the failure. No signal is raised in this thread, so SystemExit is one, too.
+            with suppress(BaseException):
                 metric.refresh()
             time.sleep(0)
         try:

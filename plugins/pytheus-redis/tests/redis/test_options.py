@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -103,4 +104,22 @@ def test_a_database_in_the_path_is_bounded(path: str) -> None:
 def test_a_special_file_is_refused_and_not_waited_for(option: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero", tmp_path / "nowhere"):
-        assert f"{option} must be a" in str(refused(f"rediss://h?{option}={path}"))
+        assert f"{option} must be the path of a file" in str(refused(f"rediss://h?{option}={path}"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scheme": f"redis://:{SECRET}@h"},
+        {"host": f"redis://:{SECRET}@h"},
+        {"host": f"u:{SECRET}@h"},
+        {"path": f"/u:{SECRET}@h"},
+        {"scheme": "rediss", "key_file": f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n" + "x" * 5000},
+        {"scheme": "rediss", "key_file": f"{SECRET}\0"},
+        {"scheme": "redis+sentinel", "path": "/s", "sentinels": (f"u:{SECRET}@h",)},
+    ],
+)
+def test_options_in_code_show_no_credential_in_another_place(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must|has an '@'") as caught:
+        RedisOptions(**options)
+    assert SECRET not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.__context__)

@@ -1,0 +1,113 @@
+"""Series that end among several processes: no sum goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytheus import Counter
+from pytheus.compose import expiring
+from pytheus.definitions import Definition
+from pytheus.registry import CollectorRegistry, Registry
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
+from tests.conftest import wait_until
+from tests.metrics.written_metrics import (
+    EXPIRY,
+    Case,
+    Sweeps,
+    counter,
+    gauge,
+    histogram,
+    info,
+    largest,
+    latest,
+    lines_of,
+    stateset,
+    summary,
+)
+
+
+def two_processes() -> tuple[ShardedRegistry, ShardedRegistry]:
+    backend = MemoryBackend()
+    return ShardedRegistry(MemoryShardStore(backend)), ShardedRegistry(MemoryShardStore(backend))
+
+
+def every(_: Definition) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("make", [counter, histogram, summary])
+def test_a_sum_stays_while_one_process_writes(make: Callable[[Registry | None], Case]) -> None:
+    registries = two_processes()
+    idle, busy = map(make, registries)
+    idle.write()
+    busy.write()
+    sweeps = Sweeps(idle.metric), Sweeps(busy.metric)
+    before = lines_of(registries[0])
+    for sweep in sweeps:
+        sweep.after(0)
+    for registry in registries:
+        registry.expire_ended_series(EXPIRY, every)
+    busy.write()
+
+    assert [sweep.after(EXPIRY) for sweep in sweeps] == [1, 0]
+
+    for registry in registries:
+        registry.expire_ended_series(EXPIRY, every)
+        assert [line.partition("}")[0] for line in lines_of(registry)] == [line.partition("}")[0] for line in before]
+    total = [float(line.rpartition(" ")[2]) for line in lines_of(registries[1])]
+    assert total[-1] == (3.0 if make is not counter else 6.0)
+
+    assert sweeps[1].after(2 * EXPIRY) == 1
+    assert lines_of(registries[0]) == lines_of(registries[1]) != []
+    registries[1].expire_ended_series(0.0, every)
+    assert lines_of(registries[0]) == lines_of(registries[1]) == []
+
+    idle.write()
+    assert lines_of(registries[1]) == idle.lines
+
+
+@pytest.mark.parametrize("make", [gauge, largest, latest, info, stateset])
+def test_a_gauge_leaves_with_its_process(make: Callable[[Registry | None], Case]) -> None:
+    registry, other = two_processes()
+    metric, write, lines = make(registry)
+    write()
+    assert lines_of(other)[-len(lines) :] == lines
+    sweeps = Sweeps(metric)
+    sweeps.after(0)
+    assert sweeps.after(EXPIRY) == 1
+    assert lines_of(other) == lines_of(registry) == []
+    write()
+    assert lines_of(other) == lines
+
+
+def test_a_store_that_cannot_retire_series_keeps_them() -> None:
+    registry = ShardedRegistry(MemoryShardStore(publishing=True))
+    metric, write, lines = counter(registry)
+    write()
+    sweeps = Sweeps(metric)
+    assert [sweeps.after(0), sweeps.after(100)] == [0, 0]
+    assert lines_of(registry) == lines
+
+
+def test_a_metric_that_moved_ends_alone() -> None:
+    registry, _ = two_processes()
+    metric, write, _ = counter(registry)
+    registry.unregister(metric)
+    CollectorRegistry().register(metric)
+    write()
+    sweeps = Sweeps(metric)
+    assert [sweeps.after(0), sweeps.after(100)] == [0, 1]
+
+
+def test_the_layer_drops_series_of_processes_that_have_ended() -> None:
+    backend = MemoryBackend()
+    ended = MemoryShardStore(backend)
+    former = ShardedRegistry(ended)
+    for name in ("visits_total", "logins_total"):
+        Counter(name, "C.", ["user"], registry=former).labels("ann").inc()
+    ended.kill()
+    registry = expiring(ShardedRegistry(MemoryShardStore(backend)), after_seconds=0.05, names=["visits_total"])
+    assert lines_of(registry) == ['logins_total{user="ann"} 1.0', 'visits_total{user="ann"} 1.0']
+    wait_until(lambda: lines_of(registry) == ['logins_total{user="ann"} 1.0'], "the end of the series")
