@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 from weakref import ref
@@ -20,7 +21,7 @@ from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.store import ShardStore
-from pytheus.shards.tracked_storage import TrackedStorage, drop_storage, keep_storage, storage_of
+from pytheus.shards.tracked_storage import Moves, TrackedStorage, drop_storage, keep_storage, storage_of
 
 __all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
@@ -48,7 +49,8 @@ class SharedMetric(NamedTuple):
         if carry:
             former = storage_of(self.definition)
             storage.former = None if former is None else ref(former)
-            self._move(storage, former)
+            with nullcontext() if former is None else Moves():
+                self._move(storage, former)
         else:
             keep_storage(self.definition, storage)
             self.metric.attach_storage(storage, carry=False)
@@ -87,7 +89,8 @@ class SharedMetric(NamedTuple):
         storage.is_used = False
         former = None if storage.former is None else storage.former()
         if not keep_in_shard and former is not None and former.is_used and storage_of(self.definition) is storage:
-            self._move(former, storage)
+            with Moves():
+                self._move(former, storage)
             former.release_others({row.labels for row in self.metric.rows()})
         else:
             storage.releases = False

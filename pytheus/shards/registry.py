@@ -44,6 +44,7 @@ from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollect
 from pytheus.shards.tracked_storage import (
     LastValueRows,
     LastValueStorage,
+    Moves,
     ProcessStorage,
     TrackedStorage,
     UnsetRows,
@@ -52,6 +53,9 @@ from pytheus.shards.tracked_storage import (
 from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
+
+_MAX_READINGS: Final = 3
+"""How often a scrape reads the store while metrics move between this process's shards."""
 
 _UNNOTICED: Final = (
     "C code has forked this process without telling Python, so that its counts until now were lost, or mixed with its"
@@ -258,7 +262,7 @@ class ShardedRegistry(RefusesPeers):
         self._publish(metrics)
         others: _Others = _Others([], [])
         try:
-            reading = self._reading = self._store.read()
+            reading = self._reading = self._read()
             health.succeeded("read")
             others = self._others(published, reading)
         except BaseException as error:
@@ -301,6 +305,15 @@ class ShardedRegistry(RefusesPeers):
             if is_interruption(error):
                 raise
             self._health.failed("publish", error)
+
+    def _read(self) -> Reading:
+        """All shards; read again if a metric of this process moved from one to another meanwhile."""
+        for _ in range(_MAX_READINGS - 1):
+            begun, under_way = Moves.begun, Moves.under_way
+            reading = self._store.read()
+            if Moves.begun == begun and not under_way:
+                return reading
+        return self._store.read()
 
     def _others(self, published: Published, reading: Reading) -> _Others:
         """The metrics that this process's shard does not have as `published` says."""
@@ -436,6 +449,7 @@ _registries: Final[weakref.WeakSet[ShardedRegistry]] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
+    Moves.under_way = 0  # those of other threads end in the parent alone
     for registry in list(_registries):
         registry._after_fork_in_child()
 
