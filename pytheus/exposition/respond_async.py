@@ -65,7 +65,7 @@ async def _wait_on_asyncio(pending: Pending, receive: Receive) -> Response | Non
             pass  # the loop is closed
 
     pending.subscribe(wake)
-    leaving: asyncio.Task[None] | None = None
+    leaving: asyncio.Task[bool] | None = None
     try:
         while True:
             timer = loop.call_later(pending.pause_seconds(), woken.set)
@@ -79,7 +79,7 @@ async def _wait_on_asyncio(pending: Pending, receive: Receive) -> Response | Non
                 return response
             if leaving is None:
                 leaving = asyncio.ensure_future(_client_leaves(receive))
-            elif leaving.done() and leaving.exception() is None:
+            elif leaving.done() and not leaving.cancelled() and leaving.result():
                 return None
     finally:
         if leaving is not None:
@@ -101,9 +101,9 @@ async def _wait_on_trio(pending: Pending, receive: Receive) -> Response | None:
 
     async def watch() -> None:
         nonlocal has_left
-        await _client_leaves(receive)
-        has_left = True
-        woken.set()
+        if await _client_leaves(receive):
+            has_left = True
+            woken.set()
 
     pending.subscribe(wake)
     async with trio.open_nursery() as nursery:
@@ -121,7 +121,16 @@ async def _wait_on_trio(pending: Pending, receive: Receive) -> Response | None:
                 nursery.start_soon(watch)
 
 
-async def _client_leaves(receive: Receive) -> None:
-    """Return when the client has closed its connection; read the rest of its request before."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _client_leaves(receive: Receive) -> bool:
+    """Read the rest of the request, and return whether the client has closed its connection, once that is known."""
+    is_complete = False
+    while True:
+        try:
+            message = await receive()
+        except Exception:
+            return False  # the server does not tell
+        if message["type"] == "http.disconnect":
+            return True
+        if is_complete:
+            return False  # such a `receive` never waits, and asking it again would keep the loop busy
+        is_complete = not message.get("more_body", False)

@@ -106,6 +106,19 @@ def test_the_rest_comes_at_the_deadline(
     assert 'shop_pytheus_collector_errors_total{collector="Held"} 1.0' in client.text
 
 
+@any_loop
+def test_a_request_that_is_repeated_without_end_keeps_no_loop_busy(
+    shop: CollectorRegistry, held: Held, scrape: Callable[[ASGIApp, str], Client]
+) -> None:
+    async def repeated() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    app = make_asgi_app(shop)
+    client = scrape(lambda scope, _, send: app(scope, repeated, send), "0.4")
+
+    assert "shop_orders_total 1.0" in client.text
+
+
 def test_asyncio_goes_on_without_a_client_that_leaves(shop: CollectorRegistry, held: Held) -> None:
     async def main() -> None:
         leaves = asyncio.Event()
