@@ -10,16 +10,18 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 from weakref import ref
 
 from pytheus.definitions import Definition
-from pytheus.interruption import is_interruption
+from pytheus.foreign_calls import NotReturnedError, call_each
 from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.store import ShardStore
-from pytheus.shards.tracked_storage import TrackedStorage, drop_storage, keep_storage, storage_of
+from pytheus.shards.tracked_storage import Moves, TrackedStorage, drop_storage, keep_storage, storage_of
 
 __all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
@@ -47,7 +49,8 @@ class SharedMetric(NamedTuple):
         if carry:
             former = storage_of(self.definition)
             storage.former = None if former is None else ref(former)
-            self._move(storage, former)
+            with nullcontext() if former is None else Moves():
+                self._move(storage, former)
         else:
             keep_storage(self.definition, storage)
             self.metric.attach_storage(storage, carry=False)
@@ -86,7 +89,8 @@ class SharedMetric(NamedTuple):
         storage.is_used = False
         former = None if storage.former is None else storage.former()
         if not keep_in_shard and former is not None and former.is_used and storage_of(self.definition) is storage:
-            self._move(former, storage)
+            with Moves():
+                self._move(former, storage)
             former.release_others({row.labels for row in self.metric.rows()})
         else:
             storage.releases = False
@@ -228,19 +232,27 @@ class Refreshed(NamedTuple):
 def refresh(metrics: Sequence[SharedMetric]) -> Refreshed:
     """Call the functions of gauges; gives the failures."""
     refreshed = Refreshed({}, [])
-    with FailedSeries() as failed:
-        for shared in metrics:
-            try:
-                shared.metric.refresh()
-            except BaseException as error:
-                if is_interruption(error):
-                    raise
-                refreshed.reports.append(FailedCollector(shared.definition.name, error))
+    failed: list[tuple[Collector, tuple[str, ...], BaseException]] = []
+    errors = call_each([(shared.metric, partial(_refresh, shared.metric, failed)) for shared in metrics])
+    for shared, error in zip(metrics, errors, strict=True):
+        if error is not None:
+            refreshed.reports.append(FailedCollector(shared.definition.name, error))
+        if isinstance(error, NotReturnedError):
+            # All series, because it is not known which of them wait for the function.
+            refreshed.missing[id(shared.definition)] = {row.labels for row in shared.rows.rows()}
     reported: set[int] = set()
-    for collector, labels, failure in failed.found:
+    for collector, labels, failure in failed.copy():  # a function that has not returned may fail later
         definition = definition_of(collector)
         refreshed.missing.setdefault(id(definition), set()).add(labels)
         if not report_failed_series(collector, labels, failure) and id(definition) not in reported:
             reported.add(id(definition))
             refreshed.reports.append(FailedCollector(collector_name(collector), failure))
     return refreshed
+
+
+def _refresh(metric: StorageAware, failed: list[tuple[Collector, tuple[str, ...], BaseException]]) -> None:
+    with FailedSeries() as found:
+        try:
+            metric.refresh()
+        finally:
+            failed += found.found

@@ -26,15 +26,16 @@ from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
-from pytheus.shards.health import Failure, ShardHealth
+from pytheus.shards.health import ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
@@ -43,6 +44,7 @@ from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollect
 from pytheus.shards.tracked_storage import (
     LastValueRows,
     LastValueStorage,
+    Moves,
     ProcessStorage,
     TrackedStorage,
     UnsetRows,
@@ -51,6 +53,9 @@ from pytheus.shards.tracked_storage import (
 from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
+
+_MAX_READINGS: Final = 3
+"""How often a scrape reads the store while metrics move between this process's shards."""
 
 _UNNOTICED: Final = (
     "C code has forked this process without telling Python, so that its counts until now were lost, or mixed with its"
@@ -241,9 +246,15 @@ class ShardedRegistry(RefusesPeers):
                 self._shown = shown = [*merged, *refreshed.reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
-        if self._store_collectors is not None:
-            shown = [*shown, *self._store_collectors()]
-        return iter(shown)
+        return iter([*shown, *self._of_store()])
+
+    def _of_store(self) -> list[Collector]:
+        try:
+            return [] if self._store_collectors is None else list(self._store_collectors())
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            return [FailedCollector(collector_name(self._store), error)]
 
     def _merged(self, published: Published, missing: dict[int, set[tuple[str, ...]]]) -> list[Collector]:
         health = self._health
@@ -251,17 +262,19 @@ class ShardedRegistry(RefusesPeers):
         self._publish(metrics)
         others: _Others = _Others([], [])
         try:
-            reading = self._reading = self._store.read()
+            reading = self._reading = self._read()
             health.succeeded("read")
             others = self._others(published, reading)
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             health.failed("read", error)
             reading = self._previous_reading(metrics)
         own = self._store.identity[:3]
         own_tokens = [snapshot.identity.token for snapshot in reading.snapshots if snapshot.identity[:3] == own]
         if others.gone:
             reading = self._with_gone(reading, [shared.rows for shared in others.gone])
-        snapshots, skipped = _usable(reading)
+        snapshots, skipped = reading.usable()
         try:
             families = self._merger.merge(
                 snapshots,
@@ -288,8 +301,19 @@ class ShardedRegistry(RefusesPeers):
         try:
             self._store.publish(metrics, last=last)
             self._health.succeeded("publish")
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             self._health.failed("publish", error)
+
+    def _read(self) -> Reading:
+        """All shards; read again if a metric of this process moved from one to another meanwhile."""
+        for _ in range(_MAX_READINGS - 1):
+            begun, under_way = Moves.begun, Moves.under_way
+            reading = self._store.read()
+            if Moves.begun == begun and not under_way:
+                return reading
+        return self._store.read()
 
     def _others(self, published: Published, reading: Reading) -> _Others:
         """The metrics that this process's shard does not have as `published` says."""
@@ -408,23 +432,11 @@ class _Others(NamedTuple):
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
 
 
-def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
-    """The snapshots that can be merged, and failures for all others."""
-    skipped = list(reading.skipped)
-    usable: list[Snapshot] = []
-    for snapshot in reading.snapshots:
-        count, size = len(snapshot.numbers), snapshot.layout.size
-        if count < size:
-            skipped.append(Failure(str(snapshot.identity), f"it has {count} numbers, but its layout needs {size}"))
-        else:
-            usable.append(snapshot)
-    return usable, skipped
-
-
 _registries: Final[weakref.WeakSet[ShardedRegistry]] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
+    Moves.under_way = 0  # those of other threads end in the parent alone
     for registry in list(_registries):
         registry._after_fork_in_child()
 

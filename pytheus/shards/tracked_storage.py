@@ -11,7 +11,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 from weakref import WeakValueDictionary, ref
 
 from pytheus.definitions import Definition
@@ -25,6 +25,7 @@ from pytheus.shards.store import Batching, FlushOnRelease, ShardStore
 __all__ = [
     "LastValueRows",
     "LastValueStorage",
+    "Moves",
     "ProcessStorage",
     "TrackedStorage",
     "UnsetRows",
@@ -41,6 +42,23 @@ _storages: Final[WeakValueDictionary[int, TrackedStorage]] = WeakValueDictionary
 def storage_of(definition: Definition) -> TrackedStorage | None:
     """The storage that a metric's numbers are in or are moving to; None if it has them itself."""
     return _storages.get(id(definition))
+
+
+class Moves:
+    """The moves of metrics between storages, so that a reader of several shards knows of them.
+
+    A context manager, which a move runs in.
+    """
+
+    begun: ClassVar[int] = 0
+    under_way: ClassVar[int] = 0
+
+    def __enter__(self) -> None:
+        Moves.begun += 1
+        Moves.under_way += 1
+
+    def __exit__(self, type_: object, error: object, traceback: object) -> None:
+        Moves.under_way -= 1
 
 
 def keep_storage(definition: Definition, storage: TrackedStorage) -> None:

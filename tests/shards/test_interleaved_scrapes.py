@@ -18,7 +18,7 @@ from tests.shards.interleaving import InterleavingMachine, Steps
 
 pytestmark = pytest.mark.property
 
-_SETTINGS = settings(max_examples=200 if FULL else 40, stateful_step_count=15, deadline=None)
+_SETTINGS = settings(max_examples=200 if FULL else 25, stateful_step_count=15, deadline=None)
 
 
 class MemoryMachine(InterleavingMachine):
@@ -87,7 +87,7 @@ def test_redis(unused_port: Callable[[], int], wait_until: Callable[..., None]) 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as server:
         try:
             wait_until(lambda: _is_open(port), "redis-server answers")
-            run_state_machine_as_test(RedisMachine, settings=settings(_SETTINGS, max_examples=60 if FULL else 15))
+            run_state_machine_as_test(RedisMachine, settings=settings(_SETTINGS, max_examples=60 if FULL else 10))
         finally:
             server.kill()
 
