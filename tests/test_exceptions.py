@@ -24,7 +24,7 @@ def _module_names() -> Iterator[str]:
             continue  # a plugin that is not installed here
         yield package
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
-            if not module.name.endswith("__main__"):
+            if "__" not in module.name:  # a program, or a hook of PyInstaller
                 yield module.name
 
 

@@ -3,7 +3,7 @@
 PyInstaller asks the entry point of the group `pyinstaller40` for the folders of hooks, so a program needs no option.
 https://pyinstaller.org/en/stable/hooks.html
 
-- `hook-pytheus`: the hook, which PyInstaller runs
+The hook, `hooks/hook-pytheus.py`, is data and not a module, because only PyInstaller can run it.
 """
 
 from __future__ import annotations
@@ -15,4 +15,4 @@ __all__ = ["hook_folders"]
 
 def hook_folders() -> list[str]:
     """Return the folders of hooks."""
-    return [str(Path(__file__).parent)]
+    return [str(Path(__file__).with_name("hooks"))]

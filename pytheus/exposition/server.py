@@ -366,7 +366,13 @@ def _listen(port: int, addr: str) -> OwnSocket:
             raise
     except OSError as error:
         message = f"cannot listen on {addr.strip() or _LOOPBACK} port {port}: {error.strerror or error}"
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        if error.errno == errno.EADDRINUSE:
+            remedy = (
+                "choose another port, or 0 for any free port. A server that reloads its program, such as Django's"
+                " runserver, runs it in two processes: start the metrics server in one of them"
+                " (if os.environ.get('RUN_MAIN') == 'true'), or use --noreload"
+            )
+        elif error.errno == errno.EACCES:
             remedy = "choose another port, or 0 for any free port"
         else:
             remedy = "choose an address of this machine, such as 127.0.0.1"

@@ -196,10 +196,10 @@ def _state(
 ) -> tuple[PluginState, str]:
     if name in blocked:
         return "blocked", f"by {blocked[name]}"
-    if not is_plugin_name(name):
-        return "unnameable", "a plugin's name consists of letters, digits, '_', '.', '-' and '+'"
     if claim is not None and claim.defect:
         return "broken", claim.defect
+    if not is_plugin_name(name):
+        return "unnameable", "a plugin's name consists of letters, digits, '_', '.', '-' and '+'"
     distributions = {normalized_distribution(other.distribution) for other in claims}
     if len(claims) > len(distributions) == 1:
         return "broken", f"its distribution declares it {len(claims)} times"

@@ -160,6 +160,10 @@ def _check_layers(path: str, table: Table) -> None:
             trial = wrapped(trial, (wrap_layer,))
         except (InvalidNameError, LabelError, NotTextError, OutOfRangeError) as error:
             raise ConfigurationError(f"{subject}, {wrap_layer.name}, is invalid: {error}") from error
+        except TypeError as error:
+            # The types were checked before, so a required argument is missing.
+            example = _EXAMPLES[wrap_layer.name]
+            raise ConfigurationError(f"{subject}, {wrap_layer.name}, lacks an argument; write {example}") from error
 
 
 # The words of errors --------------------------------------------------------------------------------------------------

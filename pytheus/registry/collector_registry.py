@@ -20,7 +20,7 @@ from pytheus.lazy import logger
 from pytheus.names import validate_prefix
 from pytheus.registry.contract import Collector, check_collector, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.traversal import definition_of, is_predecessor
 
 __all__ = ["CollectorRegistry"]
 
@@ -82,6 +82,24 @@ class CollectorRegistry(RefusesPeers):
         instead), and `NotACollectorError` if it is not a collector. A handle that shares the values of a registered
         metric counts as registered.
         """
+        self._hold(collector, replaces=False)
+
+    def replace(self, collector: Collector, /) -> None:
+        """Register `collector` in the place of one of the same class and name, if there is one.
+
+        For code that is run again and makes its collectors again, such as a notebook cell. One step: a scrape shows the
+        old one or the new one. Raises the errors of `register`, and then the old one stays.
+
+            >>> from pytheus import Counter
+            >>> registry = CollectorRegistry()
+            >>> registry.replace(Counter("orders_total", "Orders.", ["method"], registry=None))
+            >>> registry.replace(Counter("orders_total", "Orders.", ["method", "country"], registry=None))
+            >>> len(registry)
+            1
+        """
+        self._hold(collector, replaces=True)
+
+    def _hold(self, collector: Collector, *, replaces: bool) -> None:
         entry = _Entry(collector)
         # What has a definition is a metric of pytheus or was derived from one.
         if entry.definition is None or isinstance(collector, type) or not callable(getattr(collector, "collect", None)):
@@ -91,6 +109,9 @@ class CollectorRegistry(RefusesPeers):
             claims = self._claims
             if id(collector) in self._entries:
                 return
+            replaced = self._predecessors(collector) if replaces else ()
+            if replaced:
+                claims = {name: held for name, held in claims.copy().items() if held not in replaced}
             for name in entry.names:
                 incumbent = claims.get(name)
                 if incumbent is not None:
@@ -99,8 +120,25 @@ class CollectorRegistry(RefusesPeers):
                     self._refuse(entry, incumbent, name)
                     return
             added = dict.fromkeys(entry.names, entry)
-            if self._commit(version, entry, added):
+            if replaced:
+                if self._replace(version, claims | added, self._entries_with(entry, replaced)):
+                    return
+            elif self._commit(version, entry, added):
                 return
+
+    def _predecessors(self, collector: Collector) -> tuple[_Entry, ...]:
+        held = self._entries.copy().values()
+        return tuple(entry for entry in held if is_predecessor(entry.collector, collector))
+
+    def _entries_with(self, entry: _Entry, replaced: tuple[_Entry, ...]) -> dict[int, _Entry]:
+        """Return the entries, with `entry` at the place of the first of the `replaced`."""
+        entries: dict[int, _Entry] = {}
+        for held in self._entries.copy().values():
+            if held is replaced[0]:
+                entries[id(entry.collector)] = entry
+            elif held not in replaced:
+                entries[id(held.collector)] = held
+        return entries
 
     def _commit(self, version: int, entry: _Entry, added: dict[str, _Entry]) -> bool:
         if LOCKED:
@@ -125,7 +163,10 @@ class CollectorRegistry(RefusesPeers):
                 "they are equal but were defined apart, each with its own numbers; define the second in this registry"
             )
         else:
-            remedy = "rename one of them, or define both alike to share their values"
+            remedy = (
+                "rename one of them, or define both alike to share their values; to replace the first one, as in a"
+                f" notebook, call REGISTRY.unregister(old) before, where old is REGISTRY.find({name!r})"
+            )
         message = f"{newcomer} conflicts with {incumbent}: both expose the name {name!r}; {remedy}"
         if self._on_conflict == "warn":
             logger("pytheus.registry").warning(

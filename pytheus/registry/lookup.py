@@ -18,9 +18,16 @@ from pytheus.exceptions import ConflictError, NotARegistryError, PytheusError, S
 from pytheus.registry.capabilities import Lookup
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
-from pytheus.registry.traversal import Proxy, definition_of, registered_collectors, wrapped_registries
+from pytheus.registry.traversal import (
+    Proxy,
+    definition_of,
+    is_predecessor,
+    originals,
+    registered_collectors,
+    wrapped_registries,
+)
 
-__all__ = ["Overlap", "find_collector", "find_conflict", "register_or_share"]
+__all__ = ["Overlap", "find_collector", "find_conflict", "register_or_share", "replace_collector"]
 
 
 def find_collector(registry: Registry, name: str) -> Collector | None:
@@ -94,6 +101,25 @@ def register_or_share(registry: Registry, metric: Collector, name: str, share: C
     except (AttributeError, TypeError):
         # Checked only now, so that the check costs nothing where it succeeds.
         check_registry(registry, f"registry=... of {metric}")
+        raise
+
+
+def replace_collector(registry: Registry, collector: Collector) -> None:
+    """Register `collector` in `registry` in the place of one of the same class and name, if there is one.
+
+    If `registry` refuses it, the old one is registered again, and the error is raised.
+    """
+    if isinstance(registry, CollectorRegistry | Proxy):
+        registry.replace(collector)
+        return
+    replaced = [held for held in originals(registry) if is_predecessor(held, collector)]
+    for held in replaced:
+        registry.unregister(held)
+    try:
+        registry.register(collector)
+    except BaseException:
+        for held in replaced:
+            registry.register(held)
         raise
 
 

@@ -23,7 +23,7 @@ from pytheus.exceptions import ConflictError, NotARegistryError, PytheusWarning,
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
-from pytheus.registry.lookup import Overlap, find_collector
+from pytheus.registry.lookup import Overlap, find_collector, replace_collector
 from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
 from pytheus.registry.traversal import Proxy, leads_to, originals
 from pytheus.version import COMPILED
@@ -271,9 +271,20 @@ class CollectorRegistryProxy(Proxy):
 
     def register(self, collector: Collector, /) -> None:
         """Register `collector` in the registry in use; see `Registry.register`."""
+        self._pass_on(collector, _register)
+
+    def replace(self, collector: Collector, /) -> None:
+        """Register `collector` in the place of one of the same class and name; see `CollectorRegistry.replace`.
+
+        For a notebook cell that is run again. Works with any registry in use; a scrape of one that is not a
+        `CollectorRegistry` may show neither of the two.
+        """
+        self._pass_on(collector, replace_collector)
+
+    def _pass_on(self, collector: Collector, register: Callable[[Registry, Collector], None]) -> None:
         used = self._used_in_block()
         if used is not None:
-            used.register(collector)
+            register(used, collector)
             return
         while True:
             current = self._base
@@ -282,7 +293,7 @@ class CollectorRegistryProxy(Proxy):
             for former in self._formers:
                 refuse_taken_names(collector, former)  # its collectors came first, although they must still move
             try:
-                current.register(collector)
+                register(current, collector)
                 self._passed_on += 1
                 break
             except ConflictError:
@@ -359,6 +370,10 @@ class CollectorRegistryProxy(Proxy):
         if self._changer is not None and self._changer != threading.get_ident():
             self._changer = None
             self._formers = ()
+
+
+def _register(registry: Registry, collector: Collector) -> None:
+    registry.register(collector)
 
 
 class _Change(Overlap):

@@ -24,6 +24,7 @@ __all__ = [
     "Proxy",
     "definition_of",
     "flatten",
+    "is_predecessor",
     "leads_to",
     "originals",
     "registered_collectors",
@@ -45,6 +46,10 @@ class Proxy(RefusesPeers):
 
     def _targets(self, *, resolve: bool) -> tuple[Registry, ...]:
         """Return the target, chosen now if necessary; without `resolve`, all that are chosen, also for outer blocks."""
+        raise NotImplementedError
+
+    def replace(self, collector: Collector, /) -> None:
+        """Register `collector` in the target in the place of its predecessor; works with any registry."""
         raise NotImplementedError
 
     def find(self, name: str, /) -> Collector | None:
@@ -119,6 +124,22 @@ def definition_of(collector: object) -> Definition | None:
         return None
     # An unrelated attribute may have this name.
     return definition if isinstance(definition, Definition) else None
+
+
+def is_predecessor(held: object, collector: object) -> bool:
+    """Return whether `collector` is made by the code that made `held` before: another object of equal class and name.
+
+    Classes are equal by their full name, because a notebook cell that is run again defines its classes again.
+    """
+    if held is collector:
+        return False
+    old, new = type(held), type(collector)
+    definition = definition_of(collector)
+    return (
+        (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
+        and collector_name(held) == collector_name(collector)
+        and (definition is None or definition_of(held) is not definition)
+    )
 
 
 class FailedCollector(NamedTuple):

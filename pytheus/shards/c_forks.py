@@ -40,8 +40,8 @@ def run_after_fork_in_child(function: Callable[[], None]) -> None:
 def notice_c_fork() -> bool:
     """Whether C code has forked this process, unnoticed until now.
 
-    If so, it has called the functions of `run_after_fork_in_child`. Call it where no lock is held that these take. If
-    it returns True, counts of this process may have been lost before, or mixed with those of its parent.
+    If so, it has called the functions of `run_after_fork_in_child`. Call it where no lock is held that these take.
+    Where it returns True, counts of this process may have been lost before, or mixed with those of its parent.
     """
     global _pid
     if os.getpid() == _pid:

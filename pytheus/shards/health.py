@@ -69,7 +69,7 @@ class ShardHealth:
         self._failing: dict[Step, str] = {}
         self._logged: set[tuple[object, ...]] = set()
 
-    def failed(self, step: Step, error: Exception) -> None:
+    def failed(self, step: Step, error: BaseException) -> None:
         """Count a failure, and log it unless the step has been failing for that reason.
 
         The reason is `ShardStoreError.reason`, or the name of the error's class. Where two steps fail for the same

@@ -234,7 +234,7 @@ class Merger:
         self, present: list[Snapshot], archive: Archive, samples: dict[int, list[ExtraSample]]
     ) -> None:
         """Add the numbers of gauges in a mode of "each", with labels for the process."""
-        found: dict[tuple[int, tuple[str, ...], str, int], tuple[float, str]] = {}
+        found: dict[tuple[int, tuple[str, ...], str, str], tuple[float, str]] = {}
         set_series: set[tuple[int, tuple[str, ...]]] = set()
         families: dict[int, CachedFamily] = {}
         entries: list[tuple[bool, int, str, CachedFamily, tuple[str, ...], ShardIdentity, float]] = []
@@ -249,11 +249,14 @@ class Merger:
                 value = snapshot.numbers[index.layout.offsets[series]]
                 labels_ = index.layout.labels[series]
                 entries.append((snapshot.live, identity.started_ns, identity.token, family, labels_, identity, value))
-        # Of two processes with the same pid the newer one is shown, and a live one before one that has ended.
+        # Of two processes with the same pid the newer one is shown, and a live one before one that has ended. If they
+        # live in different containers, the pid alone does not say which is which.
         entries.sort(key=itemgetter(0, 1, 2))
+        ambiguous = _ambiguous_pids(present) if entries and not self._hosts else set()
         for live, _, token, family, values, identity, number in entries:
             families[id(family)] = family
-            process = (id(family), values, self._host(identity), identity.pid)
+            pid = f"{identity.pid}-{token[:8]}" if identity.pid in ambiguous else str(identity.pid)
+            process = (id(family), values, self._host(identity), pid)
             if not is_unset(number):
                 set_series.add((id(family), values))
                 found[process] = number, token
@@ -268,7 +271,7 @@ class Merger:
             labels = dict(zip(definition.labels, values, strict=True))
             if self._hosts:
                 labels[_free_label("host", definition.labels)] = host
-            labels[_free_label("pid", definition.labels)] = str(pid)
+            labels[_free_label("pid", definition.labels)] = pid
             samples.setdefault(key, []).append(ExtraSample(labels, number, values, token))
 
     def _host(self, identity: ShardIdentity) -> str:
@@ -277,6 +280,13 @@ class Merger:
 
 def _age(snapshot: Snapshot) -> tuple[int, str]:
     return snapshot.identity.started_ns, snapshot.identity.token
+
+
+def _ambiguous_pids(snapshots: list[Snapshot]) -> set[int]:
+    """The pids that live processes of several hosts have."""
+    processes = {(snapshot.identity.pid, snapshot.identity.host) for snapshot in snapshots if snapshot.live}
+    pids = [pid for pid, _ in processes]
+    return {pid for pid in pids if pids.count(pid) > 1} if len(set(pids)) < len(pids) else set()
 
 
 def _claim(family: CachedFamily, claimed: dict[str, Definition | None], conflicts: list[Conflict]) -> bool:

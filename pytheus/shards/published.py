@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 from weakref import ref
 
 from pytheus.definitions import Definition
-from pytheus.interruption import is_interruption
+from pytheus.foreign_calls import NotReturnedError, call_each
 from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
@@ -231,19 +232,27 @@ class Refreshed(NamedTuple):
 def refresh(metrics: Sequence[SharedMetric]) -> Refreshed:
     """Call the functions of gauges; gives the failures."""
     refreshed = Refreshed({}, [])
-    with FailedSeries() as failed:
-        for shared in metrics:
-            try:
-                shared.metric.refresh()
-            except BaseException as error:
-                if is_interruption(error):
-                    raise
-                refreshed.reports.append(FailedCollector(shared.definition.name, error))
+    failed: list[tuple[Collector, tuple[str, ...], BaseException]] = []
+    errors = call_each([(shared.metric, partial(_refresh, shared.metric, failed)) for shared in metrics])
+    for shared, error in zip(metrics, errors, strict=True):
+        if error is not None:
+            refreshed.reports.append(FailedCollector(shared.definition.name, error))
+        if isinstance(error, NotReturnedError):
+            # All series, because it is not known which of them wait for the function.
+            refreshed.missing[id(shared.definition)] = {row.labels for row in shared.rows.rows()}
     reported: set[int] = set()
-    for collector, labels, failure in failed.found:
+    for collector, labels, failure in failed.copy():  # a function that has not returned may fail later
         definition = definition_of(collector)
         refreshed.missing.setdefault(id(definition), set()).add(labels)
         if not report_failed_series(collector, labels, failure) and id(definition) not in reported:
             reported.add(id(definition))
             refreshed.reports.append(FailedCollector(collector_name(collector), failure))
     return refreshed
+
+
+def _refresh(metric: StorageAware, failed: list[tuple[Collector, tuple[str, ...], BaseException]]) -> None:
+    with FailedSeries() as found:
+        try:
+            metric.refresh()
+        finally:
+            failed += found.found

@@ -26,12 +26,13 @@ from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
+from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.peers import RefusesPeers
-from pytheus.registry.traversal import definition_of
+from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
 from pytheus.shards.health import Failure, ShardHealth
@@ -245,9 +246,15 @@ class ShardedRegistry(RefusesPeers):
                 self._shown = shown = [*merged, *refreshed.reports, *published.others(), *self._health.collectors()]
             finally:
                 self._is_scraping = False
-        if self._store_collectors is not None:
-            shown = [*shown, *self._store_collectors()]
-        return iter(shown)
+        return iter([*shown, *self._of_store()])
+
+    def _of_store(self) -> list[Collector]:
+        try:
+            return [] if self._store_collectors is None else list(self._store_collectors())
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            return [FailedCollector(collector_name(self._store), error)]
 
     def _merged(self, published: Published, missing: dict[int, set[tuple[str, ...]]]) -> list[Collector]:
         health = self._health
@@ -258,7 +265,9 @@ class ShardedRegistry(RefusesPeers):
             reading = self._reading = self._read()
             health.succeeded("read")
             others = self._others(published, reading)
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             health.failed("read", error)
             reading = self._previous_reading(metrics)
         own = self._store.identity[:3]
@@ -292,7 +301,9 @@ class ShardedRegistry(RefusesPeers):
         try:
             self._store.publish(metrics, last=last)
             self._health.succeeded("publish")
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             self._health.failed("publish", error)
 
     def _read(self) -> Reading:

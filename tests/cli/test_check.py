@@ -87,6 +87,16 @@ def test_a_plugin_with_an_import_that_does_something_fails(pytheus: Pytheus, ins
     assert "\nFAILED: " in ended.out
 
 
+def test_a_plugin_that_is_one_registry_passes(pytheus: Pytheus, install: Install) -> None:
+    install("kitchen", SHOP, value="kitchen_module:registry")
+    ended = pytheus("check", "kitchen", "--json")
+    assert ended.code == 0, ended.out
+    assert checks(ended)["test_an_empty_prefix_is_none"] == (
+        "left out",
+        "its plugin gives one registry, whose prefix cannot be chosen",
+    )
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [

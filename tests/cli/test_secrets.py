@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
-from tests.cli.conftest import Install, Pytheus
+from tests.cli.conftest import Files, Install, Pytheus
 from tests.plugins.secret_places import SECRET, TEMPLATES, assert_hidden
 
 # `leaky` is not installed, so that nothing is created, checked or served.
@@ -58,4 +59,28 @@ def test_a_setting_of_an_installed_plugin_shows_no_secret(
     for address in ADDRESSES:
         monkeypatch.setitem(os.environ, "PYTHEUS_REGISTRY", address)
         ended = pytheus(*command)
+        assert_hidden(ended.out + ended.err)
+
+
+LEAKING = """
+from pytheus.plugins import hookimpl
+
+@hookimpl
+def pytheus_make_registry(options):
+    print(options)
+    raise ConnectionError(f"cannot connect with {options.password} {dict(options.values)} {options.path}")
+"""
+
+
+@pytest.mark.parametrize("address", ["leaky://u:{}@h/0", "leaky://h?foo={}", "leaky:///u:{}@h"])
+def test_an_error_of_a_plugin_shows_no_secret(
+    address: str, pytheus: Pytheus, install: Install, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mypy", None)
+    install("leaky", LEAKING)
+    files({"app.py": "print('it runs')\n"})
+    chosen = address.format(SECRET)
+    for arguments in (["check", chosen], ["run", "--registry", chosen, "app.py"]):
+        ended = pytheus(*arguments)
+        assert "cannot connect with" in ended.out + ended.err
         assert_hidden(ended.out + ended.err)

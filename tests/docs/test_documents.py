@@ -310,8 +310,8 @@ def test_each_relative_link_of_a_document_leads_to_a_file(document: str) -> None
 def examples() -> Iterator[doctest.DocTest]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     names = [module.name for module in pkgutil.walk_packages(pytheus.__path__, "pytheus.")]
-    # Commands run when they are imported, and mypy's plugin needs mypy; neither has examples.
-    skipped = re.compile(r".*\.__main__|pytheus\.mypy_plugin(\..*)?")
+    # Commands run when they are imported; mypy's plugin needs mypy, and the hook PyInstaller. None has examples.
+    skipped = re.compile(r".*\.__main__|pytheus\.(mypy_plugin|__pyinstaller)(\..*)?")
     for name in ["pytheus", *(name for name in names if skipped.fullmatch(name) is None)]:
         module = importlib.import_module(name)
         yield from (found for found in finder.find(module, name) if found.examples)

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from pytheus import Counter, Gauge
+from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exposition import collection, collector_threads, respond
 from pytheus.exposition.response import Response
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.samples import Family, Sample
+from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 from tests.conftest import wait_until
 from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
@@ -293,6 +294,26 @@ def test_who_waits_less_than_the_others_is_served_in_time(
 
     assert "\norders_total 1.0\n" in text(registry, "1")
     assert errors(patient.result()) == {"slow": 1.0}
+
+
+def test_of_several_processes_a_gauge_that_hangs_is_left_out(slow: Slow) -> None:
+    backend = MemoryBackend()
+    registry, other = (ShardedRegistry(MemoryShardStore(backend)) for _ in range(2))
+    for each in (registry, other):
+        Counter("orders_total", "Orders placed.", registry=each).inc()
+    hang_in(registry, slow, "gauge")
+    Gauge("answering", "Answers.", registry=registry).set_function(lambda: 7.0)
+    generate_metrics(other)
+
+    for count in (1.0, 2.0):
+        shown = text(registry, "2")
+        assert "\norders_total 2.0\n" in shown
+        assert "\nanswering 7.0\n" in shown
+        assert "\nslow " not in shown
+        assert errors(shown) == {"slow": count}
+    assert slow.calls == 1
+    slow.let_go.set()
+    wait_until(lambda: "\nslow 1.0\n" in text(registry, "2"), "the function to be called again")
 
 
 # Registries and formats ----------------------------------------------------------------------------------------------

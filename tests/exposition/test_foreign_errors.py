@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 
 import pytest
@@ -15,8 +15,9 @@ from pytheus.compose import filtered, limited, union
 from pytheus.exceptions import CollectorError
 from pytheus.exposition.respond import answer_scrape
 from pytheus.exposition.server import start_http_server
-from pytheus.registry import Collector, CollectorRegistry, Registry
+from pytheus.registry import Collector, CollectorRegistry, HasRows, Registry
 from pytheus.samples import Family
+from pytheus.shards import MemoryBackend, MemoryShardStore, Reading, ShardedRegistry
 from tests.exposition.conftest import Plain, get
 
 
@@ -171,6 +172,38 @@ def test_the_server_answers_and_serves_on(act: Callable[[], object]) -> None:
             assert status == 200
             assert b"orders_total 1.0" in body
             assert b'errors_total{collector="ActingLater"}' + count in body
+
+
+class Broken(MemoryShardStore):
+    """A store of shards, each of whose steps in a scrape does something."""
+
+    act: Callable[[], object] = staticmethod(lambda: None)
+
+    def publish(self, metrics: Sequence[HasRows], *, last: bool = False) -> None:
+        self.act()
+
+    def read(self) -> Reading:
+        self.act()
+        return super().read()
+
+    def collectors(self) -> list[Collector]:
+        self.act()
+        return []
+
+
+@any_act
+def test_a_store_of_shards_leaves_this_process_its_numbers(
+    act: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Broken(MemoryBackend())
+    registry = ShardedRegistry(store)
+    Counter("orders_total", "Orders placed.", registry=registry).inc()
+    store.act = act  # after the registration
+
+    text = generate_metrics(registry)
+
+    assert "\norders_total 1.0\n" in text
+    assert 'pytheus_collector_errors_total{collector="Broken"} 1.0' in text
 
 
 class Audited(CollectorRegistry):

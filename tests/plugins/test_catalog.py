@@ -222,7 +222,7 @@ def test_a_malformed_line_hides_no_other_line(site: Site) -> None:
     refresh_plugins()
     assert resolve_registry("memory") is sys.modules["memory_module"].registry
     (broken,) = named("no equals sign")
-    assert (broken.state, broken.distribution) == ("unnameable", "damaged")
+    assert (broken.state, broken.distribution) == ("broken", "damaged")
     assert named("x") == []
 
 

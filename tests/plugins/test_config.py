@@ -216,6 +216,10 @@ def test_its_repr_shows_no_credential(pyproject: Path) -> None:
             "[{ union = [] }]",
             " is the unknown 'union'; there are: expiring, filtered, labelled, limited, prefixed, read_only",
         ),
+        (
+            '[{ expiring = { names = ["a"] } }]',
+            ", expiring, lacks an argument; write { expiring = { after_seconds = 3600 } }",
+        ),
         ("[{ read_only = true }]", ', read_only, takes nothing but got a boolean; write "read_only"'),
         ('["prefixed"]', ', prefixed, takes a string but got nothing; write { prefixed = "PREFIX" }'),
         ("[{ prefixed = 3 }]", ', prefixed, takes a string but got an integer; write { prefixed = "PREFIX" }'),

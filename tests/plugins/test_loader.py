@@ -152,7 +152,7 @@ def test_a_module_that_is_missing_is_told(site: Site) -> None:
     ("value", "words"),
     [
         ("memory_module:missing", "raised AttributeError: module 'memory_module' has no attribute 'missing'"),
-        ("not a reference", "entry point 'memory = not a reference' of memory-dist 1.0 raised "),
+        ("not a reference", "entry point 'memory = not a reference' of memory-dist 1.0 is malformed: it names"),
     ],
 )
 def test_an_entry_point_that_leads_nowhere_is_told(value: str, words: str, site: Site) -> None:

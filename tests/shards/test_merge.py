@@ -8,7 +8,7 @@ import pytest
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
-from pytheus.shards import Archive, Layout, Merger, Snapshot, fold
+from pytheus.shards import Archive, Layout, Merger, ShardIdentity, Snapshot, fold
 from tests.shards.conftest import Shards, merged
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",))
@@ -92,6 +92,19 @@ def test_of_two_processes_with_one_pid_the_newer_is_shown(shards: Shards) -> Non
     older = shards((gauge("each"), {(): [3.0]}), identity=shards.identity(71))
     newer = shards((gauge("each"), {(): [4.0]}), identity=shards.identity(71))
     assert merged([newer, older]) == ['jobs{pid="71"} 4.0']
+
+
+def test_live_processes_of_two_containers_with_one_pid_are_both_shown(shards: Shards) -> None:
+    one = shards((gauge("each"), {(): [3.0]}), identity=ShardIdentity("web-1", 1, 5, "aaaaaaaa00000000"))
+    other = shards((gauge("each"), {(): [4.0]}), identity=ShardIdentity("web-2", 1, 6, "bbbbbbbb00000000"))
+    third = shards((gauge("each"), {(): [5.0]}), identity=ShardIdentity("web-2", 2, 7, "cccccccc00000000"))
+    assert merged([one, other, third]) == [
+        'jobs{pid="1-aaaaaaaa"} 3.0',
+        'jobs{pid="1-bbbbbbbb"} 4.0',
+        'jobs{pid="2"} 5.0',
+    ]
+    assert merged([one, third]) == ['jobs{pid="1"} 3.0', 'jobs{pid="2"} 5.0']
+    assert merged([one, other], hosts=True) == ['jobs{host="web-1",pid="1"} 3.0', 'jobs{host="web-2",pid="1"} 4.0']
 
 
 def test_a_state_holds_if_it_does_anywhere(shards: Shards) -> None:

@@ -115,6 +115,30 @@ def test_removed_series_are_gone(join: Join) -> None:
     assert lines_of(registry) == ['orders_total{method="cash"} 1.0', 'orders_total{method="card"} 1.0']
 
 
+def test_series_that_a_part_of_the_labels_removes_are_gone(join: Join) -> None:
+    one, other = join(), join()
+    tables = [Counter("orders_total", "Orders.", ["tenant", "method"], registry=registry) for registry in (one, other)]
+    for orders in tables:
+        for tenant in ("a", "b"):
+            for method in ("card", "cash"):
+                orders.labels(tenant, method).inc()
+    generate_metrics(one)
+    tables[0].remove(tenant="a")
+    tables[0].labels(method="card").clear()
+    generate_metrics(one)  # which publishes
+    # The other process keeps its own.
+    assert sorted(lines_of(other)) == [
+        'orders_total{tenant="a",method="card"} 1.0',
+        'orders_total{tenant="a",method="cash"} 1.0',
+        'orders_total{tenant="b",method="card"} 1.0',
+        'orders_total{tenant="b",method="cash"} 2.0',
+    ]
+    tables[1].labels(tenant="a").clear()
+    tables[1].remove(method="card")
+    generate_metrics(other)
+    assert lines_of(one) == ['orders_total{tenant="b",method="cash"} 2.0'] == lines_of(other)
+
+
 def test_exemplars_reach_the_other_processes(join: Join) -> None:
     one, other = join(), join()
     Histogram("wait_seconds", "Wait.", buckets=(1,), registry=one).observe(0.5, exemplar={"trace": "a"})

@@ -45,13 +45,20 @@ def open_directory(path: str) -> int:
     try:
         status = os.fstat(descriptor)
         me = os.geteuid()
+        mode = stat.S_IMODE(status.st_mode)
+        below = os.path.join(path, "pytheus")
         if status.st_uid != me:
-            raise _error(
-                path, f"belongs to user {status.st_uid}, but this process runs as user {me}; run all as one user"
-            )
+            remedy = "run all processes as one user"
+            if os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
+                # Such as a volume that Kubernetes makes (emptyDir: root, mode 777).
+                remedy = f"name a subdirectory, such as {below!r}, which is then created for this user, or {remedy}"
+            raise _error(path, f"belongs to user {status.st_uid}, but this process runs as user {me}; {remedy}")
         if status.st_mode & _WRITABLE_BY_OTHERS:
-            mode = stat.S_IMODE(status.st_mode)
-            raise _error(path, f"can be written by other users (mode {mode:o}); `chmod 700` it, or name another one")
+            raise _error(
+                path,
+                f"can be written by other users (mode {mode:o}); `chmod 700` it, or name a subdirectory, such as"
+                f" {below!r}, which is then created for this user",
+            )
         if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
             raise _error(path, "cannot be written by this process; check its mode and whether it is mounted read-only")
     except BaseException:

@@ -4,8 +4,8 @@ Rules:
 
 - The parsed index is kept from one reading to the next; only its new part is parsed. The file may be closed in between.
 - The index is read, then the numbers, then the index again. Series that are in both have numbers of their own. Those
-  that were added meanwhile may have the numbers of a removed one, and are taken for zero. If the index was rewritten
-  meanwhile, everything is read again.
+  that were added meanwhile may have the numbers of a removed one, so the numbers are read again; in a process that
+  adds series all the time, the last ones are taken for zero. If the index was rewritten, everything is read again.
 - Nothing in the file is trusted: each size and offset is checked before it is used, and everything but the numbers has
   a checksum. The file is read and not mapped, because a read beyond the end of a truncated file raises no SIGBUS. The
   kernel copies aligned doubles whole.
@@ -17,9 +17,9 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from array import array
 from collections.abc import Callable
-from itertools import chain
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -58,6 +58,7 @@ from pytheus_multiprocess.system import Inode, System
 __all__ = ["ExemplarCell", "ShardReader"]
 
 _MAX_ROUNDS: Final = 20
+_MAX_GROWTHS: Final = 4
 _MAX_TRIES: Final = 3
 _STATE: Final = struct.Struct("=7Q")
 _HEAD: Final = struct.Struct("=3Q")
@@ -105,6 +106,10 @@ class ShardReader:
         except BaseException:
             self.close()
             raise
+        namespace = self.origin.pid_namespace
+        if namespace != ProcessOrigin.of_this_process().pid_namespace:
+            # Where processes have equal pids, and perhaps the same host name, this tells them apart.
+            self.identity = self.identity._replace(host=f"{self.identity.host}, PID namespace {namespace}")
         self._chunks: list[Chunk] = []
         self._numbers: list[Chunk] = []
         self._cells: list[int] = []
@@ -178,13 +183,13 @@ class ShardReader:
     def read(self) -> Snapshot:
         """The present shard. Raises `ShardFormatError` if it is invalid, or was truncated."""
         live = not self.is_dead()
-        for _ in range(_MAX_ROUNDS):
+        for rounds in range(1, _MAX_ROUNDS + 1):
             self._catch_up()
             layout = self._records.layout
             known = len(layout)
             numbers = self._read_numbers(layout.size)
             self._catch_up()
-            if self._records.layout is layout:
+            if self._records.layout is layout and (len(layout) == known or rounds >= _MAX_GROWTHS):
                 break
         else:
             raise ShardFormatError(f"it was rewritten while it was read, {_MAX_ROUNDS} times")
@@ -245,6 +250,8 @@ class ShardReader:
             self._generation = generation
         if used != self._read_bytes:
             self._read_index(root, used)
+        if self._records.pending_bytes:
+            raise ShardFormatError("its index ends within a record")
         self._root = root
         self._state = state
         self._head = head
@@ -297,8 +304,6 @@ class ShardReader:
                 _, _, number = _words(chunk.offset, self._bytes(chunk.offset, INDEX_HEAD), only=NEXT)
                 if number in seen or number == 0:
                     raise ShardFormatError("its index ends before it has all its records")
-        if self._records.pending_bytes:
-            raise ShardFormatError("its index ends within a record")
 
     def _check_size(self, count: int) -> None:
         missing = count - sum(chunk.size // 8 for chunk in self._numbers)
@@ -307,17 +312,19 @@ class ShardReader:
 
     def _read_numbers(self, count: int) -> list[float]:
         """The first `count` numbers."""
-        parts: list[list[float]] = []
-        missing = count
-        for chunk in self._numbers:
-            if missing <= 0:
-                break
-            data = self._bytes(chunk.offset, min(missing * 8, chunk.size))
-            # typeshed takes every view for one of bytes.
-            parts.append(cast("list[float]", memoryview(data).cast("d").tolist()))
-            missing -= chunk.size // 8
         self._check_size(count)
-        return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+        numbers = array("d", bytes(8 * count))  # of which `tolist` takes half the time that a view's takes
+        view = memoryview(numbers).cast("B")
+        for chunk in self._numbers:
+            if not view:
+                break
+            part = view[: chunk.size]
+            if self.own is not None:
+                part[:] = self._bytes(chunk.offset, len(part))
+            elif (size := os.preadv(self._descriptor, [part], chunk.offset)) != len(part):
+                raise ShardFormatError(f"it was cut off: byte {chunk.offset + size} is missing")
+            view = view[chunk.size :]
+        return numbers.tolist()
 
     def _age(self, numbers: list[float]) -> None:
         """Let gauges that were set last before the machine started be older than those that were set since."""

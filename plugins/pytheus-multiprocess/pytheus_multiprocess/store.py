@@ -42,8 +42,10 @@ __all__ = ["MultiprocessStore"]
 _MAX_ATTEMPTS: Final = 100
 _MANY_SHARDS: Final = 100
 """From this count on, a process that starts tries to fold shards, because there may be no scrapes."""
-_MAX_OPEN: Final = 64
-"""How many shards a store keeps open from one scrape to the next."""
+_MAX_OPEN: Final = 128
+"""How many shards a store keeps open from one scrape to the next, at most."""
+_OPEN_SHARE: Final = 8
+"""What part of the descriptors that the process may have they are at most: one in so many."""
 
 _FileVersion = tuple[int, int, int]
 
@@ -240,7 +242,8 @@ class MultiprocessStore:
     def _park(self, reader: ShardReader) -> None:
         """Close the file of a reader until the next scrape, unless it is one of a few."""
         if reader.name not in self._kept_open and reader.is_open:
-            if len(self._kept_open) < _MAX_OPEN:
+            limit = os.sysconf("SC_OPEN_MAX")
+            if len(self._kept_open) < (_MAX_OPEN if limit < 0 else min(_MAX_OPEN, limit // _OPEN_SHARE)):
                 self._kept_open.add(reader.name)
             else:
                 reader.close()

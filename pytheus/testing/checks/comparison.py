@@ -42,7 +42,7 @@ def _differences(
         if got.description != family.description:
             yield f"the description of {got.name!r} is {got.description!r} instead of {family.description!r}"
         samples, wanted_samples = _by_key(got.samples, {}), _by_key(family.samples, labels)
-        for key in samples.keys() | wanted_samples.keys():
+        for key in [*wanted_samples, *(key for key in samples if key not in wanted_samples)]:
             shown = f"{got.name + key[0]}{dict(sorted(key[1])) or ''}"
             one, other = samples.get(key), wanted_samples.get(key)
             if one is None or other is None:

@@ -67,9 +67,17 @@ class RegistrationChecks(Declarations):
     @check("test_registries_are_independent", needs=["kept"])
     def test_it_holds_what_is_registered(self) -> None:
         """`collect()` returns the registered objects themselves."""
-        probe, counter = Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)
-        self.require_held(self.filled(probe), [probe], "collect() returns the objects that were registered")
-        self.require_held(self.filled(counter), [counter], "collect() returns the objects that were registered")
+        promise = "collect() returns the objects that were registered"
+        for collector in (Probe("kit_probe"), Counter("kit_hits_total", "Hits.", registry=None)):
+            registry = self.filled(collector)
+            given = self.held(registry)
+            if self.exposes and not given:
+                name = getattr(collector, "probe", "kit_hits_total")
+                raise AssertionError(
+                    f"{promise}: expected {name} but got nothing; a registry that pushes its numbers and exposes none"
+                    " declares exposes = False, and one that keeps nothing keeps_collectors = False"
+                )
+            self.require_same(given, [collector], promise)
 
     @check("test_registries_are_independent", needs=["kept nothing"])
     def test_it_keeps_nothing(self) -> None:

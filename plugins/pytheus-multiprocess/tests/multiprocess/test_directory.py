@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -84,16 +86,47 @@ def test_one_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None
     assert re.search(rf"can be written by other users \(mode {mode:o}\); `chmod 700` it", refusal(tmp_path))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_one_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert "cannot be written by this process" in refusal(tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 def test_one_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
     assert "belongs to user 12345, but this process runs as user 0" in refusal(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_one_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    assert "cannot be written by this process" in refusal(tmp_path)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+@pytest.mark.parametrize("uid", [0, 12345])
+def test_one_of_another_user_that_all_can_write_has_space_below(tmp_path: Path, uid: int) -> None:
+    """As a volume that Kubernetes makes for a pod (emptyDir: root, mode 777)."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    os.chown(volume, uid, uid)
+    for parent in (tmp_path, *tmp_path.parents):
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    program = (
+        "import os\n"
+        "from pytheus import Counter, generate_metrics\n"
+        "from pytheus_multiprocess import multiprocess_registry\n"
+        # Everything is imported as root: the other user may not read this Python.
+        f"generate_metrics(multiprocess_registry({str(tmp_path / 'imports')!r}))\n"
+        "os.setgid(23456); os.setuid(23456)\n"
+        f"try: multiprocess_registry({str(volume)!r})\n"
+        "except Exception as error: print(error)\n"
+        f"registry = multiprocess_registry({str(volume / 'pytheus')!r}, process_metrics=False)\n"
+        "Counter('hits_total', 'Hits.', registry=registry).inc()\n"
+        "print('hits_total 1.0' in generate_metrics(registry))\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    message, worked = done.stdout.splitlines()
+    assert f"belongs to user {uid}, but this process runs as user 23456; name a subdirectory" in message
+    assert f"such as '{volume}/pytheus', which is then created for this user" in message
+    assert worked == "True"
 
 
 def test_a_refusal_names_the_plugin_and_changes_nothing(tmp_path: Path) -> None:

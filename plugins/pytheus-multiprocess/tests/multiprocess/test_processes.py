@@ -31,6 +31,21 @@ def test_counters_add_up(worker: Start, scrape: Scrape) -> None:
     assert scrape()['jobs_total{kind="mail"}'] == 3.0
 
 
+def test_series_that_a_part_of_the_labels_removes_are_gone_everywhere(worker: Start, scrape: Scrape) -> None:
+    one = worker()
+    one.do(
+        "calls = Counter('calls_total', 'Calls.', ['tenant', 'code'], registry=registry);"
+        "[calls.labels(tenant, code).inc() for tenant in 'abc' for code in (200, 500)]"
+    )
+    assert len([name for name in scrape() if name.startswith("calls_total")]) == 6
+    assert one.do("answer = calls.remove(tenant='a')") is True
+    one.do("calls.labels(code=500).clear()")
+    assert [name for name in scrape() if name.startswith("calls_total")] == [
+        'calls_total{tenant="b",code="200"}',
+        'calls_total{tenant="c",code="200"}',
+    ]
+
+
 def test_every_process_shows_the_same(worker: Start) -> None:
     one, other = worker(), worker()
     one.do("jobs.labels('mail').inc(2); seconds.observe(3); sizes.observe(7); build.info({'version': '1'})")

@@ -36,6 +36,23 @@ def exposed(registry: Registry) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
+def test_series_that_a_part_of_the_labels_removes_are_gone_everywhere(make_registry: Make) -> None:
+    one, other = make_registry(), make_registry()
+    calls = Counter("calls_total", "Calls.", ["tenant", "code"], registry=one)
+    for tenant in "abc":
+        for code in (200, 500):
+            calls.labels(tenant, code).inc()
+    generate_metrics(one)
+    assert len([name for name in exposed(other) if name.startswith("calls_total")]) == 6
+    assert calls.remove(tenant="a")
+    calls.labels(code=500).clear()
+    generate_metrics(one)
+    assert [name for name in exposed(other) if name.startswith("calls_total")] == [
+        'calls_total{tenant="b",code="200"}',
+        'calls_total{tenant="c",code="200"}',
+    ]
+
+
 def test_every_type_of_metric_is_brought_together(make_registry: Make) -> None:
     one, other = make_registry(), make_registry()
     for registry in (one, other):

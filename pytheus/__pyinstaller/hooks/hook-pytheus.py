@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PyInstaller.utils.hooks import collect_entry_point, collect_submodules, copy_metadata
 
-# A frozen program that uses one of these imports it; others are neither a test run nor a command line.
+# A frozen program that uses one of these imports it.
 _UNNEEDED = ("pytheus.__pyinstaller", "pytheus.cli", "pytheus.mypy_plugin", "pytheus.testing")
 
 
