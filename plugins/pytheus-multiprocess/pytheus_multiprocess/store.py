@@ -45,7 +45,7 @@ _MANY_SHARDS: Final = 100
 _MAX_OPEN: Final = 128
 """How many shards a store keeps open from one scrape to the next, at most."""
 _OPEN_SHARE: Final = 8
-"""What part of the descriptors that the process may have they are at most: one in so many."""
+"""They are at most one in so many of the descriptors that the process may have."""
 
 _FileVersion = tuple[int, int, int]
 
