@@ -173,6 +173,30 @@ def test_a_web_server_with_several_workers(
     assert program.end() == 0
 
 
+# A service manager that hands a listening socket over, as systemd does: sd_listen_fds(3).
+ACTIVATES = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_gunicorn_takes_the_socket_of_a_service_manager(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "app.py").write_text(WSGI)
+    command = (*RUN, "--", sys.executable, "-m", "gunicorn", "app:app", "-w", "2")
+    program = start(sys.executable, "-c", ACTIVATES, *command, cwd=tmp_path)
+    url = f"http://127.0.0.1:{program.wait_for(r'^port ([0-9]+)$')[1]}"
+    metrics = metrics_url(program)
+    for _ in range(5):
+        get(url)  # waits in the socket's queue until a worker takes it
+    assert samples(metrics)["handled_total"] == 5.0
+    assert program.end() == 0
+
+
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 @pytest.mark.parametrize("how", ["multiprocessing", "concurrent.futures"])
 def test_pools_of_processes(how: str, method: str, tmp_path: Path, start: Start) -> None:
