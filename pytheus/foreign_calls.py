@@ -18,6 +18,7 @@ __all__ = ["Call", "NotReturnedError", "call_each", "call_one", "calling_by"]
 Call: TypeAlias = tuple[object, Callable[[], object]]
 """An object, such as a collector, and the call of its foreign code."""
 
+
 class NotReturnedError(TimeoutError):
     """A call has not returned in the time of the scrape, and may still run."""
 
