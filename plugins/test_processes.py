@@ -354,10 +354,7 @@ SERVERS: Final = {
     "gunicorn gevent": (WSGI, "gevent", "-m gunicorn app:app -w 2 -b {address} -k gevent"),
     "uvicorn, which closes the registry": (ASGI, "uvicorn", "-m uvicorn app:app --workers 2 --port {port}"),
 }
-UWSGI: Final = (
-    "uwsgi --http-socket {address} --module app:app --master --processes 2 --die-on-term"
-    " --enable-threads --py-call-osafterfork"
-)
+UWSGI: Final = "uwsgi --http-socket {address} --module app:app --master --processes 2 --die-on-term --enable-threads"
 
 
 def ask(program: Program, address: str, count: int, wait_until: WaitUntil) -> None:
@@ -409,8 +406,14 @@ def test_workers_of_uvicorn_end_by_a_signal_and_lose_the_last_interval_at_most(
     assert place.seen() == 20, program.output
 
 
+@pytest.mark.parametrize("option", ["--py-call-osafterfork", pytest.param("", marks=pytest.mark.slow)])
 def test_workers_of_uwsgi_lose_the_last_interval_at_most(
-    make_place: MakePlace, tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+    option: str,
+    make_place: MakePlace,
+    tmp_path: Path,
+    start: Start,
+    wait_until: WaitUntil,
+    unused_port: Callable[[], int],
 ) -> None:
     uwsgi = Path(sys.executable).with_name("uwsgi")
     if not uwsgi.exists():
@@ -419,7 +422,7 @@ def test_workers_of_uwsgi_lose_the_last_interval_at_most(
     place = make_place(interval_seconds=0.05)
     (tmp_path / "app.py").write_text(WSGI)
     address = f"127.0.0.1:{unused_port()}"
-    words = UWSGI.format(address=address).split()[1:]
+    words = f"{UWSGI.format(address=address)} {option}".split()[1:]
     program = start(str(uwsgi), *words, "-H", sys.prefix, cwd=tmp_path, **environ(place))
     ask(program, address, 20, wait_until)
     wait_until(lambda: place.seen() == 20, "the requests to be seen")
