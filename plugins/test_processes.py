@@ -148,11 +148,6 @@ ENDS: Final = {
     "fork, the child counts first": "fork(lambda: count(50)); count(50)",
     "a fork of a fork": "fork(lambda: (count(30), fork(lambda: count(30)))); count(40)",
     "a subprocess": "subprocess.run([sys.executable, '-P', __file__, 'child']) if len(sys.argv) < 2 else count()",
-    "a fork in C, of which Python is told": (
-        "import ctypes; count(50); child = ctypes.PyDLL(None).fork()\n"
-        "if child: os.waitpid(child, 0)\n"
-        "else: ctypes.pythonapi.PyOS_AfterFork_Child(); count(50)"
-    ),
 }
 
 
