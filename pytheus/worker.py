@@ -4,12 +4,14 @@ Rules:
 
 - The thread calls a submitted function at once, and `tick` whenever its last call said.
 - A thread that submits a function waits for the result for a limited time, and then continues without it.
+- The thread handles no signals, which are for the main thread.
 - The thread is a daemon: it never keeps a process from ending.
 - A fork waits a moment for the thread to stop; the child starts a thread of its own.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,11 @@ __all__ = ["Worker"]
 T = TypeVar("T")
 
 _FORK_WAIT_SECONDS: Final = 0.1
+
+# Signals that an instruction of the thread itself raises.
+_OF_THE_THREAD: Final = frozenset(
+    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT") if hasattr(signal, name)
+)
 
 
 class _Task(Generic[T]):
@@ -121,6 +128,9 @@ class Worker:
         return True
 
     def _run(self, pause: float, ended: threading.Event) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # A handler in C, such as uWSGI's that ends a worker, may rely on the main thread.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_THE_THREAD)
         try:
             self._serve(pause)
         finally:
