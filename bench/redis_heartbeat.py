@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import redis
 
@@ -97,10 +98,10 @@ class Watcher:
 
     def look(self) -> None:
         """See how old the heartbeat is."""
-        seconds, microseconds = self._redis.time()  # type: ignore[misc]  # not an awaitable
+        seconds, microseconds = self._redis.time()
         now = seconds * 1000 + microseconds / 1000
         members = self._redis.zrange(self._keys.shards, -1, -1, withscores=True)
-        for _, score in members:  # type: ignore[union-attr]  # not an awaitable
+        for _, score in cast("list[tuple[bytes, float]]", members):
             if self._heard_ms and score > self._heard_ms:
                 self.longest_gap_ms = max(self.longest_gap_ms, score - self._heard_ms)
             self._heard_ms = max(self._heard_ms, score)
