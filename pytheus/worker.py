@@ -87,7 +87,7 @@ class Worker:
             self._stopping = False
             self._serving = True
             self._ended = threading.Event()
-            arguments = (pause, self._ended)
+            arguments = (pause, self._ended, threading.get_native_id())
             self._thread = threading.Thread(target=self._run, args=arguments, name=self._name, daemon=True)
             self._thread.start()
 
@@ -127,9 +127,9 @@ class Worker:
         thread.join(seconds)  # it only has to return
         return True
 
-    def _run(self, pause: float, ended: threading.Event) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # A handler in C, such as uWSGI's that ends a worker, may rely on the main thread.
+    def _run(self, pause: float, ended: threading.Event, started_by: int) -> None:
+        # A handler in C, such as uWSGI's that ends a worker, relies on the main thread. A greenlet is not a thread.
+        if threading.get_native_id() != started_by and hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_THE_THREAD)
         try:
             self._serve(pause)
