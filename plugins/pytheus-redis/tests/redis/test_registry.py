@@ -356,7 +356,7 @@ def test_importing_the_plugin_imports_no_redis() -> None:
         ("redis://h?expiry_seconds=2", "three times"),
         ("redis://h/zero", "number of a database"),
         ("redis://h/1?db=2", "says 2"),
-        ("redis://h?db=-1", "negative"),
+        ("redis://h?db=-1", "db must be from 0"),
         ("redis://h?scheme=rediss", "no option 'scheme'"),
         ("redis://h?sentinels=a:1", "sentinel"),
         ("redis://h?ca_file=/ca.pem", "certificates"),
