@@ -41,7 +41,7 @@ class _Source:
     def __init__(self, function: Callable[[], Number] | None, view: FloatBuffer | None) -> None:
         self.function = function
         self.view = view
-        # Whether the function failed when `refresh` called it last, and a scrape has left the series out.
+        # Whether the function failed when `refresh` called it last, so that there is no number to show.
         self.failed = False
 
 
@@ -225,12 +225,11 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             try:
                 number = to_float(source.function(), child)
             except BaseException as error:
-                source.failed = False
                 try:
                     self._leave_out(child, error)
-                    source.failed = True
                 except Exception as raised:
                     failure = failure or raised  # after the other functions
+                source.failed = True
                 continue
             source.failed = False
             # atomic: the view may change
@@ -242,7 +241,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             raise failure
 
     def rows(self) -> list[Row]:
-        """Return the current numbers of every series, without those that the last scrape left out.
+        """Return the current numbers of every series, without those whose function failed.
 
         See `pytheus.registry.HasRows`.
         """

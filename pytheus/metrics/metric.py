@@ -23,9 +23,8 @@ from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
-from pytheus.registry.contract import Registry
+from pytheus.registry.contract import Registry, refused_by_peer
 from pytheus.registry.lookup import register_or_share
-from pytheus.registry.peers import refused_by_peer
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]
@@ -84,7 +83,9 @@ class Metric(Handle, Generic[L, C, D]):
             location=caller_location(),
         )
         series = SeriesSet(definition, (), ())
-        series.defaults = series.bind(series.unbound, (), {} if default_labels is None else _mapping(default_labels))
+        series.defaults = series.unbound
+        if default_labels is not None and len(_mapping(default_labels)) > 0:
+            series.defaults = series.bind(series.unbound, (), default_labels)
         self._series = series
         self._labels = series.unbound
         self._view = UNBOUND
@@ -192,27 +193,29 @@ class Metric(Handle, Generic[L, C, D]):
         if self._labels is series.unbound:
             # Any, because a cast is a call in plain Python; only `_child` puts values into this dict.
             children: dict[Any, Any] = series.children
-            child: Self
+            found: Any
             try:
-                key: Any = None
                 if not named:
-                    key = values
+                    found = children.get(values)
+                    if found is None:
+                        found = series.digits(values)
+                    if found is not None:
+                        return found
                 elif not values and len(named) == series.label_count:
                     key = series.pick(named)
-                if key is not None:
                     found = children.get(key)
                     if found is None:
                         found = series.digits(key)
                     if found is not None:
-                        child = found
-                        return child
+                        return found
             except Exception:  # a mapping, an int with too many digits, a value with a broken hash, or a mistake
                 pass
         bound = series.bind(self._labels, values, named)
         if None in bound:
-            key = series.complete(bound)
-            if key is not None:
-                self._child(key)
+            if series.defaults is not series.unbound:
+                whole = series.complete(bound)
+                if whole is not None:
+                    self._child(whole)
             return self._handle(bound)
         return self._child(cast("tuple[str, ...]", bound))
 

@@ -21,6 +21,7 @@ from pytheus.metrics.series import UNBOUND
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
+from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
 __all__ = ["Scalar"]
@@ -142,9 +143,11 @@ class Scalar(Metric[L, C, D]):
                     failed += 1
                     continue
                 line = child._line
-                # 0.0 and -0.0 are equal, but their texts differ.
                 former = child._line_value
-                if value != former or (not value and copysign(1.0, value) != copysign(1.0, former)):
+                # 0.0 and -0.0 are equal, but their texts differ. Native code has no float objects to compare first.
+                if (COMPILED or value is not former) and (
+                    value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
+                ):
                     line = number_line(line[: child._head_length], value) if line else child._first_line(value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line

@@ -183,7 +183,7 @@ class SeriesSet:
         """
         labels = self.definition.labels
         first = values[0] if values else ""
-        if isinstance(first, Mapping):
+        if values and isinstance(first, Mapping):
             if named:
                 raise LabelError(f"{self._subject()}, from one mapping or from keywords, but got both")
             if len(values) > 1:

@@ -156,9 +156,9 @@ class HasRows(HasDefinition, Protocol):
     def refresh(self) -> None:
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
-        Calls all functions. In a scrape, a series whose function fails is reported (`report_failed_series` of
-        `pytheus.registry.traversal`) and missing from the rows until its function succeeds. Elsewhere its previous
-        number stays, and the error of the first that failed is raised.
+        Calls all functions. A series whose function fails is missing from the rows until its function succeeds. In a
+        scrape it is reported (`report_failed_series` of `pytheus.registry.traversal`); elsewhere, the error of the
+        first that failed is raised.
         """
         ...
 

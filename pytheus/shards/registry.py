@@ -30,12 +30,11 @@ from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import Collector, Registry, collector_name
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import Collector, RefusesPeers, Registry, collector_name
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
-from pytheus.shards.health import Failure, ShardHealth
+from pytheus.shards.health import ShardHealth
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
@@ -274,7 +273,7 @@ class ShardedRegistry(RefusesPeers):
         own_tokens = [snapshot.identity.token for snapshot in reading.snapshots if snapshot.identity[:3] == own]
         if others.gone:
             reading = self._with_gone(reading, [shared.rows for shared in others.gone])
-        snapshots, skipped = _usable(reading)
+        snapshots, skipped = reading.usable()
         try:
             families = self._merger.merge(
                 snapshots,
@@ -430,19 +429,6 @@ class _Others(NamedTuple):
     """Those whose numbers are not in any shard that was read."""
     joined: list[SharedMetric]
     """Those whose numbers were in another shard that was read, until they moved into this process's."""
-
-
-def _usable(reading: Reading) -> tuple[list[Snapshot], list[Failure]]:
-    """The snapshots that can be merged, and failures for all others."""
-    skipped = list(reading.skipped)
-    usable: list[Snapshot] = []
-    for snapshot in reading.snapshots:
-        count, size = len(snapshot.numbers), snapshot.layout.size
-        if count < size:
-            skipped.append(Failure(str(snapshot.identity), f"it has {count} numbers, but its layout needs {size}"))
-        else:
-            usable.append(snapshot)
-    return usable, skipped
 
 
 _registries: Final[weakref.WeakSet[ShardedRegistry]] = weakref.WeakSet()

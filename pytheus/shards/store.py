@@ -31,6 +31,18 @@ class Reading(NamedTuple):
     """The same object while nothing was folded; the reason is that of `Snapshot.layout`."""
     skipped: Sequence[Failure] = ()
 
+    def usable(self) -> tuple[list[Snapshot], list[Failure]]:
+        """The snapshots that can be merged, and failures for all others."""
+        skipped = list(self.skipped)
+        usable: list[Snapshot] = []
+        for snapshot in self.snapshots:
+            count, size = len(snapshot.numbers), snapshot.layout.size
+            if count < size:
+                skipped.append(Failure(str(snapshot.identity), f"it has {count} numbers, but its layout needs {size}"))
+            else:
+                usable.append(snapshot)
+        return usable, skipped
+
 
 class ShardStore(Protocol):
     """Where this process writes its shard and reads all shards.

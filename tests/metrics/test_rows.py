@@ -100,7 +100,7 @@ def test_refresh_calls_every_function_and_raises_what_the_first_failure_raised()
     gauge.labels("good").set_function(lambda: 2.0)
     with pytest.raises(RuntimeError, match="no number"):
         gauge.refresh()
-    assert gauge.rows() == [Row(("bad",), [0.0]), Row(("good",), [2.0])]
+    assert gauge.rows() == [Row(("good",), [2.0])]
 
 
 def test_restart_begins_without_labelled_series_and_with_zeros() -> None:
