@@ -301,8 +301,12 @@ def _meant(text: str) -> str | None:
     else:
         return None
     parsed = _parsed(meant)
-    # An option of an unknown name may be a part of a password.
-    if isinstance(parsed, str) or not all(is_harmless(key) or is_secret(key) for key, _ in parsed.query):
+    # An option of an unknown name, or a path of one segment, may be a part of a password.
+    if (
+        isinstance(parsed, str)
+        or (parsed.path or "//").count("/") == 1
+        or not all(is_harmless(key) or is_secret(key) for key, _ in parsed.query)
+    ):
         return None
     return parsed.shown
 

@@ -7,9 +7,12 @@ import pickle
 import re
 import traceback
 from collections.abc import Iterator
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from hypothesis import strategies as st
+
+from pytheus.exceptions import RegistryAddressError
+from pytheus.plugins.address import parse_address
 
 __all__ = ["ADDRESSES", "SECRET", "TEMPLATES", "assert_hidden", "texts_of"]
 
@@ -95,12 +98,19 @@ def _spellings(before: str, after: str) -> Iterator[str]:
 
 
 def _is_ambiguous(address: str) -> bool:
-    """Whether a person, too, would take the secret for a host, a user or an option's name."""
-    lowered = unquote(address).lower()
-    as_name = re.search(rf"[?&][^?&=]*{SECRET}[^&=]*=", lowered) is not None and "password=" not in lowered
-    as_host = re.match(rf"[\w.@+-]+://([^/?#]*@)?[\w.-]*{SECRET}[\w.-]*(:\d+)?([/?#]|$)", lowered) is not None
-    as_user = re.match(rf"[\w.@+-]+://[^/?#@:]*{SECRET}[^/?#@:]*:[^/@]+@", lowered) is not None
-    return as_name or as_host or as_user
+    """Whether a person, too, would take the secret for a host, a user, a directory or an option's name."""
+    try:
+        parsed = parse_address(address.strip())  # as a setting is read
+    except RegistryAddressError:
+        # It is not shown, except as the suggestion NAME:///DIRECTORY/DIRECTORY.
+        return (
+            re.fullmatch(rf"[\w.@+-]+:?/[\w .,+~/-]*{SECRET}[\w .,+~/-]*(\?.*)?", address.strip().lower()) is not None
+        )
+    host, path, user = (str(part or "").lower() for part in (parsed.host, parsed.path, parsed.username))
+    as_path = SECRET in path and re.fullmatch(r"[\w/ .,+~-]*", path) is not None
+    names = [key.lower() for key, _ in parsed.query]
+    as_name = any(SECRET in name for name in names) and "password" not in names
+    return SECRET in host or as_path or (SECRET in user and bool(parsed.password)) or as_name
 
 
 _odd = st.text("ab1:@/?#&=;%+. \\'\"é[]", max_size=4)

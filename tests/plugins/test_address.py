@@ -144,10 +144,10 @@ def test_no_error_shows_a_credential(text: str) -> None:
         ("default?prefix=shop", "default://?prefix=shop"),
         ("default:?prefix=shop", "default://?prefix=shop"),
         ("default:/?prefix=shop", "default://?prefix=shop"),
-        ("redis//db.example/0", "redis://db.example/0"),
+        ("redis//db.example/0/x", "redis://db.example/0/x"),
         ("redis@acme-redis:/run/x", "redis@acme-redis:///run/x"),
         ("redis://pw=hunter2", "redis://?pw=***"),
-        ("redis:/:hunter2@h", "redis:///***"),
+        ("redis:/x/:hunter2@h", "redis:///***"),
         ("redis//u:hunter2@h", "redis://u:***@h"),
     ],
 )
@@ -158,7 +158,8 @@ def test_the_address_that_was_meant_is_suggested(text: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["redis:hunter2", "redis:u:hunter2@h", "redis://:hunter2", "redis://u:hunter2/x", "?", "/x"]
+    "text",
+    ["redis:hunter2", "redis:/hunter2", "redis:u:hunter2@h", "redis://:hunter2", "redis://u:hunter2/x", "?", "/x"],
 )
 def test_without_a_plain_address_nothing_is_suggested(text: str) -> None:
     with pytest.raises(RegistryAddressError) as caught:
