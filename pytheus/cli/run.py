@@ -152,9 +152,12 @@ def run(arguments: Sequence[str]) -> int:
     os.environ.pop(RUN_VARIABLE, None)  # another one serves nothing of this process
     try:
         options = _Options(arguments)
-        if options.help:
-            print(_HELP, end="")
-            return 0
+    except _UsageError as error:
+        return _refuse(str(error))
+    if options.help:
+        print(_HELP, end="")
+        return 0
+    try:
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
