@@ -16,7 +16,6 @@ SHORTEST, LONGEST = 40, 450
 MAY_BE_SHORT = ("__init__.py", "__main__.py", "conftest.py")
 
 EXCEPTIONS: dict[str, str] = {
-    "pytheus/registry/peers.py": "the one module that knows another library, below all others of its package",
     "pytheus/version.py": "the one module that tells the build, and that the build backend reads",
     "pytheus/yielding.py": "used by several packages, which share no other module",
 }

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["GCCollector"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["PlatformCollector"]

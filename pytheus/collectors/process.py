@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytheus.kinds import MetricType
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import RefusesPeers
 from pytheus.samples import Family, Sample
 
 __all__ = ["ProcessCollector"]

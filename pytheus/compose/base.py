@@ -12,9 +12,8 @@ from typing import Final, cast
 from pytheus.exceptions import InvalidNameError, NotARegistryError
 from pytheus.names import shown, validate_metric_name
 from pytheus.registry.capabilities import Closable
-from pytheus.registry.contract import Collector, Registry, check_registry
+from pytheus.registry.contract import Collector, RefusesPeers, Registry, check_registry
 from pytheus.registry.lookup import find_collector
-from pytheus.registry.peers import RefusesPeers
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import leads_to, wrapped_registries
 

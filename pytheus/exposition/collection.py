@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from operator import itemgetter, length_hint
@@ -51,6 +53,8 @@ from pytheus.registry.traversal import FailedCollector
 
 __all__ = ["Collection", "join_collection"]
 
+_SINCE_EARLIER: Final = "it has not returned since an earlier scrape"
+
 
 class _Leg:
     """The part of a collection that one thread carries out."""
@@ -65,6 +69,7 @@ class _Leg:
         self.has_ended = False
         # The key in `hanging` if this leg was given up.
         self.lost: object = None
+        self.thread_id = 0
         self.seen_count = -1
         self.seen_at = 0.0
 
@@ -138,7 +143,7 @@ class Collection:
         if previous is not None:
             previous.tend(now)
             return
-        unfinished: list[Collector] | None = None
+        is_due = False
         successor: _Leg | None = None
         with self._lock:
             if self._responses is not None or not self._legs:
@@ -146,14 +151,14 @@ class Collection:
             is_lost = now >= self._latest
             if not self._is_closed:
                 if now >= self._deadline:
-                    self._is_closed = True
-                    unfinished = self._give_up()
+                    self._is_closed = is_due = True
+                    self._give_up()
                 else:
                     successor = self._successor(now)
         if is_lost:
             self._publish(dict.fromkeys(self._compressions, late_response()))
-        elif unfinished is not None:
-            self._start(partial(self._finish, unfinished))
+        elif is_due:
+            self._start(self._finish)
         elif successor is not None:
             self._start(partial(self._run, successor), successor)
 
@@ -171,27 +176,30 @@ class Collection:
         self._legs.append(successor)
         return successor
 
-    def _give_up(self) -> list[Collector]:
-        """Return the collectors that have not returned, and skip those that were not called yet."""
+    def _give_up(self) -> None:
+        """Leave out the collectors that have not returned, and those that were not called yet."""
         walk = self._walk
-        unfinished: list[Collector] = []
         for leg in self._legs:
             returned = len(leg.ends)
-            if not leg.has_ended and (walk is None or len(leg.places) > returned):
-                if walk is None:
-                    leg.lost = self._key
-                    hanging[self._key] = self._registry
-                    unfinished.append(self._itself())
-                else:
-                    collector = walk.collectors[leg.places[returned]]
-                    leg.lost = id(collector)
-                    hanging[id(collector)] = collector
-                    unfinished.append(collector)
+            if leg.has_ended or (walk is not None and len(leg.places) == returned):
+                continue
+            error = NotReturnedError("it takes longer than a scrape")
+            frame = sys._current_frames().get(leg.thread_id)
+            if frame is not None:
+                error.add_note("It waits here, most recent call last:\n" + "".join(traceback.format_stack(frame)))
+            if walk is None:
+                leg.lost = self._key
+                hanging[self._key] = self._registry
+                self._skipped.append((self._itself(), error))
+            else:
+                collector = walk.collectors[leg.places[returned]]
+                leg.lost = id(collector)
+                hanging[id(collector)] = collector
+                self._skipped.append((collector, error))
         if walk is not None and self._has_metrics:
             for place in self._remaining:
-                error = NotReturnedError("the time of the scrape was over before its turn")
-                self._skipped.append((walk.collectors[place], error))
-        return unfinished
+                late = NotReturnedError("the time of the scrape was over before its turn")
+                self._skipped.append((walk.collectors[place], late))
 
     def _itself(self) -> Collector:
         """Return a collector for the count of failures where no collector but the registry or the format hangs."""
@@ -213,7 +221,8 @@ class Collection:
             self._legs.append(leg)
             is_hanging = self._key in hanging
         if is_hanging:
-            self._start(partial(self._finish, [self._itself()]))
+            self._skipped.append((self._itself(), NotReturnedError(_SINCE_EARLIER)))
+            self._start(self._finish)
         else:
             self._start(partial(self._run, leg), leg)
 
@@ -228,6 +237,7 @@ class Collection:
         )
 
     def _run(self, leg: _Leg) -> None:
+        leg.thread_id = threading.get_ident()
         body: list[bytes] | None = None
         try:
             if self._choice.format is not None:
@@ -249,7 +259,7 @@ class Collection:
                 is_last = not self._is_closed and all(each.has_ended for each in self._legs)
                 self._is_closed |= is_last
         if is_last:
-            self._finish([], body)
+            self._finish(body)
 
     def _calls_deadline(self) -> float:
         """Return when the registry goes on without the foreign code that it calls; there must be time for the rest."""
@@ -275,7 +285,7 @@ class Collection:
                 return
             collector = walk.collectors[place]
             if id(collector) in hanging:
-                self._skipped.append((collector, NotReturnedError("it has not returned since an earlier scrape")))
+                self._skipped.append((collector, NotReturnedError(_SINCE_EARLIER)))
             elif leg.is_restricted and walk.definitions[place] is None:
                 self._skipped.append((collector, NotReturnedError("too many threads wait for other collectors")))
             else:
@@ -285,14 +295,12 @@ class Collection:
 
     # The response -----------------------------------------------------------------------------------------------------
 
-    def _finish(self, unfinished: list[Collector], body: list[bytes] | None = None) -> None:
-        """Publish the response without the collectors in `unfinished`."""
+    def _finish(self, body: list[bytes] | None = None) -> None:
+        """Publish the response with the collectors that have returned, or with `body`."""
         response = failed_response()
         responses: dict[bool, Response] = {}
         try:
-            for collector in unfinished:
-                record_failure(self._registry, collector, NotReturnedError("it takes longer than a scrape"))
-            for collector, error in self._skipped:
+            for collector, error in self._skipped.copy():
                 record_failure(self._registry, collector, error)
             if body is None and self._walk is not None and self._has_metrics:
                 body = encoded(self._stitched(self._walk))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from pytheus.registry.contract import Collector
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import Collector, RefusesPeers
 from pytheus.samples import Family
 
 __all__ = ["CustomCollector"]

@@ -23,9 +23,8 @@ from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
-from pytheus.registry.contract import Registry
+from pytheus.registry.contract import Registry, refused_by_peer
 from pytheus.registry.lookup import register_or_share
-from pytheus.registry.peers import refused_by_peer
 from pytheus.samples import Family, Sample
 
 __all__ = ["Metric"]

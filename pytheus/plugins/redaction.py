@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -108,7 +109,8 @@ def shown_value(key: str, value: object, *, is_known: bool = False) -> object:
         return [shown_value(key, held, is_known=is_known) for held in value]
     if isinstance(value, str):
         return value if (is_known or is_harmless(key)) and is_plain(value) else HIDDEN
-    return value if isinstance(value, (bool, int, float)) else str(value)  # TOML's dates among others
+    is_json = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else str(value)  # TOML's dates among others
 
 
 def quoted(shown: object) -> str:

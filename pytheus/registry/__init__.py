@@ -2,7 +2,6 @@
 
 - `contract`: the protocols `Registry` and `Collector`, and the check that an object is a registry
 - `capabilities`: the optional protocols of registries and collectors
-- `peers`: objects of another metrics library
 - `storage`: the protocols of memory that a registry provides for a metric's numbers
 - `traversal`: the registries below a registry, and the definition and families of a collector
 - `collector_registry`: the registry that keeps its collectors in this process

@@ -18,8 +18,7 @@ from pytheus.atomic import LOCKED, lock_for
 from pytheus.exceptions import ConflictError, NotRegisteredError
 from pytheus.lazy import logger
 from pytheus.names import validate_prefix
-from pytheus.registry.contract import Collector, check_collector, collector_name
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import Collector, RefusesPeers, check_collector, collector_name
 from pytheus.registry.traversal import definition_of, is_predecessor
 
 __all__ = ["CollectorRegistry"]

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, NoReturn, Protocol, cast, runtime_checkable
 
 from pytheus.exceptions import InvalidNameError, NotACollectorError, NotARegistryError, NotTextError
 from pytheus.interruption import is_interruption
 from pytheus.names import validate_prefix
-from pytheus.registry.peers import BOTH_LIBRARIES, is_of_peer
 from pytheus.samples import Family
 
 __all__ = [
@@ -24,7 +23,10 @@ __all__ = [
     "Registry",
     "check_collector",
     "check_registry",
+    "RefusesPeers",
     "collector_name",
+    "is_of_peer",
+    "refused_by_peer",
 ]
 
 
@@ -109,6 +111,11 @@ class Registry(Protocol):
 # Flags of a code object: CO_COROUTINE, CO_ASYNC_GENERATOR. `inspect` has them, but takes long to import.
 _ASYNC: Final = 0x80 | 0x200
 
+# Objects of another metrics library, and objects of pytheus in a registry of that library. Neither can collect the
+# families of the other. Without a check the mistake would show at each scrape only, and in prometheus_client no scrape
+# would work at all. The library is not imported for this.
+BOTH_LIBRARIES: Final = "to keep metrics of both, expose both registries: docs/how-to/from-prometheus-client.md"
+
 
 def check_collector(candidate: object) -> None:
     """Raise `NotACollectorError` if `candidate` could not be collected: its form is wrong, or it is another library's.
@@ -130,6 +137,29 @@ def check_collector(candidate: object) -> None:
             f"collect() of {collector_name(candidate)!r} is async, and a scrape does not await it; make it a plain"
             " method that returns numbers which a task of the program has stored"
         )
+
+
+def is_of_peer(candidate: object) -> bool:
+    """Return whether `candidate` is an object of prometheus_client, or of a class derived from one of its classes."""
+    return any(base.__module__.partition(".")[0] == "prometheus_client" for base in type(candidate).__mro__)
+
+
+def refused_by_peer(subject: str) -> NotACollectorError:
+    """Return the error for a registry of another library that asks `subject` to describe itself."""
+    return NotACollectorError(
+        f"{subject} is of pytheus, and the registry of another library, such as prometheus_client, cannot collect it;"
+        f" register it in a pytheus registry, or, {BOTH_LIBRARIES}"
+    )
+
+
+class RefusesPeers:
+    """The base of collectors and registries that the registry of another library would take for its own collectors."""
+
+    __slots__ = ()
+
+    def describe(self) -> NoReturn:
+        """Raise `NotACollectorError`. prometheus_client calls this method when a collector is registered there."""
+        raise refused_by_peer(type(self).__qualname__)
 
 
 def _is_async_code(function: object) -> bool:

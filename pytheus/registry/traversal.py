@@ -14,8 +14,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotACollectorError
 from pytheus.interruption import is_interruption
 from pytheus.registry.capabilities import HoldsCollectors, Wrapper
-from pytheus.registry.contract import Collector, Registry, collector_name
-from pytheus.registry.peers import RefusesPeers, is_of_peer
+from pytheus.registry.contract import Collector, RefusesPeers, Registry, collector_name, is_of_peer
 from pytheus.samples import Family
 
 __all__ = [

@@ -30,8 +30,7 @@ from pytheus.interruption import is_interruption
 from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
-from pytheus.registry.contract import Collector, Registry, collector_name
-from pytheus.registry.peers import RefusesPeers
+from pytheus.registry.contract import Collector, RefusesPeers, Registry, collector_name
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child

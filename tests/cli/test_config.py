@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,18 @@ def test_what_is_not_there_is_told_and_fails(
     ended = pytheus("config", *arguments)
     assert ended.code == 1
     assert f"\n{line}" in ended.out
+
+
+def test_each_value_of_toml_is_json(pytheus: Pytheus, home: Path) -> None:
+    (home / "pyproject.toml").write_text(
+        "[tool.pytheus.registries.default]\na_seconds = nan\nb_seconds = -inf\nc_seconds = 2026-01-01\n"
+        "d_seconds = [1, inf]\nprefix = ''\n",
+        "utf-8",
+    )
+    options = json.loads(
+        pytheus("config", "--json").out, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON")
+    )["options"]
+    assert [option["value"] for option in options.values()] == ["nan", "-inf", "2026-01-01", [1, "inf"], ""]
 
 
 def test_layers_are_told(pytheus: Pytheus, home: Path) -> None:

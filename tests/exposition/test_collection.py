@@ -185,6 +185,17 @@ def test_a_collector_that_hangs_is_left_out_and_counted(registry: CollectorRegis
     assert errors(shown) == {name: 1.0}
 
 
+def test_the_log_says_where_a_collector_waits(
+    registry: CollectorRegistry, slow: Slow, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.register(slow)
+
+    text(registry, _SHORT)
+
+    assert "It waits here" in caplog.text
+    assert "self.let_go.wait" in caplog.text
+
+
 def test_it_is_not_called_again_until_it_has_returned(registry: CollectorRegistry, slow: Slow) -> None:
     Counter("orders_total", "Orders placed.", registry=registry).inc()
     registry.register(slow)

@@ -95,10 +95,12 @@ def _spellings(before: str, after: str) -> Iterator[str]:
 
 
 def _is_ambiguous(address: str) -> bool:
-    """Whether a person, too, would take the secret for a host or for an option's name."""
+    """Whether a person, too, would take the secret for a host, a user or an option's name."""
     lowered = unquote(address).lower()
     as_name = re.search(rf"[?&][^?&=]*{SECRET}[^&=]*=", lowered) is not None and "password=" not in lowered
-    return as_name or re.search(rf"//[^/?#]*@{SECRET}", lowered) is not None
+    as_host = re.match(rf"[\w.@+-]+://([^/?#]*@)?[\w.-]*{SECRET}[\w.-]*(:\d+)?([/?#]|$)", lowered) is not None
+    as_user = re.match(rf"[\w.@+-]+://[^/?#@:]*{SECRET}[^/?#@:]*:[^/@]+@", lowered) is not None
+    return as_name or as_host or as_user
 
 
 _odd = st.text("ab1:@/?#&=;%+. \\'\"é[]", max_size=4)

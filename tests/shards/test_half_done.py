@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from pytheus import Counter, Gauge, Histogram
 from pytheus.definitions import Definition
 from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, NumberStorage, Registry
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, HasRows, NumberStorage, Registry
 from pytheus.shards import MemoryBackend, MemoryShardStore, Reading, ShardedRegistry
 from tests.shards.conftest import Join, lines_of
 from tests.shards.test_registry_fork import in_a_child
@@ -196,3 +196,35 @@ def test_the_child_of_a_fork_during_a_removal_does_not_write_its_parents_shard(b
         return parents.numbers()
 
     assert in_a_child(work) == "[1.0, 1.0]"
+
+
+def test_every_scrape_while_a_registry_closes_shows_all_processes_or_its_own(backend: MemoryBackend) -> None:
+    seen: list[list[str]] = []
+
+    class Closing(MemoryShardStore):
+        def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
+            if last:
+                look()
+            super().publish(metrics, last=last)
+
+        def close(self) -> None:
+            look()
+            super().close()
+            look()
+
+    registry = ShardedRegistry(Closing(backend))
+    other, watching = ShardedRegistry(MemoryShardStore(backend)), ShardedRegistry(MemoryShardStore(backend))
+    hits = [Counter("hits_total", "H.", ["code"], registry=each) for each in (registry, other)]
+    for code in "ab":
+        hits[0].labels(code).inc()
+        hits[1].labels(code).inc(1000)
+
+    def look() -> None:
+        seen.append(lines_of(registry))
+        assert lines_of(watching) == lines_of(other) == ['hits_total{code="a"} 1001.0', 'hits_total{code="b"} 1001.0']
+
+    look()
+    registry.close()
+    look()
+    assert seen[0] == lines_of(watching)
+    assert seen[1:] == [['hits_total{code="a"} 1.0', 'hits_total{code="b"} 1.0']] * 4

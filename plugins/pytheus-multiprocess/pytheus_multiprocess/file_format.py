@@ -19,7 +19,7 @@ Rules:
 | 0 | magic, byte order mark, version, size of the identity, the identity as MessagePack; zeros; CRC-32 of all that |
 | 512 | table: kind, CRC-32 of the entry and its number (32-bit each), offset, size (64-bit each) |
 | `STATE_AT` | words: root (the number of the valid index's first chunk), number of chunks, of unshared series, 0 |
-| index chunk | words: used (of the whole stream), generation (both valid in the root), next chunk or 0; then bytes |
+| index chunk | words: used (of the stream), generation (both valid in the root), next chunk + 1 or 0; then bytes |
 | cell chunk | a word for each cell: twice the version, plus 1 while it is written; the cells: size, CRC-32, bytes |
 """
 

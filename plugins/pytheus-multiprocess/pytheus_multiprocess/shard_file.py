@@ -297,7 +297,7 @@ class ShardFile:
             return
         number = self._chunk_for_index(missing)
         self._set_head(number, NEXT, 0)
-        self._set_head(stream[-1], NEXT, number)
+        self._set_head(stream[-1], NEXT, number + 1)
         stream.append(number)
 
     def _chunk_for_index(self, min_size: int) -> int:

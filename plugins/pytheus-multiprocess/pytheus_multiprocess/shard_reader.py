@@ -301,8 +301,9 @@ class ShardReader:
                 self._records.feed(data)
             start += size
             if start < used:
-                _, _, number = _words(chunk.offset, self._bytes(chunk.offset, INDEX_HEAD), only=NEXT)
-                if number in seen or number == 0:
+                _, _, following = _words(chunk.offset, self._bytes(chunk.offset, INDEX_HEAD), only=NEXT)
+                number = following - 1
+                if number in seen or number < 0:
                     raise ShardFormatError("its index ends before it has all its records")
 
     def _check_size(self, count: int) -> None:

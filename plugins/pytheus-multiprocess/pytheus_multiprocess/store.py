@@ -87,6 +87,7 @@ class MultiprocessStore:
 
     def _open_file(self, identity: ShardIdentity) -> ShardFile:
         watch_c_forks()
+        self._reopen_if_lost()
         options = self._options
         if len(shard_names(listed(self._directory))) >= _MANY_SHARDS:
             self._fold_separately()
@@ -126,6 +127,7 @@ class MultiprocessStore:
     def read(self) -> Reading:
         """All shards and the archive; folds first, unless another process is folding."""
         with self._reading:
+            self._reopen_if_lost()
             skipped: list[Failure] = []
             snapshots: dict[str, Snapshot] = {}
             archive, dead, is_due = self._gather(snapshots, with_dead=False)
@@ -363,14 +365,24 @@ class MultiprocessStore:
             self._drop(name)
         self._unreadable = {}
         self._live = ()
-        self._archive.leave_parent()
-        if not self._closed and inode_of(self._directory) != self._inode:
-            # The parent has closed all descriptors, as daemons do.
-            with suppress(OSError, PytheusError):
-                self._directory = open_directory(self._path)
-                self._inode = inode_of(self._directory)
-                self._archive.close()
-                self._archive = ArchiveFile(self._system, self._directory)
+        if not self._reopen_if_lost():
+            self._archive.leave_parent()
+
+    def _reopen_if_lost(self) -> bool:
+        """Open the directory again if the program has closed its descriptor, as daemons do; returns whether it has.
+
+        Its number may be that of a directory of the program by now, in which nothing must be opened or created.
+        """
+        if self._closed or inode_of(self._directory) == self._inode:
+            return False
+        directory = open_directory(self._path)
+        self._directory, self._inode = directory, inode_of(directory)
+        for name in list(self._readers):
+            self._drop(name)
+        self._unreadable = {}
+        self._archive.close()
+        self._archive = ArchiveFile(self._system, directory)
+        return True
 
     def after_fork_in_child(self) -> None:
         """Begin a shard of the child's own."""

@@ -47,6 +47,26 @@ def _unsupported(error: OSError, operation: str) -> OSError:
     return OSError(error.errno, f"the file system has no {operation}; use a directory on another one, such as /dev/shm")
 
 
+class _Map(mmap.mmap):
+    """A mapping that does not close a descriptor of the program.
+
+    Until Python 3.12, a mapping copies the descriptor and closes the copy at its end. The program may have closed the
+    copy and used its number again; the mapping then stays until the process ends.
+    """
+
+    __slots__ = ("copy", "inode")
+
+    copy: int
+    inode: Inode | None
+
+    def __del__(self) -> None:
+        if self.inode is not None and inode_of(self.copy) not in (self.inode, None):
+            _kept.append(self)
+
+
+_kept: Final[list[_Map]] = []
+
+
 class NotRegularError(ShardFormatError):
     """In the place of a file is a directory, a symbolic link, a pipe, a socket or a device."""
 
@@ -141,7 +161,13 @@ class System:
         try:
             if sys.version_info >= (3, 13):
                 return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset, trackfd=False)
-            return mmap.mmap(descriptor, size, mmap.MAP_SHARED, protection, offset=offset)
+            copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
+            os.close(copy)
+            mapped = _Map(descriptor, size, mmap.MAP_SHARED, protection, offset=offset)
+            # It has copied the descriptor to the lowest number that is free: the same, unless another thread took it.
+            mapped.copy = copy
+            mapped.inode = inode_of(copy)
+            return mapped
         except OSError as error:
             if error.errno in _UNSUPPORTED:
                 raise _unsupported(error, "shared mappings (mmap)") from error

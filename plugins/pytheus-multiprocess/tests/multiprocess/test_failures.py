@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,3 +182,66 @@ def test_a_scrape_reads_what_a_scraping_process_counts_itself(registry: Registry
     mine = Counter("mine_total", "M.", registry=registry)
     mine.inc(3)
     assert "mine_total 3.0" in generate_metrics(registry)
+
+
+_REUSES = """
+import os, sys
+from pytheus import Counter, generate_metrics
+from pytheus_multiprocess import multiprocess_registry
+
+registry = multiprocess_registry(sys.argv[1])
+jobs = Counter("jobs_total", "Jobs done.", ["kind"], registry=registry)
+jobs.labels("mail").inc()
+generate_metrics(registry)
+
+os.closerange(3, 256)
+os.mkdir("own")
+# Every number of ours is a directory of the program, or a file.
+opened = [os.open("own", os.O_RDONLY) if n % 2 else os.open(f"file{n}", os.O_RDWR | os.O_CREAT) for n in range(3, 60)]
+if "files" in sys.argv:
+    opened = [os.dup2(os.open("file4", os.O_RDWR), n) for n in opened]
+inodes = [os.fstat(each).st_ino for each in opened]
+
+def check(step):
+    assert [os.fstat(each).st_ino for each in opened] == inodes, step
+    assert os.listdir("own") == [], step
+    assert all(os.path.getsize(name) == 0 for name in os.listdir() if name.startswith("file")), step
+
+def work(step):
+    for number in range(3000):
+        jobs.labels(str(number)).inc()
+    check(step)
+    assert 'jobs_total{kind="7"} ' in generate_metrics(registry), step
+    check(step)
+
+work("program")
+child = os.fork()
+if child == 0:
+    try:
+        work("child")
+        registry.close()
+        check("end of the child")
+        os._exit(0)
+    finally:
+        os._exit(1)
+assert os.waitpid(child, 0)[1] == 0
+check("fork")
+registry.close()
+check("end")
+print("unharmed")
+"""
+
+
+@pytest.mark.parametrize("reused_by", ["directories and files", "files"])
+def test_descriptors_that_the_program_has_closed_and_uses_again_are_left_alone(
+    reused_by: str, directory: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "program").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", _REUSES, str(directory), reused_by],
+        cwd=tmp_path / "program",
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ended.stdout == "unharmed\n", ended.stderr

@@ -148,6 +148,21 @@ def test_rewriting_the_index_again_and_again_takes_no_more_space(place: Place) -
     assert file.size_bytes == size
 
 
+def test_an_index_may_continue_in_the_chunk_where_it_once_began(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    offset = add(file, "first", 7.0, first=True)
+    reader.read()
+    file.rewrite(encode_definition(HITS) + encode_series(0, ("first",), offset))
+    expected = {"first": 7.0}
+    for number in range(2000):
+        add(file, f"path{number}", float(number))
+        expected[f"path{number}"] = float(number)
+        if 0 in file._stream:
+            break
+    assert file._stream.index(0) > 0
+    assert values(reader.read()) == values(place.reader().read()) == expected
+
+
 def test_a_limit_on_the_size_changes_nothing_when_it_is_reached(place: Place) -> None:
     file, reader = place.begin(max_size_bytes=1 << 15), place.reader()
     add(file, "/", 1.0, first=True)
