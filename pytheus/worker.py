@@ -4,12 +4,14 @@ Rules:
 
 - The thread calls a submitted function at once, and `tick` whenever its last call said.
 - A thread that submits a function waits for the result for a limited time, and then continues without it.
+- The thread handles no signals, which are for the main thread.
 - The thread is a daemon: it never keeps a process from ending.
 - A fork waits a moment for the thread to stop; the child starts a thread of its own.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,11 @@ __all__ = ["Worker"]
 T = TypeVar("T")
 
 _FORK_WAIT_SECONDS: Final = 0.1
+
+# Signals that an instruction of the thread itself raises.
+_OF_THE_THREAD: Final = frozenset(
+    getattr(signal, name) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT") if hasattr(signal, name)
+)
 
 
 class _Task(Generic[T]):
@@ -57,6 +64,9 @@ class Worker:
     def _reset(self) -> None:
         self._condition = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
+        # Not `Thread.is_alive`: where C code forks, the child may have started the thread before Python is told, which
+        # then takes all other threads for those of the parent.
+        self._ended = threading.Event()
         self._tasks: list[_Task[object]] = []
         self._stopping = False
         # Whether the thread runs the tasks: until it has ended, also while it is stopping, and during a fork, after
@@ -67,7 +77,7 @@ class Worker:
     @property
     def is_running(self) -> bool:
         """Whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and not self._ended.is_set()
 
     def start(self, pause: float) -> None:
         """Start the thread, with the first `tick` after `pause` seconds, unless it runs."""
@@ -76,7 +86,9 @@ class Worker:
                 return
             self._stopping = False
             self._serving = True
-            self._thread = threading.Thread(target=self._run, args=(pause,), name=self._name, daemon=True)
+            self._ended = threading.Event()
+            arguments = (pause, self._ended, threading.get_native_id())
+            self._thread = threading.Thread(target=self._run, args=arguments, name=self._name, daemon=True)
             self._thread.start()
 
     def submit(self, function: Callable[[], T], seconds: float) -> T:
@@ -105,15 +117,26 @@ class Worker:
     def stop(self, seconds: float) -> bool:
         """End the thread, and wait for that `seconds` at most; whether it has ended."""
         with self._condition:
-            thread = self._thread
+            thread, ended = self._thread, self._ended
             self._stopping = True
             self._condition.notify_all()
-        if thread is None or thread is threading.current_thread():
+        if thread is None or thread.ident == threading.get_ident():
             return True
-        thread.join(seconds)
-        return not thread.is_alive()
+        if not ended.wait(seconds):
+            return False
+        thread.join(seconds)  # it only has to return
+        return True
 
-    def _run(self, pause: float) -> None:
+    def _run(self, pause: float, ended: threading.Event, started_by: int) -> None:
+        # A handler in C, such as uWSGI's that ends a worker, relies on the main thread. A greenlet is not a thread.
+        if threading.get_native_id() != started_by and hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_THE_THREAD)
+        try:
+            self._serve(pause)
+        finally:
+            ended.set()
+
+    def _serve(self, pause: float) -> None:
         condition = self._condition
         due = time.monotonic() + pause
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -86,3 +87,12 @@ def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
     assert busy.worker.stop(PATIENCE_SECONDS)
     busy.worker.submit(lambda: busy.done_by.append(threading.current_thread().name), PATIENCE_SECONDS)
     assert busy.done_by == [threading.current_thread().name]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks of signals")
+def test_the_thread_handles_no_signals(busy: Busy) -> None:
+    busy.let_go()
+    mask = busy.worker.submit(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()), PATIENCE_SECONDS)
+    assert {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD} <= mask
+    assert not mask & {signal.SIGSEGV, signal.SIGBUS}
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -31,10 +31,21 @@ _callbacks: Final[list[object]] = []
 
 
 def run_after_fork_in_child(function: Callable[[], None]) -> None:
-    """Call `function` in each child, after `os.fork` and as soon as a fork by C code is noticed."""
-    _functions.append(function)
+    """Call `function` once in each child, after `os.fork` and as soon as a fork by C code is noticed.
+
+    Once, also where C code tells Python of its fork when it was noticed already, as uWSGI does.
+    """
+    pid = os.getpid()
+
+    def call_once() -> None:
+        nonlocal pid
+        if pid != os.getpid():
+            pid = os.getpid()
+            function()
+
+    _functions.append(call_once)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=function)
+        os.register_at_fork(after_in_child=call_once)
 
 
 def notice_c_fork() -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +92,41 @@ def test_a_taken_port_is_an_error_at_once(server: MetricsServer) -> None:
         start_http_server(server.port)
 
     assert own_threads() == before
+
+
+RELOADED = """
+import os, sys, time
+from pytheus import start_http_server
+
+{condition}start_http_server(int(sys.argv[1]))
+print("runs", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("condition", "works"), [("", False), ("if os.environ.get('RUN_MAIN') == 'true': ", True)])
+def test_a_program_that_a_reloader_runs_twice_is_told(
+    tmp_path: Path, unused_port: Callable[[], int], condition: str, works: bool
+) -> None:
+    """As Django's runserver does: both processes live, and the second one has RUN_MAIN in its environment."""
+    program = tmp_path / "manage.py"
+    program.write_text(RELOADED.format(condition=condition) + "time.sleep(60)\n")
+    port = str(unused_port())
+    outer = subprocess.Popen([sys.executable, "-P", program, port], stdout=subprocess.PIPE, text=True)
+    try:
+        assert outer.stdout is not None
+        assert outer.stdout.readline() == "runs\n"
+        program.write_text(RELOADED.format(condition=condition))
+        inner = subprocess.run(
+            [sys.executable, "-P", program, port],
+            env=os.environ | {"RUN_MAIN": "true"},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        outer.kill()
+        outer.communicate()
+    assert inner.stdout == ("runs\n" if works else "")
+    assert ("such as Django's runserver, runs it in two processes" in inner.stderr) != works
 
 
 @pytest.mark.parametrize("addr", ["", " "])

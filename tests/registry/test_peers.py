@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import cast
 
 import prometheus_client
 import pytest
@@ -188,5 +189,5 @@ def test_a_plain_callable_object_is_accepted() -> None:
         collect: Callable[[], list[Family]] = functools.partial(list[Family])
 
     registry = CollectorRegistry()
-    registry.register(Plain())
+    registry.register(cast(Collector, Plain()))
     assert generate_metrics(registry, strict=True) == ""

@@ -122,6 +122,7 @@ def test_a_conflict_says_how_to_replace_the_first() -> None:
     ):
         Counter("orders_total", "Orders.", ["method", "country"], registry=registry)
     found = registry.find("orders_total")
+    assert found is not None
     assert found is old
     registry.unregister(found)
     Counter("orders_total", "Orders.", ["method", "country"], registry=registry)

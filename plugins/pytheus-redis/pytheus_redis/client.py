@@ -7,6 +7,8 @@ Rules:
 - Every answer has a time limit. (An answer that arrives byte by byte can take longer; a thread that must not wait lets
   another one call.)
 - No message shows a credential.
+- A program that becomes a daemon may close all descriptors and use their numbers again. So the identity of each socket
+  (`fstat`) is compared before it is used or closed, and a connection that has lost one is forgotten.
 - redis-py, and the modules that it would load when it first connects, are imported with this module, which is imported
   when a registry is made. The interpreter cannot import them at exit, when the last numbers are published; and a fork
   while another thread imports would leave the child with half a module.
@@ -16,8 +18,10 @@ from __future__ import annotations
 
 import encodings.idna
 import importlib.metadata
+import os
 import secrets
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
@@ -105,6 +109,22 @@ def unexpected(script: Script, answer: Answer) -> RedisStoreError:
     return RedisStoreError("data", f"the script {script.name} answered {answer!r:.100}")
 
 
+def _sockets_of(client: object) -> Iterator[socket.socket]:
+    """The sockets of a client of redis-py that waits for its next use; none if redis-py keeps them elsewhere."""
+    for connection in getattr(getattr(client, "connection_pool", None), "_available_connections", ()):
+        found: object = getattr(connection, "_sock", None)
+        if isinstance(found, socket.socket):
+            yield found
+
+
+def _identity_of(each: socket.socket) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(each.fileno())
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 class RedisClient:
     """A `Client` over redis-py."""
 
@@ -112,6 +132,9 @@ class RedisClient:
         self._options: Final = options
         self._connection: _Connection | None = None
         self._close: Callable[[], None] | None = None
+        # The clients of redis-py that may have open connections, and their sockets as they were after the last use.
+        self._clients: Callable[[], Iterable[object]] = lambda: ()
+        self._sockets: list[tuple[socket.socket, tuple[int, int] | None]] = []
         self.round_trips: int = 0
         """How many times it has waited for an answer."""
 
@@ -126,6 +149,7 @@ class RedisClient:
             except exceptions.NoScriptError:
                 self.round_trips += 1
                 answer = connection.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+            self._note_sockets()
             return cast(Answer, answer)
         except Exception as error:
             failure = error
@@ -149,6 +173,7 @@ class RedisClient:
                         forgotten = call.script
                     elif isinstance(answer, Exception):
                         raise answer
+                self._note_sockets()
                 if forgotten is None:
                     return cast("list[Answer]", answers)
                 self.round_trips += 1
@@ -162,15 +187,34 @@ class RedisClient:
             del failure
 
     def close(self) -> None:
+        self._detach_lost()
         close, self._close, self._connection = self._close, None, None
         if close is not None:
             with suppress(Exception):  # the connection is given up in any case
                 close()
 
     def abandon(self) -> None:
+        self._detach_lost()
         self._close = self._connection = None
 
+    def _note_sockets(self) -> None:
+        found = [each for client in self._clients() for each in _sockets_of(client)]
+        if len(found) != len(self._sockets) or any(
+            new is not old for new, (old, _) in zip(found, self._sockets, strict=True)
+        ):
+            self._sockets = [(each, _identity_of(each)) for each in found]
+
+    def _detach_lost(self) -> bool:
+        """Let no socket use or close a descriptor of the program; returns whether one has lost its own."""
+        lost = [each for each, identity in self._sockets if each.fileno() >= 0 and _identity_of(each) != identity]
+        for each in lost:
+            each.detach()
+        return bool(lost)
+
     def _connected(self) -> _Connection:
+        if self._detach_lost():
+            self.abandon()
+            self._sockets = []
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connect()
@@ -207,6 +251,7 @@ class RedisClient:
                 return self._by_cluster(arguments)
             arguments["db"] = options.database
         connection = cast("Callable[..., _Connection]", redis.Redis)(**arguments)
+        self._clients = lambda: (connection,)
         self._close = connection.close
         return connection
 
@@ -223,12 +268,16 @@ class RedisClient:
             for each in cast("list[_Connection]", sentinel.sentinels):
                 each.close()
 
+        self._clients = lambda: (primary, *cast("list[object]", sentinel.sentinels))
         self._close = close
         return primary
 
     def _by_cluster(self, arguments: dict[str, object]) -> _Connection:
         # Only the namespace's cluster slot matters, and redis-py would leave connections open where another is missing.
         cluster = cast("Callable[..., RedisCluster]", RedisCluster)(require_full_coverage=False, **arguments)
+        self._clients = lambda: [
+            node.redis_connection for node in cast("Callable[[], list[ClusterNode]]", cluster.get_nodes)()
+        ]
         self._close = cluster.close
         # All keys are in one cluster slot. When that moves, the node says so, and the next use asks the cluster again.
         node_of = cast("Callable[[str], ClusterNode]", cluster.get_node_from_key)

@@ -20,6 +20,8 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pytheus.shards import run_after_fork_in_child, watch_c_forks
+
 __all__ = ["ProcessAware", "unwatch", "watch"]
 
 # After the finalizers of the program, which may count.
@@ -61,8 +63,9 @@ def watch(store: ProcessAware) -> None:
             os.register_at_fork(
                 before=lambda: _each(lambda store: store.before_fork()),
                 after_in_parent=lambda: _each(lambda store: store.after_fork_in_parent()),
-                after_in_child=_after_fork_in_child,
             )
+        run_after_fork_in_child(_after_fork_in_child)
+        watch_c_forks()
     # Each time, because the module may have been imported since.
     _hook_into_children()
 
