@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,8 @@ import pytest
 from pytheus import generate_metrics
 
 if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
     from plugins.conftest import MakePlace, Place, WaitUntil
 
 PATIENCE_SECONDS: Final = 100
@@ -75,7 +77,19 @@ ENDS: Final = {
 }
 
 
-@pytest.mark.parametrize("way", ENDS)
+# Those that differ from others least run in the matrix alone.
+SLOW: Final = {
+    *("sys.exit", "an exception", "Ctrl-C", "an exit function that counts", "fork", "a fork of a fork"),
+    *("os.execv", "os.abort", "SIGKILL"),
+}
+
+
+def params(ways: Iterable[str]) -> list[ParameterSet]:
+    """A parameter for each way, some of which are marked as slow."""
+    return [pytest.param(way, marks=[pytest.mark.slow] * (way in SLOW)) for way in ways]
+
+
+@pytest.mark.parametrize("way", params(ENDS))
 def test_a_process_that_ends_in_order_is_counted(way: str, make_place: MakePlace, tmp_path: Path) -> None:
     place = make_place()
     done = python(f"{COUNT}\n{ENDS[way]}", tmp_path, place)
@@ -113,8 +127,13 @@ if __name__ == "__main__":
 """
 
 
+QUICK: Final = {("Process", "fork", "child"), ("Process", "forkserver", "child"), ("Process", "spawn", "parent")}
 OTHERS_ARE_SLOW: Final = [
-    pytest.param(how, method, first, marks=[pytest.mark.slow] * (how != "Process"), id=f"{how}-{method}-{first}")
+    pytest.param(
+        *(how, method, first),
+        marks=[pytest.mark.slow] * ((how, method, first) not in QUICK),
+        id=f"{how}-{method}-{first}",
+    )
     for how in ("Process", "Pool", "ProcessPoolExecutor")
     for method in ("fork", "spawn", "forkserver")
     for first in ("parent", "child")
@@ -181,7 +200,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("way", [*LOSSES, "Pool.terminate"])
+@pytest.mark.parametrize("way", params([*LOSSES, "Pool.terminate"]))
 def test_a_process_that_ends_at_once_loses_the_last_interval_at_most(
     way: str, make_place: MakePlace, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
@@ -222,7 +241,7 @@ for _ in range(3):
 @pytest.mark.parametrize(
     "shown", ["pass", "import pytheus; print(pytheus.generate_metrics())"], ids=["exits", "scraped"]
 )
-@pytest.mark.parametrize("parent", [0, 5])
+@pytest.mark.parametrize("parent", [pytest.param(0, marks=pytest.mark.slow), 5])
 def test_a_fork_in_c_of_which_python_is_not_told_is_counted_or_told(
     parent: int, shown: str, make_place: MakePlace, tmp_path: Path
 ) -> None:
