@@ -324,7 +324,7 @@ def _read(descriptor: int) -> tuple[Archive, Mapping[str, Retired]]:
     found = os.fstat(descriptor).st_size - _HEAD_SIZE
     if found < size + _TAIL.size:
         raise ShardFormatError(f"it has {found} bytes after its header, but should have {size + _TAIL.size} or more")
-    length, checksum = _TAIL.unpack(os.pread(descriptor, _TAIL.size, _HEAD_SIZE + size))
+    length, checksum = _TAIL.unpack(os.pread(descriptor, _TAIL.size, _HEAD_SIZE + size).ljust(_TAIL.size, b"\0"))
     if found != size + _TAIL.size + length:
         raise ShardFormatError(f"it has {found} bytes after its header, but should have {size + _TAIL.size + length}")
     content = bytearray(found)

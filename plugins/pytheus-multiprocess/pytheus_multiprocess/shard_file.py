@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from os import O_CREAT, O_EXCL, O_RDWR
 from typing import Final
@@ -207,7 +208,10 @@ class ShardFile:
         return self._size
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes of the file from this process's own mappings, whatever has become of the file's name or mode."""
+        """Bytes of the file, whatever has become of its name or mode."""
+        if inode_of(self._descriptor) == self._inode:
+            return os.pread(self._descriptor, size, offset)  # unlike a mapping, also of a file that was truncated
+        # The program has closed all descriptors.
         if offset < HEADER_SIZE:
             part = bytes(self._header[offset : offset + size])
             offset, size = HEADER_SIZE, size - len(part)

@@ -9,7 +9,8 @@ Rules:
 - Nothing in the file is trusted: each size and offset is checked before it is used, and everything but the numbers has
   a checksum. The file is read and not mapped, because a read beyond the end of a truncated file raises no SIGBUS. The
   kernel copies aligned doubles whole.
-- This process reads its own shard from its own memory, where it is whatever has become of the file's name or mode.
+- This process reads its own shard through its own descriptor or mapping, whatever has become of the file's name or
+  mode.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Rules:
 
-- This process's shard is written through `Shard`, and read like all others, but from its own memory.
+- This process's shard is written through `Shard`, and read like all others, but not by its name.
 - A scrape reads a consistent state: the archive, and the shards that it does not contain. It folds dead shards as well.
 - A shard that cannot be read is skipped, and reported. The reason is remembered until the file changes; but errors of
   the system are not, and nothing of a live process is, because its stores do not change the file's modification time.
@@ -80,13 +80,13 @@ class MultiprocessStore:
         self._next_expiry = 0.0
         self._processes = ProcessesCollector(lambda: self._live) if options.process_metrics else None
         self._shard = self._new_shard()
+        watch_c_forks()
         lock_at_forks(self)
 
     def _new_shard(self) -> Shard:
         return Shard(ShardIdentity.of_this_process(), self._open_file)
 
     def _open_file(self, identity: ShardIdentity) -> ShardFile:
-        watch_c_forks()
         self._reopen_if_lost()
         options = self._options
         if len(shard_names(listed(self._directory))) >= _MANY_SHARDS:

@@ -221,6 +221,19 @@ def test_a_file_may_be_cut_short_while_it_is_read(sweep: Sweep, size: int) -> No
         assert found(reader.read()) == sweep.look() == sweep.whole
 
 
+@pytest.mark.parametrize("size", [0, 4000, 9000])
+def test_the_owner_of_a_file_that_was_cut_short_reads_nothing_beyond_its_end(sweep: Sweep, size: int) -> None:
+    name = f"{sweep.living.identity.token}.shard"
+    content = (sweep.directory / name).read_bytes()
+    os.truncate(sweep.directory / name, size)
+    seen = found(sweep.living.read())
+    assert seen.is_told
+    assert seen.values == {key: value for key, value in sweep.whole.values.items() if key not in name}
+    with open(sweep.directory / name, "r+b") as file:
+        file.write(content)
+    assert found(sweep.living.read()) == sweep.whole
+
+
 def test_an_archive_that_grows_or_is_sparse_is_not_read(sweep: Sweep) -> None:
     content = (sweep.directory / "archive").read_bytes()
     for size in (len(content) + 1, 3 << 30):

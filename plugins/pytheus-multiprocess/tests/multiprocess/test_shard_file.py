@@ -163,6 +163,18 @@ def test_an_index_may_continue_in_the_chunk_where_it_once_began(place: Place) ->
     assert values(reader.read()) == values(place.reader().read()) == expected
 
 
+def test_kinds_of_chunks_of_later_versions_are_skipped(place: Place) -> None:
+    file, reader = place.begin(), place.reader()
+    add(file, "first", 7.0, first=True)
+    reader.read()
+    file._steps[99] = 4096
+    file._add(99, 4096)
+    for number in range(1000):
+        add(file, f"path{number}", float(number))
+    expected = {"first": 7.0} | {f"path{number}": float(number) for number in range(1000)}
+    assert values(reader.read()) == values(place.reader().read()) == expected
+
+
 def test_a_limit_on_the_size_changes_nothing_when_it_is_reached(place: Place) -> None:
     file, reader = place.begin(max_size_bytes=1 << 15), place.reader()
     add(file, "/", 1.0, first=True)
