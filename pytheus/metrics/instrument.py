@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar, overload
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.compilation import mypyc_attr
-from pytheus.metrics.instrument_functions import instrument_function
+from pytheus.metrics.instrument_functions import completed, instrument_function
 from pytheus.metrics.label_types import AnyLabels, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
 
@@ -50,16 +50,19 @@ class Instrument:
     ) -> None:
         raise NotImplementedError
 
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
+    # Not async, because mypyc gives coroutine functions neither a docstring nor a signature.
 
-    async def __aexit__(
+    def __aenter__(self) -> Awaitable[Self]:
+        return completed(self.__enter__())
+
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> Awaitable[None]:
         self.__exit__(kind, error, traceback)
+        return completed(None)
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Return `function`, measured at each call.

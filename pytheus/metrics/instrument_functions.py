@@ -20,10 +20,12 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-__all__ = ["instrument_function"]
+__all__ = ["completed", "instrument_function"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+T = TypeVar("T")
 
 # A callable object whose `__call__` leads to itself must come to an end.
 _LEVELS_AT_MOST: Final = 32
@@ -123,3 +125,8 @@ def _is_marked(function: object) -> bool:
     """Return whether a library has marked `function` for asyncio, as was done before Python 3.12."""
     mark = getattr(sys.modules.get("asyncio.coroutines"), "_is_coroutine", None)
     return mark is not None and getattr(function, "_is_coroutine", None) is mark
+
+
+async def completed(result: T) -> T:
+    """Return `result`, as an awaitable that does not wait."""
+    return result
