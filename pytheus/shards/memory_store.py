@@ -55,7 +55,7 @@ class StoredShard:
         self.identity = identity
         self.live = True
         self.records: bytearray = bytearray()
-        self.visible_bytes = 0
+        self.visible_bytes: int = 0
         """How many bytes of the records others see; the rest belongs to a batch that has not ended."""
         self.batches = 0
         # One array for each series, so that a view never moves while the shard grows. The array of a removed series

@@ -37,7 +37,7 @@ class ShardIndexes:
         """Discard the whole cache, and with it the positions of removed series."""
         self.families: dict[DefinitionKey, CachedFamily] = {}
         self.by_token: dict[str, ShardIndex] = {}
-        self.of_archive = ShardIndex(Archive().layout, live=False)
+        self.of_archive: ShardIndex = ShardIndex(Archive().layout, live=False)
         # By vector.
         self.lengths: list[int] = [0] * VECTORS
         self._unused: list[int] = [0] * VECTORS

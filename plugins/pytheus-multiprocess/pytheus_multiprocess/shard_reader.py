@@ -100,6 +100,8 @@ class ShardReader:
         self._read: Callable[[int, int], bytes] = self._pread if own is None else own.read
         self.damage: str | None = None
         """Why a part could not be read although the rest could, or None."""
+        self.identity: ShardIdentity
+        self.origin: ProcessOrigin
         try:
             if own is None:
                 self.open()

@@ -24,7 +24,7 @@ class ShardStorage:
     __slots__ = ("_definition", "_retire", "_series", "_waiting", "shard")
 
     def __init__(self, shard: Shard, definition: Definition, retire: RetireInto) -> None:
-        self.shard = shard
+        self.shard: Shard = shard
         self._definition = definition
         self._retire = retire
         self._series: dict[tuple[str, ...], ShardSeries] = {}
