@@ -7,8 +7,10 @@ import dataclasses
 import multiprocessing
 import multiprocessing.pool
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -374,8 +376,14 @@ def _conflict(_: int) -> None:
 
 @pytest.fixture(params=["fork", "spawn"], scope="module")
 def pool(request: pytest.FixtureRequest) -> Iterator[multiprocessing.pool.Pool]:
-    with multiprocessing.get_context(request.param).Pool(1) as made:
-        yield made
+    # At the end: a spawned process must find this module, and the installed pytheus before the checkout's.
+    root = str(Path(__file__).resolve().parent.parent)
+    sys.path.append(root)
+    try:
+        with multiprocessing.get_context(request.param).Pool(1) as made:
+            yield made
+    finally:
+        sys.path.remove(root)
 
 
 def test_a_pool_passes_errors_to_its_caller(pool: multiprocessing.pool.Pool) -> None:

@@ -103,14 +103,14 @@ class Archive:
         self,
         before: float,
         snapshots: Iterable[Snapshot],
-        selects: Callable[[Definition], bool] = lambda _: True,
+        selects: Callable[[Definition], bool] | None = None,
     ) -> Archive:
         """An archive without series of metrics that `selects` into which nothing was folded since `before`.
 
         `before` is in seconds since the Unix epoch. A series that is in any of `snapshots` stays, so that no exposed
         counter goes back. Values of gauges in the mode "each of all" expire with processes that began before that time.
         """
-        selected = list(map(selects, self.layout.definitions))
+        selected = [selects is None or selects(definition) for definition in self.layout.definitions]
         numbers = self.layout.definition_numbers
         old = [
             number
@@ -120,7 +120,7 @@ class Archive:
         dead_values = [
             value
             for value in self.dead_values
-            if value.identity.started_ns >= before * 1e9 or not selects(value.definition)
+            if value.identity.started_ns >= before * 1e9 or (selects is not None and not selects(value.definition))
         ]
         if old:
             kept = {
