@@ -20,6 +20,7 @@ from pytheus.foreign_calls import NotReturnedError, call_each
 from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
+from pytheus.shards.ended_rows import EndedRows
 from pytheus.shards.store import ShardStore
 from pytheus.shards.tracked_storage import Moves, TrackedStorage, drop_storage, keep_storage, storage_of
 
@@ -35,6 +36,8 @@ class SharedMetric(NamedTuple):
     rows: HasRows
     came_from: ShardStore | None = None
     """The store that its numbers were in before."""
+    ends: bool = True
+    """Whether series may end while the process lives: not if the sum of all processes would go back."""
 
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
@@ -72,9 +75,15 @@ class SharedMetric(NamedTuple):
     def _retire(
         self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
     ) -> None:
-        # A store that publishes rows has no storage. The series stay, because the sum of all processes would go back.
-        if self.storage is not None:
+        if not self.ends:
+            return
+        if isinstance(self.rows, EndedRows):
+            self.rows.end(series, leave, idle_seconds, self.storage)
+        elif self.storage is not None:
             self.storage.retire(series, leave, idle_seconds)
+        else:
+            for labels in series:
+                leave(labels)
 
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.

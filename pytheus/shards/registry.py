@@ -34,12 +34,22 @@ from pytheus.registry.contract import Collector, RefusesPeers, Registry, collect
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
+from pytheus.shards.ended_rows import EndedRows
 from pytheus.shards.health import ShardHealth
 from pytheus.shards.merge import Merger
-from pytheus.shards.merge_rules import merge_rule_of
+from pytheus.shards.merge_rules import includes_dead, merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
 from pytheus.shards.snapshot import Snapshot, snapshot_of
-from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
+from pytheus.shards.store import (
+    FlushOnRelease,
+    ForkAware,
+    HasClock,
+    HasCollectors,
+    HasHealth,
+    Reading,
+    RetiresRows,
+    ShardStore,
+)
 from pytheus.shards.tracked_storage import (
     LastValueRows,
     LastValueStorage,
@@ -93,6 +103,7 @@ class ShardedRegistry(RefusesPeers):
         # The capabilities of the store are looked up once, because that takes some microseconds on Python 3.11.
         self._health = store.health if isinstance(store, HasHealth) else ShardHealth(repr(store))
         self._clock: Final = store.clock if isinstance(store, HasClock) else time.time
+        self._retires_rows: Final = isinstance(store, RetiresRows) and store.retires_rows
         self._store_collectors: Final = store.collectors if isinstance(store, HasCollectors) else None
         self._begin()
         _registries.add(self)
@@ -178,14 +189,21 @@ class ShardedRegistry(RefusesPeers):
         former = storage_of(definition) if carry else None
         came_from = None if former is None else former.store
         rule = merge_rule_of(definition)
+        rows: HasRows = metric
+        tracked: TrackedStorage | None = None
         if rule is MergeRule.LAST:
             provided = ProcessStorage() if storage is None else storage
-            last = LastValueStorage(provided, self._store, definition, self._clock)
-            shared = SharedMetric(definition, metric, last, LastValueRows(metric, self._clock), came_from)
+            tracked = LastValueStorage(provided, self._store, definition, self._clock)
+            rows = LastValueRows(metric, self._clock)
         else:
-            rows = UnsetRows(metric) if definition.type == "gauge" and rule is not MergeRule.SUM else metric
-            tracked = None if storage is None else TrackedStorage(storage, self._store, definition)
-            shared = SharedMetric(definition, metric, tracked, rows, came_from)
+            if definition.type == "gauge" and rule is not MergeRule.SUM:
+                rows = UnsetRows(metric)
+            if storage is not None:
+                tracked = TrackedStorage(storage, self._store, definition)
+        counts_on = storage is None and includes_dead(definition)
+        if counts_on and self._retires_rows:
+            rows = EndedRows(rows)
+        shared = SharedMetric(definition, metric, tracked, rows, came_from, not counts_on or self._retires_rows)
         self._published.join(shared)
         try:
             shared.attach(carry=carry)

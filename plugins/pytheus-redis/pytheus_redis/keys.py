@@ -21,9 +21,12 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MAX_NAMESPACE_CHARACTERS", "Keys", "ShardKeys"]
+__all__ = ["ENDED", "MAX_NAMESPACE_CHARACTERS", "Keys", "ShardKeys"]
 
 MAX_NAMESPACE_CHARACTERS: Final = 100
+
+ENDED: Final = "-ended"
+"""The end of the token of a shard of series that have ended, while their process lives; see `ended_shard`."""
 
 
 class ShardKeys:

@@ -28,7 +28,7 @@ import msgspec
 from pytheus.shards import Archive, Failure, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
 from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
 from pytheus_redis.errors import RedisStoreError
-from pytheus_redis.keys import Keys, ShardKeys
+from pytheus_redis.keys import ENDED, Keys, ShardKeys
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.publisher import Check
 from pytheus_redis.scripts import DISCARD, FOLD, LIST, MAX_VALUE_BYTES, READ, STATE
@@ -275,7 +275,7 @@ class Reader:
             snapshot for snapshot in view.snapshots if not snapshot.live and snapshot.identity.token not in view.waiting
         ][:MAX_FOLDED_AT_ONCE]
         now = view.now_ms / 1000
-        archive, dead = self._folded_archive(view.archive, dead, now)
+        archive, dead = self._with_dead(view.archive, dead, now)
         tokens = [snapshot.identity.token for snapshot in dead]
         archive = self._without_expired(archive, view, now)
         lost = view.lost[:MAX_FOLDED_AT_ONCE]
@@ -289,6 +289,18 @@ class Reader:
             names += keys.shard(token).all
             arguments += [token, self._known[token].attempt]
         return Folding(Call(FOLD, names, arguments), archive, version, len(dead))
+
+    @staticmethod
+    def _with_dead(archive: Archive, dead: list[Snapshot], now: float) -> tuple[Archive, list[Snapshot]]:
+        """The archive with `dead`, and those of them that are in it."""
+        left = [snapshot for snapshot in dead if snapshot.identity.token.endswith(ENDED)]
+        archive, folded = Reader._folded_archive(
+            archive, [each for each in dead if not each.identity.token.endswith(ENDED)], now
+        )
+        # Series that ended while their process lived are as old as their last write, which is when such a shard began.
+        written_at = max((snapshot.identity.started_ns for snapshot in left), default=0) / 1e9
+        archive, added = Reader._folded_archive(archive, left, min(written_at, now))
+        return archive, [*folded, *added]
 
     @staticmethod
     def _folded_archive(archive: Archive, dead: list[Snapshot], now: float) -> tuple[Archive, list[Snapshot]]:

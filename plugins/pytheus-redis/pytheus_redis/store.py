@@ -129,6 +129,11 @@ class RedisStore:
         """None: numbers stay in the metrics."""
         return None
 
+    @property
+    def retires_rows(self) -> bool:
+        """True: the next publication moves the rows of ended series; see `pytheus.shards.RetiresRows`."""
+        return True
+
     # From any thread --------------------------------------------------------------------------------------------------
 
     def publish(self, metrics: Sequence[HasRows], /, *, last: bool = False) -> None:
@@ -323,7 +328,7 @@ class RedisStore:
         if unpublished is None:
             return self.reader.fetch(()), None, set()
         own = self.publisher.own
-        fetched = self.reader.fetch(own)
+        fetched = self.reader.fetch([*own, *self.publisher.in_doubt])
         mine = self.publisher.snapshot(unpublished, fetched.statuses, fetched.state.epoch, fetched.now_ms)
         return fetched, mine, {keys.token for keys in own}
 
