@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
@@ -22,8 +22,12 @@ from pytheus.registry.storage import RetiresSeries
 from pytheus.samples import Row
 from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.reduce import is_better
+from pytheus.shards.snapshot import ShardIdentity, Snapshot, snapshot_of
 
-__all__ = ["EndedRow", "EndedRows", "FixedRows", "combined_rows"]
+__all__ = ["EndedRow", "EndedRows", "FixedRows", "combined_rows", "note_reading", "unread_snapshot"]
+
+_MOVED_KEPT_SECONDS: Final = 300.0
+"""After this time without a scrape, the numbers of the previous one will not be shown again."""
 
 
 class EndedRow(NamedTuple):
@@ -79,6 +83,8 @@ class EndedRows:
     def __init__(self, rows: HasRows) -> None:
         self._rows = rows
         self._ended: list[EndedRow] = []
+        # When each was moved, by `time.monotonic`; None if the registry is never scraped.
+        self._moved: list[tuple[float, EndedRow]] | None = None
         # Reentrant, because a finalizer or signal handler may read while its thread does.
         self._lock = threading.RLock()
 
@@ -104,8 +110,23 @@ class EndedRows:
     def moved(self, ended: Sequence[EndedRow]) -> None:
         """Forget these, because they count elsewhere."""
         gone = set(map(id, ended))
+        now = time.monotonic()
         with self._lock:
+            if self._moved is not None:
+                recent = [(at, each) for at, each in self._moved if now - at < _MOVED_KEPT_SECONDS]
+                self._moved = recent + [(now, each) for each in self._ended if id(each) in gone]
             self._ended = [each for each in self._ended if id(each) not in gone]
+
+    def was_read(self, since: float) -> None:
+        """Forget the rows moved before that time, because a reading of the store has it."""
+        with self._lock:
+            self._moved = [(at, each) for at, each in self._moved or () if at > since]
+
+    def unread(self) -> FixedRows:
+        """The rows that were moved after the latest reading."""
+        with self._lock:
+            moved = [each for _, each in self._moved or ()]
+        return FixedRows(self.definition, combined_rows(self.definition, moved))
 
     def restore(self, ended: Sequence[EndedRow]) -> None:
         """Have these again, because they were lost elsewhere."""
@@ -140,6 +161,19 @@ class EndedRows:
                 return
             for labels in series:
                 leave_with_row(labels)
+
+
+def note_reading(metrics: Sequence[HasRows], since: float) -> None:
+    """Take note of a reading of the store that began at that time, by `time.monotonic`."""
+    for metric in metrics:
+        if isinstance(metric, EndedRows):
+            metric.was_read(since)
+
+
+def unread_snapshot(identity: ShardIdentity, metrics: Sequence[HasRows]) -> Snapshot:
+    """The rows of ended series that the latest reading of the store does not have."""
+    unread = [metric.unread() for metric in metrics if isinstance(metric, EndedRows)]
+    return snapshot_of(identity._replace(token=f"{identity.token} ended"), unread)._replace(live=False)
 
 
 def combined_rows(definition: Definition, ended: Sequence[EndedRow], living: Sequence[Row] = ()) -> list[Row]:

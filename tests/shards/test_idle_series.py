@@ -11,7 +11,7 @@ from pytheus.compose import expiring
 from pytheus.definitions import Definition
 from pytheus.kinds import GaugeMode
 from pytheus.registry import CollectorRegistry, Registry
-from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
+from pytheus.shards import MemoryBackend, MemoryShardStore, Reading, ShardedRegistry, ShardStoreError
 from tests.conftest import wait_until
 from tests.metrics.written_metrics import (
     EXPIRY,
@@ -105,6 +105,32 @@ def test_a_gauge_of_all_processes_counts_on(mode: GaugeMode, publishing: bool) -
     lines_of(registry)
     numbers = [line.rpartition(" ")[2] for line in lines_of(other)]
     assert numbers == (["14.0"] if mode == "sum" else ["7.0"])
+
+
+class StoreThatCannotBeRead(MemoryShardStore):
+    fails = False
+
+    def read(self) -> Reading:
+        if self.fails:
+            raise ShardStoreError("unreachable", "no answer")
+        return super().read()
+
+
+def test_a_sum_stays_while_the_store_cannot_be_read() -> None:
+    store = StoreThatCannotBeRead(publishing=True)
+    registry = ShardedRegistry(store)
+    metric, write, lines = counter(registry)
+    write()
+    assert lines_of(registry)[-1:] == lines
+    sweeps = Sweeps(metric)
+    assert [sweeps.after(0), sweeps.after(EXPIRY)] == [0, 1]
+    store.fails = True
+    for _ in range(2):  # the series leaves this process's shard in the first one
+        assert 'c_total{tenant="a"} 2.0' in lines_of(registry)
+    write()
+    assert 'c_total{tenant="a"} 4.0' in lines_of(registry)
+    store.fails = False
+    assert 'c_total{tenant="a"} 4.0' in lines_of(registry)
 
 
 class StoreThatOnlyPublishes(MemoryShardStore):

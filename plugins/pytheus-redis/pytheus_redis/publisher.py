@@ -25,11 +25,12 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 from pytheus.registry import HasRows
 from pytheus.shards import ShardIdentity, Snapshot
+from pytheus_redis.check import Check
 from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
 from pytheus_redis.ended_shard import EndedShard, LeavingRows
 from pytheus_redis.errors import RedisStoreError
@@ -40,42 +41,12 @@ from pytheus_redis.script_parts import Script
 from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PREPARE, PUBLISH, RETIRE, STAGE
 from pytheus_redis.shard_mirror import Delta, ShardMirror, packed
 
-__all__ = ["Check", "Publisher"]
+__all__ = ["Publisher"]
 
 _STAGED_MS: Final = 600_000
 _MAX_TRIES: Final = 8
 _MAX_FOLDED_KEPT: Final = 4
 _ENDED_KEPT_MS: Final = 60_000
-
-
-class Check(NamedTuple):
-    """The lengths of a shard's parts in bytes, and their checksums; the text is in the key "about"."""
-
-    index_bytes: int
-    numbers_bytes: int
-    base_bytes: int
-    numbers_crc: int
-    base_crc: int
-    identity_crc: int
-
-    def text(self) -> str:
-        """The text in Redis, whose beginning the scripts read."""
-        sizes = f"{self.index_bytes} {self.numbers_bytes} {self.base_bytes}"
-        return f"{sizes} {self.numbers_crc:08x} {self.base_crc:08x} {self.identity_crc:08x}"
-
-    @classmethod
-    def of(cls, index_bytes: int, numbers: array[float], base: bytes, about: bytes) -> Check:
-        """The check of a shard with these parts."""
-        content = packed(numbers)
-        return cls(index_bytes, len(content), len(base), crc32(content), crc32(base), crc32(about))
-
-    @classmethod
-    def parse(cls, text: str) -> Check:
-        """The check of such a text; raises `ValueError`."""
-        sizes, checksums = text.split(" ")[:3], text.split(" ")[3:]
-        if len(checksums) != 3:
-            raise ValueError(f"its check is damaged: {text!r}")
-        return cls(*map(int, sizes), *(int(each, 16) for each in checksums))
 
 
 @dataclasses.dataclass(slots=True, eq=False)

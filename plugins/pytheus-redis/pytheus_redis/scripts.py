@@ -24,6 +24,7 @@ __all__ = [
     "COMMIT",
     "DISCARD",
     "DROP",
+    "DUE",
     "FOLD",
     "INSPECT",
     "LIST",
@@ -336,6 +337,23 @@ return 'ok'
 
 Answers "changed" if another process was faster, or if one of the shards is live or may still come back.
 """
+
+DUE: Final = Script(
+    "due",
+    NOW + READING,
+    """
+-- KEYS: state, shards, archive
+-- ARGV: the archive's version that is known already, the longest archive that is read
+local version = word(read('HGET', KEYS[1], 'archive'))
+local archive = false
+local size = length(KEYS[3])
+if version ~= '' and version ~= ARGV[1] and size >= 0 and size <= tonumber(ARGV[2]) then
+  archive = redis.call('GET', KEYS[3])
+end
+return {version, now, read('ZCOUNT', KEYS[2], 0, 0) or 0, archive}
+""",
+)
+"""The archive's version, the time, how many shards have announced their end, and the archive unless it is known."""
 
 DISCARD: Final = Script(
     "discard",

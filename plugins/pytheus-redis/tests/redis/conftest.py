@@ -31,6 +31,7 @@ from pytheus.plugins import resolve_registry
 from pytheus.registry import HasRows
 from pytheus.shards import EndedRows, Reading, ShardedRegistry, fold
 from pytheus_redis.client import Client, RedisClient
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.store import RedisStore
 
@@ -218,6 +219,11 @@ class Member:
         """What a scrape of this process shows. Raises `RedisStoreError`."""
         self.exposed = totals(self.read())
         return self.exposed
+
+    def scrape_without_publishing(self) -> dict[Series, float]:
+        """What a scrape shows while Redis can be read, but takes no publication. Raises `RedisStoreError`."""
+        self.store._unpublished = self.collectors, RedisStoreError("full", "no memory")
+        return totals(self.store.read())
 
     def read(self) -> Reading:
         """What a registry asks of its store for a scrape. Raises `RedisStoreError`."""
