@@ -143,6 +143,24 @@ def test_many_rounds_keep_every_count(members: Members) -> None:
     assert not [key for key in members.key_names() if key.endswith("-ended")]
 
 
+def test_a_new_shard_does_not_subtract_what_the_series_before_had(members: Members) -> None:
+    one, reader = members(), members()
+    one.publish(a=3)
+    members.die(one)
+    assert reader.scrape() == {A: 3}
+    one.publish(a=1)
+    one.end_series()
+    one.publish()
+    assert reader.scrape() == {A: 4}
+    one.publish(a=1)
+    assert reader.scrape() == {A: 5}
+    one.store.publisher.replace(one.token)
+    one.publish(b=1)
+    assert reader.scrape() == {A: 5, B: 1}
+    members.die(one)
+    assert reader.scrape() == reader.scrape() == {A: 5, B: 1}
+
+
 def test_a_redis_that_went_back_in_time_gets_the_series_again(members: Members) -> None:
     one, reader = members(), members()
     one.publish(a=3)
@@ -171,7 +189,7 @@ def test_what_was_staged_and_evicted_is_staged_again(members: Members) -> None:
 
     def evict(call: Call) -> Answer:
         if call.script is RETIRE and not evicted:
-            evicted += [key for key in members.key_names() if key.endswith("-ended")]
+            evicted.extend(key for key in members.key_names() if key.endswith("-ended"))
             for key in evicted:
                 members.command("DEL", key)
         return run(call)
