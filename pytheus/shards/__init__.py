@@ -11,6 +11,7 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `snapshot` | `Snapshot`: the numbers of a shard at one moment, and its `ShardIdentity` |
 | `archive` | `Archive` and `fold`: the numbers of processes that have ended |
 | `store` | `ShardStore` and its optional capabilities, `Reading` |
+| `ended_rows` | `EndedRows`: the rows of series that have ended, until they count elsewhere |
 | `memory_store` | `MemoryShardStore`: a store for tests, and an example |
 | `merge_rules` | how the numbers of several processes become one |
 | `reduce` | the merge rules over whole vectors, exact sums |
@@ -29,6 +30,7 @@ from pytheus.exceptions import ShardFormatError, ShardStoreError
 from pytheus.kinds import MergeRule
 from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, age_time, fold
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child, watch_c_forks
+from pytheus.shards.ended_rows import EndedRow, EndedRows, FixedRows, combined_rows
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.layout import Layout, SeriesEntry
 from pytheus.shards.layout_codec import (
@@ -55,6 +57,7 @@ from pytheus.shards.store import (
     HasCollectors,
     HasHealth,
     Reading,
+    RetiresRows,
     ShardStore,
 )
 
@@ -63,7 +66,10 @@ __all__ = [
     "MAX_RECORD_BYTES",
     "Archive",
     "Batching",
+    "EndedRow",
+    "EndedRows",
     "Failure",
+    "FixedRows",
     "FlushOnRelease",
     "ForkAware",
     "HasClock",
@@ -77,6 +83,7 @@ __all__ = [
     "MergedFamily",
     "Merger",
     "Reading",
+    "RetiresRows",
     "SeriesEntry",
     "ShardFormatError",
     "ShardHealth",
@@ -86,6 +93,7 @@ __all__ = [
     "ShardedRegistry",
     "Snapshot",
     "age_time",
+    "combined_rows",
     "encode_definition",
     "encode_exemplar",
     "encode_info",

@@ -357,7 +357,7 @@ class _Folding:
         definition_number = self._definition_numbers.get(key)
         number = None if definition_number is None else self._layout.find_series(definition_number, labels)
         if number is not None:
-            self._folded_at[number] = self._now
+            self._folded_at[number] = max(self._folded_at[number], self._now)
             return self._layout.offsets[number], False
         if not self._owns_layout:
             self._layout = self._layout.copy()

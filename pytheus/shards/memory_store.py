@@ -19,6 +19,7 @@ from pytheus.registry.capabilities import HasRows
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards.archive import Archive, fold
+from pytheus.shards.ended_rows import EndedRow, EndedRows, FixedRows, combined_rows
 from pytheus.shards.layout import Layout
 from pytheus.shards.layout_codec import (
     LayoutReader,
@@ -119,14 +120,38 @@ class MemoryShardStore:
         """Write the rows to the backend, with `publishing`; see `ShardStore.publish`."""
         if not self._publishing:
             return
-        snapshot = snapshot_of(self.identity, metrics)
+        living: list[HasRows] = []
+        retired: list[tuple[EndedRows, list[EndedRow]]] = []
+        for metric in metrics:
+            if isinstance(metric, EndedRows):
+                rows, ended = metric.split()
+                living.append(FixedRows(metric.definition, rows))
+                retired.append((metric, ended))
+            else:
+                living.append(metric)
+        snapshot = snapshot_of(self.identity, living)
         records = encode_layout(snapshot.layout)
         with self.backend.lock:
+            for metric, ended in retired:
+                if ended:
+                    self._retire(FixedRows(metric.definition, combined_rows(metric.definition, ended)), ended)
+                    metric.moved(ended)
             if self.shard.records != records:
                 # This replaces the layout whenever it changes, and so discards the merge's index of it.
                 self.shard.records = bytearray()
                 self.shard.append(records)
             self.shard.views = [array("d", snapshot.numbers)]
+
+    @property
+    def retires_rows(self) -> bool:
+        """Whether `publish` moves the rows of ended series; see `RetiresRows`."""
+        return self._publishing
+
+    def _retire(self, rows: FixedRows, ended: Sequence[EndedRow]) -> None:
+        identity = self.identity._replace(token=f"{self.identity.token} left")
+        written_at = max(each.written_at for each in ended)
+        folded = fold(self.backend.archive, [snapshot_of(identity, [rows])], now=written_at)
+        self.backend.archive = folded.forget_tokens([identity.token])
 
     def read(self) -> Reading:
         """Fold the shards of killed processes, and read the others; see `ShardStore.read`."""

@@ -17,11 +17,24 @@ from weakref import ref
 
 from pytheus.definitions import Definition
 from pytheus.foreign_calls import NotReturnedError, call_each
+from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
-from pytheus.shards.store import ShardStore
-from pytheus.shards.tracked_storage import Moves, TrackedStorage, drop_storage, keep_storage, storage_of
+from pytheus.shards.ended_rows import EndedRows
+from pytheus.shards.merge_rules import includes_dead, merge_rule_of
+from pytheus.shards.store import RetiresRows, ShardStore
+from pytheus.shards.tracked_storage import (
+    LastValueRows,
+    LastValueStorage,
+    Moves,
+    ProcessStorage,
+    TrackedStorage,
+    UnsetRows,
+    drop_storage,
+    keep_storage,
+    storage_of,
+)
 
 __all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
@@ -35,6 +48,37 @@ class SharedMetric(NamedTuple):
     rows: HasRows
     came_from: ShardStore | None = None
     """The store that its numbers were in before."""
+    ends: bool = True
+    """Whether series may end while the process lives: not if the sum of all processes would go back."""
+
+    @classmethod
+    def of(
+        cls,
+        metric: StorageAware,
+        definition: Definition,
+        store: ShardStore,
+        clock: Callable[[], float],
+        came_from: ShardStore | None,
+    ) -> SharedMetric:
+        """`metric` with its numbers in the storage of `store`, if it provides any, once `attach` was called."""
+        storage = store.storage(definition)
+        rule = merge_rule_of(definition)
+        rows: HasRows = metric
+        tracked: TrackedStorage | None = None
+        if rule is MergeRule.LAST:
+            provided = ProcessStorage() if storage is None else storage
+            tracked = LastValueStorage(provided, store, definition, clock)
+            rows = LastValueRows(metric, clock)
+        else:
+            if definition.type == "gauge" and rule is not MergeRule.SUM:
+                rows = UnsetRows(metric)
+            if storage is not None:
+                tracked = TrackedStorage(storage, store, definition)
+        ends = storage is not None or not includes_dead(definition)
+        if not ends and isinstance(store, RetiresRows) and store.retires_rows:
+            ends = True
+            rows = EndedRows(rows)
+        return cls(definition, metric, tracked, rows, came_from, ends)
 
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
@@ -72,9 +116,15 @@ class SharedMetric(NamedTuple):
     def _retire(
         self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
     ) -> None:
-        # A store that publishes rows has no storage. The series stay, because the sum of all processes would go back.
-        if self.storage is not None:
+        if not self.ends:
+            return
+        if isinstance(self.rows, EndedRows):
+            self.rows.end(series, leave, idle_seconds, self.storage)
+        elif self.storage is not None:
             self.storage.retire(series, leave, idle_seconds)
+        else:
+            for labels in series:
+                leave(labels)
 
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.

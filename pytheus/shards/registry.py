@@ -27,28 +27,19 @@ from typing import Final, NamedTuple
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
 from pytheus.interruption import is_interruption
-from pytheus.kinds import MergeRule
 from pytheus.registry.capabilities import EndedSeriesExpirable, HasRows, StorageAware
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, RefusesPeers, Registry, collector_name
 from pytheus.registry.traversal import FailedCollector, definition_of
 from pytheus.shards.archive import Archive
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
+from pytheus.shards.ended_rows import note_reading, unread_snapshot
 from pytheus.shards.health import ShardHealth
 from pytheus.shards.merge import Merger
-from pytheus.shards.merge_rules import merge_rule_of
 from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
-from pytheus.shards.tracked_storage import (
-    LastValueRows,
-    LastValueStorage,
-    Moves,
-    ProcessStorage,
-    TrackedStorage,
-    UnsetRows,
-    storage_of,
-)
+from pytheus.shards.tracked_storage import Moves, ProcessStorage, storage_of
 from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
 
 __all__ = ["ShardedRegistry"]
@@ -174,18 +165,9 @@ class ShardedRegistry(RefusesPeers):
 
     def _share(self, metric: StorageAware, definition: Definition, *, carry: bool) -> SharedMetric:
         """Keep the numbers of `metric` in the store's storage, if it provides any."""
-        storage = self._store.storage(definition)
         former = storage_of(definition) if carry else None
         came_from = None if former is None else former.store
-        rule = merge_rule_of(definition)
-        if rule is MergeRule.LAST:
-            provided = ProcessStorage() if storage is None else storage
-            last = LastValueStorage(provided, self._store, definition, self._clock)
-            shared = SharedMetric(definition, metric, last, LastValueRows(metric, self._clock), came_from)
-        else:
-            rows = UnsetRows(metric) if definition.type == "gauge" and rule is not MergeRule.SUM else metric
-            tracked = None if storage is None else TrackedStorage(storage, self._store, definition)
-            shared = SharedMetric(definition, metric, tracked, rows, came_from)
+        shared = SharedMetric.of(metric, definition, self._store, self._clock, came_from)
         self._published.join(shared)
         try:
             shared.attach(carry=carry)
@@ -261,7 +243,9 @@ class ShardedRegistry(RefusesPeers):
         self._publish(metrics)
         others: _Others = _Others([], [])
         try:
+            began = time.monotonic()
             reading = self._reading = self._read()
+            note_reading(metrics, began)
             health.succeeded("read")
             others = self._others(published, reading)
         except BaseException as error:
@@ -356,7 +340,8 @@ class ShardedRegistry(RefusesPeers):
             # A store may show a process as two shards, which `mine` replaces both; one has the store's token.
             elif snapshot.base is not None and snapshot.identity.token == mine.identity.token:
                 mine = mine._replace(base=mine.layout.rearrange(snapshot.layout, snapshot.base))
-        return Reading([*snapshots, mine], previous.archive, previous.skipped)
+        ended = unread_snapshot(self._store.identity, metrics)
+        return Reading([*snapshots, mine, ended], previous.archive, previous.skipped)
 
     def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
         """Drop series of processes that have ended; see `EndedSeriesExpirable`."""

@@ -14,7 +14,17 @@ from pytheus.shards.archive import Archive
 from pytheus.shards.health import Failure, ShardHealth
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
 
-__all__ = ["Batching", "FlushOnRelease", "ForkAware", "HasClock", "HasCollectors", "HasHealth", "Reading", "ShardStore"]
+__all__ = [
+    "Batching",
+    "FlushOnRelease",
+    "ForkAware",
+    "HasClock",
+    "HasCollectors",
+    "HasHealth",
+    "Reading",
+    "RetiresRows",
+    "ShardStore",
+]
 
 
 class Reading(NamedTuple):
@@ -133,6 +143,24 @@ class FlushOnRelease(Protocol):
 
         `remaining` gives the metrics to publish. It keeps the registry alive, which may have no other reference; so
         drop it after publishing. Called from any thread; must neither block nor raise.
+        """
+        ...
+
+
+@runtime_checkable
+class RetiresRows(Protocol):
+    """A store that publishes rows, and can move those of ended series, so that no sum of several processes goes back.
+
+    Fallback: with a store that provides no storage, a series whose numbers count after its process stays until its
+    metric removes it.
+    """
+
+    @property
+    def retires_rows(self) -> bool:
+        """Whether `publish` moves the rows of ended series, which an `EndedRows` among its metrics has.
+
+        In the step that makes a publication visible, they leave this process's shard and count as if their process had
+        ended. Then the store calls `EndedRows.moved`.
         """
         ...
 

@@ -162,7 +162,7 @@ class TrackedStorage:
         self._storage.release(labels)
 
     def retire(
-        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float, /
     ) -> None:
         """As `RetiresSeries.retire`, if the store's storage can do that."""
         storage: object = self._storage
@@ -286,6 +286,16 @@ class ProcessStorage:
 
     def release(self, labels: tuple[str, ...], /) -> None:
         self._arrays.pop(labels, None)
+
+    def retire(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float, /
+    ) -> None:
+        """See `RetiresSeries`; the numbers are forgotten."""
+        for labels in series:
+            # Before it leaves, because a new series must not get this array.
+            numbers = self._arrays.pop(labels, None)
+            if not leave(labels) and numbers is not None:
+                self._arrays.setdefault(labels, numbers)
 
     def set_info(self, labels: tuple[str, ...], info: Mapping[str, str], /) -> None:
         """Do nothing, because the metric keeps them too."""

@@ -18,9 +18,12 @@ Modules, each of which imports only those before it:
 - `scripts`: the Lua scripts that run inside Redis
 - `client`: runs scripts, through redis-py
 - `shard_mirror`: this process's shard, and the changes to be sent
+- `check`: the lengths and checksums of a shard
+- `ended_shard`: the rows of this process's ended series, until Redis has them
 - `previous_shards`: this process's earlier shards, and which of their numbers the archive contains
 - `publisher`: writes this process's shard
 - `reader`: reads all shards, and folds those of dead processes
+- `archive_expiry`: drops series of the archive that are old
 - `metrics`: the store's own metrics
 - `heartbeat`: tells Redis that this process is alive
 - `process_hooks`: forks, and every way in which a process can end

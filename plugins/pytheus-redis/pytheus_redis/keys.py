@@ -10,7 +10,7 @@ The 1 is the format's version: another format has other keys, and neither versio
     pytheus1:{shop}:folded           hash: by the token of a folded shard, the last attempt that it contained
     pytheus1:{shop}:notes            sorted set: those tokens, and until when they are kept (ms)
     pytheus1:{shop}:about:TOKEN      hash: identity, attempt (the last publication that was applied), check (see
-                                     `publisher.Check`), staged (the last part of a publication that is not complete)
+                                     `check.Check`), staged (the last part of a publication that is not complete)
     pytheus1:{shop}:index:TOKEN      the shard's layout, as records
     pytheus1:{shop}:numbers:TOKEN    its numbers, as little-endian doubles
     pytheus1:{shop}:base:TOKEN       the part of its numbers that the archive contains already; most shards have none
@@ -21,9 +21,12 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MAX_NAMESPACE_CHARACTERS", "Keys", "ShardKeys"]
+__all__ = ["ENDED", "MAX_NAMESPACE_CHARACTERS", "Keys", "ShardKeys"]
 
 MAX_NAMESPACE_CHARACTERS: Final = 100
+
+ENDED: Final = "-ended"
+"""The end of the token of a shard of series that have ended, while their process lives; see `ended_shard`."""
 
 
 class ShardKeys:

@@ -15,7 +15,8 @@ from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pytheus.shards import MergeRule, includes_dead, merge_rule_of
+from pytheus.shards import MergeRule, SeriesEntry, includes_dead, merge_rule_of
+from pytheus_redis.ended_shard import EndedShard
 from pytheus_redis.keys import ShardKeys
 from pytheus_redis.shard_mirror import Delta, ShardMirror
 
@@ -32,6 +33,8 @@ class Publication(NamedTuple):
 
     attempt: str
     deltas: Sequence[Delta]
+    ended: EndedShard | None = None
+    """The rows of ended series that become visible elsewhere at once."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -74,6 +77,23 @@ class PreviousShard:
             [] if pending is None or self.folded_at == pending.attempt else pending.deltas
         )
 
+    def entries_when_folded(self) -> list[SeriesEntry]:
+        """The series that the archive received."""
+        entries = [entry for _, entry in self.mirror.layout.entries()]
+        pending = self.pending
+        if pending is not None and pending.ended is not None and self.folded_at != pending.attempt:
+            entries += pending.ended.left
+        return entries
+
+    def forget_base(self, ended: EndedShard) -> None:
+        """Forget the series whose numbers in the archive are subtracted from `ended` from now on."""
+        layout = self.mirror.layout
+        for entry in ended.left:
+            definition = layout.find_definition(entry.definition)
+            series = None if definition is None else layout.find_series(definition, entry.labels)
+            if series is not None:
+                layout.remove_series(series)
+
 
 def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | None:
     """The numbers of `mirror` that the archive contains through `previous`, or None."""
@@ -81,7 +101,7 @@ def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | Non
     base = array("d", bytes(8 * len(mirror.numbers)))
     layout = mirror.layout
     is_empty = True
-    for _, series in previous.mirror.layout.entries():
+    for series in previous.entries_when_folded():
         definition = series.definition
         if merge_rule_of(definition) is not MergeRule.SUM or not includes_dead(definition):
             continue

@@ -25,49 +25,28 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 from pytheus.registry import HasRows
 from pytheus.shards import ShardIdentity, Snapshot
+from pytheus_redis.check import Check
 from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
+from pytheus_redis.ended_shard import EndedShard, LeavingRows
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.keys import Keys, ShardKeys
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.previous_shards import LIVE, PreviousShard, Publication, base_for
+from pytheus_redis.previous_shards import ABSENT, LIVE, PreviousShard, Publication, base_for
 from pytheus_redis.script_parts import Script
-from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PREPARE, PUBLISH, STAGE
+from pytheus_redis.scripts import COMMIT, DROP, INSPECT, PREPARE, PUBLISH, RETIRE, STAGE
 from pytheus_redis.shard_mirror import Delta, ShardMirror, packed
 
-__all__ = ["Check", "Publisher"]
+__all__ = ["Publisher"]
 
 _STAGED_MS: Final = 600_000
 _MAX_TRIES: Final = 8
 _MAX_FOLDED_KEPT: Final = 4
-
-
-class Check(NamedTuple):
-    """The lengths of a shard's parts in bytes, and their checksums; the text is in the key "about"."""
-
-    index_bytes: int
-    numbers_bytes: int
-    base_bytes: int
-    numbers_crc: int
-    base_crc: int
-    identity_crc: int
-
-    def text(self) -> str:
-        """The text in Redis, whose beginning the scripts read."""
-        sizes = f"{self.index_bytes} {self.numbers_bytes} {self.base_bytes}"
-        return f"{sizes} {self.numbers_crc:08x} {self.base_crc:08x} {self.identity_crc:08x}"
-
-    @classmethod
-    def parse(cls, text: str) -> Check:
-        """The check of such a text; raises `ValueError`."""
-        sizes, checksums = text.split(" ")[:3], text.split(" ")[3:]
-        if len(checksums) != 3:
-            raise ValueError(f"its check is damaged: {text!r}")
-        return cls(*map(int, sizes), *(int(each, 16) for each in checksums))
+_ENDED_KEPT_MS: Final = 60_000
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -87,6 +66,7 @@ class _CurrentShard:
     """How many deltas of the pending publication are prepared."""
     prepared_index_bytes: int = 0
     next_bytes: int = 0
+    base: array[float] | None = None
     maybe_applied: bool = False
     """Whether the pending publication was sent, and it is unknown whether it arrived."""
 
@@ -124,6 +104,8 @@ class Publisher:
         self._shard: _CurrentShard | None = None
         self._previous: list[PreviousShard] = []
         """The oldest first."""
+        self._ended: list[EndedShard] = []
+        """Those that may have arrived, and the latest that have."""
 
     def _new_identity(self) -> ShardIdentity:
         self._begun += 1
@@ -133,6 +115,14 @@ class Publisher:
     def own(self) -> list[ShardKeys]:
         """The shards of this process that Redis may have."""
         return [previous.keys for previous in self._all_shards()]
+
+    @property
+    def in_doubt(self) -> list[ShardKeys]:
+        """The shards of ended series of which it is not known whether Redis has them."""
+        return [ended.keys for ended in self._in_doubt()]
+
+    def _in_doubt(self) -> list[EndedShard]:
+        return [ended for ended in self._ended if not ended.has_arrived]
 
     def tokens(self) -> list[str]:
         """The tokens of those shards; from any thread."""
@@ -150,16 +140,24 @@ class Publisher:
         One round trip if less than half a megabyte has changed. Raises `RedisStoreError`.
         """
         shard = self._shard
+        if shard is not None and not self._send(shard):
+            shard = None
         if shard is not None and (shard.mirror.is_wasteful or shard.keys.token == self._damaged):
             self._retire(shard)
             shard = None
-        if shard is None or not self._send(shard):
+        if shard is None:
             self._begin(collectors, last=last)
             return
-        deltas = shard.mirror.update(collectors)
-        if deltas:
+        now_ms = shard.heartbeat_ms
+        self._ended = [
+            each for each in self._ended if not each.has_arrived or now_ms - each.heartbeat_ms < _ENDED_KEPT_MS
+        ]
+        leaving = LeavingRows(shard.mirror)
+        deltas = shard.mirror.update(collectors, leaving.living)
+        if deltas or leaving.rows:
             shard.count += 1
-            shard.pending = Publication(str(shard.count), deltas)
+            ended = EndedShard.of(leaving, self._keys, shard.base, shard.epoch, now_ms) if leaving.rows else None
+            shard.pending = Publication(str(shard.count), deltas, ended)
             published = self._send(shard, last=last)
         else:  # a heartbeat alone
             published = self._run(shard, shard.acknowledged, shard.check, [""], last=last)
@@ -169,11 +167,15 @@ class Publisher:
     def snapshot(self, collectors: Sequence[HasRows], statuses: Sequence[str], epoch: str, now_ms: int) -> Snapshot:
         """This process's present numbers, to be shown instead of the ones in Redis.
 
-        `statuses` are those of the shards in `own`, as `INSPECT` and `LIST` tell them.
+        `statuses` are those of the shards in `own` and in `in_doubt`, as `INSPECT` and `LIST` tell them.
         """
+        own = self._all_shards()
+        for ended, status in zip(self._in_doubt(), statuses[len(own) :], strict=True):
+            if status != ABSENT:
+                self._arrived(ended)
         mirror = ShardMirror()
         mirror.update(collectors)
-        base = self._base(mirror, self._all_shards(), statuses, epoch, now_ms)
+        base = self._base(mirror, own, statuses[: len(own)], epoch, now_ms)
         return Snapshot(self.identity, True, mirror.layout, mirror.numbers, base)
 
     # Changes ----------------------------------------------------------------------------------------------------------
@@ -183,7 +185,9 @@ class Publisher:
         publication = shard.pending
         if publication is None:
             return True
-        deltas = publication.deltas
+        deltas, ended = publication.deltas, publication.ended
+        if ended is not None and not ended.is_staged:
+            self._stage_ended(ended)
         arguments: list[str | bytes | int] = [""]
         if len(deltas) == 1:
             arguments = deltas[0].arguments()
@@ -197,8 +201,10 @@ class Publisher:
             numbers_bytes=8 * len(mirror.numbers),
             numbers_crc=crc32(packed(mirror.numbers)),
         )
-        if not self._run(shard, publication.attempt, check, arguments, last=last):
+        if not self._run(shard, publication.attempt, check, arguments, last=last, ended=ended):
             return False
+        if ended is not None:
+            self._arrived(ended)
         shard.check = check
         shard.acknowledged = publication.attempt
         shard.maybe_applied = False
@@ -217,14 +223,24 @@ class Publisher:
         return True
 
     def _run(
-        self, shard: _CurrentShard, attempt: str, check: Check, arguments: Sequence[str | bytes | int], *, last: bool
+        self,
+        shard: _CurrentShard,
+        attempt: str,
+        check: Check,
+        arguments: Sequence[str | bytes | int],
+        *,
+        last: bool,
+        ended: EndedShard | None = None,
     ) -> bool:
         """Make a publication visible; False if Redis does not have the shard any more."""
         sent_at = time.monotonic()
         expiry_ms = int(self._options.expiry_seconds * 1000)
-        further = [check.text(), shard.prepared, "1" if last else "0", expiry_ms, *arguments]
+        further: list[str | bytes | int] = [check.text(), shard.prepared, "1" if last else "0", expiry_ms]
         try:
-            now_ms = self._ask(shard, PUBLISH, attempt, further)
+            if ended is None:
+                now_ms = self._ask(shard, PUBLISH, attempt, [*further, *arguments])
+            else:
+                now_ms = self._ask(shard, RETIRE, attempt, [*further, *ended.content, *arguments], ended)
         except RedisStoreError as error:
             shard.maybe_applied = shard.maybe_applied or error.maybe_applied
             raise
@@ -235,17 +251,61 @@ class Publisher:
         return True
 
     def _ask(
-        self, shard: _CurrentShard, script: Script, attempt: str, further: Sequence[str | bytes | int]
+        self,
+        shard: _CurrentShard,
+        script: Script,
+        attempt: str,
+        further: Sequence[str | bytes | int],
+        ended: EndedShard | None = None,
     ) -> int | None:
         """Redis's time; None if it does not have the shard any more, which is retired then."""
         keys, own = self._keys, shard.keys
-        names = (keys.state, keys.shards, keys.archive, keys.folded, *own.all)
+        names = [keys.state, keys.shards, keys.archive, keys.folded, *own.all]
+        if ended is not None:
+            names += ended.keys.all[:4]
         known = (shard.epoch, own.token, shard.acknowledged, attempt, shard.check.text(), *shard.lengths())
         verdict, now_ms, _ = _verdict(script, self._client.run(Call(script, names, (*known, *further))))
+        if verdict == "unstaged" and ended is not None:
+            ended.is_staged = False
+            raise _unstaged()
         if verdict != "ok":
             self._retire(shard)
             return None
         return now_ms
+
+    # Ended series -----------------------------------------------------------------------------------------------------
+
+    def _stage_ended(self, ended: EndedShard) -> None:
+        """Store the rows of ended series where no reader sees them."""
+        own, mirror = ended.keys, ShardMirror()
+        if ended.was_tried:
+            self._client.run(Call(DROP, (own.about, own.index, own.numbers), ()))
+        ended.was_tried = True
+        parts, index_bytes = self._stage(own, mirror, ended.collectors())
+        base, about = ended.base_in(mirror), ended.about()
+        packed_base = b"" if base is None else packed(base)
+        check = Check.of(index_bytes, mirror.numbers, packed_base, about)
+        ended.content = [own.token, parts, about, packed_base, check.text()]
+        ended.is_staged = True
+        if ended not in self._ended:
+            self._ended.append(ended)
+
+    def _arrived(self, ended: EndedShard) -> None:
+        ended.arrived()
+        for previous in self._previous:
+            previous.forget_base(ended)
+
+    def _settle(self, statuses: Sequence[str], epoch: str, now_ms: int) -> None:
+        """Take note of which shards of ended series Redis has, given their statuses."""
+        remember_ms = self._options.remember_seconds * 1000
+        for ended, status in zip(self._ended, statuses, strict=True):
+            if status != ABSENT:
+                if not ended.has_arrived:
+                    self._arrived(ended)
+            elif ended.has_arrived and epoch == ended.epoch and now_ms - ended.heartbeat_ms < remember_ms:
+                # A server took over that did not have it yet.
+                ended.restore()
+        self._ended = [ended for ended, status in zip(self._ended, statuses, strict=True) if status != ABSENT]
 
     # Everything -------------------------------------------------------------------------------------------------------
 
@@ -275,12 +335,10 @@ class Publisher:
             mirror.reuses_offsets = base is None
             packed_base = b"" if base is None else packed(base)
             about = json.dumps([identity.host, identity.pid, identity.started_ns]).encode()
-            check = Check(
-                *(index_bytes, 8 * len(mirror.numbers), len(packed_base)),
-                *(crc32(packed(mirror.numbers)), crc32(packed_base), crc32(about)),
-            )
+            check = Check.of(index_bytes, mirror.numbers, packed_base, about)
             shard = self._commit(own, mirror, parts, (about, packed_base, check), epoch, now_ms, statuses, last=last)
             if shard is not None:
+                shard.base = base
                 self.identity = identity
                 self._shard = shard
                 self._previous = [
@@ -297,21 +355,19 @@ class Publisher:
     def _inspect(self) -> tuple[str, int, list[str]]:
         """The epoch, Redis's time, and the statuses; adds forgotten shards to `_previous`."""
         keys, previous = self._keys, self._previous
-        answer = self._client.run(
-            Call(
-                INSPECT,
-                (keys.state, keys.shards, keys.archive, keys.folded),
-                [self._token_prefix, *(each.keys.token for each in previous)],
-            )
-        )
-        if isinstance(answer, list) and len(answer) == 3 + len(previous):
-            epoch, now_ms, forgotten, *statuses = answer
+        tokens = [each.keys.token for each in previous] + [each.keys.token for each in self._ended]
+        names = (keys.state, keys.shards, keys.archive, keys.folded)
+        answer = self._client.run(Call(INSPECT, names, [self._token_prefix, *tokens]))
+        if isinstance(answer, list) and len(answer) == 3 + len(tokens):
+            epoch, now_ms, forgotten, *answered = answer
             if isinstance(now_ms, int) and isinstance(forgotten, list):
                 self._previous[:0] = [
                     PreviousShard(keys.shard(text_of(token)), ShardMirror(), text_of(epoch), now_ms)
                     for token in forgotten
                 ]
-                return text_of(epoch), now_ms, [LIVE] * len(forgotten) + [text_of(status) for status in statuses]
+                statuses = [LIVE] * len(forgotten) + [text_of(status) for status in answered]
+                self._settle(statuses[len(previous) :], text_of(epoch), now_ms)
+                return text_of(epoch), now_ms, statuses[: len(previous)]
         raise unexpected(INSPECT, answer)
 
     def _stage(self, own: ShardKeys, mirror: ShardMirror, collectors: Sequence[HasRows]) -> tuple[int, int]:

@@ -19,22 +19,23 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
 
+from pytheus.definitions import Definition
 from pytheus.shards import Archive, Failure, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
+from pytheus_redis.check import Check
 from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
 from pytheus_redis.errors import RedisStoreError
-from pytheus_redis.keys import Keys, ShardKeys
+from pytheus_redis.keys import ENDED, Keys, ShardKeys
 from pytheus_redis.options import RedisOptions
-from pytheus_redis.publisher import Check
 from pytheus_redis.scripts import DISCARD, FOLD, LIST, MAX_VALUE_BYTES, READ, STATE
 from pytheus_redis.shard_mirror import unpacked
 
-__all__ = ["MAX_FOLDED_AT_ONCE", "MAX_SHARDS", "Fetched", "Folding", "Reader", "View"]
+__all__ = ["MAX_FOLDED_AT_ONCE", "MAX_SHARDS", "Expiry", "Fetched", "Folding", "Reader", "View"]
 
 MAX_FOLDED_AT_ONCE: Final = 500
 """How many shards one scrape folds at most, so that it does not take long; the others still count."""
@@ -95,6 +96,13 @@ class Folding(NamedTuple):
     archive: Archive
     version: str
     shards: int
+
+
+class Expiry(NamedTuple):
+    """Which series of the archive are to be dropped, unless a shard has them."""
+
+    idle_seconds: float
+    selects: Callable[[Definition], bool]
 
 
 class _KnownShard:
@@ -264,8 +272,11 @@ class Reader:
 
     # Folding ----------------------------------------------------------------------------------------------------------
 
-    def folding(self, view: View) -> Folding | None:
-        """The step that folds the dead shards of the latest view, or None without any."""
+    def folding(self, view: View, expiry: Expiry | None = None) -> Folding | None:
+        """The step that folds the dead shards of the latest view, or None without any.
+
+        With `expiry`, it also drops series of the archive.
+        """
         keys = self._keys
         if not view.epoch:
             return None  # the state is lost, and the next publication begins an epoch
@@ -275,9 +286,11 @@ class Reader:
             snapshot for snapshot in view.snapshots if not snapshot.live and snapshot.identity.token not in view.waiting
         ][:MAX_FOLDED_AT_ONCE]
         now = view.now_ms / 1000
-        archive, dead = self._folded_archive(view.archive, dead, now)
+        archive, dead = self._with_dead(view.archive, dead, now)
         tokens = [snapshot.identity.token for snapshot in dead]
         archive = self._without_expired(archive, view, now)
+        if expiry is not None and not view.skipped:
+            archive = archive.expire(now - expiry.idle_seconds, view.snapshots, expiry.selects)
         lost = view.lost[:MAX_FOLDED_AT_ONCE]
         if archive is view.archive and not lost:
             return None
@@ -289,6 +302,18 @@ class Reader:
             names += keys.shard(token).all
             arguments += [token, self._known[token].attempt]
         return Folding(Call(FOLD, names, arguments), archive, version, len(dead))
+
+    @staticmethod
+    def _with_dead(archive: Archive, dead: list[Snapshot], now: float) -> tuple[Archive, list[Snapshot]]:
+        """The archive with `dead`, and those of them that are in it."""
+        left = [snapshot for snapshot in dead if snapshot.identity.token.endswith(ENDED)]
+        archive, folded = Reader._folded_archive(
+            archive, [each for each in dead if not each.identity.token.endswith(ENDED)], now
+        )
+        # Series that ended while their process lived are as old as their last write, which is when such a shard began.
+        written_at = max((snapshot.identity.started_ns for snapshot in left), default=0) / 1e9
+        archive, added = Reader._folded_archive(archive, left, min(written_at, now))
+        return archive, [*folded, *added]
 
     @staticmethod
     def _folded_archive(archive: Archive, dead: list[Snapshot], now: float) -> tuple[Archive, list[Snapshot]]:

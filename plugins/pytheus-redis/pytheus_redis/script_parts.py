@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-__all__ = ["BEATING", "EPOCH", "NOTE", "NOW", "READING", "STORE", "UNCHANGED", "Script"]
+__all__ = ["BEATING", "EPOCH", "NOTE", "NOW", "PUBLISHING", "READING", "STORE", "UNCHANGED", "Script"]
 
 
 class Script:
@@ -125,5 +125,35 @@ local function damaged(about)
     if length(KEYS[at]) ~= tonumber(ARGV[at]) then return true end
   end
   return false
+end
+"""
+
+# KEYS and ARGV as in UNCHANGED, then the check after, how many parts were prepared, whether this is the last one,
+# milliseconds that a process may be silent. The records are ARGV[records]. `show` changes more in the same step, if
+# `is_ready` allows it.
+PUBLISHING: Final = """
+local function publish(records, is_ready, show)
+  local gone = missing()
+  if gone then return gone end
+  local about = read('HMGET', KEYS[5], 'attempt', 'check', 'staged') or {}
+  if about[1] ~= ARGV[4] or ARGV[3] == ARGV[4] then
+    if damaged(about) then return 'unknown' end
+    if ARGV[11] ~= '0' and about[3] ~= ARGV[4] .. ' ' .. ARGV[11] then return 'unknown' end
+    if is_ready and not is_ready() then return 'unstaged' end
+    if ARGV[3] ~= ARGV[4] then
+      redis.call('HSET', KEYS[5], 'attempt', ARGV[4], 'check', ARGV[10])
+      if ARGV[11] ~= '0' then
+        redis.call('HDEL', KEYS[5], 'staged')
+        if redis.call('EXISTS', KEYS[9]) == 1 then
+          redis.call('RENAME', KEYS[9], KEYS[7])
+          redis.call('PERSIST', KEYS[7])
+        end
+      end
+      store(KEYS[6], KEYS[7], ARGV[records], records + 1)
+      if show then show() end
+    end
+  end
+  beat(KEYS[1], KEYS[2], ARGV[2], ARGV[12], ARGV[13])
+  return 'ok'
 end
 """

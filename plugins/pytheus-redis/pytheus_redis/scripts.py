@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytheus_redis.script_parts import BEATING, EPOCH, NOTE, NOW, READING, STORE, UNCHANGED, Script
+from pytheus_redis.script_parts import BEATING, EPOCH, NOTE, NOW, PUBLISHING, READING, STORE, UNCHANGED, Script
 
 __all__ = [
     "BEAT",
     "COMMIT",
     "DISCARD",
     "DROP",
+    "DUE",
     "FOLD",
     "INSPECT",
     "LIST",
@@ -31,6 +32,7 @@ __all__ = [
     "PREPARE",
     "PUBLISH",
     "READ",
+    "RETIRE",
     "STAGE",
     "STATE",
     "Script",
@@ -65,33 +67,36 @@ Answers as `PUBLISH`, which makes all parts visible at once.
 
 PUBLISH: Final = Script(
     "publish",
-    NOW + READING + EPOCH + BEATING + STORE + UNCHANGED,
+    NOW + READING + EPOCH + BEATING + STORE + UNCHANGED + PUBLISHING,
     """
--- KEYS and ARGV as in UNCHANGED, then the check after, how many parts were prepared, whether this is the last one,
--- milliseconds that a process may be silent, records, (offset, bytes)*
-local gone = missing()
-if gone then return {gone, now} end
-local about = read('HMGET', KEYS[5], 'attempt', 'check', 'staged') or {}
-if about[1] ~= ARGV[4] or ARGV[3] == ARGV[4] then
-  if damaged(about) then return {'unknown', now} end
-  if ARGV[11] ~= '0' and about[3] ~= ARGV[4] .. ' ' .. ARGV[11] then return {'unknown', now} end
-  if ARGV[3] ~= ARGV[4] then
-    redis.call('HSET', KEYS[5], 'attempt', ARGV[4], 'check', ARGV[10])
-    if ARGV[11] ~= '0' then
-      redis.call('HDEL', KEYS[5], 'staged')
-      if redis.call('EXISTS', KEYS[9]) == 1 then
-        redis.call('RENAME', KEYS[9], KEYS[7])
-        redis.call('PERSIST', KEYS[7])
-      end
-    end
-    store(KEYS[6], KEYS[7], ARGV[14], 15)
-  end
-end
-beat(KEYS[1], KEYS[2], ARGV[2], ARGV[12], ARGV[13])
-return {'ok', now}
+-- KEYS and ARGV as in PUBLISHING, then records, (offset, bytes)*
+return {publish(14), now}
 """,
 )
 """Apply changes to a shard, and record its heartbeat. Answers "ok", "unknown" (send everything) or "folded"."""
+
+RETIRE: Final = Script(
+    "retire",
+    NOW + READING + EPOCH + BEATING + STORE + UNCHANGED + PUBLISHING,
+    """
+-- KEYS as in PUBLISHING, then about, index, numbers and base of a staged shard
+-- ARGV as in PUBLISHING, then its token, parts, identity, base and check, then records, (offset, bytes)*
+local function is_staged()
+  return (read('HGET', KEYS[10], 'part') or '0') == ARGV[15]
+end
+local function show()
+  redis.call('HSET', KEYS[10], 'attempt', '0', 'identity', ARGV[16], 'check', ARGV[18])
+  for at = 10, 12 do redis.call('PERSIST', KEYS[at]) end
+  if ARGV[17] ~= '' then redis.call('SET', KEYS[13], ARGV[17]) end
+  redis.call('ZADD', KEYS[2], 0, ARGV[14])
+end
+return {publish(19, is_staged, show), now}
+""",
+)
+"""Apply changes to a shard as `PUBLISH`, and make a staged shard visible at once, as that of a process that has ended.
+
+Answers as `PUBLISH`, or "unstaged" (the parts are gone).
+"""
 
 BEAT: Final = Script(
     "beat",
@@ -332,6 +337,23 @@ return 'ok'
 
 Answers "changed" if another process was faster, or if one of the shards is live or may still come back.
 """
+
+DUE: Final = Script(
+    "due",
+    NOW + READING,
+    """
+-- KEYS: state, shards, archive
+-- ARGV: the archive's version that is known already, the longest archive that is read
+local version = word(read('HGET', KEYS[1], 'archive'))
+local archive = false
+local size = length(KEYS[3])
+if version ~= '' and version ~= ARGV[1] and size >= 0 and size <= tonumber(ARGV[2]) then
+  archive = redis.call('GET', KEYS[3])
+end
+return {version, now, read('ZCOUNT', KEYS[2], 0, 0) or 0, archive}
+""",
+)
+"""The archive's version, the time, how many shards have announced their end, and the archive unless it is known."""
 
 DISCARD: Final = Script(
     "discard",

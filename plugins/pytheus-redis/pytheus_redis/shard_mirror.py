@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Final
@@ -127,6 +127,10 @@ class _CollectorMirror:
         self.offsets: list[int] = []
 
 
+def _rows_of(collector: HasRows) -> list[Row]:
+    return collector.rows()
+
+
 class ShardMirror:
     """A shard that is updated from collectors; empty at first."""
 
@@ -149,13 +153,13 @@ class ShardMirror:
         """Whether a new shard should replace this one, because its index is outdated."""
         return self.index_bytes > 2 * self._useful_bytes + 64 * 1024
 
-    def update(self, collectors: Sequence[HasRows]) -> list[Delta]:
-        """Read `collectors` again, and return the changes since the last time."""
+    def update(self, collectors: Sequence[HasRows], rows_of: Callable[[HasRows], list[Row]] = _rows_of) -> list[Delta]:
+        """Read `collectors` again with `rows_of`, and return the changes since the last time."""
         deltas = [Delta()]
         present = set()
         for collector in collectors:
             present.add(id(collector))
-            self._update_one(collector, deltas)
+            self._update_one(collector, rows_of, deltas)
         for key in [key for key in self._collectors if key not in present]:
             _, known = self._collectors.pop(key)
             self._remove_collector(known, deltas)
@@ -169,9 +173,9 @@ class ShardMirror:
                 numbers[offset : offset + len(overwritten)] = overwritten
         return numbers
 
-    def _update_one(self, collector: HasRows, deltas: list[Delta]) -> None:
+    def _update_one(self, collector: HasRows, rows_of: Callable[[HasRows], list[Row]], deltas: list[Delta]) -> None:
         try:
-            rows = collector.rows()
+            rows = rows_of(collector)
         except Exception:  # not a metric of pytheus, because those do not raise; the earlier numbers stay
             return
         labels = [row.labels for row in rows]

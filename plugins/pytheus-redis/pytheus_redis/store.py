@@ -24,6 +24,7 @@ from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.shards import Reading, ShardHealth, ShardIdentity, Snapshot
 from pytheus.worker import Worker
 from pytheus_redis import process_hooks
+from pytheus_redis.archive_expiry import ArchiveExpiry
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.heartbeat import Heartbeat
@@ -95,6 +96,7 @@ class RedisStore:
         self.client: Client = self._make_client(self._options)
         self.publisher: Publisher = Publisher(self.client, self._keys, self._options)
         self.reader: Reader = Reader(self.client, self._keys, self._options)
+        self._expiry = ArchiveExpiry(self.client, self._keys, self._options)
 
     def start(self, source: Source) -> None:
         """Publish the metrics of `source` from now on, until it returns None."""
@@ -128,6 +130,11 @@ class RedisStore:
     def storage(self, definition: Definition, /) -> NumberStorage | None:
         """None: numbers stay in the metrics."""
         return None
+
+    @property
+    def retires_rows(self) -> bool:
+        """True: the next publication moves the rows of ended series; see `pytheus.shards.RetiresRows`."""
+        return True
 
     # From any thread --------------------------------------------------------------------------------------------------
 
@@ -191,6 +198,15 @@ class RedisStore:
             if self.reader.folded(folding, answer):
                 self._metrics.folded.inc(folding.shards)
         self._health.succeeded("fold")
+
+    def expire_ended_series(self, idle_seconds: float, selects: Callable[[Definition], bool], /) -> None:
+        """Drop series of the archive; see `EndedSeriesExpirable`. Raises `RedisStoreError`."""
+        # Not while publishing fails, because a scrape may wait for this.
+        if self._closed or self._failure is not None or self._pid != os.getpid() or not self._worker.is_running:
+            return
+        deadline = time.monotonic() + self._options.scrape_seconds
+        folded = self._run_in_worker(lambda: self._expiry.expire(idle_seconds, selects), deadline)
+        self._metrics.folded.inc(folded)
 
     def schedule_flush(self, remaining: Callable[[], Sequence[HasRows]], /) -> None:
         """Keep the registry alive until it has published that a metric has left it.
@@ -323,7 +339,7 @@ class RedisStore:
         if unpublished is None:
             return self.reader.fetch(()), None, set()
         own = self.publisher.own
-        fetched = self.reader.fetch(own)
+        fetched = self.reader.fetch([*own, *self.publisher.in_doubt])
         mine = self.publisher.snapshot(unpublished, fetched.statuses, fetched.state.epoch, fetched.now_ms)
         return fetched, mine, {keys.token for keys in own}
 

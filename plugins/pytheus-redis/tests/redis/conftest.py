@@ -29,8 +29,9 @@ from redis.retry import Retry
 from pytheus import Counter
 from pytheus.plugins import resolve_registry
 from pytheus.registry import HasRows
-from pytheus.shards import Reading, ShardedRegistry, fold
+from pytheus.shards import EndedRows, Reading, ShardedRegistry, fold
 from pytheus_redis.client import Client, RedisClient
+from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.store import RedisStore
 
@@ -188,7 +189,10 @@ class Member:
     def __init__(self, options: RedisOptions, client: Callable[[RedisOptions], Client] = RedisClient) -> None:
         self.store = RedisStore(options, client=client)
         self.tally = Counter("tally_total", "A tally.", ["of"], registry=None)
-        self.collectors: list[HasRows] = [self.tally]
+        rows = EndedRows(self.tally)
+        self.tally.retire_series_with(rows.end)
+        self.collectors: list[HasRows] = [rows]
+        self._now = 0.0
         self.exposed: dict[Series, float] = {}
 
     @property
@@ -198,6 +202,12 @@ class Member:
     def count(self, what: str, by: float = 1.0) -> None:
         """Count in its counter."""
         self.tally.labels(what).inc(by)
+
+    def end_series(self) -> int:
+        """End all series of its counter; their number."""
+        self._now += 2.0
+        self.tally.expire_series(1.0, self._now - 1.0)
+        return self.tally.expire_series(1.0, self._now)
 
     def publish(self, **counts: float) -> None:
         """Count `counts`, and do what the thread of a process does once in a while. Raises `RedisStoreError`."""
@@ -209,6 +219,11 @@ class Member:
         """What a scrape of this process shows. Raises `RedisStoreError`."""
         self.exposed = totals(self.read())
         return self.exposed
+
+    def scrape_without_publishing(self) -> dict[Series, float]:
+        """What a scrape shows while Redis can be read, but takes no publication. Raises `RedisStoreError`."""
+        self.store._unpublished = self.collectors, RedisStoreError("full", "no memory")
+        return totals(self.store.read())
 
     def read(self) -> Reading:
         """What a registry asks of its store for a scrape. Raises `RedisStoreError`."""

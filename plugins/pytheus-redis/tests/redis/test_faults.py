@@ -20,6 +20,7 @@ from pytheus_redis.options import RedisOptions
 if TYPE_CHECKING:
     from tests.redis.conftest import Member, Members
 
+
 SERIES = ("tally_total", ("a",))
 
 
@@ -215,6 +216,100 @@ def pause_while_it_is_unknown_whether_a_publication_arrived(stage: Stage) -> Non
     assert stage.watch() == 5
 
 
+def series_that_ends(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    faulty.end_series()
+    stage.curtain()
+    stage.insist(faulty.publish)
+    assert stage.watch() == 3
+    faulty.count("a")
+    stage.insist(faulty.publish)
+    assert stage.watch() == 4
+    stage.members.die(faulty)
+    assert stage.watch() == 4
+
+
+def series_that_ends_and_begins_again(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    faulty.count("a")
+    faulty.end_series()
+    faulty.count("a")
+    stage.curtain()
+    stage.insist(faulty.publish)
+    assert stage.watch() == 5
+    faulty.end_series()
+    stage.insist(faulty.publish)
+    assert stage.watch() == 5
+    stage.members.die(faulty)
+    assert stage.watch() == 5
+
+
+def large_publication_with_a_series_that_ends(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    faulty.end_series()
+    for number in range(4):
+        faulty.count(str(number) * 300_000)
+    stage.curtain()
+    stage.insist(faulty.publish)
+    assert stage.watch() == 3
+
+
+def series_that_ends_after_a_pause(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    stage.members.die(faulty)
+    assert stage.watch() == 3
+    faulty.publish(a=1)
+    faulty.end_series()
+    stage.curtain()
+    stage.insist(faulty.publish)
+    assert stage.watch() == 4
+    faulty.count("a")
+    stage.insist(faulty.publish)
+    assert stage.watch() == 5
+    stage.members.die(faulty)
+    assert stage.watch() == 5
+    faulty.count("a")
+    stage.insist(faulty.publish)
+    assert stage.watch() == 6
+
+
+def pause_while_it_is_unknown_whether_a_series_has_ended(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    faulty.count("a")
+    faulty.end_series()
+    stage.curtain()
+    try:
+        faulty.publish()
+    except RedisStoreError:
+        stage.members.die(faulty)
+        stage.watch()
+    faulty.count("a")
+    stage.insist(faulty.publish)
+    assert stage.watch() == 5
+    stage.insist(faulty.publish)
+    assert stage.watch() == 5
+
+
+def scrape_while_it_is_unknown_whether_a_series_has_ended(stage: Stage) -> None:
+    faulty = stage.faulty
+    faulty.publish(a=3)
+    faulty.end_series()
+    faulty.count("a")
+    stage.curtain()
+    try:
+        faulty.publish()
+    except RedisStoreError:
+        for _ in range(2):
+            assert faulty.scrape_without_publishing() == {SERIES: 4}
+    stage.insist(faulty.publish)
+    assert stage.watch() == 4
+
+
 # How many messages each has, unless that depends on what the other process does meanwhile.
 SCENES: dict[Callable[[Stage], None], int | None] = {
     first_publication: 3,  # inspect, stage, commit
@@ -226,6 +321,12 @@ SCENES: dict[Callable[[Stage], None], int | None] = {
     folding_by_two_at_once: None,
     coming_back_after_a_pause: 5,  # publish, inspect, stage, commit, publish
     pause_while_it_is_unknown_whether_a_publication_arrived: None,
+    series_that_ends: 3,  # stage, retire, publish
+    series_that_ends_and_begins_again: 4,
+    large_publication_with_a_series_that_ends: 4,  # stage, two parts, retire
+    series_that_ends_after_a_pause: None,
+    pause_while_it_is_unknown_whether_a_series_has_ended: None,
+    scrape_while_it_is_unknown_whether_a_series_has_ended: None,
 }
 
 
@@ -265,6 +366,36 @@ def test_being_folded_again_at_every_step_of_coming_back(all_members: Callable[[
         assert stage.watch() == 6
         stage.members.die(faulty)
         assert stage.watch() == 6
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_being_folded_at_every_step_of_the_end_of_a_series(all_members: Callable[[], Members], again: bool) -> None:
+    for step in range(10):
+        stage = Stage(all_members(), 0, "nothing")
+        faulty = stage.faulty
+        faulty.publish(a=3)
+        stage.watch()
+        stage.curtain()
+        client = stage.client
+        first = client.sent
+
+        def die_and_fold(number: int, step: int = step, first: int = first, stage: Stage = stage) -> None:
+            if number == first + step:
+                stage.members.die(stage.faulty)
+            stage.watch()
+
+        client.before = die_and_fold
+        for _ in range(3):
+            faulty.count("a")
+            faulty.end_series()
+            if again:
+                faulty.count("a")
+            faulty.publish()
+        client.before = lambda number: None
+        expected = 9 if again else 6
+        assert stage.watch() == expected
+        stage.members.die(faulty)
+        assert stage.watch() == expected
 
 
 def test_no_reader_sees_a_family_that_is_part_old_and_part_new(

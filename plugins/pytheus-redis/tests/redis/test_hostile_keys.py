@@ -19,7 +19,7 @@ import pytest
 from pytheus.definitions import Definition
 from pytheus.shards import Reading, encode_definition, encode_series, fold
 from pytheus_redis import reader
-from pytheus_redis.publisher import Check
+from pytheus_redis.check import Check
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Member, Members
