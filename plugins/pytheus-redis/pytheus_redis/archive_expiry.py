@@ -42,7 +42,7 @@ class ArchiveExpiry:
         self._tried: dict[frozenset[str], float] = {}
 
     def expire(self, idle_seconds: float, selects: Callable[[Definition], bool]) -> int:
-        """Drop what is due of the metrics that `selects`; the number of shards that were folded meanwhile.
+        """Drop the series that are due of metrics that `selects`; the number of shards that were folded meanwhile.
 
         Raises `RedisStoreError`.
         """
