@@ -133,19 +133,23 @@ class Scalar(Metric[L, C, D]):
         # `join` puts the name between the lines, and so before each of them, because the first "line" is empty.
         children = cast("list[Scalar]", list(series.children.values()))
         failed = 0
+        compiled = COMPILED
         for start in range(0, len(children), PART_SIZE):
             lines = [""]
             for child in children[start : start + PART_SIZE]:
-                try:
-                    value = child._value if child._view is None else child._number()
-                except BaseException as error:
-                    self._leave_out(child, error)
-                    failed += 1
-                    continue
+                if child._view is None:
+                    value = child._value
+                else:
+                    try:
+                        value = child._number()
+                    except BaseException as error:
+                        self._leave_out(child, error)
+                        failed += 1
+                        continue
                 line = child._line
                 former = child._line_value
                 # 0.0 and -0.0 are equal, but their texts differ. Native code has no float objects to compare first.
-                if (COMPILED or value is not former) and (
+                if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
                     line = number_line(line[: child._head_length], value) if line else child._first_line(value)
