@@ -17,7 +17,7 @@ import json
 import time
 from array import array
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytheus.registry import HasRows
 from pytheus.samples import Row
@@ -25,7 +25,18 @@ from pytheus.shards import EndedRow, EndedRows, FixedRows, SeriesEntry, ShardIde
 from pytheus_redis.keys import ENDED, Keys, ShardKeys
 from pytheus_redis.shard_mirror import ShardMirror
 
-__all__ = ["EndedShard", "LeavingRows"]
+__all__ = ["EndedShard", "LeavingRows", "LeftSeries"]
+
+
+class LeftSeries(NamedTuple):
+    """A series that has left this process's shard: where it was there, and its numbers at last."""
+
+    entry: SeriesEntry
+    numbers: array[float]
+
+    def is_in(self, mirror: ShardMirror) -> bool:
+        """Whether `mirror` has a series of the same labels."""
+        return mirror.find(self.entry) is not None
 
 
 class LeavingRows:
@@ -34,7 +45,7 @@ class LeavingRows:
     def __init__(self, mirror: ShardMirror) -> None:
         self._mirror: Final = mirror
         self.rows: list[tuple[EndedRows, list[EndedRow]]] = []
-        self._entries: list[SeriesEntry] = []
+        self._series: list[LeftSeries] = []
 
     def living(self, collector: HasRows) -> list[Row]:
         """The rows of `collector` without those of ended series, which are noted."""
@@ -49,18 +60,13 @@ class LeavingRows:
                 series = None if number is None else layout.find_series(number, labels)
                 entry = None if series is None else layout.entry(series)
                 if entry is not None:
-                    self._entries.append(entry)
+                    numbers = self._mirror.numbers[entry.offset : entry.offset + entry.size]
+                    self._series.append(LeftSeries(entry, numbers))
         return living
 
-    def left(self) -> list[SeriesEntry]:
-        """Where those were that the mirror does not have any more, after it was updated."""
-        layout = self._mirror.layout
-        left: list[SeriesEntry] = []
-        for entry in self._entries:
-            number = layout.find_definition(entry.definition)
-            if number is None or layout.find_series(number, entry.labels) is None:
-                left.append(entry)
-        return left
+    def left(self) -> list[LeftSeries]:
+        """Those that the mirror does not have any more, after it was updated."""
+        return [each for each in self._series if not each.is_in(self._mirror)]
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -70,8 +76,8 @@ class EndedShard:
     keys: ShardKeys
     identity: ShardIdentity
     rows: list[tuple[EndedRows, list[EndedRow]]]
-    left: list[SeriesEntry]
-    """The series that are not in this process's shard any more, and where they were."""
+    left: list[LeftSeries]
+    """The series of which this process's shard has none any more."""
     base: array[float] | None
     """The base of this process's shard."""
     epoch: str
@@ -108,13 +114,11 @@ class EndedShard:
         if base is None:
             return None
         moved = array("d", bytes(8 * len(mirror.numbers)))
-        layout = mirror.layout
-        for entry in self.left:
-            number = layout.find_definition(entry.definition)
-            series = None if number is None else layout.find_series(number, entry.labels)
+        for entry, _ in self.left:
+            series = mirror.find(entry)
             part = base[entry.offset : entry.offset + entry.size]
-            if series is not None and part:
-                offset = layout.offsets[series]
+            if series is not None:
+                offset = mirror.layout.offsets[series]
                 moved[offset : offset + len(part)] = part
         return moved if any(moved) else None
 

@@ -77,39 +77,41 @@ class PreviousShard:
             [] if pending is None or self.folded_at == pending.attempt else pending.deltas
         )
 
-    def entries_when_folded(self) -> list[SeriesEntry]:
-        """The series that the archive received."""
-        entries = [entry for _, entry in self.mirror.layout.entries()]
+    def series_when_folded(self) -> list[tuple[SeriesEntry, array[float]]]:
+        """The series that the archive received, with their numbers."""
+        numbers = self.numbers_when_folded()
+        series = [
+            (entry, numbers[entry.offset : entry.offset + entry.size]) for _, entry in self.mirror.layout.entries()
+        ]
         pending = self.pending
         if pending is not None and pending.ended is not None and self.folded_at != pending.attempt:
-            entries += pending.ended.left
-        return entries
+            series += pending.ended.left
+        return series
 
     def forget_base(self, ended: EndedShard) -> None:
         """Forget the series whose numbers in the archive are subtracted from `ended` from now on."""
-        layout = self.mirror.layout
-        for entry in ended.left:
-            definition = layout.find_definition(entry.definition)
-            series = None if definition is None else layout.find_series(definition, entry.labels)
+        for entry, _ in ended.left:
+            series = self.mirror.find(entry)
             if series is not None:
-                layout.remove_series(series)
+                self.mirror.layout.remove_series(series)
+        other = None if self.pending is None else self.pending.ended
+        if other is not None and other is not ended:
+            gone = {(id(entry.definition), entry.labels) for entry, _ in ended.left}
+            other.left = [each for each in other.left if (id(each.entry.definition), each.entry.labels) not in gone]
 
 
 def base_for(mirror: ShardMirror, previous: PreviousShard) -> array[float] | None:
     """The numbers of `mirror` that the archive contains through `previous`, or None."""
-    numbers = previous.numbers_when_folded()
     base = array("d", bytes(8 * len(mirror.numbers)))
-    layout = mirror.layout
     is_empty = True
-    for series in previous.entries_when_folded():
+    for series, numbers in previous.series_when_folded():
         definition = series.definition
         if merge_rule_of(definition) is not MergeRule.SUM or not includes_dead(definition):
             continue
         # The same object: a metric that was created again has counted from zero again.
-        number = layout.find_definition(definition)
-        slot = None if number is None else layout.find_series(number, series.labels)
+        slot = mirror.find(series)
         if slot is not None:
-            offset = layout.offsets[slot]
-            base[offset : offset + series.size] = numbers[series.offset : series.offset + series.size]
+            offset = mirror.layout.offsets[slot]
+            base[offset : offset + series.size] = numbers
             is_empty = False
     return None if is_empty else base

@@ -26,6 +26,7 @@ from pytheus.registry import HasRows
 from pytheus.samples import Row
 from pytheus.shards import (
     Layout,
+    SeriesEntry,
     ShardFormatError,
     encode_definition,
     encode_exemplar,
@@ -164,6 +165,11 @@ class ShardMirror:
             _, known = self._collectors.pop(key)
             self._remove_collector(known, deltas)
         return [delta for delta in deltas if delta]
+
+    def find(self, entry: SeriesEntry) -> int | None:
+        """The number of the series with the definition and the labels of `entry`, or None."""
+        definition = self.layout.find_definition(entry.definition)
+        return None if definition is None else self.layout.find_series(definition, entry.labels)
 
     def numbers_before(self, deltas: Sequence[Delta]) -> array[float]:
         """The numbers before the latest `deltas`, which are in the order of their making."""

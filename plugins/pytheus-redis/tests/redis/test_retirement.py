@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +17,9 @@ from pytheus.definitions import Definition
 from pytheus.kinds import GaugeMode
 from pytheus.registry import Registry
 from pytheus.shards import ShardedRegistry
-from pytheus_redis.client import Answer, Call
+from pytheus_redis.client import Answer, Call, RedisClient
 from pytheus_redis.errors import RedisStoreError
+from pytheus_redis.options import RedisOptions
 from pytheus_redis.scripts import RETIRE
 
 if TYPE_CHECKING:
@@ -177,6 +180,69 @@ def test_a_redis_that_went_back_in_time_gets_the_series_again(members: Members) 
     one.publish()
     members.die(one)
     assert reader.scrape() == reader.scrape() == {A: 3, B: 1}
+
+
+class UnreliableClient(RedisClient):
+    """Loses messages now and then, before or after Redis hears them."""
+
+    def __init__(self, options: RedisOptions, chance: random.Random) -> None:
+        super().__init__(options)
+        self._chance = chance
+        self.loses = True
+
+    def run(self, call: Call, /) -> Answer:
+        lost = self._chance.choices(["", "request", "reply"], [6, 1, 1])[0] if self.loses else ""
+        if lost == "request":
+            raise RedisStoreError("unreachable", "the request was lost", maybe_applied=True)
+        answer = super().run(call)
+        if lost == "reply":
+            raise RedisStoreError("unreachable", "the reply was lost", maybe_applied=True)
+        return answer
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("seed", range(30))
+def test_any_sequence_of_steps_keeps_every_count(members: Members, seed: int) -> None:
+    chance = random.Random(seed)
+    writers = [members(lambda options: UnreliableClient(options, chance)) for _ in range(3)]
+    watcher = members()
+    counts: dict[tuple[str, tuple[str, ...]], float] = {}
+    seen: dict[tuple[str, tuple[str, ...]], float] = {}
+    for _ in range(60):
+        writer = chance.choice(writers)
+        step = chance.choice(
+            ["count", "count", "end", "publish", "publish", "die", "watch", "scrape", "replace", "show"]
+        )
+        with suppress(RedisStoreError):
+            if step == "count":
+                what = chance.choice("abc")
+                counts["tally_total", (what,)] = counts.get(("tally_total", (what,)), 0) + 1
+                writer.count(what)
+            elif step == "end":
+                writer.end_series()
+            elif step == "publish":
+                writer.publish()
+            elif step == "die":
+                members.die(writer)
+            elif step == "scrape":
+                writer.scrape()
+            elif step == "replace":
+                writer.store.publisher.replace(writer.store.publisher.identity.token)
+            elif step == "show":
+                shown = writer.scrape_without_publishing()
+                assert all(shown.get(key, 0) <= counts[key] for key in counts)
+        if step == "watch":
+            before, seen = seen, watcher.scrape()
+            assert all(seen.get(key, 0) >= number for key, number in before.items())
+            assert all(seen[key] <= counts[key] for key in seen)
+    for writer in writers:
+        assert isinstance(writer.store.client, UnreliableClient)
+        writer.store.client.loses = False
+        for _ in range(3):
+            writer.publish()
+    assert watcher.scrape() == counts
+    members.die(*writers)
+    assert watcher.scrape() == watcher.scrape() == counts
 
 
 def test_what_was_staged_and_evicted_is_staged_again(members: Members) -> None:

@@ -63,6 +63,7 @@ port, namespace, quick = int(sys.argv[1]), sys.argv[2], eval(sys.argv[3])
 registry = redis_registry(RedisOptions(port=port, namespace=namespace, **quick))
 total = Counter("work_total", "Work.", registry=registry)
 by_worker = Counter("work_by_worker_total", "Work.", ["worker"], registry=registry)
+by_kind = Counter("work_by_kind_total", "Work.", ["kind"], registry=registry)  # its series end now and then
 
 def tell(what, count):
     os.write(1, b"%s %d %d\\n" % (what, os.getpid(), count))
@@ -76,6 +77,9 @@ def work(seed):
         tell(b"c", done)
         total.inc()
         mine.inc()
+        by_kind.labels("kind %d" % (done % 2)).inc()
+        if chance.random() < 0.03:
+            by_kind.expire_series(0.001, time.monotonic())
         if done % 10 == 0:
             time.sleep(chance.random() * 0.02)
         if chance.random() < 0.005:
@@ -243,7 +247,10 @@ class Storm:
             if self.keeps_data:
                 assert counted >= books.published.get(worker, 0), f"{worker} has lost what was acknowledged"
         total = self.seen["total"]
-        assert total == sum(count for name, count in self.seen.items() if name != "total")
+        kinds = {name for name in self.seen if name.startswith("kind")}
+        assert total == sum(count for name, count in self.seen.items() if name != "total" and name not in kinds)
+        if self.keeps_data:
+            assert total == sum(self.seen[name] for name in kinds)
 
     def end(self) -> None:
         for mother in self.mothers:
