@@ -69,7 +69,7 @@ class EndedRows:
     >>> hits = Counter("hits_total", "Hits.", ["page"], registry=None)
     >>> hits.labels("home").inc(2)
     >>> shared = EndedRows(hits)
-    >>> shared.end([("home",)], lambda labels: hits.remove(*labels) is None, 60.0)
+    >>> shared.end([("home",)], lambda labels: hits.remove(*labels), 60.0)
     >>> hits.rows(), shared.rows()[0].numbers
     ([], [2.0])
     >>> living, ended = shared.split()
