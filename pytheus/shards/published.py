@@ -18,7 +18,7 @@ from weakref import ref
 from pytheus.definitions import Definition
 from pytheus.foreign_calls import NotReturnedError, call_each
 from pytheus.kinds import MergeRule
-from pytheus.registry.capabilities import HasRows, SeriesExpirable, StorageAware
+from pytheus.registry.capabilities import HasRows, SeriesExpirable, SeriesRetirement, StorageAware
 from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.ended_rows import EndedRows
@@ -39,6 +39,35 @@ from pytheus.shards.tracked_storage import (
 __all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
 
 
+class _Retirement:
+    """How a metric's series end (`SeriesRetirement`).
+
+    The metric refers to this, so this refers weakly: a cycle would keep mapped memory until the garbage collector runs.
+    """
+
+    __slots__ = ("_ends", "_rows", "_storage")
+
+    def __init__(self, rows: HasRows, storage: TrackedStorage | None, *, ends: bool) -> None:
+        self._rows = ref(rows) if isinstance(rows, EndedRows) else None
+        self._storage = None if storage is None else ref(storage)
+        self._ends = ends
+
+    def __call__(
+        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
+    ) -> None:
+        if not self._ends:
+            return
+        rows = None if self._rows is None else self._rows()
+        storage = None if self._storage is None else self._storage()
+        if rows is not None:
+            rows.end(series, leave, idle_seconds, storage)
+        elif storage is not None:
+            storage.retire(series, leave, idle_seconds)
+        else:
+            for labels in series:
+                leave(labels)
+
+
 class SharedMetric(NamedTuple):
     """A metric that is merged with those of other processes; `rows` is the metric as `ShardStore.publish` takes it."""
 
@@ -46,10 +75,9 @@ class SharedMetric(NamedTuple):
     metric: StorageAware
     storage: TrackedStorage | None
     rows: HasRows
-    came_from: ShardStore | None = None
+    came_from: ShardStore | None
     """The store that its numbers were in before."""
-    ends: bool = True
-    """Whether series may end while the process lives: not if the sum of all processes would go back."""
+    retirement: SeriesRetirement
 
     @classmethod
     def of(
@@ -78,13 +106,14 @@ class SharedMetric(NamedTuple):
         if not ends and isinstance(store, RetiresRows) and store.retires_rows:
             ends = True
             rows = EndedRows(rows)
-        return cls(definition, metric, tracked, rows, came_from, ends)
+        # Not if the sum of all processes would go back.
+        return cls(definition, metric, tracked, rows, came_from, _Retirement(rows, tracked, ends=ends))
 
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
         storage = self.storage
         if isinstance(self.metric, SeriesExpirable):
-            self.metric.retire_series_with(self._retire)
+            self.metric.retire_series_with(self.retirement)
         if storage is None:
             if not carry:
                 self.metric.restart()
@@ -113,26 +142,13 @@ class SharedMetric(NamedTuple):
                     storage.add(row, former)
         self.metric.attach_storage(storage, carry=True)
 
-    def _retire(
-        self, series: Sequence[tuple[str, ...]], leave: Callable[[tuple[str, ...]], bool], idle_seconds: float
-    ) -> None:
-        if not self.ends:
-            return
-        if isinstance(self.rows, EndedRows):
-            self.rows.end(series, leave, idle_seconds, self.storage)
-        elif self.storage is not None:
-            self.storage.retire(series, leave, idle_seconds)
-        else:
-            for labels in series:
-                leave(labels)
-
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.
 
         A metric that another registry holds as well takes them to its shard.
         """
         if isinstance(self.metric, SeriesExpirable):
-            self.metric.stop_retiring_with(self._retire)
+            self.metric.stop_retiring_with(self.retirement)
         storage = self.storage
         if storage is None:
             return
