@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, cast
 from unittest import SkipTest
@@ -382,6 +383,8 @@ class StoreChecks(StoreDeclarations):
         prepare: Callable[[Callable[[], StoreProcess]], None],
         more: dict[str, float],
     ) -> None:
+        # Many forks follow, and each copies the page tables of the whole process.
+        gc.collect()
         start = self.place()
         prepare(start)
         sample = start()
