@@ -231,10 +231,12 @@ count({parent})
 for _ in range(3):
     child = ctypes.PyDLL(None).fork()
     if child == 0:
+        signal.alarm(20)
         count(1000)
         {shown}
         sys.exit()
-    os.waitpid(child, 0)
+    if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        print("a child waits for a lock")
 """
 
 
@@ -245,8 +247,12 @@ for _ in range(3):
 def test_a_fork_in_c_of_which_python_is_not_told_is_counted_or_told(
     parent: int, shown: str, make_place: MakePlace, tmp_path: Path
 ) -> None:
-    place = make_place()
-    done = python(COUNT + C_FORK.format(parent=parent, shown=shown), tmp_path, place)
+    for _ in range(4):
+        place = make_place()
+        done = python(COUNT + C_FORK.format(parent=parent, shown=shown), tmp_path, place)
+        # A lock that another thread had at that moment has no owner in the child, as the document says.
+        if "a child waits for a lock" not in done.stdout:
+            break
     told = done.stderr + done.stdout + generate_metrics(place.registry)
     assert place.seen() == 3000 + parent or 'step="fork"' in told or "forked by C code" in told, told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -91,6 +92,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if item.get_closest_marker("network") is not None:
             item.add_marker(pytest.mark.timeout(INSTALLATION_SECONDS))
+
+
+def pytest_collection_finish() -> None:
+    # Otherwise the objects of some thousand tests delay each full collection, so that registries which are garbage
+    # live on, with mapped memory, and each fork of a test tells all of them.
+    gc.freeze()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
