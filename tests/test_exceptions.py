@@ -24,7 +24,8 @@ def _module_names() -> Iterator[str]:
             continue  # a plugin that is not installed here
         yield package
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
-            if "__" not in module.name:  # a program, or a hook of PyInstaller
+            # Neither a program nor a hook of PyInstaller, nor what only mypy imports, which may be missing.
+            if "__" not in module.name and not module.name.startswith("pytheus.mypy_plugin"):
                 yield module.name
 
 

@@ -45,6 +45,8 @@ _CHILD = "import pytheus; pytheus.Counter('orders_total', 'Orders placed.').inc(
 
 def end(directory: Path, source: str, *options: str, **environ: str) -> Ended:
     (directory / "program.py").write_text(source)
+    # From Python 3.12 on, a fork beside the thread of the server is deprecated.
+    environ = {"PYTHONWARNINGS": "ignore::DeprecationWarning", **environ}
     ended = run(directory, "--quiet", "--port", "0", *options, "program.py", **environ)
     assert "Traceback" not in ended.err, ended.err
     assert ended.code == 0, ended.err

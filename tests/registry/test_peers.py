@@ -186,7 +186,7 @@ def test_a_result_that_is_not_iterable_is_told_in_a_scrape(collector: Collector,
 
 def test_a_plain_callable_object_is_accepted() -> None:
     class Plain:
-        collect: Callable[[], list[Family]] = functools.partial(list[Family])
+        collect: Callable[[], list[Family]] = staticmethod(functools.partial(list[Family]))
 
     registry = CollectorRegistry()
     registry.register(cast(Collector, Plain()))

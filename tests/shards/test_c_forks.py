@@ -15,11 +15,16 @@ calls = []
 run_after_fork_in_child(lambda: calls.append(os.getpid()))
 assert watch_c_forks()
 for fork in (os.fork, ctypes.PyDLL(None).fork):
+    is_told = fork is not os.fork and "told" in sys.argv
+    if is_told:
+        ctypes.pythonapi.PyOS_BeforeFork()
     child = fork()
     if child:
+        if is_told:
+            ctypes.pythonapi.PyOS_AfterFork_Parent()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     else:
-        if fork is not os.fork and "told" in sys.argv:
+        if is_told:
             ctypes.pythonapi.PyOS_AfterFork_Child()
         os._exit(0 if calls == [os.getpid()] else 1)
 assert calls == []

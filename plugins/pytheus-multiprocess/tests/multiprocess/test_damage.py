@@ -7,6 +7,7 @@ writes them with plain stores; flips of them are counted apart.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -254,8 +255,9 @@ def _link(path: Path) -> None:
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
+    # By its name alone, because the address of a socket has at most 107 bytes.
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
 
 
 MAKERS: dict[str, Callable[[Path], object]] = {
