@@ -234,7 +234,7 @@ for _ in range(3):
         count(1000)
         {shown}
         sys.exit()
-    end = time.monotonic() + 15
+    end = time.monotonic() + 8
     while os.waitpid(child, os.WNOHANG)[0] == 0:
         if time.monotonic() > end:
             os.kill(child, signal.SIGKILL)
@@ -252,7 +252,7 @@ for _ in range(3):
 def test_a_fork_in_c_of_which_python_is_not_told_is_counted_or_told(
     parent: int, shown: str, make_place: MakePlace, tmp_path: Path
 ) -> None:
-    for _ in range(5):
+    for _ in range(9):
         place = make_place()
         done = python(COUNT + C_FORK.format(parent=parent, shown=shown), tmp_path, place)
         # A lock of the interpreter that another thread had at that moment has no owner in the child, which then waits
