@@ -14,6 +14,9 @@ from pytheus.testing import ShardStoreConformance, run_conformance
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.store import MultiprocessStore
 
+# Each of some hundred forks copies the page tables of a process that has run thousands of tests.
+pytestmark = pytest.mark.timeout(600)
+
 
 class TestMultiprocessStore(ShardStoreConformance):
     @pytest.fixture(autouse=True)
