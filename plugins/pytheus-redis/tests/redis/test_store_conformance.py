@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
+# Each of some hundred forks copies the page tables of a process that has run thousands of tests.
+pytestmark = pytest.mark.timeout(600)
+
+
 class TestRedisStore(ShardStoreConformance):
     server: ClassVar[Server]
     namespace: str
