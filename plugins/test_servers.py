@@ -54,9 +54,18 @@ SERVERS: Final = {
     "gunicorn --preload": (WSGI, "gunicorn", "-m gunicorn app:app -w 2 -b {address} --preload"),
     "gunicorn --max-requests": (WSGI, "gunicorn", "-m gunicorn app:app -w 2 -b {address} --max-requests 5"),
     "gunicorn gthread": (WSGI, "gunicorn", "-m gunicorn app:app -w 2 -b {address} -k gthread --threads 2"),
-    "gunicorn gevent": (WSGI, "gevent", "-m gunicorn app:app -w 2 -b {address} -k gevent"),
+    "gunicorn gevent, which closes the registry": (
+        WSGI,
+        "gevent",
+        "-m gunicorn app:app -w 2 -b {address} -k gevent -c hooks.py",
+    ),
     "uvicorn, which closes the registry": (ASGI, "uvicorn", "-m uvicorn app:app --workers 2 --port {port}"),
 }
+HOOKS: Final = """
+def worker_exit(server, worker):
+    from pytheus import REGISTRY
+    REGISTRY.registry.close()
+"""
 UWSGI: Final = "uwsgi --http-socket {address} --module app:app --master --processes 2 --die-on-term --enable-threads"
 
 
@@ -133,6 +142,7 @@ def serve(
     command: list[str], source: str, place: Place, tmp_path: Path, start: Start, wait_until: WaitUntil, port: int
 ) -> None:
     (tmp_path / "app.py").write_text(source)
+    (tmp_path / "hooks.py").write_text(HOOKS)
     address = f"127.0.0.1:{port}"
     words = [word.format(address=address, port=port) for word in command]
     program = start(*words, cwd=tmp_path, **place.environ)
