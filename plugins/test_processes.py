@@ -249,6 +249,7 @@ for _ in range(3):
     "shown", ["pass", "import pytheus; print(pytheus.generate_metrics())"], ids=["exits", "scraped"]
 )
 @pytest.mark.parametrize("parent", [pytest.param(0, marks=pytest.mark.slow), 5])
+@pytest.mark.timeout(400)
 def test_a_fork_in_c_of_which_python_is_not_told_is_counted_or_told(
     parent: int, shown: str, make_place: MakePlace, tmp_path: Path
 ) -> None:
