@@ -234,7 +234,7 @@ for _ in range(3):
         count(1000)
         {shown}
         sys.exit()
-    end = time.monotonic() + 8
+    end = time.monotonic() + 20
     while os.waitpid(child, os.WNOHANG)[0] == 0:
         if time.monotonic() > end:
             os.kill(child, signal.SIGKILL)
@@ -249,17 +249,14 @@ for _ in range(3):
     "shown", ["pass", "import pytheus; print(pytheus.generate_metrics())"], ids=["exits", "scraped"]
 )
 @pytest.mark.parametrize("parent", [pytest.param(0, marks=pytest.mark.slow), 5])
-@pytest.mark.timeout(400)
 def test_a_fork_in_c_of_which_python_is_not_told_is_counted_or_told(
     parent: int, shown: str, make_place: MakePlace, tmp_path: Path
 ) -> None:
-    for _ in range(9):
-        place = make_place()
-        done = python(COUNT + C_FORK.format(parent=parent, shown=shown), tmp_path, place)
-        # A lock of the interpreter that another thread had at that moment has no owner in the child, which then waits
-        # without end, as the document says.
-        if "a child waits for a lock" not in done.stdout:
-            break
+    place = make_place()
+    done = python(COUNT + C_FORK.format(parent=parent, shown=shown), tmp_path, place)
+    if place.plugin == "redis" and "a child waits for a lock" in done.stdout:
+        # As the document says: a lock of the interpreter that another thread had at that moment has no owner there.
+        return
     told = done.stderr + done.stdout + generate_metrics(place.registry)
     assert place.seen() == 3000 + parent or 'step="fork"' in told or "forked by C code" in told, told
 
