@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -152,6 +151,7 @@ def serve(
     assert 20 <= place.seen() <= 30, program.output
 
 
+TASKS: Final = 6
 CELERY: Final = """
 import os
 from celery import Celery
@@ -161,7 +161,6 @@ app = Celery("tasks", broker="filesystem://")
 app.conf.broker_transport_options = {{name: os.environ["QUEUE"] for name in ("data_folder_in", "data_folder_out")}}
 app.conf.broker_transport_options["control_folder"] = os.environ["QUEUE"]
 app.conf.broker_connection_retry_on_startup = True
-app.conf.worker_max_tasks_per_child = 2
 
 @app.task(ignore_result=True)
 def handle():
@@ -171,24 +170,47 @@ def handle():
 """
 
 
-@pytest.mark.parametrize("first", ["parent", pytest.param("child", marks=pytest.mark.slow)])
-def test_workers_of_celery_are_counted(
-    first: str, make_place: MakePlace, tmp_path: Path, start: Start, wait_until: WaitUntil
-) -> None:
+@pytest.fixture
+def start_celery(tmp_path: Path, start: Start, wait_until: WaitUntil) -> Callable[..., Program]:
+    """Call it with a place, who counts first, and options of the worker; returns when all tasks have been handled."""
     pytest.importorskip("celery", reason="celery is not installed, so that this row is not tested")
+
+    def start_with(place: Place, first: str, *options: str) -> Program:
+        parent = "from pytheus import Counter; Counter('counted_total', 'Counted.')" if first == "parent" else ""
+        (tmp_path / "tasks.py").write_text(CELERY.format(parent=parent))
+        (tmp_path / "queue").mkdir()
+        variables = place.environ | {"QUEUE": str(tmp_path / "queue"), "C_FORCE_ROOT": "1"}
+        send = f"import tasks\nfor _ in range({TASKS}): tasks.handle.delay()"
+        subprocess.run([sys.executable, "-c", send], cwd=tmp_path, env=variables, check=True, timeout=PATIENCE_SECONDS)
+        words = "-m celery -A tasks worker --concurrency 2 --pool prefork --without-gossip --without-mingle"
+        program = start(sys.executable, *words.split(), "--without-heartbeat", *options, cwd=tmp_path, **variables)
+        wait_until(lambda: program.output.count("handled") >= TASKS, "the tasks to be handled")
+        return program
+
+    return start_with
+
+
+@pytest.mark.parametrize("first", ["parent", pytest.param("child", marks=pytest.mark.slow)])
+def test_workers_of_celery_are_counted(first: str, make_place: MakePlace, start_celery: Callable[..., Program]) -> None:
     place = make_place()
-    parent = "from pytheus import Counter; Counter('counted_total', 'Counted.')" if first == "parent" else ""
-    (tmp_path / "tasks.py").write_text(CELERY.format(parent=parent))
-    (tmp_path / "queue").mkdir()
-    variables = place.environ | {"QUEUE": str(tmp_path / "queue"), "C_FORCE_ROOT": "1"}
-    send = "import tasks\nfor _ in range(10): tasks.handle.delay()"
-    subprocess.run([sys.executable, "-c", send], cwd=tmp_path, env=variables, check=True, timeout=PATIENCE_SECONDS)
-    words = "-m celery -A tasks worker --concurrency 2 --pool prefork --without-gossip --without-mingle"
-    program = start(sys.executable, *words.split(), "--without-heartbeat", cwd=tmp_path, **variables)
-    wait_until(lambda: program.output.count("handled") >= 10, "the tasks to be handled")
-    assert program.end() in (0, -signal.SIGTERM)
-    assert place.seen() == 10, program.output
+    program = start_celery(place, first)
+    assert program.end() == 0
+    assert place.seen() == TASKS, program.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_workers_that_celery_replaces_are_counted(
+    first: str, make_place: MakePlace, start_celery: Callable[..., Program], wait_until: WaitUntil
+) -> None:
+    place = make_place()
+    program = start_celery(place, first, "--max-tasks-per-child", "1")
+    # Before the shutdown, at which Celery kills the workers that took the place of others.
+    wait_until(lambda: place.seen() == TASKS, "the tasks to be seen")
+    program.end()
+    assert place.seen() == TASKS, program.output
 
 
 def test_the_document_has_a_row_for_each_of_these_servers(documented_ways: Callable[[str], set[str]]) -> None:
-    assert documented_ways("Servers") == {*SERVERS, "uvicorn", "uWSGI", "Celery, prefork"}
+    celery = {"Celery, prefork", "Celery, prefork, --max-tasks-per-child"}
+    assert documented_ways("Servers") == {*SERVERS, "uvicorn", "uWSGI", *celery}
