@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytheus.exceptions import BucketError, PytheusError
 from pytheus.metrics.number import Number, to_float
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 __all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "tally", "validate_buckets"]
 
@@ -49,16 +52,17 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
     return tuple(bounds)
 
 
-def place(bounds: tuple[float, ...], value: float) -> int:
+def place(bounds: tuple[float, ...], value: float) -> i64:
     """Return the index of the first bound that is not below `value`.
 
     If every bound is below it, that is the number of bounds. The same as `bisect.bisect_left`, but in the compiled
     build it takes a third of the time.
     """
-    low = 0
-    high = len(bounds)
+    # Integers of the machine, which native code need not check.
+    low: i64 = 0
+    high: i64 = len(bounds)
     while low < high:
-        middle = (low + high) >> 1
+        middle: i64 = (low + high) >> 1
         if bounds[middle] < value:
             low = middle + 1
         else:

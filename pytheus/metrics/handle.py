@@ -118,21 +118,30 @@ class Handle:
         if child is not None and child._view is UNBOUND and not child._is_kept():
             self._forget(key, child)
             child = None
-        if child is None and self._series.asleep:
-            child = self._woken(key)
-        if child is None and self._series.limits:
-            for limit in list(self._series.limits):
+        return self._create(key) if child is None else cast(Self, child)
+
+    def _create(self, key: tuple[str, ...]) -> Self:
+        """Return the series of `key`, which did not exist a moment ago."""
+        series = self._series
+        children = series.children
+        if series.asleep:
+            woken = self._woken(key)
+            if woken is not None:
+                return woken
+        if series.limits:
+            for limit in list(series.limits):
                 key = limit(key)
             child = children.get(key)
-        if child is None:
-            storage = self._series.storage[0] if self._series.storage else None
-            made = self._handle(key)
-            made._view = None
-            made._reset()
-            if storage is not None:
-                made._move_to(storage, False)
-            child = children.setdefault(key, made)
-            child._follow_storage(key, storage)
+            if child is not None:
+                return cast(Self, child)
+        storage = series.storage[0] if series.storage else None
+        made = self._handle(key)
+        made._view = None
+        made._reset()
+        if storage is not None:
+            made._move_to(storage, False)
+        child = children.setdefault(key, made)
+        child._follow_storage(key, storage)
         return cast(Self, child)
 
     def _follow_storage(self, key: tuple[str, ...], storage: NumberStorage | None) -> None:

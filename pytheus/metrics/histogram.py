@@ -107,6 +107,20 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         else:
             self._observe_in_view(index, number)
 
+    def _record_seconds(self: Histogram[Complete], seconds: float) -> None:
+        if type(self) is not Histogram:  # a subclass may have its own `observe`
+            self.observe(seconds)
+            return
+        # As in `observe`, without the checks that a duration does not need.
+        index = place(self._bounds, seconds)
+        # atomic: as in `observe`
+        if self._view is None:
+            counts = self._counts
+            counts[index] = counts[index] + 1
+            self._sum += seconds
+        else:
+            self._observe_in_view(index, seconds)
+
     def observe_many(self: Histogram[Complete], values: Iterable[Number]) -> None:
         """Count each of `values`, or none of them if it raises as `observe` does.
 
@@ -159,4 +173,4 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
 
 
 if LOCKED:
-    lock_methods(Histogram, "observe")
+    lock_methods(Histogram, "observe", "_record_seconds")

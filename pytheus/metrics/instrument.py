@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, ParamSpec, Self, TypeVar, overload
+from typing import Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.compilation import mypyc_attr
@@ -21,6 +21,12 @@ __all__ = ["ExceptionCount", "InProgress", "Instrument", "Timer"]
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+# Final, because native code reads it without a look into the module's dict.
+_clock: Final = perf_counter
+
+# Not a duration, because the clock never goes back.
+_NOT_ENDED: Final = -1.0
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -77,7 +83,6 @@ class Timer(Instrument, Generic[L]):
     """A context manager and decorator that measures seconds for a metric.
 
     It measures a block or a call, also if it raises. Made by the method `time` of a histogram, summary or gauge.
-    `seconds` is the duration of the last block, or None before its end.
 
         >>> from pytheus import Histogram
         >>> latency = Histogram("latency_seconds", "Latency.", ["code"], registry=None)
@@ -91,14 +96,19 @@ class Timer(Instrument, Generic[L]):
     raises `RuntimeError`, because one timer has one start: call `time` for each block.
     """
 
-    __slots__ = ("_given", "_is_running", "_metric", "_start", "seconds")
+    __slots__ = ("_given", "_is_running", "_metric", "_seconds", "_start")
 
     def __init__(self, metric: Metric[L]) -> None:
         self._given: Metric = metric
         self._metric: Metric = metric
         self._is_running = False
         self._start = 0.0
-        self.seconds: float | None = None
+        self._seconds = _NOT_ENDED
+
+    @property
+    def seconds(self) -> float | None:
+        """The duration of the last block, or None before its end."""
+        return None if self._seconds == _NOT_ENDED else self._seconds
 
     def fresh(self) -> Timer:
         return Timer(self._given)
@@ -127,7 +137,7 @@ class Timer(Instrument, Generic[L]):
         self._metric = given._handle(tuple(both))
 
     def __enter__(self) -> Self:
-        start = perf_counter()
+        start = _clock()
         # atomic: only one of several threads enters
         if self._is_running:
             raise RuntimeError(
@@ -135,7 +145,7 @@ class Timer(Instrument, Generic[L]):
             )
         self._is_running = True
         self._metric = self._given
-        self.seconds = None
+        self._seconds = _NOT_ENDED
         self._start = start
         return self
 
@@ -145,10 +155,10 @@ class Timer(Instrument, Generic[L]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        seconds = perf_counter() - self._start
+        seconds = _clock() - self._start
         if not self._is_running:
             raise RuntimeError(f"a timer of {self._given} was left before it was entered")
-        self.seconds = seconds
+        self._seconds = seconds
         self._is_running = False
         if kind is not None and not self._metric._is_complete():
             self._warn_of_missing_labels(kind)
@@ -174,8 +184,10 @@ class Timer(Instrument, Generic[L]):
 
         Raises `TypeError` if it is not a function, and `LabelError` if a label is missing.
         """
-        self._given._series.key(self._given._labels)
-        return instrument_function(function, self.fresh)
+        given = self._given
+        given._series.key(given._labels)
+        # A subclass may measure in its own way.
+        return instrument_function(function, self.fresh, given._record_seconds if type(self) is Timer else None)
 
 
 class InProgress(Instrument):

@@ -18,6 +18,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from functools import wraps
+from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 __all__ = ["completed", "instrument_function"]
@@ -32,15 +33,18 @@ _LEVELS_AT_MOST: Final = 32
 
 
 def instrument_function(
-    function: Callable[P, R], fresh: Callable[[], AbstractContextManager[object]]
+    function: Callable[P, R],
+    fresh: Callable[[], AbstractContextManager[object]],
+    record: Callable[[float], None] | None = None,
 ) -> Callable[P, R]:
     """Return `function` with a context from `fresh` around each call.
 
-    Raises `TypeError` if it is not a function.
+    If those contexts only pass their duration to `record`, a plain function calls it without one. Raises `TypeError`
+    if `function` is not a function.
     """
     if isinstance(function, (staticmethod, classmethod)):
         # The wrapper must be inside of the descriptor, because calling the descriptor would lose the binding.
-        return cast("Callable[P, R]", type(function)(instrument_function(function.__func__, fresh)))
+        return cast("Callable[P, R]", type(function)(instrument_function(function.__func__, fresh, record)))
     if not callable(function):
         raise TypeError(f"a metric decorates a function but got {type(function).__name__} {function!r:.80}")
     # The kind is known only at run time, so the wrappers share a type without a result.
@@ -85,6 +89,17 @@ def instrument_function(
                 return (yield from cast("Generator[object, object, object]", call(*args, **kwargs)))
 
         return cast("Callable[P, R]", around_generator)
+    if record is not None:
+
+        @wraps(function)
+        def timed_call(*args: P.args, **kwargs: P.kwargs) -> R:
+            start = perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                record(perf_counter() - start)
+
+        return timed_call
 
     @wraps(function)
     def around_call(*args: P.args, **kwargs: P.kwargs) -> R:

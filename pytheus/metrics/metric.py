@@ -191,25 +191,27 @@ class Metric(Handle, Generic[L, C, D]):
         """
         series = self._series
         if self._labels is series.unbound:
-            # Any, because a cast is a call in plain Python; only `_child` puts values into this dict.
+            # Any, because a cast is a call in plain Python; only `_create` puts values into this dict. A new series
+            # raises no exception, because native code would make a traceback, which takes longer than the series.
             children: dict[Any, Any] = series.children
-            found: Any
+            key: tuple[Any, ...] = values
             try:
-                if not named:
-                    found = children.get(values)
-                    if found is None:
-                        found = series.digits(values)
-                    if found is not None:
-                        return found
-                elif not values and len(named) == series.label_count:
+                if named:
+                    if values or len(named) != series.label_count:
+                        return self._labelled(values, named)
                     key = series.pick(named)
-                    found = children.get(key)
-                    if found is None:
-                        found = series.digits(key)
-                    if found is not None:
-                        return found
-            except Exception:  # a mapping, an int with too many digits, a value with a broken hash, or a mistake
-                pass
+                found: Any = children.get(key)
+            except Exception:  # a mapping, a value with a broken hash, or a mistake
+                return self._labelled(values, named)
+            if found is None:
+                found = self._spelled(key)
+            if found is not None:
+                return found
+        return self._labelled(values, named)
+
+    def _labelled(self, values: tuple[object, ...], named: dict[str, object]) -> Self:
+        """Return this metric with labels set, whatever their types and however many."""
+        series = self._series
         bound = series.bind(self._labels, values, named)
         if None in bound:
             if series.defaults is not series.unbound:
@@ -218,6 +220,21 @@ class Metric(Handle, Generic[L, C, D]):
                     self._child(whole)
             return self._handle(bound)
         return self._child(cast("tuple[str, ...]", bound))
+
+    def _spelled(self, values: tuple[Any, ...]) -> Self | None:
+        """Return the series of `values`, one for each label, or None if one of them is neither a str nor an int."""
+        series = self._series
+        try:
+            key = series.spelled(values)
+        except Exception:  # an int with too many digits, or one with a broken hash
+            return None
+        if key is not values:
+            found: Any = series.children.get(key)
+            if found is not None or None in key:
+                return cast("Self | None", found)
+        if len(key) != series.label_count:
+            return None
+        return self._create(series.checked(key))
 
     @overload
     def remove(self: Metric[AnyLabels], /, *values: LabelValue | LabelValues, **named: LabelValue) -> bool: ...

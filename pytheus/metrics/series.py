@@ -44,10 +44,8 @@ _DIGITS: Final[dict[Any, Any]] = {}
 _DIGITS_AT_MOST: Final = 1024
 
 
-def _spelled(value: Any) -> Any:
-    """Return the text of a str or an int, and None for any other value."""
-    if type(value) is str:
-        return value
+def _digits(value: Any) -> str | None:
+    """Return the text of an int, and None for any other value."""
     number: object = value
     if type(value) is bool or not isinstance(number, int):
         return None
@@ -236,7 +234,7 @@ class SeriesSet:
         """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
         if type(value) is not str:
             try:
-                digits: str | None = _spelled(value)
+                digits = _digits(value)
             except ValueError:  # more digits than Python allows
                 digits = None
             if digits is not None:
@@ -247,12 +245,22 @@ class SeriesSet:
 
         return label_text(value, label, f"{self.definition.type} {self.definition.name!r}", self.converted)
 
-    def digits(self, values: tuple[Any, ...]) -> Any | None:
-        """Return the series of a key in which ints take the place of their digits, or None.
+    def spelled(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return `values` with ints as their digits, and None for values of other types than str and int."""
+        for value in values:
+            if type(value) is not str:
+                return tuple(value if type(value) is str else _digits(value) for value in values)
+        return values
 
-        Not for values of other types. `bind` does the same for every kind of value, and takes ten times as long.
-        """
-        return self.children.get(tuple(_spelled(value) for value in values))
+    def checked(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """Return `key` with values that can be exposed and are stored once; see `pytheus.metrics.label_values`."""
+        labels = self.definition.labels
+        shared = self.shared_values
+        is_same = True
+        for index, value in enumerate(key):
+            if shared.get(value) is not value and self._value(labels[index], value) is not value:
+                is_same = False
+        return key if is_same else tuple([self._value(labels[index], value) for index, value in enumerate(key)])
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
         """Return the key of `bound` with the default labels; None if one is missing."""

@@ -292,3 +292,30 @@ def test_many_different_values_stay_apart(registry: CollectorRegistry) -> None:
         hits.labels(str(number)).inc(number)
     assert all(hits.labels(str(number)).value == number for number in range(2000))
     assert generate_metrics(registry).count("\n") == 2002
+
+
+@pytest.mark.parametrize("first", ["GET", "GÉT"])
+def test_equal_values_of_new_series_are_stored_once(registry: CollectorRegistry, first: str) -> None:
+    hits = Counter("hits_total", "Hits.", ["method", "path"], registry=registry)
+    for path in "/a", "/b", "/c":
+        hits.labels("".join(first), path)
+        hits.labels(method="".join(list(first)), path=path + "/")
+    assert len({id(row.labels[0]) for row in hits.rows()}) == 1
+
+
+@pytest.mark.parametrize("error", [KeyError, TypeError, ValueError])
+def test_an_error_of_a_limit_reaches_the_caller_and_no_series_is_made(error: type[Exception]) -> None:
+    hits = Counter("hits_total", "Hits.", ["method", "code"], registry=None)
+    calls: list[tuple[str, ...]] = []
+
+    def refuse(key: tuple[str, ...]) -> tuple[str, ...]:
+        calls.append(key)
+        raise error("refused")
+
+    hits.limit_series(refuse)
+    with pytest.raises(error, match="refused"):
+        hits.labels("GET", 200)
+    with pytest.raises(error, match="refused"):
+        hits.labels(method="GET", code="200")
+    assert calls == [("GET", "200")] * 2
+    assert hits.series_count == 0

@@ -285,3 +285,57 @@ def test_tasks_with_timers_of_their_own_do_not_mix(make: Callable[..., Histogram
         return await asyncio.gather(*(task(name, turn) for name in range(3)))
 
     assert asyncio.run(main()) == [_timed(metric)[str(name),] for name in range(3)]
+
+
+# Subclasses -----------------------------------------------------------------------------------------------------------
+
+
+def _one_block(metric: Histogram) -> None:
+    with metric.time():
+        pass
+
+
+def _one_call(metric: Histogram) -> None:
+    metric.time()(int)("1")
+
+
+@pytest.mark.parametrize("measure", [_one_block, _one_call])
+@pytest.mark.parametrize("make", [Histogram, Summary])
+def test_a_subclass_takes_the_seconds_in_its_own_way(
+    make: type[Histogram], measure: Callable[[Histogram], None]
+) -> None:
+    class InMinutes(make):  # type: ignore[valid-type, misc]  # of either class
+        def observe(self, value: float) -> None:
+            super().observe(60.0 + value / 60.0)
+
+    metric = InMinutes("m", "M.", registry=None)
+    measure(metric)
+    assert metric.sum >= 60.0
+    assert metric.count == 1.0
+
+
+def test_a_subclass_of_the_timer_measures_in_its_own_way() -> None:
+    entered: list[str] = []
+
+    class Loud(Timer):
+        def fresh(self) -> Timer:
+            entered.append("fresh")
+            return super().fresh()
+
+    metric = Histogram("m", "M.", registry=None)
+    decorated = Loud(metric)(int)
+    assert decorated("1") == 1
+    assert entered == ["fresh"]
+    assert metric.count == 1.0
+
+
+def test_a_decorated_function_is_timed_where_the_numbers_are_now(registry: CollectorRegistry) -> None:
+    first = Histogram("m", "M.", registry=registry)
+    second = Histogram("m", "M.", registry=registry)  # writes to the first
+    labelled = Histogram("n", "N.", ["code"], registry=registry)
+    decorated = labelled.labels(200).time()(second.time()(first.time()(int)))
+    assert decorated("1") == 1
+    assert first.count == second.count == 2.0
+    labelled.remove(200)
+    assert decorated("1") == 1
+    assert labelled.series_count == 0  # a removed series is still written, but not exposed
