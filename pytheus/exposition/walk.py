@@ -158,8 +158,9 @@ class Walk(Generic[C, Part]):
     ) -> None:
         """Append the parts of each collector in `steps`, which come from `collectors` and `definitions`.
 
-        `failed` is the block of this thread, with the series that failed in it so far. With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. May
-        be called from several threads at once, with different collectors.
+        `failed` is the block of this thread, with the series that failed in it so far. With `strict`, the first
+        collector that fails raises `CollectorError`; otherwise it is left out and counted. May be called from several
+        threads at once, with different collectors.
         """
         encoder = self._encoder
         # Any, because a cast is a call; `definition` tells that the collector has the capability.
