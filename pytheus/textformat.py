@@ -21,6 +21,10 @@ PART_SIZE: Final = 1024
 # The repr of a float has an exponent from 1e16 on.
 _WHOLE_BELOW: Final = 1e16
 
+# The ends of lines with small whole numbers, each made when it is first needed.
+_SMALL_BELOW: Final = 1024
+_SMALL_ENDS: Final[list[str]] = [""] * _SMALL_BELOW
+
 
 def escape_help(text: str) -> str:
     """Return `text` escaped for the line ``# HELP name``."""
@@ -66,11 +70,19 @@ def number_line(head: str, value: float) -> str:
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         whole = int(value)
         if whole == value and whole != 0:
-            return f"{head}{whole}.0\n"
+            return head + _small_end(whole) if 0 < whole < _SMALL_BELOW else f"{head}{whole}.0\n"
     text = repr(value)
     if text[-1] in "fn":
         text = format_number(value)
     return f"{head}{text}\n"
+
+
+def _small_end(whole: int) -> str:
+    """Return the number and the line's end."""
+    end = _SMALL_ENDS[whole]
+    if not end:
+        end = _SMALL_ENDS[whole] = f"{whole}.0\n"
+    return end
 
 
 def header(name: str, type_: str, description: str) -> str:

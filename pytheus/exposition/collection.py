@@ -49,7 +49,7 @@ from pytheus.foreign_calls import NotReturnedError, calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry.contract import Collector, Registry, collector_name
-from pytheus.registry.traversal import FailedCollector
+from pytheus.registry.traversal import FailedCollector, FailedSeries
 
 __all__ = ["Collection", "join_collection"]
 
@@ -243,11 +243,12 @@ class Collection:
             if self._choice.format is not None:
                 body = body_of(self._choice.format, self._registry)
             else:
-                walk = self._walk
-                if walk is None:
-                    with calling_by(partial(call_each_until, self._calls_deadline)):
-                        walk = self._begin()
-                walk.encode(self._steps(walk, leg), leg.parts)
+                with FailedSeries() as failed:
+                    walk = self._walk
+                    if walk is None:
+                        with calling_by(partial(call_each_until, self._calls_deadline)):
+                            walk = self._begin()
+                    walk.encode(self._steps(walk, leg), leg.parts, failed)
         except BaseException:
             # Of any kind, because an error in a thread of pytheus does not interrupt the program.
             _log_failure(self._registry)

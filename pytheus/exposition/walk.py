@@ -17,9 +17,8 @@ checked families.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
@@ -81,6 +80,7 @@ class Encoder(Protocol[C, P]):
 class Walk(Generic[C, Part]):
     """One scrape under way: the collectors of `registry`, which one thread or several encode.
 
+    It is made within a block of `FailedSeries`, because a registry of several processes calls the functions of gauges.
     Raises `NotARegistryError` if `registry` is not a registry, `CollectorError` if it raises an error that is not an
     `Exception`, and any `Exception` of its `prefix` or `collect()`.
     """
@@ -90,7 +90,6 @@ class Walk(Generic[C, Part]):
         "_distinct",
         "_encoded",
         "_encoder",
-        "_failed",
         "_lead",
         "_registry",
         "collectors",
@@ -100,9 +99,7 @@ class Walk(Generic[C, Part]):
     def __init__(self, registry: Registry, encoder: Encoder[C, Part]) -> None:
         try:
             lead = prefix_lead(registry.prefix)
-            # A registry of several processes calls the functions of gauges here.
-            with FailedSeries() as failed:
-                collected = list(registry.collect())
+            collected = list(registry.collect())
         except (AttributeError, TypeError):
             # Checked only after an error, so that a valid registry costs nothing.
             if not isinstance(registry, CollectorRegistryProxy):
@@ -119,23 +116,29 @@ class Walk(Generic[C, Part]):
         collectors: list[Collector] = []
         last: list[tuple[int, Collector]] = []
         for collector in collected:
-            kind = type(collector)
-            supports = supported.get(kind)
-            if supports is None:
-                supports = supported[kind] = _supports(encoder, collector)
-            if not supports and (precedence := precedence_of(collector)) is not None:
-                last.append((precedence, collector))
-                continue
+            if not isinstance(collector, Metric):  # which every encoder supports, as `Encoder.supports` says
+                kind = type(collector)
+                supports = supported.get(kind)
+                if supports is None:
+                    supports = supported[kind] = _supports(encoder, collector)
+                if not supports:
+                    precedence = precedence_of(collector)
+                    if precedence is not None:
+                        last.append((precedence, collector))
+                    else:
+                        collectors.append(collector)
+                        definitions.append(None)
+                    continue
             collectors.append(collector)
-            definitions.append(definition_of(collector) if supports else None)
-        known = [definition for definition in definitions if definition is not None]
+            definitions.append(definition_of(collector))
         # Fast path: all names are distinct, so owners need not be tracked.
-        owned = [definition.occupied_names for definition in known]
-        distinct = len({*RESERVED_NAMES, *chain.from_iterable(owned)}) == len(RESERVED_NAMES) + sum(map(len, owned))
-        claimed = {} if distinct and len(known) == len(collected) else _claims(known)
-        last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
-        collectors += [collector for _, collector in last]
-        definitions += [None] * len(last)
+        owned = [definition.occupied_names for definition in definitions if definition is not None]
+        distinct = len({*RESERVED_NAMES}.union(*owned)) == len(RESERVED_NAMES) + sum(map(len, owned))
+        claimed = {} if distinct and len(owned) == len(collected) else _claims(definitions)
+        if last:
+            last.sort(key=lambda ranked: -ranked[0])  # stable, so that of equals the first registered comes first
+            collectors += [collector for _, collector in last]
+            definitions += [None] * len(last)
         self.collectors: Final = collectors
         self.definitions: Final = definitions
         self._registry: Final = registry
@@ -144,46 +147,53 @@ class Walk(Generic[C, Part]):
         self._distinct: Final = distinct
         self._claimed: Final = claimed
         self._encoded: Final[set[int]] = set()
-        self._failed = failed.first()
 
     def encode(
-        self, steps: Iterable[tuple[Collector, Definition | None]], parts: list[Part], *, strict: bool = False
+        self,
+        steps: Iterable[tuple[Collector, Definition | None]],
+        parts: list[Part],
+        failed: FailedSeries,
+        *,
+        strict: bool = False,
     ) -> None:
         """Append the parts of each collector in `steps`, which come from `collectors` and `definitions`.
 
-        With `strict`, the first collector that fails raises `CollectorError`; otherwise it is left out and counted. May
-        be called from several threads at once, with different collectors.
+        `failed` is the block of this thread, with the series that failed in it so far. With `strict`, the first
+        collector that fails raises `CollectorError`; otherwise it is left out and counted. May be called from several
+        threads at once, with different collectors.
         """
         encoder = self._encoder
-        encode_collector = encoder.encode_collector
+        # Any, because a cast is a call; `definition` tells that the collector has the capability.
+        encode_collector: Callable[[Any, Definition, str], Iterable[Part]] = encoder.encode_collector
         lead = self._lead
         claimed = self._claimed
         distinct = self._distinct
         encoded = self._encoded
-        earlier, self._failed = self._failed, []
-        for collector, error in earlier:
-            self._leave_out(collector, error, "a series of collector", strict)
-        with FailedSeries() as failed:
-            for collector, definition in steps:
-                try:
-                    if definition is None:
-                        parts += _encode_custom(encoder, collector, lead, claimed)
-                    elif distinct:
-                        parts += encode_collector(cast(C, collector), definition, lead)
-                    else:
-                        _check_claims(claimed, definition.occupied_names, definition)
-                        if id(definition) not in encoded:
-                            encoded.add(id(definition))
-                            parts += encode_collector(cast(C, collector), definition, lead)
-                except BaseException as error:
-                    if is_interruption(error):
-                        raise
-                    failed.found.clear()
-                    self._leave_out(collector, error, "collector", strict)
-                if failed.found:
-                    first = failed.found[0][2]
-                    failed.found.clear()
-                    self._leave_out(collector, first, "a series of collector", strict)
+        if failed.found:
+            earlier = failed.first()
+            failed.found.clear()
+            for collector, error in earlier:
+                self._leave_out(collector, error, "a series of collector", strict)
+        for collector, definition in steps:
+            try:
+                if definition is None:
+                    parts += _encode_custom(encoder, collector, lead, claimed)
+                elif distinct:
+                    parts += encode_collector(collector, definition, lead)
+                else:
+                    _check_claims(claimed, definition.occupied_names, definition)
+                    if id(definition) not in encoded:
+                        encoded.add(id(definition))
+                        parts += encode_collector(collector, definition, lead)
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                failed.found.clear()
+                self._leave_out(collector, error, "collector", strict)
+            if failed.found:
+                first = failed.found[0][2]
+                failed.found.clear()
+                self._leave_out(collector, first, "a series of collector", strict)
 
     def _leave_out(self, collector: Collector, error: BaseException, subject: str, strict: bool) -> None:
         if strict:
@@ -204,16 +214,15 @@ def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = Fals
 
     Raises the errors of `Walk` and `Walk.encode`. May be called from any thread, by several at once.
     """
-    walk = Walk(registry, encoder)
     parts: list[Part] = []
-    walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, strict=strict)
+    with FailedSeries() as failed:
+        walk = Walk(registry, encoder)
+        walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, failed, strict=strict)
     parts += walk.encode_failures()
     return parts
 
 
 def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
-    if isinstance(collector, Metric):
-        return True  # without a check of a protocol, which takes microseconds
     try:
         return encoder.supports(collector) and definition_of(collector) is not None
     except BaseException as error:
@@ -222,14 +231,14 @@ def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:
         return False  # isinstance executes properties on Python 3.11, and they may raise
 
 
-def _claims(definitions: list[Definition]) -> dict[str, object]:
+def _claims(definitions: list[Definition | None]) -> dict[str, object]:
     """Return the first definition that occupies each name.
 
     Handles on one metric share their definition.
     """
     claimed: dict[str, object] = dict.fromkeys(RESERVED_NAMES, "the count of failed collectors")
     for definition in definitions:
-        for name in definition.occupied_names:
+        for name in definition.occupied_names if definition is not None else ():
             claimed.setdefault(name, definition)
     return claimed
 

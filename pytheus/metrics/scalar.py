@@ -140,19 +140,23 @@ class Scalar(Metric[L, C, D]):
                 if child._view is None:
                     value = child._value
                 else:
-                    try:
-                        value = child._number()
-                    except BaseException as error:
-                        self._leave_out(child, error)
+                    number = self._number_of(child)
+                    if number is None:
                         failed += 1
                         continue
+                    value = number
                 line = child._line
                 former = child._line_value
                 # 0.0 and -0.0 are equal, but their texts differ. Native code has no float objects to compare first.
                 if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
-                    line = number_line(line[: child._head_length], value) if line else child._first_line(value)
+                    if line:
+                        line = number_line(line[: child._head_length], value)
+                    else:
+                        line = child._line_head()
+                        child._head_length = len(line)
+                        line = number_line(line, value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
                     child._line_value = value
@@ -161,11 +165,18 @@ class Scalar(Metric[L, C, D]):
             yielder.offer()
         return parts if not failed or failed < len(children) else []
 
-    def _first_line(self, value: float) -> str:
+    def _number_of(self, child: Scalar) -> float | None:
+        """Return the number of `child`, or None if its function failed and the scrape goes on without it."""
+        try:
+            return child._number()
+        except BaseException as error:
+            self._leave_out(child, error)
+            return None
+
+    def _line_head(self) -> str:
+        """Return this series' line up to the number, without the family's name."""
         labels = self._series.text(cast("tuple[str, ...]", self._labels))
-        head = "{" + labels + "} " if labels else " "
-        self._head_length = len(head)
-        return number_line(head, value)
+        return "{" + labels + "} " if labels else " "
 
 
 if LOCKED:
@@ -182,11 +193,11 @@ if LOCKED:
         lines = [""]
         failed = False
         for child in cast("list[Scalar]", list(self._series.children.values())):
-            try:
-                lines.append(child._first_line(child._number()))
-            except BaseException as error:
-                self._leave_out(child, error)
+            number = self._number_of(child)
+            if number is None:
                 failed = True
+            else:
+                lines.append(number_line(child._line_head(), number))
         if failed and len(lines) == 1:
             return []
         return [header(name, definition.type, definition.description), name.join(lines)]

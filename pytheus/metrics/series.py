@@ -112,6 +112,7 @@ class SeriesSet:
         "exemplars",
         "idle",
         "label_count",
+        "label_heads",
         "limits",
         "neutral",
         "pick",
@@ -130,6 +131,8 @@ class SeriesSet:
     ) -> None:
         self.definition: Definition = definition
         self.label_count: int = len(definition.labels)
+        # The text before each label's value, made at the first scrape.
+        self.label_heads: tuple[str, ...] = ()
         # The identity of this tuple distinguishes the handle without any label bound from all others.
         self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
@@ -298,7 +301,21 @@ class SeriesSet:
 
     def text(self, key: tuple[str, ...]) -> str:
         """Return the labels of `key` in the text format, without braces."""
-        return format_labels(zip(self.definition.labels, key, strict=True))
+        if not key:
+            return ""
+        heads = self.label_heads
+        if not heads:
+            names = self.definition.labels
+            heads = self.label_heads = tuple([f'{name}="' if name is names[0] else f'",{name}="' for name in names])
+        parts: list[str] = []
+        for index, head in enumerate(heads):
+            parts.append(head)
+            parts.append(key[index])
+        parts.append('"')
+        text = "".join(parts)
+        if "\\" in text or "\n" in text or text.count('"') != 2 * len(heads):
+            return format_labels(zip(self.definition.labels, key, strict=True))
+        return text
 
     def _subject(self) -> str:
         definition = self.definition

@@ -162,7 +162,7 @@ class FailedSeries:
     def __enter__(self) -> Self:
         self.found: list[tuple[Collector, tuple[str, ...], BaseException]] = []
         """The collector, the label values and the error of each."""
-        self._outer: FailedSeries | None = getattr(_thread, "failed", None)
+        self._outer = _thread.failed
         _thread.failed = self
         return self
 
@@ -177,7 +177,13 @@ class FailedSeries:
         return list(first.values())
 
 
-_thread: Final = threading.local()
+class _Thread(threading.local):
+    """The innermost block of `FailedSeries` in this thread."""
+
+    failed: FailedSeries | None = None
+
+
+_thread: Final = _Thread()
 
 
 def report_failed_series(collector: Collector, labels: tuple[str, ...], error: BaseException) -> bool:
@@ -185,7 +191,7 @@ def report_failed_series(collector: Collector, labels: tuple[str, ...], error: B
 
     If not, the caller raises `error`.
     """
-    failed: FailedSeries | None = getattr(_thread, "failed", None)
+    failed = _thread.failed
     if failed is None:
         return False
     failed.found.append((collector, labels, error))
