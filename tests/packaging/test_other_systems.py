@@ -81,7 +81,8 @@ def run(platform: str, *source: str, cwd: Path) -> subprocess.CompletedProcess[s
     modules, single = missing(platform)
     program = [
         "import sys, asyncio, http.server, importlib, logging, mmap, multiprocessing.util, os, pathlib, pkgutil",
-        "import select, shutil, signal, socket, socketserver, ssl, subprocess, tempfile, threading, time, urllib.request",
+        "import select, shutil, signal, socket, socketserver, ssl, subprocess, tempfile, threading, time",
+        "import urllib.request",
         "import click, msgspec, pluggy, pytest, selectors",
         "selectors.DefaultSelector = selectors.SelectSelector  # the best that every system has",
         f"for name in {modules}: sys.modules[name] = None",
@@ -125,10 +126,9 @@ def test_every_module_can_be_imported(platform: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@SYSTEMS
-def test_the_plugin_for_redis_can_be_imported(platform: str, tmp_path: Path) -> None:
+def test_the_plugin_for_redis_can_be_imported_on_windows(tmp_path: Path) -> None:
     pytest.importorskip("pytheus_redis")
-    done = run(platform, "import redis, pytheus_redis as package; others = ()", IMPORT_ALL, cwd=tmp_path)
+    done = run("win32", "import redis, pytheus_redis as package; others = ()", IMPORT_ALL, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -206,13 +206,12 @@ def test_metrics_collectors_and_servers_work(platform: str, tmp_path: Path) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@SYSTEMS
-def test_a_program_runs_under_pytheus_run(platform: str, tmp_path: Path) -> None:
+def test_a_program_runs_under_pytheus_run_on_windows(tmp_path: Path) -> None:
     Path(tmp_path, "program.py").write_text(
         "import pytheus\npytheus.Counter('runs_total', 'Runs.').inc()\nprint(pytheus.generate_metrics())"
     )
     done = run(
-        platform,
+        "win32",
         "from pytheus.cli.__main__ import main",
         "sys.argv = ['pytheus', 'run', '--port', '0', 'program.py']",
         "main()",
