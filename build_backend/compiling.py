@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-__all__ = ["can_compile"]
+__all__ = ["announce", "can_compile"]
 
 
 @cache
@@ -37,6 +37,11 @@ def can_compile() -> bool:
     return found or _say(f"{compiler[0]} with Python's headers in {include} does not work here")
 
 
+def announce(text: str) -> None:
+    """Print a line about the build; pip shows it with ``-v``, uv and build always."""
+    print(f"pytheus: {text}", file=sys.stderr, flush=True)
+
+
 def _say(reason: str) -> bool:
-    print(f"pytheus: building pure Python: {reason}", file=sys.stderr)
+    announce(f"building pure Python: {reason}")
     return False

@@ -25,10 +25,12 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from pytheus.exceptions import PytheusError
 from pytheus.plugins import RegistryOptions, hookimpl
 
 if TYPE_CHECKING:
     from pytheus.shards import ShardedRegistry
+    from pytheus_multiprocess.options import MultiprocessOptions
 
 __all__ = ["multiprocess_registry", "pytheus_make_registry", "pytheus_shared_path"]
 
@@ -40,13 +42,11 @@ pytheus_plugin_api = 1
 @hookimpl
 def pytheus_make_registry(options: RegistryOptions) -> ShardedRegistry:
     """The registry of ``multiprocess:///run/shop``."""
-    from pytheus.shards import ShardedRegistry
     from pytheus_multiprocess.options import MultiprocessOptions
-    from pytheus_multiprocess.store import MultiprocessStore
 
     parsed = options.parse(MultiprocessOptions)
     options.refuse_unread()  # before a directory is created
-    return ShardedRegistry(MultiprocessStore(parsed), prefix=parsed.prefix)
+    return _make_registry(parsed, parsed.prefix)
 
 
 @hookimpl
@@ -86,9 +86,7 @@ def multiprocess_registry(
     time. `process_metrics` says whether a scrape exposes CPU time, memory and file descriptors of each process. Raises
     `pytheus_multiprocess.directory.DirectoryError` for a directory that is not private to this user.
     """
-    from pytheus.shards import ShardedRegistry
     from pytheus_multiprocess.options import MultiprocessOptions
-    from pytheus_multiprocess.store import MultiprocessStore
 
     options = MultiprocessOptions(
         os.fspath(directory),
@@ -96,4 +94,18 @@ def multiprocess_registry(
         retention_seconds=retention_seconds,
         process_metrics=process_metrics,
     )
+    return _make_registry(options, prefix)
+
+
+def _make_registry(options: MultiprocessOptions, prefix: str | None) -> ShardedRegistry:
+    from importlib.util import find_spec
+
+    if find_spec("fcntl") is None:
+        raise PytheusError(
+            "the registry 'multiprocess' needs the file locks of POSIX (fcntl), which this system does not have; use"
+            " the registry 'redis' for several processes, or 'default' for one"
+        )
+    from pytheus.shards import ShardedRegistry
+    from pytheus_multiprocess.store import MultiprocessStore
+
     return ShardedRegistry(MultiprocessStore(options), prefix=prefix)
