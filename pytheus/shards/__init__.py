@@ -7,6 +7,7 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | module | content |
 | --- | --- |
 | `layout` | `Layout`: where in a shard's numbers each series is |
+| `label_blocks` | `LabelBlocks`: labels of many series, kept once for all layouts that have them |
 | `layout_codec` | a layout as records, and `LayoutReader` |
 | `snapshot` | `Snapshot`: the numbers of a shard at one moment, and its `ShardIdentity` |
 | `archive` | `Archive` and `fold`: the numbers of processes that have ended |
@@ -32,6 +33,7 @@ from pytheus.shards.archive import MAX_DEAD_VALUES, Archive, age_time, fold
 from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child, watch_c_forks
 from pytheus.shards.ended_rows import EndedRow, EndedRows, FixedRows, combined_rows
 from pytheus.shards.health import Failure, ShardHealth
+from pytheus.shards.label_blocks import LabelBlocks
 from pytheus.shards.layout import Layout, SeriesEntry
 from pytheus.shards.layout_codec import (
     MAX_RECORD_BYTES,
@@ -42,6 +44,7 @@ from pytheus.shards.layout_codec import (
     encode_layout,
     encode_removal,
     encode_series,
+    encode_series_run,
 )
 from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
 from pytheus.shards.merge import Merger
@@ -75,6 +78,7 @@ __all__ = [
     "HasClock",
     "HasCollectors",
     "HasHealth",
+    "LabelBlocks",
     "Layout",
     "LayoutReader",
     "MemoryBackend",
@@ -100,6 +104,7 @@ __all__ = [
     "encode_layout",
     "encode_removal",
     "encode_series",
+    "encode_series_run",
     "fold",
     "includes_dead",
     "merge_rule_of",

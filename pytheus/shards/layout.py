@@ -8,6 +8,7 @@ Rules:
 - A removed series leaves its part of the numbers to a later series. A reader of a shard that is being written reads
   the layout, then the numbers, and then the layout's growth; if a series was removed meanwhile, it starts again.
 - Labels and offsets are in columns instead of one object for each series, because there may be millions of them.
+- Series that were added as one block are remembered as such, so that a merge handles all of them at once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
+from pytheus.shards.label_blocks import LabelBlock
 from pytheus.shards.merge_rules import definition_key, series_size
 
 __all__ = ["Layout", "SeriesEntry"]
@@ -55,6 +57,7 @@ class Layout:
         "_definition_numbers_by_id",
         "_series_numbers",
         "_series_sizes",
+        "blocks",
         "definition_numbers",
         "definitions",
         "exemplars",
@@ -75,6 +78,8 @@ class Layout:
         self.definition_numbers: array[int] = array("l")
         self.labels: list[tuple[str, ...]] = []
         self.offsets: array[int] = array("q")
+        self.blocks: list[tuple[int, LabelBlock]] = []
+        """The blocks that were added, each with the number of its first series."""
         self.removed: list[int] = []
         """The numbers of the removed series, in the order of their removal; their offset is -1."""
         self.info: dict[int, Mapping[str, str]] = {}
@@ -118,6 +123,25 @@ class Layout:
         if end > self.size:
             self.size = end
         return number
+
+    def add_block(self, definition: int, block: LabelBlock, offset: int) -> None:
+        """Add a series for each labels of `block`; their numbers lie one after the other from `offset` on.
+
+        Otherwise as `add_series`.
+        """
+        first = len(self.labels)
+        count = len(block.labels)
+        size = self._series_sizes[definition]
+        end = offset + size * count
+        self.definition_numbers.extend(array("l", [definition]) * count)
+        self.offsets.extend(array("q", range(offset, end, size) if size else [offset] * count))
+        self.labels += block.labels
+        self.blocks.append((first, block))
+        if self._series_numbers is not None:
+            for number, labels in enumerate(block.labels, first):
+                self._series_numbers[definition, labels] = number
+        if end > self.size:
+            self.size = end
 
     def remove_series(self, number: int) -> None:
         """Mark a series as removed, and drop its info and exemplars. Idempotent."""
@@ -182,6 +206,7 @@ class Layout:
         other.definition_numbers = self.definition_numbers[:]
         other.labels = self.labels[:]
         other.offsets = self.offsets[:]
+        other.blocks = self.blocks[:]
         other.removed = self.removed[:]
         other.info = self.info.copy()
         other.exemplars = {number: exemplars.copy() for number, exemplars in self.exemplars.items()}

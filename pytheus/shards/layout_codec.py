@@ -7,8 +7,10 @@ Rules:
   cut off, overwritten or never records.
 - Records are read in the order in which they were written. A definition comes before its series, and both are numbered
   from 0 in that order.
-- Later versions may add kinds of records and further items at the end of a record. A reader ignores both, once their
-  checksum is right.
+- The numbers of the series of one record lie one after the other. Many series in one record are read several times as
+  fast as one by one, so writers gather them, and the same series in the same order give the same records.
+- Later versions may add kinds of records and further items at the end of a record, for example a column with a time or
+  with further numbers for each series. A reader ignores both, once their checksum is right.
 - A record is validated as a whole before it changes anything, as if a user had given it, because a mistake of another
   process must not reach an exposition. After the first wrong record nothing more is read; the layout keeps the records
   before it.
@@ -16,7 +18,7 @@ Rules:
 | kind | further items |
 | --- | --- |
 | "d" | name, type, description, labels, bounds, states, mode, location |
-| "s" | number of the definition, label values, offset |
+| "s" | number of the definition, label values of one or more series, offset of the first |
 | "f" | number of the removed series |
 | "i" | number of the series, its info labels |
 | "e" | number of the series, slot, labels, value, timestamp or nil |
@@ -25,8 +27,8 @@ Rules:
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from math import isfinite
 from typing import Annotated, Final
 from zlib import crc32
@@ -38,6 +40,7 @@ from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.kinds import KINDS, MergeRule, MetricType
 from pytheus.names import reserved_label, validate_label_name, validate_label_names, validate_metric_name, validate_text
 from pytheus.samples import Exemplar
+from pytheus.shards.label_blocks import LabelBlocks, split_labels
 from pytheus.shards.layout import Layout
 from pytheus.shards.merge_rules import merge_rule_of, series_size
 
@@ -50,6 +53,7 @@ __all__ = [
     "encode_removal",
     "encode_layout",
     "encode_series",
+    "encode_series_run",
 ]
 
 MAX_RECORD_BYTES: Final = 1 << 20
@@ -57,6 +61,14 @@ MAX_RECORD_BYTES: Final = 1 << 20
 
 # Bounds the arithmetic with offsets that a broken writer wrote to 64 bits.
 _OFFSET_LIMIT: Final = 1 << 48
+
+# A record has at most this many series, and characters of their labels, of up to 4 bytes each, unless one has more.
+_MAX_SERIES: Final = 1024
+_MAX_CHARACTERS: Final = 1 << 16
+
+# Records of series that are at least this long are decoded in two steps.
+_LONG_BYTES: Final = 256
+_SERIES_TAG: Final = b"\xa1s"
 
 _HEAD: Final = struct.Struct("<II")
 _LENGTH: Final = struct.Struct("<I")
@@ -82,6 +94,14 @@ class _Series(msgspec.Struct, array_like=True, tag="s"):
     offset: _Number
 
 
+class _SeriesRun(msgspec.Struct, array_like=True, tag="s"):
+    """The same, with the labels as they are encoded."""
+
+    definition: _Number
+    labels: msgspec.Raw
+    offset: _Number
+
+
 class _Removal(msgspec.Struct, array_like=True, tag="f"):
     series: _Number
 
@@ -99,11 +119,14 @@ class _Exemplar(msgspec.Struct, array_like=True, tag="e"):
     timestamp: float | None
 
 
-_Payload = _Definition | _Series | _Removal | _Info | _Exemplar
+_Payload = _Definition | _Series | _SeriesRun | _Removal | _Info | _Exemplar
 _KINDS: Final = frozenset("dsfie")
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final[msgspec.msgpack.Decoder[_Payload]] = msgspec.msgpack.Decoder(_Payload)
+_decoder: Final[msgspec.msgpack.Decoder[_Payload]] = msgspec.msgpack.Decoder(
+    _Definition | _Series | _Removal | _Info | _Exemplar
+)
+_run_decoder: Final = msgspec.msgpack.Decoder(_SeriesRun)
 
 
 def encode_definition(definition: Definition) -> bytes:
@@ -126,6 +149,29 @@ def encode_definition(definition: Definition) -> bytes:
 def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> bytes:
     """A record of a series; `definition` is the number of its definition."""
     return _record(_Series(definition, labels, offset), f"series with labels {labels!r:.80}")
+
+
+def encode_series_run(definition: int, labels: Sequence[tuple[str, ...]], offset: int, size: int) -> list[bytes]:
+    """Records of several series of `size` numbers each, which lie one after the other from `offset` on."""
+    records: list[bytes] = []
+    for part in _parts(labels):
+        values = tuple(chain.from_iterable(part))
+        records.append(_record(_Series(definition, values, offset), f"series with labels {values!r:.80}"))
+        offset += size * len(part)
+    return records
+
+
+def _parts(labels: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
+    """The series of each record; the same for the same series."""
+    if len(labels) > _MAX_SERIES:
+        for start in range(0, len(labels), _MAX_SERIES):
+            yield from _parts(labels[start : start + _MAX_SERIES])
+    elif len(labels) > 1 and (not labels[0] or sum(map(len, chain.from_iterable(labels))) > _MAX_CHARACTERS):
+        # Series without labels, which a damaged registry may have, need a record each.
+        yield from _parts(labels[: len(labels) // 2])
+        yield from _parts(labels[len(labels) // 2 :])
+    elif labels:
+        yield labels
 
 
 def encode_removal(series: int) -> bytes:
@@ -160,9 +206,17 @@ def encode_layout(layout: Layout) -> bytes:
     """
     records = [encode_definition(definition) for definition in layout.definitions]
     numbers: dict[int, int] = {}
+    run: list[tuple[str, ...]] = []
+    definition = first = following = size = -1
     for number, entry in layout.entries():
         numbers[number] = len(numbers)
-        records.append(encode_series(layout.definition_numbers[number], entry.labels, entry.offset))
+        if layout.definition_numbers[number] != definition or entry.offset != following:
+            records += encode_series_run(definition, run, first, size)
+            run = []
+            definition, first, size = layout.definition_numbers[number], entry.offset, entry.size
+        run.append(entry.labels)
+        following = entry.offset + size
+    records += encode_series_run(definition, run, first, size)
     for number, info in layout.info.items():
         records.append(encode_info(numbers[number], info))
     for number, exemplars in layout.exemplars.items():
@@ -184,6 +238,8 @@ def _record(payload: _Payload, subject: str) -> bytes:
 def _decode(payload: bytes) -> _Payload | None:
     """The content of a record; None for a kind of a later version."""
     try:
+        if len(payload) >= _LONG_BYTES and payload[1:3] == _SERIES_TAG:
+            return _run_decoder.decode(payload)
         return _decoder.decode(payload)
     except msgspec.ValidationError:
         try:
@@ -205,12 +261,14 @@ class LayoutReader:
         >>> reader.layout.definitions
         [<Definition of counter 'hits_total'>]
 
-    Bytes may be cut anywhere between two calls of `feed`; an incomplete record waits for its rest.
+    Bytes may be cut anywhere between two calls of `feed`; an incomplete record waits for its rest. Readers of several
+    shards share `blocks`, so that equal labels are decoded and kept once.
     """
 
-    __slots__ = ("_failure", "_rest", "consumed_bytes", "layout")
+    __slots__ = ("_blocks", "_failure", "_rest", "consumed_bytes", "layout")
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: LabelBlocks | None = None) -> None:
+        self._blocks = LabelBlocks() if blocks is None else blocks
         self.layout: Layout = Layout()
         self.consumed_bytes: int = 0
         """How many bytes were complete records that are now in the layout."""
@@ -261,12 +319,14 @@ class LayoutReader:
     def _take(self, payload: _Payload) -> None:
         layout = self.layout
         if isinstance(payload, _Series):
-            if payload.definition >= len(layout.definitions):
-                raise ShardFormatError(f"it is a series of definition {payload.definition}, which does not exist")
-            names = layout.definitions[payload.definition].labels
-            if len(payload.labels) != len(names):
-                raise ShardFormatError(f"it has the values {payload.labels!r:.80} for the labels {names!r}")
-            layout.add_series(payload.definition, payload.labels, payload.offset)
+            definition = self._definition(payload.definition)
+            offset = payload.offset
+            for labels in split_labels(payload.labels, definition.labels):
+                layout.add_series(payload.definition, labels, offset)
+                offset += series_size(definition)
+        elif isinstance(payload, _SeriesRun):
+            names = self._definition(payload.definition).labels
+            layout.add_block(payload.definition, self._blocks.decode(bytes(payload.labels), names), payload.offset)
         elif isinstance(payload, _Definition):
             layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, _Removal):
@@ -289,6 +349,12 @@ class LayoutReader:
                 validate_label_name(name, f"an exemplar of {definition.name!r}")
             exemplar = Exemplar(payload.labels, payload.value, payload.timestamp)
             layout.set_exemplar(payload.series, payload.slot, exemplar)
+
+    def _definition(self, number: int) -> Definition:
+        definitions = self.layout.definitions
+        if number >= len(definitions):
+            raise ShardFormatError(f"it is a series of definition {number}, which does not exist")
+        return definitions[number]
 
     def _definition_of(self, series: int) -> Definition:
         layout = self.layout

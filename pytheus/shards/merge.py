@@ -19,7 +19,7 @@ from pytheus.kinds import MergeRule
 from pytheus.names import RESERVED_NAMES
 from pytheus.registry.storage import is_unset
 from pytheus.shards.archive import Archive, DeadValue
-from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex
+from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex, padded
 from pytheus.shards.merge_rules import definition_key
 from pytheus.shards.merged_family import ExtraSample, MergedFamily, MergeResult
 from pytheus.shards.reduce import reduce_columns
@@ -179,7 +179,7 @@ class Merger:
 
     def _totals(self, present: list[Snapshot], archive: Archive) -> list[list[float]]:
         """By vector: the merged numbers of all shards and the archive."""
-        columns: list[list[tuple[float, ...]]] = [[] for _ in range(VECTORS)]
+        columns: list[list[Sequence[float]]] = [[] for _ in range(VECTORS)]
         for snapshot in present:
             index = self._indexes.by_token[snapshot.identity.token]
             self._gather(index, snapshot.numbers, columns)
@@ -194,21 +194,26 @@ class Merger:
             totals[vector] = [0.0 if number != number and is_unset(number) else number for number in totals[vector]]
         return totals
 
-    def _gather(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
-        padded = index.padded(numbers)
+    def _gather(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[Sequence[float]]]) -> None:
+        several: list[float] | None = None
         for vector in range(VECTORS):
-            if self._indexes.lengths[vector]:
-                column = index.gather(vector, self._indexes.lengths[vector], padded)
-                if column is not None:
-                    columns[vector].append(column)
-
-    def _gather_sums(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[tuple[float, ...]]]) -> None:
-        vector = _SUM_WITH_DEAD
-        if self._indexes.lengths[vector]:
-            padding = [0.0] * (index.layout.size - len(numbers))
-            column = index.gather(vector, self._indexes.lengths[vector], index.padded([*numbers, *padding]))
-            if column is not None:
+            offsets = index.offsets[vector]
+            if offsets.length:
+                length = self._indexes.lengths[vector]
+                column = offsets.slice(length, numbers)
+                if column is None:
+                    if several is None:
+                        several = padded(numbers)
+                    column = offsets.gather(length, several)
                 columns[vector].append(column)
+
+    def _gather_sums(self, index: ShardIndex, numbers: Sequence[float], columns: list[list[Sequence[float]]]) -> None:
+        offsets = index.offsets[_SUM_WITH_DEAD]
+        if offsets.length:
+            length = self._indexes.lengths[_SUM_WITH_DEAD]
+            all_numbers = [*numbers, *[0.0] * (index.layout.size - len(numbers))]
+            column = offsets.slice(length, all_numbers) or offsets.gather(length, padded(all_numbers))
+            columns[_SUM_WITH_DEAD].append(column)
 
     # Series of a single process or info -------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Merged numbers are in *vectors*: one for each merge rule, with and without ended processes. Every merged series has its
 place in the vector of its family. The index of a shard says, for each position in a vector, which of the shard's own
-numbers belongs there.
+numbers belongs there. Where a shard has its series in the order of the vector, one difference says it for all.
 """
 
 from __future__ import annotations
@@ -16,11 +16,23 @@ from pytheus.definitions import Definition
 from pytheus.kinds import KINDS, MergeRule
 from pytheus.names import base_name
 from pytheus.registry.storage import UNSET
+from pytheus.shards.label_blocks import LabelBlock
 from pytheus.shards.layout import Layout
 from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
 from pytheus.textformat import format_number, header
 
-__all__ = ["ABSENT", "NO_VECTOR", "VECTORS", "CachedFamily", "CachedSeries", "ShardIndex", "vector_of"]
+__all__ = [
+    "ABSENT",
+    "NO_VECTOR",
+    "VECTORS",
+    "CachedBlock",
+    "CachedFamily",
+    "CachedSeries",
+    "Offsets",
+    "ShardIndex",
+    "padded",
+    "vector_of",
+]
 
 VECTORS: Final = 8
 """How many vectors there are."""
@@ -61,10 +73,31 @@ class CachedSeries:
         """For a series of several lines: the family's exposed name, the numbers last rendered, and the lines."""
 
 
+class CachedBlock:
+    """The merged series of a block of labels, whose positions follow each other."""
+
+    __slots__ = ("block", "series")
+
+    def __init__(self, block: LabelBlock, series: list[CachedSeries]) -> None:
+        self.block: LabelBlock = block
+        self.series: list[CachedSeries] = series
+
+
 class CachedFamily:
     """One merged family."""
 
-    __slots__ = ("_head", "_listing", "bucket_heads", "definition", "is_multiline", "rule", "series", "size", "vector")
+    __slots__ = (
+        "_head",
+        "_listing",
+        "blocks",
+        "bucket_heads",
+        "definition",
+        "is_multiline",
+        "rule",
+        "series",
+        "size",
+        "vector",
+    )
 
     def __init__(self, definition: Definition) -> None:
         kind = KINDS[definition.type]
@@ -79,6 +112,8 @@ class CachedFamily:
         self.bucket_heads: list[str] = [f'"{format_number(bound)}"}} ' for bound in bounds]
         """The text between ``le=`` and the number in the lines of a histogram's buckets."""
         self.series: dict[tuple[str, ...], CachedSeries] = {}
+        self.blocks: dict[int, CachedBlock] = {}
+        """By the id of a block of labels; empty again when a series goes."""
         self._listing: list[CachedSeries] | None = None
         self._head: tuple[str, Definition, str, str] | None = None
 
@@ -104,11 +139,100 @@ class CachedFamily:
         return head[2], head[3]
 
 
+class Offsets:
+    """By position in one vector: the index of the shard's number.
+
+    As long as these indexes follow each other, only the first is kept; otherwise each, in a list.
+    """
+
+    __slots__ = ("_absent", "_first", "_getter", "_listed", "length")
+
+    def __init__(self, absent: int) -> None:
+        self._absent: int = absent
+        self._first: int = 0
+        self._listed: list[int] | None = None
+        self._getter: Callable[[list[float]], tuple[float, ...]] | None = None
+        self.length: int = 0
+        """How many positions it has; the series at later ones are absent."""
+
+    def has(self, position: int) -> bool:
+        """Whether the shard has a number for the position."""
+        if position >= self.length:
+            return False
+        return self._listed is None or self._listed[position] >= 0
+
+    def has_any(self, start: int, size: int) -> bool:
+        """Whether the shard has a number for any of `size` positions from `start` on."""
+        if start >= self.length:
+            return False
+        return self._listed is None or max(self._listed[start : start + size]) >= 0
+
+    def put(self, start: int, offset: int, size: int) -> None:
+        """Let `size` positions from `start` on have the numbers from index `offset` on."""
+        length = self.length
+        listed = self._listed
+        if listed is None:
+            if not length and not start:
+                self._first = offset
+            if start == length and offset == self._first + length:
+                self.length = length + size
+                return
+            listed = self._list()
+        if start > length:
+            listed += [self._absent] * (start - length)
+        if start >= length:
+            listed += range(offset, offset + size) if size > 1 else (offset,)
+        else:
+            listed[start : start + size] = range(offset, offset + size)
+        self.length = len(listed)
+        self._getter = None
+
+    def clear(self, start: int, size: int) -> None:
+        """Let the series at these positions be absent."""
+        self._list()[start : start + size] = [self._absent] * size
+        self._getter = None
+
+    def _list(self) -> list[int]:
+        listed = self._listed
+        if listed is None:
+            listed = self._listed = list(range(self._first, self._first + self.length))
+        return listed
+
+    def slice(self, length: int, numbers: Sequence[float]) -> Sequence[float] | None:
+        """The shard's `numbers` for the first `length` positions; None if that needs a call of `gather`."""
+        if self._listed is not None:
+            return None
+        column = numbers[self._first : self._first + self.length]
+        if length > self.length:
+            column = [*column, *[_ABSENT_NUMBERS[self._absent]] * (length - self.length)]
+        return column
+
+    def gather(self, length: int, padded: list[float]) -> Sequence[float]:
+        """The numbers for the first `length` positions, from those that `padded` made of the shard's."""
+        listed = self._list()
+        if self.length < length:
+            listed += [self._absent] * (length - self.length)
+            self.length = length
+            self._getter = None
+        getter = self._getter
+        if getter is None:
+            if len(listed) == 1:  # for which a getter gives no tuple
+                return [padded[listed[0]]]
+            made = itemgetter(*listed)
+            getter = self._getter = cast(Callable[[list[float]], tuple[float, ...]], made)
+        return getter(padded)
+
+
+def padded(numbers: Sequence[float]) -> list[float]:
+    """The `numbers` of a shard, and those of absent series."""
+    return [*numbers, *_ABSENT_NUMBERS]
+
+
 class ShardIndex:
     """Which numbers of one shard belong to which positions of the vectors."""
 
     __slots__ = (
-        "_getters",
+        "blocks_read",
         "each_series",
         "families",
         "hidden",
@@ -127,6 +251,8 @@ class ShardIndex:
         self.layout: Layout = layout
         self.series_read: int = 0
         """How many series of the layout are in the index."""
+        self.blocks_read: int = 0
+        """How many of these series were in blocks of the layout, counted in blocks."""
         self.removals_read: int = 0
         """How many removals of the layout are in the index."""
         self.families: list[CachedFamily | None] = []
@@ -135,35 +261,11 @@ class ShardIndex:
         """The numbers of definitions that do not count for now; see `Merger.merge`."""
         self.series_counts: list[int] = []
         """By definition number: how many series it has."""
-        self.offsets: list[list[int]] = [[] for _ in range(VECTORS)]
-        """By vector, then by position in it: the index of the shard's number."""
+        self.offsets: list[Offsets] = [Offsets(absent) for absent in ABSENT]
+        """By vector."""
         self.info_series: list[tuple[CachedFamily, int]] = []
         """The series numbers of infos."""
         self.each_series: list[tuple[CachedFamily, int]] = []
         """The series numbers of gauges in a mode of "each"."""
         self.repeated: list[int] = []
         """The numbers of series that the shard has a second time; the first one counts while it is there."""
-        self._getters: list[Callable[[list[float]], tuple[float, ...]] | None] = [None] * VECTORS
-
-    def changed(self, vector: int) -> None:
-        """Report that the `offsets` of that vector have changed."""
-        self._getters[vector] = None
-
-    def padded(self, numbers: Sequence[float]) -> list[float]:
-        """The shard's `numbers` in the form that `gather` takes."""
-        return [*numbers, *_ABSENT_NUMBERS]
-
-    def gather(self, vector: int, length: int, padded: list[float]) -> tuple[float, ...] | None:
-        """The numbers for all positions of a vector; None if the shard has none."""
-        offsets = self.offsets[vector]
-        if not offsets:
-            return None
-        if len(offsets) < length:
-            offsets += [ABSENT[vector]] * (length - len(offsets))
-            self._getters[vector] = None
-        getter = self._getters[vector]
-        if getter is None:
-            # The last one twice, because a getter of a single item gives no tuple; positions past the end are not read.
-            made = itemgetter(*offsets, offsets[-1])
-            getter = self._getters[vector] = cast(Callable[[list[float]], tuple[float, ...]], made)
-        return getter(padded)

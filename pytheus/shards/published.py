@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple, cast
 from weakref import ref
 
 from pytheus.definitions import Definition
@@ -23,7 +23,7 @@ from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.ended_rows import EndedRows
 from pytheus.shards.merge_rules import includes_dead, merge_rule_of
-from pytheus.shards.store import RetiresRows, ShardStore
+from pytheus.shards.store import ShardStore
 from pytheus.shards.tracked_storage import (
     LastValueRows,
     LastValueStorage,
@@ -36,7 +36,7 @@ from pytheus.shards.tracked_storage import (
     storage_of,
 )
 
-__all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "refresh"]
+__all__ = ["Entry", "Published", "PublishedCollectors", "Refreshed", "SharedMetric", "is_storage_aware", "refresh"]
 
 
 class _Retirement:
@@ -66,6 +66,17 @@ class _Retirement:
         else:
             for labels in series:
                 leave(labels)
+
+
+_STORAGE_AWARE: Final = tuple(name for name in dir(StorageAware) if not name.startswith("_"))
+
+
+def is_storage_aware(collector: Collector) -> bool:
+    """Whether `collector` has all methods of `StorageAware`.
+
+    As `isinstance`, which takes about ten microseconds for a protocol on Python 3.11, a third of a registration.
+    """
+    return all(getattr(collector, name, None) is not None for name in _STORAGE_AWARE)
 
 
 class SharedMetric(NamedTuple):
@@ -103,7 +114,7 @@ class SharedMetric(NamedTuple):
             if storage is not None:
                 tracked = TrackedStorage(storage, store, definition)
         ends = storage is not None or not includes_dead(definition)
-        if not ends and isinstance(store, RetiresRows) and store.retires_rows:
+        if not ends and getattr(store, "retires_rows", False):  # see `RetiresRows`, and `is_storage_aware`
             ends = True
             rows = EndedRows(rows)
         # Not if the sum of all processes would go back.
@@ -112,8 +123,8 @@ class SharedMetric(NamedTuple):
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
         storage = self.storage
-        if isinstance(self.metric, SeriesExpirable):
-            self.metric.retire_series_with(self.retirement)
+        if hasattr(self.metric, "retire_series_with"):  # see `is_storage_aware`
+            cast(SeriesExpirable, self.metric).retire_series_with(self.retirement)
         if storage is None:
             if not carry:
                 self.metric.restart()
@@ -147,8 +158,8 @@ class SharedMetric(NamedTuple):
 
         A metric that another registry holds as well takes them to its shard.
         """
-        if isinstance(self.metric, SeriesExpirable):
-            self.metric.stop_retiring_with(self.retirement)
+        if hasattr(self.metric, "stop_retiring_with"):
+            cast(SeriesExpirable, self.metric).stop_retiring_with(self.retirement)
         storage = self.storage
         if storage is None:
             return

@@ -22,7 +22,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
@@ -36,7 +36,14 @@ from pytheus.shards.c_forks import notice_c_fork, run_after_fork_in_child
 from pytheus.shards.ended_rows import note_reading, unread_snapshot
 from pytheus.shards.health import ShardHealth
 from pytheus.shards.merge import Merger
-from pytheus.shards.published import Entry, Published, PublishedCollectors, SharedMetric, refresh
+from pytheus.shards.published import (
+    Entry,
+    Published,
+    PublishedCollectors,
+    SharedMetric,
+    is_storage_aware,
+    refresh,
+)
 from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import Moves, ProcessStorage, storage_of
@@ -153,9 +160,9 @@ class ShardedRegistry(RefusesPeers):
     def _entry(self, collector: Collector, *, carry: bool) -> Entry:
         """An entry for `collector`, whose numbers are in the store's storage if possible."""
         definition = definition_of(collector)
-        if definition is None or self._published.now.is_closed or not isinstance(collector, StorageAware):
+        if definition is None or self._published.now.is_closed or not is_storage_aware(collector):
             return Entry(collector, definition, None)
-        return Entry(collector, definition, self._share(collector, definition, carry=carry))
+        return Entry(collector, definition, self._share(cast(StorageAware, collector), definition, carry=carry))
 
     def _detach(self, entry: Entry) -> None:
         """Give a metric that was withdrawn its numbers back."""

@@ -5,6 +5,7 @@ Rules:
 - Only the growth of a layout is read: new definitions, new series, removals.
 - The series of a family have a position in a vector while any shard has them. A position that was left stays unused
   until the whole cache is built again.
+- A block of labels that several shards share is looked up once, as long as its series have positions in a row.
 - A shard of the process that merges counts only with the metrics that the process shows (see `Merger.merge`).
 """
 
@@ -16,7 +17,8 @@ from typing import Final
 from pytheus.definitions import Definition
 from pytheus.kinds import MergeRule
 from pytheus.shards.archive import Archive
-from pytheus.shards.merge_cache import ABSENT, NO_VECTOR, VECTORS, CachedFamily, CachedSeries, ShardIndex
+from pytheus.shards.label_blocks import LabelBlock
+from pytheus.shards.merge_cache import NO_VECTOR, VECTORS, CachedBlock, CachedFamily, CachedSeries, ShardIndex
 from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_dead
 from pytheus.shards.snapshot import Snapshot
 
@@ -92,18 +94,81 @@ class ShardIndexes:
             if number < index.series_read:
                 self._remove_series(index, number)
         first = index.series_read
-        if first < len(layout.labels):
-            # As lists, and from one moment, because there may be millions.
-            offsets: list[int] = layout.offsets[first:].tolist()
-            definition_numbers: list[int] = layout.definition_numbers[first:].tolist()
-            index.series_read = first + len(offsets)
-            for step, offset in enumerate(offsets):
-                definition_number = definition_numbers[step]
-                family = index.families[definition_number]
-                if offset >= 0 and family is not None and self._add_series(index, family, first + step, offset):
-                    if not index.series_counts[definition_number]:
-                        self.have_changed = True
-                    index.series_counts[definition_number] += 1
+        index.series_read = len(layout.offsets)
+        blocks = layout.blocks[index.blocks_read :]
+        index.blocks_read += len(blocks)
+        for start, block in blocks:
+            self._add_each(index, first, start)
+            first = start + len(block.labels)
+            if not self._add_block(index, start, block):
+                self._add_each(index, start, first)
+        self._add_each(index, first, index.series_read)
+
+    def _add_each(self, index: ShardIndex, first: int, end: int) -> None:
+        """Add the series with these numbers to the index, one by one."""
+        if first >= end:
+            return
+        layout = index.layout
+        # As lists, because there may be millions.
+        offsets: list[int] = layout.offsets[first:end].tolist()
+        definition_numbers: list[int] = layout.definition_numbers[first:end].tolist()
+        for step, offset in enumerate(offsets):
+            definition_number = definition_numbers[step]
+            family = index.families[definition_number]
+            if offset >= 0 and family is not None and self._add_series(index, family, first + step, offset):
+                self._count(index, definition_number, 1)
+
+    def _count(self, index: ShardIndex, definition_number: int, added: int) -> None:
+        if not index.series_counts[definition_number]:
+            self.have_changed = True
+        index.series_counts[definition_number] += added
+
+    def _add_block(self, index: ShardIndex, first: int, block: LabelBlock) -> bool:
+        """Add the series of a block, all at once; False, without any of them, if they have to be added one by one."""
+        layout = index.layout
+        definition_number = layout.definition_numbers[first]
+        family = index.families[definition_number]
+        count = len(block.labels)
+        if family is None:
+            return True
+        if family.vector == NO_VECTOR or (layout.removed and min(layout.offsets[first : first + count]) < 0):
+            return False
+        cached = family.blocks.get(id(block)) or self._cached_block(family, block)
+        if cached is None:
+            return False
+        start = cached.series[0].start
+        offsets = index.offsets[family.vector]
+        if offsets.has_any(start, count * family.size):
+            return False
+        offsets.put(start, layout.offsets[first], count * family.size)
+        for series in cached.series:
+            series.shard_count += 1
+        self._count(index, definition_number, count)
+        return True
+
+    def _cached_block(self, family: CachedFamily, block: LabelBlock) -> CachedBlock | None:
+        """The merged series of a block, new ones if the family has none of them; None unless they are in a row."""
+        known = family.series
+        labels_of = block.labels
+        series: list[CachedSeries] = []
+        if known.keys().isdisjoint(labels_of):
+            if len(set(labels_of)) < len(labels_of):
+                return None
+            start = self.lengths[family.vector]
+            for labels in labels_of:
+                each = known[labels] = CachedSeries(labels, start)
+                series.append(each)
+                start += family.size
+            self.lengths[family.vector] = start
+            family.changed()
+        else:
+            for labels in labels_of:
+                found = known.get(labels)
+                if found is None or (series and found.start != series[-1].start + family.size):
+                    return None
+                series.append(found)
+        cached = family.blocks[id(block)] = CachedBlock(block, series)
+        return cached
 
     def hide_series(
         self, local: Sequence[Definition], own_tokens: Collection[str], withheld: Sequence[Definition]
@@ -165,19 +230,11 @@ class ShardIndexes:
             labels_of[number] = series.labels  # an equal tuple, so that all shards share one object
         offsets = index.offsets[vector]
         start = series.start
-        length = len(offsets)
-        if start == length:
-            offsets += range(offset, offset + size) if size > 1 else (offset,)
-        else:
-            if start + size > length:
-                offsets += [ABSENT[vector]] * (start + size - length)
-            elif offsets[start] >= 0:
-                # A series twice in a shard: the first one counts until it is removed.
-                index.repeated.append(number)
-                return False
-            for step in range(size):
-                offsets[start + step] = offset + step
-        index.changed(vector)
+        if offsets.has(start):
+            # A series twice in a shard: the first one counts until it is removed.
+            index.repeated.append(number)
+            return False
+        offsets.put(start, offset, size)
         series.shard_count += 1
         return True
 
@@ -227,16 +284,14 @@ class ShardIndexes:
         if series is None:
             return False
         vector = family.vector
-        start = series.start
         offsets = index.offsets[vector]
-        if start >= len(offsets) or offsets[start] < 0:
+        if not offsets.has(series.start):
             return False
-        for step in range(family.size):
-            offsets[start + step] = ABSENT[vector]
-        index.changed(vector)
+        offsets.clear(series.start, family.size)
         series.shard_count -= 1
         if series.shard_count == 0:
             del family.series[labels]
+            family.blocks.clear()
             family.changed()
             self._unused[vector] += family.size
         return True

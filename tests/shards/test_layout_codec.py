@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from zlib import crc32
 
@@ -14,6 +15,7 @@ from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
 from pytheus.shards import (
     MAX_RECORD_BYTES,
+    LabelBlocks,
     Layout,
     LayoutReader,
     ShardFormatError,
@@ -23,6 +25,8 @@ from pytheus.shards import (
     encode_layout,
     encode_removal,
     encode_series,
+    encode_series_run,
+    series_size,
 )
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",), location="app.py:3")
@@ -88,6 +92,50 @@ def test_it_may_come_in_any_pieces(cuts: list[int]) -> None:
     assert described(reader.layout) == described(whole())
 
 
+@pytest.mark.parametrize("count", [1, 2, 30, 1024, 1025, 5000])
+@pytest.mark.parametrize("definition", [HITS, LATENCY, BUILD])
+def test_series_in_a_row_are_read_as_if_written_one_by_one(definition: Definition, count: int) -> None:
+    labels = [(f"value {number}",) if definition.labels else () for number in range(count)]
+    head, size = encode_definition(definition), series_size(definition)
+    records = encode_series_run(0, labels, 7, size)
+    assert len(records) <= (count + 1023) // 1024 or not definition.labels
+    one_by_one = [encode_series(0, each, 7 + number * size) for number, each in enumerate(labels)]
+    layout = read(head + b"".join(records))
+    assert described(layout) == described(read(head + b"".join(one_by_one)))
+    assert layout.find_series(0, labels[-1]) == count - 1
+    layout.remove_series(0)
+    assert described(read(encode_layout(layout))) == described(layout)
+
+
+def test_a_record_of_many_series_is_never_too_long() -> None:
+    labels = [("\N{GRINNING FACE}" * number,) for number in (100_000, 1, 200_000, 65_536, 260_000)]
+    records = encode_series_run(0, labels, 0, 1)
+    assert read(encode_definition(HITS) + b"".join(records)).labels == labels
+    assert max(map(len, records)) <= MAX_RECORD_BYTES + 8
+
+
+def test_readers_share_the_labels_of_records_that_are_equal() -> None:
+    blocks = LabelBlocks()
+    labels = [(f"value {number}",) for number in range(1500)]
+    layouts = []
+    for definition in range(2):
+        reader = LayoutReader(blocks)
+        reader.feed(encode_definition(LATENCY) * definition + encode_definition(HITS))
+        reader.feed(b"".join(encode_series_run(definition, labels, 100 * definition, 1)))
+        layouts.append(reader.layout)
+    one, other = layouts
+    assert one.labels == other.labels == labels
+    assert all(mine is theirs for mine, theirs in zip(one.labels, other.labels, strict=True))
+    assert [block for _, block in one.blocks] == [block for _, block in other.blocks]
+    before = list(one.labels)
+    other.add_series(1, ("more",), 0)
+    other.labels[0] = ("changed",)
+    assert one.labels == before
+    del reader, layouts, one, other
+    gc.collect()
+    assert not blocks._blocks
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_it_may_come_as_any_bytes(kind: type[bytes | bytearray | memoryview]) -> None:
     reader = LayoutReader()
@@ -150,7 +198,11 @@ def test_a_byte_that_changed_is_found_and_what_came_before_it_stays(position: in
 
 
 BEFORE = (
-    encode_definition(HITS) + encode_series(0, ("200",), 0) + encode_definition(BUILD) + encode_series(1, ("x",), 1)
+    encode_definition(HITS)
+    + encode_series(0, ("200",), 0)
+    + encode_definition(BUILD)
+    + encode_series(1, ("x",), 1)
+    + encode_definition(Definition("bytes_total", "counter", "Bytes.", ("code", "method")))
 )
 
 
@@ -164,7 +216,12 @@ BEFORE = (
         (record("s", 0, ["200"], -1), ">= 0"),
         (record("s", 0, ["200"], 1 << 60), "<="),
         (record("s", 7, ["200"], 0), "definition 7, which does not exist"),
-        (record("s", 0, ["200", "GET"], 0), "for the labels"),
+        (record("s", 0, [], 0), "for the labels"),
+        (record("s", 2, [], 0), "for the labels"),
+        (record("s", 2, ["200", "GET", "404"], 0), "for the labels"),
+        (record("s", 2, ["200", "GET"] * 200 + ["404"], 0), "for the labels"),
+        (record("s", 0, ["200"] * 200 + [404], 0), "Expected `str`"),
+        (record("s", 7, ["200"] * 200, 0), "definition 7, which does not exist"),
         (record("f", 9), "series 9, which does not exist"),
         (record("i", 9, {}), "series 9, which does not exist"),
         (record("i", 0, {}), "which is not an info"),
@@ -189,7 +246,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(wrong: bytes, messag
     with pytest.raises(ShardFormatError, match=f"byte {len(BEFORE)} cannot be read: .*{message}"):
         reader.feed(wrong)
     assert described(reader.layout) == before
-    assert len(reader.layout.definitions) == 2
+    assert len(reader.layout.definitions) == 3
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ __all__ = ["MultiprocessStore"]
 _MAX_ATTEMPTS: Final = 100
 _MANY_SHARDS: Final = 100
 """From this count on, a process that starts tries to fold shards, because there may be no scrapes."""
-_MAX_OPEN: Final = 128
+_MAX_OPEN: Final = 512
 """How many shards a store keeps open from one scrape to the next, at most."""
 _OPEN_SHARE: Final = 8
 """They are at most one in so many of the descriptors that the process may have."""

@@ -26,7 +26,7 @@ from zlib import crc32
 import msgspec
 
 from pytheus.definitions import Definition
-from pytheus.shards import Archive, Failure, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
+from pytheus.shards import Archive, Failure, LabelBlocks, LayoutReader, ShardFormatError, ShardIdentity, Snapshot, fold
 from pytheus_redis.check import Check
 from pytheus_redis.client import Answer, Call, Client, text_of, unexpected
 from pytheus_redis.errors import RedisStoreError
@@ -110,10 +110,10 @@ class _KnownShard:
 
     __slots__ = ("attempt", "base", "identity", "index_bytes", "numbers", "reader", "unreadable")
 
-    def __init__(self, unreadable: str = "") -> None:
+    def __init__(self, blocks: LabelBlocks | None = None, unreadable: str = "") -> None:
         self.attempt = b""
         self.identity: ShardIdentity | None = None
-        self.reader = LayoutReader()
+        self.reader = LayoutReader(blocks)
         self.index_bytes = 0
         self.numbers: array[float] = array("d")
         self.base: array[float] | None = None
@@ -132,6 +132,7 @@ class Reader:
         self._series_expiry: Final = options.series_expiry_seconds
         self._expired_at = 0.0
         self._known: dict[str, _KnownShard] = {}
+        self._blocks: Final = LabelBlocks()
         self._archive = Archive()
         self._unreadable_archive = ""
         self._unread_version = ""
@@ -227,12 +228,12 @@ class Reader:
     def _take_shard(self, token: str, answer: Answer) -> _KnownShard:
         known = self._known.get(token)
         if known is None:
-            known = self._known[token] = _KnownShard()
+            known = self._known[token] = _KnownShard(self._blocks)
         if answer is None:
-            known = self._known[token] = _KnownShard("its keys are gone, though it is listed")
+            known = self._known[token] = _KnownShard(unreadable="its keys are gone, though it is listed")
             return known
         if isinstance(answer, bytes):
-            known = self._known[token] = _KnownShard(f"it cannot be read: {text_of(answer)}")
+            known = self._known[token] = _KnownShard(unreadable=f"it cannot be read: {text_of(answer)}")
             return known
         if not isinstance(answer, list):
             raise unexpected(READ, answer)
@@ -241,7 +242,7 @@ class Reader:
         try:
             self._read_shard(known, token, [each for each in answer if isinstance(each, bytes)])
         except Exception as error:  # written by another program, so any error may come of it
-            known = self._known[token] = _KnownShard(f"it cannot be read: {_reason(error)}")
+            known = self._known[token] = _KnownShard(unreadable=f"it cannot be read: {_reason(error)}")
         return known
 
     @staticmethod

@@ -9,6 +9,7 @@ Rules:
 - A delta knows the numbers that it overwrote (`undo`), so that the earlier state can be restored as long as it is
   unknown whether the delta has arrived.
 - An offset that a series left may be given to another series, but not while a base is subtracted from it.
+- New series are written to the index in runs whose numbers follow each other; these are read and merged as a whole.
 
 One thread uses a mirror.
 """
@@ -33,6 +34,7 @@ from pytheus.shards import (
     encode_info,
     encode_removal,
     encode_series,
+    encode_series_run,
     series_size,
 )
 
@@ -46,6 +48,11 @@ _MAX_GAP: Final = 4
 
 # The approximate count of numbers in one run.
 _MAX_RUN: Final = DELTA_BYTES // 16
+
+# So many new series are added at once. Labels of more characters may not fit into a record.
+_MAX_SERIES: Final = 1024
+_MAX_CHARACTERS: Final = 1 << 16
+_MAX_NUMBER: Final = 1 << 40
 
 
 def packed(numbers: array[float]) -> bytes:
@@ -126,6 +133,17 @@ class _CollectorMirror:
         # Parallel to `labels`: the number of each series in the layout, and the offset of its numbers.
         self.series: list[int] = []
         self.offsets: list[int] = []
+
+
+def _fits(labels: tuple[str, ...]) -> bool:
+    """Whether a record can have these labels; only this process exposes a series with labels of a megabyte."""
+    if sum(map(len, labels)) <= _MAX_CHARACTERS:
+        return True
+    try:
+        encode_series(_MAX_NUMBER, labels, _MAX_NUMBER)
+    except ShardFormatError:
+        return False
+    return True
 
 
 def _rows_of(collector: HasRows) -> list[Row]:
@@ -227,50 +245,66 @@ class ShardMirror:
         positions = {each: position for position, each in enumerate(known.labels)}
         removed = positions.keys() - set(labels)
         self._remove_series([known.series[positions[each]] for each in removed], size, deltas)
+        if not all(each in positions or _fits(each) for each in labels):
+            rows = [row for row in rows if row.labels in positions or _fits(row.labels)]
+            labels = [row.labels for row in rows]
+            numbers = array("d", chain.from_iterable([row.numbers for row in rows]))
+        added = iter(self._add_rows(known, [row for row in rows if row.labels not in positions], deltas))
         series: list[int] = []
         offsets: list[int] = []
         arranged = array("d")
-        kept: list[int] = []
         for at, each in enumerate(labels):
             position = positions.get(each)
             if position is not None:
                 series.append(known.series[position])
                 offsets.append(known.offsets[position])
                 arranged += known.numbers[position * size : (position + 1) * size]
-                kept.append(at)
-                continue
-            offset = self._take_offset(size)
-            try:
-                record = encode_series(known.definition, each, offset)
-            except ShardFormatError:  # labels of a megabyte
-                self._free_offsets.setdefault(size, []).append(offset)
-                zeros = array("d", bytes(8 * size))  # Redis's numbers are as long as these
-                self._store_run(offset, zeros, deltas)
-                continue
-            kept.append(at)
-            series.append(self.layout.add_series(known.definition, each, offset))
-            self._series_bytes.append(0)
-            offsets.append(offset)
-            values = numbers[at * size : (at + 1) * size]
-            arranged += values
-            self._append(record, deltas, series=series[-1])
-            # Zeros are sent as well, because another series may have had the offset.
-            deltas[-1].add_run(offset, values, array("d", bytes(8 * size)))
-            self.numbers[offset : offset + size] = values
+            else:
+                number = next(added)
+                series.append(number)
+                offsets.append(self.layout.offsets[number])
+                arranged += numbers[at * size : (at + 1) * size]
         known.series, known.offsets, known.numbers, known.labels = series, offsets, arranged, labels
-        if len(kept) != len(labels):
-            known.labels = [labels[at] for at in kept]
-            rows = [rows[at] for at in kept]
-            numbers = array("d", chain.from_iterable([row.numbers for row in rows]))
         return rows, numbers
 
-    def _take_offset(self, size: int) -> int:
+    def _add_rows(self, known: _CollectorMirror, rows: Sequence[Row], deltas: list[Delta]) -> range:
+        """Add series with these rows; returns their numbers in the layout."""
+        layout, size = self.layout, known.size
+        first = len(layout)
+        at_once = max(1, min(_MAX_SERIES, _MAX_RUN // size if size else _MAX_SERIES))
+        start = 0
+        while start < len(rows):
+            offset, count = self._take_offsets(size, min(at_once, len(rows) - start))
+            part = rows[start : start + count]
+            start += count
+            labels = [row.labels for row in part]
+            records = encode_series_run(known.definition, labels, offset, size)
+            for record in records:
+                self._append(record, deltas)
+            useful = sum(map(len, records)) // count
+            self._useful_bytes += useful * count
+            self._series_bytes.extend([useful] * count)
+            for number, each in enumerate(labels):
+                layout.add_series(known.definition, each, offset + number * size)
+            if size:
+                # Zeros are sent as well, because another series may have had the offset.
+                values = array("d", chain.from_iterable([row.numbers for row in part]))
+                deltas[-1].add_run(offset, values, array("d", bytes(8 * len(values))))
+                self.numbers[offset : offset + len(values)] = values
+        return range(first, len(layout))
+
+    def _take_offsets(self, size: int, count: int) -> tuple[int, int]:
+        """The first of some consecutive offsets, `count` or as many as there are together, and how many they are."""
         free = self._free_offsets.get(size)
         if free and self.reuses_offsets:
-            return free.pop()
+            offset, taken = free.pop(), 1
+            while free and taken < count and free[-1] == offset - size:
+                offset = free.pop()
+                taken += 1
+            return offset, taken
         offset = len(self.numbers)
-        self.numbers.extend(array("d", bytes(8 * size)))
-        return offset
+        self.numbers.extend(array("d", bytes(8 * size * count)))
+        return offset, count
 
     def _remove_collector(self, known: _CollectorMirror, deltas: list[Delta]) -> None:
         self._remove_series(known.series, known.size, deltas)

@@ -401,7 +401,7 @@ def test_being_folded_at_every_step_of_the_end_of_a_series(all_members: Callable
 def test_no_reader_sees_a_family_that_is_part_old_and_part_new(
     members: Members, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_mirror, "DELTA_BYTES", 400)
+    monkeypatch.setattr(shard_mirror, "DELTA_BYTES", 300)
     monkeypatch.setattr(shard_mirror, "_MAX_RUN", 10)
     stage = Stage(members, 0, "nothing")
     seen: list[set[float]] = []
