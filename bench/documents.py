@@ -1,7 +1,4 @@
-"""The parts of documents that the bench writes: tables in README.md and docs/explanation/speed.md.
-
-Such a part is between the lines ``<!-- bench: NAME -->`` and ``<!-- bench: end -->``.
-"""
+"""The tables that the bench writes: in README.md and docs/explanation/speed.md, the first of a section each."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from bench.results import Results
 from bench.rows import ROWS
 from bench.table import as_markdown, markdown_line, rounded
 
-__all__ = ["README_ROWS", "SPEED", "figures_table", "replace_part", "write_results"]
+__all__ = ["README_ROWS", "SPEED", "figures_table", "replace_table", "write_results"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SPEED = CHECKOUT / "docs" / "explanation" / "speed.md"
@@ -37,13 +34,13 @@ README_COLUMNS = {
 
 def write_results(results: Results, columns: Sequence[Library], checkout: Path = CHECKOUT) -> None:
     """Write the table of all rows, and the few rows of README.md."""
-    replace_part(checkout / SPEED.relative_to(CHECKOUT), "results", as_markdown(results, columns))
+    replace_table(checkout / SPEED.relative_to(CHECKOUT), "Results", as_markdown(results, columns))
     units = {row.key: row.unit for row in ROWS}
     lines = [["", *README_COLUMNS.values()]]
     for row, title in README_ROWS.items():
         values = [results.value(column, row) for column in README_COLUMNS]
         lines.append([title, *("-" if value is None else f"{rounded(value)} {units[row]}" for value in values)])
-    replace_part(checkout / "README.md", "results", figures_table(lines))
+    replace_table(checkout / "README.md", "Speed", figures_table(lines))
 
 
 def figures_table(lines: Iterable[Sequence[str]]) -> str:
@@ -52,10 +49,10 @@ def figures_table(lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(map(markdown_line, [heads, ["---", *(["---:"] * (len(heads) - 1))], *others]))
 
 
-def replace_part(document: Path, name: str, text: str) -> None:
-    """Replace the part called `name`; raises `LookupError` unless the document has one."""
-    part = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- bench: end -->\n)", re.DOTALL)
-    after, found = part.subn(lambda match: f"{match[1]}\n{text.strip()}\n{match[2]}", document.read_text("utf-8"))
+def replace_table(document: Path, section: str, text: str) -> None:
+    """Replace the section's table and the list that follows it; raises `LookupError` unless there is one."""
+    table = re.compile(rf"(^## {section}\n(?:(?![#|]).*\n)*)(?:\|.*\n)+(?:\n(?:- .*\n)+)?", re.MULTILINE)
+    after, found = table.subn(lambda match: f"{match[1]}{text.strip()}\n", document.read_text("utf-8"))
     if found != 1:
-        raise LookupError(f"{document} has {found} parts called {name!r}, but expected one")
+        raise LookupError(f"{document} has {found} sections {section!r} with a table, but expected one")
     document.write_text(after, "utf-8")

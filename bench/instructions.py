@@ -11,8 +11,8 @@ Rules:
 
 - One process counts everything, in some ten seconds. It calls getppid(2) before and after each run, and at each such
   call callgrind writes the count since the one before.
-- An operation runs n times, then 2n times; the difference divided by n is its count. What is set up once, and the call
-  of the run itself, is in neither. The empty loop is subtracted from calls.
+- An operation runs n times, then 2n times; the difference divided by n is its count. That leaves out the set-up and the
+  call of the run. The empty loop is subtracted from calls.
 - The garbage collector is off, and strings have the same hashes in each process.
 """
 
@@ -39,7 +39,7 @@ if __name__ == "__main__":
         del sys.path[0]
     sys.path.insert(len(sys.path) if "--here" in sys.argv else 0, str(Path(__file__).resolve().parent.parent))
 
-from bench.documents import SPEED, figures_table, replace_part
+from bench.documents import SPEED, figures_table, replace_table
 from bench.environments import BENCH, Unavailable, clean_environ, provide
 from bench.libraries import LIMIT
 from bench.rows import ROWS
@@ -134,7 +134,7 @@ def run_all(workload: Workload) -> list[tuple[str, int]]:
 
 
 def count(python: str, workload: str) -> tuple[str, Counts]:
-    """The interpreter at `python`, and the counts of that workload with what is installed there."""
+    """The interpreter at `python`, and the counts of that workload with the package installed there."""
     with tempfile.TemporaryDirectory() as folder:
         valgrind = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={folder}/count"]
         command = [*valgrind, python, "-P", str(Path(__file__).resolve()), "--here", workload]
@@ -179,7 +179,7 @@ def write(name: str, counts: Mapping[str, Counts]) -> None:
     """Rewrite the file and the document."""
     FILE.write_text(json.dumps({"interpreter": name, "counts": counts}, indent=2) + "\n", "utf-8")
     rows = as_rows({"pytheus": counts["pytheus"], LIMIT.title: counts["limit"]})
-    replace_part(SPEED, "instructions", f"{figures_table(rows)}\n\n- {name}.")
+    replace_table(SPEED, "Instructions", f"{figures_table(rows)}\n\n- {name}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.documents import CHECKOUT, SPEED, replace_part, write_results
+from bench.documents import CHECKOUT, SPEED, replace_table, write_results
 from bench.libraries import LIBRARIES
 from bench.results import Results
 
@@ -33,20 +33,24 @@ def test_figures_of_a_run_are_in_both_documents(copy: Path) -> None:
     assert "| counter.inc() | ns | 10.0 (20.0x) | 200 |" in (copy / SPEED.relative_to(CHECKOUT)).read_text("utf-8")
 
 
+DOCUMENT = "## X\n\nText.\n\n| a |\n| --- |\n| 1 |\n\n- A note.\n- Another.\n\n## Y\n\n| b |\n| --- |\n"
+
+
 def test_the_rest_of_a_document_stays_as_it_is(tmp_path: Path) -> None:
     document = tmp_path / "document.md"
-    document.write_text("a\n<!-- bench: x -->\n\nold\n\n<!-- bench: end -->\nb\n<!-- bench: end -->\n")
-    replace_part(document, "x", r"new \1")
-    assert document.read_text() == "a\n<!-- bench: x -->\n\nnew \\1\n\n<!-- bench: end -->\nb\n<!-- bench: end -->\n"
+    document.write_text(DOCUMENT)
+    replace_table(document, "X", r"| \1 |")
+    assert document.read_text() == "## X\n\nText.\n\n| \\1 |\n\n## Y\n\n| b |\n| --- |\n"
 
 
-def test_the_document_has_the_part_for_instructions(copy: Path) -> None:
-    replace_part(copy / SPEED.relative_to(CHECKOUT), "instructions", "new")
+def test_the_document_has_the_table_of_instructions(copy: Path) -> None:
+    replace_table(copy / SPEED.relative_to(CHECKOUT), "Instructions", "| new |")
 
 
-def test_a_document_without_the_part_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ["Z", "Text."])
+def test_a_section_without_a_table_is_an_error(tmp_path: Path, section: str) -> None:
     document = tmp_path / "document.md"
-    document.write_text("a\n")
-    with pytest.raises(LookupError, match="has 0 parts called 'x', but expected one"):
-        replace_part(document, "x", "new")
-    assert document.read_text() == "a\n"
+    document.write_text(DOCUMENT)
+    with pytest.raises(LookupError, match=f"has 0 sections '{section}' with a table, but expected one"):
+        replace_table(document, section, "new")
+    assert document.read_text() == DOCUMENT
