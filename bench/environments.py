@@ -22,13 +22,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.libraries import BASE
+from bench.libraries import BASE, LIMIT
 
-__all__ = ["Environment", "Unavailable", "describe_machine", "provide"]
+__all__ = ["BENCH", "Environment", "Unavailable", "build_limit", "clean_environ", "describe_machine", "provide"]
 
 BENCH = Path(__file__).resolve().parent
 CHECKOUT = BENCH.parent
 VENVS = BENCH / ".venvs"
+LIMIT_SOURCE = BENCH / "limit.c"
 PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "setup.py")
 
 # The newest peers, because a user chooses among those; the table names their versions.
@@ -67,6 +68,8 @@ def provide(name: str, revision: str = "") -> Environment:
             return _base(revision)
         if name == "go":
             return _go()
+        if name == LIMIT.environment:
+            return _limit()
         if name in DISTRIBUTIONS:
             return _describe(name, _venv(name, DISTRIBUTIONS[name]))
         python = _venv(name, ())
@@ -84,6 +87,12 @@ def describe_machine() -> str:
     if hasattr(os, "getloadavg"):
         parts.append(f"load {os.getloadavg()[0]:.1f} before the run")
     return ", ".join(parts)
+
+
+def clean_environ() -> dict[str, str]:
+    """This process's environment without variables that change how Python or a library behaves."""
+    unwanted = ("PYTHON", "PYTHEUS", "PROMETHEUS", "OTEL", "GOGC", "GOMAXPROCS", "GODEBUG")
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
 def _processor() -> str:
@@ -167,6 +176,31 @@ def _base(revision: str) -> Environment:
     return _describe(BASE, python)
 
 
+_COMPILATION = """
+import json, shlex, sysconfig
+command = [*shlex.split(sysconfig.get_config_var("LDSHARED")), "-O3", "-fPIC", "-I" + sysconfig.get_path("include")]
+print(json.dumps([command, sysconfig.get_path("platlib"), "limit" + sysconfig.get_config_var("EXT_SUFFIX")]))
+"""
+
+
+def build_limit(python: str, folder: Path | None = None) -> Path:
+    """Build bench/limit.c for the interpreter `python`, in its site-packages or in `folder`; returns the file."""
+    command, site_packages, name = json.loads(_run([python, "-I", "-c", _COMPILATION]))
+    target = Path(folder or site_packages, name)
+    _run([*command, "-o", str(target), str(LIMIT_SOURCE)])
+    return target
+
+
+def _limit() -> Environment:
+    python = _venv(LIMIT.environment, ())
+    recipe = _digest([LIMIT_SOURCE])
+    if _stamp(VENVS / LIMIT.environment, "limit") != recipe:
+        _say("building bench/limit.c")
+        build_limit(python)
+        _put_stamp(VENVS / LIMIT.environment, "limit", recipe)
+    return _describe(LIMIT.environment, python)
+
+
 # Go ------------------------------------------------------------------------------------------------------------------
 
 
@@ -208,8 +242,8 @@ def _install_go() -> None:
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTHEUS"))}
-    run = subprocess.run(command, cwd=BENCH, env=clean | dict(environ or {}), capture_output=True, text=True)
+    environ = clean_environ() | dict(environ or {})
+    run = subprocess.run(command, cwd=BENCH, env=environ, capture_output=True, text=True)
     run.check_returncode()
     return run.stdout
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BASE", "GO", "LIBRARIES", "REFERENCE", "Library", "base_of"]
+__all__ = ["BASE", "GO", "LIBRARIES", "LIMIT", "REFERENCE", "Library", "base_of"]
 
 
 class Library(NamedTuple):
     """A column. `key` is its name in figures, `workload` its name in bench/workloads.py.
 
     `environment` is one of bench/environments.py, `distribution` its name for pip there, `imports` the modules that a
-    program imports to write and expose metrics.
+    program imports to write and expose metrics; both empty for a program of our own.
     """
 
     key: str
@@ -28,6 +28,9 @@ REFERENCE = "prometheus_client"
 GO = Library("go", "client_golang", "", "go", "", "")
 """Not a Python library: a program of its own, bench/go/main.go, does the same work."""
 
+LIMIT = Library("limit", "limit in C", "limit", "limit", "", "")
+"""Not a library: bench/limit.c, as fast as a metric can be that CPython calls. It shows the distance to go."""
+
 BASE = "base"
 """The environment of an earlier revision of pytheus, which `bench/run.py --base REVISION` measures beside this one."""
 
@@ -35,6 +38,7 @@ _PYTHEUS = ("pytheus", "from pytheus import Counter, generate_metrics")
 
 LIBRARIES = (
     Library("pytheus", "pytheus", "pytheus", "compiled", *_PYTHEUS),
+    LIMIT,
     Library("pytheus_pure", "pytheus, pure", "pytheus", "pure", *_PYTHEUS),
     Library(
         "prometheus_client",

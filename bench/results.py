@@ -46,9 +46,10 @@ class Results:
         # A call is never free: what is below the clock's resolution is shown as that.
         return max(raw - figures["empty"], 0.1)
 
-    def ratio(self, column: str, row: str, against: str = REFERENCE) -> float | None:
-        """How many times as good as `against`: above 1 for the smaller figure."""
-        mine, theirs = self.value(column, row), self.value(against, row)
+    def ratio(self, column: str, row: str, against: str | float = REFERENCE) -> float | None:
+        """How many times as good as `against`, a column or a figure: above 1 for the smaller figure."""
+        mine = self.value(column, row)
+        theirs = self.value(against, row) if isinstance(against, str) else against
         return None if mine is None or theirs is None else theirs / mine
 
     def reached(self, goal: Goal, row: str) -> bool | None:

@@ -3,6 +3,7 @@
     python3 bench/run.py                the whole run, about ten minutes
     python3 bench/run.py --quick        a rough one, in a minute or two
     python3 bench/run.py --markdown     the table as Markdown, --json FILE also every figure unrounded
+    python3 bench/run.py --write        the whole run, then all figures in README.md and docs/explanation/speed.md
     python3 bench/run.py --only pytheus --only prometheus_client
     python3 bench/run.py --only pytheus --base main~20    two revisions of this project
 
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,8 +31,10 @@ if __name__ == "__main__":
     # The checkout in the place of this directory: no module here may shadow another of the same name.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench.environments import BENCH, Environment, Unavailable, describe_machine, provide
-from bench.libraries import LIBRARIES, REFERENCE, Library, base_of
+from bench import instructions
+from bench.documents import write_results
+from bench.environments import BENCH, Environment, Unavailable, clean_environ, describe_machine, provide
+from bench.libraries import GO, LIBRARIES, REFERENCE, Library, base_of
 from bench.results import Results
 from bench.rows import QUICK, WHOLE, Plan
 from bench.table import as_json, as_markdown, as_text
@@ -125,12 +127,12 @@ def annotate(
     libraries = []
     for column in columns:
         versions = found[column.environment].versions
-        if column.workload:
+        if column == GO:
+            libraries.append(f"{column.title} {versions['client_golang']} (Go {versions['go']})")
+        elif column.distribution:
             libraries.append(
                 f"{column.title} {versions[column.distribution]}" if column.key != "pytheus_published" else column.title
             )
-        else:
-            libraries.append(f"{column.title} {versions['client_golang']} (Go {versions['go']})")
     best, worst = results.empty_loop()
     losers = [
         f"{column.title} lost {results.lost[column.key] / results.added[column.key]:.1%}"
@@ -150,12 +152,6 @@ def annotate(
     ]
 
 
-def clean_environ() -> dict[str, str]:
-    """This process's environment without variables that change how Python or a library behaves."""
-    unwanted = ("PYTHON", "PYTHEUS", "PROMETHEUS", "OTEL", "GOGC", "GOMAXPROCS", "GODEBUG")
-    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-
-
 def note(results: Results, problem: str) -> None:
     results.problems.append(problem)
     say(problem)
@@ -169,6 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="Measures pytheus and its peers side by side.")
     parser.add_argument("--quick", action="store_true", help="a rough run")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument(
+        "--write", action="store_true", help="put the figures, and counts of instructions, in the documents"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write every figure to FILE")
     keys = [library.key for library in LIBRARIES]
     parser.add_argument(
@@ -197,6 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(as_markdown(results, columns) if options.markdown else as_text(results, columns), end="")
     if options.json:
         options.json.write_text(as_json(results, columns), "utf-8")
+    if options.write:
+        write_results(results, columns)
+        say("counting instructions")
+        return instructions.main(["--write"]) or bool(results.problems)
     return 1 if results.problems else 0
 
 

@@ -12,7 +12,7 @@ from bench.libraries import REFERENCE, Library
 from bench.results import Results
 from bench.rows import ROWS, Row
 
-__all__ = ["as_json", "as_markdown", "as_text", "print_table"]
+__all__ = ["as_json", "as_markdown", "as_text", "markdown_line", "print_table", "rounded"]
 
 DASH = "-"
 
@@ -31,12 +31,12 @@ def as_text(results: Results, columns: Sequence[Library]) -> str:
 
 
 def as_markdown(results: Results, columns: Sequence[Library]) -> str:
-    """The table as the README has it, with the notes as a list below."""
+    """The table as docs/explanation/speed.md has it, with the notes as a list below."""
     heads = _heads(columns)
-    lines = [_markdown_line(heads), _markdown_line(["---", "---", *(["---:"] * len(columns)), "---"])]
+    lines = [markdown_line(heads), markdown_line(["---", "---", *(["---:"] * len(columns)), "---"])]
     for row in ROWS:
         if _measured(results, columns, row):
-            lines.append(_markdown_line(_cells(results, columns, row)))
+            lines.append(markdown_line(_cells(results, columns, row)))
     return "\n".join([*lines, "", *(f"- {note}" for note in (*results.notes, *results.problems))]) + "\n"
 
 
@@ -74,9 +74,9 @@ def print_table(rows: Iterable[Sequence[str]], *, markdown: bool) -> None:
     """Print rows of cells as they are measured; the first has the heads."""
     for number, cells in enumerate(rows):
         if markdown:
-            print(_markdown_line(cells), flush=True)
+            print(markdown_line(cells), flush=True)
             if number == 0:
-                print(_markdown_line(["---"] * len(cells)), flush=True)
+                print(markdown_line(["---"] * len(cells)), flush=True)
         else:
             print(f"{cells[0]:52}{''.join(f'{cell:>20}' for cell in cells[1:])}", flush=True)
 
@@ -98,11 +98,11 @@ def _figure(results: Results, column: Library, row: Row) -> str:
     value = results.value(column.key, row.key)
     if value is None:
         return DASH
-    text = _rounded(value)
+    text = rounded(value)
     # A bare interpreter is the same whatever is installed beside it.
     ratio = None if row.key in ("bare", "pause_of_nothing") else results.ratio(column.key, row.key)
     if ratio is not None and column.key != REFERENCE:
-        text += f" ({_rounded(ratio)}x)"
+        text += f" ({rounded(ratio)}x)"
     return text
 
 
@@ -125,12 +125,13 @@ def _got(goal: str, ratio: float) -> str:
     return f"{1 / ratio if '≤' in goal else ratio:.2f}x"
 
 
-def _rounded(value: float) -> str:
-    """Three digits are more than the noise allows for."""
+def rounded(value: float) -> str:
+    """The value with three digits, which are more than the noise allows for."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
+def markdown_line(cells: Sequence[str]) -> str:
+    """A line of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

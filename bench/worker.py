@@ -13,6 +13,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 from math import isclose
 from pathlib import Path
@@ -23,7 +24,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.counts import bytes_per_series
-from bench.rows import SCALES, SCRAPED, Plan
+from bench.rows import HISTOGRAMS, SCALES, SCRAPED, SHARDS, Plan
 from bench.stopwatch import EMPTY, longest_pause, longest_pause_of_nothing, looped, shortest_call, shortest_run
 from bench.workload import Series, Workload
 from bench.workloads import WORKLOADS
@@ -41,14 +42,19 @@ def calls(workload: Workload, plan: Plan) -> Figures:
     figures = {"empty": shortest_call(EMPTY, plan.windows, plan.window_seconds)}
     for row, statement in workload.statements().items():
         figures[row] = shortest_call(statement, plan.windows, plan.window_seconds)
-    figures["first_write"] = _first_write(workload, max(3, plan.windows // 5))
+    figures |= _first_writes(workload, max(3, plan.windows // 5))
     figures |= _threads(workload, plan)
+    figures |= _first_read(workload, plan.scrape_seconds)
     counters = workload.counters(1.0)
     counters.write(SCRAPED)
     if counters.render() is None:
         return figures
-    unchanged = shortest_run(counters.render, plan.scrape_seconds)
-    figures["scrape_unchanged"] = unchanged * 1e3
+    figures["scrape_unchanged"] = shortest_run(counters.render, plan.scrape_seconds) * 1e3
+    figures["scrape_first"] = _first_scrape(lambda: workload.counters(1.0), SCRAPED, plan.scrape_seconds) * 1e3
+    figures |= _histograms(workload, plan.scrape_seconds)
+    if counters.compressed() is not None:
+        changed = partial(counters.write, SCRAPED)
+        figures["scrape_gzip"] = shortest_run(counters.compressed, plan.scrape_seconds, changed) * 1e3
     for row, amount in (("scrape_changed", 1.0), ("scrape_fractional", 0.1)):
         figures[row] = _changed_scrape(workload, SCRAPED, amount, plan.scrape_seconds) * 1e3
     for row, count in SCALES.items():
@@ -138,12 +144,55 @@ def _pauses(counters: Written, budget_seconds: float, idle_seconds: float) -> Fi
     return {"pause": min(during) * 1e3, "pause_of_nothing": min(alone) * 1e3}
 
 
-def _first_write(workload: Workload, windows: int) -> float:
-    best = float("inf")
+def _first_writes(workload: Workload, windows: int) -> Figures:
+    figures: Figures = {}
     for _ in range(windows):
-        paths = [f"/x/{n}" for n in range(NEW_SERIES)]
-        best = min(best, looped(workload.first_write(), "path")(paths))
-    return best / NEW_SERIES * 1e9
+        for row, statement in workload.first_writes().items():
+            paths = [f"/x/{n}" for n in range(NEW_SERIES)]
+            seconds = looped(statement, "path")(paths)
+            figures[row] = min(seconds / NEW_SERIES * 1e9, figures.get(row, float("inf")))
+    return figures
+
+
+def _first_scrape(make: Callable[[], Series], count: int, budget_seconds: float) -> float:
+    series: Series
+
+    def renew() -> None:
+        nonlocal series
+        series = make()
+        series.write(count)
+
+    return shortest_run(lambda: series.render(), budget_seconds, renew)
+
+
+def _histograms(workload: Workload, budget_seconds: float) -> Figures:
+    histograms = workload.histograms()
+    change = partial(histograms.write, HISTOGRAMS)
+    change()
+    histograms.render()
+    return {
+        "histograms_first": _first_scrape(workload.histograms, HISTOGRAMS, budget_seconds) * 1e3,
+        "histograms_unchanged": shortest_run(histograms.render, budget_seconds) * 1e3,
+        "histograms_changed": shortest_run(histograms.render, budget_seconds, change) * 1e3,
+    }
+
+
+def _first_read(workload: Workload, budget_seconds: float) -> Figures:
+    if workload.first_read(SHARDS, []) is None:
+        return {}
+    read: Callable[[], object] | None
+    reads = 0
+
+    def renew() -> None:
+        nonlocal read, reads
+        reads += 1  # other paths each time, so that no read finds what one before it has kept
+        read = workload.first_read(SHARDS, [f"/x/{reads}/{n}" for n in range(SCRAPED)])
+
+    def run() -> object:
+        assert read is not None
+        return read()
+
+    return {"first_read": shortest_run(run, budget_seconds, renew) / (SHARDS * SCRAPED) * 1e9}
 
 
 def _threads(workload: Workload, plan: Plan) -> Figures:

@@ -11,7 +11,7 @@ Rules, so that every library does the same work:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,12 +37,14 @@ class Series(NamedTuple):
 
     `write_to` writes to the series of each path, so that they change. `render` returns the registry in the text format,
     encoded as in the answer to a scrape; None if the library has no text format. `answer` returns the body as an HTTP
-    endpoint does: in parts where the library answers in parts, so that the body is never in one piece.
+    endpoint does: in parts where the library answers in parts, so that the body is never in one piece. `compressed`
+    returns it as an HTTP endpoint does to a client that takes gzip; None if the library has no such endpoint.
     """
 
     write_to: Callable[[Iterable[str]], object]
     render: Callable[[], bytes | None]
     answer: Callable[[], object]
+    compressed: Callable[[], bytes | None]
 
     def write(self, count: int) -> None:
         """Write once to each of the series 0 to `count` - 1."""
@@ -63,6 +65,9 @@ class Workload(ABC):
 
     first: str
     """A call that adds 1 to the series of a `path` that `counter` has not seen."""
+
+    first_observation: str
+    """A call that observes 0.3 in the series of a `path` that `histogram` has not seen."""
 
     add: str
     """A call that adds `amount` to the series of a `path`."""
@@ -89,6 +94,17 @@ class Workload(ABC):
         """See `Series`."""
         return self.render(registry)
 
+    def compressed(self, registry: Any) -> bytes | None:
+        """See `Series`."""
+        return None
+
+    def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
+        """Return the first read of as many shards, which returns the merged families; None if there are no shards.
+
+        Each shard has added 1 to a counter for each path, in the order of `paths`.
+        """
+        return None
+
     def read(self, registry: Any) -> float:
         """Return the value of the registry's only series."""
         return float((self.render(registry) or b"").split()[-1])
@@ -107,9 +123,14 @@ class Workload(ABC):
             names["decorated"] = self.decorate(histogram, lambda: None)
         return {row: Statement(call, names) for row, call in self.calls.items()}
 
-    def first_write(self) -> Statement:
-        """Return `first`, with a new counter; `path` is put in by the timing."""
-        return Statement(self.first, {"counter": self.make("Counter", "new_total", self.registry(), "method", "path")})
+    def first_writes(self) -> dict[str, Statement]:
+        """Return the calls on a new series, each with a new metric; `path` is put in by the timing."""
+        counter = self.make("Counter", "new_total", self.registry(), "method", "path")
+        histogram = self.make("Histogram", "new_seconds", self.registry(), "method", "path")
+        return {
+            "first_write": Statement(self.first, {"counter": counter}),
+            "first_observation": Statement(self.first_observation, {"histogram": histogram}),
+        }
 
     def shared_counter(self) -> SharedCounter:
         """Return a counter without labels, at zero."""
@@ -130,4 +151,9 @@ class Workload(ABC):
         return self._series(Statement(self.observe, {"histogram": histogram, "values": OBSERVED}), registry)
 
     def _series(self, write: Statement, registry: Any) -> Series:
-        return Series(looped(write, "path"), partial(self.render, registry), partial(self.answer, registry))
+        return Series(
+            looped(write, "path"),
+            partial(self.render, registry),
+            partial(self.answer, registry),
+            partial(self.compressed, registry),
+        )

@@ -6,9 +6,10 @@ type checker knows only one pytheus.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
+from zlib import compress
 
 from bench.workload import BOUNDS, Workload
 
@@ -33,6 +34,7 @@ class _PrometheusClient(Workload):
         "decorated": "decorated()",
     }
     first = 'counter.labels("GET", path).inc()'
+    first_observation = 'histogram.labels("GET", path).observe(0.3)'
     add = 'counter.labels("GET", path).inc(amount)'
     observe = 'series = histogram.labels("GET", path)\nfor value in values:\n    series.observe(value)'
 
@@ -52,6 +54,13 @@ class _PrometheusClient(Workload):
         text: bytes = self.metrics.generate_latest(registry)
         return text
 
+    def compressed(self, registry: Any) -> bytes | None:
+        return b"".join(_get(self.metrics.make_wsgi_app(registry), HTTP_ACCEPT_ENCODING="gzip"))
+
+
+def _get(application: Any, **headers: str) -> Any:
+    return application({"REQUEST_METHOD": "GET", "PATH_INFO": "/", **headers}, lambda *_: lambda _: None)
+
 
 class _Pytheus(_PrometheusClient):
     """pytheus, this one; the same for both builds."""
@@ -66,8 +75,30 @@ class _Pytheus(_PrometheusClient):
         return text.encode()
 
     def answer(self, registry: object) -> object:
-        application = self.exposition.make_wsgi_app(registry)
-        return application({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: lambda _: None)
+        return _get(self.exposition.make_wsgi_app(registry))
+
+    def compressed(self, registry: object) -> bytes | None:
+        return b"".join(_get(self.exposition.make_wsgi_app(registry), HTTP_ACCEPT_ENCODING="gzip"))
+
+    def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
+        api = import_module("pytheus.shards")
+        definition = import_module("pytheus.definitions").Definition
+        layout = api.Layout()
+        number = layout.add_definition(definition("http_requests_total", "counter", "A metric.", ("method", "path")))
+        for path in paths:
+            layout.add_series(number, ("GET", path), layout.size)
+        content = api.encode_layout(layout)
+
+        def read() -> tuple[Any, ...]:
+            snapshots = []
+            for pid in range(shards):
+                reader = api.LayoutReader()
+                reader.feed(content)
+                identity = api.ShardIdentity("bench", pid, pid, f"{pid:016x}")
+                snapshots.append(api.Snapshot(identity, True, reader.layout, [1.0] * len(paths)))
+            return tuple(api.Merger().merge(snapshots, api.Archive()))
+
+        return read
 
 
 class _PytheusPublished(_Pytheus):
@@ -75,6 +106,7 @@ class _PytheusPublished(_Pytheus):
 
     calls: ClassVar[dict[str, str]] = {row: call for row, call in _Pytheus.calls.items() if row != "labels_by_position"}
     first = 'counter.labels(method="GET", path=path).inc()'
+    first_observation = 'histogram.labels(method="GET", path=path).observe(0.3)'
     add = 'counter.labels(method="GET", path=path).inc(amount)'
     observe = 'series = histogram.labels(method="GET", path=path)\nfor value in values:\n    series.observe(value)'
 
@@ -83,6 +115,12 @@ class _PytheusPublished(_Pytheus):
 
     def answer(self, registry: object) -> object:
         return self.render(registry)
+
+    def compressed(self, registry: object) -> bytes | None:
+        return None
+
+    def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
+        return None
 
 
 class _OpenTelemetry(Workload):
@@ -101,6 +139,7 @@ class _OpenTelemetry(Workload):
         "observe": "histogram.record(0.3)",
     }
     first = 'counter.add(1.0, {"method": "GET", "path": path})'
+    first_observation = 'histogram.record(0.3, {"method": "GET", "path": path})'
     add = 'counter.add(amount, {"method": "GET", "path": path})'
     observe = (
         'attributes = {"method": "GET", "path": path}\nfor value in values:\n    histogram.record(value, attributes)'
@@ -147,6 +186,7 @@ class _AioPrometheus(Workload):
         "decorated": "decorated()",
     }
     first = 'counter.inc({"method": "GET", "path": path})'
+    first_observation = 'histogram.observe({"method": "GET", "path": path}, 0.3)'
     add = 'counter.add({"method": "GET", "path": path}, amount)'
     observe = 'labels = {"method": "GET", "path": path}\nfor value in values:\n    histogram.observe(labels, value)'
     names: ClassVar[dict[str, object]] = {"none": {}, "labels": {"method": "GET", "code": "200"}}
@@ -167,8 +207,38 @@ class _AioPrometheus(Workload):
         return text
 
 
+class _Limit(Workload):
+    """bench/limit.c. A registry is a list of metrics; a metric without labels is its only series."""
+
+    calls: ClassVar[dict[str, str]] = _PrometheusClient.calls
+    first = _PrometheusClient.first
+    first_observation = _PrometheusClient.first_observation
+    add = _PrometheusClient.add
+    observe = _PrometheusClient.observe
+    registry = list
+
+    def __init__(self) -> None:
+        self.metrics = import_module("limit")
+
+    def make(self, kind: str, name: str, registry: list[Any], *labels: str) -> Any:
+        bounds = BOUNDS if kind == "Histogram" else ()
+        metric = self.metrics.Metric(kind.lower(), name, "A metric.", labels, bounds)
+        registry.append(metric)
+        return metric if labels else metric.labels()
+
+    def decorate(self, histogram: Any, function: Callable[[], None]) -> object:
+        return histogram.time()(function)
+
+    def render(self, registry: Any) -> bytes | None:
+        return b"".join([metric.render() for metric in registry])
+
+    def compressed(self, registry: Any) -> bytes | None:
+        return compress(self.render(registry) or b"", level=1, wbits=31)
+
+
 WORKLOADS: dict[str, type[Workload]] = {
     "pytheus": _Pytheus,
+    "limit": _Limit,
     "prometheus_client": _PrometheusClient,
     "pytheus_published": _PytheusPublished,
     "opentelemetry": _OpenTelemetry,

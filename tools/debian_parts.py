@@ -1,4 +1,4 @@
-"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server.
+"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server, valgrind.
 
     python3 tools/debian_parts.py
 
@@ -16,7 +16,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "curl": "curl", "redis-server": "redis-server"}
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "curl": "curl",
+    "redis-server": "redis-server",
+    "valgrind": "valgrind",
+}
 """The package of each program."""
 
 SERVICES = ("prometheus", "redis-server")

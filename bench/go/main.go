@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 )
 
@@ -35,6 +37,8 @@ const (
 	scraped   = 10_000
 	threads   = 8
 	newSeries = 2_000
+
+	histogramsScraped = 1_000
 )
 
 var scales = map[string]int{"scale_100": 100, "scale_10k": scraped, "scale_100k": 100_000, "scale_1m": 1_000_000}
@@ -130,6 +134,16 @@ func (s *series) render() []byte {
 	return body.Bytes()
 }
 
+// compressed answers a request over HTTP that takes gzip.
+func (s *series) compressed() func() {
+	handler := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})
+	return func() {
+		request := httptest.NewRequest("GET", "/", nil)
+		request.Header.Set("Accept-Encoding", "gzip")
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+	}
+}
+
 func (s *series) check(count int) {
 	lines := bytes.Split(bytes.TrimSpace(s.render()), []byte("\n"))[2:]
 	words := bytes.Fields(lines[len(lines)-1])
@@ -148,6 +162,14 @@ func changedScrape(count int, amount, budgetSeconds float64) float64 {
 	best := shortestRun(func() { s.render() }, budgetSeconds, func() { s.write(count) })
 	s.check(count)
 	return best
+}
+
+func firstScrape(fresh func() *series, count int, budgetSeconds float64) float64 {
+	var s *series
+	return shortestRun(func() { s.render() }, budgetSeconds, func() {
+		s = fresh()
+		s.write(count)
+	})
 }
 
 func repeated(call func()) func(int) {
@@ -209,13 +231,33 @@ func calls(p plan) map[string]float64 {
 			prometheus.NewTimer(histogram).ObserveDuration()
 		}
 	}, p)
-	figures["first_write"] = firstWrite(p)
+	figures["first_write"] = firstWrite(p, func() func(path string) {
+		vector := prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: "new_total", Help: "New."}, []string{"method", "path"})
+		prometheus.NewRegistry().MustRegister(vector)
+		return func(path string) { vector.WithLabelValues("GET", path).Inc() }
+	})
+	figures["first_observation"] = firstWrite(p, func() func(path string) {
+		vector := prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{Name: "new_seconds", Help: "New.", Buckets: bounds}, []string{"method", "path"})
+		prometheus.NewRegistry().MustRegister(vector)
+		return func(path string) { vector.WithLabelValues("GET", path).Observe(0.3) }
+	})
 	inThreads(figures, p)
 
 	counters := newCounters(1)
 	counters.write(scraped)
 	counters.render()
 	figures["scrape_unchanged"] = shortestRun(func() { counters.render() }, p.ScrapeSeconds, func() {}) * 1e3
+	figures["scrape_first"] = firstScrape(func() *series { return newCounters(1) }, scraped, p.ScrapeSeconds) * 1e3
+	histograms := newHistograms()
+	histograms.write(histogramsScraped)
+	figures["histograms_first"] = firstScrape(newHistograms, histogramsScraped, p.ScrapeSeconds) * 1e3
+	figures["histograms_unchanged"] = shortestRun(func() { histograms.render() }, p.ScrapeSeconds, func() {}) * 1e3
+	figures["histograms_changed"] = shortestRun(
+		func() { histograms.render() }, p.ScrapeSeconds, func() { histograms.write(histogramsScraped) }) * 1e3
+	figures["scrape_gzip"] = shortestRun(
+		counters.compressed(), p.ScrapeSeconds, func() { counters.write(scraped) }) * 1e3
 	figures["scrape_changed"] = changedScrape(scraped, 1, p.ScrapeSeconds) * 1e3
 	figures["scrape_fractional"] = changedScrape(scraped, 0.1, p.ScrapeSeconds) * 1e3
 	for row, count := range scales {
@@ -228,7 +270,7 @@ func calls(p plan) map[string]float64 {
 	return figures
 }
 
-func firstWrite(p plan) float64 {
+func firstWrite(p plan, fresh func() func(path string)) float64 {
 	windows := p.Windows / 5
 	if windows < 3 {
 		windows = 3
@@ -239,12 +281,10 @@ func firstWrite(p plan) float64 {
 		for n := range paths {
 			paths[n] = "/x/" + strconv.Itoa(n)
 		}
-		vector := prometheus.NewCounterVec(
-			prometheus.CounterOpts{Name: "new_total", Help: "New."}, []string{"method", "path"})
-		prometheus.NewRegistry().MustRegister(vector)
+		write := fresh()
 		start := time.Now()
 		for _, path := range paths {
-			vector.WithLabelValues("GET", path).Inc()
+			write(path)
 		}
 		best = math.Min(best, time.Since(start).Seconds())
 	}

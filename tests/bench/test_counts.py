@@ -81,7 +81,9 @@ def test_a_series_takes_a_fraction_of_its_size_in_the_official_client(kind: str,
 def test_what_a_series_takes_is_counted() -> None:
     def megabytes() -> Series:
         kept: list[bytes] = []
-        return Series(lambda paths: kept.extend(bytes(1_000_000) for _ in paths), lambda: None, lambda: kept)
+        return Series(
+            lambda paths: kept.extend(bytes(1_000_000) for _ in paths), lambda: None, lambda: kept, lambda: None
+        )
 
     size = bytes_per_series(megabytes, 5)
     assert size.fresh == pytest.approx(1_000_000, rel=0.01)

@@ -36,10 +36,16 @@ def test_a_ratio_is_above_one_for_the_smaller_figure() -> None:
 
 @pytest.mark.parametrize(
     ("against", "least", "reached"),
-    [("prometheus_client", 4.0, True), ("prometheus_client", 4.1, False), ("go", 2.0, None)],
-    ids=["at its ratio", "below it", "not measured"],
+    [
+        ("prometheus_client", 4.0, True),
+        ("prometheus_client", 4.1, False),
+        ("go", 2.0, None),
+        (10.0, 1.0, True),
+        (9, 1.0, False),
+    ],
+    ids=["at its ratio", "below it", "not measured", "at its figure", "above it"],
 )
-def test_a_goal_is_reached(against: str, least: float, reached: bool | None) -> None:
+def test_a_goal_is_reached(against: str | float, least: float, reached: bool | None) -> None:
     assert results_of(*MEASURED).reached(Goal("", "pytheus", against, least), "import") is reached
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import subprocess
+import sys
+from functools import partial
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.environments import build_limit
 from bench.rows import ROWS
 from bench.stopwatch import looped
 from bench.workload import OBSERVED, Workload
@@ -61,4 +67,49 @@ def test_the_shared_counter_reads_what_was_added(workload: Workload) -> None:
 
 @both
 def test_a_first_write_makes_a_series(workload: Workload) -> None:
-    assert looped(workload.first_write(), "path")(["/a", "/b"]) > 0
+    for statement in workload.first_writes().values():
+        assert looped(statement, "path")(["/a", "/b"]) > 0
+
+
+@pytest.fixture
+def _limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module `limit` for this interpreter."""
+    try:
+        file = build_limit(sys.executable, tmp_path)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"bench/limit.c cannot be built here: {error}")
+    monkeypatch.syspath_prepend(file.parent)
+
+
+@pytest.mark.usefixtures("_limit")
+def test_the_limit_exposes_the_same_text() -> None:
+    limit = WORKLOADS["limit"]()
+    for make in (partial(Workload.counters, amount=0.1), Workload.histograms):
+        ours, theirs = make(BOTH["pytheus"]), make(limit)
+        for paths in (["/a", 'é"\\\n'], [f"/{n}" for n in range(100)], ["/a"]):
+            ours.write_to(paths)
+            theirs.write_to(paths)
+            assert theirs.render() == ours.render()
+        assert gzip.decompress(theirs.compressed() or b"") == ours.render()
+
+
+@pytest.mark.usefixtures("_limit")
+def test_every_statement_runs_with_the_limit() -> None:
+    limit = WORKLOADS["limit"]()
+    assert limit.statements().keys() == BOTH["pytheus"].statements().keys()
+    for statement in limit.statements().values():
+        assert looped(statement)(repeat(None, 3)) > 0
+
+
+@both
+def test_a_scrape_in_gzip_has_the_same_series(workload: Workload) -> None:
+    counters = workload.counters(1.0)
+    counters.write(1000)
+    assert gzip.decompress(counters.compressed() or b"") == counters.render()
+
+
+def test_a_first_read_merges_all_shards() -> None:
+    read = BOTH["pytheus"].first_read(3, ["/a", "/b"])
+    assert read is not None
+    ((family,),) = (each.collect() for each in read())
+    assert [(sample.labels["path"], sample.value) for sample in family.samples] == [("/a", 3.0), ("/b", 3.0)]
