@@ -13,7 +13,16 @@ from typing import Final
 from pytheus.kinds import KINDS
 from pytheus.version import COMPILED
 
-__all__ = ["PART_SIZE", "escape_help", "escape_label_value", "format_labels", "format_number", "header", "number_line"]
+__all__ = [
+    "PART_SIZE",
+    "escape_help",
+    "escape_label_value",
+    "format_labels",
+    "format_number",
+    "header",
+    "number_line",
+    "whole_end",
+]
 
 PART_SIZE: Final = 1024
 """The number of series in one piece of the text. Between pieces, other threads may run."""
@@ -70,15 +79,17 @@ def number_line(head: str, value: float) -> str:
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
         whole = int(value)
         if whole == value and whole != 0:
-            return head + _small_end(whole) if 0 < whole < _SMALL_BELOW else f"{head}{whole}.0\n"
+            return head + whole_end(whole) if 0 < whole < _SMALL_BELOW else f"{head}{whole}.0\n"
     text = repr(value)
     if text[-1] in "fn":
         text = format_number(value)
     return f"{head}{text}\n"
 
 
-def _small_end(whole: int) -> str:
-    """Return the number and the line's end."""
+def whole_end(whole: int) -> str:
+    """Return the whole number, which is not negative, and the line's end."""
+    if whole >= _SMALL_BELOW:
+        return f"{whole}.0\n"
     end = _SMALL_ENDS[whole]
     if not end:
         end = _SMALL_ENDS[whole] = f"{whole}.0\n"

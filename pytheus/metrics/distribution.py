@@ -1,10 +1,15 @@
-"""The common base of histograms and summaries, which take observations."""
+"""The common base of histograms and summaries, which take observations.
+
+Each series keeps the text of its numbers, and its labels once: the lines of the buckets without their common beginning,
+then the labels and the sum. The buckets' text has a mark in the place of that beginning, which a scrape inserts in one
+`str.replace`. So the text does not depend on the registry's prefix, and takes a quarter of the memory of whole lines.
+"""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -16,10 +21,17 @@ from pytheus.metrics.number import Number
 from pytheus.metrics.series import UNBOUND
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
-from pytheus.textformat import PART_SIZE, header
+from pytheus.textformat import PART_SIZE, format_number, header, whole_end
+from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
-__all__ = ["Distribution"]
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+__all__ = ["HEAD_MARK", "Distribution"]
+
+HEAD_MARK: Final = "\0"
+"""The mark in the place of the beginning of a bucket's line; no bound and no number has it."""
 
 _MAX_MOVES: Final = 100
 """How often numbers that another thread changes meanwhile are moved as a whole."""
@@ -45,16 +57,9 @@ class Distribution(Metric[L, C, D]):
     _text_count: int
     _text_sum: float
 
-    def _render(self, name: str, total: float, counts: list[int]) -> str:
-        """Return the series' lines.
-
-        Each begins with `name`, and the first with `_text_start(name)`.
-        """
-        raise NotImplementedError
-
-    def _text_start(self, name: str) -> str:
-        """Return a beginning that only a text for `name` has."""
-        raise NotImplementedError
+    def _buckets_text(self, counts: list[int]) -> str:
+        """Return the lines of the buckets, each with `HEAD_MARK` before its bound; "" if there are no buckets."""
+        return ""
 
     def observe(self: Distribution[Complete], value: Number) -> None:
         """Count `value`."""
@@ -280,29 +285,75 @@ class Distribution(Metric[L, C, D]):
         series = self._series
         definition = series.definition
         name = prefix + definition.name
-        first = self._text_start(name)
+        bucket_name = name + "_bucket"
+        sum_name = name + "_sum"
+        count_name = name + "_count"
+        is_labelled = series.label_count > 0
+        before_bound = ',le="' if is_labelled else '{le="'
+        before_number = "} " if is_labelled else " "
         yielder = Yielder()
         parts = [header(name, definition.type, definition.description)]
         texts: list[str] = []
-        at_most = PART_SIZE // self._size() + 1
+        at_most = 7 * PART_SIZE // self._size()
         for child in cast("list[Self]", list(series.children.values())):
-            total, counts = child._read()
-            count = sum(counts)
+            # Without a call in between, so the text and its numbers are of one moment.
             text = child._text
-            # Every observation adds one to the count.
-            if count != child._text_count or total != child._text_sum or not text.startswith(first):
-                text = child._render(name, total, counts)
-                # atomic: the text and its numbers change together, even if other threads render
-                child._text = text
-                child._text_count = count
-                child._text_sum = total
-            texts.append(text)
+            count = child._text_count
+            total = child._text_sum
+            if not child._is_current(count, total):
+                text, count = child._renew_text()
+            # The labels end at the last space, and begin with the only brace that comes before a label.
+            end = text.rfind(" ") + 1 - len(before_number)
+            start = text.find("{") if is_labelled else end
+            labels = text[start:end]
+            if start:
+                texts.append(text[:start].replace(HEAD_MARK, f"{bucket_name}{labels}{before_bound}"))
+            # One by one, because `join` takes less time than a string for each series.
+            texts.append(sum_name)
+            texts.append(text[start:])
+            texts.append(count_name)
+            texts.append(labels)
+            texts.append(before_number)
+            texts.append(whole_end(count))
             if len(texts) >= at_most:
                 parts.append("".join(texts))
                 texts = []
                 yielder.offer()
         parts.append("".join(texts))
         return parts
+
+    def _is_current(self, count: int, total: float) -> bool:
+        """Return whether the numbers in the kept text are the present ones. Every observation adds one to the count."""
+        if LOCKED:
+            return False  # kept text would need a lock, which no scrape holds
+        if COMPILED and self._view is None:
+            # Without a copy, because nothing interrupts native code here.
+            present: i64 = 0
+            number: i64
+            for number in self._counts:
+                present += number
+            return present == count and self._sum == total
+        present_sum, counts = self._read()
+        return sum(counts) == count and present_sum == total
+
+    def _renew_text(self) -> tuple[str, int]:
+        """Return the text with the present numbers, and their count; keep both."""
+        total, counts = self._read()
+        count = sum(counts)
+        former = self._text
+        if self._series.label_count == 0:
+            labels = " "
+        elif former:
+            labels = former[former.find("{") : former.rfind(" ") + 1]
+        else:
+            labels = "{" + self._series.text(cast("tuple[str, ...]", self._labels)) + "} "
+        text = f"{self._buckets_text(counts)}{labels}{format_number(total)}\n"
+        if not LOCKED:
+            # atomic: the text and its numbers change together, even if other threads render
+            self._text = text
+            self._text_count = count
+            self._text_sum = total
+        return text, count
 
     def time(self) -> Timer[L]:
         """Return a context manager and decorator that observes seconds.
@@ -318,5 +369,5 @@ class Distribution(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations", "text_parts")
+    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations")
     lock_methods(Distribution, "_move_numbers", "_take_back", "_leave")

@@ -11,7 +11,7 @@ from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
-from pytheus.metrics.distribution import Distribution
+from pytheus.metrics.distribution import HEAD_MARK, Distribution
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float, to_floats
@@ -19,7 +19,7 @@ from pytheus.names import validate_metric_name
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
-from pytheus.textformat import format_number
+from pytheus.textformat import format_number, whole_end
 from pytheus.version import COMPILED
 
 if COMPILED:
@@ -156,20 +156,24 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         samples.append(Sample("_count", labels, float(counts[-1])))
         return samples
 
-    def _text_start(self, name: str) -> str:
-        return name + "_bucket{"
-
-    def _render(self, name: str, total: float, counts: list[int]) -> str:
-        labels = self._series.text(cast("tuple[str, ...]", self._labels))
-        head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
-        lines: list[str] = []
+    def _buckets_text(self, counts: list[int]) -> str:
+        series = self._series
+        bounds = series.bound_texts
+        if not bounds:
+            bounds = series.bound_texts = tuple(
+                [f'{HEAD_MARK}{format_number(bound)}"}} ' for bound in (*series.bounds[1:], _INFINITY)]
+            )
+        pieces: list[str] = []
         count = 0
-        for index, bound in enumerate((*self._bounds[1:], _INFINITY), 1):
-            count += counts[index]
-            lines.append(f'{head}"{format_number(bound)}"}} {count}.0\n')
-        tail = "{" + labels + "} " if labels else " "
-        lines.append(f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{count}.0\n")
-        return "".join(lines)
+        end = whole_end(0)
+        for index, bound in enumerate(bounds, 1):
+            more = counts[index]
+            if more:
+                count += more
+                end = whole_end(count)
+            pieces.append(bound)
+            pieces.append(end)
+        return "".join(pieces)
 
 
 if LOCKED:

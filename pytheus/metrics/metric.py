@@ -21,7 +21,7 @@ from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, digits, matches, no_labels_to_remove
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry, refused_by_peer
 from pytheus.registry.lookup import register_or_share
@@ -221,22 +221,20 @@ class Metric(Handle, Generic[L, C, D]):
             return self._handle(bound)
         return self._child(cast("tuple[str, ...]", bound))
 
-    def _spelled(self, values: tuple[Any, ...]) -> Any:
+    def _spelled(self, values: tuple[Any, ...]) -> Self | None:
         """Return the series of `values`, one for each label, or None if one of them is neither a str nor an int."""
         series = self._series
-        key = values
-        for value in values:
-            if type(value) is not str:
-                try:
-                    key = tuple(value if type(value) is str else digits(value) for value in values)
-                except Exception:  # an int with too many digits, or one with a broken hash
-                    return None
-                children: dict[Any, Any] = series.children
-                found: Any = children.get(key)
-                if found is not None or None in key:
-                    return found
-                break
-        return self._create(series.checked(key)) if len(key) == series.label_count else None
+        try:
+            key = series.spelled(values)
+        except Exception:  # an int with too many digits, or one with a broken hash
+            return None
+        if key is not values:
+            found: Any = series.children.get(key)
+            if found is not None or None in key:
+                return cast("Self | None", found)
+        if len(key) != series.label_count:
+            return None
+        return self._create(series.checked(key))
 
     @overload
     def remove(self: Metric[AnyLabels], /, *values: LabelValue | LabelValues, **named: LabelValue) -> bool: ...

@@ -25,7 +25,7 @@ from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 
-__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "digits", "matches", "no_labels_to_remove"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches", "no_labels_to_remove"]
 
 NO_LABELS: tuple[str, ...] = ()
 """The key of the only series of a metric without labels."""
@@ -44,14 +44,15 @@ _DIGITS: Final[dict[Any, Any]] = {}
 _DIGITS_AT_MOST: Final = 1024
 
 
-def digits(value: Any) -> str | None:
+def _digits(value: Any) -> str | None:
     """Return the text of an int, and None for any other value."""
-    # `value` is untyped, because native code would convert an int to its own kind and back.
-    if type(value) is not int and (type(value) is bool or not isinstance(value, int)):
+    number: object = value
+    if type(value) is bool or not isinstance(number, int):
         return None
+    # `value` is untyped, because native code would convert an int to its own kind and back.
     text = _DIGITS.get(value)
     if text is None:
-        text = int.__repr__(value)
+        text = str(number) if type(value) is int else int.__repr__(number)
         if len(_DIGITS) < _DIGITS_AT_MOST:
             _DIGITS[int(text)] = text
     return text
@@ -102,6 +103,7 @@ class SeriesSet:
 
     __slots__ = (
         "asleep",
+        "bound_texts",
         "bounds",
         "children",
         "converted",
@@ -132,6 +134,8 @@ class SeriesSet:
         self.label_count: int = len(definition.labels)
         # The text before each label's value, made at the first scrape.
         self.label_heads: tuple[str, ...] = ()
+        # The text before the number of each bucket, made at the first scrape; see `Distribution`.
+        self.bound_texts: tuple[str, ...] = ()
         # The identity of this tuple distinguishes the handle without any label bound from all others.
         self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
@@ -236,16 +240,23 @@ class SeriesSet:
         """Return `value` as the text of `label`; see `pytheus.metrics.label_values`."""
         if type(value) is not str:
             try:
-                text = digits(value)
+                digits = _digits(value)
             except ValueError:  # more digits than Python allows
-                text = None
-            if text is not None:
-                return text
+                digits = None
+            if digits is not None:
+                return digits
         elif value.isascii():
             return value
         from pytheus.metrics.label_values import label_text
 
         return label_text(value, label, f"{self.definition.type} {self.definition.name!r}", self.converted)
+
+    def spelled(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return `values` with ints as their digits, and None for values of other types than str and int."""
+        for value in values:
+            if type(value) is not str:
+                return tuple(value if type(value) is str else _digits(value) for value in values)
+        return values
 
     def checked(self, key: tuple[str, ...]) -> tuple[str, ...]:
         """Return `key` with values that can be exposed and are stored once; see `pytheus.metrics.label_values`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
@@ -16,7 +16,6 @@ from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
-from pytheus.textformat import format_number
 
 __all__ = ["Summary"]
 
@@ -79,14 +78,6 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         total, counts = self._read()
         labels = self._label_dict()
         return [Sample("_sum", labels, total), Sample("_count", labels, float(counts[1]))]
-
-    def _text_start(self, name: str) -> str:
-        return name + "_sum"
-
-    def _render(self, name: str, total: float, counts: list[int]) -> str:
-        labels = self._series.text(cast("tuple[str, ...]", self._labels))
-        tail = "{" + labels + "} " if labels else " "
-        return f"{name}_sum{tail}{format_number(total)}\n{name}_count{tail}{counts[1]}.0\n"
 
 
 if LOCKED:

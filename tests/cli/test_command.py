@@ -198,10 +198,10 @@ def test_the_terminal_is_the_commands(tmp_path: Path) -> None:
 _HEARS = """
 import os, signal, sys, time
 def hear(number, frame):
-    os.write(1, b"heard %d\\n" % number)  # unlike print(), it may be interrupted by itself
+    print("heard", number, flush=True)
 for number in sys.argv[1:]:
     signal.signal(int(number), hear)
-os.write(1, b"ready %d\\n" % os.getpid())
+print("ready", os.getpid(), flush=True)
 while True:
     time.sleep(0.05)  # not pause(), which sleeps over a signal that comes just before it
 """
