@@ -145,6 +145,16 @@ def _descriptors(server: MetricsServer) -> list[int]:
     return [own.fileno() for own in (server._listener, server._waker, server._woken)]
 
 
+def _scrape_lost(server: MetricsServer) -> None:
+    """Wake the acceptor, so that it ends: while it waits for the listener, that still exists."""
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert client.recv(1) == b""
+    assert server._acceptor is not None
+    server._acceptor.join(60)
+    assert not server._acceptor.is_alive()
+
+
 @pytest.mark.parametrize("action", ["nothing", "fork", "scrape"])
 def test_a_server_whose_descriptors_are_reused_leaves_them_alone(action: str, caplog: pytest.LogCaptureFixture) -> None:
     server = start_http_server(0, registry=CollectorRegistry())
@@ -160,12 +170,7 @@ def test_a_server_whose_descriptors_are_reused_leaves_them_alone(action: str, ca
         peer.sendall(b"theirs")
     begun = time.monotonic()
     if action == "scrape":
-        # While the acceptor waits for the listener, that still exists.
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-            assert client.recv(1) == b""
-        assert server._acceptor is not None
-        server._acceptor.join(60)
+        _scrape_lost(server)
         assert "the program has closed the descriptors of the metrics server" in caplog.text
     elif action == "fork":
         child = os.fork()
@@ -174,6 +179,8 @@ def test_a_server_whose_descriptors_are_reused_leaves_them_alone(action: str, ca
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert time.monotonic() - begun < 60  # it does not wait for a thread that cannot be woken
     server.close()
+    if action != "scrape":
+        _scrape_lost(server)
     for program, peer in zip(programs, peers, strict=True):
         assert program.recv(16) == b"theirs"
         peer.setblocking(False)
