@@ -65,10 +65,39 @@ static PYTHEUS_COLD void Pytheus_Refuse(const char *name, const char *stub, int 
 /* Parse the arguments of a call, as mypyc does, and let a call that does not fit be refused. Apart from the functions that
    call it for unusual arguments, which would otherwise keep more registers in usual calls; so would the wrappers.
 
-   The format of a function of the source is "<format>:<mark><name>\0<stub>", the mark telling whether it is bound. */
+   The format of a function of the source is "<format>:<mark><name>\0<stub>", the mark telling whether it is bound.
+
+   A function of any values and any keywords, called without keywords, gets the empty dict of the last such call again,
+   if that one holds it no more: making a dict takes longer than the rest of the parsing. */
 static PYTHEUS_APART int Pytheus_Parse(PyObject *const *args, Py_ssize_t nargs, PyObject *kwargs,
                                        PyObject *kwnames, CPyArg_Parser *parser, va_list *p_va)
 {
+#ifndef Py_GIL_DISABLED
+    static PyObject *none_named = NULL;
+    if (parser->varargs && kwnames == NULL && parser->kwtuple != NULL && parser->keywords[0] == NULL) {
+        va_list va;
+        va_copy(va, *p_va);
+        PyObject **p_values = va_arg(va, PyObject **);
+        PyObject **p_named = va_arg(va, PyObject **);
+        va_end(va);
+        if (p_values != NULL && p_named != NULL) {
+            if (none_named == NULL || Py_REFCNT(none_named) != 1 || PyDict_GET_SIZE(none_named) != 0) {
+                PyObject *named = PyDict_New();
+                if (named == NULL)
+                    return 0;
+                Py_XSETREF(none_named, named);
+            }
+            PyObject *values = PyTuple_New(nargs);
+            if (values == NULL)
+                return 0;
+            for (Py_ssize_t i = 0; i < nargs; i++)
+                PyTuple_SET_ITEM(values, i, Py_NewRef(args[i]));
+            *p_values = values;
+            *p_named = Py_NewRef(none_named);
+            return 1;
+        }
+    }
+#endif
     int fits = vgetargskeywordsfast_impl(args, nargs, kwargs, kwnames, parser, p_va);
     if (unlikely(!fits)) {
         const char *name = strchr(parser->format, ':');
@@ -84,6 +113,32 @@ static PYTHEUS_COLD void Pytheus_WrongType(const char *name, const char *paramet
 {
     PyErr_Format(PyExc_TypeError, "%s() argument '%s' must be %s, not %.200s", name, parameter, expected,
                  Py_TYPE(given)->tp_name);
+}
+
+/* Give a class a method that it inherits as one of its own, as the interpreter calls it faster; returns 0, or -1 with an
+   exception. CPython's specialised calls compare the type of the object with the type that the method was made for. */
+static int Pytheus_Own(PyObject *cls, const char *name)
+{
+    PyTypeObject *type = (PyTypeObject *)cls;
+    PyObject *own, *inherited = PyObject_GetAttrString(cls, name);
+    int result = 0;
+    if (inherited == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+            return -1;
+        PyErr_Clear();
+        return 0;
+    }
+    if (Py_TYPE(inherited) == &PyMethodDescr_Type && ((PyDescrObject *)inherited)->d_type != type) {
+        own = PyDescr_NewMethod(type, ((PyMethodDescrObject *)inherited)->d_method);
+        if (own != NULL) /* the name that it has where it is defined */
+            ((PyDescrObject *)own)->d_qualname = PyObject_GetAttrString(inherited, "__qualname__");
+        if (own == NULL || ((PyDescrObject *)own)->d_qualname == NULL || PyDict_SetItemString(type->tp_dict, name, own) < 0)
+            result = -1;
+        Py_XDECREF(own);
+        PyType_Modified(type);
+    }
+    Py_DECREF(inherited);
+    return result;
 }
 
 /* put(class, name, make): let the attribute `name` be `make(what it is)`, or not be there if `make` is None.

@@ -18,6 +18,7 @@ from types import (
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
+    MethodDescriptorType,
 )
 
 import pytheus
@@ -79,8 +80,15 @@ def _members(cls: type) -> Iterator[tuple[str, object]]:
             continue
         for name, raw in vars(base).items():
             value = getattr(base, name, raw)
-            if _is_told(name) and (callable(value) or isinstance(raw, _ATTRIBUTES)):
+            if _is_told(name) and _defines(base, name) and (callable(value) or isinstance(raw, _ATTRIBUTES)):
                 yield f"{base.__module__}.{base.__qualname__}.{name}", value
+
+
+def _defines(cls: type, name: str) -> bool:
+    """Whether `cls` has the attribute, and not as a method of its base that the compiled build puts there as well."""
+    value = vars(cls).get(name)
+    is_inherited = isinstance(value, MethodDescriptorType) and value.__qualname__ != f"{cls.__qualname__}.{name}"
+    return name in vars(cls) and not is_inherited
 
 
 def _is_told(name: str) -> bool:
@@ -139,7 +147,7 @@ def _instances() -> list[object]:
 
 
 def _home(instance: object, name: str) -> str:
-    owner = next((cls for cls in type(instance).__mro__ if name in vars(cls)), object)
+    owner = next((cls for cls in type(instance).__mro__ if _defines(cls, name)), object)
     return f"{owner.__module__}.{owner.__qualname__}"
 
 

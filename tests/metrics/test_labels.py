@@ -319,3 +319,25 @@ def test_an_error_of_a_limit_reaches_the_caller_and_no_series_is_made(error: typ
         hits.labels(method="GET", code="200")
     assert calls == [("GET", "200")] * 2
     assert hits.series_count == 0
+
+
+def test_calls_without_keywords_inside_of_each_other_do_not_mix() -> None:
+    inner = Counter("inner_total", "Inner.", ["code"], registry=None)
+    outer = Counter("outer_total", "Outer.", ["code"], registry=None)
+
+    def write(key: tuple[str, ...]) -> tuple[str, ...]:
+        inner.labels(code=key[0] + "!").inc()
+        inner.labels(key[0]).inc()
+        return key
+
+    outer.limit_series(write)
+    outer.labels("a").inc()
+    outer.labels(code="b").inc()
+    assert [row.labels for row in inner.rows()] == [("a!",), ("a",), ("b!",), ("b",)]
+    assert [row.labels for row in outer.rows()] == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("make", [Counter, Gauge, Histogram, Summary])
+def test_each_type_has_the_method_of_the_base(make: type[Counter]) -> None:
+    assert make.labels.__qualname__ == "Metric.labels"
+    assert make.labels.__doc__ == Metric.labels.__doc__
