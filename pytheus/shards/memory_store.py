@@ -136,11 +136,20 @@ class MemoryShardStore:
                 if ended:
                     self._retire(FixedRows(metric.definition, combined_rows(metric.definition, ended)), ended)
                     metric.moved(ended)
-            if self.shard.records != records:
-                # This replaces the layout whenever it changes, and so discards the merge's index of it.
-                self.shard.records = bytearray()
-                self.shard.append(records)
-            self.shard.views = [array("d", snapshot.numbers)]
+            numbers = [array("d", snapshot.numbers)]
+            if self.shard.records == records:
+                self.shard.views = numbers
+                return
+            # In one step, because records of one publication do not fit numbers of another. This replaces the layout
+            # whenever it changes, and so discards the merge's index of it.
+            shard = StoredShard(self.identity)
+            shard.append(records)
+            shard.views = numbers
+            shard.live = self.shard.live
+            token = shard.identity.token
+            if token in self.backend.shards:  # the archive may have a closed one by now
+                self.backend.shards[token] = shard
+            self.shard = shard
 
     @property
     def retires_rows(self) -> bool:

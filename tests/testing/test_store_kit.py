@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 import pytest
 
 from pytheus.shards import MemoryBackend, MemoryShardStore, ShardStore
 from pytheus.testing import ShardStoreConformance, run_conformance
+from pytheus.testing.checks import store_processes
 from tests.testing import broken_stores
 from tests.testing.broken_stores import BrokenStore
 
@@ -55,3 +59,16 @@ def test_a_broken_store_fails_the_check_meant_for_it(broken: type[BrokenStore]) 
     found = failures(broken)
     assert list(found) == [broken.check], found
     assert broken.message in found[broken.check]
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_step_after_the_end_of_an_operation_leaves_the_process_as_it_was(step: int) -> None:
+    def stop() -> None:
+        raise store_processes._Killed
+
+    before = sys.getprofile(), gc.isenabled()
+
+    with suppress(store_processes._Killed), store_processes._at_step((step, 0), stop):
+        len("two")
+
+    assert (sys.getprofile(), gc.isenabled()) == before

@@ -232,9 +232,10 @@ def _reaches_outside(function: object) -> bool:
 @contextmanager
 def _at_step(step: tuple[int, int], act: Callable[[], None]) -> Iterator[list[int]]:
     seen = [0, 0]
+    is_within = True
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "c_call":
+        if event == "c_call" and is_within:
             seen[0] += 1
             outside = _reaches_outside(argument)
             seen[1] += outside
@@ -250,6 +251,7 @@ def _at_step(step: tuple[int, int], act: Callable[[], None]) -> Iterator[list[in
     try:
         yield seen
     finally:
+        is_within = False  # otherwise the calls below are steps, too, and the act may prevent the rest of them
         sys.setprofile(before)
         threading.setprofile(before)
         if collects:
