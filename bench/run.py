@@ -1,6 +1,6 @@
 """Measures pytheus and its peers side by side, in one run, and prints one table.
 
-    python3 bench/run.py                the whole run, about ten minutes
+    python3 bench/run.py                the whole run, about a quarter of an hour
     python3 bench/run.py --quick        a rough one, in a minute or two
     python3 bench/run.py --markdown     the table as Markdown, --json FILE also every figure unrounded
     python3 bench/run.py --write        the whole run, then all figures in README.md and docs/explanation/speed.md
@@ -139,16 +139,16 @@ def annotate(
         for column in columns
         if results.lost.get(column.key)
     ]
-    lost = f"{', '.join(losers)}, the others nothing" if losers else "nothing was lost"
+    lost = f"{', '.join(losers)}, the other libraries none" if losers else "none was lost"
     results.notes += [
         f"Machine: {machine}; {', '.join(sorted(pythons))}.",
         f"Versions: {', '.join(libraries)}.",
         f"In brackets: how many times as good as {REFERENCE}. Each figure is the best of {plan.rounds} rounds in which"
-        " the libraries took turns, each in a process of its own; ✓ and ✗ tell whether the goal is reached.",
+        " the libraries took turns, each in a process of its own; ✓ and ✗ say whether the goal is reached.",
         f"Calls are shown without the empty loop, which took {best:.1f} ns at best and {worst:.1f} ns at best in the"
         " noisiest round.",
         f"The pause is that of a thread that reads the clock in a loop while {plan.largest:,} series are rendered.",
-        f"Of the additions by 8 threads, {lost}.",
+        f"Of the increments of 8 threads, {lost}.",
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench import instructions
 from pytheus import COMPILED
 
-UPDATE = "; if that is intended, `python3 bench/instructions.py --write` keeps the new counts"
+UPDATE = "If that is intended, `python3 bench/instructions.py --write` keeps the new counts."
 
 
 @pytest.mark.slow
