@@ -16,7 +16,7 @@ Modules:
 - `buckets`: the bounds of histogram buckets
 - `instrument`: timers and other context managers around blocks
 - `instrument_functions`: the same around functions of every kind
-- `locking`: locks for interpreters without the GIL
+- `locking`, `locked_dict`: locks, and the dict of series, for interpreters without the GIL
 - `custom`: the base class of custom collectors
 """
 

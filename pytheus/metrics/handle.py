@@ -243,7 +243,7 @@ class Handle:
             return self._drop(cast("tuple[str, ...]", bound))
         dropped = False
         series = self._series
-        for key in [*series.children, *(series.asleep[0].series.copy() if series.asleep else ())]:
+        for key in [*series.children.keys(), *(series.asleep[0].series.copy() if series.asleep else ())]:
             if matches(bound, key) and self._drop(key):
                 dropped = True
         return dropped

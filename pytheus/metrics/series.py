@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Final, cast
 
+from pytheus.atomic import LOCKED
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -42,6 +43,14 @@ _SHARED_VALUES_AT_MOST: Final = 512
 # Shared by all metrics, because ints in labels are most often few: status codes, ports, shards.
 _DIGITS: Final[dict[Any, Any]] = {}
 _DIGITS_AT_MOST: Final = 1024
+
+
+def _new_dict() -> dict[Any, Any]:
+    if LOCKED:
+        from pytheus.metrics.locked_dict import LockedDict
+
+        return LockedDict()
+    return {}
 
 
 def _digits(value: Any) -> str | None:
@@ -144,7 +153,7 @@ class SeriesSet:
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
         # The values are handles of a higher module, each with all labels bound.
-        self.children: dict[tuple[str, ...], Any] = {}
+        self.children: dict[tuple[str, ...], Any] = _new_dict()
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
         self.shared_values: dict[str, str] = {}
