@@ -150,13 +150,14 @@ def encode_definition(definition: Definition) -> bytes:
             definition.mode,
             definition.location,
         ),
+        definition.type,
         definition.name,
     )
 
 
 def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> bytes:
     """A record of a series; `definition` is the number of its definition."""
-    return _record(SeriesRecord(definition, labels, offset), f"series with labels {labels!r:.80}")
+    return _record(SeriesRecord(definition, labels, offset), "series with labels", labels)
 
 
 def encode_series_run(definition: int, labels: Sequence[tuple[str, ...]], offset: int, size: int) -> list[bytes]:
@@ -164,7 +165,7 @@ def encode_series_run(definition: int, labels: Sequence[tuple[str, ...]], offset
     records: list[bytes] = []
     for part in _parts(labels):
         values = tuple(chain.from_iterable(part))
-        records.append(_record(SeriesRecord(definition, values, offset), f"series with labels {values!r:.80}"))
+        records.append(_record(SeriesRecord(definition, values, offset), "series with labels", values))
         offset += size * len(part)
     return records
 
@@ -214,7 +215,7 @@ def _encode_scattered(layout: Layout, numbers: list[int]) -> list[bytes]:
         return _encode_scattered(layout, numbers[:half]) + _encode_scattered(layout, numbers[half:])
     definitions = [layout.definition_numbers[number] for number in numbers]
     offsets = [layout.offsets[number] for number in numbers]
-    return [_record(ScatteredRecord(definitions, values, offsets), f"{len(numbers)} series")]
+    return [_record(ScatteredRecord(definitions, values, offsets), "series with labels", values)]
 
 
 def _parts(labels: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
@@ -232,19 +233,20 @@ def _parts(labels: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ..
 
 def encode_removal(series: int) -> bytes:
     """A record that the series with that number was removed."""
-    return _record(RemovalRecord(series), "removal of a series")
+    return _record(RemovalRecord(series), "removal of series", series)
 
 
 def encode_info(series: int, info: Mapping[str, str]) -> bytes:
     """A record of the labels that an info's series was set to."""
-    return _record(InfoRecord(series, dict(info)), f"info {tuple(info)!r:.80}")
+    return _record(InfoRecord(series, dict(info)), "info", info)
 
 
 def encode_exemplar(series: int, slot: int, exemplar: Exemplar) -> bytes:
     """A record of the latest exemplar of the number at index `slot` of a series."""
     return _record(
         ExemplarRecord(series, slot, dict(exemplar.labels), exemplar.value, exemplar.timestamp),
-        f"exemplar {exemplar!r:.80}",
+        "exemplar",
+        exemplar,
     )
 
 
@@ -278,12 +280,12 @@ def encode_filler() -> bytes:
     return _framed(_encoder.encode(["-"]))
 
 
-def _record(payload: Record, subject: str) -> bytes:
+def _record(payload: Record, subject: str, detail: object) -> bytes:
     data = _encoder.encode(payload)
     if len(data) > MAX_RECORD_BYTES:
         raise ShardFormatError(
-            f"the record of {subject} has {len(data)} bytes, but a shard accepts at most {MAX_RECORD_BYTES};"
-            " shorten its texts"
+            f"the record of {subject} {detail!r:.80} has {len(data)} bytes, but a shard accepts at most"
+            f" {MAX_RECORD_BYTES}; shorten its texts"
         )
     return _framed(data)
 
