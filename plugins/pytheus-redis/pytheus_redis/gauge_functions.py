@@ -2,7 +2,7 @@
 
 Rules:
 
-- A publication waits for the functions for a bounded time. What takes longer is in a later publication, so that a
+- A publication waits for the functions for a bounded time. A number that takes longer is in a later one, so that a
   function that hangs keeps no other number from the other processes, and no scrape from this one's connection.
 - No function is called again while one has not returned. A scrape reports such a function.
 """
