@@ -145,13 +145,14 @@ def test_series_that_are_repeated_are_compared_and_not_added() -> None:
 def test_readers_share_the_labels_of_records_that_are_equal() -> None:
     blocks = LabelBlocks()
     labels = [(f"value {number}",) for number in range(1500)]
-    layouts = []
-    for definition in range(2):
+
+    def layout_of(definition: int) -> Layout:
         reader = LayoutReader(blocks)
         reader.feed(encode_definition(LATENCY) * definition + encode_definition(HITS))
         reader.feed(b"".join(encode_series_run(definition, labels, 100 * definition, 1)))
-        layouts.append(reader.layout)
-    one, other = layouts
+        return reader.layout
+
+    one, other = layout_of(0), layout_of(1)
     assert one.labels == other.labels == labels
     assert all(mine is theirs for mine, theirs in zip(one.labels, other.labels, strict=True))
     assert [block for _, block in one.blocks] == [block for _, block in other.blocks]
@@ -159,7 +160,7 @@ def test_readers_share_the_labels_of_records_that_are_equal() -> None:
     other.add_series(1, ("more",), 0)
     other.labels[0] = ("changed",)
     assert one.labels == before
-    del reader, layouts, one, other
+    del one, other
     gc.collect()
     assert not blocks._blocks
 

@@ -194,11 +194,9 @@ def test_no_commit_makes_the_index_longer_by_a_multiple_of_the_period(tmp_path: 
         began = file._tail_began
         # The tail's series again, as in its index, and others, of which the last makes it as long as that.
         records = encode_series(0, ("0path".replace("path", "pathx"),), 0) + encode_series(0, ("y" * 900_000,), 0)
-        for length in range(100_000, 200_000):
-            last = encode_series(0, ("z" * length,), 0)
-            if len(records) + len(last) == TAIL_PERIOD:
-                break
-        file.append(records + last)
+        missing = TAIL_PERIOD - len(records)
+        lasts = (encode_series(0, ("z" * length,), 0) for length in range(missing - 100, missing))
+        file.append(records + next(last for last in lasts if len(last) == missing))
         assert file.index_bytes - began == TAIL_PERIOD + len(encode_filler())
         shown = {labels[0][:1] for _, labels in content(stage.reader.read())}
         assert shown == {"0", "y", "z"}
