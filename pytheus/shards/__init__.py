@@ -8,7 +8,8 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | --- | --- |
 | `layout` | `Layout`: where in a shard's numbers each series is |
 | `label_blocks` | `LabelBlocks`: labels of many series, kept once for all layouts that have them |
-| `layout_codec` | a layout as records, and `LayoutReader` |
+| `layout_codec` | a layout as records |
+| `layout_reader` | `LayoutReader`: a layout from its records |
 | `snapshot` | `Snapshot`: the numbers of a shard at one moment, and its `ShardIdentity` |
 | `archive` | `Archive` and `fold`: the numbers of processes that have ended |
 | `store` | `ShardStore` and its optional capabilities, `Reading` |
@@ -37,15 +38,17 @@ from pytheus.shards.label_blocks import LabelBlocks
 from pytheus.shards.layout import Layout, SeriesEntry
 from pytheus.shards.layout_codec import (
     MAX_RECORD_BYTES,
-    LayoutReader,
     encode_definition,
     encode_exemplar,
+    encode_filler,
     encode_info,
     encode_layout,
     encode_removal,
     encode_series,
     encode_series_run,
+    encode_several_series,
 )
+from pytheus.shards.layout_reader import LayoutReader
 from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
 from pytheus.shards.merge import Merger
 from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
@@ -100,11 +103,13 @@ __all__ = [
     "combined_rows",
     "encode_definition",
     "encode_exemplar",
+    "encode_filler",
     "encode_info",
     "encode_layout",
     "encode_removal",
     "encode_series",
     "encode_series_run",
+    "encode_several_series",
     "fold",
     "includes_dead",
     "merge_rule_of",

@@ -26,7 +26,8 @@ from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MergeRule
 from pytheus.registry.storage import is_unset
 from pytheus.shards.layout import Layout
-from pytheus.shards.layout_codec import LayoutReader, encode_layout
+from pytheus.shards.layout_codec import encode_layout
+from pytheus.shards.layout_reader import LayoutReader
 from pytheus.shards.merge_rules import DefinitionKey, definition_key, includes_dead, merge_rule_of
 from pytheus.shards.reduce import is_better, parts_of
 from pytheus.shards.snapshot import ShardIdentity, Snapshot

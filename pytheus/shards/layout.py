@@ -143,6 +143,15 @@ class Layout:
         if end > self.size:
             self.size = end
 
+    def add_scattered(self, definitions: list[int], values: list[str], offsets: list[int]) -> None:
+        """Add series of several definitions; `values` has the label values of all. Otherwise as `add_series`."""
+        widths = [len(definition.labels) for definition in self.definitions]
+        start = 0
+        for number, definition in enumerate(definitions):
+            end = start + widths[definition]
+            self.add_series(definition, tuple(values[start:end]), offsets[number])
+            start = end
+
     def remove_series(self, number: int) -> None:
         """Mark a series as removed, and drop its info and exemplars. Idempotent."""
         if self.offsets[number] < 0:
@@ -196,6 +205,13 @@ class Layout:
             if found is not None:
                 rearranged[entry.offset : entry.offset + entry.size] = numbers[found.offset : found.offset + found.size]
         return rearranged
+
+    def without_series(self) -> Layout:
+        """A layout with the same definitions."""
+        other = Layout()
+        other.definitions = self.definitions
+        other._series_sizes = self._series_sizes
+        return other
 
     def copy(self) -> Layout:
         """A layout with the same content and numbers that grows by itself."""

@@ -22,7 +22,6 @@ from pytheus.shards.archive import Archive, fold
 from pytheus.shards.ended_rows import EndedRow, EndedRows, FixedRows, combined_rows
 from pytheus.shards.layout import Layout
 from pytheus.shards.layout_codec import (
-    LayoutReader,
     encode_definition,
     encode_exemplar,
     encode_info,
@@ -30,6 +29,7 @@ from pytheus.shards.layout_codec import (
     encode_removal,
     encode_series,
 )
+from pytheus.shards.layout_reader import LayoutReader
 from pytheus.shards.snapshot import ShardIdentity, Snapshot, snapshot_of
 from pytheus.shards.store import Reading
 

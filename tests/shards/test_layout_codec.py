@@ -26,6 +26,7 @@ from pytheus.shards import (
     encode_removal,
     encode_series,
     encode_series_run,
+    encode_several_series,
     series_size,
 )
 
@@ -114,16 +115,44 @@ def test_a_record_of_many_series_is_never_too_long() -> None:
     assert max(map(len, records)) <= MAX_RECORD_BYTES + 8
 
 
+def test_series_of_several_definitions_are_read_in_the_order_in_which_they_were_written() -> None:
+    layout = Layout()
+    definitions = [layout.add_definition(definition) for definition in ALL]
+    for number in range(3000):
+        definition = definitions[number % 3 if number % 100 < 50 else 0]
+        labels = (f"value {number}",) * len(ALL[definition].labels)
+        layout.add_series(definition, labels, layout.size + (number % 7 == 0))
+    records = encode_several_series(layout, range(len(layout)))
+    assert len(records) < 200
+    again = read(b"".join([*map(encode_definition, ALL), *records]))
+    assert described(again) == described(layout)
+
+
+def test_series_that_are_repeated_are_compared_and_not_added() -> None:
+    reader = LayoutReader()
+    reader.feed(BEFORE)
+    reader.repeat(2)
+    labels = [("x",), ("404",)]
+    reader.feed(encode_series(0, ("200",), 0) + encode_series_run(1, labels, 1, 0)[0])
+    assert reader.missing_series == 0
+    assert reader.layout.labels == [("200",), ("x",), ("404",)]
+    reader.repeat(1)
+    with pytest.raises(ShardFormatError, match=r"\('405',\) in the place of another"):
+        reader.feed(encode_series(1, ("405",), 1))
+    assert reader.layout.labels == [("200",), ("x",), ("404",)]
+
+
 def test_readers_share_the_labels_of_records_that_are_equal() -> None:
     blocks = LabelBlocks()
     labels = [(f"value {number}",) for number in range(1500)]
-    layouts = []
-    for definition in range(2):
+
+    def layout_of(definition: int) -> Layout:
         reader = LayoutReader(blocks)
         reader.feed(encode_definition(LATENCY) * definition + encode_definition(HITS))
         reader.feed(b"".join(encode_series_run(definition, labels, 100 * definition, 1)))
-        layouts.append(reader.layout)
-    one, other = layouts
+        return reader.layout
+
+    one, other = layout_of(0), layout_of(1)
     assert one.labels == other.labels == labels
     assert all(mine is theirs for mine, theirs in zip(one.labels, other.labels, strict=True))
     assert [block for _, block in one.blocks] == [block for _, block in other.blocks]
@@ -131,7 +160,7 @@ def test_readers_share_the_labels_of_records_that_are_equal() -> None:
     other.add_series(1, ("more",), 0)
     other.labels[0] = ("changed",)
     assert one.labels == before
-    del reader, layouts, one, other
+    del one, other
     gc.collect()
     assert not blocks._blocks
 
@@ -222,6 +251,10 @@ BEFORE = (
         (record("s", 2, ["200", "GET"] * 200 + ["404"], 0), "for the labels"),
         (record("s", 0, ["200"] * 200 + [404], 0), "Expected `str`"),
         (record("s", 7, ["200"] * 200, 0), "definition 7, which does not exist"),
+        (record("m", [0, 7], ["404", "500"], [0, 1]), "definition 7, which does not exist"),
+        (record("m", [0, 0], ["404"], [0, 1]), "1 values and 2 offsets for 2 series"),
+        (record("m", [0, 0], ["404", "500"], [0]), "2 values and 1 offsets for 2 series"),
+        (record("m", [0], ["404"], [-1]), ">= 0"),
         (record("f", 9), "series 9, which does not exist"),
         (record("i", 9, {}), "series 9, which does not exist"),
         (record("i", 0, {}), "which is not an info"),

@@ -4,6 +4,9 @@ Rules:
 
 - The file begins with a header: the identity of the owner, a table of chunks, and the state. Chunks follow, one
   directly after the other. Each is reserved on the disk before it is mapped, and never moves.
+- The latest series are in the tail, a part of the header, with a record each. When it is full, or anything else is
+  added to the index, all of them go into the index, as few records. The tail's word says how long the index was when
+  the tail began, so the commit of a longer index makes the tail invalid in the same step.
 - There are three kinds of chunks. Number chunks hold doubles; in the order of the table they are one flat array. Index
   chunks hold records, as one stream that may continue in the next chunk. Cell chunks hold exemplars, in cells that are
   overwritten. A reader skips chunks of other kinds, which later versions may add.
@@ -18,7 +21,8 @@ Rules:
 | --- | --- |
 | 0 | magic, byte order mark, version, size of the identity, the identity as MessagePack; zeros; CRC-32 of all that |
 | 512 | table: kind, CRC-32 of the entry and its number (32-bit each), offset, size (64-bit each) |
-| `STATE_AT` | words: root (the number of the valid index's first chunk), number of chunks, of unshared series, 0 |
+| `TAIL_AT` | the tail's records |
+| `STATE_AT` | words: root (the number of the valid index's first chunk), number of chunks, of unshared series, tail |
 | index chunk | words: used (of the stream), generation (both valid in the root), next chunk + 1 or 0; then bytes |
 | cell chunk | a word for each cell: twice the version, plus 1 while it is written; the cells: size, CRC-32, bytes |
 """
@@ -53,11 +57,16 @@ TABLE_AT: Final = IDENTITY_SIZE
 CHUNK: Final = struct.Struct("=IIQQ")
 _CHUNK_CHECK: Final = struct.Struct("=IIQQ")
 STATE_SIZE: Final = 32
-MAX_CHUNKS: Final = (4096 - TABLE_AT - STATE_SIZE) // CHUNK.size
-HEADER_SIZE: Final = max(4096, PAGE)
+MAX_CHUNKS: Final = (4096 - TABLE_AT) // CHUNK.size
+HEADER_SIZE: Final = max(8192, PAGE)
+TAIL_AT: Final = HEADER_SIZE - 4096
+TAIL_SIZE: Final = 4096 - STATE_SIZE
 STATE_AT: Final = HEADER_SIZE - STATE_SIZE
 """At the end of the header, so that one small read has the state and the head of the first index chunk."""
-ROOT, CHUNKS, UNSHARED, SPARE = range(4)
+ROOT, CHUNKS, UNSHARED, TAIL = range(4)
+
+TAIL_PERIOD: Final = 1 << 20
+"""The tail's word has the length of the index modulo this; no commit makes the index longer by a multiple of it."""
 
 INDEX, NUMBERS, CELLS = 1, 2, 3
 INDEX_HEAD: Final = 24
@@ -108,6 +117,17 @@ def word_value(at: int, word: int) -> int:
     if checked_word(at, value) != word:
         raise ShardFormatError(f"the word at byte {at} does not match its checksum")
     return value
+
+
+def tail_value(index_bytes: int, size: int) -> int:
+    """The value of the tail's word if the tail has `size` bytes and follows an index of `index_bytes`."""
+    return size * TAIL_PERIOD + index_bytes % TAIL_PERIOD
+
+
+def tail_bytes(index_bytes: int, value: int) -> int | None:
+    """How long the tail is behind an index of `index_bytes`; None if the index has its series by now."""
+    size, began = divmod(value, TAIL_PERIOD)
+    return size if began == index_bytes % TAIL_PERIOD else None
 
 
 class _Header(msgspec.Struct, array_like=True):

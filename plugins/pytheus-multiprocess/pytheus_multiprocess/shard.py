@@ -6,6 +6,8 @@ Rules:
 - A series is added completely or not at all: its numbers are allocated, its record is committed, and only then the
   layout in memory changes. If that was interrupted (an exception in a signal handler), the index is rewritten before
   anything else.
+- The record of a new series is in the tail at first. The series of a full tail, or of a batch, are written into the
+  index together, before anything else that is written there.
 - The records of a batch are committed at its end, in one step. The numbers of the series that it removes are not used
   again before.
 - One change of the file is made at a time, even within one thread. A change in the middle of another one (a finalizer,
@@ -39,6 +41,7 @@ from pytheus.shards import (
     encode_info,
     encode_removal,
     encode_series,
+    encode_several_series,
 )
 from pytheus_multiprocess.retirement import Absorb, Retirable
 from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
@@ -47,6 +50,7 @@ from pytheus_multiprocess.shard_reader import ExemplarCell
 __all__ = ["Shard", "ShardSeries"]
 
 _MIN_REWRITE_BYTES = 1 << 16
+_MAX_RECORD_HEAD_BYTES = 32
 _MAX_REMOVAL_BYTES = 16
 """The largest record of a removal. This much is kept free per series, so that each can always be removed."""
 
@@ -90,6 +94,10 @@ class Shard:
         self._layout = Layout()
         self._shared: dict[int, ShardSeries] = {}
         self._unshared: dict[int, ShardSeries] = {}
+        # How many series are in the index, how many in the tail, and how long the index gets by the others at most.
+        self._indexed = 0
+        self._in_tail = 0
+        self._waiting_bytes = 0
         self._outdated_bytes = 0
         self._ended = False
         self._logged = False
@@ -137,7 +145,12 @@ class Shard:
         file = self.file
         if self._ended or file is None:
             return
-        file.commit()
+        interrupted, self._interrupted = self._interrupted, True
+        if len(self._layout) > self._indexed + self._in_tail:
+            self._write(file)
+        else:
+            file.commit()
+        self._interrupted = interrupted
         while self._left:
             file.free(*self._left.pop())
         self._add_outdated(file, 0)
@@ -178,8 +191,7 @@ class Shard:
             change()
             self._make_postponed()
         except ValueError:
-            # A signal handler has forked in the middle of it, and this is the child, where the memory is released.
-            if not self._ended:
+            if not self._ended:  # otherwise it is a child that a signal handler forked, where the memory is released
                 raise
         finally:
             self._changing = False
@@ -201,27 +213,54 @@ class Shard:
         self._repair(file)
         layout = self._layout
         number = layout.find_definition(series.definition)
-        records = b""
         if number is None:
-            number = len(layout.definitions)
-            records = encode_definition(series.definition)
+            number = self._define(file, series.definition)
         offset = file.allocate(series.size)
         series.offset = offset
         try:
-            records += encode_series(number, series.labels, offset)
+            record = encode_series(number, series.labels, offset)
             # typeshed does not know that a view of doubles takes an array of doubles and returns a list of them.
             series.buffer = cast("FloatBuffer", file.doubles(offset, series.size))
             series.buffer[:] = numbers  # before its record, so that no reader sees other numbers
-            self._interrupted = True
-            headroom = _MAX_REMOVAL_BYTES * (len(self._shared) + 1)
-            file.append(records, headroom_bytes=headroom, commit=not self._batches)
+            file.reserve(self._headroom_bytes(1) + len(record))
         except (PytheusError, OSError):
-            self._interrupted = False
             file.free(offset, series.size)
             raise
-        series.number = layout.add_series(layout.add_definition(series.definition), series.labels, offset)
+        self._interrupted = True
+        is_in_tail = not self._batches and file.append_to_tail(record)
+        self._waiting_bytes += len(record)
+        series.number = layout.add_series(number, series.labels, offset)
         self._shared[series.number] = series
+        if is_in_tail:
+            self._in_tail += 1
+        elif not self._batches:
+            self._write(file)
         self._interrupted = False
+
+    def _define(self, file: ShardFile, definition: Definition) -> int:
+        """Write a definition that the index does not have; gives its number."""
+        record = encode_definition(definition)
+        self._interrupted = True
+        try:
+            self._write(file, record, headroom_bytes=self._headroom_bytes())
+        except (PytheusError, OSError):
+            self._interrupted = False
+            raise
+        number = self._layout.add_definition(definition)
+        self._interrupted = False
+        return number
+
+    def _headroom_bytes(self, added: int = 0) -> int:
+        """How much the index may get longer by the waiting series, and by the removal of all."""
+        return self._waiting_bytes + _MAX_RECORD_HEAD_BYTES + _MAX_REMOVAL_BYTES * (len(self._shared) + added)
+
+    def _write(self, file: ShardFile, record: bytes = b"", *, headroom_bytes: int = 0) -> None:
+        """Append `record` to the index, behind the series that are not there yet; all or nothing."""
+        layout = self._layout
+        waiting = encode_several_series(layout, range(self._indexed, len(layout)))
+        file.append(b"".join([*waiting, record]), headroom_bytes=headroom_bytes, commit=not self._batches)
+        self._indexed = len(layout)
+        self._in_tail = self._waiting_bytes = 0
 
     def remove(self, series: ShardSeries) -> None:
         """Remove a series. Needs the lock."""
@@ -243,8 +282,8 @@ class Shard:
         self._interrupted = True
         series.number = -1
         del self._shared[number]
+        self._write(file, record)
         self._layout.remove_series(number)
-        file.append(record, commit=not self._batches)
         self._interrupted = False
         for slot in series.exemplars:
             file.drop_cell((number, slot))
@@ -305,8 +344,7 @@ class Shard:
         try:
             record = encode_info(series.number, info)
             self._repair(file)
-            headroom = _MAX_REMOVAL_BYTES * len(self._shared)
-            file.append(record, headroom_bytes=headroom, commit=not self._batches)
+            self._write(file, record, headroom_bytes=self._headroom_bytes())
         except (PytheusError, OSError) as error:
             self.unshared_reason = str(error)
             return
@@ -356,16 +394,17 @@ class Shard:
         for series in kept:
             if layout.find_definition(series.definition) is None:
                 records.append(encode_definition(series.definition))
-            definition = layout.add_definition(series.definition)
-            number = layout.add_series(definition, series.labels, series.offset)
-            records.append(encode_series(definition, series.labels, series.offset))
+            layout.add_series(layout.add_definition(series.definition), series.labels, series.offset)
+        records += encode_several_series(layout, range(len(layout)))
+        for number, series in enumerate(kept):
             if series.info is not None:
                 layout.set_info(number, series.info)
-                record = encode_info(number, series.info)
-                series.info_bytes = len(record)
-                records.append(record)
+                records.append(encode_info(number, series.info))
+                series.info_bytes = len(records[-1])
         file.rewrite(b"".join(records), headroom_bytes=_MAX_REMOVAL_BYTES * len(kept))
         self._layout = layout
+        self._indexed = len(layout)
+        self._in_tail = self._waiting_bytes = 0
         for series in kept:
             for slot in series.exemplars:
                 file.drop_cell((series.number, slot))

@@ -16,7 +16,7 @@ from os import O_CREAT, O_EXCL, O_RDWR
 from typing import Final
 
 from pytheus.exceptions import PytheusError
-from pytheus.shards import ShardIdentity
+from pytheus.shards import ShardIdentity, encode_filler
 from pytheus_multiprocess.file_format import (
     CELL_HEAD,
     CELL_SIZE,
@@ -34,15 +34,19 @@ from pytheus_multiprocess.file_format import (
     NUMBERS,
     PAGE,
     ROOT,
-    SPARE,
     STATE_AT,
     TABLE_AT,
+    TAIL,
+    TAIL_AT,
+    TAIL_PERIOD,
+    TAIL_SIZE,
     UNSHARED,
     USED,
     Chunk,
     cell_checksum,
     checked_word,
     encode_header,
+    tail_value,
     whole_pages,
 )
 from pytheus_multiprocess.origin import ProcessOrigin
@@ -52,6 +56,7 @@ __all__ = ["NoSpaceError", "ShardFile"]
 
 MAX_STEP: Final = 1 << 26
 MAX_CELLS: Final = 4096
+_FILLER: Final = encode_filler()
 
 
 class NoSpaceError(PytheusError):
@@ -99,6 +104,10 @@ class ShardFile:
         # The index's stream: the numbers of its chunks, and how many bytes are used. Idle chunks had an earlier index.
         self._stream: list[int] = []
         self._used = 0
+        self._capacity = 0
+        # How long the index was when the tail began, and how long the tail is.
+        self._tail_began = 0
+        self._tail_bytes = 0
         self._idle_chunks: list[int] = []
         self.generation: int = 0
         """How often the index was rewritten."""
@@ -136,12 +145,13 @@ class ShardFile:
             self._header = memory[:HEADER_SIZE]
             self._state = self._header[STATE_AT:HEADER_SIZE].cast("Q")
             system.fill(self._header, 0, header)
-            for field in (ROOT, CHUNKS, UNSHARED, SPARE):
+            for field in (ROOT, CHUNKS, UNSHARED, TAIL):
                 self._set_state(field, 0)
             self._size = first
             for kind, size in sizes:
                 self._append_chunk(kind, size, memory[self._size : self._size + size])
             self._stream = [0]
+            self._capacity = self._steps[INDEX] - INDEX_HEAD
             for field in (USED, GENERATION, NEXT):
                 self._set_head(0, field, 0)
             system.rename(unfinished, name, directory=directory)
@@ -274,13 +284,40 @@ class ShardFile:
         if commit:
             self.commit()
 
+    def reserve(self, size: int) -> None:
+        """Reserve `size` bytes for records that are appended later."""
+        self._extend(self._stream, self._used + size)
+
     def commit(self) -> None:
-        """Let readers see all records."""
+        """Let readers see all records, and none of the tail, whose series must be among them."""
+        if self._used == self._tail_began:
+            return
+        if self._used % TAIL_PERIOD == self._tail_began % TAIL_PERIOD:
+            self._write(self._stream, self._used, _FILLER)
+            self._used += len(_FILLER)
         self._set_head(self._stream[0], USED, self._used)
+        self._begin_tail()
+
+    def append_to_tail(self, record: bytes) -> bool:
+        """Add the record of a series, for which the index has space reserved; False if the tail has no space."""
+        size = self._tail_bytes + len(record)
+        if size > TAIL_SIZE or self._used != self._tail_began:
+            return False
+        self._system.fill(self._header, TAIL_AT + self._tail_bytes, record)
+        self._set_state(TAIL, tail_value(self._used, size))
+        self._tail_bytes = size
+        return True
+
+    def _begin_tail(self) -> None:
+        self._set_state(TAIL, tail_value(self._used, 0))
+        self._tail_began = self._used
+        self._tail_bytes = 0
 
     def rewrite(self, records: bytes, *, headroom_bytes: int = 0) -> None:
         """Replace all records by `records`, all or none; otherwise as `append`."""
         before = self._stream
+        if len(records) % TAIL_PERIOD == self._tail_began % TAIL_PERIOD:
+            records += _FILLER
         stream = [self._chunk_for_index(len(records) + max(len(records), headroom_bytes))]
         self._set_head(stream[0], NEXT, 0)
         self._write(stream, 0, records)
@@ -290,19 +327,23 @@ class ShardFile:
         self.generation += 1
         self._stream = stream
         self._used = len(records)
+        self._capacity = self._chunks[stream[0]].chunk.size - INDEX_HEAD
         self._idle_chunks += before
+        self._begin_tail()
 
     def _extend(self, stream: list[int], size: int) -> None:
         """Let the stream have at least `size` bytes."""
+        size += len(_FILLER)  # which a commit may need
         if size > MAX_WORD_VALUE:
             raise NoSpaceError(f"shard {self._name} has an index of {self._used} bytes already")
-        missing = size - sum(self._chunks[number].chunk.size - INDEX_HEAD for number in stream)
+        missing = size - self._capacity
         if missing <= 0:
             return
         number = self._chunk_for_index(missing)
         self._set_head(number, NEXT, 0)
         self._set_head(stream[-1], NEXT, number + 1)
         stream.append(number)
+        self._capacity += self._chunks[number].chunk.size - INDEX_HEAD
 
     def _chunk_for_index(self, min_size: int) -> int:
         """The number of a chunk for the index, an idle one if it is large enough."""

@@ -6,6 +6,8 @@ Rules:
 - The index is read, then the numbers, then the index again. Series that are in both have numbers of their own. Those
   that were added meanwhile may have the numbers of a removed one, so the numbers are read again; in a process that
   adds series all the time, the last ones are taken for zero. If the index was rewritten, everything is read again.
+- Series of the tail that have come into the index are compared with those of the index. The tail's word is read before
+  the length of the index, and again after the tail, because the owner may have begun another tail meanwhile.
 - Nothing in the file is trusted: each size and offset is checked before it is used, and everything but the numbers has
   a checksum. The file is read and not mapped, because a read beyond the end of a truncated file raises no SIGBUS. The
   kernel copies aligned doubles whole.
@@ -27,7 +29,7 @@ import msgspec
 from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MergeRule
 from pytheus.samples import Exemplar
-from pytheus.shards import LayoutReader, ShardIdentity, Snapshot, age_time, merge_rule_of
+from pytheus.shards import LabelBlocks, LayoutReader, ShardIdentity, Snapshot, age_time, merge_rule_of
 from pytheus_multiprocess.file_format import (
     CELL_HEAD,
     CELL_SIZE,
@@ -45,10 +47,14 @@ from pytheus_multiprocess.file_format import (
     STATE_AT,
     STATE_SIZE,
     TABLE_AT,
+    TAIL,
+    TAIL_AT,
+    TAIL_SIZE,
     UNSHARED,
     Chunk,
     cell_checksum,
     decode_header,
+    tail_bytes,
     word_value,
 )
 from pytheus_multiprocess.origin import ProcessOrigin, boot_id
@@ -87,8 +93,16 @@ class ShardReader:
     this process, which needs no descriptor. One thread at a time may use it.
     """
 
-    def __init__(self, system: System, directory: int, name: str, own: ShardFile | None = None) -> None:
+    def __init__(
+        self,
+        system: System,
+        directory: int,
+        name: str,
+        own: ShardFile | None = None,
+        blocks: LabelBlocks | None = None,
+    ) -> None:
         self.name = name
+        self._blocks = blocks
         self.own: Final = own
         self._system = system
         self._directory = directory
@@ -126,8 +140,11 @@ class ShardReader:
         self._reset()
 
     def _reset(self) -> None:
-        self._records = LayoutReader()
+        self._records = LayoutReader(self._blocks)
         self._read_bytes = 0
+        # Of the present tail: how many bytes were read, and how many series they were.
+        self._tail_bytes = 0
+        self._tail_series = 0
         self._cell_words: dict[int, bytes] = {}
 
     # The file --------------------------------------------------------------------------------------------------------
@@ -238,7 +255,9 @@ class ShardReader:
 
     def _follow(self, state: bytes) -> None:
         words = _STATE.unpack(state)
-        root, count, self.unshared = (word_value(_WORD_AT[field], words[field]) for field in (ROOT, CHUNKS, UNSHARED))
+        root, count, self.unshared, tail = (
+            word_value(_WORD_AT[field], words[field]) for field in (ROOT, CHUNKS, UNSHARED, TAIL)
+        )
         if count != len(self._chunks):
             self._read_table(count)
         chunk = self._index_chunk(root)
@@ -252,9 +271,13 @@ class ShardReader:
             self._reset()
             self._generation = generation
         if used != self._read_bytes:
+            if self._tail_series:
+                self._records.repeat(self._tail_series)
+            self._tail_bytes = self._tail_series = 0
             self._read_index(root, used)
-        if self._records.pending_bytes:
-            raise ShardFormatError("its index ends within a record")
+        if self._records.pending_bytes or self._records.missing_series:
+            raise ShardFormatError("its index ends within a record or a tail")
+        self._read_tail(used, tail)
         self._root = root
         self._state = state
         self._head = head
@@ -308,6 +331,29 @@ class ShardReader:
                 number = following - 1
                 if number in seen or number < 0:
                     raise ShardFormatError("its index ends before it has all its records")
+
+    def _read_tail(self, used: int, value: int) -> None:
+        """Parse the new part of the tail, unless the index has its series by now."""
+        size = tail_bytes(used, value)
+        if size == self._tail_bytes:
+            return
+        at = _WORD_AT[TAIL]
+        if size is None:
+            data = b""
+        elif self._tail_bytes < size <= TAIL_SIZE:
+            data = self._bytes(TAIL_AT + self._tail_bytes, size - self._tail_bytes)
+        else:
+            raise ShardFormatError(f"its tail has {size} bytes, but had {self._tail_bytes}")
+        present = word_value(at, int.from_bytes(self._bytes(at, 8), sys.byteorder))
+        if present != value and (size is None or tail_bytes(used, present) is None):
+            raise ShardFormatError("its owner began another tail while this one was read")
+        if size is not None:
+            known = len(self._records.layout)
+            self._records.feed(data)
+            self._tail_bytes = size
+            self._tail_series += len(self._records.layout) - known
+            if self._records.pending_bytes:
+                raise ShardFormatError("its tail ends within a record")
 
     def _check_size(self, count: int) -> None:
         missing = count - sum(chunk.size // 8 for chunk in self._numbers)

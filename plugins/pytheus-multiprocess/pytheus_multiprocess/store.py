@@ -24,7 +24,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.registry import Collector, HasRows, NumberStorage
 from pytheus.samples import Family, Sample
-from pytheus.shards import Archive, Failure, Reading, ShardIdentity, Snapshot, watch_c_forks
+from pytheus.shards import Archive, Failure, LabelBlocks, Reading, ShardIdentity, Snapshot, watch_c_forks
 from pytheus_multiprocess.archive_file import ArchiveFile, listed, shard_names, token_of
 from pytheus_multiprocess.directory import DirectoryError, open_directory
 from pytheus_multiprocess.forks import lock_at_forks
@@ -71,6 +71,7 @@ class MultiprocessStore:
             raise
         self._reading = threading.RLock()
         self._readers: dict[str, ShardReader] = {}
+        self._blocks = LabelBlocks()
         self._kept_open: set[str] = set()
         self._unreadable: dict[str, tuple[_FileVersion | None, str]] = {}
         self._pid = os.getpid()
@@ -236,7 +237,7 @@ class MultiprocessStore:
         known = self._unreadable.get(name)
         if own is None and known is not None and known[0] is not None and known[0] == self._version_of(name):
             return None
-        reader = ShardReader(self._system, self._directory, name, own)
+        reader = ShardReader(self._system, self._directory, name, own, self._blocks)
         self._unreadable.pop(name, None)
         self._readers[name] = reader
         return reader

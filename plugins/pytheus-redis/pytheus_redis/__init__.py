@@ -25,6 +25,7 @@ Modules, each of which imports only those before it:
 - `reader`: reads all shards, and folds those of dead processes
 - `archive_expiry`: drops series of the archive that are old
 - `metrics`: the store's own metrics
+- `gauge_functions`: calls the functions of gauges before a publication
 - `heartbeat`: tells Redis that this process is alive
 - `process_hooks`: forks, and every way in which a process can end
 - `store`: `RedisStore`, which brings them together

@@ -16,7 +16,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from pytheus.definitions import Definition
@@ -27,6 +26,7 @@ from pytheus_redis import process_hooks
 from pytheus_redis.archive_expiry import ArchiveExpiry
 from pytheus_redis.client import Client, RedisClient
 from pytheus_redis.errors import RedisStoreError
+from pytheus_redis.gauge_functions import GaugeFunctions
 from pytheus_redis.heartbeat import Heartbeat
 from pytheus_redis.keys import Keys
 from pytheus_redis.metrics import RedisMetrics
@@ -78,6 +78,7 @@ class RedisStore:
         self._remaining: Callable[[], Sequence[HasRows]] | None = None
         self._worker: Final = Worker("pytheus-redis", self._tick)
         self._heartbeat: Final = Heartbeat(self._keys, options, client)
+        self._functions: Final = GaugeFunctions()
         self._closed = False
         self._pid = os.getpid()
         self._begin_shard()
@@ -105,6 +106,7 @@ class RedisStore:
         process_hooks.watch(self)
 
     def _start_threads(self) -> None:
+        self._functions.start()
         self._worker.start(self._options.interval_seconds)
         self._heartbeat.start(self.publisher)
 
@@ -231,6 +233,7 @@ class RedisStore:
                 self._health.failed("publish", error)
         remaining = max(0.0, (self._deadline or 0.0) - time.monotonic())
         self._heartbeat.stop(min(remaining, _HEARTBEAT_WAIT_SECONDS))
+        self._functions.worker.stop(min(remaining, _HEARTBEAT_WAIT_SECONDS))
         self._worker.stop(remaining)
         self._remaining = None
 
@@ -265,13 +268,10 @@ class RedisStore:
         if metrics is None:
             self.client.close()
             self._heartbeat.stop(_HEARTBEAT_WAIT_SECONDS)
+            self._functions.worker.stop(0.0)
             return None
         began = time.thread_time()
-        for metric in metrics:
-            # A scrape shows the failure. No signal is raised in this thread, so SystemExit is one, too.
-            with suppress(BaseException):
-                metric.refresh()
-            time.sleep(0)
+        self._functions.refresh(metrics)
         try:
             self._publish(metrics)
         except RedisStoreError as error:
@@ -349,6 +349,7 @@ class RedisStore:
         """Begin a shard, a connection and a thread of the child's own."""
         self._worker.after_fork_in_child()
         self._heartbeat.after_fork_in_child()
+        self._functions.worker.after_fork_in_child()
         self._pid = os.getpid()
         self._remaining = None
         self.client.abandon()
@@ -358,10 +359,12 @@ class RedisStore:
         """Stop the thread, if it stops quickly."""
         self._heartbeat.worker.before_fork()
         self._worker.before_fork()
+        self._functions.worker.before_fork()
 
     def after_fork_in_parent(self) -> None:
         """Let the thread continue."""
         if not self._closed:
+            self._functions.worker.after_fork_in_parent(0.0)
             self._heartbeat.after_fork_in_parent()
             self._worker.after_fork_in_parent(self._options.interval_seconds)
 

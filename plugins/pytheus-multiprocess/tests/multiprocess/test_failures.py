@@ -13,6 +13,7 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.registry import Registry
 from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess.file_format import HEADER_SIZE
 
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import Scrape, Shards, Start, WaitUntil
@@ -48,11 +49,11 @@ def test_a_live_shard_that_could_not_be_read_is_looked_at_again(
     status = os.stat(directory / name)
     # As its owner would write it, whose stores in the mapping show in no time of change.
     with open(directory / name, "r+b") as file:
-        begun = os.pread(file.fileno(), 8, 4096)
-        os.pwrite(file.fileno(), (77).to_bytes(8, "little"), 4096)
+        begun = os.pread(file.fileno(), 8, HEADER_SIZE)
+        os.pwrite(file.fileno(), (77).to_bytes(8, "little"), HEADER_SIZE)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
         assert scrape()["pytheus_shards_skipped"] == 1.0
-        os.pwrite(file.fileno(), begun, 4096)
+        os.pwrite(file.fileno(), begun, HEADER_SIZE)
         os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     found = scrape()
     assert (found['jobs_total{kind="mail"}'], found["pytheus_shards_skipped"]) == (1.0, 0.0)
@@ -188,6 +189,7 @@ _REUSES = """
 import os, sys
 from pytheus import Counter, generate_metrics
 from pytheus_multiprocess import multiprocess_registry
+from pytheus_multiprocess.file_format import HEADER_SIZE
 
 registry = multiprocess_registry(sys.argv[1])
 jobs = Counter("jobs_total", "Jobs done.", ["kind"], registry=registry)

@@ -12,6 +12,7 @@ import pytest
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.shards import ShardIdentity, Snapshot, encode_definition, encode_removal, encode_series
+from pytheus_multiprocess.file_format import HEADER_SIZE
 from pytheus_multiprocess.shard_file import NoSpaceError, ShardFile
 from pytheus_multiprocess.shard_reader import ShardReader
 from pytheus_multiprocess.system import NotRegularError, System
@@ -206,7 +207,7 @@ def test_nothing_is_left_of_a_file_that_does_not_fit(place: Place) -> None:
 def test_a_truncated_file_is_refused(place: Place) -> None:
     file, reader = place.begin(), place.reader()
     add(file, "/", 1.0, first=True)
-    os.truncate(place.path / place.name, 4096)
+    os.truncate(place.path / place.name, HEADER_SIZE)
     with pytest.raises(ShardFormatError, match="was cut off"):
         reader.read()
     with pytest.raises(ShardFormatError, match="was cut off"):
@@ -256,12 +257,12 @@ def test_records_that_were_overwritten_are_refused(place: Place) -> None:
     file = place.begin()
     for number in range(10):
         add(file, f"path{number}", 1.0, first=number == 0)
-    overwritten(place, 4096 + 24 + 200, b"\xff" * 50)
+    overwritten(place, HEADER_SIZE + 24 + 200, b"\xff" * 50)
     with pytest.raises(ShardFormatError):
         place.reader().read()
 
 
-@pytest.mark.parametrize("offset", [512, 520, 1024, 1032, 1040, 4096, 4104, 4112])
+@pytest.mark.parametrize("offset", [512, 520, 1024, 1032, 1040, *range(HEADER_SIZE - 32, HEADER_SIZE + 24, 8)])
 @pytest.mark.parametrize("value", [1, 2**31, 2**63, 2**64 - 1])
 def test_any_header_is_read_or_refused(place: Place, offset: int, value: int) -> None:
     file = place.begin()

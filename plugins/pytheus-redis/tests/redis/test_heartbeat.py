@@ -46,13 +46,14 @@ def watcher(make_registry: Make, shared_server: Server, namespace: str) -> Watch
     return Watcher(make_registry(expiry_seconds=EXPIRY_SECONDS), shared_server, namespace)
 
 
-def test_a_gauge_whose_function_hangs_does_not_make_its_process_dead(
+def test_a_gauge_whose_function_hangs_keeps_no_number_back_and_does_not_make_its_process_dead(
     make_registry: Make, watcher: Watcher, wait_until: WaitUntil
 ) -> None:
     hangs, go_on = threading.Event(), threading.Event()
     registry = make_registry(expiry_seconds=EXPIRY_SECONDS)
     try:
-        Counter("orders_total", "Orders.", registry=registry).inc(5)
+        orders = Counter("orders_total", "Orders.", registry=registry)
+        orders.inc(5)
         Gauge("depth", "Depth.", registry=registry).set(3)
         wait_until(lambda: watcher.seen("depth") == 3, "the first publication")
 
@@ -63,6 +64,8 @@ def test_a_gauge_whose_function_hangs_does_not_make_its_process_dead(
 
         Gauge("slow", "Slow.", registry=registry).set_function(hang)
         assert hangs.wait(60)
+        orders.inc(2)
+        wait_until(lambda: watcher.seen("orders_total") == 7, "a publication while the function hangs")
         begun = time.monotonic()
         beats = {watcher.heartbeat_ms(registry)}
         while time.monotonic() < begun + 1.5 * EXPIRY_SECONDS or len(beats) < 4:
