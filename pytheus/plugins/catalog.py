@@ -301,5 +301,7 @@ def _tolerantly_parsed(text: str) -> list[EntryPoint]:
             section = line[1:-1]
         elif section == GROUP and line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            parsed.append(EntryPoint(name.strip(), value.strip(), GROUP))
+            point = EntryPoint.__new__(EntryPoint)  # from Python 3.15 on, the constructor refuses a malformed value
+            vars(point).update(name=name.strip(), value=value.strip(), group=GROUP)
+            parsed.append(point)
     return parsed
