@@ -48,7 +48,7 @@ class LockedDict(dict[K, V]):
         with lock_for(self):
             return super().get(key, default)
 
-    def setdefault(self, key: K, default: V) -> V:
+    def setdefault(self, key: K, default: V) -> V:  # pyright: ignore[reportIncompatibleMethodOverride]  # never without it
         with lock_for(self):
             return super().setdefault(key, default)
 

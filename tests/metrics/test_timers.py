@@ -295,8 +295,12 @@ def _one_block(metric: Histogram) -> None:
         pass
 
 
+def _number(text: str) -> int:
+    return int(text)
+
+
 def _one_call(metric: Histogram) -> None:
-    metric.time()(int)("1")
+    metric.time()(_number)("1")
 
 
 @pytest.mark.parametrize("measure", [_one_block, _one_call])
@@ -305,7 +309,7 @@ def test_a_subclass_takes_the_seconds_in_its_own_way(
     make: type[Histogram], measure: Callable[[Histogram], None]
 ) -> None:
     class InMinutes(make):  # type: ignore[valid-type, misc]  # of either class
-        def observe(self, value: float) -> None:
+        def observe(self, value: float) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # of either class
             super().observe(60.0 + value / 60.0)
 
     metric = InMinutes("m", "M.", registry=None)
@@ -323,7 +327,7 @@ def test_a_subclass_of_the_timer_measures_in_its_own_way() -> None:
             return super().fresh()
 
     metric = Histogram("m", "M.", registry=None)
-    decorated = Loud(metric)(int)
+    decorated = Loud(metric)(_number)
     assert decorated("1") == 1
     assert entered == ["fresh"]
     assert metric.count == 1.0
@@ -333,7 +337,7 @@ def test_a_decorated_function_is_timed_where_the_numbers_are_now(registry: Colle
     first = Histogram("m", "M.", registry=registry)
     second = Histogram("m", "M.", registry=registry)  # writes to the first
     labelled = Histogram("n", "N.", ["code"], registry=registry)
-    decorated = labelled.labels(200).time()(second.time()(first.time()(int)))
+    decorated = labelled.labels(200).time()(second.time()(first.time()(_number)))
     assert decorated("1") == 1
     assert first.count == second.count == 2.0
     labelled.remove(200)
