@@ -201,12 +201,17 @@ class Metric(Handle, Generic[L, C, D]):
                         return self._labelled(values, named)
                     key = series.pick(named)
                 found: Any = children.get(key)
-            except Exception:  # a mapping, a value with a broken hash, or a mistake
+                if found is not None:
+                    return found
+                texts = series.spelled(key)
+                if texts is not key:
+                    found = children.get(texts)
+            except Exception:  # a mapping, a value with a broken hash, an int with too many digits, or a mistake
                 return self._labelled(values, named)
-            if found is None:
-                found = self._spelled(key)
             if found is not None:
                 return found
+            if len(texts) == series.label_count and None not in texts:
+                return self._create(series.checked(texts))
         return self._labelled(values, named)
 
     def _labelled(self, values: tuple[object, ...], named: dict[str, object]) -> Self:
@@ -220,21 +225,6 @@ class Metric(Handle, Generic[L, C, D]):
                     self._child(whole)
             return self._handle(bound)
         return self._child(cast("tuple[str, ...]", bound))
-
-    def _spelled(self, values: tuple[Any, ...]) -> Self | None:
-        """Return the series of `values`, one for each label, or None if one of them is neither a str nor an int."""
-        series = self._series
-        try:
-            key = series.spelled(values)
-        except Exception:  # an int with too many digits, or one with a broken hash
-            return None
-        if key is not values:
-            found: Any = series.children.get(key)
-            if found is not None or None in key:
-                return cast("Self | None", found)
-        if len(key) != series.label_count:
-            return None
-        return self._create(series.checked(key))
 
     @overload
     def remove(self: Metric[AnyLabels], /, *values: LabelValue | LabelValues, **named: LabelValue) -> bool: ...
