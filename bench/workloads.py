@@ -89,10 +89,14 @@ class _Pytheus(_PrometheusClient):
             layout.add_series(number, ("GET", path), layout.size)
         content = api.encode_layout(layout)
 
+        # An earlier revision, see `bench/run.py --base`, has readers that share nothing.
+        shared: Callable[[], Any] = getattr(api, "LabelBlocks", lambda: None)
+
         def read() -> tuple[Any, ...]:
             snapshots = []
+            blocks = shared()
             for pid in range(shards):
-                reader = api.LayoutReader()
+                reader = api.LayoutReader() if blocks is None else api.LayoutReader(blocks)
                 reader.feed(content)
                 identity = api.ShardIdentity("bench", pid, pid, f"{pid:016x}")
                 snapshots.append(api.Snapshot(identity, True, reader.layout, [1.0] * len(paths)))

@@ -97,7 +97,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     # Otherwise the objects of some thousand tests delay each full collection, so that registries which are garbage
     # live on, with mapped memory, and each fork of a test tells all of them.
-    gc.freeze()
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
     gc.collect()
 
 

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Mapping
 from typing import (
@@ -61,7 +62,7 @@ def read_labels(
     elif issubclass(labels, tuple) and hasattr(cls, "_fields"):
         names, defaults = tuple(cls._fields), dict(cls._field_defaults)
     elif issubclass(labels, dict) and hasattr(cls, "__required_keys__"):
-        names, defaults = tuple(cls.__annotations__), {}
+        names, defaults = tuple(_annotations(cls)), {}
     else:
         _refuse(labels, subject)
     _check_types(cls, names, subject)
@@ -76,6 +77,15 @@ def read_labels(
                 f" give default_labels={{{name!r}: ...}}, or do not declare it NotRequired"
             )
     return names, defaults
+
+
+def _annotations(cls: Any) -> Mapping[str, object]:
+    """Return the annotations of `cls` by field, also where they have names that only checkers import."""
+    if sys.version_info >= (3, 14):  # they are evaluated when they are read
+        from annotationlib import Format, get_annotations
+
+        return get_annotations(cls, format=Format.FORWARDREF)
+    return cast("Mapping[str, object]", getattr(cls, "__annotations__", {}))
 
 
 def _may_be_left_out(cls: Any, name: str) -> bool:
@@ -105,7 +115,7 @@ def _refuse(labels: object, subject: str) -> NoReturn:
 def _of_dataclass(cls: Any, subject: str) -> tuple[tuple[str, ...], dict[str, LabelValue]]:
     from dataclasses import MISSING, InitVar, fields
 
-    for name, annotation in getattr(cls, "__annotations__", {}).items():
+    for name, annotation in _annotations(cls).items():
         if isinstance(annotation, InitVar) or (isinstance(annotation, str) and annotation.startswith("InitVar")):
             raise LabelError(f"{subject} cannot read the label {name!r} of {cls.__name__}, an InitVar; make it a field")
     defaults: dict[str, LabelValue] = {}

@@ -56,16 +56,15 @@ def _new_dict() -> dict[Any, Any]:
 
 def _digits(value: Any) -> str | None:
     """Return the text of an int, and None for any other value."""
-    number: object = value
-    if type(value) is bool or not isinstance(number, int):
-        return None
     # `value` is untyped, because native code would convert an int to its own kind and back.
+    if type(value) is not int and (type(value) is bool or not isinstance(value, int)):
+        return None
     text = _DIGITS.get(value)
     if text is None:
-        text = str(number) if type(value) is int else int.__repr__(number)
+        text = int.__repr__(value)
         if len(_DIGITS) < _DIGITS_AT_MOST:
             _DIGITS[int(text)] = text
-    return text
+    return cast("str", text)
 
 
 def matches(bound: tuple[str | None, ...], key: tuple[str, ...]) -> bool:

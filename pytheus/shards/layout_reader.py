@@ -69,6 +69,7 @@ def _decode(payload: bytes) -> Record | None:
 class LayoutReader:
     """Builds a layout from records as they arrive.
 
+        >>> from pytheus.shards import encode_definition
         >>> reader = LayoutReader()
         >>> record = encode_definition(Definition("hits_total", "counter", "Hits."))
         >>> reader.feed(record[:5])

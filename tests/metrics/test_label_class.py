@@ -240,6 +240,33 @@ def test_an_annotation_that_only_checkers_can_read_is_left_to_them() -> None:
     assert Counter("m", "M.", labels=Labels, registry=None).label_names == ("price",)  # type: ignore[pytheus-label]  # on purpose
 
 
+DEFERRED = """
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
+
+@dataclass
+class AsDataclass:
+    price: Decimal
+    method: str
+
+class AsTuple(NamedTuple):
+    price: Decimal
+    method: str
+
+class AsDict(TypedDict):
+    price: Decimal
+    method: str
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated at once, so the class has an error")
+@pytest.mark.parametrize("name", ["AsDataclass", "AsTuple", "AsDict"])
+def test_a_name_that_only_checkers_import_may_be_in_an_annotation_that_is_evaluated_later(name: str) -> None:
+    module: dict[str, Any] = {"__name__": __name__}
+    exec(compile(DEFERRED, "deferred.py", "exec", dont_inherit=True), module)
+    assert Counter("m", "M.", labels=module[name], registry=None).label_names == ("price", "method")
+
+
 def test_a_namedtuple_without_annotations_will_do() -> None:
     cls = namedtuple("cls", "a b")  # noqa: PYI024  # that is the point
     assert Counter("m", "M.", labels=cls, registry=None).label_names == ("a", "b")
