@@ -165,11 +165,12 @@ def _all_stretches() -> list[Stretch]:
     ]
 
 
+UNDER_A_LOCK = "this interpreter runs these stretches under a lock"
 uncompiled = pytest.mark.skipif(pytheus.COMPILED, reason="native code, which keeps the GIL, has no bytecode to look at")
 
 
 @uncompiled
-@pytest.mark.skipif(LOCKED, reason="this interpreter runs these stretches under a lock")
+@pytest.mark.skipif(LOCKED, reason=UNDER_A_LOCK)
 @pytest.mark.parametrize("stretch", _all_stretches(), ids=lambda stretch: f"{stretch.place}:{stretch.first_line}")
 def test_nothing_comes_between_a_load_and_its_store(stretch: Stretch) -> None:
     assert _faults(stretch) == []
@@ -297,4 +298,4 @@ def test_the_tests_pass_with_locks_too(pytestconfig: pytest.Config) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout[-8000:]
-    assert "the tests run with locks already" in ended.stdout
+    assert UNDER_A_LOCK in ended.stdout
