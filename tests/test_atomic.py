@@ -285,7 +285,7 @@ def test_the_tests_pass_with_locks_too(pytestconfig: pytest.Config) -> None:
     scrapes = [f"exposition/test_{name}.py" for name in ("concurrent_scrapes", "failed_series", "text", "walk")]
     tested = [str(tests / name) for name in ("metrics", "registry", *scrapes, "test_atomic.py")]
     paths = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "force_locked", "-p", "no:cacheprovider", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "force_locked", "-p", "no:cacheprovider"]
     command += ["-m", "not once and not slow"]
     ended = subprocess.run(
         [*command, "--rootdir", str(tests.parent), *tested],

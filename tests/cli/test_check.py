@@ -273,10 +273,11 @@ from sys import stdout
 from pytheus import CollectorRegistry
 from pytheus.registry import Registry
 
+# Each text in one piece: print() writes its arguments one by one, and another thread prints between them.
 def shout(where):
-    print("printed", where)
-    print("printed to the original", where, file=stdout, flush=True)
-    print("printed to the interpreter's", where, file=sys.__stdout__, flush=True)
+    print(f"printed {where}")
+    print(f"printed to the original {where}", file=stdout, flush=True)
+    print(f"printed to the interpreter's {where}", file=sys.__stdout__, flush=True)
     os.write(1, b"written in Python\\n")
     libc = ctypes.CDLL(None)
     libc.puts(b"written in C")

@@ -21,7 +21,8 @@ from tests.conftest import wait_until
 from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
 _PATIENCE_SECONDS = 60
-_SHORT = "0.4"
+# An eighth of it is what a busy machine has to end a collection at its deadline, before the scrape is too late.
+_SHORT = "1"
 _LONG = "25"
 
 
@@ -290,7 +291,7 @@ def test_a_timeout_is_limited(timeout: str, seconds: float) -> None:
 def test_without_a_timeout_the_servers_limit_counts(registry: CollectorRegistry, slow: Slow) -> None:
     registry.register(slow)
 
-    response = respond.answer_scrape(registry, "GET", limit_seconds=0.3)
+    response = respond.answer_scrape(registry, "GET", limit_seconds=float(_SHORT))
 
     assert errors(response.body.decode()) == {"slow": 1.0}
 
@@ -303,7 +304,7 @@ def test_who_waits_less_than_the_others_is_served_in_time(
     patient = pool.submit(text, registry, _LONG)
     wait_until(lambda: slow.running, "the collection to begin")
 
-    assert "\norders_total 1.0\n" in text(registry, "1")
+    assert "\norders_total 1.0\n" in text(registry, "2")
     assert errors(patient.result()) == {"slow": 1.0}
 
 
@@ -394,7 +395,6 @@ def test_who_has_left_is_not_waited_for(registry: CollectorRegistry, slow: Slow,
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_forked_during_a_scrape_can_be_scraped(
     registry: CollectorRegistry, slow: Slow, pool: ThreadPoolExecutor
 ) -> None:

@@ -23,12 +23,7 @@ pytestmark = pytest.mark.threads
 DEADLINE_SECONDS = 120
 
 alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
-
-
-def forks(test: Callable[[], None]) -> Callable[[], None]:
-    """Mark a test that forks while threads run, which newer interpreters warn of."""
-    test = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")(test)
-    return pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")(test)
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 class Alarms:

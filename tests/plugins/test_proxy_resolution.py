@@ -149,7 +149,6 @@ def test_what_a_plugin_sets_itself_meanwhile_wins_over_what_it_gives(site: Site)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a Unix system")
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_process_that_a_plugin_forks_is_still_within_the_resolution(site: Site) -> None:
     site.plugin(
         "memory",

@@ -159,7 +159,6 @@ def test_a_removal_that_was_broken_off_does_not_count_again(tmp_path: Path) -> N
         assert program.counts()["kind1"] == 7.0
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_forked_in_the_middle_of_a_change_leaves_the_parents_shard_alone(tmp_path: Path) -> None:
     child = -1
 

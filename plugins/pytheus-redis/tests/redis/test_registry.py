@@ -88,7 +88,6 @@ def test_the_latest_gauge_wins(make_registry: Make) -> None:
     assert exposed(other)["level"] == 3
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_gauges_of_each_process_say_which(make_registry: Make) -> None:
     registry = make_registry()
     gauge = Gauge("memory_bytes", "Memory.", registry=registry, mode="each")
@@ -247,7 +246,6 @@ def in_a_fork(work: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_begins_at_zero_and_counts_for_itself(make_registry: Make) -> None:
     registry = make_registry()
     counter = Counter("orders_total", "Orders.", registry=registry)
@@ -270,7 +268,6 @@ def test_a_fork_begins_at_zero_and_counts_for_itself(make_registry: Make) -> Non
     assert seen["latency_seconds_count"] == 1
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forks_of_forks_count(make_registry: Make) -> None:
     registry = make_registry()
     counter = Counter("orders_total", "Orders.", registry=registry)
@@ -304,7 +301,6 @@ def _count_in_pool(amount: int) -> float:
     return counter.value
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_processes_of_a_pool_publish_at_their_end(make_registry: Make) -> None:
     registry = make_registry()
     with REGISTRY.use(registry):
