@@ -393,9 +393,10 @@ print({other.recv(16) for one, other in pairs}, flush=True)
         assert program.stdout.readline() == "ready\n"
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", program.port)).close()
+        assert program.process.stderr is not None
+        # Before the program ends, which does not wait for the server's thread.
+        assert any("closed the descriptors of the metrics server" in line for line in program.process.stderr)
         program.stdin.write("\n")
         program.stdin.flush()
         assert program.stdout.readline() == "{b'theirs'}\n"
         assert program.process.wait(PATIENCE_SECONDS) == 0
-        assert program.process.stderr is not None
-        assert "closed the descriptors of the metrics server" in program.process.stderr.read()
