@@ -195,7 +195,7 @@ class Handle:
                 sleeping[key] = child
                 series.children.pop(key, None)
         if sleeping:
-            series.asleep[:] = [Asleep(sleeping)]
+            series.asleep[:] = [Asleep(sleeping, series.children)]
 
     def _drop_sleeper(self, key: tuple[str, ...]) -> bool:
         series = self._series

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from pytheus.atomic import LOCKED
+from pytheus.atomic import LOCKED, lock_for
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -96,15 +96,16 @@ def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ..
 class Asleep:
     """The series of a parent that its forked child has not used yet, by key.
 
-    The child does not expose them until then. The lock is held for a few steps, in which no other lock is taken.
+    The child does not expose them until then. The lock is held for a few steps. Where numbers change under a lock, it is
+    that one, because a thread may wake a series while it holds that, and a woken series takes it.
     """
 
     __slots__ = ("lock", "series")
 
-    def __init__(self, series: dict[tuple[str, ...], Any]) -> None:
+    def __init__(self, series: dict[tuple[str, ...], Any], children: dict[Any, Any]) -> None:
         # The values are handles of a higher module.
         self.series: dict[tuple[str, ...], Any] = series
-        self.lock: threading.RLock = threading.RLock()
+        self.lock: threading.RLock = lock_for(children) if LOCKED else threading.RLock()
 
 
 class SeriesSet:
