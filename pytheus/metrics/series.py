@@ -96,8 +96,8 @@ def _picker(labels: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[str, ..
 class Asleep:
     """The series of a parent that its forked child has not used yet, by key.
 
-    The child does not expose them until then. The lock is held for a few steps. Where numbers change under a lock, it is
-    that one, because a thread may wake a series while it holds that, and a woken series takes it.
+    The child does not expose them until then. The lock is held for a few steps. Where numbers change under a lock, it
+    is that one, because a thread may wake a series while it holds that, and a woken series takes it.
     """
 
     __slots__ = ("lock", "series")
