@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
+from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
 from pytheus.names import text_name, validate_label_name
@@ -128,3 +130,7 @@ class Info(Metric[L, L, "Info[Complete]"]):
                 labels = format_labels(sample.labels.items())
                 lines.append("{" + labels + "} 1.0\n" if labels else " 1.0\n")
         return [name.join(lines)]
+
+
+if LOCKED:
+    lock_methods(Info, "info", "_leave")

@@ -15,12 +15,14 @@ from itertools import product
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
+from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.definitions import Definition, caller_location
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
+from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry, refused_by_peer
@@ -392,3 +394,7 @@ def _prepared(series: SeriesSet, labels_from: object) -> tuple[tuple[str, ...], 
     for combination in product(*choices):
         keys.append(series.key(series.bind(series.unbound, (), dict(zip(names, combination, strict=True)))))
     return tuple(dict.fromkeys(keys))
+
+
+if LOCKED:
+    lock_methods(Handle, "_forget")
