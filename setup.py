@@ -51,6 +51,7 @@ def compiled_modules() -> Sequence[Extension]:
 
     from build_backend.interpreters import guard_interpreters
     from build_backend.introspection import add_introspection
+    from build_backend.unboxed_arrays import add_unboxed_arrays
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
@@ -71,6 +72,7 @@ def compiled_modules() -> Sequence[Extension]:
     generated = Path("build", "__native_pytheus.c")
     add_introspection(generated, COMPILED_MODULES)
     guard_interpreters(generated)
+    add_unboxed_arrays(generated, extensions)
     announce("the C compiler compiles them (20 s or more)")
     return extensions
 

@@ -37,7 +37,9 @@ _DOC = r'(NULL|"(?:[^"\\]|\\.)*")'
 # The pieces of the generated code that are completed or changed; `name` is the C name of the module, class or function.
 _PLACES = {
     "docstring of the module": r'"(?P<name>[\w.]+)",\s*(?P<here>NULL), /\* docstring \*/',
-    "end of the module": r"static int CPyExec_(?P<name>\w+)__impl\([^}]*?if \(result == 2\)\s*goto fail;(?P<here>)",
+    "end of the module": (
+        r"static int CPyExec_(?P<name>\w+)__impl\((?:(?!\n\}\n).)*?if \(result == 2\)\s*goto fail;(?P<here>)"
+    ),
     "template of the class": r"PyTypeObject CPyType_(?P<name>\w+)_template_ = \{(?P<here>.*?)\};",
     "docstring of the property": r"\(getter\)(?P<name>\w+),\s*(?:\(setter\)\w+|NULL),\s*(?P<here>NULL), NULL\}",
     "docstring of the function": (

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from pytheus.compilation import i64, vec
 from pytheus.exceptions import BucketError, PytheusError
 from pytheus.metrics.number import Number, to_float
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64
 
 __all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "tally", "validate_buckets"]
 
@@ -52,7 +50,7 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
     return tuple(bounds)
 
 
-def place(bounds: tuple[float, ...], value: float) -> i64:
+def place(bounds: vec[float], value: float) -> i64:
     """Return the index of the first bound that is not below `value`.
 
     If every bound is below it, that is the number of bounds. The same as `bisect.bisect_left`, but in the compiled
@@ -70,7 +68,7 @@ def place(bounds: tuple[float, ...], value: float) -> i64:
     return low
 
 
-def tally(bounds: tuple[float, ...], numbers: list[float]) -> list[tuple[int, int, float]]:
+def tally(bounds: vec[float], numbers: list[float]) -> list[tuple[int, int, float]]:
     """Return the index of each bucket that `numbers` are in, with their count and sum there.
 
     `bounds` begin with -Inf, which is not a bucket. A bucket may occur several times. Sorting some hundred numbers and

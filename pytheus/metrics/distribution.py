@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.metrics.instrument import Timer
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
@@ -24,9 +24,6 @@ from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, format_number, header, whole_end
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64
 
 __all__ = ["HEAD_MARK", "Distribution"]
 
@@ -40,24 +37,38 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def _counts(numbers: list[float]) -> vec[i64]:
+    """Return the counts among the numbers of a view."""
+    counts = [0]  # the sum is not one, and may be NaN
+    counts += [int(number) for number in numbers[1:]]
+    return vec[i64](counts)
+
+
+def _numbers(total: float, counts: vec[i64]) -> list[float]:
+    """Return the numbers of a series as a view has them."""
+    numbers = [total]
+    numbers += [float(count) for count in counts[1:]]
+    return numbers
+
+
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
 class Distribution(Metric[L, C, D]):
     """The base of `Histogram` and `Summary`; use one of them."""
 
-    # A series has its counts in one list and its sum in an attribute, and both are read in one step, so a scrape never
-    # sees half an observation. Counts are ints, because Python shares the small ones; the first item of the list is not
-    # used. In a registry's storage the numbers are a view of doubles with the sum as the first.
+    # A series has its counts in one array and its sum in an attribute, and both are read in one step, so a scrape never
+    # sees half an observation. Counts are ints, because Python shares the small ones; the first item is not used. In
+    # a registry's storage the numbers are a view of doubles with the sum as the first.
 
     __slots__ = ("_counts", "_sum", "_text", "_text_count", "_text_sum")
 
-    _counts: list[int]
+    _counts: vec[i64]
     _sum: float
     _text: str
     # The number of observations in `_text`, or -1 if there is no text, and their sum.
     _text_count: int
     _text_sum: float
 
-    def _buckets_text(self, counts: list[int]) -> str:
+    def _buckets_text(self, counts: vec[i64]) -> str:
         """Return the lines of the buckets, each with `HEAD_MARK` before its bound; "" if there are no buckets."""
         return ""
 
@@ -98,7 +109,7 @@ class Distribution(Metric[L, C, D]):
         view[0] += number
 
     def _init_handle(self) -> None:
-        self._counts = []
+        self._counts = vec[i64]()
         self._sum = 0.0
         self._text = ""
         self._text_count = -1
@@ -109,7 +120,7 @@ class Distribution(Metric[L, C, D]):
         if view is not None:
             view[:] = array("d", bytes(8 * self._size()))
         else:
-            counts = [0] * self._size()
+            counts = vec[i64]([0] * self._size())
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
@@ -126,7 +137,7 @@ class Distribution(Metric[L, C, D]):
         total, counts = self._read()
         if sum(counts) != mark:
             return False
-        numbers = array("d", [total, *counts[1:]])
+        numbers = array("d", _numbers(total, counts))
         # atomic: an observation comes before, and the series stays, or after, and begins a new one
         if self._view is not view:
             return False
@@ -144,9 +155,9 @@ class Distribution(Metric[L, C, D]):
     def _share_with(self, incumbent: Metric) -> None:
         # Each observation goes to the incumbent, because ints and floats cannot be shared.
         self._view = UNBOUND
-        self._counts = []
+        self._counts = vec[i64]()
 
-    def _read(self) -> tuple[float, list[int]]:
+    def _read(self) -> tuple[float, vec[i64]]:
         """Return the sum and the counts of one moment."""
         view = self._view
         if view is None or view is UNBOUND:
@@ -155,16 +166,14 @@ class Distribution(Metric[L, C, D]):
             total = self._sum
             return total, counts
         numbers = view.tolist()
-        total = numbers[0]
-        numbers[0] = 0.0
-        return total, [int(number) for number in numbers]
+        return numbers[0], _counts(numbers)
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         return Row(cast("tuple[str, ...]", self._labels), self._row_numbers(), None, exemplars)
 
     def _row_numbers(self) -> list[float]:
         total, counts = self._read()
-        return [total, *[float(count) for count in counts[1:]]]
+        return _numbers(total, counts)
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         zeros = array("d", bytes(8 * self._size()))
@@ -188,7 +197,7 @@ class Distribution(Metric[L, C, D]):
             return False
         for _ in range(_MAX_MOVES):
             total, counts = self._read()
-            if self._take_back(total, counts, array("d", [total, *map(float, counts[1:])])):
+            if self._take_back(total, counts, array("d", _numbers(total, counts))):
                 return True
         self._add_differences([0.0] * self._size(), None)
         return True
@@ -197,9 +206,9 @@ class Distribution(Metric[L, C, D]):
         """Use `view` if `numbers` are still the present ones; return whether they are."""
         whole = slice(None)
         expected: Any = numbers
-        counts = [0, *[int(number) for number in numbers[1:]]]
         total = numbers[0]
-        fresh = [0] * len(counts)
+        counts = _counts(numbers.tolist())
+        fresh = vec[i64]([0] * self._size())
         # atomic: no observation between the comparison and the change of the view, and none is in both places
         former = self._view
         if former is None:
@@ -216,7 +225,7 @@ class Distribution(Metric[L, C, D]):
             return True
         return False
 
-    def _take_back(self, total: float, counts: list[int], numbers: array[float]) -> bool:
+    def _take_back(self, total: float, counts: vec[i64], numbers: array[float]) -> bool:
         """Use the attributes if `numbers` are still the present ones; return whether they are."""
         expected: Any = numbers
         # atomic: as in `_move_numbers`
@@ -245,7 +254,7 @@ class Distribution(Metric[L, C, D]):
         Returns the last numbers of the former place.
         """
         size = self._size()
-        fresh = [0] * size
+        fresh = vec[i64]([0] * size)
         # atomic: each observation is in one of the two
         former = self._view
         counts = self._counts
@@ -254,7 +263,7 @@ class Distribution(Metric[L, C, D]):
             self._counts = fresh
             self._sum = 0.0
         self._view = view
-        return former.tolist() if former is not None else [total, *[float(count) for count in counts[1:]]]
+        return former.tolist() if former is not None else _numbers(total, counts)
 
     def _add(self, index: int, number: float) -> None:
         count = int(number) if index else 0

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import ClassVar, Final, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
@@ -59,7 +59,7 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
 
     type_: ClassVar[MetricType] = "histogram"
 
-    _bounds: tuple[float, ...]
+    _bounds: vec[float]
 
     def __init__(
         self,
@@ -149,19 +149,20 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         exemplars = self._series.exemplars
         samples: list[Sample] = []
         counts = list(accumulate(numbers[1:]))
-        for index, (bound, count) in enumerate(zip((*self._bounds[1:], _INFINITY), counts, strict=True), 1):
+        bounds = (*self._series.definition.bounds, _INFINITY)
+        for index, (bound, count) in enumerate(zip(bounds, counts, strict=True), 1):
             bucket = {**labels, "le": format_number(bound)}
             samples.append(Sample("_bucket", bucket, float(count), None, exemplars.get((key, index))))
         samples.append(Sample("_sum", labels, total))
         samples.append(Sample("_count", labels, float(counts[-1])))
         return samples
 
-    def _buckets_text(self, counts: list[int]) -> str:
+    def _buckets_text(self, counts: vec[i64]) -> str:
         series = self._series
         bounds = series.bound_texts
         if not bounds:
             bounds = series.bound_texts = tuple(
-                [f'{HEAD_MARK}{format_number(bound)}"}} ' for bound in (*series.bounds[1:], _INFINITY)]
+                [f'{HEAD_MARK}{format_number(bound)}"}} ' for bound in (*series.definition.bounds, _INFINITY)]
             )
         pieces: list[str] = []
         count = 0

@@ -19,6 +19,7 @@ from operator import itemgetter
 from typing import Any, Final, cast
 
 from pytheus.atomic import LOCKED, lock_for
+from pytheus.compilation import vec
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -149,7 +150,8 @@ class SeriesSet:
         # The identity of this tuple distinguishes the handle without any label bound from all others.
         self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
-        self.bounds: tuple[float, ...] = (-_INFINITY, *definition.bounds)
+        bounds = [-_INFINITY, *definition.bounds]
+        self.bounds: vec[float] = vec[float](bounds)
         self.defaults: tuple[str | None, ...] = defaults
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
