@@ -33,6 +33,8 @@ HEAD_MARK: Final = "\0"
 _MAX_MOVES: Final = 100
 """How often numbers that another thread changes meanwhile are moved as a whole."""
 
+_NO_COUNTS: Final = vec[i64]()
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -109,7 +111,7 @@ class Distribution(Metric[L, C, D]):
         view[0] += number
 
     def _init_handle(self) -> None:
-        self._counts = vec[i64]()
+        self._counts = _NO_COUNTS
         self._sum = 0.0
         self._text = ""
         self._text_count = -1
@@ -120,7 +122,7 @@ class Distribution(Metric[L, C, D]):
         if view is not None:
             view[:] = array("d", bytes(8 * self._size()))
         else:
-            counts = vec[i64]([0] * self._size())
+            counts = self._series.zeros[:]
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
@@ -155,7 +157,7 @@ class Distribution(Metric[L, C, D]):
     def _share_with(self, incumbent: Metric) -> None:
         # Each observation goes to the incumbent, because ints and floats cannot be shared.
         self._view = UNBOUND
-        self._counts = vec[i64]()
+        self._counts = _NO_COUNTS
 
     def _read(self) -> tuple[float, vec[i64]]:
         """Return the sum and the counts of one moment."""
@@ -208,7 +210,7 @@ class Distribution(Metric[L, C, D]):
         expected: Any = numbers
         total = numbers[0]
         counts = _counts(numbers.tolist())
-        fresh = vec[i64]([0] * self._size())
+        fresh = self._series.zeros[:]
         # atomic: no observation between the comparison and the change of the view, and none is in both places
         former = self._view
         if former is None:
@@ -253,8 +255,7 @@ class Distribution(Metric[L, C, D]):
 
         Returns the last numbers of the former place.
         """
-        size = self._size()
-        fresh = vec[i64]([0] * size)
+        fresh = self._series.zeros[:]
         # atomic: each observation is in one of the two
         former = self._view
         counts = self._counts

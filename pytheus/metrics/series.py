@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any, Final, cast
 
 from pytheus.atomic import LOCKED, lock_for
-from pytheus.compilation import vec
+from pytheus.compilation import i64, vec
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -133,6 +133,7 @@ class SeriesSet:
         "shared_values",
         "storage",
         "unbound",
+        "zeros",
     )
 
     def __init__(
@@ -152,6 +153,8 @@ class SeriesSet:
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
         bounds = [-_INFINITY, *definition.bounds]
         self.bounds: vec[float] = vec[float](bounds)
+        # The counts of a new histogram or summary, which copies them.
+        self.zeros: vec[i64] = vec[i64]([0] * (len(definition.bounds) + 2))
         self.defaults: tuple[str | None, ...] = defaults
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
