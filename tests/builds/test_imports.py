@@ -37,6 +37,8 @@ print("works")
 IMPORTS = {
     "with a module patched": 'with patch.dict(sys.modules, {"numpy": None}): import pytheus',
     "without optional modules": 'with patch.dict(sys.modules, {"msgspec": None, "pluggy": None}): import pytheus',
+    "without what compiled it": 'with patch.dict(sys.modules, {"librt": None, "librt.vecs": None, "mypyc": None}):'
+    ' import pytheus; pytheus.Histogram("h", "H.", registry=None).observe(1)',
     "with all modules restored": "with patch.dict(sys.modules): import pytheus, pytheus.plugins, pytheus.shards",
     "three times": "\n".join(["with patch.dict(sys.modules): import pytheus"] * 3),
     "after it was removed": "import pytheus, pytheus.plugins; [sys.modules.pop(name) for name in list(sys.modules)"
