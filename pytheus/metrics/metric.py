@@ -212,7 +212,7 @@ class Metric(Handle, Generic[L, C, D]):
                 return self._labelled(values, named)
             if found is not None:
                 return found
-            if len(texts) == series.label_count and None not in texts:
+            if len(texts) == series.label_count and (texts is key or None not in texts):
                 return self._create(series.checked(texts))
         return self._labelled(values, named)
 
