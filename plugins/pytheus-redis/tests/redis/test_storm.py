@@ -68,8 +68,11 @@ by_kind = Counter("work_by_kind_total", "Work.", ["kind"], registry=registry)  #
 def tell(what, count):
     os.write(1, b"%s %d %d\\n" % (what, os.getpid(), count))
 
+def failures(text):
+    return [line for line in text.splitlines() if line.startswith("pytheus_shard_failures") and '"publish"' in line]
+
 def work(seed):
-    chance, told = random.Random(seed), []
+    chance, told, failed = random.Random(seed), [], None
     signal.signal(signal.SIGTERM, lambda *_: told.append(True))
     mine, done = by_worker.labels(str(os.getpid())), 0
     while not told:
@@ -84,7 +87,9 @@ def work(seed):
             time.sleep(chance.random() * 0.02)
         if chance.random() < 0.005:
             text = generate_metrics(registry)
-            if "pytheus_redis_up 0.0" not in text:
+            former, failed = failed, failures(text)
+            # The gauge is of the last attempt that ended; one that took too long for the scrape counts as a failure.
+            if failed == former and "pytheus_redis_up 0.0" not in text:
                 tell(b"p", done)
     tell(b"d", done)
     while True:
