@@ -34,6 +34,7 @@ Modules:
 - `kinds`: the table of metric types
 - `definitions`: the definition of a metric
 - `samples`: families, samples, rows and exemplars
+- `native_buckets`: the buckets of native histograms, and their sums
 - `names`: rules for metric names, label names and label values
 - `unserved`: the warning of a process that ``pytheus run`` does not serve
 - `exceptions`: every error and warning

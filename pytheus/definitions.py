@@ -6,6 +6,7 @@ import sys
 
 from pytheus.kinds import MetricType
 from pytheus.names import occupied_names
+from pytheus.native_buckets import NativeBuckets
 
 __all__ = ["Definition", "caller_location"]
 
@@ -15,7 +16,8 @@ class Definition:
 
     `labels` are the label names in order. `bounds` are the upper bounds of a histogram's buckets, inclusive, in rising
     order, without +Inf. `states` are the states of a stateset. `mode` tells how gauges of several processes are merged
-    ("" for the sum of live processes). `location` is "file:line", or "" if unknown. `occupied_names` are all names that
+    ("" for the sum of live processes). `unit` is "" or the end of the name. `native` are the options of a histogram
+    with native buckets, or None. `location` is "file:line", or "" if unknown. `occupied_names` are all names that
     the metric produces in some exposition format.
 
     Metrics that share their values share one `Definition` object, so a registry distinguishes the same metric (the same
@@ -25,7 +27,19 @@ class Definition:
         counter 'jobs_total' with labels ('queue',) (defined at app.py:3)
     """
 
-    __slots__ = ("bounds", "description", "labels", "mode", "name", "occupied_names", "location", "states", "type")
+    __slots__ = (
+        "bounds",
+        "description",
+        "labels",
+        "mode",
+        "name",
+        "native",
+        "occupied_names",
+        "location",
+        "states",
+        "type",
+        "unit",
+    )
 
     def __init__(
         self,
@@ -38,6 +52,8 @@ class Definition:
         states: tuple[str, ...] = (),
         mode: str = "",
         location: str = "",
+        unit: str = "",
+        native: NativeBuckets | None = None,
     ) -> None:
         self.name: str = name
         self.type: MetricType = type
@@ -47,6 +63,8 @@ class Definition:
         self.states: tuple[str, ...] = states
         self.mode: str = mode
         self.location: str = location
+        self.unit: str = unit
+        self.native: NativeBuckets | None = native
         self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:
@@ -61,6 +79,8 @@ class Definition:
             and self.bounds == other.bounds
             and self.states == other.states
             and self.mode == other.mode
+            and self.unit == other.unit
+            and self.native == other.native
         )
 
     def __str__(self) -> str:
@@ -71,6 +91,10 @@ class Definition:
             text += f" with buckets {self.bounds!r}"
         if self.states:
             text += f" with states {self.states!r}"
+        if self.native is not None:
+            text += f" with {self.native}"
+        if self.unit:
+            text += f" in {self.unit}"
         if self.mode:
             text += f" in mode {self.mode!r}"
         if self.location:

@@ -24,7 +24,7 @@ __all__ = [
     "validated_gauge_mode",
 ]
 
-MetricType = Literal["counter", "gauge", "histogram", "summary", "info", "stateset", "unknown"]
+MetricType = Literal["counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"]
 
 
 class MergeRule(IntEnum):
@@ -101,6 +101,8 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("gauge", "", ("",), ("",), None, "gauge", 1, MergeRule.SUM, False),
         Kind("histogram", "", ("", "_bucket", "_sum", "_count", "_created"), ("_bucket", "_sum", "_count", "_created"),
              "le", "histogram", 2, MergeRule.SUM, True),
+        Kind("gaugehistogram", "", ("", "_bucket", "_gsum", "_gcount"), ("_bucket", "_gsum", "_gcount"),
+             "le", "histogram", 2, MergeRule.SUM, False),
         Kind("summary", "", ("", "_sum", "_count", "_created"), ("", "_sum", "_count", "_created"),
              "quantile", "summary", 2, MergeRule.SUM, True),
         Kind("info", "_info", ("", "_info"), ("_info",), None, "gauge", 0, MergeRule.INFO, False),

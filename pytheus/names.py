@@ -33,6 +33,7 @@ __all__ = [
     "validate_metric_name",
     "validate_prefix",
     "validate_text",
+    "validate_unit",
 ]
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
@@ -116,6 +117,27 @@ def validate_prefix(prefix: object) -> str | None:
     if prefix is None or prefix == "":
         return None
     return validate_metric_name(prefix, "registry prefix: its")
+
+
+def validate_unit(unit: object, name: str, type_: MetricType, subject: str) -> str:
+    """Return `unit` if it is "" or the end of the family's name after "_", before ``_total``.
+
+    OpenMetrics has no unit for infos and state sets. Raises `InvalidNameError`.
+    https://prometheus.io/docs/specs/om/open_metrics_spec/#unit
+    """
+    if unit == "":
+        return ""
+    if not isinstance(unit, str):
+        raise InvalidNameError(f"{subject} takes a unit that is a str but got {shown(unit)}")
+    if type_ in ("info", "stateset"):
+        raise InvalidNameError(f"{subject} has the unit {unit!r}, but an {type_} has none; leave it out")
+    base = base_name(name, type_)
+    if len(base) <= len(unit) + 1 or not base.endswith("_" + unit):
+        raise InvalidNameError(
+            f"{subject} has the unit {unit!r}, which must be the end of its name; use"
+            f" {f'{base}_{unit}{name[len(base) :]}'!r}"
+        )
+    return str.__str__(unit)
 
 
 def prefix_lead(prefix: object) -> str:

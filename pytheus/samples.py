@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_label_name, validate_metric_name
+from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_unit
+from pytheus.native_buckets import NativeHistogram
 
 __all__ = ["Exemplar", "Family", "Row", "Sample", "new_exemplar"]
 
@@ -40,8 +41,14 @@ class Sample(NamedTuple):
     ``"_info"``). `labels` maps label names to values. `value` is a float. `timestamp` is in seconds since the Unix
     epoch, or None for "now", which is right for almost every sample. Immutable.
 
-        >>> Sample("_count", {"path": "/"}, 3.0)
-        Sample(suffix='_count', labels={'path': '/'}, value=3.0, timestamp=None, exemplar=None)
+    The other items are for formats that can tell them. `exemplar` is the latest one. `created` is when the series of a
+    counter, or of the `_count` of a histogram or summary, began at zero, in seconds since the Unix epoch. `native` has
+    the native buckets, and `exemplars` their exemplars, of the `_count` of a histogram or the `_gcount` of a gauge
+    histogram.
+
+        >>> sample = Sample("_count", {"path": "/"}, 3.0)
+        >>> sample.suffix, sample.timestamp
+        ('_count', None)
     """
 
     suffix: str
@@ -49,6 +56,9 @@ class Sample(NamedTuple):
     value: float
     timestamp: float | None = None
     exemplar: Exemplar | None = None
+    created: float | None = None
+    native: NativeHistogram | None = None
+    exemplars: tuple[Exemplar, ...] = ()
 
 
 class Row(NamedTuple):
@@ -65,11 +75,14 @@ class Row(NamedTuple):
     `exemplars` are the latest ones, by the slot (the index in `numbers`) that they belong to. `is_set` is False for a
     gauge that was never set and whose number 0.0 therefore means nothing; in the mode "sum" it is always True.
 
+    `created` is when the series of a counter, histogram or summary began at zero, in seconds since the Unix epoch;
+    `native` has the native buckets of a histogram, and `native_exemplars` their exemplars.
+
         >>> from pytheus import Summary
         >>> sizes = Summary("size_bytes", "Sizes.", registry=None)
         >>> sizes.observe(512)
-        >>> sizes.rows()
-        [Row(labels=(), numbers=[512.0, 1.0], info=None, exemplars=None, is_set=True)]
+        >>> [(row.labels, row.numbers) for row in sizes.rows()]
+        [((), [512.0, 1.0])]
     """
 
     labels: tuple[str, ...]
@@ -77,6 +90,9 @@ class Row(NamedTuple):
     info: Mapping[str, str] | None = None
     exemplars: Mapping[int, Exemplar] | None = None
     is_set: bool = True
+    created: float | None = None
+    native: NativeHistogram | None = None
+    native_exemplars: tuple[Exemplar, ...] = ()
 
 
 class Family:
@@ -87,18 +103,23 @@ class Family:
         >>> Family("queue_depth", "gauge", "Jobs waiting.", [Sample("", {"queue": "mail"}, 7.0)])
         Family('queue_depth', 'gauge', 1 sample)
 
-    `type` is one of the types in `pytheus.kinds.KINDS`. `samples` are read once and kept as a tuple; they are checked
-    when they are exposed. Raises `InvalidNameError` for a name that is not a valid metric name, or an unknown type.
+    `type` is one of the types in `pytheus.kinds.KINDS`. `unit` is "" or the end of the name, before ``_total``, as in
+    ``cpu_seconds_total``. `samples` are read once and kept as a tuple; they are checked when they are exposed.
+    Raises `InvalidNameError` for a name that is not a valid metric name, an unknown type, or a unit that is not the end
+    of the name.
     """
 
-    __slots__ = ("description", "name", "samples", "type")
+    __slots__ = ("description", "name", "samples", "type", "unit")
 
-    def __init__(self, name: str, type: MetricType, description: str, samples: Iterable[Sample] = ()) -> None:
+    def __init__(
+        self, name: str, type: MetricType, description: str, samples: Iterable[Sample] = (), *, unit: str = ""
+    ) -> None:
         self.name: str = validate_metric_name(name, "family")
         if type not in KINDS:
             raise InvalidNameError(f"family {name!r} has the type {type!r}; expected one of {', '.join(KINDS)}")
         self.type: MetricType = type
         self.description: str = description
+        self.unit: str = validate_unit(unit, name, type, f"{type} {name!r}")
         self.samples: tuple[Sample, ...] = tuple(samples)
 
     @property

@@ -51,6 +51,8 @@ def redefined(definition: Definition, *, name: str | None = None, labels: tuple[
         states=definition.states,
         mode=definition.mode,
         location=definition.location,
+        unit=definition.unit,
+        native=definition.native,
     )
 
 

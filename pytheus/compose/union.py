@@ -231,4 +231,4 @@ class _Lead(NamedTuple):
         return redefined(definition, name=self.lead + definition.name)
 
     def family(self, family: Family) -> Family:
-        return Family(self.lead + family.name, family.type, family.description, family.samples)
+        return Family(self.lead + family.name, family.type, family.description, family.samples, unit=family.unit)

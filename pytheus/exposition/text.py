@@ -70,7 +70,8 @@ class _TextEncoder:
         name = lead + text_name(family.name, family.type)
         stem = lead + base_name(family.name, family.type)
         families: dict[tuple[str, str], list[str]] = {}
-        for suffix, labels, value, timestamp, _ in family.samples:
+        for sample in family.samples:
+            suffix, labels, timestamp = sample.suffix, sample.labels, sample.timestamp
             sample_name = stem + suffix if suffix else name
             if suffix == _CREATED:
                 head = (sample_name, "gauge")
@@ -81,7 +82,7 @@ class _TextEncoder:
             pairs = f"{{{format_labels(labels.items())}}}" if labels else ""
             # Milliseconds since the Unix epoch, as an integer.
             time = "" if timestamp is None else f" {round(timestamp * 1000)}"
-            families.setdefault(head, []).append(f"{sample_name}{pairs} {format_number(value)}{time}\n")
+            families.setdefault(head, []).append(f"{sample_name}{pairs} {format_number(sample.value)}{time}\n")
         if not families:
             families[name, family.type] = []
         return "".join(

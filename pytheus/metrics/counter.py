@@ -36,8 +36,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         >>> orders.labels("card").value
         3.0
 
-    `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given;
-    OpenMetrics adds the suffix if it is missing. `description` is the help text. `required_labels` are the label names.
+    `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given in every
+    format; without the suffix it is an ``unknown`` in OpenMetrics. `description` is the help text. `unit` is "" or the
+    end of the name before ``_total``, such as "seconds" in ``cpu_seconds_total``. `required_labels` are the names.
     `default_labels` maps some or all of them to default values. `labels_from` maps each label to its expected values:
     the series of every combination is created at once with the value zero, so that a rate includes the first increment.
     `labels`, instead of `required_labels`, is a dataclass, NamedTuple or TypedDict whose fields are the labels, so that
@@ -63,9 +64,12 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         default_labels: LabelValues | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
+        unit: str = "",
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
+        super().__init__(
+            name, description, required_labels, default_labels, labels_from, registry, labels=labels, unit=unit
+        )
 
     def inc(self: Counter[Complete], amount: Number = ONE, exemplar: LabelValues | None = None) -> None:
         """Add `amount`, which must not be negative.

@@ -82,6 +82,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         mode: GaugeMode = "sum",
         processes: Literal["live", "all"] = "live",
         labels: L | None = None,
+        unit: str = "",
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(
@@ -93,6 +94,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             registry,
             labels=labels,
             mode=validated_gauge_mode(name, mode, processes),
+            unit=unit,
         )
 
     def _init_handle(self) -> None:

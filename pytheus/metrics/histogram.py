@@ -71,11 +71,20 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
+        unit: str = "",
         registry: Registry | None = REGISTRY,
     ) -> None:
         bounds = validate_buckets(buckets, f"histogram {validate_metric_name(name, 'histogram')!r}")
         super().__init__(
-            name, description, required_labels, default_labels, labels_from, registry, bounds=bounds, labels=labels
+            name,
+            description,
+            required_labels,
+            default_labels,
+            labels_from,
+            registry,
+            bounds=bounds,
+            labels=labels,
+            unit=unit,
         )
 
     def _init_handle(self) -> None:

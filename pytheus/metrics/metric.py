@@ -24,7 +24,15 @@ from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
-from pytheus.names import RESERVED_NAMES, reserved_label, validate_label_names, validate_metric_name, validate_text
+from pytheus.names import (
+    RESERVED_NAMES,
+    reserved_label,
+    validate_label_names,
+    validate_metric_name,
+    validate_text,
+    validate_unit,
+)
+from pytheus.native_buckets import NativeBuckets
 from pytheus.registry.contract import Registry, refused_by_peer
 from pytheus.registry.lookup import register_or_share
 from pytheus.samples import Family, Sample
@@ -66,6 +74,8 @@ class Metric(Handle, Generic[L, C, D]):
         states: tuple[str, ...] = (),
         mode: str = "",
         labels: L | None = None,
+        unit: str = "",
+        native: NativeBuckets | None = None,
     ) -> None:
         type_ = self.type_
         name = validate_metric_name(name, type_)
@@ -83,6 +93,8 @@ class Metric(Handle, Generic[L, C, D]):
             states=states,
             mode=mode,
             location=caller_location(),
+            unit=validate_unit(unit, name, type_, subject),
+            native=native,
         )
         series = SeriesSet(definition, (), ())
         series.defaults = series.unbound
@@ -336,7 +348,7 @@ class Metric(Handle, Generic[L, C, D]):
                 self._leave_out(child, error)
                 failed = True
         if samples or not failed:
-            yield Family(definition.name, definition.type, definition.description, samples)
+            yield Family(definition.name, definition.type, definition.description, samples, unit=definition.unit)
 
     def _label_dict(self) -> dict[str, str]:
         return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))

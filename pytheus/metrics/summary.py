@@ -47,9 +47,12 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         default_labels: LabelValues | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
+        unit: str = "",
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
+        super().__init__(
+            name, description, required_labels, default_labels, labels_from, registry, labels=labels, unit=unit
+        )
 
     def _size(self) -> int:
         return 2

@@ -102,7 +102,7 @@ class MergedFamily:
     def collect(self) -> Iterator[Family]:
         """The family."""
         definition = self.definition
-        yield Family(definition.name, definition.type, definition.description, self._samples())
+        yield Family(definition.name, definition.type, definition.description, self._samples(), unit=definition.unit)
 
     def _samples(self) -> list[Sample]:
         family = self._family
