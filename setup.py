@@ -51,7 +51,7 @@ def compiled_modules() -> Sequence[Extension]:
 
     from build_backend.interpreters import guard_interpreters
     from build_backend.introspection import add_introspection
-    from build_backend.unboxed_arrays import add_unboxed_arrays
+    from build_backend.librt_parts import add_librt_parts
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
@@ -72,7 +72,7 @@ def compiled_modules() -> Sequence[Extension]:
     generated = Path("build", "__native_pytheus.c")
     add_introspection(generated, COMPILED_MODULES)
     guard_interpreters(generated)
-    add_unboxed_arrays(generated, extensions)
+    add_librt_parts(generated, extensions)
     announce("the C compiler compiles them (20 s or more)")
     return extensions
 

@@ -2,9 +2,9 @@
 
 mypyc reads `mypyc_attr` when it compiles a class and removes it; plain Python ignores it. `vec[i64](numbers)` and
 `vec[float](numbers)` are lists in plain Python. mypyc compiles them to arrays of numbers of the machine, which need no
-object each; `build_backend/unboxed_arrays.py` adds the code for it. Their length never changes; they have items,
-slices, `len`, iteration and `==`. mypy_extensions and librt are not imported at run time, so pytheus does not depend on
-them.
+object each; `build_backend/librt_parts.py` adds the code for it. Their length never changes; they have items, slices,
+`len`, iteration and `==`. `now` is `time.time`, which mypyc compiles to a call of the system. mypy_extensions and librt
+are not imported at run time, so pytheus does not depend on them.
 
 A compiled module is loaded once in a process. If a program removes pytheus from `sys.modules` and imports it again, as
 tests do, the compiled modules go on using the modules of plain Python that they have imported first, the registry among
@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING
 from pytheus.version import COMPILED, PACKAGES
 
 if TYPE_CHECKING:
+    from librt.time import time as now
     from librt.vecs import vec as vec
     from mypy_extensions import i64 as i64
     from mypy_extensions import mypyc_attr as mypyc_attr
 else:
+    from time import time as now
+
     i64 = int
     # Not the class, because subscribing it makes an object each time.
     vec = {i64: list, float: list}
@@ -33,7 +36,7 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["i64", "mypyc_attr", "vec"]
+__all__ = ["i64", "mypyc_attr", "now", "vec"]
 
 
 def _restore_modules() -> None:

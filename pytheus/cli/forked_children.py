@@ -117,7 +117,7 @@ class _WatchedStorage:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, ...], FloatBuffer] = {}
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         """Return the buffer of a series."""
         found = self._buffers.get(labels)
         if found is None:

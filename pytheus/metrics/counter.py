@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, ParamSpec, TypeVar, overload
+from typing import ClassVar, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import mypyc_attr, now
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.instrument import ExceptionCount
@@ -17,6 +17,7 @@ from pytheus.metrics.scalar import Scalar
 from pytheus.metrics.series import UNBOUND
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
+from pytheus.samples import Exemplar, Row, Sample
 
 __all__ = ["Counter"]
 
@@ -51,9 +52,11 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     expose the same name. Nothing is registered then.
     """
 
-    __slots__ = ()
+    __slots__ = ("_created",)
 
     type_: ClassVar[MetricType] = "counter"
+
+    _created: float
 
     def __init__(
         self,
@@ -70,6 +73,24 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         super().__init__(
             name, description, required_labels, default_labels, labels_from, registry, labels=labels, unit=unit
         )
+
+    def _init_handle(self) -> None:
+        super()._init_handle()
+        self._created = 0.0
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._created = now()
+
+    def _start_time(self) -> float:
+        return self._created
+
+    def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
+        labels = cast("tuple[str, ...]", self._labels)
+        return Row(labels, [self._stored_number()], None, exemplars, True, self._created)
+
+    def _samples(self) -> list[Sample]:
+        return [sample._replace(created=self._created) for sample in super()._samples()]
 
     def inc(self: Counter[Complete], amount: Number = ONE, exemplar: LabelValues | None = None) -> None:
         """Add `amount`, which must not be negative.

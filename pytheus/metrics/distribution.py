@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import i64, mypyc_attr, vec
+from pytheus.compilation import i64, mypyc_attr, now, vec
 from pytheus.metrics.instrument import Timer
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
@@ -61,8 +61,9 @@ class Distribution(Metric[L, C, D]):
     # sees half an observation. Counts are ints, because Python shares the small ones; the first item is not used. In
     # a registry's storage the numbers are a view of doubles with the sum as the first.
 
-    __slots__ = ("_counts", "_sum", "_text", "_text_count", "_text_sum")
+    __slots__ = ("_counts", "_created", "_sum", "_text", "_text_count", "_text_sum")
 
+    _created: float
     _counts: vec[i64]
     _sum: float
     _text: str
@@ -112,6 +113,7 @@ class Distribution(Metric[L, C, D]):
 
     def _init_handle(self) -> None:
         self._counts = _NO_COUNTS
+        self._created = 0.0
         self._sum = 0.0
         self._text = ""
         self._text_count = -1
@@ -126,7 +128,11 @@ class Distribution(Metric[L, C, D]):
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
+        self._created = now()
         self._text_count = -1
+
+    def _start_time(self) -> float:
+        return self._created
 
     def _mark(self) -> object:
         return sum(self._read()[1])
@@ -171,7 +177,7 @@ class Distribution(Metric[L, C, D]):
         return numbers[0], _counts(numbers)
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
-        return Row(cast("tuple[str, ...]", self._labels), self._row_numbers(), None, exemplars)
+        return Row(cast("tuple[str, ...]", self._labels), self._row_numbers(), None, exemplars, True, self._created)
 
     def _row_numbers(self) -> list[float]:
         total, counts = self._read()
@@ -181,7 +187,7 @@ class Distribution(Metric[L, C, D]):
         zeros = array("d", bytes(8 * self._size()))
         # Numbers in another storage move in one step below, so that a reader of both never sees them twice.
         first = array("d", self._row_numbers()) if carry and self._view is None else zeros
-        view = storage.buffer(cast("tuple[str, ...]", self._labels), first)
+        view = storage.buffer(cast("tuple[str, ...]", self._labels), first, self._created)
         if view is self._view:
             return
         # Numbers of another place may have the same count and sum.

@@ -53,6 +53,10 @@ class Handle:
         """Return how many numbers a series has, in the order of `Row`."""
         raise NotImplementedError
 
+    def _start_time(self) -> float:
+        """Return when this series began at zero, in seconds since the Unix epoch; 0.0 if its type does not tell."""
+        return 0.0
+
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         """Return this series' current numbers."""
         raise NotImplementedError
@@ -171,7 +175,7 @@ class Handle:
         size = sleeper._size()
         if storage is not None and size:
             # Before the lock is taken, because a storage has locks of its own.
-            storage.buffer(key, array("d", [series.neutral] * size))
+            storage.buffer(key, array("d", [series.neutral] * size), sleeper._start_time())
         with asleep.lock:
             if asleep.series.get(key) is sleeper:
                 if storage is None:

@@ -163,7 +163,7 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             bucket = {**labels, "le": format_number(bound)}
             samples.append(Sample("_bucket", bucket, float(count), None, exemplars.get((key, index))))
         samples.append(Sample("_sum", labels, total))
-        samples.append(Sample("_count", labels, float(counts[-1])))
+        samples.append(Sample("_count", labels, float(counts[-1]), created=self._created))
         return samples
 
     def _buckets_text(self, counts: vec[i64]) -> str:

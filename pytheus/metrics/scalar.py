@@ -87,7 +87,8 @@ class Scalar(Metric[L, C, D]):
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         # A number in another storage moves in one step below, so that a reader of both never sees it twice.
         first = self._value if carry and self._view is None else 0.0
-        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), array("d", (first,))), carry)
+        numbers = array("d", (first,))
+        self._use_view(storage.buffer(cast("tuple[str, ...]", self._labels), numbers, self._start_time()), carry)
 
     def _use_view(self, view: FloatBuffer, carry: bool) -> None:
         # atomic: no increment between the copy and the change of the view, and no moment with the number in both

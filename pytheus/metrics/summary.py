@@ -80,7 +80,7 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
     def _samples(self) -> list[Sample]:
         total, counts = self._read()
         labels = self._label_dict()
-        return [Sample("_sum", labels, total), Sample("_count", labels, float(counts[1]))]
+        return [Sample("_sum", labels, total), Sample("_count", labels, float(counts[1]), created=self._created)]
 
 
 if LOCKED:

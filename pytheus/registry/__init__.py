@@ -31,7 +31,7 @@ from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
-from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries
+from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries, SparseStorage
 
 __all__ = [
     "REGISTRY",
@@ -52,6 +52,7 @@ __all__ = [
     "Lookup",
     "NumberStorage",
     "NullRegistry",
+    "SparseStorage",
     "StorageAware",
     "Registry",
     "TextRenderer",

@@ -8,7 +8,7 @@ from typing import Final, Protocol, overload, runtime_checkable
 
 from pytheus.samples import Exemplar
 
-__all__ = ["UNSET", "FloatBuffer", "NumberStorage", "RetiresSeries", "is_unset"]
+__all__ = ["UNSET", "FloatBuffer", "NumberStorage", "RetiresSeries", "SparseStorage", "is_unset"]
 
 _UNSET_BYTES: Final = array("Q", [0x7FF8_7079_7468_6575]).tobytes()
 
@@ -54,8 +54,10 @@ class NumberStorage(Protocol):
     space are kept in this process. `pytheus.samples.Row` defines the order of a series' numbers.
     """
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         """Return the buffer of the series with these label values, which begins with `numbers` if it is new.
+
+        `created` is when the series began at zero, in seconds since the Unix epoch; 0.0 is unknown.
 
         It has as many numbers as `numbers`, and no other process sees the series before they are in it. Returns the
         same buffer for the same labels until they are released, also to two threads that ask at once. The metric writes
@@ -91,4 +93,29 @@ class RetiresSeries(Protocol):
         A series of the same labels may be created at any moment after ``leave`` has returned True, and must start at
         zero. Nothing happens to a series that cannot be kept elsewhere. Must not raise.
         """
+        ...
+
+
+@runtime_checkable
+class SparseStorage(Protocol):
+    """A `NumberStorage` that keeps counts of native buckets, of which a histogram has few at first and more later.
+
+    A bucket's key tells its schema and index, or the threshold of the zero bucket; see `pytheus.native_buckets`. Counts
+    of several schemas and thresholds may be there for one series, which add up. Fallback: the native buckets are kept
+    in this process, and the numbers of the classic ones in the storage.
+    """
+
+    def bucket(self, labels: tuple[str, ...], key: str, /) -> FloatBuffer:
+        """Return the buffer of one number for the bucket `key` of a series: zero, or as it is there.
+
+        Otherwise as `NumberStorage.buffer`. The series' buckets are released with it.
+        """
+        ...
+
+    def buckets(self, labels: tuple[str, ...], /) -> Mapping[str, FloatBuffer]:
+        """Return the buffers of the buckets that this process has of a series, by key."""
+        ...
+
+    def set_bucket_exemplar(self, labels: tuple[str, ...], key: str, exemplar: Exemplar, /) -> None:
+        """Set the latest exemplar of the bucket `key` of a series."""
         ...

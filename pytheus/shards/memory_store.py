@@ -218,7 +218,7 @@ class BackendStorage:
         self._store = store
         self._definition = definition
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         store = self._store
         layout, shard = store.layout, store.shard
         with store.backend.lock:

@@ -131,7 +131,7 @@ class TrackedStorage:
             numbers = [UNSET]
         elif former is not None:
             numbers = [0.0] * len(numbers)
-        self.buffer(row.labels, array("d", numbers))
+        self.buffer(row.labels, array("d", numbers), row.created or 0.0)
 
     def batch(self) -> AbstractContextManager[None]:
         """A context whose changes other processes see together, if the store can do that."""
@@ -139,9 +139,9 @@ class TrackedStorage:
         batch = getattr(self._storage, "batch", None)
         return nullcontext() if batch is None else cast(Batching, self._storage).batch()
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         self._labels.add(labels)
-        return self._storage.buffer(labels, numbers)
+        return self._storage.buffer(labels, numbers, created)
 
     def release(self, labels: tuple[str, ...], /) -> None:
         if self.releases:
@@ -206,10 +206,10 @@ class LastValueStorage(TrackedStorage):
         if isinstance(former, LastValueStorage):
             self._buffers[row.labels].carried_time = former.value_and_time(row.labels)[1]
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         buffer = self._buffers.get(labels)
         if buffer is None:
-            view = super().buffer(labels, _with_time(numbers[0], self._clock()))
+            view = super().buffer(labels, _with_time(numbers[0], self._clock()), created)
             buffer = self._buffers.setdefault(labels, LastValueBuffer(view, self._clock))
         return cast(FloatBuffer, buffer)
 
@@ -278,7 +278,7 @@ class ProcessStorage:
     def __init__(self) -> None:
         self._arrays: dict[tuple[str, ...], array[float]] = {}
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         found = self._arrays.get(labels)
         if found is None:
             found = self._arrays.setdefault(labels, numbers[:])

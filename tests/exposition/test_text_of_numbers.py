@@ -50,7 +50,7 @@ def test_zeros_of_both_signs_are_told_apart_where_processes_are_merged(mode: Gau
 
 def test_numbers_of_another_place_with_the_same_count_and_sum_are_shown(registry: CollectorRegistry) -> None:
     class Storage:
-        def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+        def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
             return cast(FloatBuffer, memoryview(array("d", [4.0, 0.0, 2.0])))
 
         def release(self, labels: tuple[str, ...], /) -> None: ...

@@ -75,14 +75,16 @@ class Arena:
         self.forgotten: list[tuple[str, ...]] = []
         self.told: dict[tuple[str, ...], dict[str, str]] = {}
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
+        self.start_times: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         with self._lock:
             if labels not in self.views:
                 self.doubles[self.used : self.used + len(numbers)] = numbers
                 self.views[labels] = memoryview(self.doubles)[self.used : self.used + len(numbers)]
                 self.used += len(numbers)
+                self.start_times[labels] = created
             return cast(FloatBuffer, self.views[labels])
 
     def release(self, labels: tuple[str, ...], /) -> None:

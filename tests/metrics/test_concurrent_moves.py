@@ -88,7 +88,7 @@ class Watched(FloatArray):
 
 
 class WatchedStorage(Arena):
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         # The same each time, as `NumberStorage` says. Pyright takes the new object for an `array`.
         return self.watched.setdefault(labels, Watched("d", numbers))  # pyright: ignore[reportArgumentType]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import get_args
 
 import pytest
@@ -11,7 +12,8 @@ from pytheus.exceptions import GaugeModeError
 from pytheus.kinds import GAUGE_RULES, GaugeMode
 from pytheus.registry import CollectorRegistry, StorageAware
 from pytheus.samples import Row
-from tests.metrics.conftest import Written, write
+from tests.metrics.conftest import Arena, Written, write
+from tests.metrics.written_metrics import rows_of
 
 
 def test_every_metric_is_storage_aware() -> None:
@@ -38,14 +40,14 @@ def test_a_counters_rows() -> None:
     assert first.numbers == [3.0]
     assert first.exemplars is not None
     assert first.exemplars[0].labels == {"trace_id": "a"}
-    assert second == Row(("500",), [1.0])
+    assert second.numbers == [1.0]
 
 
 def test_the_row_of_every_type(written: Written) -> None:
     metric = written.make(registry=None)
     write(metric, written.first)
     write(metric, written.second)
-    assert metric.rows() == [Row((), written.numbers)]
+    assert rows_of(metric) == [Row((), written.numbers)]
 
 
 def test_samples_and_text_tell_the_same(written: Written, registry: CollectorRegistry) -> None:
@@ -112,8 +114,62 @@ def test_restart_begins_without_labelled_series_and_with_zeros() -> None:
     sizes.restart()
     assert hits.rows() == []
     hits.labels("200").inc()
-    assert hits.rows() == [Row(("200",), [1.0])]
-    assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
+    assert rows_of(hits) == [Row(("200",), [1.0])]
+    assert rows_of(sizes) == [Row((), [0.0, 0.0, 0.0])]
+
+
+# Start times ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Counter, Histogram, Summary])
+def test_a_series_tells_when_it_began_at_zero(kind: type[Counter | Histogram | Summary]) -> None:
+    before = time.time()
+    metric = kind("m_total", "M.", ["kind"], registry=None)
+    metric.labels("old")
+    between = time.time()
+    metric.labels("new")
+    after = time.time()
+    (old, new) = [row.created for row in metric.rows()]
+    assert old is not None and before <= old <= between
+    assert new is not None and between <= new <= after
+    (family,) = metric.collect()
+    assert [sample.created for sample in family.samples if sample.created] == [old, new]
+    written = metric.labels("old")
+    written.inc() if isinstance(written, Counter) else written.observe(2)
+    assert [row.created for row in metric.rows()] == [old, new]
+
+
+@pytest.mark.parametrize("kind", [Counter, Histogram, Summary])
+def test_a_reset_and_a_new_series_have_a_new_start_time(kind: type[Counter | Histogram | Summary]) -> None:
+    plain = kind("plain_total", "P.", registry=None)
+    labelled = kind("labelled_total", "L.", ["kind"], registry=None)
+    labelled.labels("a")
+    reset_at = time.time()
+    plain.clear()
+    labelled.remove("a")
+    labelled.labels("a")
+    restarted = kind("restarted_total", "R.", registry=None)
+    restarted.restart()
+    for metric in plain, labelled, restarted:
+        (row,) = metric.rows()
+        assert row.created is not None and row.created >= reset_at
+
+
+def test_gauges_and_state_sets_have_no_start_time() -> None:
+    gauge = Gauge("g", "G.", registry=None)
+    states = StateSet("e", "E.", states=["on"], registry=None)
+    assert [row.created for metric in (gauge, states) for row in metric.rows()] == [None, None]
+
+
+def test_a_storage_gets_the_start_time(arena: Arena) -> None:
+    hits = Counter("hits_total", "Hits.", registry=None)
+    sizes = Histogram("sizes", "Sizes.", ["kind"], buckets=(1,), registry=None)
+    sizes.attach_storage(arena)
+    sizes.labels("a")
+    other = Arena()
+    hits.attach_storage(other)
+    assert arena.start_times == {("a",): sizes.rows()[0].created}
+    assert other.start_times == {(): hits.rows()[0].created}
 
 
 # Modes ---------------------------------------------------------------------------------------------------------------

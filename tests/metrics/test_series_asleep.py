@@ -14,6 +14,7 @@ from pytheus.samples import Row
 from tests.metrics.conftest import Arena
 
 Restart = Callable[[Metric], object]
+from tests.metrics.written_metrics import rows_of
 
 
 def in_itself(metric: Metric) -> None:
@@ -75,7 +76,7 @@ def test_series_that_are_always_there_stay(restart: Restart) -> None:
     for metric in (plain, expected, function):
         restart(metric)
     function.refresh()
-    assert [metric.rows() for metric in (plain, expected, function)] == [
+    assert [rows_of(metric) for metric in (plain, expected, function)] == [
         [Row((), [0.0])],
         [Row(("200",), [0.0])],
         [Row(("a",), [3.0])],

@@ -12,6 +12,7 @@ from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Row
 from tests.metrics.conftest import Written, write
+from tests.metrics.written_metrics import rows_of
 
 
 @pytest.mark.parametrize("labels", [[], ["a"]], ids=["without labels", "with labels"])
@@ -59,7 +60,7 @@ def test_every_type_shares(registry: CollectorRegistry, written: Written) -> Non
     write(first, written.first)
     write(second, written.second)
     name, value = written.attribute
-    assert first.rows() == second.rows() == [Row((), written.numbers)]
+    assert rows_of(first) == rows_of(second) == [Row((), written.numbers)]
     assert getattr(first, name) == getattr(second, name) == value
 
 

@@ -12,6 +12,7 @@ from pytheus.exceptions import PytheusError
 from pytheus.registry import CollectorRegistry, FloatBuffer
 from pytheus.samples import Row
 from tests.metrics.conftest import Arena, Written, write
+from tests.metrics.written_metrics import rows_of
 
 
 @pytest.fixture
@@ -51,10 +52,10 @@ def test_every_type_writes_to_its_storage_and_keeps_its_numbers_when_it_leaves(w
     name, value = written.attribute
     assert arena[()] == written.numbers
     assert getattr(metric, name) == value
-    assert metric.rows() == [Row((), written.numbers)]
+    assert rows_of(metric) == [Row((), written.numbers)]
     metric.detach_storage(arena)
     arena.doubles[0] += 99  # which is not the metric's any more
-    assert metric.rows() == [Row((), written.numbers)]
+    assert rows_of(metric) == [Row((), written.numbers)]
     assert getattr(metric, name) == value
 
 
@@ -82,10 +83,10 @@ def test_without_carrying_everything_starts_at_zero(arena: Arena, hits: Counter,
     other = Arena()
     sizes.attach_storage(other, carry=False)
     assert hits.rows() == []
-    assert sizes.rows() == [Row((), [0.0, 0.0, 0.0])]
+    assert rows_of(sizes) == [Row((), [0.0, 0.0, 0.0])]
     assert not arena.exemplars
     hits.labels("200").inc()
-    assert hits.rows() == [Row(("200",), [1.0])]
+    assert rows_of(hits) == [Row(("200",), [1.0])]
     assert arena["200",] == [1.0]
 
 
@@ -111,11 +112,11 @@ class Passing(Arena):
         super().__init__()
         self.detach_storage: Callable[[Passing], object] | None = leave
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         leave, self.detach_storage = self.detach_storage, None
         if leave is not None:
             leave(self)
-        return super().buffer(labels, numbers)
+        return super().buffer(labels, numbers, created)
 
 
 def test_a_series_that_is_made_while_the_memory_changes_is_in_the_new_one(hits: Counter) -> None:
@@ -133,7 +134,7 @@ def test_a_series_that_is_made_while_the_memory_is_left_is_in_none() -> None:
     sizes.attach_storage(first)
     sizes.labels("big").observe(2)
     assert first.views == {}
-    assert sizes.rows() == [Row(("big",), [2.0, 0.0, 1.0])]
+    assert rows_of(sizes) == [Row(("big",), [2.0, 0.0, 1.0])]
     sizes.attach_storage(second := Arena())
     assert second["big",] == [2.0, 0.0, 1.0]
 
@@ -186,7 +187,7 @@ def test_clearing_forgets_every_series(arena: Arena) -> None:
     hits.labels("500").inc(3)
     hits.clear()
     assert sorted(arena.forgotten) == [("200",), ("500",)]
-    assert hits.rows() == [Row(("200",), [0.0])]
+    assert rows_of(hits) == [Row(("200",), [0.0])]
     assert list(arena.views) == [("200",)]
 
 

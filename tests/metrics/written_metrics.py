@@ -10,6 +10,7 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.metrics import Metric
 from pytheus.registry import Registry, SeriesExpirable
+from pytheus.samples import Row
 
 EXPIRY = 10.0
 
@@ -99,3 +100,8 @@ class Sweeps:
         """The number of series that end in a sweep so much later."""
         self.now += seconds
         return self.metric.expire_series(EXPIRY, self.now)
+
+
+def rows_of(metric: Metric) -> list[Row]:
+    """The rows of a metric without its start times, which differ from run to run."""
+    return [row._replace(created=None) for row in metric.rows()]

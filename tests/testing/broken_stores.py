@@ -183,8 +183,8 @@ class _Remembering(BackendStorage):
         super().__init__(store, definition)
         self._former: dict[tuple[str, ...], list[float]] = {}
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
-        buffer = super().buffer(labels, numbers)
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
+        buffer = super().buffer(labels, numbers, created)
         for index, number in enumerate(self._former.pop(labels, ())):
             buffer[index] = number
         return buffer
@@ -309,10 +309,10 @@ class WritesRecordsFirst(BrokenStore):
 
 
 class _RecordFirst(BackendStorage):
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         shard = self._store.shard
         known = len(shard.views)
-        buffer = super().buffer(labels, numbers)
+        buffer = super().buffer(labels, numbers, created)
         if len(shard.views) > known:
             views = [shard.views.pop()]
             shard.views.extend(views)

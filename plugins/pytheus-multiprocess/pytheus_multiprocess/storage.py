@@ -35,7 +35,7 @@ class ShardStorage:
         """See `pytheus.shards.Batching`."""
         return self.shard.batch()
 
-    def buffer(self, labels: tuple[str, ...], numbers: array[float], /) -> FloatBuffer:
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
         """A view of the shard's file, or an array if the series does not fit into it."""
         series = self._series.get(labels)
         if self._waiting:

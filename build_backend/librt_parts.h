@@ -1,5 +1,8 @@
-/* In place of mypyc's import of `librt.vecs`; build_backend/unboxed_arrays.py puts it there. */
+/* In place of mypyc's imports of `librt.vecs` and `librt.time`; build_backend/librt_parts.py puts it there. */
 
+#include <time.h>
+
+#include <time/librt_time_api.h>
 #include <vecs/librt_vecs_api.h>
 
 VecI64API VecI64Api;
@@ -30,5 +33,21 @@ int import_librt_vecs(void)
             return -1;
     VecI64Api = Vec_I64API;
     VecFloatApi = Vec_FloatAPI;
+    return 0;
+}
+
+/* mypyc calls the third function of this table, and pytheus never the others. */
+void *LibRTTime_API[LIBRT_TIME_API_LEN];
+
+static double seconds_since_epoch(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+int import_librt_time(void)
+{
+    LibRTTime_API[2] = (void *)seconds_since_epoch;
     return 0;
 }
