@@ -130,8 +130,10 @@ def test_a_series_tells_when_it_began_at_zero(kind: type[Counter | Histogram | S
     metric.labels("new")
     after = time.time()
     (old, new) = [row.created for row in metric.rows()]
-    assert old is not None and before <= old <= between
-    assert new is not None and between <= new <= after
+    assert old is not None
+    assert before <= old <= between
+    assert new is not None
+    assert between <= new <= after
     (family,) = metric.collect()
     assert [sample.created for sample in family.samples if sample.created] == [old, new]
     written = metric.labels("old")
@@ -152,7 +154,8 @@ def test_a_reset_and_a_new_series_have_a_new_start_time(kind: type[Counter | His
     restarted.restart()
     for metric in plain, labelled, restarted:
         (row,) = metric.rows()
-        assert row.created is not None and row.created >= reset_at
+        assert row.created is not None
+        assert row.created >= reset_at
 
 
 def test_gauges_and_state_sets_have_no_start_time() -> None:

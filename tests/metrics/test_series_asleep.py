@@ -12,9 +12,9 @@ from pytheus.kinds import GaugeMode
 from pytheus.metrics import Metric
 from pytheus.samples import Row
 from tests.metrics.conftest import Arena
+from tests.metrics.written_metrics import rows_of
 
 Restart = Callable[[Metric], object]
-from tests.metrics.written_metrics import rows_of
 
 
 def in_itself(metric: Metric) -> None:
