@@ -318,7 +318,7 @@ class Collection:
         """Return the parts of all legs in the order of the registry."""
         first = self._legs[0]
         if len(self._legs) == 1 and len(first.ends) == len(first.places) and first.places == sorted(first.places):
-            return [*first.parts, *walk.encode_failures()]
+            return [*first.parts, *walk.encode_end()]
         ranges: list[tuple[int, int, int, list[str]]] = []
         for leg in self._legs:
             start = 0
@@ -329,7 +329,7 @@ class Collection:
         texts: list[str] = []
         for _, start, end, parts in ranges:
             texts += parts[start:end]
-        texts += walk.encode_failures()
+        texts += walk.encode_end()
         return texts
 
     def _publish(self, responses: dict[bool, Response]) -> None:

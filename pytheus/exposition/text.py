@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytheus.definitions import Definition
-from pytheus.exposition.walk import CheckedFamily, Walk, scrape
+from pytheus.exposition.walk import CheckedFamily, ScrapeOptions, Walk, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
 from pytheus.registry.capabilities import TextRenderer
@@ -16,10 +16,13 @@ from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.textformat import format_labels, format_number, header
 
-__all__ = ["CONTENT_TYPE", "begin_walk", "generate_metrics"]
+__all__ = ["CONTENT_TYPE", "TextEncoder", "begin_walk", "generate_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of the result of `generate_metrics`, encoded as UTF-8."""
+
+
+_DEFAULT: Final = ScrapeOptions()
 
 
 def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> str:
@@ -39,22 +42,25 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     Raises `NotARegistryError` if `registry` is not a registry. May be called from any thread, by several at once.
     https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
     """
-    return "".join(scrape(registry, _TextEncoder(), strict=strict))
+    return "".join(scrape(registry, TextEncoder(), strict=strict))
 
 
-def begin_walk(registry: Registry) -> Walk[TextRenderer, str]:
+def begin_walk(registry: Registry, options: ScrapeOptions = _DEFAULT) -> Walk[TextRenderer, str]:
     """Return a scrape of `registry` that can be encoded as text by several threads."""
-    return Walk(registry, _TextEncoder())
+    return Walk(registry, TextEncoder(options), options)
 
 
 # OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/
 _CREATED: Final = "_created"
 
 
-class _TextEncoder:
+class TextEncoder:
     """Encodes families; a metric, or another `TextRenderer`, writes its own lines."""
 
-    __slots__ = ()
+    __slots__ = ("_escaping",)
+
+    def __init__(self, options: ScrapeOptions = _DEFAULT) -> None:
+        self._escaping: Final = options.escaping
 
     def supports(self, collector: Collector, /) -> bool:
         # Without isinstance(..., TextRenderer), which takes 10 microseconds; the walk checks for a definition.
@@ -88,3 +94,6 @@ class _TextEncoder:
         return "".join(
             header(name, type_, family.description) + "".join(lines) for (name, type_), lines in families.items()
         )
+
+    def encode_end(self) -> tuple[str, ...]:
+        return ()

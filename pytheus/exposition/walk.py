@@ -8,6 +8,8 @@ Rules:
   raise anything; `pytheus.interruption` tells which errors end the program instead.
 - A series that a collector leaves out alone, such as that of a gauge whose function raises, is logged and counted in
   the same way (`FailedSeries`).
+- A client may ask for families by name (`ScrapeOptions`). Collectors with other names are not called. The families of a
+  custom collector, whose names are not known before, are left out after it was called.
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
   of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
 
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pytheus.definitions import Definition
+from pytheus.escaping import Escaping
 from pytheus.exceptions import CollectorError, ConflictError, LabelError
 from pytheus.exposition.failures import described, failures_of, record_failure
 from pytheus.interruption import is_interruption
@@ -34,11 +37,30 @@ from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import FailedSeries, definition_of, flatten
 from pytheus.samples import Family, Sample
 
-__all__ = ["CheckedFamily", "Encoder", "Walk", "scrape"]
+__all__ = ["CheckedFamily", "Encoder", "ScrapeOptions", "Walk", "scrape"]
 
 C = TypeVar("C", contravariant=True)
 P = TypeVar("P", covariant=True)
 Part = TypeVar("Part")
+
+
+class ScrapeOptions(NamedTuple):
+    """A client's options for a scrape, in every format.
+
+    `escaping` is how names are written that are not legacy names. `names` are those of the families to expose, each
+    with the registry's prefix; a family is exposed if one of the names that it has in some format is among them. Empty
+    exposes all.
+
+        >>> ScrapeOptions(names=frozenset({"shop_orders_total"})).escaping
+        'underscores'
+    """
+
+    escaping: Escaping = "underscores"
+    names: frozenset[str] = frozenset()
+
+    def wants(self, lead: str, names: Iterable[str]) -> bool:
+        """Return whether a family with `names`, each after `lead`, is to be exposed."""
+        return not self.names or any(lead + name in self.names for name in names)
 
 
 class CheckedFamily(NamedTuple):
@@ -51,6 +73,9 @@ class CheckedFamily(NamedTuple):
     type: MetricType
     description: str
     samples: list[Sample]
+
+
+_ALL: Final = ScrapeOptions()
 
 
 class Encoder(Protocol[C, P]):
@@ -76,6 +101,10 @@ class Encoder(Protocol[C, P]):
         """Encode one family of another collector."""
         ...
 
+    def encode_end(self) -> Iterable[P]:
+        """Return the parts after the last family."""
+        ...
+
 
 class Walk(Generic[C, Part]):
     """One scrape under way: the collectors of `registry`, which one thread or several encode.
@@ -91,12 +120,13 @@ class Walk(Generic[C, Part]):
         "_encoded",
         "_encoder",
         "_lead",
+        "_options",
         "_registry",
         "collectors",
         "definitions",
     )
 
-    def __init__(self, registry: Registry, encoder: Encoder[C, Part]) -> None:
+    def __init__(self, registry: Registry, encoder: Encoder[C, Part], options: ScrapeOptions = _ALL) -> None:
         try:
             lead = prefix_lead(registry.prefix)
             collected = list(registry.collect())
@@ -115,6 +145,7 @@ class Walk(Generic[C, Part]):
         definitions: list[Definition | None] = []
         collectors: list[Collector] = []
         last: list[tuple[int, Collector]] = []
+        has_filter = len(options.names) > 0
         for collector in collected:
             if not isinstance(collector, Metric):  # which every encoder supports, as `Encoder.supports` says
                 kind = type(collector)
@@ -129,8 +160,11 @@ class Walk(Generic[C, Part]):
                         collectors.append(collector)
                         definitions.append(None)
                     continue
+            definition = definition_of(collector)
+            if has_filter and definition is not None and not options.wants(lead, definition.occupied_names):
+                continue
             collectors.append(collector)
-            definitions.append(definition_of(collector))
+            definitions.append(definition)
         # Fast path: all names are distinct, so owners need not be tracked.
         owned = [definition.occupied_names for definition in definitions if definition is not None]
         distinct = len({*RESERVED_NAMES}.union(*owned)) == len(RESERVED_NAMES) + sum(map(len, owned))
@@ -144,6 +178,7 @@ class Walk(Generic[C, Part]):
         self._registry: Final = registry
         self._encoder: Final = encoder
         self._lead: Final = lead
+        self._options: Final = options
         self._distinct: Final = distinct
         self._claimed: Final = claimed
         self._encoded: Final[set[int]] = set()
@@ -177,7 +212,7 @@ class Walk(Generic[C, Part]):
         for collector, definition in steps:
             try:
                 if definition is None:
-                    parts += _encode_custom(encoder, collector, lead, claimed)
+                    parts += _encode_custom(encoder, collector, lead, claimed, self._options)
                 elif distinct:
                     parts += encode_collector(collector, definition, lead)
                 else:
@@ -201,24 +236,28 @@ class Walk(Generic[C, Part]):
             raise CollectorError(f"{subject} {name!r} failed: {described(error)}", collector=name) from error
         record_failure(self._registry, collector, error, subject)
 
-    def encode_failures(self) -> Iterable[Part]:
-        """Return the parts of the count of failed collectors; none if no collector has failed yet."""
+    def encode_end(self) -> list[Part]:
+        """Return the last parts: the count of failed collectors, if one has failed, and the format's own end."""
+        parts: list[Part] = []
         failures = failures_of(self._registry)
-        if failures is None:
-            return ()
-        return self._encoder.encode_collector(cast(C, failures.counter), failures.counter.definition, self._lead)
+        if failures is not None and self._options.wants(self._lead, failures.counter.definition.occupied_names):
+            parts += self._encoder.encode_collector(cast(C, failures.counter), failures.counter.definition, self._lead)
+        parts += self._encoder.encode_end()
+        return parts
 
 
-def scrape(registry: Registry, encoder: Encoder[C, Part], *, strict: bool = False) -> list[Part]:
+def scrape(
+    registry: Registry, encoder: Encoder[C, Part], options: ScrapeOptions = _ALL, *, strict: bool = False
+) -> list[Part]:
     """Return the exposition of `registry` in parts, in the order of its collectors; those with a precedence come last.
 
     Raises the errors of `Walk` and `Walk.encode`. May be called from any thread, by several at once.
     """
     parts: list[Part] = []
     with FailedSeries() as failed:
-        walk = Walk(registry, encoder)
+        walk = Walk(registry, encoder, options)
         walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, failed, strict=strict)
-    parts += walk.encode_failures()
+    parts += walk.encode_end()
     return parts
 
 
@@ -244,14 +283,18 @@ def _claims(definitions: list[Definition | None]) -> dict[str, object]:
 
 
 def _encode_custom(
-    encoder: Encoder[C, Part], collector: Collector, lead: str, claimed: dict[str, object]
+    encoder: Encoder[C, Part],
+    collector: Collector,
+    lead: str,
+    claimed: dict[str, object],
+    options: ScrapeOptions,
 ) -> list[Part]:
     parts: list[Part] = []
     taken: dict[str, object] = {}
     gives_way = precedence_of(collector) is not None
     for part in flatten(collector, Metric):
         names = part.definition.occupied_names if isinstance(part, Metric) else part.occupied_names
-        if gives_way and not claimed.keys().isdisjoint(names):
+        if not options.wants(lead, names) or (gives_way and not claimed.keys().isdisjoint(names)):
             continue
         _check_claims(claimed, names, part)
         _check_claims(taken, names, part)

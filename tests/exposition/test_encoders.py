@@ -31,6 +31,9 @@ class RowEncoder:
     def encode_family(self, family: CheckedFamily, lead: str, /) -> bytes:
         return f"{lead}{family.name} {[(sample.labels, sample.value) for sample in family.samples]}".encode()
 
+    def encode_end(self) -> tuple[bytes, ...]:
+        return ()
+
 
 class Rows:
     """A collector that has rows and no lines of the text format."""
@@ -94,6 +97,9 @@ def test_a_checked_family_has_exact_texts_and_numbers(registry: CollectorRegistr
         def encode_family(self, family: CheckedFamily, lead: str, /) -> bytes:
             checked.append(family)
             return b""
+
+        def encode_end(self) -> tuple[bytes, ...]:
+            return ()
 
     registry.register(Custom(Family("q", "gauge", Text("Q."), [Sample("", {Text("a"): Text("x")}, True, 3)])))
     scrape(registry, Keeping())

@@ -136,6 +136,9 @@ class _RowEncoder:
     def encode_family(self, family: CheckedFamily, lead: str, /) -> str:
         return family.name
 
+    def encode_end(self) -> tuple[str, ...]:
+        return ()
+
 
 def test_in_a_format_that_reads_rows(registry: CollectorRegistry) -> None:
     level = _level(registry)

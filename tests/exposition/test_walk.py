@@ -10,8 +10,10 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError
+from pytheus.exposition.text import TextEncoder
+from pytheus.exposition.walk import ScrapeOptions, scrape
 from pytheus.metrics import Family, Sample
-from pytheus.registry import Collector, CollectorRegistry
+from pytheus.registry import Collector, CollectorRegistry, Registry
 from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
 # Any registry ---------------------------------------------------------------------------------------------------------
@@ -235,3 +237,34 @@ def test_two_samples_of_one_series_are_a_failure_of_their_collector(registry: Co
 def test_a_counter_family_is_called_what_its_samples_are_called(registry: CollectorRegistry) -> None:
     registry.register(Custom(Family("jobs", "counter", "Jobs.", [Sample("_total", {}, 3.0)])))
     assert generate_metrics(registry) == "# HELP jobs_total Jobs.\n# TYPE jobs_total counter\njobs_total 3.0\n"
+
+
+# Families by name -----------------------------------------------------------------------------------------------------
+
+
+def _asked(registry: Registry, *names: str) -> list[str]:
+    options = ScrapeOptions(names=frozenset(names))
+    return family_names("".join(scrape(registry, TextEncoder(options), options)))
+
+
+def test_families_are_exposed_by_name(registry: CollectorRegistry) -> None:
+    registry.prefix = "shop"
+    Counter("orders_total", "Orders.", registry=registry)
+    Histogram("size_bytes", "Sizes.", registry=registry)
+    registry.register(Custom(gauge_family("first"), gauge_family("second")))
+    assert _asked(registry, "shop_orders_total", "shop_second", "other") == ["shop_orders_total", "shop_second"]
+    assert _asked(registry, "shop_orders") == ["shop_orders_total"]  # its name in OpenMetrics
+    assert _asked(registry, "shop_size_bytes_bucket") == ["shop_size_bytes"]
+    assert _asked(registry, "orders_total") == []
+
+
+def test_a_collector_that_is_not_asked_for_is_not_called(registry: CollectorRegistry) -> None:
+    def fail() -> float:
+        raise OSError("sensor lost")
+
+    Gauge("bad", "Bad.", registry=registry).set_function(fail)
+    Gauge("good", "Good.", registry=registry)
+    assert _asked(registry, "good") == ["good"]
+    assert generate_metrics(registry).count("pytheus_collector_errors_total{") == 1
+    assert _asked(registry, "good") == ["good"]
+    assert _asked(registry, "good", "pytheus_collector_errors_total") == ["good", "pytheus_collector_errors_total"]
