@@ -34,7 +34,8 @@ Modules:
 - `kinds`: the table of metric types
 - `definitions`: the definition of a metric
 - `samples`: families, samples, rows and exemplars
-- `native_buckets`: the buckets of native histograms, and their sums
+- `native_buckets`: the options of native histograms, their counts and sums
+- `native_bounds`: the bounds of their buckets
 - `names`: rules for metric names, label names and label values
 - `unserved`: the warning of a process that ``pytheus run`` does not serve
 - `exceptions`: every error and warning
