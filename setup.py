@@ -34,6 +34,8 @@ COMPILED_MODULES = [
     "pytheus/metrics/counter.py",
     "pytheus/metrics/gauge.py",
     "pytheus/metrics/distribution.py",
+    "pytheus/metrics/bucket_window.py",
+    "pytheus/metrics/native.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
     "pytheus/shards/layout.py",

@@ -38,6 +38,7 @@ NAN_KEY: Final = "nan"
 """The key of the observations that are in no bucket."""
 
 _GAP_IN_SPAN: Final = 2
+_CLASSIC_AT_MOST: Final = 64
 
 _SIGNS: Final = {"p": 1, "n": -1}
 
@@ -363,13 +364,16 @@ def spans_and_deltas(buckets: Mapping[int, float]) -> tuple[list[tuple[int, int]
 def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
     """Return upper bounds and cumulative counts for formats that have no native buckets; the last bound is +Inf.
 
-    The bounds are the powers of two from the smallest to the largest value, without those that lie within a bucket, and
-    the zero threshold. Each count is exact if no negative value equals a bound.
+    The bounds are the zero threshold and the powers of two between the smallest and the largest value; of 4, 16, 256 or
+    65,536 if there would be more than 64, or if the buckets are as wide. Each count is exact if no negative value
+    equals its bound.
 
     >>> classic_buckets(NativeHistogram(0, 0.0, 1, {0: 2, 2: 3}, {}))
     [(0.0, 1), (1.0, 3), (2.0, 3), (4.0, 6), (inf, 6)]
     """
     coarse = with_schema(native, min(native.schema, 0))
+    while _length(coarse.positive) + _length(coarse.negative) > _CLASSIC_AT_MOST and coarse.schema > MIN_SCHEMA:
+        coarse = with_schema(coarse, coarse.schema - 1)
     schema = coarse.schema
     buckets: list[tuple[float, float]] = []
     count: float = 0
@@ -389,3 +393,7 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
                 buckets.append((bound, count))
     buckets.append((math.inf, native.total))
     return buckets
+
+
+def _length(buckets: Mapping[int, float]) -> int:
+    return max(buckets) - min(buckets) + 1 if buckets else 0

@@ -5,6 +5,8 @@ Modules:
 - `counter`, `gauge`, `histogram`, `summary`, `info`, `stateset`: one metric type each
 - `scalar`: the base of counters and gauges
 - `distribution`: the base of histograms and summaries
+- `native`: histograms with native buckets
+- `bucket_window`: the native buckets of one series
 - `metric`: the base of all types: definition, registration, labels
 - `handle`: the base of `metric`: a series, and the place of its numbers
 - `series`: the series of one metric by their label values
@@ -32,6 +34,7 @@ from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.metrics.stateset import StateSet
 from pytheus.metrics.summary import Summary
+from pytheus.native_buckets import NativeBuckets, NativeHistogram
 from pytheus.samples import Exemplar, Family, Sample
 
 __all__ = [
@@ -47,6 +50,8 @@ __all__ = [
     "Info",
     "LabelValue",
     "Metric",
+    "NativeBuckets",
+    "NativeHistogram",
     "Number",
     "Sample",
     "StateSet",

@@ -20,11 +20,11 @@ _SORTED_FROM: Final = 32
 _SORTED_AT_ONCE: Final = 1024
 
 
-def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ...]:
+def validate_buckets(buckets: Iterable[Number], subject: str, *, may_be_none: bool = False) -> tuple[float, ...]:
     """Return the finite upper bounds, in rising order.
 
-    A ``+Inf`` at the end is optional. Raises `BucketError` if there is no bound, or one is not a number, NaN, out of
-    order or repeated.
+    A ``+Inf`` at the end is optional. Raises `BucketError` if there is no bound, unless there `may_be_none`, or one is
+    not a number, NaN, out of order or repeated.
     """
     given: object = buckets
     if isinstance(given, (str, bytes)):
@@ -36,7 +36,7 @@ def validate_buckets(buckets: Iterable[Number], subject: str) -> tuple[float, ..
         raise BucketError(f"{subject} has buckets that are not numbers: {error}") from error
     if bounds and bounds[-1] == _INFINITY:
         bounds.pop()
-    if not bounds:
+    if not bounds and not may_be_none:
         raise BucketError(f"{subject} has no bucket with a finite bound; omit `buckets` to get the default ones")
     for bound in bounds:
         if bound - bound != 0.0:

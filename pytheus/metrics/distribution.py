@@ -25,7 +25,7 @@ from pytheus.textformat import PART_SIZE, format_number, header, whole_end
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
-__all__ = ["HEAD_MARK", "Distribution"]
+__all__ = ["HEAD_MARK", "Distribution", "numbers_of"]
 
 HEAD_MARK: Final = "\0"
 """The mark in the place of the beginning of a bucket's line; no bound and no number has it."""
@@ -46,7 +46,7 @@ def _counts(numbers: list[float]) -> vec[i64]:
     return vec[i64](counts)
 
 
-def _numbers(total: float, counts: vec[i64]) -> list[float]:
+def numbers_of(total: float, counts: vec[i64]) -> list[float]:
     """Return the numbers of a series as a view has them."""
     numbers = [total]
     numbers += [float(count) for count in counts[1:]]
@@ -145,7 +145,7 @@ class Distribution(Metric[L, C, D]):
         total, counts = self._read()
         if sum(counts) != mark:
             return False
-        numbers = array("d", _numbers(total, counts))
+        numbers = array("d", numbers_of(total, counts))
         # atomic: an observation comes before, and the series stays, or after, and begins a new one
         if self._view is not view:
             return False
@@ -181,7 +181,7 @@ class Distribution(Metric[L, C, D]):
 
     def _row_numbers(self) -> list[float]:
         total, counts = self._read()
-        return _numbers(total, counts)
+        return numbers_of(total, counts)
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         zeros = array("d", bytes(8 * self._size()))
@@ -205,7 +205,7 @@ class Distribution(Metric[L, C, D]):
             return False
         for _ in range(_MAX_MOVES):
             total, counts = self._read()
-            if self._take_back(total, counts, array("d", _numbers(total, counts))):
+            if self._take_back(total, counts, array("d", numbers_of(total, counts))):
                 return True
         self._add_differences([0.0] * self._size(), None)
         return True
@@ -270,7 +270,7 @@ class Distribution(Metric[L, C, D]):
             self._counts = fresh
             self._sum = 0.0
         self._view = view
-        return former.tolist() if former is not None else _numbers(total, counts)
+        return former.tolist() if former is not None else numbers_of(total, counts)
 
     def _add(self, index: int, number: float) -> None:
         count = int(number) if index else 0

@@ -8,32 +8,48 @@ from typing import ClassVar, Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import i64, mypyc_attr, vec
-from pytheus.exceptions import OutOfRangeError
+from pytheus.exceptions import BucketError, OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
-from pytheus.metrics.distribution import HEAD_MARK, Distribution
+from pytheus.metrics.distribution import HEAD_MARK
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
+from pytheus.metrics.native import NativeDistribution, place
 from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.names import validate_metric_name
+from pytheus.native_buckets import NativeBuckets, NativeHistogram, classic_buckets
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.samples import Sample
+from pytheus.samples import Exemplar, Sample
 from pytheus.textformat import format_number, whole_end
-from pytheus.version import COMPILED
-
-if COMPILED:
-    from pytheus.metrics.buckets import place
-else:
-    from bisect import bisect_left as place  # type: ignore[assignment]  # the same function with more types
 
 __all__ = ["Histogram"]
 
 _INFINITY: Final = float("inf")
+_NO_BOUNDS: Final = vec[float]()
+
+
+def _native_options(native: object, subject: str) -> NativeBuckets | None:
+    if isinstance(native, bool):
+        return NativeBuckets() if native else None
+    if isinstance(native, NativeBuckets):
+        return native
+    raise BucketError(f"{subject} takes native=True or native=NativeBuckets(...) but got {native!r:.80}")
+
+
+def _shown_buckets(
+    bounds: tuple[float, ...], counts: Iterable[int], native: NativeHistogram
+) -> list[tuple[float, float]]:
+    """Return upper bounds and cumulative counts for formats without native buckets; no count exceeds the last one."""
+    if not bounds:
+        return classic_buckets(native)
+    total = native.total
+    shown = [(bound, min(float(count), total)) for bound, count in zip(bounds, counts, strict=False)]
+    return [*shown, (_INFINITY, total)]
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
-class Histogram(Distribution[L, L, "Histogram[Complete]"]):
+class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
     """Observations counted in buckets, with their number and sum: durations, sizes.
 
         >>> latency = Histogram("latency_seconds", "Latency.", buckets=(0.1, 1.0), registry=None)
@@ -44,8 +60,15 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         2.0
 
     `buckets` are upper bounds, inclusive, in rising order; ``+Inf`` is added. The default ones, in seconds, suit the
-    response times of a network service. The other arguments are those of `Counter`. All methods may be called from any
-    thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#histogram
+    response times of a network service. With `native` the histogram has native buckets as well, which need no bounds:
+    True for the default options, or `NativeBuckets`; ``buckets=()`` leaves the others out. Formats without native
+    buckets show the others, or powers of two. The other arguments are those of `Counter`. All methods may be called
+    from any thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#histogram
+
+        >>> sizes = Histogram("size_bytes", "Sizes.", native=True, buckets=(), registry=None)
+        >>> sizes.observe_many([100, 2000, 2000])
+        >>> sizes.rows()[0].native.positive
+        {54: 1, 88: 2}
 
     Raises as `Counter` does, and `BucketError` for buckets that are not in rising order, repeated or not numbers.
     """
@@ -53,7 +76,8 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
     # A series has a count for each bucket, not cumulative, the last one up to +Inf. The number of observations is the
     # sum of the counts, so it always agrees with them. `_bounds` begins with -Inf and the counts begin with an unused
     # item, so that a bound and its count have the same index. Only NaN, which compares to nothing, and -Inf itself get
-    # index 0, so that no other observation needs a check for them.
+    # index 0, so that no other observation needs a check for them. A histogram with native buckets has no bounds here,
+    # so that all its observations get index 0.
 
     __slots__ = ("_bounds",)
 
@@ -71,10 +95,13 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
+        native: NativeBuckets | bool = False,
         unit: str = "",
         registry: Registry | None = REGISTRY,
     ) -> None:
-        bounds = validate_buckets(buckets, f"histogram {validate_metric_name(name, 'histogram')!r}")
+        subject = f"histogram {validate_metric_name(name, 'histogram')!r}"
+        options = _native_options(native, subject)
+        bounds = validate_buckets(buckets, subject, may_be_none=options is not None)
         super().__init__(
             name,
             description,
@@ -85,26 +112,36 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             bounds=bounds,
             labels=labels,
             unit=unit,
+            native=options,
         )
 
     def _init_handle(self) -> None:
         super()._init_handle()
-        self._bounds = self._series.bounds
+        series = self._series
+        self._bounds = series.bounds if series.definition.native is None else _NO_BOUNDS
 
     def _size(self) -> int:
-        return len(self._bounds) + 1
+        return len(self._series.bounds) + 1
 
     def observe(self: Histogram[Complete], value: Number, exemplar: LabelValues | None = None) -> None:
         """Count `value` in its bucket and add it to the sum.
 
         `exemplar` are labels that refer to this observation, such as the id of a trace. Negative values are accepted,
-        but a rate of the sum is then meaningless. Raises `OutOfRangeError` for NaN, `NotANumberError` if the value is
-        not a number, and `LabelError` if a label is missing or the exemplar cannot be exposed. The histogram is
-        unchanged then.
+        but a rate of the sum is then meaningless. Raises `OutOfRangeError` for NaN (a histogram with native buckets
+        counts it, and its sum is NaN from then on), `NotANumberError` if the value is not a number, and `LabelError` if
+        a label is missing or the exemplar cannot be exposed. The histogram is unchanged then.
         """
         number = value if type(value) is float else to_float(value, self)
         index = place(self._bounds, number)
         if not index:
+            if exemplar is None and self._observe_near(number):
+                return
+            if self._series.definition.native is not None:
+                if exemplar is not None:
+                    bound = self._bound()
+                    bound._keep_exemplar(exemplar, number, int(bound._classic_slot(number)))
+                self._observe_rare(number)
+                return
             index = self._lowest(number)
         if exemplar is not None:
             self._bound()._keep_exemplar(exemplar, number, index)
@@ -122,6 +159,10 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             return
         # As in `observe`, without the checks that a duration does not need.
         index = place(self._bounds, seconds)
+        if not index:
+            if not self._observe_near(seconds):
+                self._observe_rare(seconds)
+            return
         # atomic: as in `observe`
         if self._view is None:
             counts = self._counts
@@ -141,8 +182,13 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
             >>> sizes.count, sizes.sum
             (3.0, 36.5)
         """
-        numbers = to_floats(values, self)
         series = self._bound()
+        if series._native is not None:
+            for number in [to_float(value, self) for value in values]:
+                if not series._observe_near(number):
+                    series._observe_rare(number)
+            return
+        numbers = to_floats(values, self)
         for index, count, total in tally(self._bounds, numbers):
             series._add_observations(index, count, total)
 
@@ -152,13 +198,21 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         return 1
 
     def _samples(self) -> list[Sample]:
-        total, numbers = self._read()
+        native = self._native
+        present: NativeHistogram | None = None
+        if native is None:
+            total, numbers = self._read()
+        else:
+            self._reset_if_due()
+            total, numbers, present = self._read_native(native)
         labels = self._label_dict()
         key = cast("tuple[str, ...]", self._labels)
         exemplars = self._series.exemplars
         samples: list[Sample] = []
         counts = list(accumulate(numbers[1:]))
         bounds = (*self._series.definition.bounds, _INFINITY)
+        if present is not None and native is not None:
+            return self._native_samples(total, counts, present, native.exemplars)
         for index, (bound, count) in enumerate(zip(bounds, counts, strict=True), 1):
             bucket = {**labels, "le": format_number(bound)}
             samples.append(Sample("_bucket", bucket, float(count), None, exemplars.get((key, index))))
@@ -166,8 +220,38 @@ class Histogram(Distribution[L, L, "Histogram[Complete]"]):
         samples.append(Sample("_count", labels, float(counts[-1]), created=self._created))
         return samples
 
+    def _native_samples(
+        self,
+        total: float,
+        counts: list[int],
+        native: NativeHistogram,
+        native_exemplars: tuple[Exemplar, ...],
+    ) -> list[Sample]:
+        labels = self._label_dict()
+        key = cast("tuple[str, ...]", self._labels)
+        exemplars = self._series.exemplars
+        count = native.total
+        samples: list[Sample] = []
+        for index, (bound, number) in enumerate(_shown_buckets(self._series.definition.bounds, counts, native), 1):
+            exemplar = exemplars.get((key, index)) if self._series.definition.bounds else None
+            bucket = {**labels, "le": format_number(bound)}
+            samples.append(Sample("_bucket", bucket, float(number), None, exemplar))
+        samples.append(Sample("_sum", labels, total))
+        samples.append(Sample("_count", labels, float(count), None, None, self._created, native, native_exemplars))
+        return samples
+
     def _buckets_text(self, counts: vec[i64]) -> str:
         series = self._series
+        native = self._native
+        if native is not None and not series.definition.bounds:
+            # Counted after the classic count, so that each is limited to it.
+            _, _, present = self._read_native(native)
+            total = sum(counts)
+            lines: list[str] = []
+            for upper, number in classic_buckets(present)[:-1]:
+                lines.append(f'{HEAD_MARK}{format_number(upper)}"}} {whole_end(min(int(number), total))}')
+            lines.append(f'{HEAD_MARK}+Inf"}} {whole_end(total)}')
+            return "".join(lines)
         bounds = series.bound_texts
         if not bounds:
             bounds = series.bound_texts = tuple(

@@ -38,17 +38,15 @@ class Scalar(Metric[L, C, D]):
     # A number in a view is in `_value` as well: only this process writes it, and reading the view before each increment
     # would take as long as the store.
 
-    __slots__ = ("_head_length", "_line", "_line_value", "_value")
+    __slots__ = ("_line", "_line_value", "_value")
 
     _value: float
     _line: str
-    _head_length: int
     _line_value: float
 
     def _init_handle(self) -> None:
         # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
-        self._head_length = 0
         self._line_value = _NO_NUMBER
 
     def _reset(self) -> None:
@@ -152,12 +150,8 @@ class Scalar(Metric[L, C, D]):
                 if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
-                    if line:
-                        line = number_line(line[: child._head_length], value)
-                    else:
-                        line = child._line_head()
-                        child._head_length = len(line)
-                        line = number_line(line, value)
+                    # No number has a space.
+                    line = number_line(line[: line.rfind(" ") + 1] or child._line_head(), value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
                     child._line_value = value

@@ -133,6 +133,7 @@ class SeriesSet:
         "shared_values",
         "storage",
         "unbound",
+        "window_shapes",
         "zeros",
     )
 
@@ -155,6 +156,8 @@ class SeriesSet:
         self.bounds: vec[float] = vec[float](bounds)
         # The counts of a new histogram or summary, which copies them.
         self.zeros: vec[i64] = vec[i64]([0] * (len(definition.bounds) + 2))
+        # The windows of native buckets that series have; the values are of a higher module.
+        self.window_shapes: dict[Any, Any] = {}
         self.defaults: tuple[str | None, ...] = defaults
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
