@@ -22,6 +22,8 @@ from pytheus.native_bounds import MAX_INDEX, MAX_SCHEMA, MIN_SCHEMA, bucket_inde
 __all__ = [
     "NativeBuckets",
     "NativeHistogram",
+    "DEFAULT_ZERO_THRESHOLD",
+    "BucketKey",
     "NAN_KEY",
     "bucket_key",
     "bucket_keys",
@@ -34,13 +36,16 @@ __all__ = [
     "with_zero_threshold",
 ]
 
+DEFAULT_ZERO_THRESHOLD: Final = 2.0**-128
+"""The largest value in the zero bucket, if nothing else is said."""
+
 NAN_KEY: Final = "nan"
 """The key of the observations that are in no bucket."""
 
 _GAP_IN_SPAN: Final = 2
 _CLASSIC_AT_MOST: Final = 64
 
-_SIGNS: Final = {"p": 1, "n": -1}
+_SIGNS: Final = {"p": 1, "n": -1, "z": 0}
 
 
 class NativeBuckets:
@@ -75,7 +80,7 @@ class NativeBuckets:
         growth: float = 1.1,
         max_buckets: int = 160,
         min_reset_seconds: float = 3600,
-        zero_threshold: float = 2.0**-128,
+        zero_threshold: float = DEFAULT_ZERO_THRESHOLD,
         max_zero_threshold: float = 0.0,
     ) -> None:
         options: dict[str, object] = {
@@ -224,8 +229,6 @@ def combined(histograms: Iterable[NativeHistogram]) -> NativeHistogram:
     NativeHistogram(schema=0, zero_threshold=0.5, zero_count=1, positive={1: 6}, negative={2: 1}, nan_count=0)
     """
     parts = list(histograms)
-    schema = min(part.schema for part in parts)
-    parts = [with_schema(part, schema) for part in parts]
     threshold = max(part.zero_threshold for part in parts)
     while True:  # until no bucket of any part contains the threshold
         parts = [with_zero_threshold(part, threshold) for part in parts]
@@ -233,6 +236,9 @@ def combined(histograms: Iterable[NativeHistogram]) -> NativeHistogram:
         if raised == threshold:
             break
         threshold = raised
+    # Afterwards, because a threshold between two buckets may be within a wider one.
+    schema = min(part.schema for part in parts)
+    parts = [with_schema(part, schema) for part in parts]
     positive: dict[int, float] = {}
     negative: dict[int, float] = {}
     for part in parts:
@@ -253,35 +259,49 @@ def bucket_key(native: tuple[int, float], sign: int, index: int) -> str:
     """Return the text that identifies a bucket of a schema and zero threshold, `native`, among all others.
 
     `sign` is 1 or -1 for the bucket `index` of that sign, and 0 for the zero bucket. A storage of several processes
-    keeps each count under its key, because processes may have reached different schemas.
+    keeps each count under its key, because processes may have reached different schemas and thresholds.
 
-    >>> bucket_key((3, 0.5), 1, 17), bucket_key((3, 0.5), -1, -4), bucket_key((3, 0.5), 0, 0)
-    ('p3:17', 'n3:-4', 'z0.5')
+    >>> bucket_key((3, DEFAULT_ZERO_THRESHOLD), 1, 17), bucket_key((3, 0.5), -1, -4), bucket_key((3, 0.5), 0, 0)
+    ('p3:17', 'n3:-4:0.5', 'z:0.5')
     """
     schema, zero_threshold = native
-    if sign == 0:
-        return f"z{zero_threshold!r}"
-    return f"{'p' if sign > 0 else 'n'}{schema}:{index}"
+    threshold = "" if zero_threshold == DEFAULT_ZERO_THRESHOLD else f":{zero_threshold!r}"
+    return f"z{threshold}" if sign == 0 else f"{'p' if sign > 0 else 'n'}{schema}:{index}{threshold}"
 
 
-def parse_bucket_key(key: str) -> tuple[int, int, int] | None:
-    """Return sign, schema and index of a key of `bucket_key`; None for a zero bucket, NaN, and what is not a key."""
+class BucketKey(NamedTuple):
+    """What a key says: `bucket` is the index, 0 for the zero bucket, whose `sign` is 0."""
+
+    sign: int
+    schema: int
+    bucket: int
+    zero_threshold: float
+
+
+def parse_bucket_key(key: str) -> BucketKey | None:
+    """Return what identifies a bucket; None for NaN, and for a text that is not one of `bucket_key`."""
     sign = _SIGNS.get(key[:1])
-    schema, _, index = key[1:].partition(":")
+    parts = key[1:].split(":")
+    if sign is None or len(parts) > 3:
+        return None
     try:
-        parsed = (int(schema), int(index))
-    except ValueError:
+        if sign == 0:
+            schema, index, rest = MAX_SCHEMA, 0, parts[1:]
+        else:
+            schema, index, rest = int(parts[0]), int(parts[1]), parts[2:]
+        threshold = float(rest[0]) if rest else DEFAULT_ZERO_THRESHOLD
+    except (ValueError, IndexError):
         return None
-    if sign is None or not MIN_SCHEMA <= parsed[0] <= MAX_SCHEMA or abs(parsed[1]) > MAX_INDEX:
+    if not MIN_SCHEMA <= schema <= MAX_SCHEMA or abs(index) > MAX_INDEX or not 0 <= threshold < math.inf:
         return None
-    return sign, *parsed
+    return BucketKey(sign, schema, index, threshold)
 
 
 def bucket_keys(native: NativeHistogram) -> dict[str, float]:
     """Return the counts that are not zero by their keys.
 
     >>> bucket_keys(NativeHistogram(0, 0.5, 1, {1: 2}, {3: 1}))
-    {'p0:1': 2, 'n0:3': 1, 'z0.5': 1}
+    {'p0:1:0.5': 2, 'n0:3:0.5': 1, 'z:0.5': 1}
     """
     place = (native.schema, native.zero_threshold)
     keys = {bucket_key(place, 1, index): count for index, count in native.positive.items() if count}
@@ -296,37 +316,28 @@ def bucket_keys(native: NativeHistogram) -> dict[str, float]:
 def native_of_keys(counts: Mapping[str, float], options: NativeBuckets) -> NativeHistogram:
     """Return the sum of counts by key, of any schemas and thresholds, of histograms that began with `options`.
 
-    A key that is not one of `bucket_key` is ignored.
+    The lowest schema and the greatest threshold of any key hold, also of one with a count of zero. A key that is not
+    one of `bucket_key` is ignored.
 
-    >>> native_of_keys({"p3:8": 2, "p0:1": 1, "z0.25": 4}, NativeBuckets())
+    >>> native_of_keys({"p3:8": 2, "p0:1": 1, "z:0.25": 4}, NativeBuckets())
     NativeHistogram(schema=0, zero_threshold=0.25, zero_count=4, positive={1: 3}, negative={}, nan_count=0)
     """
-    parts: dict[int, tuple[dict[int, float], dict[int, float]]] = {}
-    zeros = [NativeHistogram(options.schema, options.zero_threshold, 0, {}, {})]
+    parts = [NativeHistogram(options.schema, options.zero_threshold, 0, {}, {}, counts.get(NAN_KEY, 0))]
+    buckets: dict[tuple[int, float], tuple[dict[int, float], dict[int, float]]] = {}
     for key, count in counts.items():
         parsed = parse_bucket_key(key)
-        if parsed is not None:
-            sign, schema, index = parsed
-            buckets = parts.setdefault(schema, ({}, {}))[0 if sign > 0 else 1]
-            buckets[index] = buckets.get(index, 0) + count
-        elif key == NAN_KEY:
-            zeros.append(NativeHistogram(options.schema, 0.0, 0, {}, {}, count))
-        elif (threshold := _zero_threshold(key)) is not None:
-            zeros.append(NativeHistogram(options.schema, threshold, count, {}, {}))
-    # Buckets do not tell the threshold of their time; a wider one has a key of its own.
-    of_buckets = [
-        NativeHistogram(schema, options.zero_threshold, 0, positive, negative)
-        for schema, (positive, negative) in parts.items()
-    ]
-    return combined([*zeros, *of_buckets])
-
-
-def _zero_threshold(key: str) -> float | None:
-    try:
-        threshold = float(key[1:])
-    except ValueError:
-        return None
-    return threshold if key[:1] == "z" and 0 <= threshold < math.inf else None
+        if parsed is None:
+            continue
+        if parsed.sign == 0:
+            parts.append(NativeHistogram(options.schema, parsed.zero_threshold, count, {}, {}))
+            continue
+        positive, negative = buckets.setdefault((parsed.schema, parsed.zero_threshold), ({}, {}))
+        if count:
+            of_sign = positive if parsed.sign > 0 else negative
+            of_sign[parsed.bucket] = of_sign.get(parsed.bucket, 0) + count
+    for (schema, threshold), (positive, negative) in buckets.items():
+        parts.append(NativeHistogram(schema, threshold, 0, positive, negative))
+    return combined(parts)
 
 
 def spans_and_deltas(buckets: Mapping[int, float]) -> tuple[list[tuple[int, int]], list[int]]:

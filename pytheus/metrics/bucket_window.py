@@ -57,7 +57,7 @@ class WindowShape:
             math.inf if positive_low > positive_high else max(zero_threshold, upper_bound(positive_low - 1, schema))
         )
         for index in range(positive_low, positive_high + 1):
-            bounds.append(upper_bound(index, schema))
+            bounds.append(max(upper_bound(index, schema), zero_threshold))
         self.bounds: Final[vec[float]] = vec[float](bounds)
 
     def slot_of(self, sign: int, index: int) -> int:
@@ -112,14 +112,16 @@ def _hull(low: int, high: int, other_low: int, other_high: int) -> tuple[int, in
 class BucketWindow:
     """The counts of a `WindowShape`, and by key those of the buckets beyond it and of NaN.
 
-    `views` are the buffers of the slots in a registry's storage, as far as this process has them, and `far_views` those
-    of the keys; `views` is None if all counts are in this process alone.
+    `bounds` are those of the shape, or none if every observation is to take the slow way. `views` are the buffers of
+    the slots in a registry's storage, as far as this process has them, and `far_views` those of the keys; `views` is
+    None if all counts are in this process alone.
     """
 
-    __slots__ = ("counts", "far", "far_views", "shape", "views")
+    __slots__ = ("bounds", "counts", "far", "far_views", "shape", "views")
 
     def __init__(self, shape: WindowShape, counts: vec[i64], far: dict[str, int], is_stored: bool) -> None:
         self.shape: Final = shape
+        self.bounds: vec[float] = shape.bounds
         self.counts: Final[vec[i64]] = counts
         self.far: Final = far
         # Any, because native code would check the type of each buffer.
@@ -155,8 +157,7 @@ def value_of(shape: WindowShape, counts: vec[i64], far: Mapping[str, int]) -> Na
     for key, number in far.items():
         parsed = parse_bucket_key(key)
         if parsed is not None:
-            sign, _, index = parsed
-            (positive if sign > 0 else negative)[index] = number
+            (positive if parsed.sign > 0 else negative)[parsed.bucket] = number
     zero_count = int(counts[zero_slot])
     return NativeHistogram(shape.schema, shape.zero_threshold, zero_count, positive, negative, far.get(NAN_KEY, 0))
 

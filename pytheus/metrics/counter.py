@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr, now
+from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.instrument import ExceptionCount
@@ -14,7 +14,7 @@ from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
-from pytheus.metrics.series import UNBOUND
+from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Exemplar, Row, Sample
@@ -80,7 +80,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
 
     def _reset(self) -> None:
         super()._reset()
-        self._created = now()
+        self._created = start_time(self._created)
 
     def _start_time(self) -> float:
         return self._created

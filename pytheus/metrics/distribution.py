@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import i64, mypyc_attr, now, vec
+from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.metrics.instrument import Timer
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
-from pytheus.metrics.series import UNBOUND
+from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, format_number, header, whole_end
@@ -128,7 +128,7 @@ class Distribution(Metric[L, C, D]):
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
-        self._created = now()
+        self._created = start_time(self._created)
         self._text_count = -1
 
     def _start_time(self) -> float:

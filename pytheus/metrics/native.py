@@ -27,7 +27,7 @@ from pytheus.metrics.distribution import Distribution, numbers_of
 from pytheus.metrics.label_types import C, Complete, D, L, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.series import UNBOUND
+from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.native_bounds import MIN_SCHEMA, upper_bound
 from pytheus.native_buckets import (
     NAN_KEY,
@@ -51,6 +51,8 @@ __all__ = ["NativeDistribution", "place", "with_exemplar"]
 
 _FAR_HITS: Final = 1024
 """After so many observations beyond the window, another window may have more of them."""
+
+_NO_BOUNDS: Final = vec[float]()
 
 _EXEMPLARS_AT_MOST: Final = 10
 _EXEMPLAR_SECONDS: Final = 300.0
@@ -83,7 +85,7 @@ class NativeDistribution(Distribution[L, C, D]):
             return False
         window = native.window
         views = window.views
-        index = place(window.shape.bounds, number)
+        index = place(window.bounds, number)
         slot = place(self._series.bounds, number)
         # atomic: all counts and the sum, so that no reader sees one of them alone
         view = self._view
@@ -136,7 +138,7 @@ class NativeDistribution(Distribution[L, C, D]):
                 window.far.setdefault(key, 0)
                 before = self._count_far(native, window, key, number)
             if before >= 0:
-                if not before and sign:
+                if number == number and (not before or not len(window.bounds)):
                     self._limit_buckets(native, number)
                 return
 
@@ -217,7 +219,7 @@ class NativeDistribution(Distribution[L, C, D]):
             window = native.window
             counts, far = self._copies(window)
             present = value_of(window.shape, counts, far)
-            if len(present.positive) + len(present.negative) <= options.max_buckets:
+            if not _exceeds(present, options):
                 return
             if window.views is None and options.min_reset_seconds and not native.reset_due:
                 due = self._created + options.min_reset_seconds
@@ -226,7 +228,15 @@ class NativeDistribution(Distribution[L, C, D]):
                     return
                 native.reset_due = due
             fewer = _fewer_buckets(present, options)
-            if fewer is None or self._use_window(native, window, counts, far, self._window_of(window, fewer, None)):
+            if fewer is None:
+                return
+            made = self._window_of(window, fewer, None)
+            if _exceeds(fewer, options) and _fewer_buckets(fewer, options) is not None:
+                made.bounds = _NO_BOUNDS  # so that the next observation takes the next step
+            if self._use_window(native, window, counts, far, made):
+                if made.views is not None:  # whoever reads the storage sees the same width and threshold
+                    self._bucket(made.shape.key(0, 0))
+                    self._bucket(made.shape.key(*made.shape.bucket_of(number)))
                 return
 
     def _begin_again(self, native: NativeCounts, number: float) -> None:
@@ -239,7 +249,7 @@ class NativeDistribution(Distribution[L, C, D]):
         slot = self._classic_slot(number)
         counts = self._series.zeros[:]
         counts[slot] = 1
-        created = now()
+        created = start_time(self._created)
         # atomic: no reader sees a part of the former numbers
         native.window = made
         native.reset_due = 0.0
@@ -268,7 +278,7 @@ class NativeDistribution(Distribution[L, C, D]):
         if self._view is not None:
             super()._reset()
         counts = self._series.zeros[:]
-        created = now()
+        created = start_time(self._created)
         # atomic: as in `_begin_again`
         native.window = made
         native.reset_due = 0.0
@@ -393,6 +403,10 @@ class NativeDistribution(Distribution[L, C, D]):
             classic = self._counts[:]
             total = self._sum
         return total, classic, value_of(window.shape, buckets, far)
+
+
+def _exceeds(present: NativeHistogram, options: NativeBuckets) -> bool:
+    return len(present.positive) + len(present.negative) > options.max_buckets
 
 
 def _fewer_buckets(present: NativeHistogram, options: NativeBuckets) -> NativeHistogram | None:

@@ -15,11 +15,12 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Mapping
+from math import nextafter
 from operator import itemgetter
 from typing import Any, Final, cast
 
 from pytheus.atomic import LOCKED, lock_for
-from pytheus.compilation import i64, vec
+from pytheus.compilation import i64, now, vec
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -28,7 +29,7 @@ from pytheus.samples import Exemplar
 from pytheus.textformat import format_labels
 from pytheus.version import COMPILED
 
-__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches", "no_labels_to_remove"]
+__all__ = ["NO_LABELS", "UNBOUND", "SeriesSet", "matches", "no_labels_to_remove", "start_time"]
 
 NO_LABELS: tuple[str, ...] = ()
 """The key of the only series of a metric without labels."""
@@ -66,6 +67,12 @@ def _digits(value: Any) -> str | None:
         if len(_DIGITS) < _DIGITS_AT_MOST:
             _DIGITS[int(text)] = text
     return cast("str", text)
+
+
+def start_time(former: float) -> float:
+    """Return the time at which a series begins at zero, later than the `former` time at which it did; 0.0 if never."""
+    present = now()
+    return present if present > former else nextafter(former, _INFINITY)
 
 
 def matches(bound: tuple[str | None, ...], key: tuple[str, ...]) -> bool:
