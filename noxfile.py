@@ -202,7 +202,7 @@ def test(session: nox.Session) -> None:
     arguments = [each for each in session.posargs if each not in ("--all", "--no-install")]
     full = "--all" in session.posargs
     if "--no-install" not in session.posargs:
-        session.run("python", "tools/debian_parts.py")
+        session.run("python", "tools/debian_parts.py", *(["--all"] if full else []))
     install_dependencies(session, "lint")  # the tests of typing run mypy and pyright
     if arguments:
         return finish(session, pytest_failures(session, builds(session)[0], *arguments, full=full))

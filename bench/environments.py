@@ -39,7 +39,11 @@ DISTRIBUTIONS = {
 }
 
 GO_PACKAGES = ("golang-go", "golang-github-prometheus-client-golang-dev")
-GOPATH = Path("/usr/share/gocode")
+GOPATH = Path(os.environ.get("BENCH_GOPATH") or "/usr/share/gocode")
+"""Where client_golang's sources are; BENCH_GOPATH names another place, with the Go on PATH that it takes."""
+
+CLIENT_GOLANG = GOPATH / "src/github.com/prometheus/client_golang"
+GO_SOURCES = {"go": "go/main.go", "go-native": "go/native/main.go"}
 
 
 class Unavailable(Exception):
@@ -66,8 +70,8 @@ def provide(name: str, revision: str = "") -> Environment:
     try:
         if name == BASE:
             return _base(revision)
-        if name == "go":
-            return _go()
+        if name in GO_SOURCES:
+            return _go(name)
         if name == LIMIT.environment:
             return _limit()
         if name in DISTRIBUTIONS:
@@ -204,29 +208,35 @@ def _limit() -> Environment:
 # Go ------------------------------------------------------------------------------------------------------------------
 
 
-def _go() -> Environment:
+def _go(name: str) -> Environment:
     _install_go()
     go = shutil.which("go")
-    if go is None or not GOPATH.is_dir():
+    if go is None or not CLIENT_GOLANG.is_dir():
         raise Unavailable(f"there is no Go here: it takes Debian's {' and '.join(GO_PACKAGES)}")
-    directory = VENVS / "go"
+    directory = VENVS / name
     program = directory / "bench-go"
-    source = BENCH / "go" / "main.go"
+    source = BENCH / GO_SOURCES[name]
     version = _run([go, "version"]).split()[2]
-    recipe = f"{version} {_digest([source])}"
+    recipe = f"{version} {GOPATH} {_digest([source])}"
     if _stamp(directory, "go") != recipe:
-        _say("building bench/go/main.go")
+        _say(f"building bench/{GO_SOURCES[name]}")
         directory.mkdir(parents=True, exist_ok=True)
         # Debian's packages are sources under GOPATH, from before there were modules.
-        environ = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOCACHE": str(directory / "cache")}
+        environ = {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOCACHE": str(VENVS / "go-cache")}
         _run([go, "build", "-o", str(program), str(source)], environ=environ)
         _put_stamp(directory, "go", recipe)
-    query = ["dpkg-query", "--show", "--showformat=${Version}", GO_PACKAGES[1]]
-    return Environment("go", str(program), {"go": version.removeprefix("go"), "client_golang": _run(query).strip()})
+    return Environment(name, str(program), {"go": version.removeprefix("go"), "client_golang": _client_golang()})
+
+
+def _client_golang() -> str:
+    """Its version, as far as that is known."""
+    if "BENCH_GOPATH" in os.environ:
+        return os.environ.get("BENCH_CLIENT_GOLANG") or f"at {GOPATH}"
+    return _run(["dpkg-query", "--show", "--showformat=${Version}", GO_PACKAGES[1]]).strip()
 
 
 def _install_go() -> None:
-    if shutil.which("go") and (GOPATH / "src/github.com/prometheus/client_golang").is_dir():
+    if (shutil.which("go") and CLIENT_GOLANG.is_dir()) or "BENCH_GOPATH" in os.environ:
         return
     apt = shutil.which("apt-get")
     if apt is None or not hasattr(os, "geteuid") or os.geteuid() != 0:

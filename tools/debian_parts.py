@@ -1,6 +1,7 @@
-"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server, valgrind.
+"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server, valgrind, protoc.
 
-    python3 tools/debian_parts.py
+    python3 tools/debian_parts.py          those that `dev.py test` needs
+    python3 tools/debian_parts.py --all    Go and client_golang as well, for `dev.py test --all`
 
 Needs apt-get and root; without them it says which tests will be skipped, and exits with 0. No service is started, now
 or at the next boot. Does nothing where the programs are there already.
@@ -17,13 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = {
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "curl": "curl",
-    "redis-server": "redis-server",
-    "valgrind": "valgrind",
+    "prometheus": ("prometheus",),
+    "promtool": ("prometheus",),
+    "curl": ("curl",),
+    "redis-server": ("redis-server",),
+    "valgrind": ("valgrind",),
+    "protoc": ("protobuf-compiler", "golang-github-prometheus-client-model-dev"),
 }
-"""The package of each program."""
+"""The packages of each program, and what the tests use with it."""
+
+FOR_ALL = {"go": ("golang-go", "golang-github-prometheus-client-golang-dev")}
 
 SERVICES = ("prometheus", "redis-server")
 
@@ -31,13 +35,14 @@ APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
 
 
 def main() -> int:
-    missing = [program for program in PACKAGES if shutil.which(program) is None]
+    programs = PACKAGES | (FOR_ALL if "--all" in sys.argv[1:] else {})
+    missing = [program for program in programs if shutil.which(program) is None]
     if not missing:
         return 0
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         leave_out(missing, "installing them needs apt-get and root")
         return 0
-    packages = sorted({PACKAGES[program] for program in missing})
+    packages = sorted({package for program in missing for package in programs[program]})
     print(f"installing {', '.join(packages)} from Debian, without starting a service", flush=True)
     environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
