@@ -25,7 +25,7 @@ PACKAGES = {
     "valgrind": ("valgrind",),
     "protoc": ("protobuf-compiler", "golang-github-prometheus-client-model-dev"),
 }
-"""The packages of each program, and what the tests use with it."""
+"""The packages of each program, and of the files that its tests read."""
 
 FOR_ALL = {"go": ("golang-go", "golang-github-prometheus-client-golang-dev")}
 
