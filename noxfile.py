@@ -203,6 +203,8 @@ def test(session: nox.Session) -> None:
     full = "--all" in session.posargs
     if "--no-install" not in session.posargs:
         session.run("python", "tools/debian_parts.py", *(["--all"] if full else []))
+        if full:
+            session.run("python", "tools/newer_prometheus.py")
     install_dependencies(session, "lint")  # the tests of typing run mypy and pyright
     if arguments:
         return finish(session, pytest_failures(session, builds(session)[0], *arguments, full=full))

@@ -46,15 +46,18 @@ class Results:
         # A call is never free: what is below the clock's resolution is shown as that.
         return max(raw - figures["empty"], 0.1)
 
-    def ratio(self, column: str, row: str, against: str | float = REFERENCE) -> float | None:
-        """How many times as good as `against`, a column or a figure: above 1 for the smaller figure."""
+    def ratio(self, column: str, row: str, against: str | float = REFERENCE, other: str = "") -> float | None:
+        """How many times as good as `against`, a column or a figure: above 1 for the smaller figure.
+
+        `other` is the row of `against`, where it is another one.
+        """
         mine = self.value(column, row)
-        theirs = self.value(against, row) if isinstance(against, str) else against
+        theirs = self.value(against, other or row) if isinstance(against, str) else against
         return None if mine is None or theirs is None else theirs / mine
 
     def reached(self, goal: Goal, row: str) -> bool | None:
         """Whether the goal is reached; None where that was not measured."""
-        ratio = self.ratio(goal.column, row, goal.against)
+        ratio = self.ratio(goal.column, row, goal.against, goal.row)
         return None if ratio is None else ratio >= goal.least_ratio
 
     def empty_loop(self) -> tuple[float, float]:

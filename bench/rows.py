@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["HISTOGRAMS", "PER_CALL", "QUICK", "ROWS", "SCALES", "SCRAPED", "SHARDS", "WHOLE", "Goal", "Plan", "Row"]
+__all__ = [
+    "FORMATS",
+    "HISTOGRAMS",
+    "PER_CALL",
+    "QUICK",
+    "ROWS",
+    "SCALES",
+    "SCRAPED",
+    "SHARDS",
+    "WHOLE",
+    "Goal",
+    "Plan",
+    "Row",
+]
 
 Unit = Literal["ns", "ms", "bytes"]
 
@@ -26,13 +39,14 @@ class Goal(NamedTuple):
     """That `column` is at least `least_ratio` times as good as `against`, which may be less than 1.
 
     `text` is how the table puts it. Columns are the keys of bench/libraries.py. `against` may also be a figure in the
-    row's unit.
+    row's unit. `row` is that of `against`, where it is another one.
     """
 
     text: str
     column: str
     against: str | float
     least_ratio: float = 1.0
+    row: str = ""
 
 
 class Row(NamedTuple):
@@ -64,6 +78,34 @@ def _share(text: str, ratio: float) -> tuple[Goal, Goal]:
     )
 
 
+def _within_row(times: float, name: str, row: str) -> Goal:
+    return Goal(f"≤ {times}x {name}", "pytheus", "pytheus", 1 / times, row)
+
+
+FORMATS = {
+    "openmetrics": "application/openmetrics-text;version=1.0.0",
+    "protobuf": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+}
+"""The formats beside text, and how a client asks for each."""
+
+_FORMAT_TITLES = {"openmetrics": "in OpenMetrics", "protobuf": "in protobuf"}
+_STATE_TITLES = {"unchanged": "none changed since the last", "changed": "all changed"}
+
+
+def _formats(key: str, title: str) -> tuple[Row, ...]:
+    """The rows of scrapes in the other formats; `key` is the beginning of those in text."""
+    return tuple(
+        Row(
+            f"{key}_{state}_{name}",
+            f"scrape, {title}, {_STATE_TITLES[state]}, {_FORMAT_TITLES[name]}",
+            "ms",
+            (_within_row(1.5, "text", f"{key}_{state}"), _within(1)),
+        )
+        for name in FORMATS
+        for state in _STATE_TITLES
+    )
+
+
 _TWELVE_GO = Goal("≥ 12x Go", "pytheus", "go", 12)
 _SIX = Goal("≥ 6x", "pytheus", "prometheus_client", 6)
 
@@ -74,6 +116,12 @@ ROWS = (
     Row("labels_by_keyword", 'labels(method="GET", code="200").inc()', "ns", _faster(6, 3)),
     Row("gauge_set", "gauge.set(1.5)", "ns"),
     Row("observe", "histogram.observe(0.3), 11 buckets", "ns", (*_faster(30, 5), _within(3))),
+    Row(
+        "observe_native",
+        "native histogram.observe(0.3)",
+        "ns",
+        (_within_row(2, "classic", "observe"), _within(10)),
+    ),
     Row("time_block", "with histogram.time(): pass", "ns", (_SIX,)),
     Row("decorated", "an empty function, decorated with a timer", "ns", (_SIX,)),
     Row("first_write", "labels(...).inc() on a new series", "ns", (*_faster(10, 4), _within(1))),
@@ -89,9 +137,13 @@ ROWS = (
     Row("scrape_changed", "scrape, 10,000 counters, all changed", "ms", (*_faster(85, 50), _TWELVE_GO)),
     Row("scrape_fractional", "scrape, 10,000 counters, all changed, like 12.3", "ms"),
     Row("scrape_gzip", "scrape, 10,000 counters, all changed, by HTTP in gzip", "ms"),
+    Row("served_gzip", "the same by the library's own server", "ms", _faster(30, 10)),
+    Row("served_gzip_cpu", "CPU of the server meanwhile", "ms", _faster(30, 10)),
+    *_formats("scrape", "10,000 counters"),
     Row("histograms_first", "scrape, 1,000 histograms, the first", "ms"),
     Row("histograms_unchanged", "scrape, 1,000 histograms, none changed since the last", "ms", (_at_most(0.4, "ms"),)),
     Row("histograms_changed", "scrape, 1,000 histograms, all changed", "ms"),
+    *_formats("histograms", "1,000 histograms"),
     Row("first_read", "first read of 8 shards of 10,000 counters, per series", "ns", (_at_most(600, "ns"),)),
     Row("scale_100", "scrape, per series, 100 changed counters", "ns"),
     Row("scale_10k", "scrape, per series, 10,000 changed counters", "ns"),
@@ -103,6 +155,8 @@ ROWS = (
     Row("counter_scraped", "the same, after the first scrape", "bytes", _share("1/2", 2)),
     Row("histogram_fresh", "bytes per histogram with 2 labels, 11 buckets", "bytes", _share("1/5", 5)),
     Row("histogram_scraped", "the same, after the first scrape", "bytes", (*_share("1/5", 5), _at_most(700, "bytes"))),
+    Row("native_fresh", "bytes per native histogram with 2 labels, 12 buckets filled", "bytes"),
+    Row("native_scraped", "the same, after the first scrape in protobuf", "bytes"),
     Row("import", "import, the interpreter's start included", "ms", _share("1/2", 2)),
     Row("bare", "the interpreter's start alone", "ms"),
 )

@@ -51,7 +51,7 @@ def as_json(results: Results, columns: Sequence[Library]) -> str:
             "goals": [
                 {
                     "goal": goal.text,
-                    "ratio": results.ratio(goal.column, row.key, goal.against),
+                    "ratio": results.ratio(goal.column, row.key, goal.against, goal.row),
                     "least_ratio": goal.least_ratio,
                     "reached": results.reached(goal, row.key),
                 }
@@ -115,7 +115,7 @@ def _goals(results: Results, row: Row) -> str:
         elif reached:
             texts.append(f"{goal.text} ✓")
         else:
-            ratio = results.ratio(goal.column, row.key, goal.against) or 0.0
+            ratio = results.ratio(goal.column, row.key, goal.against, goal.row) or 0.0
             texts.append(f"{goal.text} ✗ {_got(goal.text, ratio)}")
     return ", ".join(texts)
 

@@ -10,6 +10,7 @@ eight threads added 1, and "lost" for how much of that is missing.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -24,7 +25,8 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from bench.counts import bytes_per_series
-from bench.rows import HISTOGRAMS, SCALES, SCRAPED, SHARDS, Plan
+from bench.rows import FORMATS, HISTOGRAMS, SCALES, SCRAPED, SHARDS, Plan
+from bench.served import served
 from bench.stopwatch import EMPTY, longest_pause, longest_pause_of_nothing, looped, shortest_call, shortest_run
 from bench.workload import Series, Workload
 from bench.workloads import WORKLOADS
@@ -55,6 +57,13 @@ def calls(workload: Workload, plan: Plan) -> Figures:
     if counters.compressed() is not None:
         changed = partial(counters.write, SCRAPED)
         figures["scrape_gzip"] = shortest_run(counters.compressed, plan.scrape_seconds, changed) * 1e3
+        figures |= served(counters, plan.scrape_seconds, changed)
+    for key, count, make in (
+        ("scrape", SCRAPED, partial(workload.counters, 1.0)),
+        ("histograms", HISTOGRAMS, workload.histograms),
+    ):
+        for name, accept in FORMATS.items():
+            figures |= _in_format(make(), count, accept, plan.scrape_seconds, f"{key}_{{}}_{name}")
     for row, amount in (("scrape_changed", 1.0), ("scrape_fractional", 0.1)):
         figures[row] = _changed_scrape(workload, SCRAPED, amount, plan.scrape_seconds) * 1e3
     for row, count in SCALES.items():
@@ -91,6 +100,17 @@ def footprints(workload: Workload, plan: Plan) -> Figures:
         figures[f"{row}_fresh"] = footprint.fresh
         if footprint.scraped is not None:
             figures[f"{row}_scraped"] = footprint.scraped
+    if workload.natives() is not None:
+
+        def natives() -> Series:
+            series = workload.natives()
+            assert series is not None
+            return series._replace(render=partial(series.encode, FORMATS["protobuf"]))
+
+        footprint = bytes_per_series(natives, plan.footprints)
+        figures["native_fresh"] = footprint.fresh
+        if footprint.scraped is not None:
+            figures["native_scraped"] = footprint.scraped
     return figures
 
 
@@ -174,6 +194,23 @@ def _histograms(workload: Workload, budget_seconds: float) -> Figures:
         "histograms_first": _first_scrape(workload.histograms, HISTOGRAMS, budget_seconds) * 1e3,
         "histograms_unchanged": shortest_run(histograms.render, budget_seconds) * 1e3,
         "histograms_changed": shortest_run(histograms.render, budget_seconds, change) * 1e3,
+    }
+
+
+def _in_format(series: Series, count: int, accept: str, budget_seconds: float, key: str) -> Figures:
+    """Scrapes in the format of `accept`; `key` is that of the rows, with braces in place of the state."""
+    encode = partial(series.encode, accept)
+    change = partial(series.write, count)
+    change()
+    body = encode()
+    if body is None:
+        return {}
+    # Every path is in each series once: a line of text has it, and so has a message.
+    if len(set(re.findall(rb"/x/\d+", body))) != count:
+        raise RuntimeError(f"expected {count} series in {accept} but got {body[-300:]!r} at the end")
+    return {
+        key.format("unchanged"): shortest_run(encode, budget_seconds) * 1e3,
+        key.format("changed"): shortest_run(encode, budget_seconds, change) * 1e3,
     }
 
 

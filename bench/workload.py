@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from bench.stopwatch import Statement, looped
 
-__all__ = ["BOUNDS", "OBSERVED", "Series", "SharedCounter", "Workload"]
+__all__ = ["BOUNDS", "OBSERVED", "Series", "Served", "SharedCounter", "Workload"]
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -32,19 +32,30 @@ class SharedCounter(NamedTuple):
     read: Callable[[], float]
 
 
+class Served(NamedTuple):
+    """A server of 127.0.0.1 in threads of this process."""
+
+    port: int
+    close: Callable[[], object]
+
+
 class Series(NamedTuple):
     """Many series of one metric, ``{method="GET",path="/x/N"}``, alone in a registry; empty at first.
 
     `write_to` writes to the series of each path, so that they change. `render` returns the registry in the text format,
     encoded as in the answer to a scrape; None if the library has no text format. `answer` returns the body as an HTTP
     endpoint does: in parts where the library answers in parts, so that the body is never in one piece. `compressed`
-    returns it as an HTTP endpoint does to a client that takes gzip; None if the library has no such endpoint.
+    returns it as an HTTP endpoint does to a client that takes gzip; None if the library has no such endpoint. `encode`
+    returns the registry in the format of an ``Accept`` header; None if the library has another only. `serve` starts the
+    library's HTTP server; None if it has none.
     """
 
     write_to: Callable[[Iterable[str]], object]
     render: Callable[[], bytes | None]
     answer: Callable[[], object]
     compressed: Callable[[], bytes | None]
+    encode: Callable[[str], bytes | None]
+    serve: Callable[[], Served | None]
 
     def write(self, count: int) -> None:
         """Write once to each of the series 0 to `count` - 1."""
@@ -98,6 +109,18 @@ class Workload(ABC):
         """See `Series`."""
         return None
 
+    def encode(self, registry: Any, accept: str) -> bytes | None:
+        """See `Series`."""
+        return None
+
+    def serve(self, registry: Any) -> Served | None:
+        """See `Series`."""
+        return None
+
+    def native(self, name: str, registry: Any, *labels: str) -> Any:
+        """Return a new histogram with native buckets alone, of the default resolution; None if there are none."""
+        return None
+
     def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
         """Return the first read of as many shards, which returns the merged families; None if there are no shards.
 
@@ -121,7 +144,11 @@ class Workload(ABC):
         }
         if "decorated" in self.calls:
             names["decorated"] = self.decorate(histogram, lambda: None)
-        return {row: Statement(call, names) for row, call in self.calls.items()}
+        statements = {row: Statement(call, names) for row, call in self.calls.items()}
+        native = self.native("native_seconds", registry)
+        if native is not None:
+            statements["observe_native"] = Statement(self.calls["observe"], names | {"histogram": native})
+        return statements
 
     def first_writes(self) -> dict[str, Statement]:
         """Return the calls on a new series, each with a new metric; `path` is put in by the timing."""
@@ -150,10 +177,20 @@ class Workload(ABC):
         histogram = self.make("Histogram", "http_request_seconds", registry, "method", "path")
         return self._series(Statement(self.observe, {"histogram": histogram, "values": OBSERVED}), registry)
 
+    def natives(self) -> Series | None:
+        """Return the same with native buckets; None if there are none."""
+        registry = self.registry()
+        histogram = self.native("http_request_seconds", registry, "method", "path")
+        if histogram is None:
+            return None
+        return self._series(Statement(self.observe, {"histogram": histogram, "values": OBSERVED}), registry)
+
     def _series(self, write: Statement, registry: Any) -> Series:
         return Series(
             looped(write, "path"),
             partial(self.render, registry),
             partial(self.answer, registry),
             partial(self.compressed, registry),
+            partial(self.encode, registry),
+            partial(self.serve, registry),
         )

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 from zlib import compress
 
-from bench.workload import BOUNDS, Workload
+from bench.workload import BOUNDS, Served, Workload
 
 __all__ = ["WORKLOADS"]
 
@@ -57,6 +57,16 @@ class _PrometheusClient(Workload):
     def compressed(self, registry: Any) -> bytes | None:
         return b"".join(_get(self.metrics.make_wsgi_app(registry), HTTP_ACCEPT_ENCODING="gzip"))
 
+    def encode(self, registry: Any, accept: str) -> bytes | None:
+        if "openmetrics" not in accept:
+            return None
+        text: bytes = import_module("prometheus_client.openmetrics.exposition").generate_latest(registry)
+        return text
+
+    def serve(self, registry: Any) -> Served | None:
+        server, _ = self.metrics.start_http_server(0, "127.0.0.1", registry)
+        return Served(server.server_port, lambda: (server.shutdown(), server.server_close()))
+
 
 def _get(application: Any, **headers: str) -> Any:
     return application({"REQUEST_METHOD": "GET", "PATH_INFO": "/", **headers}, lambda *_: lambda _: None)
@@ -79,6 +89,21 @@ class _Pytheus(_PrometheusClient):
 
     def compressed(self, registry: object) -> bytes | None:
         return b"".join(_get(self.exposition.make_wsgi_app(registry), HTTP_ACCEPT_ENCODING="gzip"))
+
+    def encode(self, registry: object, accept: str) -> bytes | None:
+        expose = getattr(self.exposition, "expose", None)  # which an earlier revision lacks
+        exposed: Any = None if expose is None else expose(registry, accept)
+        return exposed.body if exposed else None
+
+    def serve(self, registry: object) -> Served | None:
+        server = self.exposition.start_http_server(0, "127.0.0.1", registry=registry)
+        return Served(server.port, server.close)
+
+    def native(self, name: str, registry: object, *labels: str) -> Any:
+        try:
+            return self.metrics.Histogram(name, "A metric.", labels, native=True, buckets=(), registry=registry)
+        except TypeError:  # an earlier revision
+            return None
 
     def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
         api = import_module("pytheus.shards")
@@ -121,6 +146,15 @@ class _PytheusPublished(_Pytheus):
         return self.render(registry)
 
     def compressed(self, registry: object) -> bytes | None:
+        return None
+
+    def encode(self, registry: object, accept: str) -> bytes | None:
+        return None
+
+    def serve(self, registry: object) -> Served | None:
+        return None
+
+    def native(self, name: str, registry: object, *labels: str) -> None:
         return None
 
     def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -248,13 +249,17 @@ class Prometheus:
     def __init__(self, url: str, jobs: set[str]) -> None:
         self._url, self._jobs = url, jobs
 
-    def query(self, promql: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
-        """The labels and the value of each series of the instant vector at `at`, by default now."""
-        parameters = {"query": promql} | ({} if at is None else {"time": f"{at:.3f}"})
-        with urlopen(f"{self._url}/api/v1/query?{urlencode(parameters)}", timeout=60) as response:
+    def ask(self, question: str, **parameters: str | float) -> Any:
+        """The data of the answer of its API: `question` is the path after ``/api/v1/``."""
+        with urlopen(f"{self._url}/api/v1/{question}?{urlencode(parameters)}", timeout=60) as response:
             answer = json.load(response)
         assert answer["status"] == "success"
-        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
+        return answer["data"]
+
+    def query(self, promql: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """The labels and the value of each series of the instant vector at `at`, by default now."""
+        result = self.ask("query", query=promql, **({} if at is None else {"time": f"{at:.3f}"}))["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
 
     def next_scrape(self, metric: str, is_settled: Callable[[float], bool] = lambda at: True) -> float:
         """When all targets, each of which exposes `metric`, were scraped from now on; seconds since the Unix epoch."""
@@ -275,18 +280,31 @@ class Prometheus:
 
 @pytest.fixture(scope="session")
 def start_prometheus() -> Callable[..., Prometheus]:
-    """Call it with a `Start`, a directory, and by job the host and port to scrape; gives a `Prometheus`."""
+    """Call it with a `Start`, a directory, and by job the host and port to scrape; gives a `Prometheus`.
 
-    def start_prometheus(start: Start, home: Path, **targets: str) -> Prometheus:
-        jobs = [
-            f'  - job_name: {job}\n    static_configs:\n      - targets: ["{target}"]\n'
-            for job, target in targets.items()
-        ]
-        (home / "prometheus.yml").write_text(f"global:\n  scrape_interval: 1s\nscrape_configs:\n{''.join(jobs)}")
-        files = (f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'tsdb'}")
+    `program` is the server, `features` are those to enable, and `options` has further settings of jobs, in YAML.
+    """
+
+    def start_prometheus(
+        start: Start,
+        home: Path,
+        *,
+        program: str = "prometheus",
+        features: Sequence[str] = (),
+        options: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        **targets: str,
+    ) -> Prometheus:
+        lines = ["global:", "  scrape_interval: 1s", "scrape_configs:"]
+        for job, target in targets.items():
+            lines += [f"  - job_name: {job}", "    static_configs:", f'      - targets: ["{target}"]']
+            lines += [f"    {option}" for option in options.get(job, ())]
+        (home / "prometheus.yml").write_text("\n".join([*lines, ""]))
+        arguments = [f"--config.file={home / 'prometheus.yml'}", f"--storage.tsdb.path={home / 'tsdb'}"]
+        if features:
+            arguments.append(f"--enable-feature={','.join(features)}")
         for _ in range(5):
             address = f"127.0.0.1:{unused_port()}"
-            server = start("prometheus", *files, f"--web.listen-address={address}", cwd=home)
+            server = start(program, *arguments, f"--web.listen-address={address}", cwd=home)
             wait_until(
                 lambda server=server: "Server is ready" in server.output or server.process.poll() is not None,  # type: ignore[misc]  # a default binds
                 "Prometheus to start",

@@ -10,7 +10,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
@@ -107,10 +110,24 @@ func newCounters(amount float64) *series {
 }
 
 func newHistograms() *series {
+	return newDistributions(prometheus.HistogramOpts{Name: "http_request_seconds", Help: "Seconds.", Buckets: bounds})
+}
+
+func newNatives() *series {
+	return newDistributions(native("http_request_seconds"))
+}
+
+// native has the defaults of pytheus.
+func native(name string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: "Seconds.", NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+func newDistributions(options prometheus.HistogramOpts) *series {
 	registry := prometheus.NewRegistry()
-	vector := prometheus.NewHistogramVec(
-		prometheus.HistogramOpts{Name: "http_request_seconds", Help: "Seconds.", Buckets: bounds},
-		[]string{"method", "path"})
+	vector := prometheus.NewHistogramVec(options, []string{"method", "path"})
 	registry.MustRegister(vector)
 	observed := append(append([]float64{}, bounds...), 20)
 	return &series{registry: registry, write: func(count int) {
@@ -132,6 +149,57 @@ func (s *series) render() []byte {
 		check(err)
 	}
 	return body.Bytes()
+}
+
+// encode renders in the format that an Accept header asks for.
+func (s *series) encode(accept string) []byte {
+	families, err := s.registry.Gather()
+	check(err)
+	var body bytes.Buffer
+	format := expfmt.NegotiateIncludingOpenMetrics(http.Header{"Accept": []string{accept}})
+	encoder := expfmt.NewEncoder(&body, format)
+	for _, family := range families {
+		check(encoder.Encode(family))
+	}
+	if closer, ok := encoder.(expfmt.Closer); ok {
+		check(closer.Close())
+	}
+	return body.Bytes()
+}
+
+var formats = map[string]string{
+	"openmetrics": "application/openmetrics-text;version=1.0.0",
+	"protobuf":    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+}
+
+// inFormats adds the rows of scrapes in the other formats; key is the beginning of those in text.
+func inFormats(figures map[string]float64, key string, count int, fresh func() *series, p plan) {
+	for name, accept := range formats {
+		s := fresh()
+		s.write(count)
+		if paths := bytes.Count(s.encode(accept), []byte("/x/")); paths < count {
+			check(fmt.Errorf("expected %d series in %s but got %d", count, name, paths))
+		}
+		encode := func() { s.encode(accept) }
+		figures[key+"_unchanged_"+name] = shortestRun(encode, p.ScrapeSeconds, func() {}) * 1e3
+		figures[key+"_changed_"+name] = shortestRun(encode, p.ScrapeSeconds, func() { s.write(count) }) * 1e3
+	}
+}
+
+// served scrapes over a socket, with a connection for each scrape.
+func (s *series) served(budgetSeconds float64, before func()) float64 {
+	server := httptest.NewServer(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	defer server.Close()
+	return shortestRun(func() {
+		connection, err := net.Dial("tcp", server.Listener.Addr().String())
+		check(err)
+		defer connection.Close()
+		_, err = connection.Write([]byte(
+			"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"))
+		check(err)
+		_, err = io.Copy(io.Discard, connection)
+		check(err)
+	}, budgetSeconds, before)
 }
 
 // compressed answers a request over HTTP that takes gzip.
@@ -187,7 +255,8 @@ func calls(p plan) map[string]float64 {
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "level", Help: "Level."})
 	histogram := prometheus.NewHistogram(
 		prometheus.HistogramOpts{Name: "seconds", Help: "Seconds.", Buckets: bounds})
-	prometheus.NewRegistry().MustRegister(counter, labelled, gauge, histogram)
+	nativeHistogram := prometheus.NewHistogram(native("native_seconds"))
+	prometheus.NewRegistry().MustRegister(counter, labelled, gauge, histogram, nativeHistogram)
 
 	figures := map[string]float64{}
 	figures["empty"] = shortestCall(func(calls int) {
@@ -226,6 +295,11 @@ func calls(p plan) map[string]float64 {
 			histogram.Observe(0.3)
 		}
 	}, p)
+	figures["observe_native"] = shortestCall(func(calls int) {
+		for i := 0; i < calls; i++ {
+			nativeHistogram.Observe(0.3)
+		}
+	}, p)
 	figures["time_block"] = shortestCall(func(calls int) {
 		for i := 0; i < calls; i++ {
 			prometheus.NewTimer(histogram).ObserveDuration()
@@ -258,6 +332,9 @@ func calls(p plan) map[string]float64 {
 		func() { histograms.render() }, p.ScrapeSeconds, func() { histograms.write(histogramsScraped) }) * 1e3
 	figures["scrape_gzip"] = shortestRun(
 		counters.compressed(), p.ScrapeSeconds, func() { counters.write(scraped) }) * 1e3
+	figures["served_gzip"] = counters.served(p.ScrapeSeconds, func() { counters.write(scraped) }) * 1e3
+	inFormats(figures, "scrape", scraped, func() *series { return newCounters(1) }, p)
+	inFormats(figures, "histograms", histogramsScraped, newHistograms, p)
 	figures["scrape_changed"] = changedScrape(scraped, 1, p.ScrapeSeconds) * 1e3
 	figures["scrape_fractional"] = changedScrape(scraped, 0.1, p.ScrapeSeconds) * 1e3
 	for row, count := range scales {
@@ -400,12 +477,13 @@ func footprints(p plan) map[string]float64 {
 	for row, make := range map[string]func() *series{
 		"counter":   func() *series { return newCounters(1) },
 		"histogram": newHistograms,
+		"native":    newNatives,
 	} {
 		before := heapBytes()
 		s := make()
 		s.write(p.Footprints)
 		figures[row+"_fresh"] = (heapBytes() - before) / float64(p.Footprints)
-		s.render()
+		s.encode(formats["protobuf"])
 		figures[row+"_scraped"] = (heapBytes() - before) / float64(p.Footprints)
 		runtime.KeepAlive(s)
 	}

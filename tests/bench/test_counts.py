@@ -82,7 +82,12 @@ def test_what_a_series_takes_is_counted() -> None:
     def megabytes() -> Series:
         kept: list[bytes] = []
         return Series(
-            lambda paths: kept.extend(bytes(1_000_000) for _ in paths), lambda: None, lambda: kept, lambda: None
+            lambda paths: kept.extend(bytes(1_000_000) for _ in paths),
+            lambda: None,
+            lambda: kept,
+            lambda: None,
+            lambda accept: None,
+            lambda: None,
         )
 
     size = bytes_per_series(megabytes, 5)

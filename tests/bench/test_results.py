@@ -49,6 +49,12 @@ def test_a_goal_is_reached(against: str | float, least: float, reached: bool | N
     assert results_of(*MEASURED).reached(Goal("", "pytheus", against, least), "import") is reached
 
 
+def test_a_goal_may_compare_two_rows() -> None:
+    results = results_of(("pytheus", {"import": 10.0, "bare": 8.0}))
+    assert results.reached(Goal("≤ 1.5x bare", "pytheus", "pytheus", 1 / 1.5, "bare"), "import") is True
+    assert results.reached(Goal("≤ 1.2x bare", "pytheus", "pytheus", 1 / 1.2, "bare"), "import") is False
+
+
 def test_what_threads_lost_adds_up() -> None:
     results = Results()
     results.add("aioprometheus", {"added": 100.0, "lost": 3.0})
