@@ -5,7 +5,7 @@ Modules:
 - `walk`: one scrape of a registry, for every format
 - `text`: the text format
 - `failures`: collectors that failed in a scrape
-- `formats`: the protocols of formats, and what a client asks them for
+- `formats`: the protocols of formats, and the request that they get
 - `standard`: the formats that are always available
 - `negotiation`: which format a client prefers
 - `compression`: gzip and zstd

@@ -7,7 +7,7 @@ Rules:
   that each gets numbers from after its request.
 - Formats and escapings are few, but clients can select families in any number of ways. Of all selections of a registry
   together, 4 run at once and 32 wait in a queue. Who asks for another one is refused.
-- A collection that nobody waits for any more when its turn comes is not carried out.
+- A collection is not carried out if its clients have stopped waiting when its turn comes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WAITING_AT_MOST: Final = 32
 
 
 class _Question(NamedTuple):
-    """What clients that share a collection have in common; ids, because objects of others need not be hashable."""
+    """The properties of a collection that clients share; ids, because objects of others need not be hashable."""
 
     registry: int
     format: int
@@ -96,7 +96,7 @@ def join_collection(
 
 
 def _advance(place: _Place, question: _Question, ended: Collection) -> None:
-    """Start what waits for the end of the collection `ended`."""
+    """Start the collections that waited for the end of `ended`."""
     following: list[Collection] = []
     with _lock:
         lane = _lanes.get(place)

@@ -1,4 +1,4 @@
-"""Exposition formats: what a format does, what a client asked it for, and the formats that registries offer.
+"""Exposition formats: their protocols, the request that they get, and the formats that registries offer.
 
 A scrape can use the formats of all registries that it reaches, the outermost first, beside those of
 `pytheus.exposition.standard`; `pytheus.exposition.negotiation` chooses one.
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class RenderRequest(NamedTuple):
-    """What a client asked for besides the format.
+    """The wishes of a client besides the format.
 
     `escaping` is how names are written that are not legacy names. `names` are the families to expose, by the names that
     the registry exposes, with its prefix; empty exposes all. `timeout_seconds` is how long the client waits, or None if
@@ -58,7 +58,7 @@ class ExpositionFormat(Protocol):
     >>> isinstance(Names(), ExpositionFormat)
     True
 
-    A `NegotiatedFormat` is also told what the client asked for.
+    A `NegotiatedFormat` also gets the request of the client.
     """
 
     @property
@@ -82,7 +82,7 @@ class ExpositionFormat(Protocol):
 
 @runtime_checkable
 class NegotiatedFormat(Protocol):
-    """An `ExpositionFormat` whose `render` is told what the client asked for.
+    """An `ExpositionFormat` whose `render` gets the request of the client.
 
     >>> class Names:
     ...     media_type = "text/x-names; charset=utf-8"
@@ -114,7 +114,7 @@ AnyFormat: TypeAlias = ExpositionFormat | NegotiatedFormat
 
 @runtime_checkable
 class HasContentType(Protocol):
-    """A format whose ``Content-Type`` depends on what the client asked for.
+    """A format whose ``Content-Type`` depends on the request.
 
     Fallback: `media_type`.
 
@@ -168,7 +168,7 @@ def content_type_of(chosen: AnyFormat, request: RenderRequest) -> str:
 def render(chosen: AnyFormat, registry: Registry, request: RenderRequest) -> list[bytes]:
     """Return the exposition of `registry` in the format `chosen` of a registry, in parts.
 
-    Raises what the format raises, and `TypeError` if a part is not bytes.
+    Raises the errors of the format, and `TypeError` if a part is not bytes.
     """
     if request.names:
         registry = _selection(registry, request.names)

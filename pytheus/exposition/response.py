@@ -92,7 +92,7 @@ def servable(registry: Registry) -> Registry:
 
 
 class Choice(NamedTuple):
-    """The format of a response, and what the client asked for besides."""
+    """The format of a response, and the request that it gets."""
 
     format: AnyFormat
     request: RenderRequest = RenderRequest()

@@ -42,7 +42,9 @@ class Exposition(NamedTuple):
 def expose(
     registry: Registry = REGISTRY, accept: str = "", *, accept_encoding: str = "", names: Iterable[str] = ()
 ) -> Exposition:
-    """Return the metrics of `registry` in the format that a client prefers, for a route of one's own.
+    """Return the metrics of `registry` in the format that a client prefers.
+
+    It serves a route of one's own.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry

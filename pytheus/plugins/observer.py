@@ -95,9 +95,7 @@ class ObservedRegistry(Layer):
 
     __slots__ = ("_arriving", "_errors", "_formats", "_registered", "_rejected", "_unregistered")
 
-    def __init__(
-        self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[AnyFormat, ...]
-    ) -> None:
+    def __init__(self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[AnyFormat, ...]) -> None:
         super().__init__(registry, "observed(...)")
         self._registered, self._unregistered, self._rejected, self._errors = (
             _Observers(hook, plugins) for hook in OBSERVERS

@@ -46,13 +46,16 @@ def test_each_library_makes_gzip(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     library = only(name, monkeypatch)
     used = []
     compressobj = library.compressobj
-    monkeypatch.setattr(
-        library, "compressobj", lambda *args, **options: used.append(1) or compressobj(*args, **options)
-    )
+
+    def watched(*args: Any, **options: Any) -> Any:
+        used.append(args)
+        return compressobj(*args, **options)
+
+    monkeypatch.setattr(library, "compressobj", watched)
 
     packed = b"".join(compressed(_BODY, "gzip"))
 
-    assert used == [1]
+    assert used == [(1,)]
     assert gzip.decompress(packed) == b"".join(_BODY)
     assert len(packed) < len(b"".join(_BODY)) / 10
 
@@ -71,7 +74,7 @@ def test_each_library_makes_zstd(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert plain == b"".join(_BODY)
 
 
-def test_without_a_library_nobody_gets_zstd(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_library_no_client_gets_zstd(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _ZSTD:
         monkeypatch.setitem(sys.modules, name, None)
     assert best_coding("zstd") == ""

@@ -266,7 +266,7 @@ def test_a_selection_whose_clients_have_left_is_not_collected(gate: Gate) -> Non
 
 
 def test_a_registry_that_hangs_is_called_once_for_all_selections(gate: Gate) -> None:
-    plain = Plain(lambda: list(gate.collect()) and [])
+    plain = Plain(lambda: [Custom(*gate.collect())])
     for number in range(6):
         assert answer_scrape(plain, "GET", query=f"name[]=x{number}", timeout="0.3").status == 503
     assert answer_scrape(plain, "GET", timeout="0.3").status == 503
