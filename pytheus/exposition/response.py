@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pytheus.exposition.compression import compressed
 from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
 from pytheus.exposition.standard import STANDARD_FORMATS, TEXT
 from pytheus.names import shown
@@ -131,6 +130,8 @@ def metrics_response(body: list[bytes], choice: Choice, coding: str) -> Response
         ("Vary", "Accept, Accept-Encoding"),
     ]
     if coding and _size(body) >= _WORTH_COMPRESSING_BYTES:
+        from pytheus.exposition.compression import compressed
+
         body = compressed(body, coding)
         headers.append(("Content-Encoding", coding))
     headers.append(("Content-Length", str(_size(body))))
