@@ -1,14 +1,19 @@
-"""From a registry to bytes: the text format, applications and a server.
+"""From a registry to bytes: formats, applications and a server.
 
 Modules:
 
 - `walk`: one scrape of a registry, for every format
 - `text`: the text format
 - `failures`: collectors that failed in a scrape
-- `formats`: the protocols of further formats
+- `formats`: the protocols of formats, and the request that they get
+- `standard`: the formats that are always available
 - `negotiation`: which format a client prefers
+- `compression`: gzip and zstd
+- `name_selection`: the families that a client selects
 - `response`: HTTP responses
-- `collection`: collections that clients share, with a deadline
+- `routes`: the exposition for a route of one's own
+- `collection`: a collection that clients share, with a deadline
+- `collection_lanes`: which collections run, and which wait
 - `collector_threads`: the threads of collections, and foreign code that hangs
 - `respond`: the response to one scrape, and how long a client waits for it
 - `respond_async`: the same on an event loop
@@ -25,19 +30,31 @@ from typing import TYPE_CHECKING
 
 from pytheus.exposition.asgi import make_asgi_app
 from pytheus.exposition.failures import HearsFailures
-from pytheus.exposition.formats import ExpositionFormat, OffersFormats
+from pytheus.exposition.formats import (
+    ExpositionFormat,
+    HasContentType,
+    NegotiatedFormat,
+    OffersFormats,
+    RenderRequest,
+)
 from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
 from pytheus.exposition.wsgi import make_wsgi_app
 from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pytheus.exposition.routes import Exposition, expose
     from pytheus.exposition.server import start_http_server
 
 __all__ = [
     "CONTENT_TYPE",
+    "Exposition",
     "ExpositionFormat",
+    "HasContentType",
     "HearsFailures",
+    "NegotiatedFormat",
     "OffersFormats",
+    "RenderRequest",
+    "expose",
     "generate_metrics",
     "make_asgi_app",
     "make_wsgi_app",
@@ -46,4 +63,10 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name
-    __getattr__, __dir__ = lazy_names(__name__, {"pytheus.exposition.server": ["start_http_server"]})
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "pytheus.exposition.routes": ["Exposition", "expose"],
+            "pytheus.exposition.server": ["start_http_server"],
+        },
+    )

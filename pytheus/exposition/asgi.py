@@ -98,6 +98,7 @@ def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:
         accept=_field(scope, b"accept"),
         accept_encoding=_field(scope, b"accept-encoding"),
         timeout=_field(scope, b"x-prometheus-scrape-timeout-seconds"),
+        query=cast("bytes", scope.get("query_string", b"")).decode("latin-1"),
         limit_seconds=limit_seconds,
     )
 

@@ -1,9 +1,8 @@
-"""Collections for HTTP clients: shared by those who wait, carried out by threads of pytheus, ended at a deadline.
+"""One collection for HTTP clients: shared by those who wait, carried out by threads of pytheus, ended at a deadline.
 
 Rules:
 
-- Of each registry and format, at most one collection runs and one waits. Those who ask while one runs share the waiting
-  one, so that each gets numbers from after its request.
+- `pytheus.exposition.collection_lanes` says when a collection begins, and who shares it.
 - One thread encodes the collectors, the metrics before custom collectors. If a collector takes long, another thread
   goes on with the next ones, and the first ends with its collector. So a slow one delays the others by a moment.
 - At the deadline the collection ends without the collectors that have not finished. Each is counted as failed, and is
@@ -15,14 +14,14 @@ Rules:
 from __future__ import annotations
 
 import contextvars
-import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from operator import itemgetter, length_hint
-from typing import Final, Never
+from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.exposition.collector_threads import (
@@ -34,24 +33,16 @@ from pytheus.exposition.collector_threads import (
     threads_are_scarce,
 )
 from pytheus.exposition.failures import record_failure
-from pytheus.exposition.response import (
-    Choice,
-    Response,
-    body_of,
-    encoded,
-    failed_response,
-    late_response,
-    metrics_response,
-)
-from pytheus.exposition.text import begin_walk
-from pytheus.exposition.walk import Walk
+from pytheus.exposition.formats import render
+from pytheus.exposition.response import Choice, Response, failed_response, late_response, metrics_response
+from pytheus.exposition.standard import AnyWalk, StandardFormat, encoded
 from pytheus.foreign_calls import NotReturnedError, calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries
 
-__all__ = ["Collection", "join_collection"]
+__all__ = ["Collection"]
 
 _SINCE_EARLIER: Final = "it has not returned since an earlier scrape"
 
@@ -61,7 +52,7 @@ class _Leg:
 
     def __init__(self, *, is_restricted: bool) -> None:
         self.is_restricted: Final = is_restricted
-        self.parts: Final[list[str]] = []
+        self.parts: Final[list[str | bytes]] = []
         # The places in the registry of the collectors that were called, and the end of the parts of each that returned.
         self.places: Final[list[int]] = []
         self.ends: Final[list[int]] = []
@@ -75,49 +66,74 @@ class _Leg:
 
 
 class Collection:
-    """One collection of `registry` in one format, which several clients share."""
+    """One collection of `registry` as `choice` says, which several clients share.
+
+    `ahead` returns the collections that run while this one waits, `former` the one of them that answers the same
+    question, if any, and `end` is called when this one has ended.
+    """
 
     def __init__(
-        self, key: tuple[int, str | None], registry: Registry, choice: Choice, previous: Collection | None
+        self,
+        registry: Registry,
+        choice: Choice,
+        ahead: Callable[[], tuple[Collection, ...]],
+        former: Callable[[], Collection | None],
+        end: Callable[[Collection], object],
     ) -> None:
-        self._key: Final = key
-        self._registry: Final = registry
         self._choice: Final = choice
-        self._previous: Collection | None = previous
+        self._registry: Final = registry
+        self._ahead: Final = ahead
+        self._former: Final = former
+        self._end: Final = end
+        standard = choice.format if isinstance(choice.format, StandardFormat) else None
+        self._standard: Final = standard
+        # What may hang besides a collector: the registry, in every standard format alike, or another format.
+        self._culprit: Final = (id(registry), None if standard is not None else id(choice.format))
         # Of the client that asked first, as if its thread called the collectors.
         self._context: Final = contextvars.copy_context()
         self._lock: Final = threading.Lock()
-        self._walk: Walk[Never, str] | None = None
+        self._walk: AnyWalk | None = None
         # The places of the collectors that are still to be called.
         self._remaining: Iterator[int] = iter(())
         self._foreign_count = 0
         self._legs: Final[list[_Leg]] = []
         self._skipped: Final[list[tuple[Collector, Exception]]] = []
         self._is_closed = False
-        self._compressions: Final[set[bool]] = set()
+        self._has_begun = False
+        self._codings: Final[set[str]] = set()
+        # When each client wants its response, until the collection begins.
+        self._waits: list[tuple[float, float]] = []
         self._deadline = float("inf")
         self._latest = float("inf")
         self._listeners: list[Callable[[], object]] = []
-        self._responses: dict[bool, Response] | None = None
+        self._responses: dict[str, Response] | None = None
 
     # Those who wait ---------------------------------------------------------------------------------------------------
 
-    def expect(self, compressed: bool, deadline: float, latest: float) -> None:
-        """Prepare a response, compressed or not, at `deadline`, in any case before `latest`.
+    def expect(self, coding: str, deadline: float, latest: float) -> None:
+        """Prepare a response in `coding` at `deadline`, in any case before `latest`.
 
         Call it before the start.
         """
-        self._compressions.add(compressed)
-        self.hurry(deadline, latest)
+        self._codings.add(coding)
+        self._waits.append((deadline, latest))
+        self._hurry_former(deadline, latest)
 
     def hurry(self, deadline: float, latest: float) -> None:
         """End the collection at `deadline` if it would take longer."""
         with self._lock:
-            self._deadline = min(self._deadline, deadline)
-            self._latest = min(self._latest, latest)
-            previous = self._previous
-        if previous is not None:
-            previous.hurry(2 * deadline - latest, deadline)  # so that this one can still begin and end
+            if self._has_begun:
+                self._deadline = min(self._deadline, deadline)
+                self._latest = min(self._latest, latest)
+                return
+            self._waits.append((deadline, latest))
+        self._hurry_former(deadline, latest)
+
+    def _hurry_former(self, deadline: float, latest: float) -> None:
+        """End the collection that runs before this one in time for this one to begin and end."""
+        former = self._former()
+        if former is not None and former is not self:
+            former.hurry(2 * deadline - latest, deadline)
 
     def subscribe(self, listener: Callable[[], object]) -> None:
         """Call `listener` once there is a response, from any thread; now if there is one."""
@@ -132,16 +148,16 @@ class Collection:
         """Whether there is a response."""
         return self._responses is not None
 
-    def response(self, compressed: bool) -> Response | None:
-        """Return the response, or None while the collection runs."""
+    def response(self, coding: str) -> Response | None:
+        """Return the response in `coding`, or None while the collection waits or runs."""
         responses = self._responses
-        return None if responses is None else responses[compressed]
+        return None if responses is None else responses[coding]
 
     def tend(self, now: float) -> None:
         """Keep the deadline, and go on beside a collector that takes long. Call it at short intervals."""
-        previous = self._previous
-        if previous is not None:
-            previous.tend(now)
+        if not self._has_begun:
+            for running in self._ahead():
+                running.tend(now)
             return
         is_due = False
         successor: _Leg | None = None
@@ -156,7 +172,7 @@ class Collection:
                 else:
                     successor = self._successor(now)
         if is_lost:
-            self._publish(dict.fromkeys(self._compressions, late_response()))
+            self._publish(dict.fromkeys(self._codings, late_response()))
         elif is_due:
             self._start(self._finish)
         elif successor is not None:
@@ -188,8 +204,8 @@ class Collection:
             if frame is not None:
                 error.add_note("It waits here, most recent call last:\n" + "".join(traceback.format_stack(frame)))
             if walk is None:
-                leg.lost = self._key
-                hanging[self._key] = self._registry
+                leg.lost = self._culprit
+                hanging[self._culprit] = self._registry
                 self._skipped.append((self._itself(), error))
             else:
                 collector = walk.collectors[leg.places[returned]]
@@ -203,7 +219,7 @@ class Collection:
 
     def _itself(self) -> Collector:
         """Return a collector for the count of failures where no collector but the registry or the format hangs."""
-        culprit: object = self._registry if self._choice.format is None else self._choice.format
+        culprit: object = self._registry if self._standard is not None else self._choice.format
         return FailedCollector(collector_name(culprit), NotReturnedError())
 
     @property
@@ -216,11 +232,19 @@ class Collection:
     def start(self) -> None:
         """Start the collection. Call it once."""
         leg = _Leg(is_restricted=threads_are_scarce())
+        now = time.monotonic()
         with self._lock:
-            self._previous = None
-            self._legs.append(leg)
-            is_hanging = self._key in hanging
-        if is_hanging:
+            self._has_begun = True
+            # Without the clients that have waited for their turn in vain.
+            waits = [wait for wait in self._waits if wait[1] > now]
+            self._waits = []
+            if waits:
+                self._deadline, self._latest = map(min, zip(*waits, strict=True))
+                self._legs.append(leg)
+            is_hanging = self._culprit in hanging
+        if not waits:
+            self._publish(dict.fromkeys(self._codings, late_response()))
+        elif is_hanging:
             self._skipped.append((self._itself(), NotReturnedError(_SINCE_EARLIER)))
             self._start(self._finish)
         else:
@@ -240,19 +264,19 @@ class Collection:
         leg.thread_id = threading.get_ident()
         body: list[bytes] | None = None
         try:
-            if self._choice.format is not None:
-                body = body_of(self._choice.format, self._registry)
+            if self._standard is None:
+                body = render(self._choice.format, self._registry, self._choice.request)
             else:
                 with FailedSeries() as failed:
                     walk = self._walk
                     if walk is None:
                         with calling_by(partial(call_each_until, self._calls_deadline)):
-                            walk = self._begin()
+                            walk = self._begin(self._standard)
                     walk.encode(self._steps(walk, leg), leg.parts, failed)
         except BaseException:
             # Of any kind, because an error in a thread of pytheus does not interrupt the program.
             _log_failure(self._registry)
-            self._publish(dict.fromkeys(self._compressions, failed_response()))
+            self._publish(dict.fromkeys(self._codings, failed_response()))
         finally:
             with self._lock:
                 hanging.pop(leg.lost, None)
@@ -267,8 +291,8 @@ class Collection:
         with self._lock:
             return self._deadline - 2 * (self._latest - self._deadline)
 
-    def _begin(self) -> Walk[Never, str]:
-        walk = begin_walk(self._registry)
+    def _begin(self, standard: StandardFormat) -> AnyWalk:
+        walk = standard.begin(self._registry, self._choice.request)
         own: list[int] = []
         foreign: list[int] = []
         for place, definition in enumerate(walk.definitions):
@@ -278,7 +302,7 @@ class Collection:
         self._walk = walk
         return walk
 
-    def _steps(self, walk: Walk[Never, str], leg: _Leg) -> Iterator[tuple[Collector, Definition | None]]:
+    def _steps(self, walk: AnyWalk, leg: _Leg) -> Iterator[tuple[Collector, Definition | None]]:
         while not (leg.is_superseded or self._is_closed):
             with self._lock:
                 place = next(self._remaining, None)
@@ -299,7 +323,7 @@ class Collection:
     def _finish(self, body: list[bytes] | None = None) -> None:
         """Publish the response with the collectors that have returned, or with `body`."""
         response = failed_response()
-        responses: dict[bool, Response] = {}
+        responses: dict[str, Response] = {}
         try:
             for collector, error in self._skipped.copy():
                 record_failure(self._registry, collector, error)
@@ -308,31 +332,31 @@ class Collection:
             if body is None:
                 response = late_response()
             else:
-                for compressed in self._compressions:
-                    responses[compressed] = metrics_response(body, self._choice, compressed=compressed)
+                for coding in self._codings:
+                    responses[coding] = metrics_response(body, self._choice, coding)
         except BaseException:
             _log_failure(self._registry)
-        self._publish(dict.fromkeys(self._compressions, response) | responses)
+        self._publish(dict.fromkeys(self._codings, response) | responses)
 
-    def _stitched(self, walk: Walk[Never, str]) -> list[str]:
+    def _stitched(self, walk: AnyWalk) -> list[str | bytes]:
         """Return the parts of all legs in the order of the registry."""
         first = self._legs[0]
         if len(self._legs) == 1 and len(first.ends) == len(first.places) and first.places == sorted(first.places):
             return [*first.parts, *walk.encode_end()]
-        ranges: list[tuple[int, int, int, list[str]]] = []
+        ranges: list[tuple[int, int, int, list[str | bytes]]] = []
         for leg in self._legs:
             start = 0
             for place, end in zip(leg.places, leg.ends, strict=False):
                 ranges.append((place, start, end, leg.parts))
                 start = end
         ranges.sort(key=itemgetter(0))
-        texts: list[str] = []
+        stitched: list[str | bytes] = []
         for _, start, end, parts in ranges:
-            texts += parts[start:end]
-        texts += walk.encode_end()
-        return texts
+            stitched += parts[start:end]
+        stitched += walk.encode_end()
+        return stitched
 
-    def _publish(self, responses: dict[bool, Response]) -> None:
+    def _publish(self, responses: dict[str, Response]) -> None:
         with self._lock:
             if self._responses is not None:
                 return
@@ -341,67 +365,8 @@ class Collection:
             listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener()
-        self._advance()
-
-    def _advance(self) -> None:
-        """Start the collection that waits for the end of this one."""
-        with _lock:
-            line = _lines.get(self._key)
-            if line is None or line.running is not self:
-                return  # the process has forked since
-            following = line.waiting
-            if following is None:
-                del _lines[self._key]
-                return
-            line.running, line.waiting = following, None
-        following.start()
-
-
-class _Line:
-    """The collection of one registry and format that runs, and the one that waits."""
-
-    def __init__(self, running: Collection) -> None:
-        self.running = running
-        self.waiting: Collection | None = None
-
-
-_lock = threading.RLock()  # re-entrant, because a signal handler may close a server
-_lines: Final[dict[tuple[int, str | None], _Line]] = {}
-
-
-def join_collection(
-    registry: Registry, choice: Choice, *, compressed: bool, deadline: float, latest: float
-) -> Collection:
-    """Return the collection of `registry` in the format `choice` that begins next: now, or after the one that runs.
-
-    Its response comes at `deadline`, in any case before `latest`; both are times of `time.monotonic`.
-    """
-    key = (id(registry), None if choice.format is None else choice.format.media_type)
-    with _lock:
-        line = _lines.get(key)
-        if line is None:
-            collection = Collection(key, registry, choice, None)
-            _lines[key] = _Line(collection)
-        elif line.waiting is None:
-            collection = line.waiting = Collection(key, registry, choice, line.running)
-        else:
-            collection = line.waiting
-        collection.expect(compressed, deadline, latest)
-    if line is None:
-        collection.start()
-    return collection
+        self._end(self)
 
 
 def _log_failure(registry: Registry) -> None:
     logger("pytheus.exposition").exception("the metrics of the %s cannot be exposed", shown(registry))
-
-
-def _after_fork_in_child() -> None:
-    """Forget the collections, whose threads do not exist in this process."""
-    global _lock
-    _lock = threading.RLock()
-    _lines.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -82,6 +82,11 @@ class Request(NamedTuple):
         return re.split(r"[?#]", path, maxsplit=1)[0] or "/"
 
     @property
+    def query(self) -> str:
+        """The part of the target after "?", without the fragment."""
+        return self.target.partition("?")[2].partition("#")[0]
+
+    @property
     def has_body(self) -> bool:
         """Whether a body follows the head."""
         return "transfer-encoding" in self.fields or self.fields.get("content-length", "0").strip("0, \t") != ""

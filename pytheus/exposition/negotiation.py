@@ -1,23 +1,28 @@
-"""Content negotiation: which of several formats a client prefers.
+"""Content negotiation: which of several formats a client prefers, and how it wants names written.
 
 Rules:
 
-- The text format is always available. It is used for a client that sends no ``Accept``, accepts none of the formats, or
-  does not prefer another one.
+- The first format is used for a client that sends no ``Accept``, accepts none of the formats, or prefers no other one.
 - ``Accept`` is parsed by RFC 9110 section 12.5.1, with one exception: a parameter that a media range has and the format
   lacks does not exclude the format, because Prometheus adds hints such as ``escaping=allow-utf-8``. A parameter that
   both have must be equal. https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+- The escaping is that of the range that the format was chosen by, or "underscores" if it has none or an unknown one.
+- Prometheus sends no ``escaping`` with protobuf. There the escaping is "allow-utf-8" if some range asks for that.
+  client_golang takes it from the last range, and so writes underscores. That deviation loses no name: a client that can
+  read UTF-8 names in one format can read them in all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pytheus.exposition.formats import ExpositionFormat
+from pytheus.escaping import ESCAPINGS, Escaping
+from pytheus.exposition.formats import AnyFormat
 
-__all__ = ["MAX_ACCEPT_CHARACTERS", "MediaType", "best_format", "parse_media_type", "weight"]
+__all__ = ["MAX_ACCEPT_CHARACTERS", "MediaType", "Negotiated", "negotiate", "parse_media_type", "weight"]
 
 MAX_ACCEPT_CHARACTERS: Final = 2048
 """The longest ``Accept`` that is parsed, because parsing takes time. Prometheus sends about 300 characters."""
@@ -35,6 +40,9 @@ _TYPE: Final = re.compile(rf"[ \t]*({_TOKEN})/({_TOKEN})[ \t]*", re.ASCII)
 _PARAMETER: Final = re.compile(rf"[ \t]*;[ \t]*(?:({_TOKEN})=({_TOKEN}|{_QUOTED}))?[ \t]*", re.ASCII)
 _ITEM: Final = re.compile(rf'(?:{_QUOTED}|[^,"])+', re.ASCII)
 _ESCAPED: Final = re.compile(r"\\(.)")
+
+_DEFAULT_ESCAPING: Final[Escaping] = "underscores"
+_WITHOUT_ESCAPING: Final = ("application", "vnd.google.protobuf")
 
 
 class MediaType(NamedTuple):
@@ -70,6 +78,19 @@ class MediaType(NamedTuple):
         return exact, same
 
 
+class Negotiated(NamedTuple):
+    """The format that a client prefers, and how it wants names written."""
+
+    format: AnyFormat
+    escaping: Escaping
+
+
+class _Range(NamedTuple):
+    media_range: MediaType
+    quality: float
+    escaping: Escaping | None
+
+
 def parse_media_type(text: str) -> MediaType | None:
     """Return the parsed media type, or None if `text` is not one."""
     head = _TYPE.match(text)
@@ -88,42 +109,71 @@ def parse_media_type(text: str) -> MediaType | None:
     return MediaType(head[1].lower(), head[2].lower(), parameters)
 
 
+_offered: Final = lru_cache(32)(parse_media_type)
+
+
 def weight(text: str) -> float:
     """Return a ``q`` value as a number; 0, "not acceptable", if it is invalid."""
     return float(text) if _QVALUE.fullmatch(text) is not None else 0.0
 
 
-def best_format(accept: str, formats: Iterable[ExpositionFormat], default: str) -> ExpositionFormat | None:
-    """Return the format that a client prefers to the media type `default`, or None.
+def negotiate(accept: str, formats: Iterable[AnyFormat]) -> Negotiated:
+    """Return which of `formats`, of which there is at least one, a client prefers that sends `accept`.
 
-    `accept` is the client's header ``Accept``. Of several with equal preference, the first. None also for an ``Accept``
-    that is too long.
+    Of several with equal preference, the first. The first also for an ``Accept`` that is too long.
     """
-    if len(accept) > MAX_ACCEPT_CHARACTERS:
-        return None
-    ranges: list[tuple[MediaType, float]] = []
+    ranges = _ranges(accept) if len(accept) <= MAX_ACCEPT_CHARACTERS else ()
+    best: AnyFormat | None = None
+    best_quality = 0.0
+    best_range: _Range | None = None
+    for candidate in formats:
+        found = _most_specific(candidate.media_type, ranges)
+        quality = 0.0 if found is None else found.quality
+        if best is None or quality > best_quality:
+            best, best_quality, best_range = candidate, quality, found
+    assert best is not None
+    return Negotiated(best, _escaping(best, best_range, ranges))
+
+
+def _escaping(chosen: AnyFormat, found: _Range | None, ranges: tuple[_Range, ...]) -> Escaping:
+    if found is None or not found.quality:
+        return _DEFAULT_ESCAPING
+    if found.escaping is not None:
+        return found.escaping
+    media_type = _offered(chosen.media_type)
+    if media_type is not None and media_type[:2] == _WITHOUT_ESCAPING:
+        for each in ranges:
+            if each.escaping == "allow-utf-8" and each.quality:
+                return "allow-utf-8"
+    return _DEFAULT_ESCAPING
+
+
+@lru_cache(32)  # a Prometheus sends the same text each time
+def _ranges(accept: str) -> tuple[_Range, ...]:
+    ranges: list[_Range] = []
     for item in _ITEM.findall(accept):
         media_range = parse_media_type(item)
         if media_range is not None:
             parameters = dict(media_range.parameters)
             quality = weight(parameters.pop("q", "1"))
-            ranges.append((media_range._replace(parameters=parameters), quality))
-    best: ExpositionFormat | None = None
-    best_quality = _quality(default, ranges)
-    for candidate in formats:
-        quality = _quality(candidate.media_type, ranges)
-        if quality > best_quality:
-            best, best_quality = candidate, quality
-    return best
+            named = parameters.get("escaping", "").lower()
+            escaping: Escaping | None = None
+            if named in ESCAPINGS:
+                escaping = named
+            else:
+                parameters.pop("escaping", None)
+            ranges.append(_Range(media_range._replace(parameters=parameters), quality, escaping))
+    return tuple(ranges)
 
 
-def _quality(text: str, ranges: list[tuple[MediaType, float]]) -> float:
-    media_type = parse_media_type(text)
+def _most_specific(text: str, ranges: tuple[_Range, ...]) -> _Range | None:
+    """Return the range that decides about the media type `text`, or None."""
+    media_type = _offered(text)
     found: tuple[int, int] | None = None
-    quality = 0.0
+    decisive: _Range | None = None
     if media_type is not None:
-        for media_range, its_quality in ranges:
-            exactness = media_range.covers(media_type)
+        for each in ranges:
+            exactness = each.media_range.covers(media_type)
             if exactness is not None and (found is None or exactness > found):
-                found, quality = exactness, its_quality
-    return quality
+                found, decisive = exactness, each
+    return decisive

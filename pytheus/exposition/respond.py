@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, TypeAlias
 
-from pytheus.exposition.collection import join_collection
+from pytheus.exposition.collection_lanes import join_collection
+from pytheus.exposition.compression import best_coding
+from pytheus.exposition.name_selection import TooManyNamesError, names_in
 from pytheus.exposition.response import (
     LIMIT_SECONDS,
     Choice,
     Response,
-    accepts_gzip,
     answer_text,
+    busy_response,
     choose_format,
     failed_response,
     late_response,
@@ -46,13 +48,15 @@ _PAUSE_SECONDS: Final = 0.1
 class ScrapeRequest(NamedTuple):
     """The `method` of a request in capitals, and its header fields that matter, "" if they are missing.
 
-    Several fields of one name are joined by commas. `limit_seconds` is the server's limit for the wait.
+    Several fields of one name are joined by commas. `query` is the part of the address after "?". `limit_seconds` is
+    the server's limit for the wait.
     """
 
     method: str
     accept: str = ""
     accept_encoding: str = ""
     timeout: str = ""
+    query: str = ""
     limit_seconds: float = LIMIT_SECONDS
 
     @property
@@ -75,16 +79,22 @@ class Pending:
         margin = min(_MARGIN_SECONDS, seconds / 4)
         self._latest: Final = asked_at + seconds - margin / 2
         self._deadline: Final = self._latest - margin / 2
-        self._compressed: Final = accepts_gzip(request.accept_encoding)
-        self._collection: Final = join_collection(
-            registry, choice, compressed=self._compressed, deadline=self._deadline, latest=self._latest
-        )
-        self.subscribe: Final = self._collection.subscribe
+        self._coding: Final = best_coding(request.accept_encoding)
+        self._collection: Final = join_collection(registry, choice, self._coding, self._deadline, self._latest)
         self._pause_seconds = _FIRST_PAUSE_SECONDS
+
+    def subscribe(self, listener: Callable[[], object]) -> None:
+        """Call `listener` once there is a response, from any thread; now if there is one."""
+        if self._collection is None:
+            listener()
+        else:
+            self._collection.subscribe(listener)
 
     def poll(self) -> Response | None:
         """Return the response, or None if it takes longer."""
-        response = self._collection.response(self._compressed)
+        if self._collection is None:
+            return busy_response()
+        response = self._collection.response(self._coding)
         if response is None:
             now = time.monotonic()
             if now >= self._latest:
@@ -113,11 +123,15 @@ def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
     asked_at = time.monotonic()
     try:
+        names = names_in(request.query)
+    except TooManyNamesError as error:
+        return answer_text(method, 400, f"{error}; name[] selects families, each by its whole name\n")
+    try:
         if not _is_resolved(registry):
             resolved = yield Pending(registry, _RESOLVING, request, asked_at)
             if resolved.status != 200:
                 return resolved
-        choice = choose_format(registry, request.accept)
+        choice = choose_format(registry, request.accept, names, request.wait_seconds)
     except BaseException as error:
         if is_interruption(error):
             raise
@@ -135,6 +149,7 @@ def answer_scrape(
     accept: str = "",
     accept_encoding: str = "",
     timeout: str = "",
+    query: str = "",
     limit_seconds: float = LIMIT_SECONDS,
     has_left: Callable[[], bool] | None = None,
 ) -> Response:
@@ -143,7 +158,7 @@ def answer_scrape(
     Waits in this thread. `has_left` returns whether the client has closed its connection; the response does not matter
     then. May be called from any thread and by several at once.
     """
-    request = ScrapeRequest(method, accept, accept_encoding, timeout, limit_seconds)
+    request = ScrapeRequest(method, accept, accept_encoding, timeout, query, limit_seconds)
     steps = pending_steps(registry, request)
     try:
         pending = next(steps)
@@ -177,7 +192,7 @@ class _Resolving:
         return []
 
 
-_RESOLVING: Final = Choice(_Resolving(), False)
+_RESOLVING: Final = Choice(_Resolving())
 
 
 def _is_resolved(registry: Registry) -> bool:

@@ -3,20 +3,19 @@
 Rules:
 
 - GET and HEAD get the same headers; any other method gets status 405 and the header `Allow`.
-- Every client gets the text format, unless a registry that the scrape reaches offers a format that the client prefers
-  (`pytheus.exposition.formats`). `Vary` names `Accept` only if there is a choice.
+- Every client gets the text format, unless it prefers another one of `pytheus.exposition.standard`, or one that a
+  registry offers that the scrape reaches (`pytheus.exposition.formats`).
 - An error of the registry or of a format becomes status 500 with a short text, and metrics that are late become 503.
   The traceback is logged and never sent.
-- A large body is sent as gzip if the client accepts it (RFC 9110 section 12.5.3), at level 1: for metrics it is nearly
-  as small as at higher levels and several times faster. `Vary` is sent in both cases, so that caches store both.
+- A large body is compressed if the client accepts that. `Vary` is sent in both cases, so that caches store both.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pytheus.exposition.formats import ExpositionFormat, formats_of
-from pytheus.exposition.text import CONTENT_TYPE
+from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
+from pytheus.exposition.standard import STANDARD_FORMATS, TEXT
 from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
@@ -24,12 +23,10 @@ __all__ = [
     "LIMIT_SECONDS",
     "Choice",
     "Response",
-    "accepts_gzip",
     "answer_text",
-    "body_of",
+    "busy_response",
     "checked_limit",
     "choose_format",
-    "encoded",
     "failed_response",
     "late_response",
     "metrics_response",
@@ -51,10 +48,6 @@ _PHRASES: Final = {
 
 # A body that fits in one Ethernet frame does not arrive earlier if it is smaller.
 _WORTH_COMPRESSING_BYTES: Final = 1400
-
-# Large enough for a send of its own.
-_PART_CHARACTERS: Final = 256 * 1024
-
 
 LIMIT_SECONDS: Final = 25.0
 """The longest wait for a scrape by default, below the 30 seconds after which gunicorn and others end a worker."""
@@ -98,13 +91,10 @@ def servable(registry: Registry) -> Registry:
 
 
 class Choice(NamedTuple):
-    """The format of a response.
+    """The format of a response, and the request that it gets."""
 
-    `format` is None for the text format. `varies` says whether the client's `Accept` can change it.
-    """
-
-    format: ExpositionFormat | None
-    varies: bool
+    format: AnyFormat
+    request: RenderRequest = RenderRequest()
 
 
 def checked_limit(timeout_seconds: float) -> float:
@@ -114,26 +104,36 @@ def checked_limit(timeout_seconds: float) -> float:
     return float(timeout_seconds)
 
 
-def choose_format(registry: Registry, accept: str) -> Choice:
-    """Return the format for a client that sends `accept`; resolves proxies, and raises errors of the registry."""
-    formats = formats_of(registry)
-    chosen = None
-    if formats and accept:
-        from pytheus.exposition.negotiation import best_format
+def choose_format(
+    registry: Registry,
+    accept: str,
+    names: frozenset[str] = frozenset(),
+    timeout_seconds: float | None = None,
+) -> Choice:
+    """Return the format for a client that sends `accept`; resolves proxies, and raises errors of the registry.
 
-        chosen = best_format(accept, formats, CONTENT_TYPE)
-    return Choice(chosen, bool(formats))
+    Of several that the client prefers equally, text comes first, then the formats of registries.
+    """
+    offered = formats_of(registry)
+    if not accept:
+        return Choice(TEXT, RenderRequest(names=names, timeout_seconds=timeout_seconds))
+    from pytheus.exposition.negotiation import negotiate
+
+    chosen, escaping = negotiate(accept, (TEXT, *offered, *STANDARD_FORMATS))
+    return Choice(chosen, RenderRequest(escaping, names, timeout_seconds))
 
 
-def metrics_response(body: list[bytes], choice: Choice, *, compressed: bool) -> Response:
-    """Return the response with the metrics in `body`; compressed if the client accepts that and it is worth it."""
+def metrics_response(body: list[bytes], choice: Choice, coding: str) -> Response:
+    """Return the response with the metrics in `body`; in the client's `coding` if it is worth it."""
     headers = [
-        ("Content-Type", CONTENT_TYPE if choice.format is None else choice.format.media_type),
-        ("Vary", "Accept, Accept-Encoding" if choice.varies else "Accept-Encoding"),
+        ("Content-Type", content_type_of(*choice)),
+        ("Vary", "Accept, Accept-Encoding"),
     ]
-    if compressed and _size(body) >= _WORTH_COMPRESSING_BYTES:
-        body = _compressed(body)
-        headers.append(("Content-Encoding", "gzip"))
+    if coding and _size(body) >= _WORTH_COMPRESSING_BYTES:
+        from pytheus.exposition.compression import compressed
+
+        body = compressed(body, coding)
+        headers.append(("Content-Encoding", coding))
     headers.append(("Content-Length", str(_size(body))))
     return Response(200, tuple(headers), tuple(body))
 
@@ -148,6 +148,11 @@ def late_response() -> Response:
     return answer_text("GET", 503, "the metrics were not collected in time; see the log of the application\n")
 
 
+def busy_response() -> Response:
+    """Return the response if too many selections of families wait for their turn."""
+    return answer_text("GET", 503, "too many scrapes with different name[] at once; try again\n")
+
+
 def answer_text(method: str, status: int, text: str) -> Response:
     """Return a short plain-text response; status 405 gets the header `Allow`."""
     body = text.encode("utf-8", "replace")
@@ -157,59 +162,5 @@ def answer_text(method: str, status: int, text: str) -> Response:
     return Response(status, tuple(headers), () if method == "HEAD" else (body,))
 
 
-def body_of(chosen: ExpositionFormat, registry: Registry) -> list[bytes]:
-    """Return the metrics of `registry` in the format `chosen`, in parts."""
-    parts: list[bytes] = []
-    for part in chosen.render(registry):
-        candidate: object = part
-        if not isinstance(candidate, bytes):
-            raise TypeError(f"the format {chosen.media_type!r} returned the part {candidate!r:.40}, which is not bytes")
-        parts.append(candidate)
-    return parts
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether the client accepts gzip and does not prefer the plain body."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.split(","):
-        coding, semicolon, parameter = item.partition(";")
-        weights[coding.strip().lower()] = _weight(parameter) if semicolon else 1.0
-    # "x-gzip" is the same coding under an older name (RFC 9110 section 8.4.1.3).
-    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
-    return gzip > 0 and gzip >= weights.get("identity", 0.0)
-
-
-def _weight(parameter: str) -> float:
-    # An invalid weight counts as "not acceptable", because every client can read an uncompressed body.
-    from pytheus.exposition.negotiation import weight
-
-    name, _, value = parameter.strip(" \t").partition("=")
-    return weight(value) if name.lower() == "q" else 0.0
-
-
-def encoded(texts: list[str]) -> list[bytes]:
-    """Return `texts` as UTF-8, with several short ones in one part."""
-    parts: list[bytes] = []
-    gathered: list[str] = []
-    characters = 0
-    for text in texts:
-        gathered.append(text)
-        characters += len(text)
-        if characters >= _PART_CHARACTERS:
-            parts.append("".join(gathered).encode("utf-8"))
-            gathered = []
-            characters = 0
-    parts.append("".join(gathered).encode("utf-8"))
-    return parts
-
-
 def _size(parts: list[bytes]) -> int:
     return sum(map(len, parts))
-
-
-def _compressed(parts: list[bytes]) -> list[bytes]:
-    import zlib
-
-    compressor = zlib.compressobj(level=1, wbits=31)  # 31: with a gzip header and trailer
-    compressed = [compressor.compress(part) for part in parts]
-    return [b"".join([*compressed, compressor.flush()])]

@@ -298,6 +298,7 @@ class MetricsServer:
                 accept=fields.get("accept", ""),
                 accept_encoding=fields.get("accept-encoding", ""),
                 timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
+                query=request.query,
                 limit_seconds=self._limit_seconds,
                 has_left=lambda: not connection.is_own() or has_ended(connection),
             )

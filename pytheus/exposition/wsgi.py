@@ -46,6 +46,7 @@ def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
             accept=environ.get("HTTP_ACCEPT", ""),
             accept_encoding=environ.get("HTTP_ACCEPT_ENCODING", ""),
             timeout=environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
+            query=environ.get("QUERY_STRING", ""),
             limit_seconds=limit_seconds,
             has_left=lambda: _client_has_left(environ),
         )

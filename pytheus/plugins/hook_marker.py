@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Concatenate, Never, ParamSpec, Protocol, TypeAlias
 
-    from pytheus.exposition.formats import ExpositionFormat
+    from pytheus.exposition.formats import AnyFormat
     from pytheus.plugins.options import RegistryOptions
     from pytheus.registry.contract import Collector, Registry
 
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     _SeesRegistered: TypeAlias = _SeesCollectorAndRegistry | _SeesCollector | _SeesRegistry | Callable[[], None]
     _SeesCollectError: TypeAlias = _SeesCollectorAndError | _SeesCollector | _SeesError | Callable[[], None]
     _SeesRejected: TypeAlias = _SeesAll | _SeesRegistryAndError | _SeesRegistered | _SeesCollectError
-    _Offers: TypeAlias = Callable[[], Iterable[ExpositionFormat]]
+    _Offers: TypeAlias = Callable[[], Iterable[AnyFormat]]
 
     MakeRegistryHook = TypeVar("MakeRegistryHook", bound=_Makes)
     SharedPathHook = TypeVar("SharedPathHook", bound=_Shares)

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from pytheus.exposition.formats import ExpositionFormat
+    from pytheus.exposition.formats import AnyFormat
     from pytheus.plugins.options import RegistryOptions
     from pytheus.registry.contract import Collector, Registry
 
@@ -165,7 +165,7 @@ def pytheus_collect_error(collector: Collector, error: Exception) -> None:
 
 
 @_hookspec(first_result=False)
-def pytheus_exposition_formats() -> Iterable[ExpositionFormat]:  # type: ignore[empty-body]  # only a specification
+def pytheus_exposition_formats() -> Iterable[AnyFormat]:  # type: ignore[empty-body]  # only a specification
     """Formats that scrapes can be answered in besides the text format, the preferred one first.
 
     Called once for each registry that this plugin becomes active for, as `pytheus_wrap_registry` is, and with the same

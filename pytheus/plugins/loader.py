@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import pluggy
 
 from pytheus.exceptions import IncompatiblePluginError, OptionError, PluginLoadError
-from pytheus.exposition.formats import ExpositionFormat
+from pytheus.exposition.formats import AnyFormat, ExpositionFormat
 from pytheus.plugins import hooks
 from pytheus.plugins.address import suggestion
 from pytheus.plugins.options import RegistryOptions
@@ -266,9 +266,9 @@ class Plugin:
         options.refuse_unread()
         return registry
 
-    def exposition_formats(self) -> tuple[ExpositionFormat, ...]:
+    def exposition_formats(self) -> tuple[AnyFormat, ...]:
         """The exposition formats that it offers, checked. Raises `PluginLoadError`."""
-        formats: list[ExpositionFormat] = []
+        formats: list[AnyFormat] = []
         if _FORMATS in self.implements:
             answer = self._answer("could not provide its formats", _FORMATS)
             # One list for each function that implements the hook.
@@ -280,7 +280,7 @@ class Plugin:
                 formats += [self._checked_format(candidate) for candidate in candidates]
         return tuple(formats)
 
-    def _checked_format(self, candidate: object) -> ExpositionFormat:
+    def _checked_format(self, candidate: object) -> AnyFormat:
         from pytheus.exposition.negotiation import parse_media_type
 
         try:
@@ -292,7 +292,8 @@ class Plugin:
             raise self._failure("could not provide its formats", error) from error
         self._refuse(
             f"returned {candidate!r:.80}, which is not an ExpositionFormat: an object (not a class) with a media_type"
-            " such as 'text/x-mine; version=1' and a method render(registry) that returns the parts",
+            " such as 'text/x-mine; version=1' and a method render(registry) or render(registry, request) that returns"
+            " the parts",
             failed="could not provide its formats",
         )
 

@@ -22,7 +22,7 @@ from pytheus.registry.lookup import find_collector
 from pytheus.registry.traversal import definition_of, originals
 
 if TYPE_CHECKING:
-    from pytheus.exposition.formats import ExpositionFormat
+    from pytheus.exposition.formats import AnyFormat
 
 __all__ = ["OBSERVERS", "ObservedRegistry", "Observer", "observed"]
 
@@ -52,7 +52,7 @@ class Observer(Protocol):
         ...
 
 
-def observed(registry: Registry, plugins: Iterable[Observer], formats: tuple[ExpositionFormat, ...]) -> Registry:
+def observed(registry: Registry, plugins: Iterable[Observer], formats: tuple[AnyFormat, ...]) -> Registry:
     """`registry` in a layer that calls `plugins` and offers `formats`; `registry` itself if there are neither."""
     observers = tuple(plugin for plugin in plugins if not set(OBSERVERS).isdisjoint(plugin.implements))
     return ObservedRegistry(registry, observers, formats) if observers or formats else registry
@@ -95,9 +95,7 @@ class ObservedRegistry(Layer):
 
     __slots__ = ("_arriving", "_errors", "_formats", "_registered", "_rejected", "_unregistered")
 
-    def __init__(
-        self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[ExpositionFormat, ...]
-    ) -> None:
+    def __init__(self, registry: Registry, plugins: tuple[Observer, ...], formats: tuple[AnyFormat, ...]) -> None:
         super().__init__(registry, "observed(...)")
         self._registered, self._unregistered, self._rejected, self._errors = (
             _Observers(hook, plugins) for hook in OBSERVERS
@@ -107,7 +105,7 @@ class ObservedRegistry(Layer):
         self._arriving: Final[dict[int, object]] = {}
 
     @property
-    def exposition_formats(self) -> tuple[ExpositionFormat, ...]:
+    def exposition_formats(self) -> tuple[AnyFormat, ...]:
         """The formats of the plugins; see `pytheus.exposition.OffersFormats`."""
         return self._formats
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from pytheus import Counter, Gauge, generate_metrics
-from pytheus.exposition import collection, collector_threads, respond
+from pytheus.exposition import collection_lanes, collector_threads, respond
 from pytheus.exposition.response import Response
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.samples import Family, Sample
@@ -102,7 +102,7 @@ def test_those_who_ask_while_one_runs_share_the_next(
     others = [pool.submit(ask) for _ in range(40)]
     for _ in others:
         assert begun.acquire(timeout=_PATIENCE_SECONDS)
-    wait_until(lambda: _waiting(registry) == len(others), "all to wait")
+    wait_until(lambda: _waiting() == len(others), "all to wait")
 
     slow.let_go.set()
 
@@ -111,10 +111,9 @@ def test_those_who_ask_while_one_runs_share_the_next(
     assert (slow.calls, slow.most_running) == (2, 1)
 
 
-def _waiting(registry: Registry) -> int:
+def _waiting() -> int:
     """How many wait for the collection after the one that runs."""
-    line = collection._lines.get((id(registry), None))
-    return 0 if line is None or line.waiting is None else len(line.waiting._listeners)
+    return sum(len(each._listeners) for lane in collection_lanes._lanes.values() for each in lane.waiting.values())
 
 
 def test_each_scrape_shows_what_was_counted_before_it(
@@ -144,7 +143,7 @@ def test_each_client_gets_the_coding_that_it_accepts(
     wait_until(lambda: slow.running, "the first collection to begin")
     plain = pool.submit(respond.answer_scrape, registry, "GET", timeout=_LONG)
     packed = pool.submit(respond.answer_scrape, registry, method, timeout=_LONG, accept_encoding="gzip")
-    wait_until(lambda: _waiting(registry) == 2, "both to wait")
+    wait_until(lambda: _waiting() == 2, "both to wait")
 
     slow.let_go.set()
 
@@ -242,7 +241,7 @@ def test_two_collectors_that_run_at_once_cannot_expose_one_name(
     registry.register(Custom(gauge_family("slow", Sample("", {}, 7.0))))
     asked = pool.submit(text, registry)
     wait_until(lambda: slow.running, "the collection to begin")
-    wait_until(lambda: _returned(registry) == 1, "the second collector to return")
+    wait_until(lambda: _returned() == 1, "the second collector to return")
     slow.let_go.set()
 
     shown = asked.result()
@@ -251,8 +250,13 @@ def test_two_collectors_that_run_at_once_cannot_expose_one_name(
     assert errors(shown) == {"slow": 1.0}
 
 
-def _returned(registry: Registry) -> int:
-    return sum(len(leg.ends) for leg in collection._lines[id(registry), None].running._legs)
+def _returned() -> int:
+    return sum(
+        len(leg.ends)
+        for lane in collection_lanes._lanes.values()
+        for each in lane.running.values()
+        for leg in each._legs
+    )
 
 
 def test_collectors_that_hang_take_a_limited_number_of_threads(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytheus.exposition.negotiation import MAX_ACCEPT_CHARACTERS, best_format, parse_media_type
+from pytheus.exposition.negotiation import MAX_ACCEPT_CHARACTERS, negotiate, parse_media_type
 from pytheus.exposition.text import CONTENT_TYPE
 from pytheus.registry import Registry
 
@@ -29,8 +29,8 @@ class Format:
 
 
 def chosen(accept: str, *media_types: str) -> str | None:
-    best = best_format(accept, [Format(media_type) for media_type in media_types], CONTENT_TYPE)
-    return None if best is None else best.media_type
+    media_type = negotiate(accept, map(Format, (CONTENT_TYPE, *media_types))).format.media_type
+    return None if media_type == CONTENT_TYPE else media_type
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,97 @@ def test_the_most_exact_range_then_the_weight_then_the_order_decide(
     accept: str, offered: list[str], best: str | None
 ) -> None:
     assert chosen(accept, *offered) == best
+
+
+TEXT_1 = "text/plain; version=1.0.0; charset=utf-8"
+OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+STANDARD = [CONTENT_TYPE, TEXT_1, OPENMETRICS, OPENMETRICS_0, PROTOBUF]
+
+_PROTO = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+_OM = "application/openmetrics-text;version="
+
+# What servers send, recorded from real scrapes.
+SERVERS = {
+    "Prometheus 3": (PROMETHEUS, OPENMETRICS, "allow-utf-8"),
+    "Prometheus 3, protobuf first": (
+        f"{_PROTO};q=0.6,{_OM}1.0.0;escaping=allow-utf-8;q=0.5,{_OM}0.0.1;q=0.4,"
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        PROTOBUF,
+        "allow-utf-8",
+    ),
+    "Prometheus 3, legacy names, protobuf first": (
+        f"{_PROTO};q=0.6,{_OM}1.0.0;escaping=underscores;q=0.5,{_OM}0.0.1;q=0.4,"
+        "text/plain;version=1.0.0;escaping=underscores;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        PROTOBUF,
+        "underscores",
+    ),
+    "Prometheus 3, text 0.0.4": ("text/plain;version=0.0.4;q=0.6,*/*;q=0.5", CONTENT_TYPE, "underscores"),
+    "Prometheus 3, text 1.0.0": (
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5",
+        TEXT_1,
+        "allow-utf-8",
+    ),
+    "Prometheus 3, text 1.0.0, dots": ("text/plain;version=1.0.0;escaping=dots;q=0.6,*/*;q=0.5", TEXT_1, "dots"),
+    "Prometheus 3, OpenMetrics 0.0.1": (f"{_OM}0.0.1;q=0.6,*/*;q=0.5", OPENMETRICS_0, "underscores"),
+    "Prometheus 2.53, protobuf first": (
+        f"{_PROTO};q=0.5,{_OM}1.0.0;q=0.4,{_OM}0.0.1;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        PROTOBUF,
+        "underscores",
+    ),
+    "Prometheus 2.53": (
+        f"{_OM}1.0.0;q=0.5,{_OM}0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        OPENMETRICS,
+        "underscores",
+    ),
+    "Prometheus 2.42, protobuf first": (
+        f"{_PROTO},{_OM}1.0.0;q=0.8,{_OM}0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        PROTOBUF,
+        "underscores",
+    ),
+    "Prometheus 2.42": (
+        f"{_OM}1.0.0,{_OM}0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        OPENMETRICS,
+        "underscores",
+    ),
+    "Firefox": (
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+        CONTENT_TYPE,
+        "underscores",
+    ),
+    "curl": ("*/*", CONTENT_TYPE, "underscores"),
+    "nothing": ("", CONTENT_TYPE, "underscores"),
+}
+
+
+@pytest.mark.parametrize(("accept", "media_type", "escaping"), SERVERS.values(), ids=SERVERS)
+def test_each_client_gets_what_it_asks_for_first(accept: str, media_type: str, escaping: str) -> None:
+    negotiated = negotiate(accept, map(Format, STANDARD))
+    assert (negotiated.format.media_type, negotiated.escaping) == (media_type, escaping)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "escaping"),
+    [
+        ("application/openmetrics-text", OPENMETRICS, "underscores"),
+        ("application/openmetrics-text;escaping=values", OPENMETRICS, "values"),
+        ("application/openmetrics-text;escaping=ALLOW-UTF-8", OPENMETRICS, "allow-utf-8"),
+        ("application/openmetrics-text;escaping=wat", OPENMETRICS, "underscores"),
+        ("application/openmetrics-text;version=2.0.0", CONTENT_TYPE, "underscores"),
+        (f"{_OM}2.0.0;escaping=allow-utf-8;q=0.9,{_OM}1.0.0;q=0.5", OPENMETRICS, "underscores"),
+        ("application/openmetrics-text;proto=x;anything=else", OPENMETRICS, "underscores"),
+        ("text/plain;version=1.0.0", TEXT_1, "underscores"),
+        ("text/plain;escaping=allow-utf-8", CONTENT_TYPE, "allow-utf-8"),
+        ("text/*;q=0.5;escaping=dots", CONTENT_TYPE, "dots"),
+        (_PROTO + ";escaping=dots, */*;q=0.1;escaping=allow-utf-8", PROTOBUF, "dots"),
+        (_PROTO + ", text/plain;q=0;escaping=allow-utf-8", PROTOBUF, "underscores"),
+        (_PROTO.replace("delimited", "text"), CONTENT_TYPE, "underscores"),
+        ("image/png;escaping=allow-utf-8", CONTENT_TYPE, "underscores"),
+        ("text/plain;q=0, */*", OPENMETRICS, "underscores"),
+    ],
+)
+def test_the_range_that_decides_has_the_escaping(accept: str, media_type: str, escaping: str) -> None:
+    negotiated = negotiate(accept, map(Format, STANDARD))
+    assert (negotiated.format.media_type, negotiated.escaping) == (media_type, escaping)
 
 
 @pytest.mark.parametrize(
