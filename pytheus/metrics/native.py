@@ -18,10 +18,11 @@ import math
 from array import array
 from collections.abc import Mapping
 from itertools import pairwise
+from time import time
 from typing import Final, Self, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import i64, mypyc_attr, now, vec
+from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.metrics.bucket_window import BucketWindow, NativeCounts, WindowLimits, extended, value_of, window_of
 from pytheus.metrics.distribution import Distribution, numbers_of
 from pytheus.metrics.label_types import C, Complete, D, L, LabelValues
@@ -223,7 +224,7 @@ class NativeDistribution(Distribution[L, C, D]):
                 return
             if window.views is None and options.min_reset_seconds and not native.reset_due:
                 due = self._created + options.min_reset_seconds
-                if now() >= due:
+                if time() >= due:
                     self._begin_again(native, number)
                     return
                 native.reset_due = due
@@ -292,7 +293,7 @@ class NativeDistribution(Distribution[L, C, D]):
     def _reset_if_due(self) -> None:
         """Begin again at zero if that is due since an observation that came too early for it."""
         native = self._native
-        if native is not None and native.reset_due and native.window.views is None and now() >= native.reset_due:
+        if native is not None and native.reset_due and native.window.views is None and time() >= native.reset_due:
             self._reset()
 
     # Places -----------------------------------------------------------------------------------------------------------
