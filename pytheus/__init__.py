@@ -37,6 +37,7 @@ Modules:
 - `native_buckets`: the options of native histograms, their counts and sums
 - `native_bounds`: the bounds of their buckets
 - `names`: rules for metric names, label names and label values
+- `escaping`: names with other characters than Prometheus had, in the schemes that clients ask for
 - `unserved`: the warning of a process that ``pytheus run`` does not serve
 - `exceptions`: every error and warning
 - `error_copies`: errors that survive pickle and copy

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.environments import CLIENT_GOLANG, GO_PACKAGES, provide
-from pytheus.native_buckets import MAX_SCHEMA, MIN_SCHEMA, bucket_index, schema_of_growth, upper_bound
+from pytheus.native_bounds import MAX_SCHEMA, MIN_SCHEMA, bucket_index, schema_of_growth, upper_bound
 
 pytestmark = [
     pytest.mark.slow,

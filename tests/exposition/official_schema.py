@@ -22,9 +22,7 @@ FOLDER = Path("/usr/share/gocode/src/github.com/prometheus/client_model")
 FILE = "io/prometheus/client/metrics.proto"
 PACKAGE = "io.prometheus.client"
 
-TIMESTAMP = (
-    'syntax = "proto3"; package google.protobuf; message Timestamp { int64 seconds = 1; int32 nanos = 2; }\n'  # fmt: skip
-)
+TIMESTAMP = 'syntax = "proto3"; package google.protobuf; message Timestamp { int64 seconds = 1; int32 nanos = 2; }\n'
 
 ADDED = (
     ("MetricFamily", "unit", 5, "optional", ""),
