@@ -26,6 +26,7 @@ COMPILED_MODULES = [
     "pytheus/yielding.py",
     "pytheus/metrics/number.py",
     "pytheus/metrics/buckets.py",
+    "pytheus/metrics/exemplars.py",
     "pytheus/metrics/series.py",
     "pytheus/metrics/handle.py",
     "pytheus/metrics/metric.py",

@@ -11,7 +11,7 @@ from pytheus.kinds import KINDS, MetricType
 from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_unit
 from pytheus.native_buckets import NativeHistogram
 
-__all__ = ["Exemplar", "Family", "Row", "Sample", "new_exemplar"]
+__all__ = ["Exemplar", "Family", "Row", "Sample", "exemplar_labels", "new_exemplar"]
 
 # "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code
 # points": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
@@ -138,16 +138,21 @@ def new_exemplar(labels: object, value: float, metric: str, text_of: Callable[[s
     `metric` is the metric's name for messages, and `text_of` gives the text of a label's value. Raises `LabelError` or
     `InvalidNameError` if it could not be exposed.
     """
+    return Exemplar(exemplar_labels(labels, f"an exemplar of {metric!r}", text_of), value, time.time())
+
+
+def exemplar_labels(labels: object, subject: str, text_of: Callable[[str, object], str]) -> dict[str, str]:
+    """Return the labels of an exemplar, checked; `subject` is for messages. See `new_exemplar`."""
     if not isinstance(labels, Mapping):
-        raise LabelError(f"an exemplar of {metric!r} must be a mapping of label names to values but got {labels!r:.80}")
+        raise LabelError(f"{subject} must be a mapping of label names to values but got {labels!r:.80}")
     checked: dict[str, str] = {}
     for name in labels:
-        label = validate_label_name(name, f"an exemplar of {metric!r}")
+        label = validate_label_name(name, subject)
         checked[label] = text_of(label, labels[name])
     length = sum(len(name) + len(text) for name, text in checked.items())
     if length > _EXEMPLAR_CHARACTERS_AT_MOST:
         raise LabelError(
-            f"an exemplar of {metric!r} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics"
-            f" allows {_EXEMPLAR_CHARACTERS_AT_MOST}; use short ids"
+            f"{subject} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics allows"
+            f" {_EXEMPLAR_CHARACTERS_AT_MOST}; use short ids"
         )
-    return Exemplar(checked, value, time.time())
+    return checked

@@ -9,6 +9,7 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
+from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.instrument import ExceptionCount
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
@@ -107,7 +108,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
                 raise OutOfRangeError(
                     f"counter {self.name!r} can only grow but got {amount!r}; use a Gauge for a number that also falls"
                 )
-        if exemplar is not None:
+        if exemplar is not None or CONTEXTS.in_use:
             self._bound()._keep_exemplar(exemplar, value, 0)
         # atomic: loads, an add and stores
         if self._view is None:

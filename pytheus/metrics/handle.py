@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
+from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.label_types import LabelValues
 from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
@@ -275,14 +276,23 @@ class Handle:
             return children
         return [child for child in children if matches(bound, cast("tuple[str, ...]", child._labels))]
 
-    def _keep_exemplar(self, labels: LabelValues, value: float, slot: int) -> None:
+    def _keep_exemplar(self, labels: LabelValues | None, value: float, slot: int) -> Exemplar | None:
+        """Keep an exemplar with `labels`, or with those of the context if they are None, and return it.
+
+        Returns None if the context has none, or if the series has been removed.
+        """
+        if labels is None:
+            exemplar = CONTEXTS.exemplar(value)
+        else:
+            exemplar = new_exemplar(labels, value, self._series.definition.name, self._series.text_of)
         key = cast("tuple[str, ...]", self._labels)
-        exemplar = new_exemplar(labels, value, self._series.definition.name, self._series.text_of)
-        # The series may have been removed; then its exemplar would never be dropped.
-        if self._series.children.get(key) is self:
-            self._series.exemplars[(key, slot)] = exemplar
-            if self._series.storage:
-                self._series.storage[0].set_exemplar(key, slot, exemplar)
+        # The exemplar of a series that has been removed would never be dropped.
+        if exemplar is None or self._series.children.get(key) is not self:
+            return None
+        self._series.exemplars[(key, slot)] = exemplar
+        if self._series.storage:
+            self._series.storage[0].set_exemplar(key, slot, exemplar)
+        return exemplar
 
     @property
     def series_count(self) -> int:

@@ -12,6 +12,7 @@ from pytheus.exceptions import BucketError, OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
 from pytheus.metrics.distribution import HEAD_MARK
+from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.native import NativeDistribution, place
@@ -134,16 +135,14 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         number = value if type(value) is float else to_float(value, self)
         index = place(self._bounds, number)
         if not index:
-            if exemplar is None and self._observe_near(number):
-                return
             if self._series.definition.native is not None:
-                if exemplar is not None:
-                    bound = self._bound()
-                    bound._keep_exemplar(exemplar, number, int(bound._classic_slot(number)))
-                self._observe_rare(number)
+                if exemplar is not None or CONTEXTS.in_use:
+                    self._bound()._keep_native_exemplar(exemplar, number)
+                if not self._observe_near(number):
+                    self._observe_rare(number)
                 return
             index = self._lowest(number)
-        if exemplar is not None:
+        if exemplar is not None or CONTEXTS.in_use:
             self._bound()._keep_exemplar(exemplar, number, index)
         # atomic: loads, adds and stores, so that no reader sees the count without the sum
         if self._view is None:
@@ -160,9 +159,13 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         # As in `observe`, without the checks that a duration does not need.
         index = place(self._bounds, seconds)
         if not index:
+            if CONTEXTS.in_use:
+                self._bound()._keep_native_exemplar(None, seconds)
             if not self._observe_near(seconds):
                 self._observe_rare(seconds)
             return
+        if CONTEXTS.in_use:
+            self._bound()._keep_exemplar(None, seconds, index)
         # atomic: as in `observe`
         if self._view is None:
             counts = self._counts

@@ -360,17 +360,17 @@ class NativeDistribution(Distribution[L, C, D]):
 
     # Exemplars --------------------------------------------------------------------------------------------------------
 
-    def _keep_exemplar(self, labels: LabelValues, value: float, slot: int) -> None:
-        super()._keep_exemplar(labels, value, slot)
+    def _keep_native_exemplar(self, labels: LabelValues | None, value: float) -> None:
+        """Keep an exemplar of an observation in native buckets; see `_keep_exemplar`."""
+        exemplar = self._keep_exemplar(labels, value, int(self._classic_slot(value)))
         native = self._native
-        key = cast("tuple[str, ...]", self._labels)
-        exemplar = self._series.exemplars.get((key, slot))
         if native is None or exemplar is None or value != value:
             return
         native.exemplars = with_exemplar(native.exemplars, exemplar)
         storage = self._storage()
         if storage is not None:
             shape = native.window.shape
+            key = cast("tuple[str, ...]", self._labels)
             storage.set_bucket_exemplar(key, shape.key(*shape.bucket_of(value)), exemplar)
 
     # Reading ----------------------------------------------------------------------------------------------------------
