@@ -67,6 +67,7 @@ from pytheus.metrics import (
     Sample,
     StateSet,
     Summary,
+    exemplar,
     exponential_buckets,
     linear_buckets,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "Summary",
     "__version__",
     "configure",
+    "exemplar",
     "exponential_buckets",
     "generate_metrics",
     "linear_buckets",

@@ -16,6 +16,8 @@ Modules:
 - `label_types`: types for type checkers
 - `number`: the numbers that metrics accept
 - `buckets`: the bounds of histogram buckets
+- `exemplars`: exemplars by context
+- `spans`: the current span of OpenTelemetry
 - `instrument`: timers and other context managers around blocks
 - `instrument_functions`: the same around functions of every kind
 - `locking`, `locked_dict`: locks, and the dict of series, for interpreters without the GIL
@@ -25,6 +27,7 @@ Modules:
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
+from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
@@ -57,6 +60,8 @@ __all__ = [
     "StateSet",
     "Summary",
     "Timer",
+    "exemplar",
+    "exemplars_from_opentelemetry",
     "exponential_buckets",
     "linear_buckets",
 ]

@@ -135,10 +135,13 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         number = value if type(value) is float else to_float(value, self)
         index = place(self._bounds, number)
         if not index:
+            has_exemplar = exemplar is not None or CONTEXTS.in_use
+            if not has_exemplar and self._observe_near(number):
+                return
             if self._series.definition.native is not None:
-                if exemplar is not None or CONTEXTS.in_use:
+                if has_exemplar:
                     self._bound()._keep_native_exemplar(exemplar, number)
-                if not self._observe_near(number):
+                if not has_exemplar or not self._observe_near(number):
                     self._observe_rare(number)
                 return
             index = self._lowest(number)
