@@ -111,7 +111,7 @@ def exemplar(labels: LabelValues | None = None, /, **named: LabelValue) -> Exemp
         >>> latency = Histogram("latency_seconds", "Latency.", registry=None)
         >>> with exemplar(trace_id="4bf92f35"):
         ...     latency.observe(0.2)
-        >>> [dict(row.exemplars[7].labels) for row in latency.rows()]
+        >>> [dict(row.exemplars[6].labels) for row in latency.rows()]
         [{'trace_id': '4bf92f35'}]
 
     The labels are given by name, or as one mapping, or both. Counters and histograms keep the latest exemplar of each

@@ -17,7 +17,7 @@ Modules:
 - `runner`: running the kit without pytest
 - `assertions`: assertions about metrics and expositions, and the value of one sample
 - `fixtures`: pytest fixtures
-- `parse`: a strict parser of the text format
+- `parse`: a strict parser of the text format and of OpenMetrics
 - `lint`: naming conventions
 """
 

@@ -110,7 +110,11 @@ def _text(value: str | int) -> str:
 
 
 def sample_value(
-    source: Registry | str | bytes, name: str, labels: Mapping[str, str | int] | None = None
+    source: Registry | str | bytes,
+    name: str,
+    labels: Mapping[str, str | int] | None = None,
+    *,
+    content_type: str = "text/plain",
 ) -> float | None:
     """Return the value of one sample, by the name and labels of its line, or None if it is not exposed.
 
@@ -122,16 +126,17 @@ def sample_value(
         >>> sample_value(registry, "shop_orders_total", {"method": "cash"}) is None
         True
 
-    `source` is a registry, or an exposition in the text format, such as the body of a response. `name` is the name as
-    exposed, with the registry's prefix and the suffix (``wait_seconds_count``, ``wait_seconds_bucket``), and `labels`
-    are all labels of the sample (``{"le": "0.1"}``). A collector that raises, or an invalid text, raises as in
+    `source` is a registry, or the body of a response of this `content_type`; see `parse_exposition`. `name` is the name
+    as exposed, with the registry's prefix and the suffix (``wait_seconds_count``, ``wait_seconds_bucket``), and
+    `labels` are all labels of the sample (``{"le": "0.1"}``). A collector that raises, or an invalid text, raises as in
     `generate_metrics` with ``strict=True`` and in `parse_exposition`.
     """
     __tracebackhide__ = True
-    text = source if isinstance(source, str | bytes) else generate_metrics(source, strict=True)
+    if not isinstance(source, str | bytes):
+        source, content_type = generate_metrics(source, strict=True), "text/plain"
     pairs = {label: _text(value) for label, value in ({} if labels is None else labels).items()}
     wanted = ParsedSample.of(name, pairs, 0.0)[:2]
-    for family in parse_exposition(text).values():
+    for family in parse_exposition(source, content_type).values():
         for sample in family.samples:
             if sample[:2] == wanted:
                 return sample.value
