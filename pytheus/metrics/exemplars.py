@@ -138,7 +138,7 @@ def exemplars_from_opentelemetry(enabled: bool = True) -> None:
 
     Its labels are ``trace_id`` and ``span_id``, in hexadecimal digits. Holds for the whole process, until it is called
     with ``enabled=False``. A block of `exemplar` comes before the span. Each increment and observation then looks up
-    the current span, which takes about a microsecond.
+    the current span, which takes up to a microsecond.
 
     Raises `ImportError` if the package opentelemetry-api is not installed. May be called from any thread.
     https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exemplars

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import assert_type
 
 from pytheus.compose import PrefixedRegistry, prefixed
-from pytheus.exposition import ExpositionFormat
+from pytheus.exposition import ExpositionFormat, NegotiatedFormat, RenderRequest
 from pytheus.plugins import RegistryOptions, hookimpl, implemented_hooks, plugin_settings
 from pytheus.registry import Collector, CollectorRegistry, Registry
 
@@ -149,6 +149,26 @@ def failed(collector: Collector) -> None: ...
 @hookimpl(specname="pytheus_exposition_formats")
 def formats() -> list[Names]:
     return [Names()]
+
+
+class Escaped:
+    media_type = "text/x-escaped"
+
+    def render(self, registry: Registry, request: RenderRequest) -> Iterable[bytes]:
+        return [request.escaping.encode()]
+
+    def content_type(self, request: RenderRequest) -> str:
+        return self.media_type
+
+
+@hookimpl(specname="pytheus_exposition_formats")
+def negotiated_formats() -> Iterable[NegotiatedFormat]:
+    return [Escaped()]
+
+
+@hookimpl(specname="pytheus_exposition_formats")
+def both_kinds_of_formats() -> Iterable[ExpositionFormat | NegotiatedFormat]:
+    return [Names(), Escaped()]
 
 
 @hookimpl(trylast=True)
