@@ -69,6 +69,7 @@ class Merger:
         self._conflicts: list[Conflict] = []
         self._indexes: Final = ShardIndexes()
         self._start_times: Final = MergedStartTimes()
+        self._columns: list[StartTimesColumn] = []
 
     @property
     def conflicts(self) -> Sequence[Conflict]:
@@ -123,15 +124,25 @@ class Merger:
                 families.append(MergedNativeFamily(definition, family, result, listing, samples, options, buckets))
         return families
 
-    @staticmethod
-    def _start_times_columns(indexes: Sequence[ShardIndex]) -> list[StartTimesColumn]:
+    def _start_times_columns(self, indexes: Sequence[ShardIndex]) -> list[StartTimesColumn]:
+        """Where the start times of all series are: the columns of the merge before, as far as nothing has changed."""
+        former = self._columns
         columns: list[StartTimesColumn] = []
         for index in indexes:
             offsets = index.offsets[_SUM_WITH_DEAD]
             if offsets.length:
                 layout = index.layout
-                replaced = layout.start_times.replaced
-                columns.append(StartTimesColumn(layout, offsets.positions(), index.series_read, replaced))
+                positions, replaced = offsets.positions(), layout.start_times.replaced
+                column = former[len(columns)] if len(columns) < len(former) else None
+                if (
+                    column is None
+                    or column.positions is not positions
+                    or column.series_count != index.series_read
+                    or column.replaced is not replaced
+                ):
+                    column = StartTimesColumn(layout, positions, index.series_read, replaced)
+                columns.append(column)
+        self._columns = columns
         return columns
 
     def _present(self, snapshots: Sequence[Snapshot], archive: Archive) -> list[Snapshot]:

@@ -212,7 +212,7 @@ class Positions(NamedTuple):
     """Where a shard's numbers are in a vector, at one moment. Never changes."""
 
     first: int
-    """The index of the first number, unless there is a getter."""
+    """The index of the first number, unless there is a getter; below zero if the only number is absent."""
     length: int
     getter: Callable[[list[float]], tuple[float, ...]] | None
 
@@ -230,13 +230,14 @@ class Offsets:
     As long as these indexes follow each other, only the first is kept; otherwise each, in a list.
     """
 
-    __slots__ = ("_absent", "_first", "_getter", "_listed", "length")
+    __slots__ = ("_absent", "_first", "_getter", "_listed", "_positions", "length")
 
     def __init__(self, absent: int) -> None:
         self._absent: int = absent
         self._first: int = 0
         self._listed: list[int] | None = None
         self._getter: Callable[[list[float]], tuple[float, ...]] | None = None
+        self._positions: Positions | None = None
         self.length: int = 0
         """How many positions it has; the series at later ones are absent."""
 
@@ -308,13 +309,14 @@ class Offsets:
         return getter(padded)
 
     def positions(self) -> Positions:
-        """The present state, after a call of `slice` or `gather`."""
+        """The present state, after a call of `slice` or `gather`; the same object until it changes."""
+        found = self._positions
         listed = self._listed
-        if listed is None:
-            return Positions(self._first, self.length, None)
-        if self._getter is None:  # there is one position
-            return Positions(max(0, listed[0]), 1 if listed[0] >= 0 else 0, None)
-        return Positions(0, 0, self._getter)
+        getter = self._getter
+        first = self._first if listed is None or getter is not None else listed[0]  # the only one
+        if found is None or found.getter is not getter or found.first != first or found.length != self.length:
+            found = self._positions = Positions(first, self.length, getter)
+        return found
 
 
 def padded(numbers: Sequence[float]) -> list[float]:
