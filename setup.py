@@ -44,6 +44,7 @@ COMPILED_MODULES = [
     "pytheus/shards/merge_cache.py",
     "pytheus/shards/merge_rules.py",
     "pytheus/shards/merged_family.py",
+    "pytheus/shards/native_family.py",
     "pytheus/shards/reduce.py",
     "pytheus/shards/shard_indexes.py",
 ]

@@ -8,6 +8,8 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | --- | --- |
 | `layout` | `Layout`: where in a shard's numbers each series is |
 | `label_blocks` | `LabelBlocks`: labels of many series, kept once for all layouts that have them |
+| `start_times` | when each series of a layout began |
+| `bucket_series` | the native buckets of histograms as series |
 | `layout_codec` | a layout as records |
 | `layout_reader` | `LayoutReader`: a layout from its records |
 | `snapshot` | `Snapshot`: the numbers of a shard at one moment, and its `ShardIdentity` |
@@ -20,8 +22,11 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `merge` | `Merger`: merges shards, scrape after scrape |
 | `shard_indexes` | where each series of each shard is in the merge |
 | `merge_cache` | the cache that a merger keeps from scrape to scrape |
+| `merged_start_times` | the earliest start time of each merged series |
 | `merged_family` | `MergedFamily`: a collector of one merged family |
+| `native_family` | `MergedNativeFamily`: the same of histograms with native buckets |
 | `tracked_storage` | the storage between a metric and its store, with the time of the last set |
+| `native_storage` | the storage of a histogram with native buckets |
 | `published` | the record of the collectors that a scrape shows |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
 | `c_forks` | notices forks that C code makes without telling Python |
@@ -47,6 +52,7 @@ from pytheus.shards.layout_codec import (
     encode_series,
     encode_series_run,
     encode_several_series,
+    encode_start_time,
 )
 from pytheus.shards.layout_reader import LayoutReader
 from pytheus.shards.memory_store import MemoryBackend, MemoryShardStore
@@ -110,6 +116,7 @@ __all__ = [
     "encode_series",
     "encode_series_run",
     "encode_several_series",
+    "encode_start_time",
     "fold",
     "includes_dead",
     "merge_rule_of",

@@ -4,6 +4,7 @@ Rules:
 
 - Sums are exact: a number is kept as parts (see `reduce.py`), most often one. The sum over everything is rounded once,
   when it is exposed, so that neither the order nor the grouping of processes shows in it.
+- The start time of a series is the earliest that any process told.
 - A shard is folded once: the archive keeps its token until the shard itself is deleted.
 - Numbers that do not count after the end of their process (`merge_rules.py`) are dropped, and so are exemplars.
 - An archive is never changed; folding gives a new archive, which shares the unchanged parts.
@@ -25,6 +26,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MergeRule
 from pytheus.registry.storage import is_unset
+from pytheus.shards.bucket_series import BucketDefinition
 from pytheus.shards.layout import Layout
 from pytheus.shards.layout_codec import encode_layout
 from pytheus.shards.layout_reader import LayoutReader
@@ -109,10 +111,13 @@ class Archive:
         """An archive without series of metrics that `selects` into which nothing was folded since `before`.
 
         `before` is in seconds since the Unix epoch. A series that is in any of `snapshots` stays, so that no exposed
-        counter goes back. Values of gauges in the mode "each of all" expire with processes that began before that time.
+        counter goes back. The native buckets of a histogram's series go with it. Values of gauges in the mode "each of
+        all" expire with processes that began before that time.
         """
-        selected = [selects is None or selects(definition) for definition in self.layout.definitions]
-        numbers = self.layout.definition_numbers
+        layout = self.layout
+        owners = [_owner(definition) for definition in layout.definitions]
+        selected = [selects is None or selects(owner) for owner in owners]
+        numbers = layout.definition_numbers
         old = [
             number
             for number, folded_at in enumerate(self.folded_at)
@@ -124,16 +129,10 @@ class Archive:
             if value.identity.started_ns >= before * 1e9 or (selects is not None and not selects(value.definition))
         ]
         if old:
-            kept = {
-                (definition_key(entry.definition), entry.labels)
-                for snapshot in snapshots
-                for _, entry in snapshot.layout.entries()
-            }
-            layout = self.layout
-            keys = [definition_key(definition) for definition in layout.definitions]
-            old = [
-                number for number in old if (keys[layout.definition_numbers[number]], layout.labels[number]) not in kept
-            ]
+            kept = {key for snapshot in snapshots for key in _owner_keys(snapshot.layout).values()}
+            keys = _owner_keys(layout)
+            kept.update(keys[number] for number in keys.keys() - old if layout.definitions[numbers[number]].native)
+            old = [number for number in old if keys[number] not in kept]
         if not old and len(dead_values) == len(self.dead_values):
             return self
         return self._without(frozenset(old), dead_values)
@@ -143,8 +142,10 @@ class Archive:
         numbers: list[float] = []
         remainders: list[list[float]] = [[] for _ in self.remainders]
         folded_at: list[float] = []
+        times, _ = self.layout.start_times.read(0, len(self.layout))
         for number, entry in self.layout.entries():
             if number not in dropped:
+                layout.start_times.put_times(len(layout), times[number : number + 1])
                 layout.add_series(layout.add_definition(entry.definition), entry.labels, len(numbers))
                 part = slice(entry.offset, entry.offset + entry.size)
                 numbers += self.numbers[part]
@@ -314,6 +315,7 @@ class _Folding:
         self._dead_values = list(archive.dead_values)
         self._layout = archive.layout
         self._owns_layout = False
+        self._start_times, _ = archive.layout.start_times.read(0, len(archive.layout))
         self._definition_numbers: dict[DefinitionKey, int] = {
             definition_key(definition): number for number, definition in enumerate(archive.layout.definitions)
         }
@@ -327,7 +329,8 @@ class _Folding:
         self._tokens.add(token)
         numbers = snapshot.numbers
         base = snapshot.base
-        for _, entry in snapshot.layout.entries():
+        times, _ = snapshot.layout.start_times.read(0, len(snapshot.layout))
+        for number, entry in snapshot.layout.entries():
             definition = entry.definition
             if not includes_dead(definition):
                 continue
@@ -337,7 +340,7 @@ class _Folding:
                 if not is_unset(value.value):
                     self._dead_values.append(value)
                 continue
-            offset, is_new = self._offset(definition, entry.labels, entry.size)
+            offset, is_new = self._offset(definition, entry.labels, entry.size, times[number])
             start = entry.offset
             if rule is MergeRule.SUM:
                 for index in range(entry.size):
@@ -352,24 +355,31 @@ class _Folding:
             elif is_new or is_better(rule, numbers[start], self._numbers[offset]):
                 self._numbers[offset] = numbers[start]
 
-    def _offset(self, definition: Definition, labels: tuple[str, ...], size: int) -> tuple[int, bool]:
-        """The offset of the series, and whether the series is new."""
+    def _offset(self, definition: Definition, labels: tuple[str, ...], size: int, start_time: int) -> tuple[int, bool]:
+        """The offset of the series, and whether the series is new; it has begun at `start_time` at the latest."""
         key = definition_key(definition)
         definition_number = self._definition_numbers.get(key)
         number = None if definition_number is None else self._layout.find_series(definition_number, labels)
+        is_new = number is None
         if number is not None:
             self._folded_at[number] = max(self._folded_at[number], self._now)
-            return self._layout.offsets[number], False
+            known = self._start_times[number]
+            if not start_time or 0 < known <= start_time:
+                return self._layout.offsets[number], False
         if not self._owns_layout:
             self._layout = self._layout.copy()
             self._owns_layout = True
-        if definition_number is None:
-            definition_number = self._definition_numbers[key] = self._layout.add_definition(definition)
-        offset = len(self._numbers)
-        self._layout.add_series(definition_number, labels, offset)
-        self._numbers += [0.0] * size
-        self._folded_at.append(self._now)
-        return offset, True
+        if number is None:
+            if definition_number is None:
+                definition_number = self._definition_numbers[key] = self._layout.add_definition(definition)
+            number = self._layout.add_series(definition_number, labels, len(self._numbers))
+            self._numbers += [0.0] * size
+            self._folded_at.append(self._now)
+            self._start_times.append(0)
+        if start_time:
+            self._layout.start_times.put_times(number, (start_time,))
+            self._start_times[number] = start_time
+        return self._layout.offsets[number], is_new
 
     def result(self) -> Archive:
         archive = self._archive
@@ -393,6 +403,23 @@ class _Folding:
             remainders.pop()
         dead_values = _youngest(self._dead_values)
         return Archive(self._layout, numbers, remainders, dead_values, self._folded_at, frozenset(self._tokens))
+
+
+def _owner(definition: Definition) -> Definition:
+    """The definition itself, or that of the histogram whose native buckets it defines."""
+    return definition.histogram if isinstance(definition, BucketDefinition) else definition
+
+
+def _owner_keys(layout: Layout) -> dict[int, tuple[DefinitionKey, tuple[str, ...]]]:
+    """By series number: the key and the labels of the series, or of the histogram's series that it is a bucket of."""
+    owners = [_owner(definition) for definition in layout.definitions]
+    keys = [(definition_key(owner), len(owner.labels)) for owner in owners]
+    found: dict[int, tuple[DefinitionKey, tuple[str, ...]]] = {}
+    for number, offset in enumerate(layout.offsets):
+        if offset >= 0:
+            key, width = keys[layout.definition_numbers[number]]
+            found[number] = key, layout.labels[number][:width]
+    return found
 
 
 def _youngest(values: list[DeadValue]) -> list[DeadValue]:

@@ -153,7 +153,7 @@ class EndedRows:
                 row = rows.get(labels)
                 if row is None or not leave(labels):
                     return False
-                self._ended.append(EndedRow(row._replace(exemplars=None), written_at))
+                self._ended.append(EndedRow(row._replace(exemplars=None, native_exemplars=()), written_at))
                 return True
 
             if storage is not None:
@@ -177,7 +177,10 @@ def unread_snapshot(identity: ShardIdentity, metrics: Sequence[HasRows]) -> Snap
 
 
 def combined_rows(definition: Definition, ended: Sequence[EndedRow], living: Sequence[Row] = ()) -> list[Row]:
-    """One row for each labels: sums are added, and of other numbers the later or better one counts."""
+    """One row for each labels: sums are added, and of other numbers the later or better one counts.
+
+    Native buckets have rows of their own (see `bucket_series.py`).
+    """
     rule = merge_rule_of(definition)
     rows: dict[tuple[str, ...], Row] = {}
     for row in [*(each.row for each in ended), *living]:
@@ -186,7 +189,8 @@ def combined_rows(definition: Definition, ended: Sequence[EndedRow], living: Seq
             rows[row.labels] = row
         elif rule is MergeRule.SUM:
             numbers = [mine + theirs for mine, theirs in zip(row.numbers, before.numbers, strict=True)]
-            rows[row.labels] = row._replace(numbers=numbers)
+            started = [each.created for each in (row, before) if each.created]
+            rows[row.labels] = row._replace(numbers=numbers, created=min(started, default=None))
         elif rule not in (MergeRule.MIN, MergeRule.MAX) or is_better(rule, row.numbers[0], before.numbers[0]):
             rows[row.labels] = row
     return list(rows.values())

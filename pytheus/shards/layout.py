@@ -19,10 +19,17 @@ from typing import NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.samples import Exemplar
+from pytheus.shards.bucket_series import BucketDefinition
 from pytheus.shards.label_blocks import LabelBlock
 from pytheus.shards.merge_rules import definition_key, series_size
+from pytheus.shards.start_times import NO_START_TIMES, StartTimes
 
 __all__ = ["Layout", "SeriesEntry"]
+
+
+def _identity(definition: Definition) -> int:
+    """A number that equal native buckets of one histogram share, and no other definition that the layout has."""
+    return ~id(definition.histogram) if isinstance(definition, BucketDefinition) else id(definition)
 
 
 class SeriesEntry(NamedTuple):
@@ -66,6 +73,7 @@ class Layout:
         "offsets",
         "removed",
         "size",
+        "start_times",
     )
 
     def __init__(self) -> None:
@@ -82,6 +90,8 @@ class Layout:
         """The blocks that were added, each with the number of its first series."""
         self.removed: list[int] = []
         """The numbers of the removed series, in the order of their removal; their offset is -1."""
+        self.start_times: StartTimes = StartTimes()
+        """By series number: when each began."""
         self.info: dict[int, Mapping[str, str]] = {}
         """By series number: the labels that an info has been set to."""
         self.exemplars: dict[int, dict[int, Exemplar]] = {}
@@ -96,24 +106,27 @@ class Layout:
 
     def add_definition(self, definition: Definition) -> int:
         """Add a definition unless this very object is in the layout; gives its number."""
-        number = self._definition_numbers_by_id.get(id(definition))
+        number = self._definition_numbers_by_id.get(_identity(definition))
         if number is None:
             number = len(self.definitions)
             self._series_sizes.append(series_size(definition))
             self.definitions.append(definition)
-            self._definition_numbers_by_id[id(definition)] = number
+            self._definition_numbers_by_id[_identity(definition)] = number
         return number
 
     def find_definition(self, definition: Definition) -> int | None:
-        """The number of this very definition object, or None."""
-        return self._definition_numbers_by_id.get(id(definition))
+        """The number of this very definition object, or of the native buckets of the same histogram; or None."""
+        return self._definition_numbers_by_id.get(_identity(definition))
 
-    def add_series(self, definition: int, labels: tuple[str, ...], offset: int) -> int:
+    def add_series(self, definition: int, labels: tuple[str, ...], offset: int, created: float = 0.0) -> int:
         """Add a series of the definition with that number; gives the series' number.
 
-        Nothing is checked: `LayoutReader` checks whatever comes from another process.
+        `created` is when it began at zero, in seconds since the Unix epoch; 0.0 if that is unknown. Nothing is checked:
+        `LayoutReader` checks whatever comes from another process.
         """
         number = len(self.labels)
+        if created:
+            self.start_times.put(number, created)
         end = offset + self._series_sizes[definition]
         self.definition_numbers.append(definition)
         self.offsets.append(offset)
@@ -124,13 +137,15 @@ class Layout:
             self.size = end
         return number
 
-    def add_block(self, definition: int, block: LabelBlock, offset: int) -> None:
+    def add_block(self, definition: int, block: LabelBlock, offset: int, start_times: bytes = NO_START_TIMES) -> None:
         """Add a series for each labels of `block`; their numbers lie one after the other from `offset` on.
 
-        Otherwise as `add_series`.
+        `start_times` are as in a record. Otherwise as `add_series`.
         """
         first = len(self.labels)
         count = len(block.labels)
+        # Before the series, which other threads may read as soon as they are there.
+        self.start_times.put_encoded(first, count, start_times)
         size = self._series_sizes[definition]
         end = offset + size * count
         self.definition_numbers.extend(array("l", [definition]) * count)
@@ -143,8 +158,11 @@ class Layout:
         if end > self.size:
             self.size = end
 
-    def add_scattered(self, definitions: list[int], values: list[str], offsets: list[int]) -> None:
-        """Add series of several definitions; `values` has the label values of all. Otherwise as `add_series`."""
+    def add_scattered(
+        self, definitions: list[int], values: list[str], offsets: list[int], start_times: bytes = NO_START_TIMES
+    ) -> None:
+        """Add series of several definitions; `values` has the label values of all. Otherwise as `add_block`."""
+        self.start_times.put_encoded(len(self.labels), len(definitions), start_times)
         widths = [len(definition.labels) for definition in self.definitions]
         start = 0
         for number, definition in enumerate(definitions):
@@ -224,6 +242,7 @@ class Layout:
         other.offsets = self.offsets[:]
         other.blocks = self.blocks[:]
         other.removed = self.removed[:]
+        other.start_times = self.start_times.copy(len(self.labels))
         other.info = self.info.copy()
         other.exemplars = {number: exemplars.copy() for number, exemplars in self.exemplars.items()}
         other._definition_numbers_by_id = self._definition_numbers_by_id.copy()

@@ -9,17 +9,21 @@ Rules:
   from 0 in that order.
 - The numbers of the series of one record lie one after the other. Many series in one record are read several times as
   fast as one by one, so writers gather them, and the same series in the same order give the same records.
-- Later versions may add kinds of records and further items at the end of a record, for example a column with a time or
-  with further numbers for each series. A reader ignores both, once their checksum is right.
+- Later versions may add kinds of records and further items at the end of a record. A reader ignores both, once their
+  checksum is right.
 
 | kind | further items |
 | --- | --- |
-| "d" | name, type, description, labels, bounds, states, mode, location |
-| "s" | number of the definition, label values of one or more series, offset of the first |
-| "m" | of several series: numbers of their definitions, all label values, offsets |
+| "d" | name, type, description, labels, bounds, states, mode, location, unit, options of native buckets or nil |
+| "s" | number of the definition, label values of one or more series, offset of the first, start times |
+| "m" | of several series: numbers of their definitions, all label values, offsets, start times |
 | "f" | number of the removed series |
 | "i" | number of the series, its info labels |
 | "e" | number of the series, slot, labels, value, timestamp or nil |
+| "t" | number of the series, its start time from now on, because it was created again |
+
+`start_times.py` has the form of start times. The definition of a histogram's native buckets (`bucket_series.py`) is
+that of the histogram, in a mode of its own and with a further label.
 """
 
 from __future__ import annotations
@@ -37,7 +41,8 @@ from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MetricType
 from pytheus.samples import Exemplar
 from pytheus.shards.layout import Layout
-from pytheus.shards.merge_rules import series_size
+from pytheus.shards.merge_rules import NATIVE_OPTIONS, has_start_times, series_size
+from pytheus.shards.start_times import NO_START_TIMES, StartTimesItem, encoded_start_times
 
 __all__ = [
     "HEAD",
@@ -46,11 +51,13 @@ __all__ = [
     "DefinitionRecord",
     "ExemplarRecord",
     "InfoRecord",
+    "NativeOptions",
     "Record",
     "RemovalRecord",
     "ScatteredRecord",
     "SeriesRecord",
     "SeriesRunRecord",
+    "StartTimeRecord",
     "encode_definition",
     "encode_exemplar",
     "encode_filler",
@@ -60,6 +67,7 @@ __all__ = [
     "encode_series",
     "encode_series_run",
     "encode_several_series",
+    "encode_start_time",
 ]
 
 MAX_RECORD_BYTES: Final = 1 << 20
@@ -81,6 +89,14 @@ _LENGTH: Final = struct.Struct("<I")
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=_OFFSET_LIMIT)]
 
 
+class NativeOptions(msgspec.Struct, array_like=True):
+    growth: float
+    max_buckets: int
+    min_reset_seconds: float
+    zero_threshold: float
+    max_zero_threshold: float
+
+
 class DefinitionRecord(msgspec.Struct, array_like=True, tag="d"):
     name: str
     kind: MetricType  # msgspec's own tag has the name "type"
@@ -90,26 +106,31 @@ class DefinitionRecord(msgspec.Struct, array_like=True, tag="d"):
     states: tuple[str, ...]
     mode: str
     location: str
+    unit: str = ""
+    native: NativeOptions | None = None
 
 
 class SeriesRecord(msgspec.Struct, array_like=True, tag="s"):
     definition: _Number
     labels: tuple[str, ...]
     offset: _Number
+    start_times: StartTimesItem = None
 
 
 class SeriesRunRecord(msgspec.Struct, array_like=True, tag="s"):
-    """The same, with the labels as they are encoded."""
+    """The same, with the labels and the start times as they are encoded."""
 
     definition: _Number
     labels: msgspec.Raw
     offset: _Number
+    start_times: msgspec.Raw = msgspec.Raw(NO_START_TIMES)
 
 
 class ScatteredRecord(msgspec.Struct, array_like=True, tag="m"):
     definitions: list[_Number]
     labels: list[str]
     offsets: list[_Number]
+    start_times: msgspec.Raw = msgspec.Raw(NO_START_TIMES)
 
 
 class RemovalRecord(msgspec.Struct, array_like=True, tag="f"):
@@ -129,16 +150,29 @@ class ExemplarRecord(msgspec.Struct, array_like=True, tag="e"):
     timestamp: float | None
 
 
+class StartTimeRecord(msgspec.Struct, array_like=True, tag="t"):
+    series: _Number
+    milliseconds: _Number
+
+
 Record = (
-    DefinitionRecord | SeriesRecord | SeriesRunRecord | ScatteredRecord | RemovalRecord | InfoRecord | ExemplarRecord
+    DefinitionRecord
+    | SeriesRecord
+    | SeriesRunRecord
+    | ScatteredRecord
+    | RemovalRecord
+    | InfoRecord
+    | ExemplarRecord
+    | StartTimeRecord
 )
-RECORD_KINDS: Final = frozenset("dsmfie")
+RECORD_KINDS: Final = frozenset("dsmfiet")
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
 def encode_definition(definition: Definition) -> bytes:
     """A record of a definition."""
+    native = definition.native
     return _record(
         DefinitionRecord(
             definition.name,
@@ -149,41 +183,67 @@ def encode_definition(definition: Definition) -> bytes:
             definition.states,
             definition.mode,
             definition.location,
+            definition.unit,
+            None if native is None else NativeOptions(*(getattr(native, name) for name in NATIVE_OPTIONS)),
         ),
         definition.type,
         definition.name,
     )
 
 
-def encode_series(definition: int, labels: tuple[str, ...], offset: int) -> bytes:
-    """A record of a series; `definition` is the number of its definition."""
-    return _record(SeriesRecord(definition, labels, offset), "series with labels", labels)
+def encode_series(definition: int, labels: tuple[str, ...], offset: int, created: float = 0.0) -> bytes:
+    """A record of a series; `definition` is the number of its definition.
+
+    `created` is when it began at zero, in seconds since the Unix epoch; 0.0 if that is unknown.
+    """
+    return _series_record(definition, labels, offset, [round(created * 1000)])
 
 
-def encode_series_run(definition: int, labels: Sequence[tuple[str, ...]], offset: int, size: int) -> list[bytes]:
-    """Records of several series of `size` numbers each, which lie one after the other from `offset` on."""
+def _series_record(definition: int, values: tuple[str, ...], offset: int, milliseconds: Sequence[int]) -> bytes:
+    payload = SeriesRecord(definition, values, offset, encoded_start_times(milliseconds))
+    return _record(payload, "series with labels", values)
+
+
+def encode_series_run(
+    definition: int, labels: Sequence[tuple[str, ...]], offset: int, size: int, created: Sequence[float] = ()
+) -> list[bytes]:
+    """Records of several series of `size` numbers each, which lie one after the other from `offset` on.
+
+    `created` are their start times as in `encode_series`, or nothing if none is known.
+    """
+    return _encode_run(definition, labels, offset, size, [round(seconds * 1000) for seconds in created])
+
+
+def _encode_run(
+    definition: int, labels: Sequence[tuple[str, ...]], offset: int, size: int, milliseconds: Sequence[int]
+) -> list[bytes]:
     records: list[bytes] = []
+    start = 0
     for part in _parts(labels):
+        end = start + len(part)
         values = tuple(chain.from_iterable(part))
-        records.append(_record(SeriesRecord(definition, values, offset), "series with labels", values))
+        records.append(_series_record(definition, values, offset, milliseconds[start:end]))
         offset += size * len(part)
+        start = end
     return records
 
 
-def encode_several_series(layout: Layout, numbers: Iterable[int]) -> list[bytes]:
+def encode_several_series(layout: Layout, numbers: Sequence[int]) -> list[bytes]:
     """Records of the series of `layout` with these numbers, in this order, as few as possible."""
     records: list[bytes] = []
     scattered: list[int] = []
+    milliseconds = dict(zip(numbers, layout.start_times.pick(numbers), strict=True))
     for run in _runs(layout, numbers):
         if len(run) < _MIN_RUN:
             scattered += run
             continue
-        records += _encode_scattered(layout, scattered)
+        records += _encode_scattered(layout, scattered, milliseconds)
         scattered = []
         definition, labels = layout.definition_numbers[run[0]], [layout.labels[number] for number in run]
         size = series_size(layout.definitions[definition])
-        records += encode_series_run(definition, labels, layout.offsets[run[0]], size)
-    return records + _encode_scattered(layout, scattered)
+        times = [milliseconds[number] for number in run]
+        records += _encode_run(definition, labels, layout.offsets[run[0]], size, times)
+    return records + _encode_scattered(layout, scattered, milliseconds)
 
 
 def _runs(layout: Layout, numbers: Iterable[int]) -> Iterator[list[int]]:
@@ -202,20 +262,40 @@ def _runs(layout: Layout, numbers: Iterable[int]) -> Iterator[list[int]]:
     yield run
 
 
-def _encode_scattered(layout: Layout, numbers: list[int]) -> list[bytes]:
+def _encode_scattered(layout: Layout, numbers: list[int], milliseconds: Mapping[int, int]) -> list[bytes]:
     if not numbers:
         return []
     if len(numbers) == 1:
+        only = numbers[0]
         return [
-            encode_series(layout.definition_numbers[numbers[0]], layout.labels[numbers[0]], layout.offsets[numbers[0]])
+            _series_record(
+                layout.definition_numbers[only], layout.labels[only], layout.offsets[only], [milliseconds[only]]
+            )
         ]
     values = list(chain.from_iterable([layout.labels[number] for number in numbers]))
     if len(numbers) > _MAX_SERIES or sum(map(len, values)) > _MAX_CHARACTERS:
         half = len(numbers) // 2
-        return _encode_scattered(layout, numbers[:half]) + _encode_scattered(layout, numbers[half:])
+        return [
+            *_encode_scattered(layout, numbers[:half], milliseconds),
+            *_encode_scattered(layout, numbers[half:], milliseconds),
+        ]
     definitions = [layout.definition_numbers[number] for number in numbers]
     offsets = [layout.offsets[number] for number in numbers]
-    return [_record(ScatteredRecord(definitions, values, offsets), "series with labels", values)]
+    times = _between(layout, numbers, milliseconds)
+    start_times = msgspec.Raw(_encoder.encode(encoded_start_times(times)))
+    return [_record(ScatteredRecord(definitions, values, offsets, start_times), "series with labels", values)]
+
+
+def _between(layout: Layout, numbers: list[int], milliseconds: Mapping[int, int]) -> list[int]:
+    """The start times; those that mean nothing are as the ones before, which takes a byte instead of 18."""
+    times: list[int] = []
+    latest = 0
+    for number in numbers:
+        known = milliseconds[number]
+        if known or has_start_times(layout.definitions[layout.definition_numbers[number]]):
+            latest = known
+        times.append(latest)
+    return times
 
 
 def _parts(labels: Sequence[tuple[str, ...]]) -> Iterator[Sequence[tuple[str, ...]]]:
@@ -248,6 +328,11 @@ def encode_exemplar(series: int, slot: int, exemplar: Exemplar) -> bytes:
         "exemplar",
         exemplar,
     )
+
+
+def encode_start_time(series: int, created: float) -> bytes:
+    """A record that the series with that number was created again, in seconds since the Unix epoch."""
+    return _record(StartTimeRecord(series, round(created * 1000)), "start time of series", series)
 
 
 def encode_layout(layout: Layout) -> bytes:

@@ -1,8 +1,8 @@
 """Reads a layout from the records of `layout_codec`, as they arrive.
 
 A record is validated as a whole before it changes anything, as if a user had given it, because a mistake of another
-process must not reach an exposition. After the first wrong record nothing more is read; the layout keeps the records
-before it.
+process must not reach an exposition. Only start times are read later (see `start_times.py`). After the first wrong
+record nothing more is read; the layout keeps the records before it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ import msgspec
 from pytheus.definitions import Definition
 from pytheus.exceptions import PytheusError, ShardFormatError
 from pytheus.kinds import KINDS, MergeRule
-from pytheus.names import reserved_label, validate_label_name, validate_label_names, validate_metric_name, validate_text
+from pytheus.names import (
+    reserved_label,
+    validate_label_name,
+    validate_label_names,
+    validate_metric_name,
+    validate_text,
+    validate_unit,
+)
+from pytheus.native_buckets import NativeBuckets
 from pytheus.samples import Exemplar
+from pytheus.shards.bucket_series import BUCKET_LABEL, BUCKET_MODE, BucketDefinition
 from pytheus.shards.label_blocks import LabelBlocks, split_labels
 from pytheus.shards.layout import Layout
 from pytheus.shards.layout_codec import (
@@ -33,8 +42,10 @@ from pytheus.shards.layout_codec import (
     ScatteredRecord,
     SeriesRecord,
     SeriesRunRecord,
+    StartTimeRecord,
 )
 from pytheus.shards.merge_rules import merge_rule_of, series_size
+from pytheus.shards.start_times import start_times_of
 
 __all__ = ["LayoutReader"]
 
@@ -45,7 +56,7 @@ _LONG_BYTES: Final = 256
 _SERIES_TAG: Final = b"\xa1s"
 
 _decoder: Final[msgspec.msgpack.Decoder[Record]] = msgspec.msgpack.Decoder(
-    DefinitionRecord | SeriesRecord | ScatteredRecord | RemovalRecord | InfoRecord | ExemplarRecord
+    DefinitionRecord | SeriesRecord | ScatteredRecord | RemovalRecord | InfoRecord | ExemplarRecord | StartTimeRecord
 )
 _run_decoder: Final = msgspec.msgpack.Decoder(SeriesRunRecord)
 
@@ -149,15 +160,19 @@ class LayoutReader:
         elif isinstance(payload, SeriesRecord):
             definition = self._definition(payload.definition)
             offset = payload.offset
-            for labels in split_labels(payload.labels, definition.labels):
+            each = split_labels(payload.labels, definition.labels)
+            if payload.start_times is not None:
+                layout.start_times.put_times(len(layout), start_times_of(payload.start_times, len(each)))
+            for labels in each:
                 layout.add_series(payload.definition, labels, offset)
                 offset += series_size(definition)
         elif isinstance(payload, SeriesRunRecord):
             names = self._definition(payload.definition).labels
-            layout.add_block(payload.definition, self._blocks.decode(bytes(payload.labels), names), payload.offset)
+            block = self._blocks.decode(bytes(payload.labels), names)
+            layout.add_block(payload.definition, block, payload.offset, bytes(payload.start_times))
         elif isinstance(payload, ScatteredRecord):
             self._check_scattered(payload)
-            layout.add_scattered(payload.definitions, payload.labels, payload.offsets)
+            layout.add_scattered(payload.definitions, payload.labels, payload.offsets, bytes(payload.start_times))
         elif isinstance(payload, DefinitionRecord):
             layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, RemovalRecord):
@@ -172,6 +187,9 @@ class LayoutReader:
                 if validate_label_name(name, f"info {definition.name!r}") in definition.labels:
                     raise ShardFormatError(f"it sets the info label {name!r}, which is a label of {definition}")
             layout.set_info(payload.series, payload.info)
+        elif isinstance(payload, StartTimeRecord):
+            self._definition_of(payload.series)
+            layout.start_times.replace(payload.series, payload.milliseconds / 1000)
         else:
             definition = self._definition_of(payload.series)
             if payload.slot >= series_size(definition):
@@ -205,6 +223,9 @@ class LayoutReader:
             ):
                 raise ShardFormatError(f"it has the series {added.labels[number]!r:.80} in the place of another")
         self._repeated -= repeated
+        times, _ = added.start_times.read(repeated, len(added))
+        if any(times):
+            layout.start_times.put_times(len(layout), times)
         for number in range(repeated, len(added)):
             layout.add_series(added.definition_numbers[number], added.labels[number], added.offsets[number])
 
@@ -232,13 +253,22 @@ def _checked_definition(payload: DefinitionRecord) -> Definition:
     bounds = payload.bounds
     if any(not isfinite(bound) for bound in bounds) or any(low >= high for low, high in pairwise(bounds)):
         raise ShardFormatError(f"{subject} has the buckets {bounds!r:.80}")
-    return Definition(
+    labels, mode = payload.labels, payload.mode
+    has_buckets = payload.kind == "histogram" and mode == BUCKET_MODE
+    if has_buckets:
+        if payload.native is None or labels[-1:] != (BUCKET_LABEL,):
+            raise ShardFormatError(f"{subject} has native buckets with the labels {labels!r:.80}")
+        labels, mode = labels[:-1], ""
+    definition = Definition(
         name,
         payload.kind,
         validate_text(payload.description, subject),
-        validate_label_names(payload.labels, subject, reserved),
+        validate_label_names(labels, subject, reserved),
         bounds=bounds,
         states=payload.states,
-        mode=payload.mode,
+        mode=mode,
         location=payload.location,
+        unit=validate_unit(payload.unit, name, payload.kind, subject),
+        native=None if payload.native is None else NativeBuckets(**msgspec.structs.asdict(payload.native)),
     )
+    return BucketDefinition(definition) if has_buckets else definition

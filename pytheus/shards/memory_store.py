@@ -231,8 +231,8 @@ class BackendStorage:
                 offset = layout.size
                 # First its numbers, then the record that refers to them, so that the process may be killed in between.
                 shard.views.append(numbers[:])
-                shard.append(encode_series(definition, labels, offset))
-                number = layout.add_series(definition, labels, offset)
+                shard.append(encode_series(definition, labels, offset, created))
+                number = layout.add_series(definition, labels, offset, created)
             return cast(FloatBuffer, shard.views[number])
 
     def _series_number(self, labels: tuple[str, ...]) -> int | None:
@@ -271,7 +271,8 @@ class BackendStorage:
             for labels in series:
                 number = self._series_number(labels)
                 if number is not None and leave(labels):
-                    layout.add_series(layout.add_definition(self._definition), labels, len(numbers))
+                    created = store.layout.start_times.pick([number])[0] / 1000
+                    layout.add_series(layout.add_definition(self._definition), labels, len(numbers), created)
                     numbers += shard.views[number]
                     shard.append(encode_removal(number))
                     store.layout.remove_series(number)

@@ -22,6 +22,8 @@ from pytheus.shards.archive import Archive, DeadValue
 from pytheus.shards.merge_cache import VECTORS, CachedFamily, ShardIndex, padded
 from pytheus.shards.merge_rules import definition_key
 from pytheus.shards.merged_family import ExtraSample, MergedFamily, MergeResult
+from pytheus.shards.merged_start_times import MergedStartTimes, StartTimesColumn
+from pytheus.shards.native_family import MergedNativeFamily
 from pytheus.shards.reduce import reduce_columns
 from pytheus.shards.shard_indexes import ShardIndexes
 from pytheus.shards.snapshot import ShardIdentity, Snapshot
@@ -66,6 +68,8 @@ class Merger:
         self._exposed: list[CachedFamily] = []
         self._conflicts: list[Conflict] = []
         self._indexes: Final = ShardIndexes()
+        self._start_times: Final = MergedStartTimes()
+        self._columns: list[StartTimesColumn] = []
 
     @property
     def conflicts(self) -> Sequence[Conflict]:
@@ -104,11 +108,42 @@ class Merger:
         totals = self._totals(present, archive)
         extra = self._info_samples(present)
         self._add_each_samples(present, archive, extra)
-        result = MergeResult(totals, [indexes.by_token[snapshot.identity.token] for snapshot in present])
-        return [
-            MergedFamily(family.definition, family, result, family.listing(), extra.get(id(family), _NO_SAMPLES))
-            for family in self._exposed
-        ]
+        present_indexes = [indexes.by_token[snapshot.identity.token] for snapshot in present]
+        columns = self._start_times_columns([*present_indexes, indexes.of_archive])
+        length = indexes.lengths[_SUM_WITH_DEAD]
+        result = MergeResult(totals, present_indexes, lambda: self._start_times.vector(columns, length))
+        families: list[MergedFamily] = []
+        for family in self._exposed:
+            definition = family.row_definition(hosts=self._hosts) if family.is_each else family.definition
+            samples = extra.get(id(family), _NO_SAMPLES)
+            if family.bucket_family_key is None:
+                families.append(MergedFamily(definition, family, result, family.listing(), samples))
+            elif definition.native is not None:
+                buckets = indexes.families.get(family.bucket_family_key)
+                listing, options = family.listing(), definition.native
+                families.append(MergedNativeFamily(definition, family, result, listing, samples, options, buckets))
+        return families
+
+    def _start_times_columns(self, indexes: Sequence[ShardIndex]) -> list[StartTimesColumn]:
+        """Where the start times of all series are: the columns of the merge before, as far as nothing has changed."""
+        former = self._columns
+        columns: list[StartTimesColumn] = []
+        for index in indexes:
+            offsets = index.offsets[_SUM_WITH_DEAD]
+            if offsets.length:
+                layout = index.layout
+                positions, replaced = offsets.positions(), layout.start_times.replaced
+                column = former[len(columns)] if len(columns) < len(former) else None
+                if (
+                    column is None
+                    or column.positions is not positions
+                    or column.series_count != index.series_read
+                    or column.replaced is not replaced
+                ):
+                    column = StartTimesColumn(layout, positions, index.series_read, replaced)
+                columns.append(column)
+        self._columns = columns
+        return columns
 
     def _present(self, snapshots: Sequence[Snapshot], archive: Archive) -> list[Snapshot]:
         present: list[Snapshot] = []
@@ -135,14 +170,14 @@ class Merger:
         for definition in local:
             family = self._indexes.family(definition)
             family.definition = definition
-            if _claim(family, claimed, conflicts):
-                exposed.append(family)
             local_ids.add(id(family))
+            if not family.is_buckets and _claim(family, claimed, conflicts):
+                exposed.append(family)
         newest: dict[int, int] = {}
         others: list[CachedFamily] = []
         # From the oldest shard to the newest.
         for rank, family, definition in self._defined():
-            if id(family) not in local_ids:
+            if id(family) not in local_ids and not family.is_buckets:
                 if id(family) not in newest:
                     others.append(family)
                 newest[id(family)] = rank
@@ -232,7 +267,7 @@ class Merger:
                 key = (id(family), tuple(sorted(labels.items())))
                 if key not in seen:
                     seen.add(key)
-                    samples.setdefault(id(family), []).append(ExtraSample(labels, 1.0))
+                    samples.setdefault(id(family), []).append(ExtraSample(labels, 1.0, info=info))
         return samples
 
     def _add_each_samples(
@@ -272,11 +307,9 @@ class Merger:
                 if (key, values) in set_series:
                     continue  # a process that never set it takes no part
                 number = 0.0
-            definition = families[key].definition
-            labels = dict(zip(definition.labels, values, strict=True))
-            if self._hosts:
-                labels[_free_label("host", definition.labels)] = host
-            labels[_free_label("pid", definition.labels)] = pid
+            names = families[key].row_definition(hosts=self._hosts).labels
+            process_labels = (*values, host, pid) if self._hosts else (*values, pid)
+            labels = dict(zip(names, process_labels, strict=True))
             samples.setdefault(key, []).append(ExtraSample(labels, number, values, token))
 
     def _host(self, identity: ShardIdentity) -> str:
@@ -305,10 +338,3 @@ def _claim(family: CachedFamily, claimed: dict[str, Definition | None], conflict
     for name in names:
         claimed[name] = definition
     return True
-
-
-def _free_label(label: str, taken: tuple[str, ...]) -> str:
-    """A label name that the metric itself does not have."""
-    while label in taken:
-        label = "shard_" + label
-    return label

@@ -10,25 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf, nan
 from operator import itemgetter
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from pytheus.definitions import Definition
 from pytheus.kinds import KINDS, MergeRule
 from pytheus.names import base_name
 from pytheus.registry.storage import UNSET
+from pytheus.shards.bucket_series import BucketDefinition, BucketKeys
 from pytheus.shards.label_blocks import LabelBlock
 from pytheus.shards.layout import Layout
-from pytheus.shards.merge_rules import includes_dead, merge_rule_of, series_size
+from pytheus.shards.merge_rules import (
+    DefinitionKey,
+    definition_key,
+    includes_dead,
+    merge_rule_of,
+    series_size,
+)
 from pytheus.textformat import format_number, header
 
 __all__ = [
     "ABSENT",
+    "ABSENT_NUMBERS",
     "NO_VECTOR",
     "VECTORS",
     "CachedBlock",
     "CachedFamily",
     "CachedSeries",
     "Offsets",
+    "Positions",
     "ShardIndex",
     "padded",
     "vector_of",
@@ -42,7 +51,7 @@ NO_VECTOR: Final = -1
 
 # The number of a series that a shard does not have: it adds nothing, and is never the least or the greatest; its time
 # is never the latest. These numbers follow the shard's own, so that negative indexes find them.
-_ABSENT_NUMBERS: Final[list[float]] = [0.0, UNSET, -inf]
+ABSENT_NUMBERS: Final[list[float]] = [0.0, UNSET, -inf]
 ABSENT: Final = (-3, -3, -2, -2, -2, -2, -1, -1)
 """By vector: the index that finds the number of an absent series."""
 
@@ -87,11 +96,17 @@ class CachedFamily:
     """One merged family."""
 
     __slots__ = (
+        "_bucket_keys",
         "_head",
         "_listing",
+        "_row_definition",
+        "bucket_family_key",
         "blocks",
         "bucket_heads",
         "definition",
+        "has_start_times",
+        "is_buckets",
+        "is_each",
         "is_multiline",
         "rule",
         "series",
@@ -108,6 +123,16 @@ class CachedFamily:
         self.vector: int = vector_of(definition)
         self.is_multiline: bool = kind.base_numbers > 1 or bool(definition.states)
         """Whether a series has several lines."""
+        self.is_each: bool = self.rule is MergeRule.EACH
+        """Whether each process has a series of its own."""
+        self.is_buckets: bool = isinstance(definition, BucketDefinition)
+        """Whether its series are native buckets of another family, which is exposed."""
+        self.has_start_times: bool = kind.includes_dead and not self.is_buckets
+        has_native = definition.native is not None and not self.is_buckets
+        self.bucket_family_key: DefinitionKey | None = (
+            definition_key(BucketDefinition(definition)) if has_native else None
+        )
+        """The key of the family of its native buckets."""
         bounds = (*definition.bounds, inf) if kind.reserved_label == "le" else ()
         self.bucket_heads: list[str] = [f'"{format_number(bound)}"}} ' for bound in bounds]
         """The text between ``le=`` and the number in the lines of a histogram's buckets."""
@@ -115,11 +140,14 @@ class CachedFamily:
         self.blocks: dict[int, CachedBlock] = {}
         """By the id of a block of labels; empty again when a series goes."""
         self._listing: list[CachedSeries] | None = None
+        self._row_definition: tuple[Definition, Definition] | None = None
+        self._bucket_keys: dict[tuple[str, ...], BucketKeys] | None = None
         self._head: tuple[str, Definition, str, str] | None = None
 
     def changed(self) -> None:
         """Report that `series` has changed."""
         self._listing = None
+        self._bucket_keys = None
 
     def listing(self) -> list[CachedSeries]:
         """All series, in a list that never changes."""
@@ -127,6 +155,40 @@ class CachedFamily:
         if listing is None:
             listing = self._listing = list(self.series.values())
         return listing
+
+    def bucket_keys(self) -> dict[tuple[str, ...], BucketKeys]:
+        """By the labels of a histogram: its native buckets, which are the series of this family. Never changes."""
+        found = self._bucket_keys
+        if found is None:
+            grouped: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+            for labels, series in self.series.items():
+                grouped.setdefault(labels[:-1], []).append((labels[-1], series.start))
+            found = self._bucket_keys = {labels: BucketKeys(keys) for labels, keys in grouped.items()}
+        return found
+
+    def row_definition(self, *, hosts: bool) -> Definition:
+        """`definition` with labels for the process, of a gauge in a mode of "each".
+
+        With `hosts`, they are two, because the processes are on several machines.
+        """
+        definition = self.definition
+        known = self._row_definition
+        if known is None or known[0] is not definition:
+            labels = definition.labels
+            added = (
+                (_free_label("host", labels), _free_label("pid", labels)) if hosts else (_free_label("pid", labels),)
+            )
+            shown = Definition(
+                definition.name,
+                definition.type,
+                definition.description,
+                (*labels, *added),
+                mode=definition.mode,
+                location=definition.location,
+                unit=definition.unit,
+            )
+            known = self._row_definition = (definition, shown)
+        return known[1]
 
     def head(self, definition: Definition, prefix: str) -> tuple[str, str]:
         """The family's exposed name with that prefix, and the lines before its samples."""
@@ -139,19 +201,43 @@ class CachedFamily:
         return head[2], head[3]
 
 
+def _free_label(label: str, taken: tuple[str, ...]) -> str:
+    """A label name that the metric itself does not have."""
+    while label in taken:
+        label = "shard_" + label
+    return label
+
+
+class Positions(NamedTuple):
+    """Where a shard's numbers are in a vector, at one moment. Never changes."""
+
+    first: int
+    """The index of the first number, unless there is a getter; below zero if the only number is absent."""
+    length: int
+    getter: Callable[[list[float]], tuple[float, ...]] | None
+
+    def gather(self, length: int, padded: list[float], absent: float) -> Sequence[float]:
+        """The items of `padded` for the first `length` positions; see `padded`."""
+        if self.getter is not None:
+            return self.getter(padded)
+        column = padded[self.first : self.first + self.length]
+        return column + [absent] * (length - self.length)
+
+
 class Offsets:
     """By position in one vector: the index of the shard's number.
 
     As long as these indexes follow each other, only the first is kept; otherwise each, in a list.
     """
 
-    __slots__ = ("_absent", "_first", "_getter", "_listed", "length")
+    __slots__ = ("_absent", "_first", "_getter", "_listed", "_positions", "length")
 
     def __init__(self, absent: int) -> None:
         self._absent: int = absent
         self._first: int = 0
         self._listed: list[int] | None = None
         self._getter: Callable[[list[float]], tuple[float, ...]] | None = None
+        self._positions: Positions | None = None
         self.length: int = 0
         """How many positions it has; the series at later ones are absent."""
 
@@ -204,7 +290,7 @@ class Offsets:
             return None
         column = numbers[self._first : self._first + self.length]
         if length > self.length:
-            column = [*column, *[_ABSENT_NUMBERS[self._absent]] * (length - self.length)]
+            column = [*column, *[ABSENT_NUMBERS[self._absent]] * (length - self.length)]
         return column
 
     def gather(self, length: int, padded: list[float]) -> Sequence[float]:
@@ -222,10 +308,20 @@ class Offsets:
             getter = self._getter = cast(Callable[[list[float]], tuple[float, ...]], made)
         return getter(padded)
 
+    def positions(self) -> Positions:
+        """The present state, after a call of `slice` or `gather`; the same object until it changes."""
+        found = self._positions
+        listed = self._listed
+        getter = self._getter
+        first = self._first if listed is None or getter is not None else listed[0]  # the only one
+        if found is None or found.getter is not getter or found.first != first or found.length != self.length:
+            found = self._positions = Positions(first, self.length, getter)
+        return found
+
 
 def padded(numbers: Sequence[float]) -> list[float]:
     """The `numbers` of a shard, and those of absent series."""
-    return [*numbers, *_ABSENT_NUMBERS]
+    return [*numbers, *ABSENT_NUMBERS]
 
 
 class ShardIndex:

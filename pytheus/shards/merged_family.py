@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import copysign, inf
 
 from pytheus.definitions import Definition
 from pytheus.kinds import KINDS, MergeRule
-from pytheus.samples import Exemplar, Family, Sample
+from pytheus.samples import Exemplar, Family, Row, Sample
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries, ShardIndex
 from pytheus.textformat import PART_SIZE, format_labels, format_number, number_line
 from pytheus.yielding import Yielder
 
-__all__ = ["ExtraSample", "MergeResult", "MergedFamily"]
+__all__ = ["ExtraSample", "MergeResult", "MergedFamily", "sample_line"]
 
 _Exemplars = dict[tuple[str, ...], dict[int, Exemplar]]
 """By label values, then by slot."""
@@ -22,27 +22,43 @@ _Exemplars = dict[tuple[str, ...], dict[int, Exemplar]]
 class ExtraSample:
     """A sample that is not in a vector, of one process or one info.
 
-    `series` and `token` say which series of which shard it is, if it is of one process.
+    `series` and `token` say which series of which shard it is, if it is of one process. `info` are the labels that an
+    info was set to, which are among `labels`.
     """
 
-    __slots__ = ("labels", "series", "token", "value")
+    __slots__ = ("info", "labels", "series", "token", "value")
 
-    def __init__(self, labels: Mapping[str, str], value: float, series: tuple[str, ...] = (), token: str = "") -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        value: float,
+        series: tuple[str, ...] = (),
+        token: str = "",
+        info: Mapping[str, str] | None = None,
+    ) -> None:
         self.labels: Mapping[str, str] = labels
         self.value: float = value
         self.series: tuple[str, ...] = series
         self.token: str = token
+        self.info: Mapping[str, str] | None = info
 
 
 class MergeResult:
     """The merged numbers and exemplars that the families of one scrape share."""
 
-    __slots__ = ("_exemplars", "_indexes", "totals")
+    __slots__ = ("_exemplars", "_indexes", "start_times", "totals")
 
-    def __init__(self, totals: list[list[float]], indexes: Sequence[ShardIndex]) -> None:
+    def __init__(
+        self,
+        totals: list[list[float]],
+        indexes: Sequence[ShardIndex],
+        start_times: Callable[[], list[float]],
+    ) -> None:
         self.totals: list[list[float]] = totals
         """By vector: the merged numbers."""
         self._indexes = indexes
+        self.start_times: Callable[[], list[float]] = start_times
+        """Computes when the series began; see `MergedStartTimes.vector`."""
         self._exemplars: dict[int, _Exemplars] | None = None
 
     def exemplars(self, family: CachedFamily) -> _Exemplars:
@@ -67,7 +83,8 @@ class MergeResult:
 class MergedFamily:
     """A collector of one family, with the merged numbers of one scrape.
 
-    It never changes, and may be read at any time from any thread.
+    It never changes, and may be read at any time from any thread. A start time is the earliest that any process or the
+    archive has.
     """
 
     __slots__ = ("_extra", "_family", "_listing", "_result", "definition")
@@ -81,6 +98,7 @@ class MergedFamily:
         extra: list[ExtraSample],
     ) -> None:
         self.definition: Definition = definition
+        """The definition of the rows, which have labels for the process in a mode of "each"."""
         self._family = family
         self._result = result
         self._listing = listing
@@ -91,13 +109,47 @@ class MergedFamily:
         """The family's name, without prefix."""
         return self.definition.name
 
+    @property
+    def merged(self) -> Definition:
+        """The definition of the metrics that the latest merge has merged, whose labels tell no process."""
+        return self._family.definition
+
     def without(self, labels: Collection[tuple[str, ...]], tokens: Collection[str]) -> MergedFamily:
         """The family without the series of these labels; in a mode of "each", without those of the shards `tokens`."""
         listing = [series for series in self._listing if series.labels not in labels]
         extra = [extra for extra in self._extra if extra.series not in labels or extra.token not in tokens]
         return MergedFamily(self.definition, self._family, self._result, listing, extra)
 
-    # Samples ----------------------------------------------------------------------------------------------------------
+    # Rows and samples -------------------------------------------------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        """The numbers of every series; see `pytheus.registry.HasRows`."""
+        family = self._family
+        if self._extra:
+            width = len(self.definition.labels)
+            return [
+                Row(tuple(extra.labels.values())[:width], [extra.value] if extra.info is None else [], extra.info)
+                for extra in self._extra
+            ]
+        listing = self._listing
+        if not listing:
+            return []
+        totals = self._result.totals[family.vector]
+        exemplars = self._result.exemplars(family)
+        starts = self._result.start_times() if family.has_start_times else None
+        size = 1 if family.rule is MergeRule.LAST else family.size
+        rows: list[Row] = []
+        for series in listing:
+            start = series.start
+            labels = series.labels
+            created: float | None = None
+            if starts is not None and starts[start] != inf:
+                created = starts[start] / 1000
+            rows.append(Row(labels, totals[start : start + size], None, exemplars.get(labels), True, created))
+        return rows
+
+    def refresh(self) -> None:
+        """Do nothing, because the processes called their gauges' functions before."""
 
     def collect(self) -> Iterator[Family]:
         """The family."""
@@ -105,35 +157,39 @@ class MergedFamily:
         yield Family(definition.name, definition.type, definition.description, self._samples(), unit=definition.unit)
 
     def _samples(self) -> list[Sample]:
-        family = self._family
-        suffix = KINDS[self.definition.type].own_suffix if family.rule is MergeRule.INFO else ""
-        samples = [Sample(suffix, extra.labels, extra.value) for extra in self._extra]
-        if self._listing:
-            totals = self._result.totals[family.vector]
-            exemplars = self._result.exemplars(family)
-            for series in self._listing:
-                numbers = totals[series.start : series.start + family.size]
-                samples += self._series_samples(series.labels, numbers, exemplars.get(series.labels, {}))
+        if self._extra:
+            suffix = KINDS[self.definition.type].own_suffix if self._family.rule is MergeRule.INFO else ""
+            return [Sample(suffix, extra.labels, extra.value) for extra in self._extra]
+        samples: list[Sample] = []
+        for row in self.rows():
+            samples += self._series_samples(row)
         return samples
 
-    def _series_samples(
-        self, values: tuple[str, ...], numbers: list[float], exemplars: Mapping[int, Exemplar]
-    ) -> list[Sample]:
+    def _series_samples(self, row: Row) -> list[Sample]:
         definition = self.definition
-        labels = dict(zip(definition.labels, values, strict=True))
+        numbers, exemplars, created = row.numbers, row.exemplars or {}, row.created
+        labels = dict(zip(definition.labels, row.labels, strict=True))
         if not self._family.is_multiline:
-            return [Sample("", labels, numbers[0], None, exemplars.get(0))]
+            return [Sample("", labels, numbers[0], None, exemplars.get(0), created)]
         if definition.states:
             states = zip(definition.states, numbers, strict=True)
             return [Sample("", {**labels, definition.name: state}, number) for state, number in states]
         if not self._family.bucket_heads:
-            return [Sample("_sum", labels, numbers[0]), Sample("_count", labels, numbers[1])]
-        counts = list(accumulate(numbers[1:]))
+            return [Sample("_sum", labels, numbers[0]), Sample("_count", labels, numbers[1], None, None, created)]
+        buckets = self._buckets(row)
         samples = [
-            Sample("_bucket", {**labels, "le": format_number(bound)}, count, None, exemplars.get(slot))
-            for slot, (bound, count) in enumerate(zip((*definition.bounds, inf), counts, strict=True), 1)
+            Sample("_bucket", {**labels, "le": format_number(bound)}, float(count), None, exemplars.get(slot))
+            for slot, (bound, count) in enumerate(buckets, 1)
         ]
-        return [*samples, Sample("_sum", labels, numbers[0]), Sample("_count", labels, counts[-1])]
+        return [
+            *samples,
+            Sample("_sum", labels, numbers[0]),
+            Sample("_count", labels, samples[-1].value, None, None, created, row.native, row.native_exemplars),
+        ]
+
+    def _buckets(self, row: Row) -> list[tuple[float, float]]:
+        """The bounds of a histogram's buckets, with cumulative counts."""
+        return list(zip((*self.definition.bounds, inf), accumulate(row.numbers[1:]), strict=True))
 
     # The text format --------------------------------------------------------------------------------------------------
 
@@ -145,7 +201,7 @@ class MergedFamily:
         if self._extra:
             lines = [""]
             for extra in self._extra:
-                lines.append(_line(format_labels(extra.labels.items()), extra.value))
+                lines.append(sample_line(format_labels(extra.labels.items()), extra.value))
             parts.append(name.join(lines))
         if self._listing:
             if family.is_multiline:
@@ -207,17 +263,17 @@ class MergedFamily:
         if definition.states:
             for state, number in zip(definition.states, numbers, strict=True):
                 pair = format_labels([(definition.name, state)])
-                lines.append(name + _line(f"{labels},{pair}" if labels else pair, number))
+                lines.append(name + sample_line(f"{labels},{pair}" if labels else pair, number))
             return "".join(lines)
         bucket_heads = self._family.bucket_heads
         if not bucket_heads:
-            return f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, numbers[1])}"
+            return f"{name}_sum{sample_line(labels, numbers[0])}{name}_count{sample_line(labels, numbers[1])}"
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
         count = 0.0
         for slot, bucket_head in enumerate(bucket_heads, 1):
             count += numbers[slot]
             lines.append(number_line(head + bucket_head, count))
-        lines.append(f"{name}_sum{_line(labels, numbers[0])}{name}_count{_line(labels, count)}")
+        lines.append(f"{name}_sum{sample_line(labels, numbers[0])}{name}_count{sample_line(labels, count)}")
         return "".join(lines)
 
     def __repr__(self) -> str:
@@ -241,5 +297,6 @@ def _head(labels: str) -> str:
     return "{" + labels + "} " if labels else " "
 
 
-def _line(labels: str, value: float) -> str:
+def sample_line(labels: str, value: float) -> str:
+    """The rest of a sample's line, after the name."""
     return number_line(_head(labels), value)

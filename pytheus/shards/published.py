@@ -23,6 +23,7 @@ from pytheus.registry.contract import Collector, collector_name
 from pytheus.registry.traversal import FailedCollector, FailedSeries, definition_of, report_failed_series
 from pytheus.shards.ended_rows import EndedRows
 from pytheus.shards.merge_rules import includes_dead, merge_rule_of
+from pytheus.shards.native_storage import BucketRows, NativeStorage
 from pytheus.shards.store import ShardStore
 from pytheus.shards.tracked_storage import (
     LastValueRows,
@@ -89,6 +90,8 @@ class SharedMetric(NamedTuple):
     came_from: ShardStore | None
     """The store that its numbers were in before."""
     retirement: SeriesRetirement
+    bucket_rows: HasRows | None = None
+    """The native buckets of a histogram, as a metric of their own."""
 
     @classmethod
     def of(
@@ -103,11 +106,23 @@ class SharedMetric(NamedTuple):
         storage = store.storage(definition)
         rule = merge_rule_of(definition)
         rows: HasRows = metric
+        bucket_rows: HasRows | None = None
         tracked: TrackedStorage | None = None
+        native: NativeStorage | None = None
         if rule is MergeRule.LAST:
             provided = ProcessStorage() if storage is None else storage
             tracked = LastValueStorage(provided, store, definition, clock)
             rows = LastValueRows(metric, clock)
+        elif definition.native is not None:
+            bucket_rows = BucketRows(metric)
+            buckets = None if storage is None else store.storage(bucket_rows.definition)
+            # In storage also with a store that publishes rows, because the histogram must not begin again at zero.
+            tracked = native = NativeStorage(
+                ProcessStorage() if storage is None else storage,
+                ProcessStorage() if buckets is None else buckets,
+                store,
+                definition,
+            )
         else:
             if definition.type == "gauge" and rule is not MergeRule.SUM:
                 rows = UnsetRows(metric)
@@ -117,8 +132,15 @@ class SharedMetric(NamedTuple):
         if not ends and getattr(store, "retires_rows", False):  # see `RetiresRows`, and `is_storage_aware`
             ends = True
             rows = EndedRows(rows)
+            if native is not None and bucket_rows is not None:
+                bucket_rows = native.ended_buckets = EndedRows(bucket_rows)
         # Not if the sum of all processes would go back.
-        return cls(definition, metric, tracked, rows, came_from, _Retirement(rows, tracked, ends=ends))
+        retirement = _Retirement(rows, tracked, ends=ends)
+        return cls(definition, metric, tracked, rows, came_from, retirement, bucket_rows)
+
+    def published_rows(self) -> list[HasRows]:
+        """The metric, and its native buckets, as `ShardStore.publish` takes them."""
+        return [self.rows] if self.bucket_rows is None else [self.rows, self.bucket_rows]
 
     def attach(self, *, carry: bool) -> None:
         """Keep the metric's numbers in the storage; without `carry` they are zero then."""
@@ -152,6 +174,8 @@ class SharedMetric(NamedTuple):
                 elif row.numbers:
                     storage.add(row, former)
         self.metric.attach_storage(storage, carry=True)
+        if isinstance(former, NativeStorage):
+            former.release_all_buckets()
 
     def detach(self, *, keep_in_shard: bool) -> None:
         """Give the metric its numbers back; the shard drops them unless `keep_in_shard`.
@@ -205,7 +229,7 @@ class Published(NamedTuple):
 
     def metrics(self) -> list[HasRows]:
         """The merged metrics."""
-        return [shared.rows for shared in self.shared()]
+        return [rows for shared in self.shared() for rows in shared.published_rows()]
 
     def shared(self) -> list[SharedMetric]:
         """The merged metrics, with their storage."""

@@ -263,7 +263,7 @@ class ShardedRegistry(RefusesPeers):
         own = self._store.identity[:3]
         own_tokens = [snapshot.identity.token for snapshot in reading.snapshots if snapshot.identity[:3] == own]
         if others.gone:
-            reading = self._with_gone(reading, [shared.rows for shared in others.gone])
+            reading = self._with_gone(reading, [rows for shared in others.gone for rows in shared.published_rows()])
         snapshots, skipped = reading.usable()
         try:
             families = self._merger.merge(
@@ -272,8 +272,8 @@ class ShardedRegistry(RefusesPeers):
                 local=[metric.definition for metric in metrics],
                 reserved=[*health.occupied_names, *published.other_names()],
                 own_tokens=own_tokens,
-                withheld=[shared.definition for shared in others.gone],
-                joined=[shared.definition for shared in others.joined],
+                withheld=[rows.definition for shared in others.gone for rows in shared.published_rows()],
+                joined=[rows.definition for shared in others.joined for rows in shared.published_rows()],
             )
             health.succeeded("merge")
         except Exception as error:
@@ -283,7 +283,7 @@ class ShardedRegistry(RefusesPeers):
             return [entry.collector for entry in published.entries.values() if entry.shared is not None]
         health.scraped(skipped, self._merger.conflicts)
         return [
-            family.without(missing[id(family.definition)], own_tokens) if id(family.definition) in missing else family
+            family.without(missing[id(family.merged)], own_tokens) if id(family.merged) in missing else family
             for family in families
         ]
 

@@ -80,7 +80,7 @@ def snapshot_of(identity: ShardIdentity, metrics: Iterable[HasRows]) -> Snapshot
     for metric in metrics:
         definition = layout.add_definition(metric.definition)
         for row in metric.rows():
-            number = layout.add_series(definition, row.labels, len(numbers))
+            number = layout.add_series(definition, row.labels, len(numbers), row.created or 0.0)
             numbers += row.numbers
             if row.info is not None:
                 layout.set_info(number, row.info)

@@ -71,7 +71,9 @@ class ShardStore(Protocol):
         Called when a metric is registered, from any thread, and again in the child after a fork. Each call gives a new
         object. A series that was in the shard before and was released starts at zero again. Must not raise: numbers
         that find no space in the shard are kept in this process's memory, and only this process exposes them. A gauge
-        in a mode of "last" asks the storage for two doubles (see `SeriesEntry`).
+        in a mode of "last" asks the storage for two doubles (see `SeriesEntry`). For a histogram with native buckets it
+        is called a second time, with the definition of the buckets, whose series are created, released and retired
+        as any other's.
         """
         ...
 
@@ -79,9 +81,10 @@ class ShardStore(Protocol):
         """Make this process's current numbers visible to the others.
 
         Numbers in the store's own storage may be visible already. `metrics` are all registered metrics that are merged,
-        after `refresh()`; the rows of a gauge in a mode of "last" have two numbers. Called before this process's own
-        scrape, and with `last` before `close`, by one thread at a time. May block. May raise: the registry counts and
-        logs the error, and the scrape continues.
+        after `refresh()`; the rows of a gauge in a mode of "last" have two numbers. A histogram with native buckets is
+        followed by these, as a metric of their own. Called before this process's own scrape, and with `last` before
+        `close`, by one thread at a time. May block. May raise: the registry counts and logs the error, and the scrape
+        continues.
         """
         ...
 

@@ -285,7 +285,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(wrong: bytes, messag
 @pytest.mark.parametrize(
     "later",
     [
-        pytest.param(record("t", 0, 1_790_000_000.5), id="start time of a series"),
+        pytest.param(record("u", 0, 1_790_000_000.5), id="number of a series"),
         pytest.param(record("block", {"labels": [["a", "b"]]}, b"\0" * 80), id="block of columns"),
     ],
 )
@@ -298,7 +298,7 @@ def test_kinds_of_records_of_later_versions_are_skipped(later: bytes) -> None:
 
 def test_further_items_of_later_versions_are_ignored() -> None:
     reader = LayoutReader()
-    reader.feed(BEFORE + record("s", 0, ["404"], 2, 1_790_000_000.5))
+    reader.feed(BEFORE + record("s", 0, ["404"], 2, 1_790_000_000_500, 0.5))
     assert [entry.labels for _, entry in reader.layout.entries()] == [("200",), ("x",), ("404",)]
 
 

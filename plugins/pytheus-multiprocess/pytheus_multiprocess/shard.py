@@ -62,6 +62,7 @@ class ShardSeries:
     definition: Definition
     labels: tuple[str, ...]
     size: int
+    created: float  # 0.0 if it is unknown when the series began
     number: int = -1
     """Its number in the layout, or -1 if it is unshared."""
     offset: int = 0
@@ -157,9 +158,8 @@ class Shard:
 
     # Series ----------------------------------------------------------------------------------------------------------
 
-    def add(self, definition: Definition, labels: tuple[str, ...], numbers: array[float]) -> ShardSeries:
-        """A new series with its first numbers, in the file if it fits. Needs the lock."""
-        series = ShardSeries(definition, labels, len(numbers))
+    def add(self, series: ShardSeries, numbers: array[float]) -> ShardSeries:
+        """Add a new series with its first numbers, in the file if it fits, and return it. Needs the lock."""
         if not self._ended and not self._changing:
             self._change(lambda: self._try_to_share(series, numbers))
             if series.number >= 0 and not self._ended:
@@ -218,7 +218,7 @@ class Shard:
         offset = file.allocate(series.size)
         series.offset = offset
         try:
-            record = encode_series(number, series.labels, offset)
+            record = encode_series(number, series.labels, offset, series.created)
             # typeshed does not know that a view of doubles takes an array of doubles and returns a list of them.
             series.buffer = cast("FloatBuffer", file.doubles(offset, series.size))
             series.buffer[:] = numbers  # before its record, so that no reader sees other numbers
@@ -229,7 +229,7 @@ class Shard:
         self._interrupted = True
         is_in_tail = not self._batches and file.append_to_tail(record)
         self._waiting_bytes += len(record)
-        series.number = layout.add_series(number, series.labels, offset)
+        series.number = layout.add_series(number, series.labels, offset, series.created)
         self._shared[series.number] = series
         if is_in_tail:
             self._in_tail += 1
@@ -394,7 +394,7 @@ class Shard:
         for series in kept:
             if layout.find_definition(series.definition) is None:
                 records.append(encode_definition(series.definition))
-            layout.add_series(layout.add_definition(series.definition), series.labels, series.offset)
+            layout.add_series(layout.add_definition(series.definition), series.labels, series.offset, series.created)
         records += encode_several_series(layout, range(len(layout)))
         for number, series in enumerate(kept):
             if series.info is not None:
@@ -440,11 +440,11 @@ class Shard:
     def _snapshot(self, present: Iterable[ShardSeries]) -> Snapshot:
         layout = Layout()
         numbers: list[float] = []
-        for series in present:
-            number = layout.add_series(layout.add_definition(series.definition), series.labels, len(numbers))
-            numbers += series.buffer.tolist()
-            if series.info is not None:
-                layout.set_info(number, series.info)
-            for slot, exemplar in series.exemplars.copy().items():
+        for each in present:
+            number = layout.add_series(layout.add_definition(each.definition), each.labels, len(numbers), each.created)
+            numbers += each.buffer.tolist()
+            if each.info is not None:
+                layout.set_info(number, each.info)
+            for slot, exemplar in each.exemplars.copy().items():
                 layout.set_exemplar(number, slot, exemplar)
         return Snapshot(self._unshared_identity, True, layout, numbers)

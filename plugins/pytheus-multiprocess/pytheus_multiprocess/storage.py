@@ -44,7 +44,8 @@ class ShardStorage:
             with self.shard.lock:
                 series = self._series.get(labels)
                 if series is None:
-                    added = self.shard.add(self._definition, labels, numbers)
+                    made = ShardSeries(self._definition, labels, len(numbers), created)
+                    added = self.shard.add(made, numbers)
                     series = self._series.setdefault(labels, added)
                     if series is not added:  # a finalizer or a signal handler was first
                         self.shard.remove(added)

@@ -35,6 +35,7 @@ from pytheus.shards import (
     encode_removal,
     encode_series,
     encode_series_run,
+    encode_start_time,
     series_size,
 )
 
@@ -123,14 +124,15 @@ class Delta:
 class _CollectorMirror:
     """The series of one collector, as they were read last."""
 
-    __slots__ = ("definition", "labels", "numbers", "offsets", "series", "size")
+    __slots__ = ("created", "definition", "labels", "numbers", "offsets", "series", "size")
 
     def __init__(self, definition: int, size: int) -> None:
         self.definition = definition
         self.size = size
         self.labels: list[tuple[str, ...]] = []
         self.numbers: array[float] = array("d")
-        # Parallel to `labels`: the number of each series in the layout, and the offset of its numbers.
+        # Parallel to `labels`: when each series began, its number in the layout, and the offset of its numbers.
+        self.created: list[float | None] = []
         self.series: list[int] = []
         self.offsets: list[int] = []
 
@@ -140,7 +142,7 @@ def _fits(labels: tuple[str, ...]) -> bool:
     if sum(map(len, labels)) <= _MAX_CHARACTERS:
         return True
     try:
-        encode_series(_MAX_NUMBER, labels, _MAX_NUMBER)
+        encode_series(_MAX_NUMBER, labels, _MAX_NUMBER, _MAX_NUMBER)
     except ShardFormatError:
         return False
     return True
@@ -203,6 +205,7 @@ class ShardMirror:
         except Exception:  # not a metric of pytheus, because those do not raise; the earlier numbers stay
             return
         labels = [row.labels for row in rows]
+        created = [row.created for row in rows]
         numbers = array("d", chain.from_iterable([row.numbers for row in rows]))
         entry = self._collectors.get(id(collector))
         if entry is not None and entry[0] is collector:
@@ -227,6 +230,9 @@ class ShardMirror:
             return  # not a metric of pytheus: its rows do not match its definition
         if labels != known.labels:
             rows, numbers = self._arrange(known, rows, labels, numbers, deltas)
+            created = [row.created for row in rows]
+        if created != known.created:
+            self._store_start_times(known, created, deltas)
         self._store(known, numbers, deltas)
         for number, row in zip(known.series, rows, strict=True):
             if row.info is not None or row.exemplars:
@@ -264,6 +270,9 @@ class ShardMirror:
                 series.append(number)
                 offsets.append(self.layout.offsets[number])
                 arranged += numbers[at * size : (at + 1) * size]
+        known.created = [
+            known.created[positions[row.labels]] if row.labels in positions else row.created for row in rows
+        ]
         known.series, known.offsets, known.numbers, known.labels = series, offsets, arranged, labels
         return rows, numbers
 
@@ -278,14 +287,15 @@ class ShardMirror:
             part = rows[start : start + count]
             start += count
             labels = [row.labels for row in part]
-            records = encode_series_run(known.definition, labels, offset, size)
+            created = [row.created or 0.0 for row in part]
+            records = encode_series_run(known.definition, labels, offset, size, created)
             for record in records:
                 self._append(record, deltas)
             useful = sum(map(len, records)) // count
             self._useful_bytes += useful * count
             self._series_bytes.extend([useful] * count)
             for number, each in enumerate(labels):
-                layout.add_series(known.definition, each, offset + number * size)
+                layout.add_series(known.definition, each, offset + number * size, created[number])
             if size:
                 # Zeros are sent as well, because another series may have had the offset.
                 values = array("d", chain.from_iterable([row.numbers for row in part]))
@@ -349,6 +359,14 @@ class ShardMirror:
         end = offset + len(numbers)
         self._open(deltas).add_run(offset, numbers, self.numbers[offset:end])
         self.numbers[offset:end] = numbers
+
+    def _store_start_times(self, known: _CollectorMirror, created: list[float | None], deltas: list[Delta]) -> None:
+        """Note that series were created again since the last time."""
+        for number, before, now in zip(known.series, known.created, created, strict=True):
+            if before != now:
+                self.layout.start_times.replace(number, now or 0.0)
+                self._append(encode_start_time(number, now or 0.0), deltas)
+        known.created = created
 
     def _annotate(self, series: int, row: Row, deltas: list[Delta]) -> None:
         """Copy the labels of an info, and the exemplars."""
