@@ -375,12 +375,11 @@ def spans_and_deltas(buckets: Mapping[int, float]) -> tuple[list[tuple[int, int]
 def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
     """Return upper bounds and cumulative counts for formats that have no native buckets; the last bound is +Inf.
 
-    The bounds are the zero threshold and the powers of two between the smallest and the largest value; of 4, 16, 256 or
-    65,536 if there would be more than 64, or if the buckets are as wide. Each count is exact if no negative value
-    equals its bound.
+    The bounds are the zero threshold and the powers of two around all values; of 4, 16, 256 or 65,536 if there would be
+    more than 64, or if the buckets are as wide. Each count is exact if no negative value equals its bound.
 
     >>> classic_buckets(NativeHistogram(0, 0.0, 1, {0: 2, 2: 3}, {}))
-    [(0.0, 1), (1.0, 3), (2.0, 3), (4.0, 6), (inf, 6)]
+    [(0.0, 1), (0.5, 1), (1.0, 3), (2.0, 3), (4.0, 6), (inf, 6)]
     """
     coarse = with_schema(native, min(native.schema, 0))
     while _length(coarse.positive) + _length(coarse.negative) > _CLASSIC_AT_MOST and coarse.schema > MIN_SCHEMA:
@@ -389,6 +388,9 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
     buckets: list[tuple[float, float]] = []
     count: float = 0
     if coarse.negative:
+        lowest = -upper_bound(max(coarse.negative), schema)
+        if lowest > -math.inf:
+            buckets.append((lowest, count))
         for index in range(max(coarse.negative), min(coarse.negative) - 1, -1):
             count += coarse.negative.get(index, 0)
             bound = -upper_bound(index - 1, schema)
@@ -397,7 +399,8 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
     count += coarse.zero_count
     buckets.append((coarse.zero_threshold, count))
     if coarse.positive:
-        for index in range(min(coarse.positive), max(coarse.positive) + 1):
+        # From the bucket below, whose upper bound is the lower one of the first.
+        for index in range(min(coarse.positive) - 1, max(coarse.positive) + 1):
             count += coarse.positive.get(index, 0)
             bound = upper_bound(index, schema)
             if coarse.zero_threshold < bound < math.inf:

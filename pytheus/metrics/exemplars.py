@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Final
 
-from pytheus.atomic import lock_for
+from pytheus.atomic import LOCKED, lock_for
 from pytheus.metrics.label_types import LabelValue, LabelValues
 from pytheus.metrics.label_values import label_text
 from pytheus.samples import Exemplar, exemplar_labels
@@ -37,15 +37,21 @@ class Contexts:
 
     def add(self, blocks: int) -> None:
         """Count `blocks` more, or less."""
-        with lock_for(self):
-            self.blocks += blocks
-            self.in_use = self.blocks > 0 or self.span_labels is not None
+        if LOCKED:
+            with lock_for(self):
+                self._add(blocks)
+        else:
+            self._add(blocks)
+
+    def _add(self, blocks: int) -> None:
+        # atomic: the number, and what follows from it
+        self.blocks += blocks
+        self.in_use = self.blocks > 0 or self.span_labels is not None
 
     def take_from(self, span_labels: Callable[[], Mapping[str, str] | None] | None) -> None:
         """Take labels from `span_labels` outside of all blocks; None ends that."""
-        with lock_for(self):
-            self.span_labels = span_labels
-            self.in_use = self.blocks > 0 or span_labels is not None
+        self.span_labels = span_labels
+        self.add(0)
 
     def exemplar(self, value: float) -> Exemplar | None:
         """Return an exemplar of `value` from the context of the caller, or None if it has none."""

@@ -482,8 +482,10 @@ def test_text_shows_powers_of_two_instead_of_native_buckets() -> None:
     assert text_of(histogram) == (
         "# HELP sizes Sizes.\n"
         "# TYPE sizes histogram\n"
+        'sizes_bucket{le="-2.0"} 0.0\n'
         'sizes_bucket{le="-1.0"} 1.0\n'
         'sizes_bucket{le="2.938735877055719e-39"} 2.0\n'
+        'sizes_bucket{le="0.25"} 2.0\n'
         'sizes_bucket{le="0.5"} 4.0\n'
         'sizes_bucket{le="1.0"} 4.0\n'
         'sizes_bucket{le="2.0"} 4.0\n'

@@ -223,6 +223,7 @@ def test_native_buckets_alone_are_exposed_as_classic_ones_in_text() -> None:
     for _ in range(2):
         assert merged(snapshots, merger=merger) == [
             'sizes_bucket{path="/",le="0.001"} 1.0',
+            'sizes_bucket{path="/",le="1.0"} 1.0',
             'sizes_bucket{path="/",le="2.0"} 4.0',
             'sizes_bucket{path="/",le="4.0"} 4.0',
             'sizes_bucket{path="/",le="8.0"} 5.0',
