@@ -239,7 +239,7 @@ def validate_label_names(
         is_legacy = is_legacy and is_legacy_label(name)
     if not is_legacy:
         for escaping in ESCAPINGS:
-            escaped: dict[str, str] = {} if reserved is None else {reserved: reserved}
+            escaped = {} if reserved is None else {escape_label_name(reserved, escaping): reserved}
             for name in checked:
                 other = escaped.setdefault(escape_label_name(name, escaping), name)
                 if other != name:
