@@ -138,10 +138,11 @@ def _timestamp(key: bytes, seconds: float) -> bytes:
 
 def family_head(name: str, type_: str, description: str, unit: str) -> bytes:
     """Return the fields of a ``MetricFamily`` besides its metrics."""
-    pieces = [_text(b"\x0a", name), _text(b"\x12", description), b"\x18", varint(_TYPES[type_])]
-    if unit:
-        pieces.append(_text(b"\x2a", unit))
-    return b"".join(pieces)
+    shown = name.encode()
+    text = description.encode()
+    type_number = varint(_TYPES[type_])
+    head = b"".join((b"\x0a", varint(len(shown)), shown, b"\x12", varint(len(text)), text, b"\x18", type_number))
+    return head + _text(b"\x2a", unit) if unit else head
 
 
 def label_pairs(labels: Iterable[tuple[str, str]]) -> bytes:

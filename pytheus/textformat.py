@@ -25,6 +25,7 @@ __all__ = [
     "header",
     "line_head",
     "number_line",
+    "open_metrics_header",
     "quoted_label",
     "quoted_name",
     "whole_end",
@@ -139,6 +140,19 @@ def number_line(head: str, value: float) -> str:
     if text[-1] in "fn":
         text = format_number(value)
     return f"{head}{text}\n"
+
+
+def open_metrics_header(base: str, type_: str, description: str, unit: str) -> str:
+    """Return the lines before the samples of a family in OpenMetrics; `base` is as from `quoted_name`.
+
+    A `unit` that is not the end of the name is left out, because Prometheus rejects the whole scrape otherwise. Escapes
+    may make one so.
+    """
+    if "\\" in description or "\n" in description or '"' in description:
+        description = escape_label_value(description)
+    end = "_" + unit
+    unit_line = f"# UNIT {base} {unit}\n" if unit and base.endswith((end, end + '"')) else ""
+    return f"# TYPE {base} {type_}\n{unit_line}# HELP {base} {description}\n"
 
 
 def whole_end(whole: int) -> str:

@@ -23,12 +23,13 @@ from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.distributions import distributions
 from pytheus.exposition.walk import ScrapeOptions, Walk
 from pytheus.kinds import MetricType
+from pytheus.metrics.metric import Metric
 from pytheus.names import base_name, state_label, text_name
 from pytheus.registry.capabilities import TextRenderer, has_plain_text
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Exemplar, Sample
 from pytheus.settings import has_created_lines
-from pytheus.textformat import escape_help, format_labels, format_number, line_head, quoted_name
+from pytheus.textformat import format_labels, format_number, line_head, open_metrics_header, quoted_name
 
 __all__ = ["CONTENT_TYPE", "OpenMetricsEncoder", "begin_walk"]
 
@@ -60,9 +61,10 @@ class OpenMetricsEncoder:
     def encode_collector(self, collector: TextRenderer, definition: Definition, lead: str, /) -> Iterable[str]:
         type_ = definition.type
         name = lead + definition.name
+        is_plain = collector.has_plain_text() if isinstance(collector, Metric) else has_plain_text(collector)
         if (
-            (self._created and type_ in _WITH_START)
-            or not has_plain_text(collector)
+            not is_plain
+            or (self._created and type_ in _WITH_START)
             or (type_ == "stateset" and state_label(name) != name)
         ):
             families = checked_families(cast(Collector, collector), lead, self._escaping)
@@ -72,7 +74,7 @@ class OpenMetricsEncoder:
             base = base_name(name, type_)
             if type_ == "counter" and base == name:
                 type_ = "unknown"
-            parts[0] = _header(base, type_, definition.description, definition.unit)
+            parts[0] = open_metrics_header(base, type_, definition.description, definition.unit)
         return parts
 
     def encode_family(self, family: CheckedFamily, /) -> str:
@@ -85,7 +87,7 @@ class OpenMetricsEncoder:
             lines = self._number_lines(family, base)
         if lines is None:
             return _unknown_families(family, base)
-        return _header(base, type_, family.description, family.unit) + "".join(lines)
+        return open_metrics_header(quoted_name(base), type_, family.description, family.unit) + "".join(lines)
 
     def encode_end(self) -> tuple[str, ...]:
         return ("# EOF\n",)
@@ -157,15 +159,6 @@ def _fits(sample: Sample, type_: MetricType, own_label: str, name: str, base: st
     return True
 
 
-def _header(base: str, type_: MetricType, description: str, unit: str) -> str:
-    """Return the lines before the samples of a family."""
-    name = quoted_name(base)
-    # A unit that is not the end of the name, as after some escapes, would make Prometheus reject the whole scrape.
-    unit_line = f"# UNIT {name} {unit}\n" if unit and base.endswith("_" + unit) else ""
-    description = escape_help(description).replace('"', '\\"')
-    return f"# TYPE {name} {type_}\n{unit_line}# HELP {name} {description}\n"
-
-
 def _unknown_families(family: CheckedFamily, base: str) -> str:
     """Return the samples as families of the type unknown, one for each name."""
     name = text_name(family.name, family.type)
@@ -176,7 +169,7 @@ def _unknown_families(family: CheckedFamily, base: str) -> str:
     if not families:
         families[name] = []
     return "".join(
-        _header(sample_name, "unknown", family.description, family.unit) + "".join(lines)
+        open_metrics_header(quoted_name(sample_name), "unknown", family.description, family.unit) + "".join(lines)
         for sample_name, lines in families.items()
     )
 

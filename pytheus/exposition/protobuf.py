@@ -86,7 +86,9 @@ class ProtobufEncoder:
         metrics: Iterable[bytes] | None = None
         if isinstance(collector, Metric):
             metrics = collector.message_parts()
-        name = escape_name(lead + definition.name, self._escaping)
+        name = lead + definition.name
+        if definition.name_rules != "legacy":
+            name = escape_name(name, self._escaping)
         if metrics is None:
             collector.refresh()
             metrics = self._row_messages(definition, name, collector.rows())

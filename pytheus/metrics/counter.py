@@ -92,6 +92,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def _reset(self) -> None:
         super()._reset()
         self._created = start_time(self._created)
+        self._message = None
 
     def _start_time(self) -> float:
         return self._created

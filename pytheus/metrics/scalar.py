@@ -184,30 +184,30 @@ class Scalar(Metric[L, C, D]):
                     if number is None:
                         continue
                     value = number
-                created = child._start_time()
                 kept = child._message
-                if kept is None or kept.created != created:
-                    kept = child._first_message(key, value, created)
-                else:
-                    former = kept.number
-                    if value != former or (not value and copysign(1.0, value) != copysign(1.0, former)):
-                        kept = kept.with_number(value)
-                    else:
-                        messages.append(kept.message)
-                        continue
-                if not LOCKED:  # as in `_text_parts`
+                if kept is None:
+                    kept = child._first_message(key, value)
+                elif value != kept.number or (not value and copysign(1.0, value) != copysign(1.0, kept.number)):
+                    kept = kept.with_number(value)
                     child._message = kept
                 messages.append(kept.message)
             parts.append(b"".join(messages))
             yielder.offer()
         return parts
 
-    def _first_message(self, key: bytes, value: float, created: float) -> KeptMessage:
+    def _first_message(self, key: bytes, value: float) -> KeptMessage:
+        """Return the message with the number `value`, and keep it."""
+        created = self._start_time()
         names = self._series.definition.labels
         labels = label_pairs(zip(names, cast("tuple[str, ...]", self._labels), strict=True))
         number = counter_message(value, b"", created or None)
         message = metric_message(labels, key, number)
-        return KeptMessage(message, value, 0, len(message) - len(number) + 1, created)
+        kept = KeptMessage(message, value, 0, len(message) - len(number) + 1, created)
+        if not LOCKED:  # as in `_text_parts`
+            self._message = kept
+            if self._start_time() != created:  # it was reset meanwhile, which also drops the message
+                self._message = None
+        return kept
 
     def _number_of(self, child: Scalar) -> float | None:
         """Return the number of `child`, or None if its function failed and the scrape goes on without it."""
