@@ -244,7 +244,7 @@ class Metric(NamedTuple):
     labels: list[tuple[str, str]]
     kind: str
     value: float = 0.0
-    count: int = 0
+    number: int = 0
     points: tuple[tuple[float, float], ...] = ()
     exemplars: tuple[Exemplar, ...] = ()
     created: float | None = None
@@ -414,11 +414,11 @@ def series_of_families(families: list[MetricFamily]) -> dict[Key, float]:
             if metric.kind in ("histogram", "summary"):
                 gauge = "g" if family.type == 5 else ""
                 add(f"{family.name}_{gauge}sum", metric.labels, metric.value)
-                add(f"{family.name}_{gauge}count", metric.labels, float(metric.count))
+                add(f"{family.name}_{gauge}count", metric.labels, float(metric.number))
                 label, suffix = ("quantile", "") if metric.kind == "summary" else ("le", "_bucket")
                 points = dict(metric.points)
                 if metric.kind == "histogram":
-                    points.setdefault(math.inf, float(metric.count))
+                    points.setdefault(math.inf, float(metric.number))
                 for point, value in points.items():
                     add(family.name + suffix, [*metric.labels, (label, format_bound(point))], value)
             else:
