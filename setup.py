@@ -23,6 +23,7 @@ from build_backend.compiling import announce, can_compile
 COMPILED_MODULES = [
     "pytheus/version.py",
     "pytheus/textformat.py",
+    "pytheus/protobufformat.py",
     "pytheus/yielding.py",
     "pytheus/metrics/number.py",
     "pytheus/metrics/buckets.py",

@@ -71,9 +71,9 @@ from pytheus.metrics import (
     exponential_buckets,
     linear_buckets,
 )
-from pytheus.metrics.strictness import set_strict_source
 from pytheus.registry import REGISTRY, CollectorRegistry, Registry
 from pytheus.registry.proxy import set_resolver
+from pytheus.settings import set_settings_source
 from pytheus.version import COMPILED, __version__
 
 if TYPE_CHECKING:
@@ -111,14 +111,14 @@ def _resolve(choice: str | None) -> Registry:
     return resolve_registry(choice)
 
 
-def _configured_strict() -> bool:
-    from pytheus.plugins.config import configured_strict
+def _configured_setting(key: str) -> bool | str:
+    from pytheus.plugins.config import configured_setting
 
-    return configured_strict()
+    return configured_setting(key)
 
 
 set_resolver(_resolve)
-set_strict_source(_configured_strict)
+set_settings_source(_configured_setting)
 
 
 if not TYPE_CHECKING:  # because a checker would assume that the package has every name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from pytheus.escaping import is_legacy_label, is_legacy_name
 from pytheus.kinds import MetricType
 from pytheus.names import occupied_names
 from pytheus.native_buckets import NativeBuckets
+from pytheus.settings import NameRules
 
 __all__ = ["Definition", "caller_location"]
 
@@ -17,8 +19,9 @@ class Definition:
     `labels` are the label names in order. `bounds` are the upper bounds of a histogram's buckets, inclusive, in rising
     order, without +Inf. `states` are the states of a stateset. `mode` tells how gauges of several processes are merged
     ("" for the sum of live processes). `unit` is "" or the end of the name. `native` are the options of a histogram
-    with native buckets, or None. `location` is "file:line", or "" if unknown. `occupied_names` are all names that
-    the metric produces in some exposition format.
+    with native buckets, or None. `location` is "file:line", or "" if unknown. `name_rules` is "utf8" if one of the
+    names, or of an info's facts, may be another than a legacy name. `occupied_names` are all names that the metric
+    produces in some exposition format.
 
     Metrics that share their values share one `Definition` object, so a registry distinguishes the same metric (the same
     object), an equal one (`matches`) and a conflicting one. Immutable by convention; may be read from any thread.
@@ -33,6 +36,7 @@ class Definition:
         "labels",
         "mode",
         "name",
+        "name_rules",
         "native",
         "occupied_names",
         "location",
@@ -54,6 +58,7 @@ class Definition:
         location: str = "",
         unit: str = "",
         native: NativeBuckets | None = None,
+        names: NameRules | None = None,
     ) -> None:
         self.name: str = name
         self.type: MetricType = type
@@ -65,6 +70,8 @@ class Definition:
         self.location: str = location
         self.unit: str = unit
         self.native: NativeBuckets | None = native
+        is_legacy = is_legacy_name(name) and all(map(is_legacy_label, labels))
+        self.name_rules: NameRules = "legacy" if is_legacy and names != "utf8" else "utf8"
         self.occupied_names: tuple[str, ...] = occupied_names(name, type)
 
     def matches(self, other: Definition) -> bool:

@@ -1,12 +1,15 @@
 """Rules for the names of metrics and labels, and the names of a family.
 
-Metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; label names: ``[a-zA-Z_][a-zA-Z0-9_]*``. Label names that begin with ``__``
-are reserved for Prometheus (https://prometheus.io/docs/concepts/data_model/). The exposition itself writes the label
+Legacy metric names: ``[a-zA-Z_:][a-zA-Z0-9_:]*``; legacy label names: ``[a-zA-Z_][a-zA-Z0-9_]*``. Any other text is a
+name only where UTF-8 names are allowed, by the definition or by the setting of the process, because only Prometheus 3
+knows them; others get an escaped name (`pytheus.escaping`). Label names that begin with ``__`` are reserved for
+Prometheus (https://prometheus.io/docs/concepts/data_model/). The exposition itself writes the label
 ``le`` of a histogram and ``quantile`` of a summary, so a user cannot choose them.
 
 A family occupies more names than its own: a histogram ``h`` is exposed as ``h_bucket``, ``h_sum``, ``h_count`` and, in
 OpenMetrics, ``h_created`` (https://prometheus.io/docs/specs/om/open_metrics_spec/#suffixes). If one family occupies a
-name of another, the two cannot be in one exposition, so registries compare `occupied_names`.
+name of another, the two cannot be in one exposition, so registries compare `occupied_names`. These include the escaped
+names.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from pytheus.escaping import ESCAPINGS, escape_label_name, escape_name, is_legacy_label, is_legacy_name
 from pytheus.exceptions import InvalidNameError, LabelError, NotTextError
 from pytheus.interruption import is_interruption
 from pytheus.kinds import KINDS, MetricType
+from pytheus.settings import NameRules, has_utf8_names
 
 __all__ = [
     "FAILURES_NAME",
@@ -27,17 +32,16 @@ __all__ = [
     "prefix_lead",
     "reserved_label",
     "shown",
+    "state_label",
     "text_name",
     "validate_label_name",
     "validate_label_names",
     "validate_metric_name",
+    "validate_names",
     "validate_prefix",
     "validate_text",
     "validate_unit",
 ]
-
-_METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
-_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def base_name(name: str, type_: MetricType) -> str:
@@ -55,20 +59,36 @@ def text_name(name: str, type_: MetricType) -> str:
 
 
 def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
-    """Return every name that family `name` has in some format, its own first."""
-    base = base_name(name, type_)
+    """Return every name that family `name` has in some format and by some escape, its own first."""
     names = [name]
-    for suffix in KINDS[type_].occupied_suffixes:
-        produced = base + suffix
+    _add_names(names, name, type_)
+    if not is_legacy_name(name):
+        for escaping in ESCAPINGS:
+            _add_names(names, escape_name(name, escaping), type_)
+    return tuple(names)
+
+
+def _add_names(names: list[str], name: str, type_: MetricType) -> None:
+    base = base_name(name, type_)
+    for produced in (name, *[base + suffix for suffix in KINDS[type_].occupied_suffixes]):
         if produced not in names:
             names.append(produced)
-    return tuple(names)
 
 
 def reserved_label(name: str, type_: MetricType) -> str | None:
     """Return the label that the exposition of metric `name` writes itself, or None."""
     reserved = KINDS[type_].reserved_label
     return name if reserved == "" else reserved
+
+
+def state_label(exposed_name: str) -> str:
+    """Return the label with the states of a state set that is exposed as `exposed_name`.
+
+    It is the family's name, as OpenMetrics wants it, but a label has no colon, and no two underscores at its beginning.
+    https://prometheus.io/docs/specs/om/open_metrics_spec/#stateset
+    """
+    label = exposed_name.replace(":", "_") if is_legacy_name(exposed_name) else exposed_name
+    return "_" + label.lstrip("_") if label.startswith("__") else label
 
 
 FAILURES_NAME: Final = "pytheus_collector_errors_total"
@@ -97,16 +117,37 @@ def validate_text(text: object, subject: str) -> str:
     return plain
 
 
-def validate_metric_name(name: object, subject: str = "metric") -> str:
-    """Return `name` if it is a valid metric name; raise `InvalidNameError` otherwise."""
+def validate_metric_name(name: object, subject: str = "metric", names: NameRules | None = None) -> str:
+    """Return `name` if it is a valid metric name; raise `InvalidNameError` otherwise.
+
+    `names` tells which are valid; None is the setting of the process.
+    """
     if not isinstance(name, str):
         raise NotTextError(f"{subject} name must be a str but got {shown(name)}")
-    if _METRIC_NAME.fullmatch(name) is None:
+    if not is_legacy_name(name) and not _is_allowed(name, names):
         raise InvalidNameError(
             f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and"
             f" continue with letters, digits, '_' and ':'{_suggested(name)}"
         )
     return str.__str__(name)
+
+
+def validate_names(names: object, subject: str) -> NameRules | None:
+    """Return `names` if it is one of the rules for names, or None; raise `InvalidNameError` otherwise."""
+    if names is None or names == "legacy" or names == "utf8":
+        return names
+    raise InvalidNameError(f"{subject} takes names of 'legacy' or 'utf8' but got {shown(names)}")
+
+
+def _is_allowed(name: str, names: NameRules | None) -> bool:
+    """Return whether `name`, which is not a legacy name, is allowed."""
+    if name == "" or (names != "utf8" if names is not None else not has_utf8_names()):
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 def validate_prefix(prefix: object) -> str | None:
@@ -116,7 +157,7 @@ def validate_prefix(prefix: object) -> str | None:
     """
     if prefix is None or prefix == "":
         return None
-    return validate_metric_name(prefix, "registry prefix: its")
+    return validate_metric_name(prefix, "registry prefix: its", "legacy")
 
 
 def validate_unit(unit: object, name: str, type_: MetricType, subject: str) -> str:
@@ -146,14 +187,17 @@ def prefix_lead(prefix: object) -> str:
     return "" if valid is None else valid + "_"
 
 
-def validate_label_name(label: object, subject: str, reserved: str | None = None) -> str:
+def validate_label_name(
+    label: object, subject: str, reserved: str | None = None, names: NameRules | None = None
+) -> str:
     """Return `label` if `subject` may have a label of that name.
 
-    `subject`, such as "counter 'hits_total'", begins the error messages. Raises `InvalidNameError`.
+    `subject`, such as "counter 'hits_total'", begins the error messages. `names` is as for `validate_metric_name`.
+    Raises `InvalidNameError`.
     """
     if not isinstance(label, str):
         raise InvalidNameError(f"{subject} has a label name that is not a str: {shown(label)}")
-    if _LABEL_NAME.fullmatch(label) is None:
+    if not is_legacy_label(label) and not _is_allowed(label, names):
         raise InvalidNameError(
             f"{subject} has the label name {label!r}, which Prometheus does not allow: it must begin with a letter or"
             f" '_' and continue with letters, digits and '_'{_suggested(label)}"
@@ -170,8 +214,10 @@ def validate_label_name(label: object, subject: str, reserved: str | None = None
     return str.__str__(label)
 
 
-def validate_label_names(labels: object, subject: str, reserved: str | None = None) -> tuple[str, ...]:
-    """Return the label names in the order given, if each is valid and unique.
+def validate_label_names(
+    labels: object, subject: str, reserved: str | None = None, names: NameRules | None = None
+) -> tuple[str, ...]:
+    """Return the label names in the order given, if each is valid and unique, also after each escape.
 
     A plain str is refused. Raises `InvalidNameError`.
     """
@@ -183,13 +229,25 @@ def validate_label_names(labels: object, subject: str, reserved: str | None = No
         )
     if not isinstance(labels, Iterable):
         raise InvalidNameError(f"{subject} takes label names as a sequence of str but got {shown(labels)}")
-    names: list[str] = []
+    checked: list[str] = []
+    is_legacy = True
     for label in labels:
-        name = validate_label_name(label, subject, reserved)
-        if name in names:
+        name = validate_label_name(label, subject, reserved, names)
+        if name in checked:
             raise InvalidNameError(f"{subject} has the label name {name!r} twice; name each label once")
-        names.append(name)
-    return tuple(names)
+        checked.append(name)
+        is_legacy = is_legacy and is_legacy_label(name)
+    if not is_legacy:
+        for escaping in ESCAPINGS:
+            escaped = {} if reserved is None else {escape_label_name(reserved, escaping): reserved}
+            for name in checked:
+                other = escaped.setdefault(escape_label_name(name, escaping), name)
+                if other != name:
+                    raise InvalidNameError(
+                        f"{subject} has the label names {other!r} and {name!r}, which are the same where they are"
+                        f" escaped by {escaping!r}; rename one"
+                    )
+    return tuple(checked)
 
 
 def _suggested(name: str) -> str:

@@ -8,14 +8,23 @@ from typing import Final, NamedTuple
 
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_unit
+from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_names, validate_unit
 from pytheus.native_buckets import NativeHistogram
+from pytheus.settings import NameRules
 
-__all__ = ["Exemplar", "Family", "Row", "Sample", "exemplar_labels", "new_exemplar"]
+__all__ = [
+    "EXEMPLAR_CHARACTERS_AT_MOST",
+    "Exemplar",
+    "Family",
+    "Row",
+    "Sample",
+    "exemplar_labels",
+    "new_exemplar",
+]
 
 # "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code
 # points": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
-_EXEMPLAR_CHARACTERS_AT_MOST: Final = 128
+EXEMPLAR_CHARACTERS_AT_MOST: Final = 128
 
 
 class Exemplar(NamedTuple):
@@ -104,17 +113,26 @@ class Family:
         Family('queue_depth', 'gauge', 1 sample)
 
     `type` is one of the types in `pytheus.kinds.KINDS`. `unit` is "" or the end of the name, before ``_total``, as in
-    ``cpu_seconds_total``. `samples` are read once and kept as a tuple; they are checked when they are exposed.
-    Raises `InvalidNameError` for a name that is not a valid metric name, an unknown type, or a unit that is not the end
-    of the name.
+    ``cpu_seconds_total``. `names` is "utf8" if the names of the family and its labels may be any text, "legacy" if not,
+    and None for the setting of the process (`pytheus.settings`). `samples` are read once and kept as a tuple; they are
+    checked when they are exposed. Raises `InvalidNameError` for a name that is not a valid metric name, an unknown
+    type, or a unit that is not the end of the name.
     """
 
-    __slots__ = ("description", "name", "samples", "type", "unit")
+    __slots__ = ("description", "name", "names", "samples", "type", "unit")
 
     def __init__(
-        self, name: str, type: MetricType, description: str, samples: Iterable[Sample] = (), *, unit: str = ""
+        self,
+        name: str,
+        type: MetricType,
+        description: str,
+        samples: Iterable[Sample] = (),
+        *,
+        unit: str = "",
+        names: NameRules | None = None,
     ) -> None:
-        self.name: str = validate_metric_name(name, "family")
+        self.names: NameRules | None = validate_names(names, "a family")
+        self.name: str = validate_metric_name(name, "family", names)
         if type not in KINDS:
             raise InvalidNameError(f"family {name!r} has the type {type!r}; expected one of {', '.join(KINDS)}")
         self.type: MetricType = type
@@ -147,12 +165,12 @@ def exemplar_labels(labels: object, subject: str, text_of: Callable[[str, object
         raise LabelError(f"{subject} must be a mapping of label names to values but got {labels!r:.80}")
     checked: dict[str, str] = {}
     for name in labels:
-        label = validate_label_name(name, subject)
+        label = validate_label_name(name, subject, names="legacy")
         checked[label] = text_of(label, labels[name])
     length = sum(len(name) + len(text) for name, text in checked.items())
-    if length > _EXEMPLAR_CHARACTERS_AT_MOST:
+    if length > EXEMPLAR_CHARACTERS_AT_MOST:
         raise LabelError(
             f"{subject} has {length} characters in its labels {tuple(checked)!r}, but OpenMetrics allows"
-            f" {_EXEMPLAR_CHARACTERS_AT_MOST}; use short ids"
+            f" {EXEMPLAR_CHARACTERS_AT_MOST}; use short ids"
         )
     return checked

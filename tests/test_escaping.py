@@ -14,7 +14,7 @@ EXAMPLES = {
     "a.b": ("a_b", "a_dot_b", "U__a_2e_b"),
     "http.status_code": ("http_status_code", "http_dot_status__code", "U__http_2e_status__code"),
     "1st": ("_st", "__st", "U___31_st"),
-    "\N{GRINNING FACE WITH SMILING EYES}x": ("_x", "__x", "U___1f604_x"),
+    "\N{GRINNING FACE}x": ("_x", "__x", "U___1f600_x"),
     "a b.c_d": ("a_b_c_d", "a__b_dot_c__d", "U__a_20_b_2e_c__d"),
     "é": ("_", "__", "U___e9_"),
 }

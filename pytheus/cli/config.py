@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
-from pytheus.plugins.config import StrictChoice, choose_strict
+from pytheus.plugins.config import SETTINGS, SettingChoice, choose_setting
 from pytheus.plugins.plan import Plan, plan, tables_without_effect
 from pytheus.plugins.redaction import shown_value
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
 
 __all__ = ["command"]
+
+_SETTINGS = {"strict": "strict labels", "names": "names", "created_lines": "created lines"}
 
 
 @click.command(
@@ -36,17 +38,17 @@ def command(registry: str | None, as_json: bool) -> int:
     """
     planned = plan(registry)
     planned = planned._replace(warnings=tuple(dict.fromkeys((*planned.warnings, *tables_without_effect(planned)))))
-    strict = choose_strict(planned.activation.configuration)
+    chosen = {key: choose_setting(key, planned.activation.configuration) for key in SETTINGS}
     if as_json:
-        print_json(_document(planned, strict))
+        print_json(_document(planned, chosen))
     else:
-        _print(planned, strict)
+        _print(planned, chosen)
     # A warning that ends with a question is about a name that is probably misspelt.
     is_misspelt = any(warning.endswith("?") for warning in (*planned.warnings, *planned.activation.warnings))
     return 1 if planned.problems or is_misspelt else 0
 
 
-def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
+def _document(planned: Plan, chosen: dict[str, SettingChoice]) -> dict[str, object]:
     distribution, version = planned.provider or (None, None)
     settings = planned.activation.settings
     return {
@@ -63,13 +65,13 @@ def _document(planned: Plan, strict: StrictChoice) -> dict[str, object]:
         "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
         "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
         "wrap": [{"layer": layer.name, "arguments": _arguments(layer)} for layer in settings.wrap],
-        "strict": {"value": strict.is_strict, "source": strict.source},
+        **{key: setting._asdict() for key, setting in chosen.items()},
         "configuration": settings.path,
         "looked_at": [looked_at._asdict() for looked_at in planned.activation.configuration.looked_at],
     }
 
 
-def _print(planned: Plan, strict: StrictChoice) -> None:
+def _print(planned: Plan, chosen: dict[str, SettingChoice]) -> None:
     settings = planned.activation.settings
     provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
     named = [f"{named} (by {named.setting})" for named in settings.named]
@@ -81,7 +83,7 @@ def _print(planned: Plan, strict: StrictChoice) -> None:
         ("plugins named", ", ".join(named) or "none"),
         ("plugins blocked", ", ".join(blocked) or "none"),
         ("wrapped in", ", ".join(map(_layer, settings.wrap)) or "nothing"),
-        ("strict labels", f"{'yes' if strict.is_strict else 'no'} ({strict.source})"),
+        *((_SETTINGS[key], f"{_word(setting.value)} ({setting.source})") for key, setting in chosen.items()),
         ("configuration", settings.path or "no file"),
     ]
     for line in table(rows):
@@ -95,6 +97,10 @@ def _print(planned: Plan, strict: StrictChoice) -> None:
     for line in table(options, indent=2):
         click.echo(line)
     print_problems(planned)
+
+
+def _word(value: bool | str) -> str:
+    return value if isinstance(value, str) else "yes" if value else "no"
 
 
 def _layer(layer: WrapLayer) -> str:

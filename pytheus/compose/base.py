@@ -45,10 +45,13 @@ def refuse_cycle(registry: Registry) -> None:
 
 
 def checked_names(names: Iterable[str], source: str) -> frozenset[str]:
-    """Return `names` if each can be the name of a metric; in the error, `source` says which function got them."""
+    """Return `names` if each is a legacy name; in the error, `source` says which function got them.
+
+    A metric with another name has legacy names, too, by which it can be selected: the escaped ones.
+    """
     if isinstance(names, (str, bytes)):
         raise InvalidNameError(f"{source} takes names as a sequence but got the plain {shown(names)}")
-    return frozenset(validate_metric_name(name, f"{source}: a") for name in names)
+    return frozenset(validate_metric_name(name, f"{source}: a", "legacy") for name in names)
 
 
 class Layer(Composition):

@@ -53,6 +53,7 @@ def redefined(definition: Definition, *, name: str | None = None, labels: tuple[
         location=definition.location,
         unit=definition.unit,
         native=definition.native,
+        names=definition.name_rules,
     )
 
 

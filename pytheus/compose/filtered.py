@@ -52,7 +52,8 @@ def filtered(
         ['orders_total']
 
     `names` are those that `registry` exposes, including its prefix; a name that a family produces, such as
-    ``h_bucket``, selects the whole family. `predicate` is called in each scrape, from any thread. If it raises for a
+    ``h_bucket``, selects the whole family, and a name as it is escaped, ``http_requests``, that of ``http.requests``.
+    `predicate` is called in each scrape, from any thread. If it raises for a
     family, that collector is left out of the scrape, as any collector that raises. Each of the two selects all families
     if it is not given.
 

@@ -125,4 +125,4 @@ class _Labels:
                         f" to {self.labels[name]!r} on every sample; rename one of them"
                     )
             samples.append(sample._replace(labels={**sample.labels, **self.labels}))
-        return Family(family.name, family.type, family.description, samples, unit=family.unit)
+        return Family(family.name, family.type, family.description, samples, unit=family.unit, names=family.names)

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, NoReturn
 
 from pytheus.compose.base import Composition, checked_layer, refuse_cycle
@@ -24,7 +24,7 @@ from pytheus.registry.capabilities import Closable
 from pytheus.registry.contract import Collector, Registry, collector_name
 from pytheus.registry.lookup import find_collector
 from pytheus.registry.traversal import FailedCollector, definition_of
-from pytheus.samples import Family
+from pytheus.samples import Family, Sample
 
 __all__ = ["UnionRegistry", "union"]
 
@@ -231,4 +231,20 @@ class _Lead(NamedTuple):
         return redefined(definition, name=self.lead + definition.name)
 
     def family(self, family: Family) -> Family:
-        return Family(self.lead + family.name, family.type, family.description, family.samples, unit=family.unit)
+        name = self.lead + family.name
+        samples: Iterable[Sample] = family.samples
+        if family.type == "stateset":  # its states are in a label of its name
+            samples = [
+                sample._replace(
+                    labels={name if label == family.name else label: value for label, value in sample.labels.items()}
+                )
+                for sample in samples
+            ]
+        return Family(
+            name,
+            family.type,
+            family.description,
+            samples,
+            unit=family.unit,
+            names=family.names,
+        )

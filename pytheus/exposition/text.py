@@ -5,16 +5,17 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from pytheus.definitions import Definition
-from pytheus.exposition.walk import CheckedFamily, ScrapeOptions, Walk, scrape
+from pytheus.exposition.checked import CheckedFamily, checked_families
+from pytheus.exposition.walk import ScrapeOptions, Walk, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
-from pytheus.registry.capabilities import TextRenderer
+from pytheus.registry.capabilities import TextRenderer, has_plain_text
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.proxy import REGISTRY
-from pytheus.textformat import format_labels, format_number, header
+from pytheus.textformat import format_number, header, line_head, quoted_name
 
 __all__ = ["CONTENT_TYPE", "TextEncoder", "begin_walk", "generate_metrics"]
 
@@ -67,17 +68,20 @@ class TextEncoder:
         return callable(getattr(collector, "text_parts", None))
 
     def encode_collector(self, collector: TextRenderer, definition: Definition, lead: str, /) -> list[str]:
-        return collector.text_parts(lead)
+        if definition.name_rules == "legacy" and (definition.type != "info" or has_plain_text(collector)):
+            return collector.text_parts(lead)
+        families = checked_families(cast(Collector, collector), lead, self._escaping)
+        return [self.encode_family(family) for family in families]
 
-    def encode_family(self, family: CheckedFamily, lead: str, /) -> str:
+    def encode_family(self, family: CheckedFamily, /) -> str:
         # In this format a family of one number has the name of its samples, while OpenMetrics omits a suffix; and it
         # has no suffix for times of creation. So the samples of one family may be several families here.
         kind = KINDS[family.type]
-        name = lead + text_name(family.name, family.type)
-        stem = lead + base_name(family.name, family.type)
+        name = text_name(family.name, family.type)
+        stem = base_name(family.name, family.type)
         families: dict[tuple[str, str], list[str]] = {}
         for sample in family.samples:
-            suffix, labels, timestamp = sample.suffix, sample.labels, sample.timestamp
+            suffix, timestamp = sample.suffix, sample.timestamp
             sample_name = stem + suffix if suffix else name
             if suffix == _CREATED:
                 head = (sample_name, "gauge")
@@ -85,14 +89,15 @@ class TextEncoder:
                 head = (sample_name, family.type)
             else:
                 head = (name, family.type)
-            pairs = f"{{{format_labels(labels.items())}}}" if labels else ""
             # Milliseconds since the Unix epoch, as an integer.
             time = "" if timestamp is None else f" {round(timestamp * 1000)}"
-            families.setdefault(head, []).append(f"{sample_name}{pairs} {format_number(sample.value)}{time}\n")
+            line = f"{line_head(sample_name, sample.labels)}{format_number(sample.value)}{time}\n"
+            families.setdefault(head, []).append(line)
         if not families:
             families[name, family.type] = []
         return "".join(
-            header(name, type_, family.description) + "".join(lines) for (name, type_), lines in families.items()
+            header(quoted_name(name), type_, family.description) + "".join(lines)
+            for (name, type_), lines in families.items()
         )
 
     def encode_end(self) -> tuple[str, ...]:

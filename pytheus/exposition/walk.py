@@ -24,20 +24,19 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.escaping import Escaping
-from pytheus.exceptions import CollectorError, ConflictError, LabelError
+from pytheus.exceptions import CollectorError, ConflictError
+from pytheus.exposition.checked import CheckedFamily, checked_family
 from pytheus.exposition.failures import described, failures_of, record_failure
 from pytheus.interruption import is_interruption
-from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.number import to_float
-from pytheus.names import RESERVED_NAMES, prefix_lead, validate_label_names, validate_text
+from pytheus.names import RESERVED_NAMES, occupied_names, prefix_lead
 from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import FailedSeries, definition_of, flatten
-from pytheus.samples import Family, Sample
+from pytheus.samples import Family
 
-__all__ = ["CheckedFamily", "Encoder", "ScrapeOptions", "Walk", "scrape"]
+__all__ = ["Encoder", "ScrapeOptions", "Walk", "scrape"]
 
 C = TypeVar("C", contravariant=True)
 P = TypeVar("P", covariant=True)
@@ -58,21 +57,9 @@ class ScrapeOptions(NamedTuple):
     escaping: Escaping = "underscores"
     names: frozenset[str] = frozenset()
 
-    def wants(self, lead: str, names: Iterable[str]) -> bool:
-        """Return whether a family with `names`, each after `lead`, is to be exposed."""
-        return not self.names or any(lead + name in self.names for name in names)
-
-
-class CheckedFamily(NamedTuple):
-    """A family that can be exposed.
-
-    Every text is an exact str, every number an exact float, and no series occurs twice.
-    """
-
-    name: str
-    type: MetricType
-    description: str
-    samples: list[Sample]
+    def wants(self, lead: str, family: Definition | Family) -> bool:
+        """Return whether `family`, whose name is exposed after `lead`, is among them."""
+        return not self.names or not self.names.isdisjoint(occupied_names(lead + family.name, family.type))
 
 
 _ALL: Final = ScrapeOptions()
@@ -82,8 +69,8 @@ class Encoder(Protocol[C, P]):
     """An exposition format: encodes collectors and families.
 
     `C` is the capability of the collectors that it encodes as a whole, and `P` the type of its parts, str or bytes.
-    `lead` comes before every family's name: "", or the registry's prefix and "_". Each method may raise: the collector
-    is left out then.
+    `lead` comes before the name in the definition: "", or the registry's prefix and "_". Each method may raise: the
+    collector is left out then.
     """
 
     def supports(self, collector: Collector, /) -> bool:
@@ -97,8 +84,8 @@ class Encoder(Protocol[C, P]):
         """Encode the whole family of a collector with the capability."""
         ...
 
-    def encode_family(self, family: CheckedFamily, lead: str, /) -> P:
-        """Encode one family of another collector."""
+    def encode_family(self, family: CheckedFamily, /) -> P:
+        """Encode one family of another collector, whose names are as they are to be exposed."""
         ...
 
     def encode_end(self) -> Iterable[P]:
@@ -161,7 +148,7 @@ class Walk(Generic[C, Part]):
                         definitions.append(None)
                     continue
             definition = definition_of(collector)
-            if has_filter and definition is not None and not options.wants(lead, definition.occupied_names):
+            if has_filter and definition is not None and not options.wants(lead, definition):
                 continue
             collectors.append(collector)
             definitions.append(definition)
@@ -240,7 +227,7 @@ class Walk(Generic[C, Part]):
         """Return the last parts: the count of failed collectors, if one has failed, and the format's own end."""
         parts: list[Part] = []
         failures = failures_of(self._registry)
-        if failures is not None and self._options.wants(self._lead, failures.counter.definition.occupied_names):
+        if failures is not None and self._options.wants(self._lead, failures.counter.definition):
             parts += self._encoder.encode_collector(cast(C, failures.counter), failures.counter.definition, self._lead)
         parts += self._encoder.encode_end()
         return parts
@@ -293,8 +280,9 @@ def _encode_custom(
     taken: dict[str, object] = {}
     gives_way = precedence_of(collector) is not None
     for part in flatten(collector, Metric):
-        names = part.definition.occupied_names if isinstance(part, Metric) else part.occupied_names
-        if not options.wants(lead, names) or (gives_way and not claimed.keys().isdisjoint(names)):
+        family = part.definition if isinstance(part, Metric) else part
+        names = family.occupied_names
+        if not options.wants(lead, family) or (gives_way and not claimed.keys().isdisjoint(names)):
             continue
         _check_claims(claimed, names, part)
         _check_claims(taken, names, part)
@@ -302,7 +290,7 @@ def _encode_custom(
         if isinstance(part, Metric):
             parts += encoder.encode_collector(cast(C, part), part.definition, lead)
         else:
-            parts.append(encoder.encode_family(_checked(part), lead))
+            parts.append(encoder.encode_family(checked_family(part, lead, options.escaping)))
     _claim(claimed, taken)
     return parts
 
@@ -326,42 +314,3 @@ def _check_claims(claimed: dict[str, object], names: tuple[str, ...], claimant: 
                 name=name,
                 incumbent=holder,
             )
-
-
-def _checked(family: Family) -> CheckedFamily:
-    """Return `family` if it can be exposed; raise a `PytheusError` otherwise."""
-    type_ = family.type
-    subject = f"a sample of {type_} {family.name!r}"
-    suffixes = KINDS[type_].sample_suffixes
-    description = validate_text(family.description, f"the description of family {family.name!r}")
-    samples: list[Sample] = []
-    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
-    # Most samples have the names of the one before.
-    names: tuple[str, ...] = ()
-    for sample in family.samples:
-        suffix = sample.suffix
-        if suffix not in suffixes:
-            raise LabelError(
-                f"{type_} {family.name!r} has a sample with the suffix {suffix!r}; expected one of {suffixes!r}"
-            )
-        given = tuple(sample.labels)
-        if given != names:
-            names = validate_label_names(given, subject)
-        labels = {name: _text(sample.labels[name], name, subject) for name in names}
-        series = (suffix, frozenset(labels.items()))
-        if series in seen:
-            raise LabelError(
-                f"{type_} {family.name!r} has two samples {family.name + suffix!r} with the labels {labels!r};"
-                " a series has one number in a scrape"
-            )
-        seen.add(series)
-        value = to_float(sample.value, subject)
-        timestamp = None if sample.timestamp is None else to_float(sample.timestamp, subject)
-        samples.append(Sample(suffix, labels, value, timestamp, sample.exemplar))
-    return CheckedFamily(family.name, type_, description, samples)
-
-
-def _text(value: object, label: str, subject: str) -> str:
-    if type(value) is str and value.isascii():
-        return value
-    return validate_text(value, f"label {label!r} of {subject}")

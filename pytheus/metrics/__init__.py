@@ -12,7 +12,6 @@ Modules:
 - `series`: the series of one metric by their label values
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
 - `label_values`: the text of a label value
-- `strictness`: whether label values of other types raise
 - `label_types`: types for type checkers
 - `number`: the numbers that metrics accept
 - `buckets`: the bounds of histogram buckets

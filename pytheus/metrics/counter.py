@@ -19,6 +19,7 @@ from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Exemplar, Row, Sample
+from pytheus.settings import NameRules
 
 __all__ = ["Counter"]
 
@@ -69,10 +70,19 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         unit: str = "",
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(
-            name, description, required_labels, default_labels, labels_from, registry, labels=labels, unit=unit
+            name,
+            description,
+            required_labels,
+            default_labels,
+            labels_from,
+            registry,
+            labels=labels,
+            unit=unit,
+            names=names,
         )
 
     def _init_handle(self) -> None:
@@ -82,6 +92,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def _reset(self) -> None:
         super()._reset()
         self._created = start_time(self._created)
+        self._message = None
 
     def _start_time(self) -> float:
         return self._created

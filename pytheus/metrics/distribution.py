@@ -19,6 +19,7 @@ from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.metrics.series import UNBOUND, start_time
+from pytheus.protobufformat import HISTOGRAM, SUMMARY, KeptMessage, label_pairs, metric_message, varint
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
 from pytheus.textformat import PART_SIZE, format_number, header, whole_end
@@ -61,7 +62,7 @@ class Distribution(Metric[L, C, D]):
     # sees half an observation. Counts are ints, because Python shares the small ones; the first item is not used. In
     # a registry's storage the numbers are a view of doubles with the sum as the first.
 
-    __slots__ = ("_counts", "_created", "_sum", "_text", "_text_count", "_text_sum")
+    __slots__ = ("_counts", "_created", "_message", "_sum", "_text", "_text_count", "_text_sum")
 
     _created: float
     _counts: vec[i64]
@@ -70,10 +71,15 @@ class Distribution(Metric[L, C, D]):
     # The number of observations in `_text`, or -1 if there is no text, and their sum.
     _text_count: int
     _text_sum: float
+    _message: KeptMessage | None
 
     def _buckets_text(self, counts: vec[i64]) -> str:
         """Return the lines of the buckets, each with `HEAD_MARK` before its bound; "" if there are no buckets."""
         return ""
+
+    def _message_of(self, total: float, counts: vec[i64], count: int) -> bytes:
+        """Return the numbers in the protobuf format; `count` is that of all observations."""
+        raise NotImplementedError
 
     def observe(self: Distribution[Complete], value: Number) -> None:
         """Count `value`."""
@@ -117,7 +123,9 @@ class Distribution(Metric[L, C, D]):
         self._sum = 0.0
         self._text = ""
         self._text_count = -1
+        self._message = None
         self._text_sum = 0.0
+        self._message = None
 
     def _reset(self) -> None:
         view = self._view
@@ -130,6 +138,7 @@ class Distribution(Metric[L, C, D]):
             self._sum = 0.0
         self._created = start_time(self._created)
         self._text_count = -1
+        self._message = None
 
     def _start_time(self) -> float:
         return self._created
@@ -192,6 +201,7 @@ class Distribution(Metric[L, C, D]):
             return
         # Numbers of another place may have the same count and sum.
         self._text_count = -1
+        self._message = None
         if not carry:
             self._view = view
             return
@@ -337,6 +347,57 @@ class Distribution(Metric[L, C, D]):
                 yielder.offer()
         parts.append("".join(texts))
         return parts
+
+    def message_parts(self) -> list[bytes] | None:
+        """Return pieces of the family's metrics in the protobuf format; see `Metric.message_parts`."""
+        series = self._series
+        definition = series.definition
+        if definition.name_rules != "legacy" or series.exemplars or definition.native is not None:
+            return None
+        yielder = Yielder()
+        parts: list[bytes] = []
+        messages: list[bytes] = []
+        for child in cast("list[Self]", list(series.children.values())):
+            kept = child._message
+            if kept is None or kept.created != child._created or not child._is_current(kept.count, kept.number):
+                kept = child._renew_message(kept)
+            messages.append(kept.message)
+            if len(messages) >= PART_SIZE:
+                parts.append(b"".join(messages))
+                messages = []
+                yielder.offer()
+        parts.append(b"".join(messages))
+        return parts
+
+    def _renew_message(self, former: KeptMessage | None) -> KeptMessage:
+        """Return the message with the present numbers, and keep it."""
+        definition = self._series.definition
+        values = cast("tuple[str, ...]", self._labels)
+        labels = label_pairs(zip(definition.labels, values, strict=True)) if former is None else former.labels
+        created = self._created
+        total, counts = self._read()
+        count = sum(counts)
+        numbers = self._message_of(total, counts, count)
+        message = metric_message(labels, HISTOGRAM if definition.type == "histogram" else SUMMARY, numbers)
+        place = len(message) - len(numbers) - len(varint(len(numbers))) - 1
+        kept = KeptMessage(message, total, count, place, created)
+        if not LOCKED:
+            self._message = kept
+        return kept
+
+    def has_plain_text(self) -> bool:
+        """Return whether OpenMetrics has the lines of `text_parts`: it has no sum that is negative or not a number."""
+        series = self._series
+        definition = series.definition
+        bounds = definition.bounds
+        # OpenMetrics has no sum beside a bucket of negative values, and native buckets may be such.
+        if (bounds[0] < 0 if bounds else definition.native is not None) or not super().has_plain_text():
+            return False
+        for child in cast("list[Self]", list(series.children.values())):
+            view = child._view
+            if not (child._sum if view is None or view is UNBOUND else view[0]) >= 0:
+                return False
+        return True
 
     def _is_current(self, count: int, total: float) -> bool:
         """Return whether the numbers in the kept text are the present ones. Every observation adds one to the count."""

@@ -22,6 +22,7 @@ from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row
+from pytheus.settings import NameRules
 
 __all__ = ["Gauge"]
 
@@ -83,6 +84,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         processes: Literal["live", "all"] = "live",
         labels: L | None = None,
         unit: str = "",
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(
@@ -95,6 +97,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             labels=labels,
             mode=validated_gauge_mode(name, mode, processes),
             unit=unit,
+            names=names,
         )
 
     def _init_handle(self) -> None:

@@ -19,10 +19,12 @@ from pytheus.metrics.native import NativeDistribution, place
 from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.names import validate_metric_name
 from pytheus.native_buckets import NativeBuckets, NativeHistogram, classic_buckets
+from pytheus.protobufformat import bucket_head, bucket_tail, histogram_head, histogram_start
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Exemplar, Sample
-from pytheus.textformat import format_number, whole_end
+from pytheus.settings import NameRules
+from pytheus.textformat import format_bound, whole_end
 
 __all__ = ["Histogram"]
 
@@ -98,9 +100,10 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         buckets: Iterable[Number] = DEFAULT_BUCKETS,
         native: NativeBuckets | bool = False,
         unit: str = "",
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        subject = f"histogram {validate_metric_name(name, 'histogram')!r}"
+        subject = f"histogram {validate_metric_name(name, 'histogram', names)!r}"
         options = _native_options(native, subject)
         bounds = validate_buckets(buckets, subject, may_be_none=options is not None)
         super().__init__(
@@ -114,6 +117,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
             labels=labels,
             unit=unit,
             native=options,
+            names=names,
         )
 
     def _init_handle(self) -> None:
@@ -220,7 +224,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         if present is not None and native is not None:
             return self._native_samples(total, counts, present, native.exemplars)
         for index, (bound, count) in enumerate(zip(bounds, counts, strict=True), 1):
-            bucket = {**labels, "le": format_number(bound)}
+            bucket = {**labels, "le": format_bound(bound)}
             samples.append(Sample("_bucket", bucket, float(count), None, exemplars.get((key, index))))
         samples.append(Sample("_sum", labels, total))
         samples.append(Sample("_count", labels, float(counts[-1]), created=self._created))
@@ -240,11 +244,31 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         samples: list[Sample] = []
         for index, (bound, number) in enumerate(_shown_buckets(self._series.definition.bounds, counts, native), 1):
             exemplar = exemplars.get((key, index)) if self._series.definition.bounds else None
-            bucket = {**labels, "le": format_number(bound)}
+            bucket = {**labels, "le": format_bound(bound)}
             samples.append(Sample("_bucket", bucket, float(number), None, exemplar))
         samples.append(Sample("_sum", labels, total))
         samples.append(Sample("_count", labels, float(count), None, None, self._created, native, native_exemplars))
         return samples
+
+    def _message_of(self, total: float, counts: vec[i64], count: int) -> bytes:
+        series = self._series
+        tails = series.bound_messages
+        if not tails:
+            # Without the bucket up to +Inf, whose count is that of all.
+            tails = series.bound_messages = tuple([bucket_tail(bound) for bound in series.definition.bounds])
+        pieces = histogram_head(count, total)
+        below = 0
+        head = bucket_head(0)
+        for index, tail in enumerate(tails, 1):
+            more = counts[index]
+            if more:
+                below += more
+                head = bucket_head(below)
+            pieces.append(head)
+            pieces.append(tail)
+        if self._created:
+            pieces.append(histogram_start(self._created))
+        return b"".join(pieces)
 
     def _buckets_text(self, counts: vec[i64]) -> str:
         series = self._series
@@ -255,13 +279,13 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
             total = sum(counts)
             lines: list[str] = []
             for upper, number in classic_buckets(present)[:-1]:
-                lines.append(f'{HEAD_MARK}{format_number(upper)}"}} {whole_end(min(int(number), total))}')
+                lines.append(f'{HEAD_MARK}{format_bound(upper)}"}} {whole_end(min(int(number), total))}')
             lines.append(f'{HEAD_MARK}+Inf"}} {whole_end(total)}')
             return "".join(lines)
         bounds = series.bound_texts
         if not bounds:
             bounds = series.bound_texts = tuple(
-                [f'{HEAD_MARK}{format_number(bound)}"}} ' for bound in (*series.definition.bounds, _INFINITY)]
+                [f'{HEAD_MARK}{format_bound(bound)}"}} ' for bound in (*series.definition.bounds, _INFINITY)]
             )
         pieces: list[str] = []
         count = 0

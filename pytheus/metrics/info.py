@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pytheus.atomic import LOCKED
+from pytheus.escaping import is_legacy_label
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
-from pytheus.names import text_name, validate_label_name
+from pytheus.names import text_name, validate_label_name, validate_label_names
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
+from pytheus.settings import NameRules
 from pytheus.textformat import format_labels, header
 
 __all__ = ["Info"]
@@ -50,9 +52,12 @@ class Info(Metric[L, L, "Info[Complete]"]):
         default_labels: LabelValues | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        super().__init__(name, description, required_labels, default_labels, labels_from, registry, labels=labels)
+        super().__init__(
+            name, description, required_labels, default_labels, labels_from, registry, labels=labels, names=names
+        )
 
     def _reset(self) -> None:
         self._info = None
@@ -86,13 +91,16 @@ class Info(Metric[L, L, "Info[Complete]"]):
         subject = f"info {self.name!r}"
         if facts is not None and not isinstance(facts, Mapping):
             raise LabelError(f"{subject} takes its facts from a mapping or keywords but got {facts!r:.80}")
+        names = self._series.definition.name_rules
         checked: dict[str, str] = {}
         for source in (facts if facts is not None else {}), named:
             for name in source:
-                label = validate_label_name(name, subject)
+                label = validate_label_name(name, subject, names=names)
                 if label in self.label_names or label in checked:
                     raise LabelError(f"{subject} has the label {label!r} already; choose another name for the fact")
                 checked[label] = self._series.text_of(label, source[name])
+        if not all(map(is_legacy_label, checked)):
+            validate_label_names((*self.label_names, *checked), subject, names="utf8")
         series._info = checked
         while series._view is UNBOUND:  # the series ended meanwhile
             series = self._bound()
@@ -124,12 +132,14 @@ class Info(Metric[L, L, "Info[Complete]"]):
         """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + text_name(definition.name, self.type_)
-        lines = [header(name, self.type_, definition.description)]
+        parts = [header(name, self.type_, definition.description)]
+        lines = [""]
         for child in cast("list[Info]", list(self._series.children.values())):
             for sample in child._samples():
                 labels = format_labels(sample.labels.items())
                 lines.append("{" + labels + "} 1.0\n" if labels else " 1.0\n")
-        return [name.join(lines)]
+        parts.append(name.join(lines))
+        return parts
 
 
 if LOCKED:

@@ -6,7 +6,7 @@ Rules:
   the code that it measures: another value is converted, and one warning for each metric and label names its type.
 - An int is decimal digits, also a member of an `IntEnum` such as `http.HTTPStatus`; a subclass of str is its text. A
   bool is not an int here, because its digits are hardly meant: it is converted, and told.
-- In strict mode (`pytheus.metrics.strictness`) any other value raises, so that tests find it.
+- In strict mode (`pytheus.settings`) any other value raises, so that tests find it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import sys
 from typing import Final
 
 from pytheus.exceptions import LabelError, NotTextError, PytheusWarning
-from pytheus.metrics.strictness import is_strict
 from pytheus.names import shown
+from pytheus.settings import is_strict
 
 __all__ = ["label_text", "warn_once"]
 

@@ -29,6 +29,7 @@ from pytheus.names import (
     reserved_label,
     validate_label_names,
     validate_metric_name,
+    validate_names,
     validate_text,
     validate_unit,
 )
@@ -36,6 +37,7 @@ from pytheus.native_buckets import NativeBuckets
 from pytheus.registry.contract import Registry, refused_by_peer
 from pytheus.registry.lookup import register_or_share
 from pytheus.samples import Family, Sample
+from pytheus.settings import NameRules
 
 __all__ = ["Metric"]
 
@@ -76,9 +78,11 @@ class Metric(Handle, Generic[L, C, D]):
         labels: L | None = None,
         unit: str = "",
         native: NativeBuckets | None = None,
+        names: NameRules | None = None,
     ) -> None:
         type_ = self.type_
-        name = validate_metric_name(name, type_)
+        names = validate_names(names, type_)
+        name = validate_metric_name(name, type_, names)
         subject = f"{type_} {name!r}"
         if labels is not None:
             from pytheus.metrics.label_class import read_labels
@@ -88,13 +92,14 @@ class Metric(Handle, Generic[L, C, D]):
             name,
             type_,
             validate_text(description, f"the description of {subject}"),
-            validate_label_names(required_labels, subject, reserved_label(name, type_)),
+            validate_label_names(required_labels, subject, reserved_label(name, type_), names),
             bounds=bounds,
             states=states,
             mode=mode,
             location=caller_location(),
             unit=validate_unit(unit, name, type_, subject),
             native=native,
+            names=names,
         )
         series = SeriesSet(definition, (), ())
         series.defaults = series.unbound
@@ -136,6 +141,18 @@ class Metric(Handle, Generic[L, C, D]):
     def text_parts(self, prefix: str) -> list[str]:
         """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         raise NotImplementedError
+
+    def message_parts(self) -> list[bytes] | None:
+        """Return pieces of the family's metrics in the protobuf format; None if only its rows have all of them.
+
+        They depend neither on the family's name nor on a prefix.
+        """
+        return None
+
+    def has_plain_text(self) -> bool:
+        """Return whether OpenMetrics has the lines of `text_parts`; see `pytheus.registry.HasPlainText`."""
+        series = self._series
+        return series.definition.name_rules == "legacy" and not series.exemplars
 
     def __call__(self: Metric[Complete], function: Callable[P, R], /) -> Callable[P, R]:
         """Measure each call of `function`, as a decorator.
@@ -348,7 +365,14 @@ class Metric(Handle, Generic[L, C, D]):
                 self._leave_out(child, error)
                 failed = True
         if samples or not failed:
-            yield Family(definition.name, definition.type, definition.description, samples, unit=definition.unit)
+            yield Family(
+                definition.name,
+                definition.type,
+                definition.description,
+                samples,
+                unit=definition.unit,
+                names=definition.name_rules,
+            )
 
     def _label_dict(self) -> dict[str, str]:
         return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))

@@ -2,7 +2,8 @@
 
 Each series keeps its line of the text format, without the family's name, and the number in that line. A scrape formats
 only the lines whose number has changed, and inserts the name before each in one `str.join`. So the lines do not depend
-on the prefix, and several registries can expose the same metric at once.
+on the prefix, and several registries can expose the same metric at once. From the first scrape in the protobuf format
+on, a series keeps its message of that format in the same way, which has no name.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
+from pytheus.protobufformat import COUNTER, GAUGE, KeptMessage, counter_message, label_pairs, metric_message
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
@@ -38,16 +40,18 @@ class Scalar(Metric[L, C, D]):
     # A number in a view is in `_value` as well: only this process writes it, and reading the view before each increment
     # would take as long as the store.
 
-    __slots__ = ("_line", "_line_value", "_value")
+    __slots__ = ("_line", "_line_value", "_message", "_value")
 
     _value: float
     _line: str
     _line_value: float
+    _message: KeptMessage | None
 
     def _init_handle(self) -> None:
         # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
         self._line_value = _NO_NUMBER
+        self._message = None
 
     def _reset(self) -> None:
         view = self._view
@@ -159,6 +163,51 @@ class Scalar(Metric[L, C, D]):
             parts.append(name.join(lines))
             yielder.offer()
         return parts if not failed or failed < len(children) else []
+
+    def message_parts(self) -> list[bytes] | None:
+        """Return pieces of the family's metrics in the protobuf format; see `Metric.message_parts`."""
+        series = self._series
+        definition = series.definition
+        if definition.name_rules != "legacy" or series.exemplars:
+            return None
+        key = COUNTER if definition.type == "counter" else GAUGE
+        yielder = Yielder()
+        parts: list[bytes] = []
+        children = cast("list[Scalar]", list(series.children.values()))
+        for start in range(0, len(children), PART_SIZE):
+            messages: list[bytes] = []
+            for child in children[start : start + PART_SIZE]:
+                if child._view is None and not LOCKED:
+                    value = child._value
+                else:
+                    number = self._number_of(child)
+                    if number is None:
+                        continue
+                    value = number
+                kept = child._message
+                if kept is None:
+                    kept = child._first_message(key, value)
+                elif value != kept.number or (not value and copysign(1.0, value) != copysign(1.0, kept.number)):
+                    kept = kept.with_number(value)
+                    child._message = kept
+                messages.append(kept.message)
+            parts.append(b"".join(messages))
+            yielder.offer()
+        return parts
+
+    def _first_message(self, key: bytes, value: float) -> KeptMessage:
+        """Return the message with the number `value`, and keep it."""
+        created = self._start_time()
+        names = self._series.definition.labels
+        labels = label_pairs(zip(names, cast("tuple[str, ...]", self._labels), strict=True))
+        number = counter_message(value, b"", created or None)
+        message = metric_message(labels, key, number)
+        kept = KeptMessage(message, value, 0, len(message) - len(number) + 1, created)
+        if not LOCKED:  # as in `_text_parts`
+            self._message = kept
+            if self._start_time() != created:  # it was reset meanwhile, which also drops the message
+                self._message = None
+        return kept
 
     def _number_of(self, child: Scalar) -> float | None:
         """Return the number of `child`, or None if its function failed and the scrape goes on without it."""

@@ -121,6 +121,7 @@ class SeriesSet:
 
     __slots__ = (
         "asleep",
+        "bound_messages",
         "bound_texts",
         "bounds",
         "children",
@@ -156,6 +157,8 @@ class SeriesSet:
         self.label_heads: tuple[str, ...] = ()
         # The text before the number of each bucket, made at the first scrape; see `Distribution`.
         self.bound_texts: tuple[str, ...] = ()
+        # The bytes after the count of each bucket but the last, made at the first scrape in the protobuf format.
+        self.bound_messages: tuple[bytes, ...] = ()
         # The identity of this tuple distinguishes the handle without any label bound from all others.
         self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.

@@ -13,11 +13,12 @@ from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
-from pytheus.names import validate_label_name, validate_metric_name, validate_text
+from pytheus.names import state_label, validate_label_name, validate_metric_name, validate_text
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
+from pytheus.settings import NameRules
 from pytheus.textformat import format_labels, header
 
 __all__ = ["StateSet"]
@@ -35,7 +36,8 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         ('open',)
 
     Each state is exposed as a series with the value 1 if it is active and 0 if not, in a label with the metric's name:
-    ``door{door="open"} 1.0``. At first no state is active. `states` are the states in order, at least one, each a str.
+    ``door{door="open"} 1.0``, or with a prefix of the registry, ``shop_door{shop_door="open"} 1.0``. At first no state
+    is active. `states` are the states in order, at least one, each a str.
     The other arguments are those of `Counter`. All methods may be called from any thread.
     https://prometheus.io/docs/specs/om/open_metrics_spec/#stateset
 
@@ -60,10 +62,11 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         default_labels: LabelValues | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
-        subject = f"stateset {validate_metric_name(name, 'stateset')!r}"
-        validate_label_name(name, f"{subject} exposes its states in a label of the same name, and so")
+        subject = f"stateset {validate_metric_name(name, 'stateset', names)!r}"
+        validate_label_name(name, f"{subject} exposes its states in a label of the same name, and so", names=names)
         super().__init__(
             name,
             description,
@@ -73,6 +76,7 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
             registry,
             states=_validated_states(states, subject),
             labels=labels,
+            names=names,
         )
 
     def _init_handle(self) -> None:
@@ -208,11 +212,17 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
         definition = self._series.definition
         name = prefix + definition.name
-        lines = [header(name, self.type_, definition.description)]
+        label = state_label(name)
+        if label in definition.labels:
+            raise LabelError(f"{self} has its states in the label {label!r}, and one of that name already")
+        parts = [header(name, self.type_, definition.description)]
+        lines = [""]
         for child in cast("list[StateSet]", list(self._series.children.values())):
-            for sample in child._samples():
-                lines.append(f"{{{format_labels(sample.labels.items())}}} {sample.value!r}\n")
-        return [name.join(lines)]
+            labels = list(child._label_dict().items())
+            for state, number in zip(definition.states, child._numbers(), strict=True):
+                lines.append(f"{{{format_labels([*labels, (label, state)])}}} {number!r}\n")
+        parts.append(name.join(lines))
+        return parts
 
 
 def _validated_states(states: object, subject: str) -> tuple[str, ...]:

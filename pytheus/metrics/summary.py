@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.distribution import Distribution
 from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float, to_floats
+from pytheus.protobufformat import summary_message
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Sample
+from pytheus.settings import NameRules
 
 __all__ = ["Summary"]
 
@@ -48,10 +50,19 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         unit: str = "",
+        names: NameRules | None = None,
         registry: Registry | None = REGISTRY,
     ) -> None:
         super().__init__(
-            name, description, required_labels, default_labels, labels_from, registry, labels=labels, unit=unit
+            name,
+            description,
+            required_labels,
+            default_labels,
+            labels_from,
+            registry,
+            labels=labels,
+            unit=unit,
+            names=names,
         )
 
     def _size(self) -> int:
@@ -76,6 +87,9 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         series = self._bound()
         if numbers:
             series._add_observations(1, len(numbers), sum(numbers))
+
+    def _message_of(self, total: float, counts: vec[i64], count: int) -> bytes:
+        return summary_message(count, total, b"", self._created or None)
 
     def _samples(self) -> list[Sample]:
         total, counts = self._read()

@@ -13,7 +13,9 @@ Rules:
 
     entry = NAME / NAME "@" DISTRIBUTION / "no:" NAME
 
-- Strict mode: ``PYTHEUS_STRICT`` (1, 0, true or false) decides over ``strict`` in the file; without both it is off.
+- Settings of the whole process: ``PYTHEUS_STRICT`` (1, 0, true or false) decides over ``strict`` in the file, and
+  without both it is off. In the same way ``PYTHEUS_NAMES`` (legacy or utf8) decides over ``names``, and
+  ``PYTHEUS_CREATED_LINES`` over ``created_lines``.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ __all__ = [
     "NamedPlugin",
     "Origin",
     "PluginSettings",
-    "StrictChoice",
+    "SETTINGS",
+    "SettingChoice",
     "choose",
-    "choose_strict",
+    "choose_setting",
+    "configured_setting",
     "configured_strict",
     "load_configuration",
     "plugin_settings",
@@ -56,9 +60,9 @@ class Configuration(NamedTuple):
     """The content of a configuration file, checked for types and unknown keys; `path` is None if there is no table.
 
     `registry` is a name or URL as it was written, or None. `plugins` has its entries as written. `registries` maps a
-    plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `strict` is
-    None if the file has no such key. `looked_at` has each file that was looked at with the decision about it, and
-    `warnings` are about files and tables that are ignored.
+    plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `settings` has
+    the settings of the whole process that the file has. `looked_at` has each file that was looked at with the decision
+    about it, and `warnings` are about files and tables that are ignored.
     """
 
     path: str | None
@@ -66,7 +70,7 @@ class Configuration(NamedTuple):
     plugins: tuple[str, ...]
     registries: Mapping[str, Mapping[str, object]]
     wrap: tuple[WrapLayer, ...] = ()
-    strict: bool | None = None
+    settings: Mapping[str, bool | str] = MappingProxyType({})
     looked_at: tuple[LookedAt, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -100,7 +104,7 @@ def load_configuration() -> Configuration:
         tuple(parsed.plugins),
         MappingProxyType(registries),
         parsed.layers,
-        parsed.strict,
+        MappingProxyType(parsed.settings),
         looked_at,
         ignored,
     )
@@ -139,30 +143,66 @@ def choose(argument: str | None, configuration: Configuration) -> Choice:
     return Choice("default", "default", "by default")
 
 
-# Strict mode ----------------------------------------------------------------------------------------------------------
+# Settings of the process ----------------------------------------------------------------------------------------------
 
-_STRICT_WORDS: Final = {"1": True, "true": True, "0": False, "false": False}
+_BOOLEANS: Final[dict[str, bool | str]] = {"1": True, "true": True, "0": False, "false": False}
+_NAME_RULES: Final[dict[str, bool | str]] = {"legacy": "legacy", "utf8": "utf8"}
 
 
-class StrictChoice(NamedTuple):
-    """Whether label values that are neither str nor int are refused, and who decides: "from PYTHEUS_STRICT"."""
+class _Setting(NamedTuple):
+    """The variable of a setting, its values by their words there, these words in a message, and the default."""
 
-    is_strict: bool
+    variable: str
+    words: Mapping[str, bool | str]
+    expected: str
+    default: bool | str
+
+
+_SETTINGS: Final = {
+    "strict": _Setting("PYTHEUS_STRICT", _BOOLEANS, "1, 0, true or false", False),
+    "names": _Setting("PYTHEUS_NAMES", _NAME_RULES, "legacy or utf8", "legacy"),
+    "created_lines": _Setting("PYTHEUS_CREATED_LINES", _BOOLEANS, "1, 0, true or false", False),
+}
+
+SETTINGS: Final = tuple(_SETTINGS)
+"""The keys of the settings of the whole process, in the configuration file and for `choose_setting`."""
+
+
+class SettingChoice(NamedTuple):
+    """The value of a setting, and who decides: "from PYTHEUS_STRICT"."""
+
+    value: bool | str
     source: str
 
 
-def choose_strict(configuration: Configuration) -> StrictChoice:
-    """The strict mode that the environment, or else `configuration`, chooses; raises `ConfigurationError`."""
-    variable = os.environ.get("PYTHEUS_STRICT", "").strip()
+def choose_setting(key: str, configuration: Configuration) -> SettingChoice:
+    """The value that the environment, or else `configuration`, chooses; raises `ConfigurationError`."""
+    setting = _SETTINGS[key]
+    variable = os.environ.get(setting.variable, "").strip()
     if variable:
-        word = _STRICT_WORDS.get(variable.lower())
+        word = setting.words.get(variable.lower())
         if word is None:
             got = repr(variable) if re.fullmatch(_SHOWN_ENTRY, variable) else "another text"
-            raise ConfigurationError(f"PYTHEUS_STRICT must be 1, 0, true or false but is {got}")
-        return StrictChoice(word, "from PYTHEUS_STRICT")
-    if configuration.strict is not None:
-        return StrictChoice(configuration.strict, f"from {configuration.path}")
-    return StrictChoice(False, "by default")
+            raise ConfigurationError(f"{setting.variable} must be {setting.expected} but is {got}")
+        return SettingChoice(word, f"from {setting.variable}")
+    value = configuration.settings.get(key)
+    if value is not None:
+        return SettingChoice(value, f"from {configuration.path}")
+    return SettingChoice(setting.default, "by default")
+
+
+def configured_setting(key: str) -> bool | str:
+    """The value of the setting `key` that the environment and the file choose, which are read each time.
+
+        >>> [configured_setting(key) for key in SETTINGS]
+        [False, 'legacy', False]
+
+    Raises `ConfigurationError` for a setting that is not valid.
+    """
+    configuration = load_configuration()
+    for warning in configuration.warnings:
+        warnings.warn(warning, PytheusWarning, stacklevel=2)
+    return choose_setting(key, configuration).value
 
 
 def configured_strict() -> bool:
@@ -173,10 +213,7 @@ def configured_strict() -> bool:
 
     Raises `ConfigurationError` for a setting that is not valid.
     """
-    configuration = load_configuration()
-    for warning in configuration.warnings:
-        warnings.warn(warning, PytheusWarning, stacklevel=2)
-    return choose_strict(configuration).is_strict
+    return configured_setting("strict") is True
 
 
 # Plugins --------------------------------------------------------------------------------------------------------------

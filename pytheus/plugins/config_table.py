@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType, ValidationError, convert, structs
 
@@ -67,12 +67,20 @@ class Table(Struct, forbid_unknown_fields=True):
     registries: dict[str, dict[str, object]] = {}
     registry: str | None = None
     strict: bool | None = None
+    names: Literal["legacy", "utf8"] | None = None
+    created_lines: bool | None = None
     wrap: list[_Layer] = []
 
     @property
     def layers(self) -> tuple[WrapLayer, ...]:
         """The layers, innermost first."""
         return tuple(_as_wrap_layer(layer) for layer in self.wrap)
+
+    @property
+    def settings(self) -> dict[str, bool | str]:
+        """The settings of the whole process that are given."""
+        given = {"strict": self.strict, "names": self.names, "created_lines": self.created_lines}
+        return {key: value for key, value in given.items() if value is not None}
 
 
 _KINDS: Final = {
@@ -183,8 +191,10 @@ def _translated(message: str, table: dict[str, object]) -> str:
         case ["registry"]:
             tables = "; write [tool.pytheus.registries.NAME] for options" if isinstance(found, dict) else ""
             return f"'registry' in [tool.pytheus] must be a string, a registry's name or URL, but is {got}{tables}"
-        case ["strict"]:
-            return f"'strict' in [tool.pytheus] must be true or false but is {got}; write strict = true"
+        case [("strict" | "created_lines") as setting]:
+            return f"{setting!r} in [tool.pytheus] must be true or false but is {got}; write {setting} = true"
+        case ["names"]:
+            return f'\'names\' in [tool.pytheus] must be "legacy" or "utf8" but is {got}; write names = "utf8"'
         case ["plugins", *item]:
             is_or_has = f"has an item that is {got}" if item else f"is {got}"
             return (

@@ -26,7 +26,7 @@ from pytheus.shards.merge_rules import (
     merge_rule_of,
     series_size,
 )
-from pytheus.textformat import format_number, header
+from pytheus.textformat import format_bound, header
 
 __all__ = [
     "ABSENT",
@@ -134,7 +134,7 @@ class CachedFamily:
         )
         """The key of the family of its native buckets."""
         bounds = (*definition.bounds, inf) if kind.reserved_label == "le" else ()
-        self.bucket_heads: list[str] = [f'"{format_number(bound)}"}} ' for bound in bounds]
+        self.bucket_heads: list[str] = [f'"{format_bound(bound)}"}} ' for bound in bounds]
         """The text between ``le=`` and the number in the lines of a histogram's buckets."""
         self.series: dict[tuple[str, ...], CachedSeries] = {}
         self.blocks: dict[int, CachedBlock] = {}

@@ -7,10 +7,12 @@ from itertools import accumulate
 from math import copysign, inf
 
 from pytheus.definitions import Definition
+from pytheus.escaping import is_legacy_label
 from pytheus.kinds import KINDS, MergeRule
+from pytheus.names import state_label
 from pytheus.samples import Exemplar, Family, Row, Sample
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries, ShardIndex
-from pytheus.textformat import PART_SIZE, format_labels, format_number, number_line
+from pytheus.textformat import PART_SIZE, format_bound, format_labels, number_line
 from pytheus.yielding import Yielder
 
 __all__ = ["ExtraSample", "MergeResult", "MergedFamily", "sample_line"]
@@ -154,7 +156,14 @@ class MergedFamily:
     def collect(self) -> Iterator[Family]:
         """The family."""
         definition = self.definition
-        yield Family(definition.name, definition.type, definition.description, self._samples(), unit=definition.unit)
+        yield Family(
+            definition.name,
+            definition.type,
+            definition.description,
+            self._samples(),
+            unit=definition.unit,
+            names="utf8",
+        )
 
     def _samples(self) -> list[Sample]:
         if self._extra:
@@ -178,7 +187,7 @@ class MergedFamily:
             return [Sample("_sum", labels, numbers[0]), Sample("_count", labels, numbers[1], None, None, created)]
         buckets = self._buckets(row)
         samples = [
-            Sample("_bucket", {**labels, "le": format_number(bound)}, float(count), None, exemplars.get(slot))
+            Sample("_bucket", {**labels, "le": format_bound(bound)}, float(count), None, exemplars.get(slot))
             for slot, (bound, count) in enumerate(buckets, 1)
         ]
         return [
@@ -190,6 +199,21 @@ class MergedFamily:
     def _buckets(self, row: Row) -> list[tuple[float, float]]:
         """The bounds of a histogram's buckets, with cumulative counts."""
         return list(zip((*self.definition.bounds, inf), accumulate(row.numbers[1:]), strict=True))
+
+    def has_plain_text(self) -> bool:
+        """Whether OpenMetrics has the lines of `text_parts`; see `pytheus.registry.HasPlainText`."""
+        family = self._family
+        definition = self.definition
+        if definition.name_rules != "legacy" or self._result.exemplars(family):
+            return False
+        if family.rule is MergeRule.INFO:
+            return all(is_legacy_label(name) for extra in self._extra for name in extra.labels)
+        if KINDS[definition.type].base_numbers < 2:
+            return True
+        if definition.bounds[0] < 0 if definition.bounds else definition.native is not None:
+            return False
+        totals = self._result.totals[family.vector] if self._listing else []
+        return all(totals[series.start] >= 0 for series in self._listing)
 
     # The text format --------------------------------------------------------------------------------------------------
 
@@ -261,8 +285,9 @@ class MergedFamily:
         labels = format_labels(zip(definition.labels, values, strict=True))
         lines: list[str] = []
         if definition.states:
+            own_label = state_label(name)
             for state, number in zip(definition.states, numbers, strict=True):
-                pair = format_labels([(definition.name, state)])
+                pair = format_labels([(own_label, state)])
                 lines.append(name + sample_line(f"{labels},{pair}" if labels else pair, number))
             return "".join(lines)
         bucket_heads = self._family.bucket_heads

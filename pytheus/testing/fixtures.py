@@ -36,8 +36,8 @@ def pytheus_registry() -> Iterator[CollectorRegistry]:
 
     A label value that is neither a str nor an int raises during the test, as with ``PYTHEUS_STRICT=1``.
     """
-    from pytheus.metrics.strictness import set_strict
     from pytheus.registry import REGISTRY, CollectorRegistry
+    from pytheus.settings import set_strict
 
     registry = CollectorRegistry()
     previous = set_strict(True)

@@ -9,7 +9,8 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Summary
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError
-from pytheus.exposition.walk import CheckedFamily, scrape
+from pytheus.exposition.checked import CheckedFamily
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry
 from pytheus.registry.capabilities import HasRows
@@ -28,8 +29,8 @@ class RowEncoder:
         for row in collector.rows():
             yield f"{lead}{definition.name} {'/'.join(row.labels)} {row.numbers}".encode()
 
-    def encode_family(self, family: CheckedFamily, lead: str, /) -> bytes:
-        return f"{lead}{family.name} {[(sample.labels, sample.value) for sample in family.samples]}".encode()
+    def encode_family(self, family: CheckedFamily, /) -> bytes:
+        return f"{family.name} {[(sample.labels, sample.value) for sample in family.samples]}".encode()
 
     def encode_end(self) -> tuple[bytes, ...]:
         return ()
@@ -94,7 +95,7 @@ def test_a_checked_family_has_exact_texts_and_numbers(registry: CollectorRegistr
     checked: list[CheckedFamily] = []
 
     class Keeping(RowEncoder):
-        def encode_family(self, family: CheckedFamily, lead: str, /) -> bytes:
+        def encode_family(self, family: CheckedFamily, /) -> bytes:
             checked.append(family)
             return b""
 

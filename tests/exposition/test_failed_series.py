@@ -14,7 +14,8 @@ from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.compose import filtered, labelled, limited, prefixed, read_only, union
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError
-from pytheus.exposition.walk import CheckedFamily, scrape
+from pytheus.exposition.checked import CheckedFamily
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from pytheus.registry.capabilities import HasRows
@@ -133,7 +134,7 @@ class _RowEncoder:
         for row in collector.rows():
             yield f"{definition.name} {'/'.join(row.labels)} {row.numbers}"
 
-    def encode_family(self, family: CheckedFamily, lead: str, /) -> str:
+    def encode_family(self, family: CheckedFamily, /) -> str:
         return family.name
 
     def encode_end(self) -> tuple[str, ...]:

@@ -155,6 +155,7 @@ def test_two_registries_expose_one_metric_each_with_its_prefix() -> None:
     for _ in range(2):
         for prefix, registry in (("a", a), ("b", b)):
             expected = re.sub(r"^(# (?:HELP|TYPE) )?", rf"\g<1>{prefix}_", text.rstrip("\n"), flags=re.MULTILINE) + "\n"
+            expected = expected.replace('{t="', f'{{{prefix}_t="')  # the label of a state set has its name
             assert generate_metrics(registry) == expected
         assert generate_metrics(bare) == text
 

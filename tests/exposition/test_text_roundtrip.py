@@ -28,7 +28,9 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate
 from pytheus.exceptions import ConflictError
 from pytheus.kinds import MetricType
 from pytheus.metrics import Family, Sample
+from pytheus.names import state_label
 from pytheus.registry import CollectorRegistry
+from pytheus.textformat import format_bound
 from tests.exposition.conftest import Custom
 
 pytestmark = pytest.mark.property
@@ -189,7 +191,7 @@ def test_histograms_read_back(
         histogram.labels(*key).observe(value)
         labels = dict(zip(names, key, strict=True))
         for bound in [*bounds, math.inf]:
-            le = "+Inf" if bound == math.inf else repr(bound + 0.0)
+            le = format_bound(bound + 0.0)
             expected[_key(exposed + "_bucket", labels | {"le": le})] = float(value <= bound)
         expected[_key(exposed + "_sum", labels)] = value
         expected[_key(exposed + "_count", labels)] = 1.0
@@ -212,7 +214,7 @@ def test_statesets_read_back(name: str, description: str, prefix: str | None, st
     for state, active in states.items():
         stateset.set(state, active)
     exposed = _exposed(name, prefix)
-    expected = {_key(exposed, {name: state}): float(active) for state, active in states.items()}
+    expected = {_key(exposed, {state_label(exposed): state}): float(active) for state, active in states.items()}
     _assert_read_back(registry, (exposed, "gauge"), description, expected, len(states))
 
 

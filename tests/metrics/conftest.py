@@ -14,9 +14,9 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, StateSet, Summary
 from pytheus.metrics import Metric
-from pytheus.metrics.strictness import set_strict
 from pytheus.registry import FloatBuffer
 from pytheus.samples import Exemplar
+from pytheus.settings import set_strict
 
 
 class Stopwatch:

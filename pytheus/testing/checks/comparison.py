@@ -41,7 +41,10 @@ def _differences(
             yield f"the type of {got.name!r} is {got.type!r} instead of {family.type!r}"
         if got.description != family.description:
             yield f"the description of {got.name!r} is {got.description!r} instead of {family.description!r}"
-        samples, wanted_samples = _by_key(got.samples, {}), _by_key(family.samples, labels)
+        # The label of a state set has the name of its family.
+        own_label = family.name if family.type == "stateset" else None
+        samples = _by_key(got.samples, {}, got.name if own_label else None, own_label)
+        wanted_samples = _by_key(family.samples, labels, own_label, own_label)
         for key in [*wanted_samples, *(key for key in samples if key not in wanted_samples)]:
             shown = f"{got.name + key[0]}{dict(sorted(key[1])) or ''}"
             one, other = samples.get(key), wanted_samples.get(key)
@@ -51,8 +54,22 @@ def _differences(
                 yield from _of_samples(shown, one, other)
 
 
-def _by_key(samples: tuple[Sample, ...], labels: Mapping[str, str]) -> dict[_Key, Sample]:
-    return {(sample.suffix, frozenset({**sample.labels, **labels}.items())): sample for sample in samples}
+def _by_key(
+    samples: tuple[Sample, ...], labels: Mapping[str, str], own: str | None, shown: str | None
+) -> dict[_Key, Sample]:
+    """Return the samples by suffix and labels; the label `own` counts as one of the name `shown`."""
+    return {
+        (
+            sample.suffix,
+            frozenset(
+                {
+                    **{shown if name == own and shown else name: sample.labels[name] for name in sample.labels},
+                    **labels,
+                }.items()
+            ),
+        ): sample
+        for sample in samples
+    }
 
 
 def _of_samples(shown: str, got: Sample, expected: Sample) -> Iterator[str]:

@@ -189,7 +189,9 @@ class ScrapeChecks(Declarations):
         for family in families:
             for sample in family.samples:
                 name = self.exposed(registry, family.name) + sample.suffix
-                wanted = ParsedSample.of(name, {**sample.labels, **self.constant_labels}, sample.value)
+                # The label of a state set has the name of its family.
+                labels = {name if label == family.name else label: value for label, value in sample.labels.items()}
+                wanted = ParsedSample.of(name, {**labels, **self.constant_labels}, sample.value)
                 if wanted not in got:
                     raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
 

@@ -128,7 +128,7 @@ def _undated(family: Family) -> Family:
         sample._replace(exemplar=sample.exemplar and sample.exemplar._replace(timestamp=None))
         for sample in family.samples
     ]
-    return Family(family.name, family.type, family.description, samples, unit=family.unit)
+    return Family(family.name, family.type, family.description, samples, unit=family.unit, names=family.names)
 
 
 class StoreChecks(StoreDeclarations):

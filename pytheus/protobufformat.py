@@ -1,0 +1,293 @@
+"""The grammar of Prometheus's protobuf format: the fields of its messages as bytes, without a library.
+
+The messages are those of the package ``io.prometheus.client``
+(https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto), in the encoding of
+https://protobuf.dev/programming-guides/encoding/. A field is a key, its number and type in one byte or two, and a
+value; a message within another comes after its length. Every number is written, also zero, because a reader cannot
+tell an absent number from one that is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import floor, isnan
+from struct import Struct
+from typing import Final
+
+from pytheus.native_buckets import NativeHistogram, spans_and_deltas
+
+__all__ = [
+    "COUNTER",
+    "GAUGE",
+    "HISTOGRAM",
+    "SUMMARY",
+    "UNTYPED",
+    "KeptMessage",
+    "bucket_head",
+    "bucket_tail",
+    "counter_message",
+    "double",
+    "exemplar_message",
+    "family_head",
+    "histogram_head",
+    "histogram_message",
+    "histogram_start",
+    "label_pairs",
+    "metric_message",
+    "number_message",
+    "quantile_message",
+    "summary_message",
+    "varint",
+]
+
+_pack_double: Final = Struct("<d").pack
+
+_SMALL_BELOW: Final = 1024
+_SMALL_VARINTS: Final = [bytes([number]) if number < 128 else bytes([number & 127 | 128, number >> 7])
+                         for number in range(_SMALL_BELOW)]  # fmt: skip
+
+# The keys of the fields of ``Metric`` that hold its number.
+GAUGE: Final = b"\x12"
+COUNTER: Final = b"\x1a"
+SUMMARY: Final = b"\x22"
+UNTYPED: Final = b"\x2a"
+HISTOGRAM: Final = b"\x3a"
+
+# The numbers of ``MetricType``, by the type of a family. Infos and state sets are gauges, as in the text format.
+_TYPES: Final[dict[str, int]] = {
+    "counter": 0,
+    "gauge": 1,
+    "info": 1,
+    "stateset": 1,
+    "summary": 2,
+    "unknown": 3,
+    "histogram": 4,
+    "gaugehistogram": 5,
+}
+
+
+class KeptMessage:
+    """A series' ``Metric`` with its key and length, as a scrape wrote it last, and the numbers in it.
+
+    `number` is the only number, or a sum, and `count` the number of observations. `place` is where the bytes of the
+    only number begin, or where the labels end. Never changed, so that several scrapes may share it.
+    """
+
+    __slots__ = ("count", "created", "message", "number", "place")
+
+    def __init__(self, message: bytes, number: float, count: int, place: int, created: float) -> None:
+        self.message: bytes = message
+        self.number: float = number
+        self.count: int = count
+        self.place: int = place
+        self.created: float = created
+
+    def with_number(self, number: float) -> KeptMessage:
+        """Return the message with another `number`, the only one in it."""
+        message, place = self.message, self.place
+        changed = b"".join((message[:place], _pack_double(number), message[place + 8 :]))
+        return KeptMessage(changed, number, 0, place, self.created)
+
+    @property
+    def labels(self) -> bytes:
+        """The labels, where `place` is their end."""
+        message = self.message
+        start = 2
+        while message[start - 1] > 127:  # the length, of seven bits a byte
+            start += 1
+        return message[start : self.place]
+
+
+def varint(number: int) -> bytes:
+    """Return a whole number that is not negative, seven bits to a byte."""
+    if number < _SMALL_BELOW:
+        return _SMALL_VARINTS[number]
+    pieces: list[int] = []
+    while number > 127:
+        pieces.append(number & 127 | 128)
+        number >>= 7
+    pieces.append(number)
+    return bytes(pieces)
+
+
+def double(number: float) -> bytes:
+    """Return the eight bytes of a double."""
+    return _pack_double(number)
+
+
+def _signed(number: int) -> bytes:
+    """Return a whole number of either sign as ``sint32`` and ``sint64`` have it."""
+    return varint(number << 1 if number >= 0 else (-number << 1) - 1)
+
+
+def _nested(key: bytes, message: bytes) -> bytes:
+    return b"".join((key, varint(len(message)), message))
+
+
+def _text(key: bytes, text: str) -> bytes:
+    return _nested(key, text.encode())
+
+
+def _timestamp(key: bytes, seconds: float) -> bytes:
+    """Return the field of a ``google.protobuf.Timestamp``."""
+    whole = floor(seconds)
+    nanos = int((seconds - whole) * 1e9)
+    # A negative int64 takes ten bytes.
+    return _nested(key, b"".join((b"\x08", varint(whole & 0xFFFFFFFFFFFFFFFF), b"\x10", varint(nanos))))
+
+
+def family_head(name: str, type_: str, description: str, unit: str) -> bytes:
+    """Return the fields of a ``MetricFamily`` besides its metrics."""
+    shown = name.encode()
+    text = description.encode()
+    type_number = varint(_TYPES[type_])
+    head = b"".join((b"\x0a", varint(len(shown)), shown, b"\x12", varint(len(text)), text, b"\x18", type_number))
+    return head + _text(b"\x2a", unit) if unit else head
+
+
+def label_pairs(labels: Iterable[tuple[str, str]]) -> bytes:
+    """Return the fields of a ``Metric`` that hold its labels."""
+    pieces: list[bytes] = []
+    for name, value in labels:
+        pieces.append(_nested(b"\x0a", _text(b"\x0a", name) + _text(b"\x12", value)))
+    return b"".join(pieces)
+
+
+def exemplar_message(labels: Mapping[str, str], value: float, timestamp: float | None) -> bytes:
+    """Return an ``Exemplar``."""
+    message = label_pairs(labels.items()) + b"\x11" + _pack_double(value)
+    return message if timestamp is None else message + _timestamp(b"\x1a", timestamp)
+
+
+def metric_message(labels: bytes, key: bytes, number: bytes, timestamp: float | None = None) -> bytes:
+    """Return the field of a ``MetricFamily`` with one metric.
+
+    `labels` are as from `label_pairs`, and `number` is the message of the field `key`. The `timestamp` is in seconds.
+    """
+    if timestamp is None:
+        time = b""
+    else:
+        time = b"\x30" + varint(round(timestamp * 1000) & 0xFFFFFFFFFFFFFFFF)
+    size = varint(len(number))
+    return b"".join(
+        (b"\x22", varint(len(labels) + len(key) + len(size) + len(number) + len(time)), labels, key, size, number, time)
+    )
+
+
+def number_message(value: float) -> bytes:
+    """Return a ``Gauge``, an ``Untyped``, or a ``Counter`` of a number alone."""
+    return b"\x09" + _pack_double(value)
+
+
+def counter_message(value: float, exemplar: bytes, created: float | None) -> bytes:
+    """Return a ``Counter``; `exemplar` is a message, or empty."""
+    pieces = [b"\x09", _pack_double(value)]
+    if exemplar:
+        pieces.append(_nested(b"\x12", exemplar))
+    if created is not None:
+        pieces.append(_timestamp(b"\x1a", created))
+    return b"".join(pieces)
+
+
+def quantile_message(quantile: float, value: float) -> bytes:
+    """Return the field of a ``Summary`` with one quantile."""
+    return b"".join((b"\x1a\x12\x09", _pack_double(quantile), b"\x11", _pack_double(value)))
+
+
+def summary_message(count: int, total: float, quantiles: bytes, created: float | None) -> bytes:
+    """Return a ``Summary``; `quantiles` are fields as from `quantile_message`."""
+    pieces = [b"\x08", varint(count), b"\x11", _pack_double(total), quantiles]
+    if created is not None:
+        pieces.append(_timestamp(b"\x22", created))
+    return b"".join(pieces)
+
+
+_SMALL_HEADS: Final[list[bytes]] = [b""] * _SMALL_BELOW
+
+
+def bucket_head(count: int) -> bytes:
+    """Return the beginning of the field of a ``Histogram`` with one bucket without exemplar: key, length and count."""
+    if count < _SMALL_BELOW:
+        head = _SMALL_HEADS[count]
+        if head:
+            return head
+    number = varint(count)
+    head = b"\x1a" + bytes([len(number) + 10]) + b"\x08" + number
+    if count < _SMALL_BELOW:
+        _SMALL_HEADS[count] = head
+    return head
+
+
+def bucket_tail(bound: float) -> bytes:
+    """Return the rest of a bucket after `bucket_head`."""
+    return b"\x11" + _pack_double(bound)
+
+
+def histogram_head(count: int, total: float) -> list[bytes]:
+    """Return the fields of a ``Histogram`` with the number of observations and their sum."""
+    return [b"\x08", varint(count), b"\x11", _pack_double(total)]
+
+
+def histogram_start(created: float) -> bytes:
+    """Return the field of a ``Histogram`` with its start time, in seconds."""
+    return _timestamp(b"\x7a", created)
+
+
+def histogram_message(
+    count: int,
+    total: float,
+    buckets: Sequence[tuple[float, int, bytes]],
+    created: float | None,
+    native: NativeHistogram | None = None,
+    exemplars: Iterable[bytes] = (),
+) -> bytes:
+    """Return a ``Histogram``.
+
+    `buckets` have a bound, a cumulative count and the message of an exemplar, or an empty one. `exemplars` are the
+    messages of those of the native buckets. Beside native buckets, the count is the sum of these, whatever `count` is,
+    because Prometheus rejects the whole scrape otherwise; those of the classic buckets are at most that.
+    """
+    if native is not None:
+        # https://github.com/prometheus/prometheus/blob/main/model/histogram/histogram.go, Validate: with a sum that is
+        # NaN, the count includes the values that are in no bucket.
+        count = int(native.total if isnan(total) else native.total - native.nan_count)
+    pieces = histogram_head(count, total)
+    for bound, below, exemplar in buckets:
+        head = bucket_head(min(below, count))
+        if exemplar:
+            bucket = head[2:] + bucket_tail(bound) + _nested(b"\x1a", exemplar)
+            pieces.append(_nested(b"\x1a", bucket))
+        else:
+            pieces.append(head)
+            pieces.append(bucket_tail(bound))
+    if native is not None:
+        pieces.append(_native_fields(native))
+    if created is not None:
+        pieces.append(histogram_start(created))
+    for exemplar in exemplars:
+        pieces.append(_nested(b"\x82\x01", exemplar))
+    return b"".join(pieces)
+
+
+def _native_fields(native: NativeHistogram) -> bytes:
+    zero_count = int(native.zero_count)
+    pieces = [
+        b"\x28",
+        _signed(native.schema),
+        b"\x31",
+        _pack_double(native.zero_threshold),
+        b"\x38",
+        varint(zero_count),
+    ]
+    has_spans = False
+    for span_key, delta_key, buckets in (b"\x4a", b"\x52", native.negative), (b"\x62", b"\x6a", native.positive):
+        spans, deltas = spans_and_deltas({index: count for index, count in buckets.items() if count})
+        for offset, length in spans:
+            has_spans = True
+            pieces.append(_nested(span_key, b"".join((b"\x08", _signed(offset), b"\x10", varint(length)))))
+        if deltas:
+            pieces.append(_nested(delta_key, b"".join([_signed(delta) for delta in deltas])))
+    if not has_spans and not zero_count and not native.zero_threshold:
+        # A span of no buckets, without which a reader takes the histogram for one without native buckets.
+        pieces.append(b"\x62\x04\x08\x00\x10\x00")
+    return b"".join(pieces)
