@@ -42,6 +42,8 @@ Modules:
 - `exceptions`: every error and warning
 - `error_copies`: errors that survive pickle and copy
 - `textformat`: the grammar of the text format
+- `protobufformat`: the grammar of the protobuf format
+- `settings`: settings of the whole process
 - `atomic`: when an addition needs no lock
 - `yielding`: letting other threads run during long work
 - `background_threads`: threads that do not interfere with signals and forks

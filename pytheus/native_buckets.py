@@ -93,7 +93,7 @@ class NativeBuckets:
         if not growth > 1:
             _refuse("growth", growth, "a number above 1, such as 1.1")
         if isinstance(max_buckets, bool) or not isinstance(max_buckets, int) or max_buckets < 0:
-            _refuse("max_buckets", max_buckets, "a whole number of at least 0, where 0 is no limit")
+            _refuse("max_buckets", max_buckets, "a whole number of at least 0, and 0 for no limit")
         for name in "min_reset_seconds", "zero_threshold", "max_zero_threshold":
             if options[name] < 0:  # type: ignore[operator]  # they are floats, see above
                 _refuse(name, options[name], "a number of at least 0")
@@ -270,7 +270,7 @@ def bucket_key(native: tuple[int, float], sign: int, index: int) -> str:
 
 
 class BucketKey(NamedTuple):
-    """What a key says: `bucket` is the index, 0 for the zero bucket, whose `sign` is 0."""
+    """The bucket that a key identifies: `bucket` is its index, 0 for the zero bucket, whose `sign` is 0."""
 
     sign: int
     schema: int
@@ -279,7 +279,7 @@ class BucketKey(NamedTuple):
 
 
 def parse_bucket_key(key: str) -> BucketKey | None:
-    """Return what identifies a bucket; None for NaN, and for a text that is not one of `bucket_key`."""
+    """Return the bucket that `key` identifies; None for NaN, and for a text that `bucket_key` does not return."""
     sign = _SIGNS.get(key[:1])
     parts = key[1:].split(":")
     if sign is None or len(parts) > 3:

@@ -1,4 +1,4 @@
-"""Downloads newer Prometheus servers than the machine's Debian has, for the end-to-end tests; installs nothing.
+"""Downloads newer Prometheus servers than the machine's Debian has; installs nothing.
 
     python3 tools/newer_prometheus.py
 

@@ -4,6 +4,10 @@ Modules:
 
 - `walk`: one scrape of a registry, for every format
 - `text`: the text format
+- `openmetrics`: the format OpenMetrics 1.0.0
+- `protobuf`: the protobuf format
+- `checked`: families that can be exposed
+- `distributions`: the samples of histograms and summaries by series
 - `failures`: collectors that failed in a scrape
 - `formats`: the protocols of formats, and the request that they get
 - `standard`: the formats that are always available

@@ -6,6 +6,7 @@ Modules:
 - `scalar`: the base of counters and gauges
 - `distribution`: the base of histograms and summaries
 - `native`: histograms with native buckets
+- `native_exemplars`: which exemplars of these are kept
 - `bucket_window`: the native buckets of one series
 - `metric`: the base of all types: definition, registration, labels
 - `handle`: the base of `metric`: a series, and the place of its numbers

@@ -25,7 +25,7 @@ from pytheus.samples import Exemplar
 __all__ = ["WindowShape", "BucketWindow", "NativeCounts", "WindowLimits", "extended", "value_of", "window_of"]
 
 WindowLimits = tuple[int, int, int, int]
-"""The lowest and highest index of the negative buckets, then of the positive ones; there are none if low > high."""
+"""The lowest and highest index of the negative buckets, then of the positive ones; low > high without buckets."""
 
 _NO_BUCKETS: Final[WindowLimits] = (0, -1, 0, -1)
 

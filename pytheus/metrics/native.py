@@ -7,17 +7,15 @@ Rules:
 - All else, such as the first observation of a bucket, makes a new window and puts it in the place of the old one, if
   that has not changed meanwhile; otherwise it begins again.
 - The limits are those of Prometheus's client libraries: begin again at zero, widen the zero bucket, or double the width
-  of the buckets. There is no timer: what is due happens with the next rare observation or scrape.
+  of the buckets. Without a timer: a step that is due waits for a rare observation or a scrape.
 - In a storage that other processes read, a count stays under the key of the schema with which it was observed. So wider
   buckets begin with new keys, and no count moves. A histogram never begins again there, because others' counts stay.
 """
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping
-from itertools import pairwise
 from time import time
 from typing import Final, Self, cast
 
@@ -28,6 +26,7 @@ from pytheus.metrics.distribution import Distribution, numbers_of
 from pytheus.metrics.label_types import C, Complete, D, L, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
+from pytheus.metrics.native_exemplars import with_exemplar
 from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.native_bounds import MIN_SCHEMA, upper_bound
 from pytheus.native_buckets import (
@@ -48,15 +47,12 @@ if COMPILED:
 else:
     from bisect import bisect_left as place  # type: ignore[assignment]  # the same function with more types
 
-__all__ = ["NativeDistribution", "place", "with_exemplar"]
+__all__ = ["NativeDistribution", "place"]
 
 _FAR_HITS: Final = 1024
 """After so many observations beyond the window, another window may have more of them."""
 
 _NO_BOUNDS: Final = vec[float]()
-
-_EXEMPLARS_AT_MOST: Final = 10
-_EXEMPLAR_SECONDS: Final = 300.0
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -235,7 +231,7 @@ class NativeDistribution(Distribution[L, C, D]):
             if _exceeds(fewer, options) and _fewer_buckets(fewer, options) is not None:
                 made.bounds = _NO_BOUNDS  # so that the next observation takes the next step
             if self._use_window(native, window, counts, far, made):
-                if made.views is not None:  # whoever reads the storage sees the same width and threshold
+                if made.views is not None:  # so that readers of the storage see the same width and threshold
                     self._bucket(made.shape.key(0, 0))
                     self._bucket(made.shape.key(*made.shape.bucket_of(number)))
                 return
@@ -417,41 +413,6 @@ def _fewer_buckets(present: NativeHistogram, options: NativeBuckets) -> NativeHi
         if threshold <= options.max_zero_threshold:
             return with_zero_threshold(present, threshold)
     return with_schema(present, present.schema - 1) if present.schema > MIN_SCHEMA else None
-
-
-def with_exemplar(present: tuple[Exemplar, ...], added: Exemplar) -> tuple[Exemplar, ...]:
-    """Return `present` with one more, at most 10: without one that is old, or whose neighbour is close to it and newer.
-
-    They are in the order of their values.
-    """
-    exemplars = sorted([*present, added], key=_value)
-    if len(exemplars) <= _EXEMPLARS_AT_MOST:
-        return tuple(exemplars)
-    oldest = min(exemplars, key=_time)
-    if _time(added) - _time(oldest) <= _EXEMPLAR_SECONDS:
-        _, pair = min(
-            ((_distance(lower, upper), position) for position, (lower, upper) in enumerate(pairwise(exemplars)))
-        )
-        oldest = min(exemplars[pair : pair + 2], key=_time)
-    exemplars.remove(oldest)
-    return tuple(exemplars)
-
-
-def _value(exemplar: Exemplar) -> float:
-    return exemplar.value
-
-
-def _time(exemplar: Exemplar) -> float:
-    return exemplar.timestamp or 0.0
-
-
-def _distance(lower: Exemplar, upper: Exemplar) -> float:
-    """Return how far two values are apart, as a ratio; infinite across zero, which is in a bucket of its own."""
-    if lower.value == upper.value:
-        return 0.0
-    if not lower.value * upper.value > 0:
-        return math.inf
-    return abs(math.log(abs(upper.value)) - math.log(abs(lower.value)))
 
 
 if LOCKED:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from array import array
-from collections.abc import Mapping
-from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,67 +13,12 @@ from hypothesis import strategies as st
 from pytheus import Counter, Histogram, generate_metrics
 from pytheus.exceptions import BucketError, ConflictError
 from pytheus.metrics import NativeBuckets, NativeHistogram
-from pytheus.metrics.native import with_exemplar
-from pytheus.native_bounds import bucket_index, upper_bound
-from pytheus.native_buckets import classic_buckets, native_of_keys
-from pytheus.registry import CollectorRegistry, FloatBuffer, SparseStorage
+from pytheus.metrics.native_exemplars import with_exemplar
+from pytheus.native_bounds import upper_bound
+from pytheus.native_buckets import classic_buckets
+from pytheus.registry import CollectorRegistry
 from pytheus.samples import Exemplar
-from tests.metrics.conftest import Arena
-
-NUMBERS = st.floats(allow_nan=False) | st.floats(-20, 20) | st.sampled_from([0.0, 1.0, -1.0, 2.0**-128, 5e-324])
-
-
-class SparseArena(Arena):
-    """A storage that keeps native buckets, each a view of one number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stored: dict[tuple[str, ...], dict[str, FloatBuffer]] = {}
-        self.bucket_exemplars: dict[str, Exemplar] = {}
-
-    def bucket(self, labels: tuple[str, ...], key: str, /) -> FloatBuffer:
-        buffer = cast(FloatBuffer, array("d", [0.0]))
-        return self.stored.setdefault(labels, {}).setdefault(key, buffer)
-
-    def buckets(self, labels: tuple[str, ...], /) -> Mapping[str, FloatBuffer]:
-        return dict(self.stored.get(labels, {}))
-
-    def set_bucket_exemplar(self, labels: tuple[str, ...], key: str, exemplar: Exemplar, /) -> None:
-        self.bucket_exemplars[key] = exemplar
-
-    def release(self, labels: tuple[str, ...], /) -> None:
-        super().release(labels)
-        self.stored.pop(labels, None)
-
-    def native(self, options: NativeBuckets, labels: tuple[str, ...] = ()) -> NativeHistogram:
-        return native_of_keys({key: view[0] for key, view in self.stored.get(labels, {}).items()}, options)
-
-
-def make(*, buckets: tuple[float, ...] = (), **options: float) -> Histogram:
-    native = NativeBuckets(**options)  # type: ignore[arg-type]  # max_buckets is an int
-    return Histogram("sizes", "Sizes.", native=native, buckets=buckets, registry=None)
-
-
-def native_of(histogram: Histogram) -> NativeHistogram:
-    (row,) = histogram.rows()
-    assert row.native is not None
-    return row.native
-
-
-def model(numbers: list[float], schema: int, zero_threshold: float) -> NativeHistogram:
-    """The histogram of `numbers` by its definition."""
-    positive: dict[int, float] = {}
-    negative: dict[int, float] = {}
-    zero = 0
-    for number in numbers:
-        if abs(number) <= zero_threshold:
-            zero += 1
-        else:
-            buckets = positive if number > 0 else negative
-            index = bucket_index(number, schema)
-            buckets[index] = buckets.get(index, 0) + 1
-    return NativeHistogram(schema, zero_threshold, zero, positive, negative)
-
+from tests.metrics.native_histograms import NUMBERS, SparseArena, make, model, native_of
 
 # Observations ---------------------------------------------------------------------------------------------------------
 
@@ -351,119 +293,6 @@ def test_any_exemplars_can_be_kept(values: list[tuple[float, float]]) -> None:
         present = with_exemplar(present, exemplar(value, timestamp))
     assert len(present) == min(len(values), 10)
     assert [one.value for one in present] == sorted(one.value for one in present)
-
-
-# In a storage ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_storage_of_the_tests_is_sparse() -> None:
-    assert isinstance(SparseArena(), SparseStorage)
-    assert not isinstance(Arena(), SparseStorage)
-
-
-@given(st.lists(NUMBERS, max_size=40), st.lists(NUMBERS, max_size=40), st.lists(NUMBERS, max_size=20))
-def test_buckets_move_to_a_storage_and_back(before: list[float], within: list[float], after: list[float]) -> None:
-    options = NativeBuckets(max_buckets=0)
-    histogram = make(max_buckets=0, buckets=(1.0,))
-    arena = SparseArena()
-    for number in before:
-        histogram.observe(number)
-    histogram.attach_storage(arena)
-    assert arena.native(options) == model(before, 3, 2.0**-128)
-    for number in within:
-        histogram.observe(number)
-    assert arena.native(options) == model(before + within, 3, 2.0**-128) == native_of(histogram)
-    assert sum(arena[()][1:]) == len(before + within)
-    histogram.detach_storage(arena)
-    assert not arena.stored
-    for number in after:
-        histogram.observe(number)
-    assert native_of(histogram) == model(before + within + after, 3, 2.0**-128)
-
-
-def test_wider_buckets_begin_with_new_keys_in_a_storage() -> None:
-    options = NativeBuckets(growth=1.1, max_buckets=3, min_reset_seconds=1e-9, max_zero_threshold=0.01)
-    histogram = Histogram("sizes", "Sizes.", native=options, buckets=(), registry=None)
-    arena = SparseArena()
-    histogram.attach_storage(arena)
-    numbers = [0.001, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 9.0, 1.0, 1.2, 9.0]
-    seen: dict[str, float] = {}
-    for number in numbers:
-        histogram.observe(number)
-        present = {key: view[0] for key, view in arena.stored[()].items()}
-        assert all(present[key] >= count for key, count in seen.items())
-        seen = present
-    assert len({key.split(":")[0] for key in seen if key[0] == "p"}) > 1
-    native = native_of(histogram)
-    assert arena.native(options) == native
-    assert native.total == len(numbers)
-    assert native.zero_count == 1
-
-
-def test_a_used_storage_keeps_its_numbers() -> None:
-    options = NativeBuckets()
-    arena = SparseArena()
-    first = make()
-    first.attach_storage(arena)
-    first.observe(3.0)
-    second = make()
-    second.observe(100.0)
-    second.attach_storage(arena, carry=False)
-    assert native_of(second) == model([3.0], 3, 2.0**-128)
-    second.observe(3.0)
-    assert arena.native(options) == model([3.0, 3.0], 3, 2.0**-128)
-
-
-def test_without_a_sparse_storage_the_native_buckets_stay_here(arena: Arena) -> None:
-    histogram = make(buckets=(1.0,))
-    histogram.observe(2.0)
-    histogram.attach_storage(arena)
-    histogram.observe(3.0)
-    assert native_of(histogram).total == 2
-    assert arena[()] == [5.0, 0.0, 2.0]
-    histogram.detach_storage(arena)
-    histogram.observe(3.0)
-    assert native_of(histogram).total == 3
-
-
-def test_a_removed_series_leaves_its_storage() -> None:
-    histogram = Histogram("sizes", "Sizes.", ["kind"], native=True, registry=None)
-    arena = SparseArena()
-    histogram.attach_storage(arena)
-    old = histogram.labels("a")
-    old.observe(1)
-    assert set(arena.stored) == {("a",)}
-    histogram.remove("a")
-    assert not arena.stored
-    old.observe(1)
-    assert not arena.stored
-    histogram.labels("a").observe(2)
-    assert arena.native(NativeBuckets(), ("a",)).total == 1
-
-
-def test_a_storage_gets_exemplars_by_bucket() -> None:
-    histogram = make()
-    arena = SparseArena()
-    histogram.attach_storage(arena)
-    histogram.observe(1.0, {"trace_id": "a"})
-    histogram.observe(0.0, {"trace_id": "b"})
-    assert {key: one.labels["trace_id"] for key, one in arena.bucket_exemplars.items()} == {
-        "p3:0": "a",
-        "z": "b",
-    }
-
-
-def test_a_restart_begins_again(arena: Arena) -> None:
-    histogram = make()
-    histogram.observe(1)
-    histogram.restart()
-    assert native_of(histogram).total == 0
-    labelled = Histogram("sizes", "Sizes.", ["kind"], native=True, registry=None)
-    series = labelled.labels("a")
-    series.observe(1)
-    labelled.restart()
-    series.observe(2)
-    assert [row.native and row.native.positive for row in labelled.rows()] == [{8: 1}]
 
 
 # The text format ------------------------------------------------------------------------------------------------------
