@@ -112,6 +112,12 @@ class TestEach:
         assert family_names(response) == ["shop_wait_seconds", "shop_depth"]
         assert family_names(scrape(shop, accept, "name[]=other")) == []
 
+    @pytest.mark.parametrize("name", ["shop_carts_open", "shop_carts.open"])
+    def test_a_family_is_selected_by_its_escaped_name_too(
+        self, name: str, accept: str, shop: CollectorRegistry
+    ) -> None:
+        assert family_names(scrape(shop, accept, f"name[]={name}")) == ["shop_carts_open"]
+
     def test_an_empty_registry_has_no_families(self, accept: str) -> None:
         assert family_names(scrape(CollectorRegistry(), accept)) == []
 
