@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
-from pytheus.escaping import Escaping
+from pytheus.escaping import Escaping, escape_name
+from pytheus.kinds import MetricType
 from pytheus.names import occupied_names
 from pytheus.registry.contract import Registry
 from pytheus.registry.traversal import walk
@@ -24,6 +25,7 @@ __all__ = [
     "content_type_of",
     "formats_of",
     "render",
+    "selects",
 ]
 
 
@@ -171,7 +173,7 @@ def render(chosen: AnyFormat, registry: Registry, request: RenderRequest) -> lis
     Raises the errors of the format, and `TypeError` if a part is not bytes.
     """
     if request.names:
-        registry = _selection(registry, request.names)
+        registry = _selection(registry, request)
     parts: list[bytes] = []
     if _takes_request(chosen):
         given = cast(NegotiatedFormat, chosen).render(registry, request)
@@ -185,11 +187,23 @@ def render(chosen: AnyFormat, registry: Registry, request: RenderRequest) -> lis
     return parts
 
 
-def _selection(registry: Registry, names: frozenset[str]) -> Registry:
+def selects(names: frozenset[str], name: str, type_: MetricType, escaping: Escaping) -> bool:
+    """Return whether the client's `names` select the family `name`, which includes the prefix; none select all.
+
+    A family is selected by each name that it has in some format, as it is and as `escaping` writes it.
+    """
+    if not names:
+        return True
+    own = occupied_names(name, type_)
+    return not (names.isdisjoint(own) and names.isdisjoint([escape_name(each, escaping) for each in own]))
+
+
+def _selection(registry: Registry, request: RenderRequest) -> Registry:
     from pytheus.compose import filtered
 
+    names, escaping = request.names, request.escaping
     # Not by its parameter `names`, which refuses texts that no family can be called by.
-    return filtered(registry, predicate=lambda head: not names.isdisjoint(occupied_names(head.name, head.type)))
+    return filtered(registry, predicate=lambda head: selects(names, head.name, head.type, escaping))
 
 
 # By id, because a format need not be hashable. An entry is removed with its format; a format that cannot be weakly

@@ -83,5 +83,28 @@ TEXT: Final = StandardFormat(CONTENT_TYPE, CONTENT_TYPE, begin_walk)
 # Version 1.0.0 has the same grammar and adds quoted names; no client rejects them under the older version.
 _TEXT_1: Final = StandardFormat("text/plain; version=1.0.0; charset=utf-8", CONTENT_TYPE, begin_walk)
 
-STANDARD_FORMATS: Final = (TEXT, _TEXT_1)
+
+def _begin_openmetrics(registry: Registry, options: ScrapeOptions) -> AnyWalk:
+    from pytheus.exposition.openmetrics import begin_walk
+
+    return begin_walk(registry, options)
+
+
+def _begin_protobuf(registry: Registry, options: ScrapeOptions) -> AnyWalk:
+    from pytheus.exposition.protobuf import begin_walk
+
+    return begin_walk(registry, options)
+
+
+_OPENMETRICS: Final = "application/openmetrics-text; version={}; charset=utf-8"
+_PROTOBUF: Final = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+STANDARD_FORMATS: Final = (
+    TEXT,
+    _TEXT_1,
+    StandardFormat(_OPENMETRICS.format("1.0.0"), _OPENMETRICS.format("1.0.0"), _begin_openmetrics),
+    # The draft before 1.0.0, which all versions of Prometheus name as well. Their parser is the same for both.
+    StandardFormat(_OPENMETRICS.format("0.0.1"), _OPENMETRICS.format("0.0.1"), _begin_openmetrics),
+    StandardFormat(_PROTOBUF, _PROTOBUF, _begin_protobuf),
+)
 """All of them; of several that a client prefers equally, the first is used."""

@@ -27,9 +27,10 @@ from pytheus.escaping import Escaping
 from pytheus.exceptions import CollectorError, ConflictError
 from pytheus.exposition.checked import CheckedFamily, checked_family
 from pytheus.exposition.failures import described, failures_of, record_failure
+from pytheus.exposition.formats import selects
 from pytheus.interruption import is_interruption
 from pytheus.metrics.metric import Metric
-from pytheus.names import RESERVED_NAMES, occupied_names, prefix_lead
+from pytheus.names import RESERVED_NAMES, prefix_lead
 from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
@@ -59,7 +60,7 @@ class ScrapeOptions(NamedTuple):
 
     def wants(self, lead: str, family: Definition | Family) -> bool:
         """Return whether `family`, whose name is exposed after `lead`, is among them."""
-        return not self.names or not self.names.isdisjoint(occupied_names(lead + family.name, family.type))
+        return selects(self.names, lead + family.name, family.type, self.escaping)
 
 
 _ALL: Final = ScrapeOptions()
