@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from pytheus.exposition.asgi import make_asgi_app
 from pytheus.exposition.failures import HearsFailures
 from pytheus.exposition.formats import (
+    AnyFormat,
     ExpositionFormat,
     HasContentType,
     NegotiatedFormat,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTENT_TYPE",
+    "AnyFormat",
     "Exposition",
     "ExpositionFormat",
     "HasContentType",

@@ -112,6 +112,7 @@ class NegotiatedFormat(Protocol):
 
 
 AnyFormat: TypeAlias = ExpositionFormat | NegotiatedFormat
+"""A format with either kind of `render`."""
 
 
 @runtime_checkable
