@@ -248,7 +248,7 @@ def test_an_error_of_the_numbers_own_passes_through() -> None:
 
 
 def test_a_number_that_writes_the_metric_while_it_is_converted_loses_nothing() -> None:
-    counter = Counter("x", "X.", registry=None)
+    counter = Counter("x_total", "X.", registry=None)
 
     class Sneaky:
         def __float__(self) -> float:

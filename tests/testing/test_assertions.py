@@ -208,7 +208,7 @@ def test_exposition():
 
 def test_names():
     registry = CollectorRegistry()
-    Counter("hits", "Hits.", registry=registry)
+    Gauge("hits_total", "Hits.", registry=registry)
     assert_well_named(registry)
 """
 
