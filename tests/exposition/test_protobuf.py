@@ -262,7 +262,7 @@ def test_names_are_escaped(registry: CollectorRegistry) -> None:
     Counter("http.hits_total", "Hits.", ["host.name"], names="utf8", registry=registry).labels("a").inc()
     shown = {}
     for escaping in ("underscores", "dots", "values", "allow-utf-8"):
-        [family] = _families(registry, ScrapeOptions(escaping))  # type: ignore[arg-type]  # they are schemes
+        [family] = _families(registry, ScrapeOptions(escaping))
         shown[family.name] = family.metrics[0].labels
     assert shown == {
         "http_hits_total": [("host_name", "a")],

@@ -29,6 +29,9 @@ from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 if TYPE_CHECKING:
     from decimal import Decimal
 

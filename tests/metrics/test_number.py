@@ -17,6 +17,9 @@ from pytheus.metrics.number import to_float
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import Custom
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 
 class Celsius(float):
     """A float of a class of its own."""

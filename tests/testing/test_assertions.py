@@ -193,7 +193,7 @@ def test_it_may_decorate_a_function_that_is_called_within_itself(orders: Counter
 
 
 FAILING = """
-from pytheus import Counter, Histogram
+from pytheus import Counter, Gauge, Histogram
 from pytheus.registry import CollectorRegistry
 from pytheus.testing import assert_exposition, assert_increments, assert_well_named
 
