@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, ParamSpec, TypeVar, cast, overload
+from typing import ClassVar, Final, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
-from pytheus.exceptions import OutOfRangeError
+from pytheus.definitions import Definition
+from pytheus.exceptions import OutOfRangeError, PytheusWarning
 from pytheus.kinds import MetricType
 from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.instrument import ExceptionCount
@@ -40,12 +41,14 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         3.0
 
     `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given in every
-    format; without the suffix it is an ``unknown`` in OpenMetrics. `description` is the help text. `unit` is "" or the
-    end of the name before ``_total``, such as "seconds" in ``cpu_seconds_total``. `required_labels` are the names.
-    `default_labels` maps some or all of them to default values. `labels_from` maps each label to its expected values:
-    the series of every combination is created at once with the value zero, so that a rate includes the first increment.
-    `labels`, instead of `required_labels`, is a dataclass, NamedTuple or TypedDict whose fields are the labels, so that
-    type checkers know them. The metric is registered in `registry`; None registers it nowhere.
+    format; without the suffix it is an ``unknown`` in OpenMetrics, and its definition is a `PytheusWarning`.
+    `description` is the help text. `unit` is "" or the end of the name before ``_total``, such as "seconds" in
+    ``cpu_seconds_total``. `required_labels` are the names. `default_labels` maps some or all of them to default values.
+    `labels_from` maps each label to its expected values: the series of every combination is created at once with the
+    value zero, so that a rate includes the first increment. `labels`, instead of `required_labels`, is a dataclass,
+    NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `names` is "utf8" if the names
+    of the metric and its labels may be any text, which needs Prometheus 3, "legacy" if not, and None for the setting of
+    the process (`pytheus.settings`). The metric is registered in `registry`; None registers it nowhere.
 
     A second counter with the same name and labels in the same registry shares the values of the first. All methods may
     be called from any thread, signal handler or finalizer. https://prometheus.io/docs/concepts/metric_types/#counter
@@ -84,6 +87,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
             unit=unit,
             names=names,
         )
+        definition = self._series.definition
+        if not definition.name.endswith("_total"):
+            _warn_of_name(definition)
 
     def _init_handle(self) -> None:
         super()._init_handle()
@@ -168,6 +174,25 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         """
         count = self.count_exceptions(exceptions)
         return count if function is None else count(function)
+
+
+# As a module has it, so that the default filter shows a warning once for each line.
+_WARNED: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
+
+
+def _warn_of_name(definition: Definition) -> None:
+    import warnings
+
+    path, _, line = definition.location.rpartition(":")
+    # Where the metric is defined, whether the build is compiled or not, which have different frames.
+    warnings.warn_explicit(
+        f"counter {definition.name!r} has no suffix '_total', so OpenMetrics, which Prometheus asks for first, has it"
+        f" as an unknown and not as a counter; call it {definition.name + '_total'!r}",
+        PytheusWarning,
+        path or "<unknown>",
+        int(line or 1),
+        registry=_WARNED,
+    )
 
 
 if LOCKED:

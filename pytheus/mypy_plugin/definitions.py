@@ -37,6 +37,7 @@ from pytheus.names import (
     validate_label_names,
     validate_metric_name,
 )
+from pytheus.settings import NameRules
 
 __all__ = ["Definitions"]
 
@@ -101,15 +102,24 @@ class _Call:
         name = text(arguments["name"], api) if "name" in arguments else None
         self._name = UNSEEN if name is None else name
         self._subject = f"{type} {self._name!r}"
+        self._names = self._name_rules()
+
+    def _name_rules(self) -> NameRules | None:
+        """Return the rules for names; those of UTF-8 if they are not known, and None for the setting of the process."""
+        where = self._arguments.get("names")
+        if where is None or is_none(where):
+            return None
+        return "legacy" if text(where, self._api) == "legacy" else "utf8"
 
     def check_name(self) -> None:
         if self._name is UNSEEN:
             return
         where = self._arguments["name"]
         try:
-            name = validate_metric_name(self._name, self._type)
+            name = validate_metric_name(self._name, self._type, self._names)
             if self._type == "stateset":
-                validate_label_name(name, f"{self._subject} exposes its states in a label of the same name, and so")
+                subject = f"{self._subject} exposes its states in a label of the same name, and so"
+                validate_label_name(name, subject, names=self._names)
         except PytheusError as error:
             self._api.fail(str(error), where, code=NAME)
             return
@@ -151,7 +161,7 @@ class _Call:
     def _allowed(self, labels: object, where: Expression) -> tuple[str, ...] | None:
         reserved = reserved_label(self._name, self._type)
         try:
-            return validate_label_names(labels, self._subject, reserved)
+            return validate_label_names(labels, self._subject, reserved, self._names)
         except PytheusError as error:
             self._api.fail(str(error), where, code=NAME)
             return None

@@ -184,7 +184,7 @@ class LayoutReader:
             if merge_rule_of(definition) is not MergeRule.INFO:
                 raise ShardFormatError(f"it sets info labels of {definition}, which is not an info")
             for name in payload.info:
-                if validate_label_name(name, f"info {definition.name!r}") in definition.labels:
+                if validate_label_name(name, f"info {definition.name!r}", names="utf8") in definition.labels:
                     raise ShardFormatError(f"it sets the info label {name!r}, which is a label of {definition}")
             layout.set_info(payload.series, payload.info)
         elif isinstance(payload, StartTimeRecord):
@@ -195,7 +195,7 @@ class LayoutReader:
             if payload.slot >= series_size(definition):
                 raise ShardFormatError(f"it is an exemplar of number {payload.slot} of {definition}, which has fewer")
             for name in payload.labels:
-                validate_label_name(name, f"an exemplar of {definition.name!r}")
+                validate_label_name(name, f"an exemplar of {definition.name!r}", names="legacy")
             exemplar = Exemplar(payload.labels, payload.value, payload.timestamp)
             layout.set_exemplar(payload.series, payload.slot, exemplar)
 
@@ -243,11 +243,11 @@ class LayoutReader:
 
 
 def _checked_definition(payload: DefinitionRecord) -> Definition:
-    name = validate_metric_name(payload.name, payload.kind)
+    name = validate_metric_name(payload.name, payload.kind, "utf8")
     subject = f"{payload.kind} {name!r}"
     reserved = reserved_label(name, payload.kind)
     if KINDS[payload.kind].reserved_label == "":  # a state's label has the metric's name
-        validate_label_name(name, subject)
+        validate_label_name(name, subject, names="utf8")
         if not payload.states or len(set(payload.states)) != len(payload.states):
             raise ShardFormatError(f"{subject} has the states {payload.states!r:.80}")
     bounds = payload.bounds
@@ -263,7 +263,7 @@ def _checked_definition(payload: DefinitionRecord) -> Definition:
         name,
         payload.kind,
         validate_text(payload.description, subject),
-        validate_label_names(labels, subject, reserved),
+        validate_label_names(labels, subject, reserved, "utf8"),
         bounds=bounds,
         states=payload.states,
         mode=mode,

@@ -55,12 +55,12 @@ class NamingFinding(NamedTuple):
 def lint_names(registry: Registry) -> list[NamingFinding]:
     """Return the naming findings of `registry`, in order; collects every collector.
 
-    >>> from pytheus import Counter
+    >>> from pytheus import Gauge
     >>> from pytheus.registry import CollectorRegistry
     >>> registry = CollectorRegistry()
-    >>> orders = Counter("orders", "Orders placed.", registry=registry)
+    >>> wait = Gauge("wait_ms", "Wait.", registry=registry)
     >>> [str(finding) for finding in lint_names(registry)]
-    ["orders: a counter ends with '_total': 'orders_total'"]
+    ["wait_ms: use the base unit: 'wait_seconds'"]
     """
     findings: list[NamingFinding] = []
     for collector in registry.collect():

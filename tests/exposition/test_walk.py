@@ -16,6 +16,9 @@ from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
 
+# Counters without the suffix have one name, by which they conflict with other types.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 # Any registry ---------------------------------------------------------------------------------------------------------
 
 

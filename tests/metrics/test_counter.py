@@ -10,7 +10,14 @@ from collections.abc import Callable
 import pytest
 
 from pytheus import Counter, generate_metrics
-from pytheus.exceptions import LabelError, NotANumberError, NotARegistryError, OutOfRangeError, PytheusError
+from pytheus.exceptions import (
+    LabelError,
+    NotANumberError,
+    NotARegistryError,
+    OutOfRangeError,
+    PytheusError,
+    PytheusWarning,
+)
 from pytheus.registry import CollectorRegistry, Registry
 
 
@@ -74,8 +81,12 @@ def test_without_a_registry_it_is_registered_nowhere(registry: CollectorRegistry
     assert [sample.value for family in with_none.collect() for sample in family.samples] == [1.0]
 
 
-def test_the_name_is_exposed_as_it_is_given(registry: CollectorRegistry) -> None:
-    Counter("jobs", "Jobs done.", registry=registry).inc()
+def test_a_name_without_the_suffix_is_exposed_as_it_is_given_and_warned_of(registry: CollectorRegistry) -> None:
+    with pytest.warns(
+        PytheusWarning, match=r"^counter 'jobs' has no suffix '_total', .*; call it 'jobs_total'$"
+    ) as told:
+        Counter("jobs", "Jobs done.", registry=registry).inc()
+    assert told[0].filename == __file__
     assert "\njobs 1.0\n" in generate_metrics(registry)
 
 

@@ -11,6 +11,9 @@ from pytheus import Counter, Histogram
 from pytheus.exceptions import InvalidNameError, LabelError, NotANumberError, OutOfRangeError
 from pytheus.metrics import Exemplar, Metric
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 
 def _exemplars(metric: Metric) -> list[Exemplar | None]:
     [family] = metric.collect()

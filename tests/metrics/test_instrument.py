@@ -11,6 +11,9 @@ from pytheus.exceptions import LabelError
 from pytheus.metrics import Metric
 from tests.metrics.conftest import Stopwatch
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 # Blocks ---------------------------------------------------------------------------------------------------------------
 
 

@@ -259,8 +259,8 @@ DECORATORS: dict[str, Callable[[Callable[..., object]], Callable[..., object]]] 
     "summary": lambda function: Summary("s", "S.", registry=None)(function),
     "gauge": lambda function: Gauge("g", "G.", registry=None)(function),
     "gauge.track_inprogress": lambda function: Gauge("g", "G.", registry=None).track_inprogress()(function),
-    "counter": lambda function: Counter("c", "C.", registry=None)(function),
-    "counter.count_exceptions": lambda function: Counter("c", "C.", registry=None).count_exceptions()(function),
+    "counter": lambda function: Counter("c_total", "C.", registry=None)(function),
+    "counter.count_exceptions": lambda function: Counter("c_total", "C.", registry=None).count_exceptions()(function),
 }
 
 

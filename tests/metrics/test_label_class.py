@@ -29,6 +29,9 @@ from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -66,7 +69,7 @@ def test_the_fields_are_the_labels_in_their_order(cls: type) -> None:
 
 
 METRICS: list[Callable[[], Metric]] = [
-    lambda: Counter("m", "M.", labels=Http, registry=None),
+    lambda: Counter("m_total", "M.", labels=Http, registry=None),
     lambda: Gauge("m", "M.", labels=Http, registry=None),
     lambda: Histogram("m", "M.", labels=Http, registry=None),
     lambda: Summary("m", "M.", labels=Http, registry=None),
@@ -217,7 +220,7 @@ def test_all_that_is_text_is_accepted() -> None:
     Labels.__annotations__ = {
         name: eval(annotation, globals(), {}) for name, annotation in Labels.__annotations__.items()
     }
-    assert len(Counter("m", "M.", labels=Labels, registry=None).label_names) == 13
+    assert len(Counter("m_total", "M.", labels=Labels, registry=None).label_names) == 13
 
 
 def test_an_enums_value_is_the_labels() -> None:
@@ -225,7 +228,7 @@ def test_an_enums_value_is_the_labels() -> None:
         method: Method
         old: OldMethod
 
-    metric = Counter("m", "M.", labels=Labels, registry=None)
+    metric = Counter("m_total", "M.", labels=Labels, registry=None)
     metric.labels(Method.GET, OldMethod.GET).inc()
     assert [sample.labels for family in metric.collect() for sample in family.samples] == [
         {"method": "GET", "old": "GET"}
@@ -237,7 +240,7 @@ def test_an_annotation_that_only_checkers_can_read_is_left_to_them() -> None:
     class Labels:
         price: Decimal
 
-    assert Counter("m", "M.", labels=Labels, registry=None).label_names == ("price",)  # type: ignore[pytheus-label]  # on purpose
+    assert Counter("m_total", "M.", labels=Labels, registry=None).label_names == ("price",)  # type: ignore[pytheus-label]  # on purpose
 
 
 DEFERRED = """
@@ -264,12 +267,12 @@ class AsDict(TypedDict):
 def test_a_name_that_only_checkers_import_may_be_in_an_annotation_that_is_evaluated_later(name: str) -> None:
     module: dict[str, Any] = {"__name__": __name__}
     exec(compile(DEFERRED, "deferred.py", "exec", dont_inherit=True), module)
-    assert Counter("m", "M.", labels=module[name], registry=None).label_names == ("price", "method")
+    assert Counter("m_total", "M.", labels=module[name], registry=None).label_names == ("price", "method")
 
 
 def test_a_namedtuple_without_annotations_will_do() -> None:
     cls = namedtuple("cls", "a b")  # noqa: PYI024  # that is the point
-    assert Counter("m", "M.", labels=cls, registry=None).label_names == ("a", "b")
+    assert Counter("m_total", "M.", labels=cls, registry=None).label_names == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -381,7 +384,7 @@ def test_a_field_with_a_name_that_no_label_may_have_is_refused() -> None:
 
 def test_default_labels_that_are_no_mapping_are_refused_as_ever() -> None:
     with pytest.raises(LabelError, match="default_labels must be a mapping"):
-        Counter("m", "M.", labels=Http, default_labels=[("host", "a")], registry=None)  # type: ignore[arg-type]  # so
+        Counter("m_total", "M.", labels=Http, default_labels=[("host", "a")], registry=None)  # type: ignore[arg-type]  # so
 
 
 def test_the_same_metric_by_class_and_by_names_shares_its_values() -> None:

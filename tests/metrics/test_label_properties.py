@@ -31,7 +31,7 @@ def test_any_order_by_any_means_gives_the_same_object(
     binding: tuple[list[str], dict[str, str], list[str], list[int]], data: st.DataObject
 ) -> None:
     names, values, order, cuts = binding
-    metric = Counter("x", "X.", names, registry=None)
+    metric = Counter("x_total", "X.", names, registry=None)
     handle = metric
     bound: set[str] = set()
     for start, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
@@ -59,7 +59,7 @@ def test_any_order_by_any_means_gives_the_same_object(
 def test_defaults_and_explicit_values_meet_in_one_series(names: list[str], data: st.DataObject) -> None:
     defaults = {name: data.draw(VALUES) for name in names if data.draw(st.booleans())}
     given_ = {name: data.draw(VALUES) for name in names if name not in defaults or data.draw(st.booleans())}
-    metric = Counter("x", "X.", names, default_labels=defaults, registry=None)
+    metric = Counter("x_total", "X.", names, default_labels=defaults, registry=None)
     metric.labels(**given_).inc()
     full = defaults | given_
     metric.labels(full).inc()
@@ -71,7 +71,7 @@ def test_defaults_and_explicit_values_meet_in_one_series(names: list[str], data:
 
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=8), st.data())
 def test_remove_forgets_exactly_the_series_named(keys: list[tuple[str, str]], data: st.DataObject) -> None:
-    metric = Counter("x", "X.", ["a", "b"], registry=None)
+    metric = Counter("x_total", "X.", ["a", "b"], registry=None)
     for key in keys:
         metric.labels(*key).inc()
     removed = data.draw(st.sets(st.sampled_from(keys))) if keys else set()

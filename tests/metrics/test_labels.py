@@ -16,6 +16,9 @@ from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 from tests.metrics.conftest import write
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 
 @pytest.fixture
 def hits(registry: CollectorRegistry) -> Counter:

@@ -14,6 +14,9 @@ from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 from tests.metrics.conftest import Arena
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 
 @pytest.mark.parametrize(
     ("labels_from", "series"),

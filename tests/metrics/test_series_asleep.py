@@ -14,6 +14,9 @@ from pytheus.samples import Row
 from tests.metrics.conftest import Arena
 from tests.metrics.written_metrics import rows_of
 
+# Metrics of every type have one name here.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 Restart = Callable[[Metric], object]
 
 

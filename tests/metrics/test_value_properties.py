@@ -28,7 +28,7 @@ def _close(total: float, values: list[float]) -> bool:
 
 @given(st.lists(st.floats(min_value=0, max_value=1e300), max_size=20))
 def test_a_counter_is_the_sum_of_its_increments(amounts: list[float]) -> None:
-    counter = Counter("x", "X.", registry=None)
+    counter = Counter("x_total", "X.", registry=None)
     seen = [0.0]
     for amount in amounts:
         counter.inc(amount)

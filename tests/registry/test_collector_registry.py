@@ -17,6 +17,9 @@ from pytheus.exceptions import ConflictError, InvalidNameError, NotACollectorErr
 from pytheus.registry import Closable, Collector, CollectorRegistry, HasDefinition, Lookup, Registry, collector_registry
 from tests.registry.conftest import Custom, EqualToAll
 
+# Counters without the suffix have one name, by which they conflict with other types.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 Overtaken = Callable[[str, Callable[[], object]], AbstractContextManager[None]]
 
 

@@ -13,6 +13,9 @@ from pytheus.exceptions import ConflictError
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry
 
+# Counters without the suffix have one name, by which they conflict with other types.
+pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+
 Maker = Callable[..., Metric]
 
 COLLISIONS: list[tuple[Maker, str, Maker, str]] = [

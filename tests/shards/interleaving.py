@@ -173,7 +173,7 @@ class InterleavingMachine(RuleBasedStateMachine):
         self.other = self.make_registry()
         self.watching = self.make_registry()
         for name in ("x", "y"):
-            Counter(f"{name}_counter", "D.", registry=self.other).inc(_BASE)
+            Counter(f"{name}_total", "D.", registry=self.other).inc(_BASE)
         list(self.other.collect())  # which publishes
         self.proxy = CollectorRegistryProxy(self.registries[0])
         self.model: Model = [{}, {}]
@@ -186,7 +186,7 @@ class InterleavingMachine(RuleBasedStateMachine):
     # The model --------------------------------------------------------------------------------------------------------
 
     def shown(self, model: Model) -> Series:
-        expected: Series = {"x_counter": _BASE, "y_counter": _BASE}
+        expected: Series = {"x_total": _BASE, "y_total": _BASE}
         for held_by_name in model:
             for name, held in held_by_name.items():
                 for label, value in held.values.items():

@@ -54,17 +54,17 @@ def test_a_metric_of_another_process_is_shown_while_this_one_registers_it(backen
 def test_a_name_that_gets_another_type_during_a_scrape_is_no_conflict(backend: MemoryBackend, moment: str) -> None:
     store = Slow(backend)
     registry = ShardedRegistry(store)
-    jobs = Counter("jobs", "J.", registry=registry)
+    jobs = Counter("jobs_total", "J.", registry=registry)
     jobs.inc(3)
 
     def replace() -> None:
         registry.unregister(jobs)
-        Gauge("jobs", "J.", registry=registry).set(7)
+        Gauge("jobs_total", "J.", registry=registry).set(7)
 
     setattr(store, moment, replace)
-    assert lines_of(registry) == ["jobs 3.0"]
+    assert lines_of(registry) == ["jobs_total 3.0"]
     setattr(store, moment, lambda: None)
-    assert lines_of(registry) == ["jobs 7.0"]
+    assert lines_of(registry) == ["jobs_total 7.0"]
 
 
 def test_a_metric_that_is_registered_again_during_a_scrape_is_shown_once(backend: MemoryBackend) -> None:

@@ -193,7 +193,7 @@ def test_it_may_decorate_a_function_that_is_called_within_itself(orders: Counter
 
 
 FAILING = """
-from pytheus import Counter, Histogram
+from pytheus import Counter, Gauge, Histogram
 from pytheus.registry import CollectorRegistry
 from pytheus.testing import assert_exposition, assert_increments, assert_well_named
 
@@ -208,7 +208,7 @@ def test_exposition():
 
 def test_names():
     registry = CollectorRegistry()
-    Counter("hits", "Hits.", registry=registry)
+    Gauge("hits_total", "Hits.", registry=registry)
     assert_well_named(registry)
 """
 

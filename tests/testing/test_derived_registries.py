@@ -129,10 +129,11 @@ def test_one_that_holds_the_second_of_two_is_told() -> None:
         def refuse(self, collector: Collector, incumbent: Collector) -> None:
             self.remove(incumbent)
             self.add(collector)
-            raise ConflictError("taken", name="kit_hits", incumbent=incumbent)
+            raise ConflictError("taken", name="kit_hits_total", incumbent=incumbent)
 
     found = failed(TheLastWins, gives_originals=False)
-    assert "the type of 'kit_hits' is 'gauge' instead of 'counter'" in found["test_a_conflicting_metric_is_not_held"]
+    told = found["test_a_conflicting_metric_is_not_held"]
+    assert "the type of 'kit_hits_total' is 'gauge' instead of 'counter'" in told
 
 
 class Pushing(Sound):

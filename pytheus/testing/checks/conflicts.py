@@ -23,7 +23,9 @@ class ConflictChecks(Declarations):
     @check("test_registering_twice_changes_nothing", "test_collect_keeps_the_order_of_registration", needs=["writable"])
     def test_a_conflicting_metric_is_not_held(self) -> None:
         """A metric whose name is taken is refused as `on_conflict` declares, and the first one stays."""
-        self._require_conflict(Counter("kit_hits", "Hits.", registry=None), Gauge("kit_hits", "Hits.", registry=None))
+        self._require_conflict(
+            Counter("kit_hits_total", "Hits.", registry=None), Gauge("kit_hits_total", "Hits.", registry=None)
+        )
 
     @check("test_a_conflicting_metric_is_not_held")
     def test_a_name_that_another_produces_is_not_held(self) -> None:
@@ -42,7 +44,10 @@ class ConflictChecks(Declarations):
     @check("test_a_conflicting_metric_is_not_held", needs=["errors"])
     def test_the_error_names_the_incumbent(self) -> None:
         """`ConflictError.incumbent` is the collector that holds the name, so that a metric can share its values."""
-        incumbent, newcomer = Counter("kit_hits", "H.", registry=None), Gauge("kit_hits", "H.", registry=None)
+        incumbent, newcomer = (
+            Counter("kit_hits_total", "H.", registry=None),
+            Gauge("kit_hits_total", "H.", registry=None),
+        )
         registry = self.filled(incumbent)
         error = self._refused(registry, newcomer)
         if error is not None and error.incumbent is not incumbent:
@@ -54,7 +59,10 @@ class ConflictChecks(Declarations):
     @check("test_a_conflicting_metric_is_not_held", "test_unregister_lets_go", needs=["refusals"])
     def test_a_refused_metric_does_not_remove_the_first(self) -> None:
         """Unregistering a refused metric raises `NotRegisteredError`, and the first one stays."""
-        incumbent, newcomer = Counter("kit_hits", "H.", registry=None), Gauge("kit_hits", "H.", registry=None)
+        incumbent, newcomer = (
+            Counter("kit_hits_total", "H.", registry=None),
+            Gauge("kit_hits_total", "H.", registry=None),
+        )
         registry = self.filled(incumbent)
         self._refused(registry, newcomer)
         promise = "unregistering a metric that was refused never removes the one that holds its name"
@@ -81,7 +89,7 @@ class ConflictChecks(Declarations):
     def test_unregistering_frees_the_names(self) -> None:
         """Once a metric is unregistered, another one can have its names."""
         for incumbent, newcomer in (
-            (Counter("kit_hits", "H.", registry=None), Gauge("kit_hits", "H.", registry=None)),
+            (Counter("kit_hits_total", "H.", registry=None), Gauge("kit_hits_total", "H.", registry=None)),
             (Histogram("kit_wait", "W.", registry=None), Gauge("kit_wait_count", "W.", registry=None)),
         ):
             registry = self.filled(incumbent)
@@ -94,8 +102,8 @@ class ConflictChecks(Declarations):
     @check("test_a_conflicting_metric_is_not_held", "test_no_reference_is_left_after_unregister")
     def test_no_reference_is_left_to_a_refused_metric(self) -> None:
         """A metric that was refused can be freed; an error that is kept keeps it alive by its traceback."""
-        registry = self.filled(Counter("kit_hits", "H.", registry=None))
-        newcomer = Gauge("kit_hits", "H.", registry=None)
+        registry = self.filled(Counter("kit_hits_total", "H.", registry=None))
+        newcomer = Gauge("kit_hits_total", "H.", registry=None)
         self._refused(registry, newcomer)
         # Metrics cannot be referred to weakly, but what they are defined by can be looked for.
         definition = newcomer.definition

@@ -10,6 +10,7 @@ from pytheus.exceptions import ConflictError
 from pytheus.exposition.text import generate_metrics
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
+from pytheus.metrics.summary import Summary
 from pytheus.registry.capabilities import Closable
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry
@@ -72,10 +73,10 @@ class LifecycleChecks(Declarations):
     def test_all_collectors_move_to_it_or_none(self) -> None:
         """If one collector is refused, both registries hold the collectors that they held before."""
         promise = "REGISTRY.set_registry(...) moves all collectors or none"
-        taken = Gauge("kit_b", "B.", registry=None)
+        taken = Summary("kit_b", "B.", registry=None)
         registry = self.filled(taken)
         former = CollectorRegistry()
-        moving = [Counter(name, "Moving.", registry=former) for name in ("kit_a", "kit_b", "kit_c")]
+        moving = [Gauge(name, "Moving.", registry=former) for name in ("kit_a", "kit_b", "kit_c")]
         with promised(promise):
             try:
                 CollectorRegistryProxy(former).set_registry(registry)

@@ -53,7 +53,7 @@ class ThreadChecks(Declarations):
         registry = self.fresh()
         for race in range(_RACES):
             accepted: list[Metric] = []
-            metrics = [_kind(thread, f"kit_race_{race}") for thread in range(_THREADS)]
+            metrics = [_kind(thread, f"kit_race_{race}_total") for thread in range(_THREADS)]
 
             def work(thread: int, metrics: list[Metric] = metrics, accepted: list[Metric] = accepted) -> None:
                 try:
