@@ -161,8 +161,9 @@ def _histogram_of_row(definition: Definition, row: Row) -> bytes:
     buckets: list[tuple[float, int, bytes]] = []
     for slot, (bound, count) in enumerate(zip(bounds, counts, strict=True), 1):
         exemplar = _exemplar(exemplars.get(slot))
-        # The bucket up to +Inf has the count of all, and so is written only to carry an exemplar.
-        if bound < inf or exemplar:
+        # The bucket up to +Inf has the count of all, and so is written only to carry an exemplar; without other classic
+        # buckets, the native ones have it.
+        if bound < inf or (exemplar and definition.bounds):
             buckets.append((bound, count, exemplar))
     native = [_exemplar(exemplar) for exemplar in row.native_exemplars if exemplar.timestamp is not None]
     return histogram_message(counts[-1], row.numbers[0], buckets, row.created, row.native, native)
