@@ -97,7 +97,7 @@ class Target(WSGIServer):
 
 
 class Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:
         """Nothing."""
 
 

@@ -185,7 +185,7 @@ def read_protobuf(body: bytes) -> Read:
     for family in parsed(body):
         type_ = PROTOBUF_TYPES[family.type]
         read.add_family(family.name, type_, family.unit)
-        field = {"unknown": "untyped", "gaugehistogram": "histogram"}.get(type_, type_)
+        field: str = {"unknown": "untyped", "gaugehistogram": "histogram"}.get(type_) or type_
         for metric in family.metric:
             assert [each.name for each, _ in metric.ListFields() if each.name != "label"] == [field]
             labels = {pair.name: pair.value for pair in metric.label}
@@ -280,7 +280,7 @@ def test_protobuf_reads_back(case: tuple[CollectorRegistry, Escaping]) -> None:
     read = read_protobuf(body_of(registry, PROTOBUF_TYPE, escaping))
     values = by_number(expected.values)
     for series, _ in read.natives:
-        # Buckets that stand in for the native ones in other formats; a histogram may have classic ones besides.
+        # Buckets made from the native ones, for other formats; a histogram may have classic ones besides.
         name = re.sub("_g?count$", "_bucket", series)
         if not any(read_name == name for read_name, _ in read.values):
             values = {key: value for key, value in values.items() if key[0] != name}
