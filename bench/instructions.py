@@ -43,7 +43,7 @@ if __name__ == "__main__":
 from bench.documents import SPEED, figures_table, replace_table
 from bench.environments import BENCH, Unavailable, clean_environ, provide
 from bench.libraries import LIMIT
-from bench.rows import ROWS
+from bench.rows import FORMAT_TITLES, FORMATS, ROWS
 from bench.stopwatch import EMPTY, looped
 from bench.workload import Series, Workload
 
@@ -80,21 +80,30 @@ def operations(workload: Workload) -> Iterator[tuple[str, int, Operation]]:
 
         yield titles[row], CALLS, first_write
 
-    def scrape(make: Callable[[], Series], before: str, count: int) -> Callable[[], object]:
+    def scrape(make: Callable[[], Series], before: str, accept: str, count: int) -> Callable[[], object]:
         series = make()
+        render = partial(series.encode, accept) if accept else series.render
         for step in before:
             if step == "w":
                 series.write(count)
             else:
-                series.render()
-        return series.render
+                render()
+        return render
 
-    for kind, n, make in (
+    states = (("the first", "w"), ("none changed since the last", "wr"), ("all changed", "wrw"))
+    kinds: list[tuple[str, int, Callable[[], Series]]] = [
         ("counter", COUNTERS, partial(workload.counters, 1.0)),
         ("histogram", HISTOGRAMS, workload.histograms),
-    ):
-        for state, before in (("the first", "w"), ("none changed since the last", "wr"), ("all changed", "wrw")):
-            yield f"scrape, per {kind}, {state}", n, partial(scrape, make, before)
+    ]
+    for kind, n, make in kinds:
+        for state, before in states:
+            yield f"scrape, per {kind}, {state}", n, partial(scrape, make, before, "")
+    for name, accept in FORMATS.items():
+        for kind, n, make in kinds:
+            if make().encode(accept) is not None:
+                for state, before in states[1:]:
+                    title = f"scrape in {FORMAT_TITLES[name]}, per {kind}, {state}"
+                    yield title, n, partial(scrape, make, before, accept)
 
     def first_read(count: int) -> Callable[[], object]:
         read = workload.first_read(SHARDS, [f"/x/{n}" for n in range(count // SHARDS)])

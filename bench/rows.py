@@ -88,7 +88,7 @@ FORMATS = {
 }
 """The formats beside text, and how a client asks for each."""
 
-_FORMAT_TITLES = {"openmetrics": "in OpenMetrics", "protobuf": "in protobuf"}
+FORMAT_TITLES = {"openmetrics": "OpenMetrics", "protobuf": "protobuf"}
 _STATE_TITLES = {"unchanged": "none changed since the last", "changed": "all changed"}
 
 
@@ -97,7 +97,7 @@ def _formats(key: str, title: str) -> tuple[Row, ...]:
     return tuple(
         Row(
             f"{key}_{state}_{name}",
-            f"scrape, {title}, {_STATE_TITLES[state]}, {_FORMAT_TITLES[name]}",
+            f"scrape, {title}, {_STATE_TITLES[state]}, in {FORMAT_TITLES[name]}",
             "ms",
             (_within_row(1.5, "text", f"{key}_{state}"), _within(1)),
         )

@@ -118,7 +118,7 @@ class Workload(ABC):
         return None
 
     def native(self, name: str, registry: Any, *labels: str) -> Any:
-        """Return a new histogram with native buckets alone, of the default resolution; None if there are none."""
+        """Return a new histogram with native buckets alone, of the default resolution; None without such histograms."""
         return None
 
     def first_read(self, shards: int, paths: Sequence[str]) -> Callable[[], Any] | None:
@@ -178,7 +178,7 @@ class Workload(ABC):
         return self._series(Statement(self.observe, {"histogram": histogram, "values": OBSERVED}), registry)
 
     def natives(self) -> Series | None:
-        """Return the same with native buckets; None if there are none."""
+        """Return the same with native buckets; None without such histograms."""
         registry = self.registry()
         histogram = self.native("http_request_seconds", registry, "method", "path")
         if histogram is None:

@@ -93,7 +93,7 @@ class _Pytheus(_PrometheusClient):
     def encode(self, registry: object, accept: str) -> bytes | None:
         expose = getattr(self.exposition, "expose", None)  # which an earlier revision lacks
         exposed: Any = None if expose is None else expose(registry, accept)
-        return exposed.body if exposed else None
+        return exposed.body if exposed and exposed.content_type.startswith(accept.partition(";")[0]) else None
 
     def serve(self, registry: object) -> Served | None:
         server = self.exposition.start_http_server(0, "127.0.0.1", registry=registry)

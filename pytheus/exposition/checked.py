@@ -5,6 +5,7 @@ Rules:
 - A family is exposed as a whole or not at all: a sample that no format could expose is an error.
 - Every name is as the client wants it (`pytheus.escaping`), the family's after the registry's prefix. The label of a
   state set has the exposed name of its family, without colons, which labels may not have.
+- A histogram that has native buckets alone gets others beside them, for formats without native buckets.
 - The value of ``le`` and ``quantile`` is the text of a number as `pytheus.textformat.format_bound` writes it, so that a
   series has the same labels in every format.
 - An exemplar that cannot be exposed is left out alone, because it is an extra.
@@ -20,7 +21,7 @@ from pytheus.exceptions import LabelError, OutOfRangeError, PytheusError
 from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.number import to_float
 from pytheus.names import base_name, state_label, validate_label_names, validate_text
-from pytheus.native_buckets import NativeHistogram
+from pytheus.native_buckets import NativeHistogram, classic_buckets
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import flatten
 from pytheus.samples import EXEMPLAR_CHARACTERS_AT_MOST, Exemplar, Family, Sample
@@ -65,6 +66,7 @@ def checked_family(family: Family, lead: str, escaping: Escaping) -> CheckedFami
     # Most samples have the names of the one before.
     given: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    has_native = False
     for sample in family.samples:
         suffix = sample.suffix
         if suffix not in suffixes:
@@ -92,7 +94,10 @@ def checked_family(family: Family, lead: str, escaping: Escaping) -> CheckedFami
         checked = Sample(suffix, labels, value, timestamp)
         if sample.exemplar is not None or sample.created is not None or sample.native is not None:
             checked = _with_more(checked, sample)
+            has_native = has_native or checked.native is not None
         samples.append(checked)
+    if has_native and own_label == "le":
+        samples = _with_classic_buckets(samples)
     return CheckedFamily(name, type_, description, samples, family.unit)
 
 
@@ -108,6 +113,28 @@ def exposed_labels(
     if exposed != labels and len(set(exposed)) < len(exposed):
         raise LabelError(f"{subject} has the labels {labels!r}, which would be exposed as {exposed!r}; rename one")
     return exposed
+
+
+def _with_classic_buckets(samples: list[Sample]) -> list[Sample]:
+    """Return `samples` with buckets for each series that has native ones alone."""
+    with_buckets = {
+        frozenset([item for item in sample.labels.items() if item[0] != "le"])
+        for sample in samples
+        if sample.suffix == "_bucket"
+    }
+    added: dict[frozenset[tuple[str, str]], list[Sample]] = {}
+    for sample in samples:
+        key = frozenset(sample.labels.items())
+        if sample.native is not None and key not in with_buckets:
+            added[key] = [
+                Sample("_bucket", {**sample.labels, "le": format_bound(bound)}, float(count), sample.timestamp)
+                for bound, count in classic_buckets(sample.native)
+            ]
+    complete: list[Sample] = []
+    for sample in samples:
+        complete += added.pop(frozenset(sample.labels.items()), ())
+        complete.append(sample)
+    return complete
 
 
 def _text(value: object, label: str, subject: str) -> str:

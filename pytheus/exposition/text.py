@@ -52,7 +52,8 @@ def begin_walk(registry: Registry, options: ScrapeOptions = _DEFAULT) -> Walk[Te
 
 
 # OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/
-_CREATED: Final = "_created"
+_GAUGES: Final = ("_created", "_gsum", "_gcount")
+"""Suffixes that no type of this format has, so that each is a gauge family of its own."""
 
 
 class TextEncoder:
@@ -75,7 +76,8 @@ class TextEncoder:
 
     def encode_family(self, family: CheckedFamily, /) -> str:
         # In this format a family of one number has the name of its samples, while OpenMetrics omits a suffix; and it
-        # has no suffix for times of creation. So the samples of one family may be several families here.
+        # has no suffix for times of creation, and no gauge histograms. So the samples of one family may be several
+        # families here.
         kind = KINDS[family.type]
         name = text_name(family.name, family.type)
         stem = base_name(family.name, family.type)
@@ -83,7 +85,7 @@ class TextEncoder:
         for sample in family.samples:
             suffix, timestamp = sample.suffix, sample.timestamp
             sample_name = stem + suffix if suffix else name
-            if suffix == _CREATED:
+            if suffix in _GAUGES:
                 head = (sample_name, "gauge")
             elif suffix and suffix == kind.own_suffix:
                 head = (sample_name, family.type)

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -350,13 +351,19 @@ def test_a_plugin_that_hangs_is_told(command: list[str], install: Install, home:
     install("kitchen", "import time\nwhile True: time.sleep(1)\n")
     program = "import sys; from pytheus.cli.__main__ import main; sys.exit(main())"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *command], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *command],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as running:
         try:
             assert running.stderr is not None
             told = running.stderr.readline()
         finally:
-            running.kill()
+            # With the interpreter in which the plugin is imported, which would go on without end.
+            os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
     assert told.startswith(f"pytheus {command[0]}: ")
     assert ("importing kitchen" if command[0] == "plugins" else "running test_") in told

@@ -22,7 +22,11 @@ FOLDER = Path("/usr/share/gocode/src/github.com/prometheus/client_model")
 FILE = "io/prometheus/client/metrics.proto"
 PACKAGE = "io.prometheus.client"
 
-TIMESTAMP = 'syntax = "proto3"; package google.protobuf; message Timestamp { int64 seconds = 1; int32 nanos = 2; }\n'
+TIMESTAMP = """
+syntax = "proto3";
+package google.protobuf;
+message Timestamp { int64 seconds = 1; int32 nanos = 2; }
+"""
 
 ADDED = (
     ("MetricFamily", "unit", 5, "optional", ""),
@@ -74,7 +78,6 @@ def family_message() -> Any:
 
 def parsed(body: bytes) -> list[Any]:
     """The families in `body`, each of which has its length before it. Fails if anything in them is unknown."""
-    unknown = import_module("google.protobuf.unknown_fields").UnknownFieldSet
     families = []
     position = 0
     while position < len(body):
@@ -88,8 +91,17 @@ def parsed(body: bytes) -> list[Any]:
                 break
         assert position + length <= len(body), "a family ends after the body"
         family = family_message().FromString(body[position : position + length])
-        assert not len(unknown(family)), f"{family.name} has fields that the schema does not know"
-        # Written again by the official library, a message has as many bytes: so nothing is repeated or unknown in it.
+        assert_known(family)
         families.append(family)
         position += length
     return families
+
+
+def assert_known(message: Any) -> None:
+    """Fail if `message`, or one within it, has fields that the schema lacks."""
+    unknown = import_module("google.protobuf.unknown_fields").UnknownFieldSet(message)
+    assert len(unknown) == 0, f"{message} has {len(unknown)} unknown fields"
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in value if field.is_repeated else [value]:
+                assert_known(each)
