@@ -70,23 +70,27 @@ class KeptMessage:
     """A series' ``Metric`` with its key and length, as a scrape wrote it last, and the numbers in it.
 
     `number` is the only number, or a sum, and `count` the number of observations. `place` is where the bytes of the
-    only number begin, or where the labels end. Never changed, so that several scrapes may share it.
+    only number begin, or where the labels end. `owner` is the series, if the message is not kept there. Never changed,
+    so that several scrapes may share it.
     """
 
-    __slots__ = ("count", "created", "message", "number", "place")
+    __slots__ = ("count", "created", "message", "number", "owner", "place")
 
-    def __init__(self, message: bytes, number: float, count: int, place: int, created: float) -> None:
+    def __init__(
+        self, message: bytes, number: float, count: int, place: int, created: float, owner: object = None
+    ) -> None:
         self.message: bytes = message
         self.number: float = number
         self.count: int = count
         self.place: int = place
         self.created: float = created
+        self.owner: object = owner
 
     def with_number(self, number: float) -> KeptMessage:
         """Return the message with another `number`, the only one in it."""
         message, place = self.message, self.place
         changed = b"".join((message[:place], _pack_double(number), message[place + 8 :]))
-        return KeptMessage(changed, number, 0, place, self.created)
+        return KeptMessage(changed, number, 0, place, self.created, self.owner)
 
     @property
     def labels(self) -> bytes:

@@ -97,8 +97,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
 
     def _reset(self) -> None:
         super()._reset()
+        if self._created:
+            self._series.messages[0] = []
         self._created = start_time(self._created)
-        self._message = None
 
     def _start_time(self) -> float:
         return self._created

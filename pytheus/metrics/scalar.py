@@ -40,18 +40,16 @@ class Scalar(Metric[L, C, D]):
     # A number in a view is in `_value` as well: only this process writes it, and reading the view before each increment
     # would take as long as the store.
 
-    __slots__ = ("_line", "_line_value", "_message", "_value")
+    __slots__ = ("_line", "_line_value", "_value")
 
     _value: float
     _line: str
     _line_value: float
-    _message: KeptMessage | None
 
     def _init_handle(self) -> None:
         # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
         self._line_value = _NO_NUMBER
-        self._message = None
 
     def _reset(self) -> None:
         view = self._view
@@ -173,6 +171,9 @@ class Scalar(Metric[L, C, D]):
         key = COUNTER if definition.type == "counter" else GAUGE
         yielder = Yielder()
         parts: list[bytes] = []
+        # Kept here and not in each series, so that programs that nobody reads in this format need no memory for them.
+        kept_messages: list[KeptMessage] = series.messages[0]
+        present_messages: list[KeptMessage] = []
         children = cast("list[Scalar]", list(series.children.values()))
         for start in range(0, len(children), PART_SIZE):
             messages: list[bytes] = []
@@ -184,30 +185,29 @@ class Scalar(Metric[L, C, D]):
                     if number is None:
                         continue
                     value = number
-                kept = child._message
-                if kept is None:
+                at = len(present_messages)
+                kept = kept_messages[at] if at < len(kept_messages) else None
+                if kept is None or kept.owner is not child:
                     kept = child._first_message(key, value)
                 elif value != kept.number or (not value and copysign(1.0, value) != copysign(1.0, kept.number)):
                     kept = kept.with_number(value)
-                    child._message = kept
+                present_messages.append(kept)
                 messages.append(kept.message)
             parts.append(b"".join(messages))
             yielder.offer()
+        # atomic: a reset meanwhile, which changes a start time, has put another list there
+        if not LOCKED and series.messages[0] is kept_messages:
+            series.messages[0] = present_messages
         return parts
 
     def _first_message(self, key: bytes, value: float) -> KeptMessage:
-        """Return the message with the number `value`, and keep it."""
+        """Return the message with the number `value`."""
         created = self._start_time()
         names = self._series.definition.labels
         labels = label_pairs(zip(names, cast("tuple[str, ...]", self._labels), strict=True))
         number = counter_message(value, b"", created or None)
         message = metric_message(labels, key, number)
-        kept = KeptMessage(message, value, 0, len(message) - len(number) + 1, created)
-        if not LOCKED:  # as in `_text_parts`
-            self._message = kept
-            if self._start_time() != created:  # it was reset meanwhile, which also drops the message
-                self._message = None
-        return kept
+        return KeptMessage(message, value, 0, len(message) - len(number) + 1, created, self)
 
     def _number_of(self, child: Scalar) -> float | None:
         """Return the number of `child`, or None if its function failed and the scrape goes on without it."""

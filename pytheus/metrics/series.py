@@ -134,6 +134,7 @@ class SeriesSet:
         "label_count",
         "label_heads",
         "limits",
+        "messages",
         "neutral",
         "pick",
         "prepared",
@@ -159,6 +160,9 @@ class SeriesSet:
         self.bound_texts: tuple[str, ...] = ()
         # The bytes after the count of each bucket but the last, made at the first scrape in the protobuf format.
         self.bound_messages: tuple[bytes, ...] = ()
+        # What a scrape by protobuf wrote last for each series, in their order, of a higher module. In another list, so
+        # that a change is visible to every metric that shares the series.
+        self.messages: list[list[Any]] = [[]]
         # The identity of this tuple distinguishes the handle without any label bound from all others.
         self.unbound: tuple[str | None, ...] = tuple([None] * self.label_count)
         # A histogram's bounds after -Inf; `pytheus.metrics.histogram` has the reason.
@@ -197,6 +201,7 @@ class SeriesSet:
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
+        self.messages = other.messages
         self.asleep = other.asleep
         self.shared_values = other.shared_values
         self.converted = other.converted
