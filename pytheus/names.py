@@ -230,7 +230,7 @@ def validate_label_names(
     if not isinstance(labels, Iterable):
         raise InvalidNameError(f"{subject} takes label names as a sequence of str but got {shown(labels)}")
     checked: list[str] = []
-    is_legacy = True
+    is_legacy = reserved is None or is_legacy_label(reserved)
     for label in labels:
         name = validate_label_name(label, subject, reserved, names)
         if name in checked:

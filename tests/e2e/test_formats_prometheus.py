@@ -32,7 +32,10 @@ from tests.e2e.scraped import FEATURES, FORMATS, NATIVE, PROGRAMS, Scene, Target
 if TYPE_CHECKING:
     from tests.conftest import Prometheus, Start
 
-pytestmark = pytest.mark.skipif(not PROGRAMS, reason="needs prometheus (Debian: apt-get install prometheus)")
+pytestmark = [
+    pytest.mark.skipif(not PROGRAMS, reason="needs prometheus (Debian: apt-get install prometheus)"),
+    pytest.mark.filterwarnings("ignore:counter .* has no suffix"),
+]
 
 formats = pytest.mark.parametrize("name", FORMATS)
 natives = pytest.mark.parametrize("histogram", NATIVE_HISTOGRAMS)

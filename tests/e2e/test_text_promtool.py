@@ -10,7 +10,10 @@ import pytest
 from pytheus import generate_metrics
 from tests.e2e.every_type import every_type
 
-pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)"),
+    pytest.mark.filterwarnings("ignore:counter .* has no suffix"),
+]
 
 
 def test_promtool_accepts_every_type() -> None:

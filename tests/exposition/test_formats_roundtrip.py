@@ -27,7 +27,11 @@ from tests.exposition.any_registry import ESCAPINGS, Escaping, escaped, registri
 from tests.exposition.conftest import Custom
 from tests.exposition.official_schema import needs_schema, parsed
 
-pytestmark = [pytest.mark.property, pytest.mark.build]
+pytestmark = [
+    pytest.mark.property,
+    pytest.mark.build,
+    pytest.mark.filterwarnings("ignore:counter .* has no suffix"),
+]
 
 TEXT_TYPE = "text/plain;version=0.0.4"
 OPENMETRICS_TYPE = "application/openmetrics-text;version=1.0.0"
