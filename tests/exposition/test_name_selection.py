@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytheus import Counter, Gauge, Histogram, make_asgi_app, make_wsgi_app, start_http_server
 from pytheus.exposition import RenderRequest, collection_lanes
@@ -71,6 +73,18 @@ def test_a_selection_is_limited(query: str, words: str, shop: CollectorRegistry)
         response = answer_scrape(shop, method, query=query)
         assert response.status == 400
         assert words in response.body.decode() or method == "HEAD"
+
+
+@pytest.mark.property
+@given(query=st.text())
+def test_any_query_is_read(query: str) -> None:
+    assert all(isinstance(name, str) for name in names_in(query))
+
+
+@pytest.mark.property
+@given(names=st.sets(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=5))
+def test_encoded_names_are_read_back(names: set[str]) -> None:
+    assert names_in("&".join(f"name[]={quote(name, safe='')}" for name in names)) == names
 
 
 def test_the_largest_selection_is_answered(shop: CollectorRegistry) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pytheus.escaping import ESCAPINGS
 from pytheus.exposition.negotiation import MAX_ACCEPT_CHARACTERS, negotiate, parse_media_type
 from pytheus.exposition.text import CONTENT_TYPE
 from pytheus.registry import Registry
@@ -204,3 +207,32 @@ def test_a_quoted_parameter_is_unquoted() -> None:
     parsed = parse_media_type(r'text/plain; a="x\"y"; ; b=1')
     assert parsed is not None
     assert parsed.parameters == {"a": 'x"y', "b": "1"}
+
+
+_RANGES = st.sampled_from(
+    ["text/plain", "text/*", "*/*", "application/openmetrics-text", _PROTO, "image/png", "application/*", '"x"', ""]
+)
+_PARAMETERS = st.sampled_from(
+    [
+        "q=0",
+        "q=0.5",
+        "q=1",
+        "q=2",
+        "version=1.0.0",
+        "version=0.0.4",
+        "escaping=dots",
+        "escaping=allow-utf-8",
+        "escaping=x",
+    ]
+)
+_ITEMS = st.builds(lambda media_range, parameters: ";".join([media_range, *parameters]), _RANGES, st.lists(_PARAMETERS))
+
+
+@pytest.mark.property
+@given(accept=st.one_of(st.text(), st.lists(_ITEMS).map(",".join)))
+def test_any_accept_gets_one_of_the_formats(accept: str) -> None:
+    formats = list(map(Format, STANDARD))
+    chosen, escaping = negotiate(accept, formats)
+    assert chosen in formats
+    assert escaping in ESCAPINGS
+    assert escaping == "underscores" or escaping in accept
