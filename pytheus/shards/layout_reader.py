@@ -184,7 +184,8 @@ class LayoutReader:
             if merge_rule_of(definition) is not MergeRule.INFO:
                 raise ShardFormatError(f"it sets info labels of {definition}, which is not an info")
             for name in payload.info:
-                if validate_label_name(name, f"info {definition.name!r}", names="utf8") in definition.labels:
+                subject = f"info {definition.name!r}"
+                if validate_label_name(name, subject, names=definition.name_rules) in definition.labels:
                     raise ShardFormatError(f"it sets the info label {name!r}, which is a label of {definition}")
             layout.set_info(payload.series, payload.info)
         elif isinstance(payload, StartTimeRecord):
@@ -243,11 +244,12 @@ class LayoutReader:
 
 
 def _checked_definition(payload: DefinitionRecord) -> Definition:
-    name = validate_metric_name(payload.name, payload.kind, "utf8")
+    names = payload.names
+    name = validate_metric_name(payload.name, payload.kind, names)
     subject = f"{payload.kind} {name!r}"
     reserved = reserved_label(name, payload.kind)
     if KINDS[payload.kind].reserved_label == "":  # a state's label has the metric's name
-        validate_label_name(name, subject, names="utf8")
+        validate_label_name(name, subject, names=names)
         if not payload.states or len(set(payload.states)) != len(payload.states):
             raise ShardFormatError(f"{subject} has the states {payload.states!r:.80}")
     bounds = payload.bounds
@@ -263,12 +265,13 @@ def _checked_definition(payload: DefinitionRecord) -> Definition:
         name,
         payload.kind,
         validate_text(payload.description, subject),
-        validate_label_names(labels, subject, reserved, "utf8"),
+        validate_label_names(labels, subject, reserved, names),
         bounds=bounds,
         states=payload.states,
         mode=mode,
         location=payload.location,
         unit=validate_unit(payload.unit, name, payload.kind, subject),
         native=None if payload.native is None else NativeBuckets(**msgspec.structs.asdict(payload.native)),
+        names=names,
     )
     return BucketDefinition(definition) if has_buckets else definition
