@@ -142,9 +142,7 @@ class LayoutReader:
                     break
                 if crc32(buffered[position + _CHECKSUM_SIZE : end]) != checksum:
                     raise ShardFormatError("its checksum is wrong")
-                content = _decode(buffered[position + HEAD.size : end])
-                if content is not None:
-                    self._take(content)
+                self._take_payload(buffered[position + HEAD.size : end])
                 self.consumed_bytes += end - position
                 position = end
         except (PytheusError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -152,6 +150,21 @@ class LayoutReader:
             self._rest = b""
             raise ShardFormatError(self._failure) from error
         self._rest = buffered[position:]
+
+    def _take_payload(self, payload: bytes) -> None:
+        layout = self.layout
+        definition = self._blocks.definition(payload)
+        # Not the same object twice, because a layout would take the second one for the first.
+        if definition is not None and layout.find_definition(definition) is None:
+            layout.add_definition(definition)
+            return
+        content = _decode(payload)
+        if isinstance(content, DefinitionRecord):
+            definition = _checked_definition(content)
+            layout.add_definition(definition)
+            self._blocks.keep_definition(payload, definition)
+        elif content is not None:
+            self._take(content)
 
     def _take(self, payload: Record) -> None:
         layout = self.layout
@@ -173,8 +186,6 @@ class LayoutReader:
         elif isinstance(payload, ScatteredRecord):
             self._check_scattered(payload)
             layout.add_scattered(payload.definitions, payload.labels, payload.offsets, bytes(payload.start_times))
-        elif isinstance(payload, DefinitionRecord):
-            layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, RemovalRecord):
             if payload.series >= len(layout):
                 raise ShardFormatError(f"it removes series {payload.series}, which does not exist")
@@ -191,7 +202,7 @@ class LayoutReader:
         elif isinstance(payload, StartTimeRecord):
             self._definition_of(payload.series)
             layout.start_times.replace(payload.series, payload.milliseconds / 1000)
-        else:
+        elif isinstance(payload, ExemplarRecord):
             definition = self._definition_of(payload.series)
             if payload.slot >= series_size(definition):
                 raise ShardFormatError(f"it is an exemplar of number {payload.slot} of {definition}, which has fewer")
