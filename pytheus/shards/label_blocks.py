@@ -72,7 +72,7 @@ class LabelBlocks:
         """Remember the definition that a record has."""
         if len(self._definitions) >= _MAX_DEFINITIONS:
             self._definitions.clear()  # most of them are of programs that have changed since
-        self._definitions[record] = definition
+        self._definitions.setdefault(record, definition)
 
 
 def split_labels(values: Sequence[str], names: Sequence[str]) -> list[tuple[str, ...]]:
