@@ -16,7 +16,7 @@ from pytheus import Histogram, generate_metrics
 from pytheus.native_bounds import bucket_index
 from pytheus.native_buckets import NativeBuckets, NativeHistogram
 from pytheus.registry import HasRows, Registry
-from pytheus.samples import Row
+from pytheus.samples import Family, Row
 from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 from tests.shards.conftest import Join
 
@@ -207,7 +207,15 @@ def test_exemplars_are_those_of_the_buckets(join: Join) -> None:
         histogram.labels("/").observe(2.0**exponent, {"trace": str(exponent)})
     histogram.labels("/").observe(1.5, {"trace": "latest of 2"})
     list(worker.collect())
-    found = [dict(exemplar.labels)["trace"] for exemplar in rows(reader)["/"].native_exemplars]
+    (samples,) = (
+        family.samples
+        for collector in reader.collect()
+        for family in collector.collect()
+        if isinstance(family, Family) and family.name == "sizes"
+    )
+    assert all(sample.exemplar is None for sample in samples)
+    assert samples[-1].exemplars == rows(reader)["/"].native_exemplars
+    found = [dict(exemplar.labels)["trace"] for exemplar in samples[-1].exemplars]
     assert len(found) == 10
     assert "latest of 2" in found
     assert "1" not in found
