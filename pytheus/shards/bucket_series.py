@@ -53,6 +53,7 @@ class BucketDefinition(Definition):
             location=histogram.location,
             unit=histogram.unit,
             native=histogram.native,
+            names=histogram.name_rules,
         )
         self.occupied_names = ()
         self.histogram: Definition = histogram

@@ -1,8 +1,9 @@
-"""The labels of many series, kept once for all layouts that have them.
+"""The labels of many series, and definitions, kept once for all layouts that have them.
 
 Processes of one program often create the same series in the same order, so the records of their series have the same
-bytes. Who reads several shards keeps a `LabelBlocks`, which decodes equal bytes once. The layouts then share the
-objects, which saves memory, and a merge recognizes the block without looking at its labels.
+bytes, and those of their definitions, too. Who reads several shards keeps a `LabelBlocks`, which decodes equal bytes
+once. The layouts then share the objects, which saves memory, and a merge recognizes the block without looking at its
+labels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 
 __all__ = ["LabelBlock", "LabelBlocks"]
@@ -21,6 +23,8 @@ _decode: Final = msgspec.msgpack.Decoder(list[str]).decode
 
 _MIN_KEPT_BYTES: Final = 256
 """A shorter block is decoded each time, because keeping it would cost more."""
+
+_MAX_DEFINITIONS: Final = 10_000
 
 
 class LabelBlock:
@@ -33,7 +37,7 @@ class LabelBlock:
 
 
 class LabelBlocks:
-    """The blocks that were decoded and that any layout still has, by their bytes.
+    """The blocks that were decoded and that any layout still has, and definitions, by their bytes.
 
     >>> blocks = LabelBlocks()
     >>> data = msgspec.msgpack.encode(["GET", "200", "GET", "404"])
@@ -41,9 +45,10 @@ class LabelBlocks:
     [('GET', '200'), ('GET', '404')]
     """
 
-    __slots__ = ("_blocks",)
+    __slots__ = ("_blocks", "_definitions")
 
     def __init__(self) -> None:
+        self._definitions: dict[bytes, Definition] = {}
         self._blocks: WeakValueDictionary[tuple[int, bytes], LabelBlock] = WeakValueDictionary()
 
     def decode(self, data: bytes, names: Sequence[str]) -> LabelBlock:
@@ -58,6 +63,16 @@ class LabelBlocks:
             if len(data) >= _MIN_KEPT_BYTES:
                 self._blocks[key] = block
         return block
+
+    def definition(self, record: bytes) -> Definition | None:
+        """The definition that was decoded from this record, or None if that is not known."""
+        return self._definitions.get(record)
+
+    def keep_definition(self, record: bytes, definition: Definition) -> None:
+        """Remember the definition that a record has."""
+        if len(self._definitions) >= _MAX_DEFINITIONS:
+            self._definitions.clear()  # most of them are of programs that have changed since
+        self._definitions.setdefault(record, definition)
 
 
 def split_labels(values: Sequence[str], names: Sequence[str]) -> list[tuple[str, ...]]:

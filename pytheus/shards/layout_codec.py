@@ -14,7 +14,7 @@ Rules:
 
 | kind | further items |
 | --- | --- |
-| "d" | name, type, description, labels, bounds, states, mode, location, unit, options of native buckets or nil |
+| "d" | name, type, description, labels, bounds, states, mode, location, unit, options of native buckets, name rules |
 | "s" | number of the definition, label values of one or more series, offset of the first, start times |
 | "m" | of several series: numbers of their definitions, all label values, offsets, start times |
 | "f" | number of the removed series |
@@ -40,6 +40,7 @@ from pytheus.definitions import Definition
 from pytheus.exceptions import ShardFormatError
 from pytheus.kinds import MetricType
 from pytheus.samples import Exemplar
+from pytheus.settings import NameRules
 from pytheus.shards.layout import Layout
 from pytheus.shards.merge_rules import NATIVE_OPTIONS, has_start_times, series_size
 from pytheus.shards.start_times import NO_START_TIMES, StartTimesItem, encoded_start_times
@@ -108,6 +109,7 @@ class DefinitionRecord(msgspec.Struct, array_like=True, tag="d"):
     location: str
     unit: str = ""
     native: NativeOptions | None = None
+    names: NameRules = "legacy"
 
 
 class SeriesRecord(msgspec.Struct, array_like=True, tag="s"):
@@ -185,6 +187,7 @@ def encode_definition(definition: Definition) -> bytes:
             definition.location,
             definition.unit,
             None if native is None else NativeOptions(*(getattr(native, name) for name in NATIVE_OPTIONS)),
+            definition.name_rules,
         ),
         definition.type,
         definition.name,

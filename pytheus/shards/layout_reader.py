@@ -142,9 +142,7 @@ class LayoutReader:
                     break
                 if crc32(buffered[position + _CHECKSUM_SIZE : end]) != checksum:
                     raise ShardFormatError("its checksum is wrong")
-                content = _decode(buffered[position + HEAD.size : end])
-                if content is not None:
-                    self._take(content)
+                self._take_payload(buffered[position + HEAD.size : end])
                 self.consumed_bytes += end - position
                 position = end
         except (PytheusError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -152,6 +150,21 @@ class LayoutReader:
             self._rest = b""
             raise ShardFormatError(self._failure) from error
         self._rest = buffered[position:]
+
+    def _take_payload(self, payload: bytes) -> None:
+        layout = self.layout
+        definition = self._blocks.definition(payload)
+        # Not the same object twice, because a layout would take the second one for the first.
+        if definition is not None and layout.find_definition(definition) is None:
+            layout.add_definition(definition)
+            return
+        content = _decode(payload)
+        if isinstance(content, DefinitionRecord):
+            definition = _checked_definition(content)
+            layout.add_definition(definition)
+            self._blocks.keep_definition(payload, definition)
+        elif content is not None:
+            self._take(content)
 
     def _take(self, payload: Record) -> None:
         layout = self.layout
@@ -173,8 +186,6 @@ class LayoutReader:
         elif isinstance(payload, ScatteredRecord):
             self._check_scattered(payload)
             layout.add_scattered(payload.definitions, payload.labels, payload.offsets, bytes(payload.start_times))
-        elif isinstance(payload, DefinitionRecord):
-            layout.add_definition(_checked_definition(payload))
         elif isinstance(payload, RemovalRecord):
             if payload.series >= len(layout):
                 raise ShardFormatError(f"it removes series {payload.series}, which does not exist")
@@ -184,13 +195,14 @@ class LayoutReader:
             if merge_rule_of(definition) is not MergeRule.INFO:
                 raise ShardFormatError(f"it sets info labels of {definition}, which is not an info")
             for name in payload.info:
-                if validate_label_name(name, f"info {definition.name!r}", names="utf8") in definition.labels:
+                subject = f"info {definition.name!r}"
+                if validate_label_name(name, subject, names=definition.name_rules) in definition.labels:
                     raise ShardFormatError(f"it sets the info label {name!r}, which is a label of {definition}")
             layout.set_info(payload.series, payload.info)
         elif isinstance(payload, StartTimeRecord):
             self._definition_of(payload.series)
             layout.start_times.replace(payload.series, payload.milliseconds / 1000)
-        else:
+        elif isinstance(payload, ExemplarRecord):
             definition = self._definition_of(payload.series)
             if payload.slot >= series_size(definition):
                 raise ShardFormatError(f"it is an exemplar of number {payload.slot} of {definition}, which has fewer")
@@ -243,11 +255,12 @@ class LayoutReader:
 
 
 def _checked_definition(payload: DefinitionRecord) -> Definition:
-    name = validate_metric_name(payload.name, payload.kind, "utf8")
+    names = payload.names
+    name = validate_metric_name(payload.name, payload.kind, names)
     subject = f"{payload.kind} {name!r}"
     reserved = reserved_label(name, payload.kind)
     if KINDS[payload.kind].reserved_label == "":  # a state's label has the metric's name
-        validate_label_name(name, subject, names="utf8")
+        validate_label_name(name, subject, names=names)
         if not payload.states or len(set(payload.states)) != len(payload.states):
             raise ShardFormatError(f"{subject} has the states {payload.states!r:.80}")
     bounds = payload.bounds
@@ -263,12 +276,13 @@ def _checked_definition(payload: DefinitionRecord) -> Definition:
         name,
         payload.kind,
         validate_text(payload.description, subject),
-        validate_label_names(labels, subject, reserved, "utf8"),
+        validate_label_names(labels, subject, reserved, names),
         bounds=bounds,
         states=payload.states,
         mode=mode,
         location=payload.location,
         unit=validate_unit(payload.unit, name, payload.kind, subject),
         native=None if payload.native is None else NativeBuckets(**msgspec.structs.asdict(payload.native)),
+        names=names,
     )
     return BucketDefinition(definition) if has_buckets else definition

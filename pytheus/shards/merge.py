@@ -66,6 +66,7 @@ class Merger:
         self._local: list[Definition] = []
         self._reserved: list[str] = []
         self._exposed: list[CachedFamily] = []
+        self._all_plain: bool = True
         self._conflicts: list[Conflict] = []
         self._indexes: Final = ShardIndexes()
         self._start_times: Final = MergedStartTimes()
@@ -112,6 +113,11 @@ class Merger:
         columns = self._start_times_columns([*present_indexes, indexes.of_archive])
         length = indexes.lengths[_SUM_WITH_DEAD]
         result = MergeResult(totals, present_indexes, lambda: self._start_times.vector(columns, length))
+        if self._all_plain:
+            return [
+                MergedFamily(family.definition, family, result, family.listing(), extra.get(id(family), _NO_SAMPLES))
+                for family in self._exposed
+            ]
         families: list[MergedFamily] = []
         for family in self._exposed:
             definition = family.row_definition(hosts=self._hosts) if family.is_each else family.definition
@@ -190,6 +196,8 @@ class Merger:
                 accepted.append(family)
         accepted.sort(key=lambda family: family.definition.name)
         self._exposed = exposed + accepted
+        # The most frequent case, in which each family is the same kind of object.
+        self._all_plain = all(not family.is_each and family.bucket_family_key is None for family in self._exposed)
         self._conflicts = conflicts
         used_ids = local_ids.union(newest)
         for index in [self._indexes.of_archive, *self._indexes.by_token.values()]:

@@ -186,6 +186,7 @@ class CachedFamily:
                 mode=definition.mode,
                 location=definition.location,
                 unit=definition.unit,
+                names=definition.name_rules,
             )
             known = self._row_definition = (definition, shown)
         return known[1]

@@ -14,7 +14,7 @@ from typing import Final
 
 from pytheus.definitions import Definition
 from pytheus.native_buckets import NativeBuckets, classic_buckets
-from pytheus.samples import Exemplar, Row
+from pytheus.samples import Exemplar, Row, Sample
 from pytheus.shards.bucket_series import BucketKeys
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries
 from pytheus.shards.merged_family import ExtraSample, MergedFamily, MergeResult, sample_line
@@ -79,6 +79,10 @@ class MergedNativeFamily(MergedFamily):
         return {
             labels: tuple(sorted(exemplars, key=_timestamp)[-_MAX_EXEMPLARS:]) for labels, exemplars in found.items()
         }
+
+    def _series_samples(self, row: Row) -> list[Sample]:
+        # Buckets that are made of native ones have no exemplars.
+        return super()._series_samples(row if self.definition.bounds else row._replace(exemplars=None))
 
     def _buckets(self, row: Row) -> list[tuple[float, float]]:
         native = row.native

@@ -8,7 +8,7 @@ from pytheus.testing.checks.lifecycle import LifecycleChecks
 from pytheus.testing.checks.lookup import LookupChecks
 from pytheus.testing.checks.registration import RegistrationChecks
 from pytheus.testing.checks.scrape import ScrapeChecks
-from pytheus.testing.checks.stores import StoreChecks
+from pytheus.testing.checks.store_rows import StoreRowChecks
 from pytheus.testing.checks.threads import ThreadChecks
 
 __all__ = ["RegistryConformance", "ShardStoreConformance"]
@@ -44,7 +44,7 @@ class RegistryConformance(
     """
 
 
-class ShardStoreConformance(StoreChecks):
+class ShardStoreConformance(StoreRowChecks):
     """A class of tests that a store passes if it keeps the contract of `pytheus.shards.ShardStore`.
 
     Subclass it in a test module, under a name that pytest collects, and define a place on which several processes meet:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytheus.definitions import Definition
+from pytheus.native_buckets import NativeBuckets
 from pytheus.samples import Exemplar
 from pytheus.shards import (
     MAX_RECORD_BYTES,
@@ -29,6 +30,7 @@ from pytheus.shards import (
     encode_several_series,
     series_size,
 )
+from pytheus.shards.bucket_series import BucketDefinition
 
 HITS = Definition("hits_total", "counter", "Hits.", ("code",), location="app.py:3")
 LATENCY = Definition("latency_seconds", "histogram", "Latency.", bounds=(0.1, 1.0))
@@ -327,3 +329,17 @@ def test_a_copy_of_a_layout_grows_by_itself() -> None:
     assert described(layout) == described(whole())
     assert layout.find_series(0, ("other",)) is None
     assert copy.find_series(0, ("other",)) == 5
+
+
+def test_definitions_with_the_same_record_are_one_object() -> None:
+    blocks = LabelBlocks()
+    readers = [LayoutReader(blocks) for _ in range(2)]
+    sizes = Definition("sizes", "histogram", "Sizes.", native=NativeBuckets())
+    records = b"".join(map(encode_definition, (HITS, sizes, BucketDefinition(sizes), HITS)))
+    for reader in readers:
+        reader.feed(records + encode_series(3, ("a",), 0) + encode_series(2, ("p3:1",), 1))
+        assert [each.name for each in reader.layout.definitions] == ["hits_total", "sizes", "sizes", "hits_total"]
+        assert reader.layout.definition_numbers.tolist() == [3, 2]
+    one, other = (reader.layout.definitions for reader in readers)
+    assert [each is that for each, that in zip(one, other, strict=True)] == [True, True, True, False]
+    assert isinstance(other[2], BucketDefinition)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pytheus import Counter, Gauge
+from pytheus import Counter, Gauge, Info, generate_metrics
 from pytheus.definitions import Definition
 from pytheus.native_buckets import NativeBuckets
 from pytheus.registry import Collector, CollectorRegistry, HasRows, Registry
@@ -156,3 +156,26 @@ def test_definitions_with_another_unit_or_other_native_buckets_conflict(shards: 
         ((shown, left_out),) = merger.conflicts
         assert shown is not None
         assert (shown.matches(other), left_out.matches(one)) == (True, True)
+
+
+def test_utf8_names_are_shared(join: Join) -> None:
+    alone, worker = CollectorRegistry(), join()
+    for registry in (alone, worker):
+        requests, label, depth = "http.requests", "host.name", "in.use"
+        Counter(requests, "Requests.", [label], names="utf8", registry=registry).labels("a").inc()
+        Info("build", "What runs.", names="utf8", registry=registry).info(**{"the.version": "1"})
+        Gauge(depth, "In use.", [label], mode="each", names="utf8", registry=registry).labels("x").set(2)
+    list(worker.collect())
+    reader = join()
+
+    def names(registry: Registry) -> set[tuple[str, str]]:
+        return {
+            (family.name, str(sample.labels))
+            for collector in registry.collect()
+            for family in collector.collect()
+            if isinstance(family, Family) and family.name != "in.use"
+            for sample in family.samples
+        }
+
+    assert names(reader) == names(alone)
+    assert 'in_use{host_name="x",pid="' in generate_metrics(reader)

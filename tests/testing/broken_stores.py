@@ -10,7 +10,9 @@ from pytheus.definitions import Definition
 from pytheus.registry import FloatBuffer, HasRows, NumberStorage
 from pytheus.samples import Exemplar
 from pytheus.shards import Archive, MemoryBackend, MemoryShardStore, Reading, ShardIdentity, Snapshot, fold
+from pytheus.shards.bucket_series import BUCKET_MODE
 from pytheus.shards.memory_store import BackendStorage
+from pytheus.shards.start_times import StartTimes
 
 
 class BrokenStore(MemoryShardStore):
@@ -152,6 +154,39 @@ class LosesExemplars(BrokenStore):
 class _WithoutExemplars(BackendStorage):
     def set_exemplar(self, labels: tuple[str, ...], slot: int, exemplar: Exemplar, /) -> None:
         pass
+
+
+class KeepsBucketsToItself(BrokenStore):
+    """It takes the definition of native buckets for that of their histogram, which is there already."""
+
+    check = "test_native_buckets_are_shared"
+    message = "as one that saw everything: expected ["
+
+    def storage(self, definition: Definition, /) -> NumberStorage | None:
+        return None if definition.mode == BUCKET_MODE else super().storage(definition)
+
+
+class LosesStartTimes(BrokenStore):
+    check = "test_start_times_are_the_earliest"
+    message = "a series began when the first process began it: expected"
+
+    def storage(self, definition: Definition, /) -> NumberStorage | None:
+        return _WithoutStartTimes(self, definition)
+
+
+class _WithoutStartTimes(BackendStorage):
+    def buffer(self, labels: tuple[str, ...], numbers: array[float], created: float = 0.0, /) -> FloatBuffer:
+        return super().buffer(labels, numbers)
+
+
+class LosesStartTimesOfTheDead(BrokenStore):
+    check = "test_start_times_of_the_dead_stay"
+    message = "a series began when a process began it that is dead by now: expected"
+
+    def read(self) -> Reading:
+        for snapshot in self.dead():
+            snapshot.layout.start_times = StartTimes()
+        return super().read()
 
 
 class KeepsRemovedSeries(BrokenStore):

@@ -11,6 +11,8 @@
 - `threads`: many threads at once
 - `lifecycle`: moves between registries, forks, and `close()`
 - `stores`: a store of shards: several processes on one place, their deaths, forks and ends
+- `store_rows`: native buckets and start times in a store of shards
+- `scraped_families`: the families of a scrape as JSON values
 - `store_processes`: the processes of a check of stores
 - `distribution`: a plugin as an installed distribution
 """

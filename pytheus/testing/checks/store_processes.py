@@ -12,34 +12,34 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, Protocol, cast
 
-from pytheus.kinds import MetricType
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
+from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.metric import Metric
+from pytheus.native_buckets import NativeBuckets
+from pytheus.registry.capabilities import HasRows
+from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import flatten
-from pytheus.samples import Exemplar, Family, Sample
+from pytheus.samples import Family
 from pytheus.shards.registry import ShardedRegistry
 from pytheus.shards.snapshot import ShardIdentity
 from pytheus.shards.store import ShardStore
 from pytheus.testing.checks.children import fork, readable
 from pytheus.testing.checks.scrape import one_of_each
+from pytheus.testing.checks.scraped_families import encoded
 
-__all__ = ["ForkedProcess", "LocalProcess", "Operations", "StoreProcess", "decoded"]
+__all__ = ["ForkedProcess", "LocalProcess", "Operations", "StoreProcess"]
 
 
 _LIFE_SECONDS: Final = 300
 
 
 _FAILURES: Final = ("pytheus_shard_failures_total", "pytheus_shards_skipped")
-
-_EncodedExemplar = tuple[dict[str, str], float, float | None]
-_EncodedSample = tuple[str, dict[str, str], float, float | None, _EncodedExemplar | None]
-_EncodedFamily = tuple[str, MetricType, str, list[_EncodedSample]]
 
 
 class _Killed(BaseException):
@@ -53,6 +53,7 @@ class Operations:
         self.registry = registry
         self.store: ShardStore = registry.store
         self._hits: Counter | None = None
+        self._sizes: Histogram | None = None
         self._alive: Gauge | None = None
         self._others: list[Metric] = []
         self._failures = 0.0
@@ -72,6 +73,34 @@ class Operations:
         if self._hits is None:
             self._hits = Counter("kit_hits_total", "Hits.", ["kind"], registry=self.registry)
         return self._hits
+
+    def observe(self, values: Sequence[float]) -> None:
+        """Observe values in a histogram with native buckets, which are wider the more they are, and publish."""
+        if self._sizes is None:
+            native = NativeBuckets(growth=1.1, max_buckets=4)
+            self._sizes = Histogram("kit_sizes", "Sizes.", native=native, buckets=(), registry=self.registry)
+        for value in values:
+            self._sizes.observe(value)
+        self.publish()
+
+    def native(self) -> list[object]:
+        """Return the histogram of a scrape: schema, zero threshold, counts by index of either sign, of zero and NaN."""
+        for family in self.registry.collect():
+            if isinstance(family, HasRows) and family.definition.name == "kit_sizes":
+                for row in family.rows():
+                    native = row.native
+                    if native is not None:
+                        counts = (sorted(native.positive.items()), sorted(native.negative.items()))
+                        return [native.schema, native.zero_threshold, *counts, native.zero_count, native.nan_count]
+        return []
+
+    def start_time(self, kind: str, is_own: bool) -> float | None:
+        """Return when a series of the counter began: that of this process, or the one that a scrape shows."""
+        collectors: Iterable[Collector] = [self._counter()] if is_own else self.registry.collect()
+        for family in collectors:
+            if isinstance(family, HasRows) and family.definition.name == "kit_hits_total":
+                return next((row.created for row in family.rows() if row.labels == (kind,)), None)
+        return None
 
     def live(self) -> None:
         """Set a gauge that is only to count while the process lives."""
@@ -124,11 +153,7 @@ class Operations:
         """Return the families of a scrape. Raises the errors of the store, which a registry only counts."""
         families = [family for collector in self.registry.collect() for family in flatten(collector)]
         self._raise_failures(families)
-        return [
-            [family.name, family.type, family.description, [_encoded(sample) for sample in family.samples]]
-            for family in families
-            if family.name.startswith("kit_")
-        ]
+        return [encoded(family) for family in families if family.name.startswith("kit_")]
 
     def _raise_failures(self, families: list[Family]) -> None:
         failures = sum(sample.value for family in families if family.name in _FAILURES for sample in family.samples)
@@ -256,29 +281,6 @@ def _at_step(step: tuple[int, int], act: Callable[[], None]) -> Iterator[list[in
         threading.setprofile(before)
         if collects:
             gc.enable()
-
-
-def _encoded(sample: Sample) -> list[object]:
-    exemplar = sample.exemplar
-    return [
-        sample.suffix,
-        dict(sample.labels),
-        sample.value,
-        sample.timestamp,
-        exemplar and [dict(exemplar.labels), exemplar.value, exemplar.timestamp],
-    ]
-
-
-def decoded(scraped: object) -> list[Family]:
-    """Return the families of a scrape."""
-    families: list[Family] = []
-    for name, kind, description, samples in cast("list[_EncodedFamily]", scraped):
-        found = [
-            Sample(suffix, labels, value, timestamp, Exemplar(*exemplar) if exemplar else None)
-            for suffix, labels, value, timestamp, exemplar in samples
-        ]
-        families.append(Family(name, kind, description, found))
-    return families
 
 
 def _end_by_itself() -> None:

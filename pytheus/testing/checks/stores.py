@@ -16,7 +16,8 @@ from pytheus.shards.store import ShardStore
 from pytheus.testing.checks.check import Conformance, check, promised
 from pytheus.testing.checks.comparison import family_difference
 from pytheus.testing.checks.scrape import one_of_each
-from pytheus.testing.checks.store_processes import ForkedProcess, LocalProcess, StoreProcess, decoded
+from pytheus.testing.checks.scraped_families import decoded
+from pytheus.testing.checks.store_processes import ForkedProcess, LocalProcess, StoreProcess
 
 __all__ = ["StoreChecks", "StoreDeclarations"]
 
@@ -88,7 +89,10 @@ class StoreDeclarations(Conformance):
             return decoded(process.do("scrape"))
 
     def totals(self, process: StoreProcess) -> dict[str, float]:
-        """Return the numbers that a scrape of `process` shows of the counter, by kind, and of the living ("alive")."""
+        """Return the numbers that a scrape of `process` shows of the counter, by kind, and of the living ("alive").
+
+        The observations of the native histogram count as of the kind "during".
+        """
         found: dict[str, float] = {}
         for family in self.scrape(process):
             for sample in family.samples:
@@ -96,6 +100,8 @@ class StoreDeclarations(Conformance):
                     found[sample.labels["kind"]] = sample.value
                 elif family.name == "kit_alive":
                     found["alive"] = sample.value
+                elif family.name == "kit_sizes" and sample.suffix == "_count":
+                    found["during"] = sample.value
         return found
 
     def require(self, process: StoreProcess, expected: dict[str, float], promise: str) -> None:
@@ -382,6 +388,7 @@ class StoreChecks(StoreDeclarations):
         arguments: Sequence[object],
         prepare: Callable[[Callable[[], StoreProcess]], None],
         more: dict[str, float],
+        simulated_kills: int = _SIMULATED_KILLS,
     ) -> None:
         # Many forks follow, and each copies the page tables of the whole process.
         gc.collect()
@@ -391,7 +398,7 @@ class StoreChecks(StoreDeclarations):
         sample.do("count", "before", 1)
         in_memory, outside = cast("list[int]", sample.do("steps", operation, arguments))
         # Each step of a simulated process is quick, and none of them reaches outside.
-        points = self.kill_points if self.crosses_processes else _SIMULATED_KILLS
+        points = self.kill_points if self.crosses_processes else simulated_kills
         steps = [(step, 0) for step in _spread(in_memory, points)] + [(0, step) for step in _spread(outside, _CALLS)]
         if not steps:
             raise SkipTest(f"{operation} runs no step before which its process could be killed")

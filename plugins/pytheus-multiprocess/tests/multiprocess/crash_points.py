@@ -11,17 +11,22 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from array import array
+from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from pytheus import Histogram
 from pytheus.definitions import Definition
-from pytheus.registry import NumberStorage
+from pytheus.native_bounds import bucket_index
+from pytheus.native_buckets import NativeBuckets
+from pytheus.registry import HasRows, NumberStorage
 from pytheus.samples import Exemplar
-from pytheus.shards import Archive, Reading, Snapshot
+from pytheus.shards import Archive, Reading, ShardedRegistry, Snapshot
 from pytheus_multiprocess.options import MultiprocessOptions
 from pytheus_multiprocess.store import MultiprocessStore
 from pytheus_multiprocess.system import System
@@ -174,6 +179,73 @@ def churning(directory: Path, at: int) -> tuple[int, Wrong]:
     return status, None
 
 
+def observing(directory: Path, at: int) -> tuple[int, Wrong]:
+    """A process observes values in a histogram whose native buckets get wider, and ends one of its series."""
+    values = [1.5**exponent for exponent in range(12)]
+    native = NativeBuckets(growth=1.1, max_buckets=3)
+
+    def sizes(registry: ShardedRegistry) -> Histogram:
+        return Histogram("sizes", "Sizes.", ["kind"], native=native, buckets=(), registry=registry)
+
+    def work(report: Report) -> None:
+        registry = ShardedRegistry(store_in(directory, KilledAt(at)))
+        histogram = sizes(registry)
+        for value in values:
+            histogram.labels("stays").observe(value)
+            report("stays")
+            histogram.labels("ends").observe(value)
+            report("ends")
+        now = time.monotonic()
+        histogram.expire_series(1.0, now)
+        histogram.labels("stays").observe(1.0)
+        report("stays")
+        histogram.expire_series(1.0, now + 1.0)
+        histogram.labels("ends").observe(1.0)
+        report("ends")
+
+    words, status = in_child(work)
+    registry = ShardedRegistry(store_in(directory))
+    try:
+        for _ in range(2):
+            # One more may have been counted than was reported.
+            wrong = _wrong_rows(registry, {kind: words.count(kind) for kind in ("stays", "ends")}, [*values, 1.0])
+            if wrong:
+                return status, f"{wrong} after {words}"
+    finally:
+        registry.close()
+    return status, None
+
+
+def _wrong_rows(registry: ShardedRegistry, least: dict[str, int], values: Sequence[float]) -> Wrong:
+    """In which point the merged rows are not those of a process that observed the first of `values`."""
+    collectors = list(registry.collect())
+    found = {
+        row.labels[0]: row
+        for each in collectors
+        if isinstance(each, HasRows) and each.definition.name == "sizes"
+        for row in each.rows()
+    }
+    names = [each.definition.name for each in collectors if isinstance(each, HasRows)]
+    problems = [name for name in names if name.startswith("pytheus_shard")]
+    if problems:
+        return f"{problems}"
+    for kind, count in least.items():
+        row = found.get(kind)
+        if row is None or row.native is None:
+            if count:
+                return f"{kind} is lost"
+            continue
+        native, observed = row.native, int(row.numbers[1])
+        if observed - count not in (0, 1) or native.total != observed:
+            return f"{kind} has {native.total} in its buckets, and {observed} in all, instead of {count}"
+        expected = Tally(bucket_index(value, native.schema) for value in values[:observed])
+        if dict(native.positive) != dict(expected):
+            return f"{kind} has {native} instead of {expected}"
+        if not row.created or abs(row.created - time.time()) > 600:
+            return f"{kind} began at {row.created}"
+    return None
+
+
 def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     """A process folds dead shards into an archive in which others are already; a third one goes on afterwards."""
     leave_dead(directory, 2, 1.5)
@@ -216,7 +288,7 @@ def folding(directory: Path, at: int) -> tuple[int, Wrong]:
     return status, None
 
 
-OPERATIONS = {"growing": growing, "churning": churning, "folding": folding}
+OPERATIONS = {"growing": growing, "churning": churning, "folding": folding, "observing": observing}
 
 
 def main(name: str, directory: Path, stride: int) -> None:

@@ -18,6 +18,7 @@ from collections import Counter as Tally
 from contextlib import suppress
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus.native_buckets import NativeBuckets
 from pytheus.shards import ShardedRegistry
 from pytheus_multiprocess import multiprocess_registry
 
@@ -34,6 +35,9 @@ class Metrics:
         self.registry: ShardedRegistry = multiprocess_registry(directory, process_metrics=False)
         self.jobs = Counter("jobs_total", "Jobs.", ["worker"], registry=self.registry)
         self.seconds = Histogram("seconds", "Seconds.", buckets=[1, 2], registry=self.registry)
+        # With few buckets, so that each process widens them at times of its own.
+        native = NativeBuckets(growth=1.1, max_buckets=6, max_zero_threshold=0.01)
+        self.sizes = Histogram("sizes", "Sizes.", native=native, buckets=(), registry=self.registry)
         self.depth = Gauge("depth", "Depth.", registry=self.registry)
         self.passing = Gauge("passing", "Comes and goes.", ["number"], registry=self.registry)
 
@@ -45,7 +49,7 @@ class Metrics:
 
 def rising(found: dict[str, float]) -> dict[str, float]:
     """What may never fall."""
-    return {name: value for name, value in found.items() if name.startswith(("jobs_total", "seconds_"))}
+    return {name: value for name, value in found.items() if name.startswith(("jobs_total", "seconds_", "sizes_count"))}
 
 
 def fallen(before: dict[str, float], after: dict[str, float]) -> list[str]:
@@ -69,9 +73,12 @@ def work(metrics: Metrics, name: str, seed: int, report: int, *, may_fork: bool 
         elif what < 0.6:
             metrics.jobs.labels("all").inc()
             os.write(report, b"a")
-        elif what < 0.9:
+        elif what < 0.75:
             metrics.seconds.observe(1.5)
             os.write(report, b"s")
+        elif what < 0.9:
+            metrics.sizes.observe(chance.lognormvariate(0, 3))
+            os.write(report, b"n")
         elif what < 0.95:
             metrics.passing.labels(str(turn)).set(turn)
             if chance.random() < 0.5:
@@ -199,7 +206,7 @@ class Storm:
             if more not in (0.0, 1.0):
                 self.wrong.append(f"{series} is {found.get(series)}, and {done['m']} were reported")
             cut_off += more
-        for series, kind in (('jobs_total{worker="all"}', "a"), ("seconds_count", "s")):
+        for series, kind in (('jobs_total{worker="all"}', "a"), ("seconds_count", "s"), ("sizes_count", "n")):
             more = found[series] - reported[kind]
             if more < 0:
                 self.wrong.append(f"{series} is {found[series]}, and {reported[kind]} were reported")

@@ -21,8 +21,10 @@ import pytest
 
 from pytheus import Counter, generate_metrics
 from pytheus.definitions import Definition
+from pytheus.native_buckets import NativeBuckets
 from pytheus.samples import Exemplar
 from pytheus.shards import Archive, Reading, Snapshot
+from pytheus.shards.bucket_series import BucketDefinition
 from pytheus_multiprocess import multiprocess_registry
 from pytheus_multiprocess.directory import DirectoryError
 from pytheus_multiprocess.file_format import CHUNK, HEADER_SIZE, NUMBERS, TABLE_AT, Chunk
@@ -31,6 +33,7 @@ from pytheus_multiprocess.store import MultiprocessStore
 
 HITS = Definition("hits_total", "counter", "Hits.", ("path",))
 BUILD = Definition("build", "info", "Build.")
+BUCKETS = BucketDefinition(Definition("sizes_bytes", "histogram", "Sizes.", unit="bytes", native=NativeBuckets()))
 
 
 def store_in(directory: Path) -> MultiprocessStore:
@@ -40,16 +43,19 @@ def store_in(directory: Path) -> MultiprocessStore:
 
 
 def write(store: MultiprocessStore, path: str) -> None:
-    hits, build = store.storage(HITS), store.storage(BUILD)
+    hits, build, buckets = store.storage(HITS), store.storage(BUILD), store.storage(BUCKETS)
     assert hits is not None
     assert build is not None
+    assert buckets is not None
     for number in range(3):
-        hits.buffer((f"{path}{number}",), array("d", [1.5 + number]))
+        hits.buffer((f"{path}{number}",), array("d", [1.5 + number]), 1_790_000_000.0 + number)
+    buckets.buffer(("p3:17",), array("d", [2.0]))
     hits.set_exemplar((f"{path}0",), 0, Exemplar({"trace_id": "abc"}, 1.0, 2.0))
     build.set_info((), {"version": "1"})
     hits.release((f"{path}2",))
     for number in range(3, 5):  # which are in the tail
-        hits.buffer((f"{path}{number}",), array("d", [1.5 + number]))
+        hits.buffer((f"{path}{number}",), array("d", [1.5 + number]), 1_790_000_000.0 + number)
+    buckets.buffer(("z:0.5",), array("d", [1.0]))
 
 
 class Found(NamedTuple):
@@ -68,6 +74,8 @@ def found(reading: Reading) -> Found:
                 list(part.numbers[entry.offset : entry.offset + entry.size]),
                 part.layout.info.get(number),
                 part.layout.exemplars.get(number),
+                part.layout.start_times.pick([number]),
+                str(entry.definition),
             )
             for number, entry in part.layout.entries()
         }

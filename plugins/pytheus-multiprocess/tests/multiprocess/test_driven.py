@@ -45,6 +45,7 @@ def test_after_a_storm_of_kills_everything_that_was_done_is_counted_once(tmp_pat
         pytest.param("growing", 100, id="beginning, growing and rewriting a file"),
         pytest.param("churning", 20, id="removing series and reusing their numbers"),
         pytest.param("folding", 15, id="folding dead shards into the archive"),
+        pytest.param("observing", 60, id="adding native buckets, and ending a histogram's series"),
     ],
 )
 def test_a_kill_before_any_step_neither_loses_nor_doubles(operation: str, least_steps: int, tmp_path: Path) -> None:
