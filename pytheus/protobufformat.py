@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import floor, isnan
-from struct import Struct
+from struct import Struct, pack
 from typing import Final
 
+from pytheus.compilation import vec
 from pytheus.native_buckets import NativeHistogram, spans_and_deltas
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SUMMARY",
     "UNTYPED",
     "KeptMessage",
+    "KeptNumbers",
     "bucket_head",
     "bucket_tail",
     "counter_message",
@@ -66,31 +68,56 @@ _TYPES: Final[dict[str, int]] = {
 }
 
 
-class KeptMessage:
-    """A series' ``Metric`` with its key and length, as a scrape wrote it last, and the numbers in it.
+class KeptNumbers:
+    """The ``Metric`` messages of series of one number each, as a scrape wrote them last.
 
-    `number` is the only number, or a sum, and `count` the number of observations. `place` is where the bytes of the
-    only number begin, or where the labels end. `owner` is the series, if the message is not kept there. Never changed,
-    so that several scrapes may share it.
+    `around` are the bytes before each number, with those after the one before, and the bytes after the last. Never
+    changed, so that several scrapes may share it.
     """
 
-    __slots__ = ("count", "created", "message", "number", "owner", "place")
+    __slots__ = ("around", "messages", "numbers", "owners")
 
-    def __init__(
-        self, message: bytes, number: float, count: int, place: int, created: float, owner: object = None
-    ) -> None:
+    def __init__(self, owners: list[object], numbers: list[float], around: list[bytes]) -> None:
+        self.owners: list[object] = owners
+        self.numbers: vec[float] = vec[float](numbers)
+        self.around: list[bytes] = around
+        packed = pack(f"<{len(numbers)}d", *numbers)
+        pieces: list[bytes] = []
+        place = 0
+        for bytes_before in around[:-1]:
+            pieces.append(bytes_before)
+            pieces.append(packed[place : place + 8])
+            place += 8
+        pieces.append(around[-1])
+        self.messages: bytes = b"".join(pieces)
+
+    def belongs_to(self, owners: list[object]) -> bool:
+        """Return whether these are the messages of the series `owners`."""
+        own = self.owners
+        if len(own) != len(owners):
+            return False
+        return all(own[index] is owner for index, owner in enumerate(owners))
+
+    def with_numbers(self, numbers: list[float]) -> KeptNumbers:
+        """Return the messages with other numbers."""
+        return KeptNumbers(self.owners, numbers, self.around)
+
+
+class KeptMessage:
+    """The ``Metric`` message of one histogram or summary, as a scrape wrote it last, and the numbers in it.
+
+    `number` is the sum, and `count` the number of observations. `place` is where the labels end. Never changed, so that
+    several scrapes may share it.
+    """
+
+    __slots__ = ("count", "created", "message", "number", "place")
+
+    def __init__(self, message: bytes, number: float, count: int, place: int, created: float) -> None:
         self.message: bytes = message
         self.number: float = number
         self.count: int = count
         self.place: int = place
         self.created: float = created
-        self.owner: object = owner
-
-    def with_number(self, number: float) -> KeptMessage:
-        """Return the message with another `number`, the only one in it."""
-        message, place = self.message, self.place
-        changed = b"".join((message[:place], _pack_double(number), message[place + 8 :]))
-        return KeptMessage(changed, number, 0, place, self.created, self.owner)
 
     @property
     def labels(self) -> bytes:

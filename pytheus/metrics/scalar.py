@@ -19,7 +19,7 @@ from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
-from pytheus.protobufformat import COUNTER, GAUGE, KeptMessage, counter_message, label_pairs, metric_message
+from pytheus.protobufformat import COUNTER, GAUGE, KeptNumbers, counter_message, label_pairs, metric_message
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
@@ -171,43 +171,65 @@ class Scalar(Metric[L, C, D]):
         key = COUNTER if definition.type == "counter" else GAUGE
         yielder = Yielder()
         parts: list[bytes] = []
-        # Kept here and not in each series, so that programs that nobody reads in this format need no memory for them.
-        kept_messages: list[KeptMessage] = series.messages[0]
-        present_messages: list[KeptMessage] = []
+        # Kept here and not in each series, so that a program without such scrapes needs no memory for them.
+        kept_chunks: list[KeptNumbers] = series.messages[0]
+        present_chunks: list[KeptNumbers] = []
         children = cast("list[Scalar]", list(series.children.values()))
         for start in range(0, len(children), PART_SIZE):
-            messages: list[bytes] = []
-            for child in children[start : start + PART_SIZE]:
-                if child._view is None and not LOCKED:
-                    value = child._value
-                else:
-                    number = self._number_of(child)
-                    if number is None:
-                        continue
-                    value = number
-                at = len(present_messages)
-                kept = kept_messages[at] if at < len(kept_messages) else None
-                if kept is None or kept.owner is not child:
-                    kept = child._first_message(key, value)
-                elif value != kept.number or (not value and copysign(1.0, value) != copysign(1.0, kept.number)):
-                    kept = kept.with_number(value)
-                present_messages.append(kept)
-                messages.append(kept.message)
-            parts.append(b"".join(messages))
+            chunk = children[start : start + PART_SIZE]
+            at = len(present_chunks)
+            former = kept_chunks[at] if at < len(kept_chunks) else None
+            kept = self._kept_chunk(chunk, former, key)
+            present_chunks.append(kept)
+            parts.append(kept.messages)
             yielder.offer()
         # atomic: a reset meanwhile, which changes a start time, has put another list there
-        if not LOCKED and series.messages[0] is kept_messages:
-            series.messages[0] = present_messages
+        if not LOCKED and series.messages[0] is kept_chunks:
+            series.messages[0] = present_chunks
         return parts
 
-    def _first_message(self, key: bytes, value: float) -> KeptMessage:
-        """Return the message with the number `value`."""
-        created = self._start_time()
+    def _kept_chunk(self, chunk: list[Scalar], former: KeptNumbers | None, key: bytes) -> KeptNumbers:
+        """Return the messages of the series in `chunk`; of `former` what has not changed."""
+        shown: list[object] = []
+        numbers: list[float] = []
+        is_same = former is not None and len(former.owners) == len(chunk)
+        if former is not None and is_same:
+            # Without an object for each number, because most scrapes find most of them unchanged.
+            owners = former.owners
+            values = former.numbers
+            for index, child in enumerate(chunk):
+                if child._view is not None or LOCKED or owners[index] is not child:
+                    is_same = False
+                    break
+                value = child._value
+                if value != values[index] or (not value and copysign(1.0, value) != copysign(1.0, values[index])):
+                    is_same = False
+                    break
+        if former is not None and is_same:
+            return former
+        for child in chunk:
+            number = child._value if child._view is None and not LOCKED else self._number_of(child)
+            if number is not None:
+                shown.append(child)
+                numbers.append(number)
+        if former is not None and former.belongs_to(shown):
+            return former.with_numbers(numbers)
+        ends: list[bytes] = []
+        before = b""
+        for owner in shown:
+            head, tail = cast(Scalar, owner)._message_around_number(key)
+            ends.append(before + head)
+            before = tail
+        return KeptNumbers(shown, numbers, [*ends, before])
+
+    def _message_around_number(self, key: bytes) -> tuple[bytes, bytes]:
+        """Return the bytes of this series' message before its number, and after it."""
         names = self._series.definition.labels
         labels = label_pairs(zip(names, cast("tuple[str, ...]", self._labels), strict=True))
-        number = counter_message(value, b"", created or None)
+        number = counter_message(0.0, b"", self._start_time() or None)
         message = metric_message(labels, key, number)
-        return KeptMessage(message, value, 0, len(message) - len(number) + 1, created, self)
+        place = len(message) - len(number) + 1
+        return message[:place], message[place + 8 :]
 
     def _number_of(self, child: Scalar) -> float | None:
         """Return the number of `child`, or None if its function failed and the scrape goes on without it."""
