@@ -59,14 +59,22 @@ _MANTISSAS: Final = (
     "f50765b6e453ef6632798844f6f7bfdad9cbe10f91d802243c86fa7c1819e90d6fbdba3692d512fd3c22b8f71eefe9d96b2a23d6"
 )
 _MANTISSA_DIGITS: Final = 13
-_BOUNDS: Final = tuple(
-    float.fromhex(f"0x1.{_MANTISSAS[start : start + _MANTISSA_DIGITS]}p-1")
-    for start in range(0, len(_MANTISSAS), _MANTISSA_DIGITS)
-)
-_BOUNDS_OF: Final = {schema: _BOUNDS[:: 1 << (MAX_SCHEMA - schema)] for schema in range(1, MAX_SCHEMA + 1)}
+# By schema; made when a schema is first needed.
+_BOUNDS_OF: Final[dict[int, tuple[float, ...]]] = {}
 
 MAX_INDEX: Final = 1075 << MAX_SCHEMA
 """No bucket's index is farther from 0, not that of the smallest double at the finest resolution either."""
+
+
+def _bounds(schema: int) -> tuple[float, ...]:
+    bounds = _BOUNDS_OF.get(schema)
+    if bounds is None:
+        step = _MANTISSA_DIGITS << (MAX_SCHEMA - schema)
+        bounds = _BOUNDS_OF[schema] = tuple(
+            float.fromhex(f"0x1.{_MANTISSAS[start : start + _MANTISSA_DIGITS]}p-1")
+            for start in range(0, len(_MANTISSAS), step)
+        )
+    return bounds
 
 
 def schema_of_growth(growth: float) -> int:
@@ -92,7 +100,7 @@ def bucket_index(value: float, schema: int) -> int:
         return bucket_index(_LARGEST, schema) + 1
     fraction, exponent = math.frexp(size)
     if schema > 0:
-        return bisect_left(_BOUNDS_OF[schema], fraction) + ((exponent - 1) << schema)
+        return bisect_left(_bounds(schema), fraction) + ((exponent - 1) << schema)
     if fraction == 0.5:
         exponent -= 1
     return -(-exponent >> -schema)
@@ -105,7 +113,7 @@ def upper_bound(index: int, schema: int) -> float:
     (1.0, 0.5, 1.7976931348623157e+308)
     """
     if schema > 0:
-        fraction = _BOUNDS_OF[schema][index & ((1 << schema) - 1)]
+        fraction = _bounds(schema)[index & ((1 << schema) - 1)]
         exponent = (index >> schema) + 1
     else:
         fraction = 0.5

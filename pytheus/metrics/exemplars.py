@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.metrics.label_types import LabelValue, LabelValues
 from pytheus.metrics.label_values import label_text
 from pytheus.samples import Exemplar, exemplar_labels
+
+if TYPE_CHECKING:
+    from contextvars import ContextVar
 
 __all__ = ["CONTEXTS", "Contexts", "ExemplarContext", "exemplar", "exemplars_from_opentelemetry"]
 
@@ -55,7 +57,7 @@ class Contexts:
 
     def exemplar(self, value: float) -> Exemplar | None:
         """Return an exemplar of `value` from the context of the caller, or None if it has none."""
-        block = _block.get()
+        block = _innermost().get()
         if block is not None:
             return Exemplar(block.labels, value, time.time())
         span_labels = self.span_labels
@@ -76,7 +78,16 @@ class _Block:
         self.outer: Final = outer
 
 
-_block: Final[ContextVar[_Block | None]] = ContextVar("pytheus_exemplar", default=None)
+_variables: Final[list[ContextVar[_Block | None]]] = []
+"""The variable of the innermost block; made when it is first needed, because most programs have no such block."""
+
+
+def _innermost() -> ContextVar[_Block | None]:
+    if not _variables:
+        from contextvars import ContextVar
+
+        _variables.append(ContextVar("pytheus_exemplar", default=None))
+    return _variables[0]  # the same for two threads that made it at once
 
 
 class ExemplarContext:
@@ -95,15 +106,16 @@ class ExemplarContext:
         self._labels: Final = labels
 
     def __enter__(self) -> Mapping[str, str]:
-        _block.set(_Block(self._labels, _block.get()))
+        variable = _innermost()
+        variable.set(_Block(self._labels, variable.get()))
         CONTEXTS.add(1)
         return self._labels
 
     def __exit__(self, type_: object, error: object, traceback: object) -> None:
         # Without a token, which only the context of `__enter__` accepts; a generator may end in another one.
-        block = _block.get()
+        block = _innermost().get()
         if block is not None and block.labels is self._labels:
-            _block.set(block.outer)
+            _innermost().set(block.outer)
         CONTEXTS.add(-1)
 
     def __repr__(self) -> str:
