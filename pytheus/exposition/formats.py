@@ -25,7 +25,6 @@ __all__ = [
     "content_type_of",
     "formats_of",
     "render",
-    "selects",
 ]
 
 
@@ -45,6 +44,17 @@ class RenderRequest(NamedTuple):
     escaping: Escaping = "underscores"
     names: frozenset[str] = frozenset()
     timeout_seconds: float | None = None
+
+    def wants(self, name: str, type_: MetricType) -> bool:
+        """Return whether the family `name`, which includes the prefix, is to be exposed.
+
+        It is selected by each name that it has in some format, as it is and as `escaping` writes it.
+        """
+        names = self.names
+        if not names:
+            return True
+        own = occupied_names(name, type_)
+        return not (names.isdisjoint(own) and names.isdisjoint([escape_name(each, self.escaping) for each in own]))
 
 
 @runtime_checkable
@@ -188,23 +198,11 @@ def render(chosen: AnyFormat, registry: Registry, request: RenderRequest) -> lis
     return parts
 
 
-def selects(names: frozenset[str], name: str, type_: MetricType, escaping: Escaping) -> bool:
-    """Return whether the client's `names` select the family `name`, which includes the prefix; none select all.
-
-    A family is selected by each name that it has in some format, as it is and as `escaping` writes it.
-    """
-    if not names:
-        return True
-    own = occupied_names(name, type_)
-    return not (names.isdisjoint(own) and names.isdisjoint([escape_name(each, escaping) for each in own]))
-
-
 def _selection(registry: Registry, request: RenderRequest) -> Registry:
     from pytheus.compose import filtered
 
-    names, escaping = request.names, request.escaping
     # Not by its parameter `names`, which refuses texts that no family can be called by.
-    return filtered(registry, predicate=lambda head: selects(names, head.name, head.type, escaping))
+    return filtered(registry, predicate=lambda head: request.wants(head.name, head.type))
 
 
 # By id, because a format need not be hashable. An entry is removed with its format; a format that cannot be weakly

@@ -21,7 +21,8 @@ from typing import Final, cast
 from pytheus.definitions import Definition
 from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.distributions import distributions
-from pytheus.exposition.walk import ScrapeOptions, Walk
+from pytheus.exposition.formats import RenderRequest
+from pytheus.exposition.walk import Walk
 from pytheus.kinds import MetricType
 from pytheus.metrics.metric import Metric
 from pytheus.names import base_name, state_label, text_name
@@ -41,9 +42,9 @@ _DISTRIBUTIONS: Final = ("histogram", "gaugehistogram", "summary")
 _WITH_START: Final = ("counter", "histogram", "summary")
 
 
-def begin_walk(registry: Registry, options: ScrapeOptions = ScrapeOptions()) -> Walk[TextRenderer, str]:  # noqa: B008
+def begin_walk(registry: Registry, request: RenderRequest = RenderRequest()) -> Walk[TextRenderer, str]:  # noqa: B008
     """Return a scrape of `registry` that can be encoded as OpenMetrics by several threads."""
-    return Walk(registry, OpenMetricsEncoder(options), options)
+    return Walk(registry, OpenMetricsEncoder(request), request)
 
 
 class OpenMetricsEncoder:
@@ -51,8 +52,8 @@ class OpenMetricsEncoder:
 
     __slots__ = ("_created", "_escaping")
 
-    def __init__(self, options: ScrapeOptions) -> None:
-        self._escaping: Final = options.escaping
+    def __init__(self, request: RenderRequest) -> None:
+        self._escaping: Final = request.escaping
         self._created: Final = has_created_lines()
 
     def supports(self, collector: Collector, /) -> bool:

@@ -23,7 +23,8 @@ from pytheus.escaping import escape_name
 from pytheus.exceptions import LabelError
 from pytheus.exposition.checked import CheckedFamily, exposed_labels
 from pytheus.exposition.distributions import Distribution, distributions
-from pytheus.exposition.walk import ScrapeOptions, Walk
+from pytheus.exposition.formats import RenderRequest
+from pytheus.exposition.walk import Walk
 from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.metric import Metric
 from pytheus.names import base_name, state_label, text_name
@@ -54,7 +55,7 @@ CONTENT_TYPE: Final = "application/vnd.google.protobuf; proto=io.prometheus.clie
 """The media type."""
 
 _CREATED: Final = "_created"
-_DEFAULT: Final = ScrapeOptions()
+_DEFAULT: Final = RenderRequest()
 
 # Those of one number, with the field that holds it. Counters have more fields.
 _KEYS: Final[dict[str, bytes]] = {
@@ -66,9 +67,9 @@ _KEYS: Final[dict[str, bytes]] = {
 }
 
 
-def begin_walk(registry: Registry, options: ScrapeOptions = _DEFAULT) -> Walk[HasRows, bytes]:
+def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[HasRows, bytes]:
     """Return a scrape of `registry` that can be encoded as protobuf by several threads."""
-    return Walk(registry, ProtobufEncoder(options), options)
+    return Walk(registry, ProtobufEncoder(request), request)
 
 
 class ProtobufEncoder:
@@ -76,8 +77,8 @@ class ProtobufEncoder:
 
     __slots__ = ("_escaping",)
 
-    def __init__(self, options: ScrapeOptions = _DEFAULT) -> None:
-        self._escaping: Final = options.escaping
+    def __init__(self, request: RenderRequest = _DEFAULT) -> None:
+        self._escaping: Final = request.escaping
 
     def supports(self, collector: Collector, /) -> bool:
         return callable(getattr(collector, "rows", None)) and callable(getattr(collector, "refresh", None))

@@ -11,7 +11,7 @@ from typing import Any, Final, Never, TypeAlias
 
 from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.text import CONTENT_TYPE, begin_walk
-from pytheus.exposition.walk import ScrapeOptions, Walk
+from pytheus.exposition.walk import Walk
 from pytheus.registry.contract import Registry
 from pytheus.registry.traversal import FailedSeries
 
@@ -29,7 +29,7 @@ class StandardFormat:
 
     __slots__ = ("__weakref__", "_answer", "_begin", "media_type")
 
-    def __init__(self, media_type: str, answer: str, begin: Callable[[Registry, ScrapeOptions], AnyWalk]) -> None:
+    def __init__(self, media_type: str, answer: str, begin: Callable[[Registry, RenderRequest], AnyWalk]) -> None:
         self.media_type: Final = media_type
         self._answer: Final = answer
         self._begin: Final = begin
@@ -40,7 +40,7 @@ class StandardFormat:
 
     def begin(self, registry: Registry, request: RenderRequest) -> AnyWalk:
         """Return a scrape that several threads can encode; see `Walk`."""
-        return self._begin(registry, ScrapeOptions(request.escaping, request.names))
+        return self._begin(registry, request)
 
     def render(self, registry: Registry, request: RenderRequest, /) -> list[bytes]:
         """Return the exposition of `registry`, in parts. Raises the errors of `Walk`."""
@@ -84,16 +84,16 @@ TEXT: Final = StandardFormat(CONTENT_TYPE, CONTENT_TYPE, begin_walk)
 _TEXT_1: Final = StandardFormat("text/plain; version=1.0.0; charset=utf-8", CONTENT_TYPE, begin_walk)
 
 
-def _begin_openmetrics(registry: Registry, options: ScrapeOptions) -> AnyWalk:
+def _begin_openmetrics(registry: Registry, request: RenderRequest) -> AnyWalk:
     from pytheus.exposition.openmetrics import begin_walk
 
-    return begin_walk(registry, options)
+    return begin_walk(registry, request)
 
 
-def _begin_protobuf(registry: Registry, options: ScrapeOptions) -> AnyWalk:
+def _begin_protobuf(registry: Registry, request: RenderRequest) -> AnyWalk:
     from pytheus.exposition.protobuf import begin_walk
 
-    return begin_walk(registry, options)
+    return begin_walk(registry, request)
 
 
 _OPENMETRICS: Final = "application/openmetrics-text; version={}; charset=utf-8"

@@ -9,7 +9,8 @@ from typing import Final, cast
 
 from pytheus.definitions import Definition
 from pytheus.exposition.checked import CheckedFamily, checked_families
-from pytheus.exposition.walk import ScrapeOptions, Walk, scrape
+from pytheus.exposition.formats import RenderRequest
+from pytheus.exposition.walk import Walk, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
 from pytheus.registry.capabilities import TextRenderer, has_plain_text
@@ -23,7 +24,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of the result of `generate_metrics`, encoded as UTF-8."""
 
 
-_DEFAULT: Final = ScrapeOptions()
+_DEFAULT: Final = RenderRequest()
 
 
 def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> str:
@@ -46,9 +47,9 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     return "".join(scrape(registry, TextEncoder(), strict=strict))
 
 
-def begin_walk(registry: Registry, options: ScrapeOptions = _DEFAULT) -> Walk[TextRenderer, str]:
+def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[TextRenderer, str]:
     """Return a scrape of `registry` that can be encoded as text by several threads."""
-    return Walk(registry, TextEncoder(options), options)
+    return Walk(registry, TextEncoder(request), request)
 
 
 # OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/
@@ -61,8 +62,8 @@ class TextEncoder:
 
     __slots__ = ("_escaping",)
 
-    def __init__(self, options: ScrapeOptions = _DEFAULT) -> None:
-        self._escaping: Final = options.escaping
+    def __init__(self, request: RenderRequest = _DEFAULT) -> None:
+        self._escaping: Final = request.escaping
 
     def supports(self, collector: Collector, /) -> bool:
         # Without isinstance(..., TextRenderer), which takes 10 microseconds; the walk checks for a definition.

@@ -8,7 +8,7 @@ Rules:
   raise anything; `pytheus.interruption` tells which errors end the program instead.
 - A series that a collector leaves out alone, such as that of a gauge whose function raises, is logged and counted in
   the same way (`FailedSeries`).
-- A client may ask for families by name (`ScrapeOptions`). Collectors with other names are not called. The families of a
+- A client may ask for families by name (`RenderRequest`). Collectors with other names are not called. The families of a
   custom collector, whose names are not known before, are left out after it was called.
 - No name is exposed twice. Collectors whose names are known before the scrape claim theirs first, before the families
   of custom collectors. Those with a precedence come last, and leave out each family that is exposed already.
@@ -20,14 +20,13 @@ checked families.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from pytheus.definitions import Definition
-from pytheus.escaping import Escaping
 from pytheus.exceptions import CollectorError, ConflictError
 from pytheus.exposition.checked import CheckedFamily, checked_family
 from pytheus.exposition.failures import described, failures_of, record_failure
-from pytheus.exposition.formats import selects
+from pytheus.exposition.formats import RenderRequest
 from pytheus.interruption import is_interruption
 from pytheus.metrics.metric import Metric
 from pytheus.names import RESERVED_NAMES, prefix_lead
@@ -35,35 +34,15 @@ from pytheus.registry.capabilities import precedence_of
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import FailedSeries, definition_of, flatten
-from pytheus.samples import Family
 
-__all__ = ["Encoder", "ScrapeOptions", "Walk", "scrape"]
+__all__ = ["Encoder", "Walk", "scrape"]
 
 C = TypeVar("C", contravariant=True)
 P = TypeVar("P", covariant=True)
 Part = TypeVar("Part")
 
 
-class ScrapeOptions(NamedTuple):
-    """A client's options for a scrape, in every format.
-
-    `escaping` is how names are written that are not legacy names. `names` are those of the families to expose, each
-    with the registry's prefix; a family is exposed if one of the names that it has in some format is among them. Empty
-    exposes all.
-
-        >>> ScrapeOptions(names=frozenset({"shop_orders_total"})).escaping
-        'underscores'
-    """
-
-    escaping: Escaping = "underscores"
-    names: frozenset[str] = frozenset()
-
-    def wants(self, lead: str, family: Definition | Family) -> bool:
-        """Return whether `family`, whose name is exposed after `lead`, is among them."""
-        return selects(self.names, lead + family.name, family.type, self.escaping)
-
-
-_ALL: Final = ScrapeOptions()
+_ALL: Final = RenderRequest()
 
 
 class Encoder(Protocol[C, P]):
@@ -108,13 +87,13 @@ class Walk(Generic[C, Part]):
         "_encoded",
         "_encoder",
         "_lead",
-        "_options",
+        "_request",
         "_registry",
         "collectors",
         "definitions",
     )
 
-    def __init__(self, registry: Registry, encoder: Encoder[C, Part], options: ScrapeOptions = _ALL) -> None:
+    def __init__(self, registry: Registry, encoder: Encoder[C, Part], request: RenderRequest = _ALL) -> None:
         try:
             lead = prefix_lead(registry.prefix)
             collected = list(registry.collect())
@@ -133,7 +112,7 @@ class Walk(Generic[C, Part]):
         definitions: list[Definition | None] = []
         collectors: list[Collector] = []
         last: list[tuple[int, Collector]] = []
-        has_filter = len(options.names) > 0
+        has_filter = len(request.names) > 0
         for collector in collected:
             if not isinstance(collector, Metric):  # which every encoder supports, as `Encoder.supports` says
                 kind = type(collector)
@@ -149,7 +128,7 @@ class Walk(Generic[C, Part]):
                         definitions.append(None)
                     continue
             definition = definition_of(collector)
-            if has_filter and definition is not None and not options.wants(lead, definition):
+            if has_filter and definition is not None and not request.wants(lead + definition.name, definition.type):
                 continue
             collectors.append(collector)
             definitions.append(definition)
@@ -166,7 +145,7 @@ class Walk(Generic[C, Part]):
         self._registry: Final = registry
         self._encoder: Final = encoder
         self._lead: Final = lead
-        self._options: Final = options
+        self._request: Final = request
         self._distinct: Final = distinct
         self._claimed: Final = claimed
         self._encoded: Final[set[int]] = set()
@@ -200,7 +179,7 @@ class Walk(Generic[C, Part]):
         for collector, definition in steps:
             try:
                 if definition is None:
-                    parts += _encode_custom(encoder, collector, lead, claimed, self._options)
+                    parts += _encode_custom(encoder, collector, lead, claimed, self._request)
                 elif distinct:
                     parts += encode_collector(collector, definition, lead)
                 else:
@@ -228,14 +207,16 @@ class Walk(Generic[C, Part]):
         """Return the last parts: the count of failed collectors, if one has failed, and the format's own end."""
         parts: list[Part] = []
         failures = failures_of(self._registry)
-        if failures is not None and self._options.wants(self._lead, failures.counter.definition):
-            parts += self._encoder.encode_collector(cast(C, failures.counter), failures.counter.definition, self._lead)
+        if failures is not None:
+            definition = failures.counter.definition
+            if self._request.wants(self._lead + definition.name, definition.type):
+                parts += self._encoder.encode_collector(cast(C, failures.counter), definition, self._lead)
         parts += self._encoder.encode_end()
         return parts
 
 
 def scrape(
-    registry: Registry, encoder: Encoder[C, Part], options: ScrapeOptions = _ALL, *, strict: bool = False
+    registry: Registry, encoder: Encoder[C, Part], request: RenderRequest = _ALL, *, strict: bool = False
 ) -> list[Part]:
     """Return the exposition of `registry` in parts, in the order of its collectors; those with a precedence come last.
 
@@ -243,7 +224,7 @@ def scrape(
     """
     parts: list[Part] = []
     with FailedSeries() as failed:
-        walk = Walk(registry, encoder, options)
+        walk = Walk(registry, encoder, request)
         walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, failed, strict=strict)
     parts += walk.encode_end()
     return parts
@@ -275,7 +256,7 @@ def _encode_custom(
     collector: Collector,
     lead: str,
     claimed: dict[str, object],
-    options: ScrapeOptions,
+    request: RenderRequest,
 ) -> list[Part]:
     parts: list[Part] = []
     taken: dict[str, object] = {}
@@ -283,7 +264,7 @@ def _encode_custom(
     for part in flatten(collector, Metric):
         family = part.definition if isinstance(part, Metric) else part
         names = family.occupied_names
-        if not options.wants(lead, family) or (gives_way and not claimed.keys().isdisjoint(names)):
+        if not request.wants(lead + family.name, family.type) or (gives_way and not claimed.keys().isdisjoint(names)):
             continue
         _check_claims(claimed, names, part)
         _check_claims(taken, names, part)
@@ -291,7 +272,7 @@ def _encode_custom(
         if isinstance(part, Metric):
             parts += encoder.encode_collector(cast(C, part), part.definition, lead)
         else:
-            parts.append(encoder.encode_family(checked_family(part, lead, options.escaping)))
+            parts.append(encoder.encode_family(checked_family(part, lead, request.escaping)))
     _claim(claimed, taken)
     return parts
 

@@ -18,10 +18,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.escaping import ESCAPINGS, Escaping
 from pytheus.exceptions import PytheusError
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.openmetrics import OpenMetricsEncoder
 from pytheus.exposition.protobuf import ProtobufEncoder
 from pytheus.exposition.text import TextEncoder
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics import Exemplar, Family, Sample
 from pytheus.registry import CollectorRegistry
@@ -159,7 +160,7 @@ def test_every_format_shows_the_same_series(
     parts: tuple[str | None, list[Callable[[CollectorRegistry], object]], list[Family]], escaping: Escaping
 ) -> None:
     registry = _filled(*parts)
-    options = ScrapeOptions(escaping)
+    options = RenderRequest(escaping)
     text = "".join(scrape(registry, TextEncoder(options), options))
     note(text)
     open_metrics = "".join(scrape(registry, OpenMetricsEncoder(options), options))
@@ -176,7 +177,7 @@ def test_another_library_reads_openmetrics(
     parts: tuple[str | None, list[Callable[[CollectorRegistry], object]], list[Family]], escaping: Escaping
 ) -> None:
     registry = _filled(*parts)
-    options = ScrapeOptions(escaping)
+    options = RenderRequest(escaping)
     text = "".join(scrape(registry, OpenMetricsEncoder(options), options))
     note(text)
     # The parser refuses labels that begin with "__", such as "é" in the scheme dots, which Prometheus only advises not

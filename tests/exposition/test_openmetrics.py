@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.openmetrics import OpenMetricsEncoder, begin_walk
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Exemplar, Family, Sample
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus.settings import set_created_lines
@@ -17,7 +18,7 @@ from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 from tests.exposition.conftest import Custom
 
 
-def _shown(registry: Registry, options: ScrapeOptions = ScrapeOptions()) -> str:  # noqa: B008
+def _shown(registry: Registry, options: RenderRequest = RenderRequest()) -> str:  # noqa: B008
     text = "".join(scrape(registry, OpenMetricsEncoder(options), options, strict=True))
     assert text.endswith("# EOF\n")
     return text.removesuffix("# EOF\n")
@@ -249,7 +250,7 @@ def test_names_that_are_not_legacy_names(registry: CollectorRegistry) -> None:
     Gauge("level", "Level.", ["é"], names="utf8", registry=registry).labels("b").set(1)
     StateSet("door.state", "Door.", states=["open"], names="utf8", registry=registry)
     assert (
-        _shown(registry, ScrapeOptions("allow-utf-8"))
+        _shown(registry, RenderRequest("allow-utf-8"))
         == """\
 # TYPE "shop_http.hits_seconds" counter
 # UNIT "shop_http.hits_seconds" seconds
@@ -279,7 +280,7 @@ shop_door_state{shop_door_state="open"} 0.0
 """
     )
     # Escaped, the unit is not the end of the name, and Prometheus would reject the scrape.
-    assert "# UNIT" not in _shown(registry, ScrapeOptions("values"))
+    assert "# UNIT" not in _shown(registry, RenderRequest("values"))
 
 
 def test_of_several_processes(registry: CollectorRegistry) -> None:
@@ -296,7 +297,7 @@ def test_of_several_processes(registry: CollectorRegistry) -> None:
 def test_families_by_name(registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", registry=registry)
     Counter("misses_total", "Misses.", registry=registry)
-    options = ScrapeOptions(names=frozenset({"hits_total"}))
+    options = RenderRequest(names=frozenset({"hits_total"}))
     walk = begin_walk(registry, options)
     assert [definition.name for definition in walk.definitions if definition] == ["hits_total"]
     assert _shown(registry, options).splitlines()[0] == "# TYPE hits counter"

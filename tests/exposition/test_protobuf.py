@@ -7,8 +7,9 @@ import math
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.protobuf import ProtobufEncoder, begin_walk
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Exemplar, Family, NativeBuckets, Sample
 from pytheus.native_buckets import NativeHistogram
 from pytheus.registry import CollectorRegistry, Registry
@@ -17,7 +18,7 @@ from tests.exposition.conftest import Custom
 from tests.exposition.reading import Metric, MetricFamily, families_of
 
 
-def _families(registry: Registry, options: ScrapeOptions = ScrapeOptions()) -> list[MetricFamily]:  # noqa: B008
+def _families(registry: Registry, options: RenderRequest = RenderRequest()) -> list[MetricFamily]:  # noqa: B008
     return families_of(b"".join(scrape(registry, ProtobufEncoder(options), options, strict=True)))
 
 
@@ -35,7 +36,7 @@ def test_a_family_of_each_type(registry: CollectorRegistry) -> None:
     Summary("wait_seconds", "Wait.", registry=registry).observe(0.5)
     Info("build", "Build.", ["a"], registry=registry).labels("x").info(version="1")
     StateSet("door", "Door.", states=["open", "closed"], registry=registry).state("open")
-    families = _families(registry, ScrapeOptions("allow-utf-8"))
+    families = _families(registry, RenderRequest("allow-utf-8"))
     assert [(family.name, family.help, family.type, family.unit) for family in families] == [
         ("shop_orders_total", 'Orders "placed".\n\\', 0, ""),
         ("shop_queue_items", "Queue.", 1, "items"),
@@ -262,7 +263,7 @@ def test_names_are_escaped(registry: CollectorRegistry) -> None:
     Counter("http.hits_total", "Hits.", ["host.name"], names="utf8", registry=registry).labels("a").inc()
     shown = {}
     for escaping in ("underscores", "dots", "values", "allow-utf-8"):
-        [family] = _families(registry, ScrapeOptions(escaping))
+        [family] = _families(registry, RenderRequest(escaping))
         shown[family.name] = family.metrics[0].labels
     assert shown == {
         "http_hits_total": [("host_name", "a")],
@@ -275,6 +276,6 @@ def test_names_are_escaped(registry: CollectorRegistry) -> None:
 def test_families_by_name(registry: CollectorRegistry) -> None:
     Counter("hits_total", "Hits.", registry=registry)
     Counter("misses_total", "Misses.", registry=registry)
-    options = ScrapeOptions(names=frozenset({"misses_total"}))
+    options = RenderRequest(names=frozenset({"misses_total"}))
     assert len(begin_walk(registry, options).collectors) == 1
     assert [family.name for family in _families(registry, options)] == ["misses_total"]

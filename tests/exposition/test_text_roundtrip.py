@@ -33,7 +33,7 @@ from pytheus.registry import CollectorRegistry
 from pytheus.textformat import format_bound
 from tests.exposition.conftest import Custom
 
-pytestmark = pytest.mark.property
+pytestmark = [pytest.mark.property, pytest.mark.filterwarnings("ignore:counter .* has no suffix")]
 
 # What a parser might stumble over, more often than chance would have it.
 NASTY = st.text(st.sampled_from("\\\"'\n\r\t \x00\x0b\x0c\x1c\x85\xa0\u2028\u2029\ufeff{}=,#n1e+_é𝄞"), max_size=12)

@@ -10,8 +10,9 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.definitions import Definition
 from pytheus.exceptions import CollectorError
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.text import TextEncoder
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Family, Sample
 from pytheus.registry import Collector, CollectorRegistry, Registry
 from tests.exposition.conftest import Custom, Plain, family_names, gauge_family
@@ -246,7 +247,7 @@ def test_a_counter_family_is_called_what_its_samples_are_called(registry: Collec
 
 
 def _asked(registry: Registry, *names: str) -> list[str]:
-    options = ScrapeOptions(names=frozenset(names))
+    options = RenderRequest(names=frozenset(names))
     return family_names("".join(scrape(registry, TextEncoder(options), options)))
 
 

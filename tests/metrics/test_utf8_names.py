@@ -9,16 +9,17 @@ import pytest
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics
 from pytheus.compose import filtered, labelled, prefixed, union
 from pytheus.exceptions import CollectorError, ConflictError, InvalidNameError, LabelError
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.text import TextEncoder
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.metrics import Metric
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 
 
 def _lines(registry: Registry) -> list[str]:
-    options = ScrapeOptions("allow-utf-8")
-    text = "".join(scrape(registry, TextEncoder(options), options, strict=True))
+    request = RenderRequest("allow-utf-8")
+    text = "".join(scrape(registry, TextEncoder(request), request, strict=True))
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
