@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from pytheus.exposition.openmetrics import CONTENT_TYPE, OpenMetricsEncoder
 from pytheus.exposition.text import generate_metrics
+from pytheus.exposition.walk import ScrapeOptions, scrape
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
@@ -179,13 +181,20 @@ class ScrapeChecks(Declarations):
 
     @check("test_values_are_kept")
     def test_what_is_exposed_can_be_parsed_back(self) -> None:
-        """Every type, and labels that need escaping, come back from a parser as they went in."""
+        """Every type, and labels that need escaping, come back from a parser as they went in, also in OpenMetrics."""
         metrics = one_of_each("kit")
         # Before the registration, because that must not change them.
         families = [family for metric in metrics for family in metric.collect()]
         registry = self.filled(*metrics)
         parsed = parse_exposition(self._scraped(registry)).values()
         got = {sample for family in parsed for sample in family.samples}
+        with promised("a registry can be scraped in the format OpenMetrics"):
+            open_metrics = scrape(self.scraped(registry), OpenMetricsEncoder(ScrapeOptions()), strict=True)
+        also = parse_exposition("".join(open_metrics), CONTENT_TYPE).values()
+        other = {_plain(sample) for family in also for sample in family.samples}
+        differing = sorted(map(str, other ^ {_plain(sample) for sample in got}))
+        if differing:
+            raise AssertionError(f"every format exposes the same series: {differing[0]} is not in both")
         for family in families:
             for sample in family.samples:
                 name = self.exposed(registry, family.name) + sample.suffix
@@ -194,6 +203,10 @@ class ScrapeChecks(Declarations):
                 wanted = ParsedSample.of(name, {**labels, **self.constant_labels}, sample.value)
                 if wanted not in got:
                     raise AssertionError(f"an exposition can be parsed back: {wanted} is missing")
+
+
+def _plain(sample: ParsedSample) -> tuple[str, frozenset[tuple[str, str]], str]:
+    return sample.name, frozenset(sample.labels), repr(sample.value)
 
 
 def one_of_each(lead: str, registry: Registry | None = None) -> list[Metric]:
