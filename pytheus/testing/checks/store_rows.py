@@ -1,4 +1,4 @@
-"""Checks of what formats other than text show of a store of shards: native buckets and start times."""
+"""Checks of the rows that a store of shards gives to formats: native buckets and start times."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,15 +17,18 @@ from pytheus import Counter, Gauge, Histogram, generate_metrics
 from pytheus.compose import expiring
 from pytheus.definitions import Definition
 from pytheus.kinds import GaugeMode
+from pytheus.native_bounds import bucket_index
+from pytheus.native_buckets import NativeBuckets, NativeHistogram
 from pytheus.registry import Registry
-from pytheus.shards import ShardedRegistry
+from pytheus.shards import Merger, Reading, ShardedRegistry
+from pytheus.shards.published import SharedMetric
 from pytheus_redis.client import Answer, Call, RedisClient
 from pytheus_redis.errors import RedisStoreError
 from pytheus_redis.options import RedisOptions
 from pytheus_redis.scripts import RETIRE
 
 if TYPE_CHECKING:
-    from tests.redis.conftest import Members, Server, WaitUntil
+    from tests.redis.conftest import Member, Members, Server, WaitUntil
 
 Make = Callable[..., ShardedRegistry]
 EXPIRY = 10.0
@@ -243,6 +248,92 @@ def test_any_sequence_of_steps_keeps_every_count(members: Members, seed: int) ->
     assert watcher.scrape() == counts
     members.die(*writers)
     assert watcher.scrape() == watcher.scrape() == counts
+
+
+NATIVE = NativeBuckets(growth=1.1, max_buckets=3, max_zero_threshold=0.01)
+
+
+class Observer:
+    """A histogram with native buckets of a member, which publishes it and its buckets."""
+
+    def __init__(self, member: Member) -> None:
+        self.sizes = Histogram("sizes", "Sizes.", ["of"], native=NATIVE, buckets=(), registry=None)
+        self._shared = SharedMetric.of(self.sizes, self.sizes.definition, member.store, time.time, None)
+        self._shared.attach(carry=True)
+        member.collectors += self._shared.published_rows()
+        self._now = 0.0
+
+    def end_series(self) -> None:
+        for _ in range(2):
+            self._now += 2.0
+            self.sizes.expire_series(1.0, self._now)
+
+
+def natives(reading: Reading) -> dict[str, NativeHistogram]:
+    """The native buckets of each series over everything that was read."""
+    assert reading.skipped == []
+    return {
+        row.labels[0]: row.native
+        for family in Merger().merge(reading.snapshots, reading.archive)
+        for row in family.rows()
+        if family.name == "sizes" and row.native is not None
+    }
+
+
+def seen_at_once(values: Sequence[float], like: NativeHistogram) -> NativeHistogram:
+    threshold = like.zero_threshold
+    positive = Tally(bucket_index(value, like.schema) for value in values if value > threshold)
+    negative = Tally(bucket_index(value, like.schema) for value in values if value < -threshold)
+    zeros = sum(abs(value) <= threshold for value in values)
+    return NativeHistogram(like.schema, threshold, zeros, positive, negative)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("seed", range(6))
+def test_any_sequence_of_steps_keeps_every_native_bucket(members: Members, seed: int) -> None:
+    chance = random.Random(seed)
+    writers = [members(lambda options: UnreliableClient(options, chance)) for _ in range(3)]
+    observers = [Observer(writer) for writer in writers]
+    watcher = members()
+    values: dict[str, list[float]] = {}
+    seen: dict[str, float] = {}
+    for _ in range(70):
+        at = chance.randrange(3)
+        writer, observer = writers[at], observers[at]
+        step = chance.choice(
+            ["observe"] * 3 + ["end", "publish", "publish", "die", "watch", "scrape", "replace", "show"]
+        )
+        with suppress(RedisStoreError):
+            if step == "observe":
+                of, value = chance.choice("ab"), chance.choice([0.0, 1.0, -1.0, 0.005, chance.lognormvariate(0, 4)])
+                values.setdefault(of, []).append(value)
+                observer.sizes.labels(of).observe(value)
+            elif step == "end":
+                observer.end_series()
+            elif step == "publish":
+                writer.publish()
+            elif step == "die":
+                members.die(writer)
+            elif step == "scrape":
+                writer.read()
+            elif step == "replace":
+                writer.store.publisher.replace(writer.store.publisher.identity.token)
+            elif step == "show":
+                writer.scrape_without_publishing()
+        if step == "watch":
+            before, seen = seen, {of: native.total for of, native in natives(watcher.read()).items()}
+            assert all(seen.get(of, 0) >= count for of, count in before.items())
+            assert all(count <= len(values[of]) for of, count in seen.items())
+    for writer in writers:
+        assert isinstance(writer.store.client, UnreliableClient)
+        writer.store.client.loses = False
+        for _ in range(3):
+            writer.publish()
+    for _ in range(2):
+        found = natives(watcher.read())
+        assert found == {of: seen_at_once(values[of], native) for of, native in found.items()}
+        assert found.keys() == values.keys()
+        members.die(*writers)
 
 
 def test_what_was_staged_and_evicted_is_staged_again(members: Members) -> None:
