@@ -29,6 +29,7 @@ __all__ = [
     "Series",
     "every_type",
     "key",
+    "observed",
     "underscored",
 ]
 

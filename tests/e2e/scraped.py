@@ -17,7 +17,18 @@ from tests.e2e.every_type import Labels, Series
 if TYPE_CHECKING:
     from tests.conftest import Prometheus
 
-__all__ = ["FEATURES", "FORMATS", "NATIVE", "PROGRAMS", "Format", "Scene", "Target", "job_options", "version_of"]
+__all__ = [
+    "FEATURES",
+    "FORMATS",
+    "MERGED",
+    "NATIVE",
+    "PROGRAMS",
+    "Format",
+    "Scene",
+    "Target",
+    "job_options",
+    "version_of",
+]
 
 DOWNLOADED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus"
 PROGRAMS = [program for program in [shutil.which("prometheus")] if program]
@@ -52,6 +63,16 @@ FORMATS = {
 NATIVE = "protobuf"
 """The one with native histograms."""
 
+MERGED = "merged"
+"""The job of another registry, that of several processes, in that format."""
+
+
+Application = Callable[..., Iterable[bytes]]
+
+
+def format_of(job: str) -> Format:
+    return FORMATS[NATIVE if job == MERGED else job]
+
 
 class Target(WSGIServer):
     """Serves an application, and remembers the types of the answers by path.
@@ -63,13 +84,13 @@ class Target(WSGIServer):
     types: dict[str, set[str]]
 
     @classmethod
-    def serving(cls, application: Callable[..., Iterable[bytes]]) -> Target:
-        types: dict[str, set[str]] = {name: set() for name in FORMATS}
+    def serving(cls, application: Application, merged: Application) -> Target:
+        types: dict[str, set[str]] = {name: set() for name in (*FORMATS, MERGED)}
 
         def asked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             name = environ["PATH_INFO"].strip("/")
             if "negotiated" not in environ["QUERY_STRING"]:
-                environ["HTTP_ACCEPT"] = FORMATS[name].media_type
+                environ["HTTP_ACCEPT"] = format_of(name).media_type
 
             def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
                 types[name].add(dict(headers)["Content-Type"])
@@ -78,7 +99,7 @@ class Target(WSGIServer):
             # The requests come one after another, so that this setting is that of one scrape.
             former = set_created_lines(name == "created_lines")
             try:
-                return list(application(environ, started))
+                return list((merged if name == MERGED else application)(environ, started))
             finally:
                 set_created_lines(former)
 
@@ -109,10 +130,10 @@ def version_of(program: str) -> tuple[int, int]:
 
 
 def job_options(name: str, version: tuple[int, int]) -> list[str]:
-    """The lines with which a server of `version` asks for the format `name`."""
+    """The lines with which a server of `version` asks for the format of the job `name`."""
     lines = [f"metrics_path: /{name}"]
     if version >= (2, 49):
-        lines += [f"scrape_protocols: [{FORMATS[name].protocols}]", "params: {format: [negotiated]}"]
+        lines += [f"scrape_protocols: [{format_of(name).protocols}]", "params: {format: [negotiated]}"]
         lines.append(f"{'always_' if version >= (3, 0) else ''}scrape_classic_histograms: true")
     return lines
 

@@ -6,14 +6,18 @@ Servers: the installed one, and those that tools/newer_prometheus.py has downloa
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytheus import make_wsgi_app
+from pytheus.metrics import NativeBuckets
 from pytheus.native_bounds import upper_bound
 from pytheus.native_buckets import NativeHistogram
+from pytheus.plugins import resolve_registry
 from tests.e2e.every_type import (
     BOTH,
     BOUNDS,
@@ -25,9 +29,10 @@ from tests.e2e.every_type import (
     Labels,
     every_type,
     key,
+    observed,
     underscored,
 )
-from tests.e2e.scraped import FEATURES, FORMATS, NATIVE, PROGRAMS, Scene, Target, job_options, version_of
+from tests.e2e.scraped import FEATURES, FORMATS, MERGED, NATIVE, PROGRAMS, Scene, Target, job_options, version_of
 
 if TYPE_CHECKING:
     from tests.conftest import Prometheus, Start
@@ -39,6 +44,21 @@ pytestmark = [
 
 formats = pytest.mark.parametrize("name", FORMATS)
 natives = pytest.mark.parametrize("histogram", NATIVE_HISTOGRAMS)
+
+OPTIONS = NativeBuckets(growth=1.03, max_buckets=100)
+OF_PROCESSES = (DURATIONS, [1.0 * 1.001**exponent for exponent in range(100)])
+"""What each of two processes observes. The first has to widen its buckets several times, and the second does not."""
+
+OBSERVING = """
+from pytheus import Counter, Histogram
+from pytheus.metrics import NativeBuckets
+from pytheus.plugins import resolve_registry
+
+registry = resolve_registry({address!r})
+Counter("shop_visits", "Visits.", registry=registry).inc()
+histogram = Histogram("merged_seconds", "Of all.", native={options}, buckets=(), registry=registry)
+histogram.observe_many({values})
+"""
 
 QUANTILES = (0.013, 0.253, 0.507, 0.903, 0.993)
 """None of them is at a whole number of observations, where the server may take the value before or after it."""
@@ -52,12 +72,17 @@ def scene(
     start_prometheus: Callable[..., Prometheus],
 ) -> Iterator[Scene]:
     version = version_of(request.param)
-    jobs = [name for name, each in FORMATS.items() if version >= each.since]
+    jobs = [name for name, each in FORMATS.items() if version >= each.since] + [MERGED]
     registry, expected = every_type()
-    target = Target.serving(make_wsgi_app(registry))
+    home = tmp_path_factory.mktemp("formats")
+    shared = f"multiprocess://{home / 'shared'}"
+    for values in OF_PROCESSES:
+        program = OBSERVING.format(address=shared, values=values, options=OPTIONS)
+        subprocess.run([sys.executable, "-P", "-c", program], check=True)
+    target = Target.serving(make_wsgi_app(registry), make_wsgi_app(resolve_registry(shared)))
     prometheus = start_prometheus(
         start_for_module,
-        tmp_path_factory.mktemp("formats"),
+        home,
         program=request.param,
         features=FEATURES,
         options={name: job_options(name, version) for name in jobs},
@@ -165,6 +190,11 @@ def buckets_of(native: NativeHistogram) -> dict[tuple[float, float], float]:
     return buckets
 
 
+def found_buckets(series: dict[str, Any]) -> dict[tuple[float, float], float]:
+    found = {(float(low), float(high)): float(count) for _, low, high, count in series["histogram"][1]["buckets"]}
+    return {bounds: count for bounds, count in found.items() if count}
+
+
 @natives
 def test_native_buckets_are_those_of_the_histogram(scene: Scene, histogram: str) -> None:
     (series,) = scene.ask(f'{histogram}{{job="{NATIVE}"}}')
@@ -172,8 +202,7 @@ def test_native_buckets_are_those_of_the_histogram(scene: Scene, histogram: str)
     shown = series["histogram"][1]
     assert float(shown["count"]) == native.total
     assert float(shown["sum"]) == pytest.approx(math.fsum(NATIVE_HISTOGRAMS[histogram].values))
-    found = {(float(low), float(high)): float(count) for _, low, high, count in shown["buckets"]}
-    assert {each: count for each, count in found.items() if count} == buckets_of(native)
+    assert found_buckets(series) == buckets_of(native)
 
 
 @natives
@@ -186,6 +215,14 @@ def test_a_quantile_is_within_the_bucket_of_the_exact_one(scene: Scene, histogra
     # The server interpolates in floating point; within the zero bucket, too.
     slack = abs(got) * 1e-12 + native.zero_threshold
     assert min(exact / growth, exact * growth) - slack <= got <= max(exact / growth, exact * growth) + slack
+
+
+def test_histograms_of_several_processes_are_as_one_that_has_seen_everything(scene: Scene) -> None:
+    (series,) = scene.ask(f'merged_seconds{{job="{MERGED}"}}')
+    values = [value for values in OF_PROCESSES for value in values]
+    # Buckets of the lowest of their resolutions: 100 of them are enough for the first process, but not 125.
+    assert found_buckets(series) == buckets_of(observed(values, 2).native)
+    assert float(series["histogram"][1]["count"]) == len(values)
 
 
 def test_native_and_classic_buckets_of_a_histogram_agree(scene: Scene) -> None:
