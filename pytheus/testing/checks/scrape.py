@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.openmetrics import CONTENT_TYPE, OpenMetricsEncoder
 from pytheus.exposition.text import generate_metrics
-from pytheus.exposition.walk import ScrapeOptions, scrape
+from pytheus.exposition.walk import scrape
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
@@ -189,7 +190,7 @@ class ScrapeChecks(Declarations):
         parsed = parse_exposition(self._scraped(registry)).values()
         got = {sample for family in parsed for sample in family.samples}
         with promised("a registry can be scraped in the format OpenMetrics"):
-            open_metrics = scrape(self.scraped(registry), OpenMetricsEncoder(ScrapeOptions()), strict=True)
+            open_metrics = scrape(self.scraped(registry), OpenMetricsEncoder(RenderRequest()), strict=True)
         also = parse_exposition("".join(open_metrics), CONTENT_TYPE).values()
         other = {_plain(sample) for family in also for sample in family.samples}
         differing = sorted(map(str, other ^ {_plain(sample) for sample in got}))
