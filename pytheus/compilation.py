@@ -24,12 +24,13 @@ from pytheus.version import COMPILED, PACKAGES
 if TYPE_CHECKING:
     from librt.time import time as now
     from librt.vecs import vec as vec
+    from mypy_extensions import i32 as i32
     from mypy_extensions import i64 as i64
     from mypy_extensions import mypyc_attr as mypyc_attr
 else:
     from time import time
 
-    i64 = int
+    i32 = i64 = int
     _latest = 0.0
 
     def now():
@@ -47,7 +48,7 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["i64", "mypyc_attr", "now", "vec"]
+__all__ = ["i32", "i64", "mypyc_attr", "now", "vec"]
 
 
 def _restore_modules() -> None:

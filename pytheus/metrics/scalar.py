@@ -14,7 +14,7 @@ from math import copysign
 from typing import Final, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import i32, mypyc_attr
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
@@ -43,12 +43,16 @@ class Scalar(Metric[L, C, D]):
     __slots__ = ("_line", "_line_value", "_value")
 
     _value: float
+    # In native code four bytes that would be padding; plain Python looks for the end of the head instead.
+    _head_length: i32
     _line: str
     _line_value: float
 
     def _init_handle(self) -> None:
         # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
+        if COMPILED:
+            self._head_length = 0  # type: ignore[misc]  # a slot would take eight bytes in plain Python
         self._line_value = _NO_NUMBER
 
     def _reset(self) -> None:
@@ -152,8 +156,15 @@ class Scalar(Metric[L, C, D]):
                 if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
-                    # No number has a space.
-                    line = number_line(line[: line.rfind(" ") + 1] or child._line_head(), value)
+                    if not line:
+                        head = child._line_head()
+                        if compiled:
+                            child._head_length = i32(len(head))  # type: ignore[misc]  # as above
+                    elif compiled:
+                        head = line[: child._head_length]
+                    else:
+                        head = line[: line.rfind(" ") + 1]  # no number has a space
+                    line = number_line(head, value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
                     child._line_value = value
