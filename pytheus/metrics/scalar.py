@@ -42,9 +42,9 @@ class Scalar(Metric[L, C, D]):
 
     __slots__ = ("_line", "_line_value", "_value")
 
-    _value: float
-    # In native code four bytes that would be padding; plain Python looks for the end of the head instead.
+    # The first, because native code then has it in four bytes of padding; plain Python looks for the head's end instead.
     _head_length: i32
+    _value: float
     _line: str
     _line_value: float
 
