@@ -127,7 +127,7 @@ def validate_metric_name(name: object, subject: str = "metric", names: NameRules
     if not is_legacy_name(name) and not _is_allowed(name, names):
         raise InvalidNameError(
             f"{subject} name {name!r} is not allowed by Prometheus: it must begin with a letter, '_' or ':' and"
-            f" continue with letters, digits, '_' and ':'{_suggested(name)}"
+            f" continue with letters, digits, '_' and ':'{_suggested(name, names)}"
         )
     return str.__str__(name)
 
@@ -200,7 +200,7 @@ def validate_label_name(
     if not is_legacy_label(label) and not _is_allowed(label, names):
         raise InvalidNameError(
             f"{subject} has the label name {label!r}, which Prometheus does not allow: it must begin with a letter or"
-            f" '_' and continue with letters, digits and '_'{_suggested(label)}"
+            f" '_' and continue with letters, digits and '_'{_suggested(label, names)}"
         )
     if label.startswith("__"):
         raise InvalidNameError(
@@ -250,11 +250,12 @@ def validate_label_names(
     return tuple(checked)
 
 
-def _suggested(name: str) -> str:
+def _suggested(name: str, names: NameRules | None) -> str:
+    other = ", or names='utf8' if only Prometheus 3 reads it" if names is None and name else ""
     mended = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     if mended[:1].isdigit():
         mended = "_" + mended
-    return f"; use {mended!r}" if mended.strip("_") else ""
+    return f"; use {mended!r}{other}" if mended.strip("_") else other.replace(", or", "; use")
 
 
 def shown(value: object) -> str:

@@ -16,7 +16,7 @@ from pytheus.metrics import Metric
 from pytheus.registry import Collector, CollectorRegistry
 from tests.registry.conftest import Custom
 
-pytestmark = pytest.mark.property
+pytestmark = [pytest.mark.property, pytest.mark.filterwarnings("ignore:counter .* has no suffix")]
 
 # The suffixes of the samples that any format shows, by type; written down again here, not imported.
 _PRODUCED: dict[str, tuple[str, ...]] = {

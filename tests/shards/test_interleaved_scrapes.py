@@ -16,7 +16,7 @@ from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry, Sha
 from tests.conftest import FULL
 from tests.shards.interleaving import InterleavingMachine, Steps
 
-pytestmark = pytest.mark.property
+pytestmark = [pytest.mark.property, pytest.mark.filterwarnings("ignore:counter .* has no suffix")]
 
 _SETTINGS = settings(max_examples=200 if FULL else 25, stateful_step_count=15, deadline=None)
 
