@@ -144,7 +144,7 @@ def test_a_metric_in_registries_of_two_places_is_shown_by_both() -> None:
 def test_a_number_never_goes_back_while_it_moves(
     backend: MemoryBackend, make: Callable[..., Metric], together: Callable[..., None]
 ) -> None:
-    metric = make("number", "N.", registry=None)
+    metric = make("number_total", "N.", registry=None)
     write: Callable[..., object] = getattr(metric, "observe" if isinstance(metric, Histogram) else "inc")
     registries: list[Registry] = [
         ShardedRegistry(MemoryShardStore(backend)),

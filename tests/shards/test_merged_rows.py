@@ -161,7 +161,7 @@ def test_definitions_with_another_unit_or_other_native_buckets_conflict(shards: 
 def test_utf8_names_are_shared(join: Join) -> None:
     alone, worker = CollectorRegistry(), join()
     for registry in (alone, worker):
-        requests, label, depth = "http.requests", "host.name", "in.use"
+        requests, label, depth = "http.requests_total", "host.name", "in.use"
         Counter(requests, "Requests.", [label], names="utf8", registry=registry).labels("a").inc()
         Info("build", "What runs.", names="utf8", registry=registry).info(**{"the.version": "1"})
         Gauge(depth, "In use.", [label], mode="each", names="utf8", registry=registry).labels("x").set(2)
