@@ -42,7 +42,7 @@ class Scalar(Metric[L, C, D]):
 
     __slots__ = ("_line", "_line_value", "_value")
 
-    # The first, because native code then has it in four bytes of padding; plain Python looks for the head's end instead.
+    # The first, because native code then has it in four bytes of padding. Plain Python looks for the end of the head.
     _head_length: i32
     _value: float
     _line: str
@@ -200,7 +200,7 @@ class Scalar(Metric[L, C, D]):
         return parts
 
     def _kept_chunk(self, chunk: list[Scalar], former: KeptNumbers | None, key: bytes) -> KeptNumbers:
-        """Return the messages of the series in `chunk`; of `former` what has not changed."""
+        """Return the messages of the series in `chunk`; those of `former` that have not changed."""
         shown: list[object] = []
         numbers: list[float] = []
         is_same = former is not None and len(former.owners) == len(chunk)
