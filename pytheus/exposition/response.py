@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
-from pytheus.exposition.standard import STANDARD_FORMATS, TEXT
 from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
@@ -114,6 +113,8 @@ def choose_format(
 
     Of several that the client prefers equally, text comes first, then the formats of registries.
     """
+    from pytheus.exposition.standard import STANDARD_FORMATS, TEXT
+
     offered = formats_of(registry)
     if not accept:
         return Choice(TEXT, RenderRequest(names=names, timeout_seconds=timeout_seconds))

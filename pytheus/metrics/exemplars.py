@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.metrics.label_types import LabelValue, LabelValues
-from pytheus.metrics.label_values import label_text
 from pytheus.samples import Exemplar, exemplar_labels
 
 if TYPE_CHECKING:
@@ -140,6 +139,8 @@ def exemplar(labels: LabelValues | None = None, /, **named: LabelValue) -> Exemp
     Raises `InvalidNameError` or `LabelError` for labels that an exemplar cannot have; names and values have at most 128
     characters together. https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
     """
+    from pytheus.metrics.label_values import label_text
+
     given: dict[str, LabelValue] = {**({} if labels is None else labels), **named}
     subject = "exemplar(...)"
     return ExemplarContext(

@@ -301,4 +301,4 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
 
 
 if LOCKED:
-    lock_methods(Histogram, "observe", "_record_seconds")
+    lock_methods(Histogram, "observe", "_record_seconds", unless_native=True)

@@ -26,7 +26,6 @@ from pytheus.metrics.distribution import Distribution, numbers_of
 from pytheus.metrics.label_types import C, Complete, D, L, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.native_exemplars import with_exemplar
 from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.native_bounds import MIN_SCHEMA, upper_bound
 from pytheus.native_buckets import (
@@ -218,7 +217,7 @@ class NativeDistribution(Distribution[L, C, D]):
             present = value_of(window.shape, counts, far)
             if not _exceeds(present, options):
                 return
-            if window.views is None and options.min_reset_seconds and not native.reset_due:
+            if self._view is None and options.min_reset_seconds and not native.reset_due:
                 due = self._created + options.min_reset_seconds
                 if time() >= due:
                     self._begin_again(native, number)
@@ -274,6 +273,9 @@ class NativeDistribution(Distribution[L, C, D]):
             buffer[0] = 0.0
         if self._view is not None:
             super()._reset()
+        self._begin_with(native, made)
+
+    def _begin_with(self, native: NativeCounts, made: BucketWindow) -> None:
         counts = self._series.zeros[:]
         created = start_time(self._created)
         # atomic: as in `_begin_again`
@@ -289,7 +291,7 @@ class NativeDistribution(Distribution[L, C, D]):
     def _reset_if_due(self) -> None:
         """Begin again at zero if that is due since an observation that came too early for it."""
         native = self._native
-        if native is not None and native.reset_due and native.window.views is None and time() >= native.reset_due:
+        if native is not None and native.reset_due and self._view is None and time() >= native.reset_due:
             self._reset()
 
     # Places -----------------------------------------------------------------------------------------------------------
@@ -362,6 +364,8 @@ class NativeDistribution(Distribution[L, C, D]):
         native = self._native
         if native is None or exemplar is None or value != value:
             return
+        from pytheus.metrics.native_exemplars import with_exemplar
+
         native.exemplars = with_exemplar(native.exemplars, exemplar)
         storage = self._storage()
         if storage is not None:
@@ -417,4 +421,4 @@ def _fewer_buckets(present: NativeHistogram, options: NativeBuckets) -> NativeHi
 
 if LOCKED:
     lock_methods(NativeDistribution, "_observe_near", "_count_near", "_count_far", "_use_window", "_begin_again")
-    lock_methods(NativeDistribution, "_reset", "_read_native")
+    lock_methods(NativeDistribution, "_begin_with", "_read_native")
