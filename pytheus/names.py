@@ -134,8 +134,13 @@ def validate_metric_name(name: object, subject: str = "metric", names: NameRules
 
 def validate_names(names: object, subject: str) -> NameRules | None:
     """Return `names` if it is one of the rules for names, or None; raise `InvalidNameError` otherwise."""
-    if names is None or names == "legacy" or names == "utf8":
-        return names
+    # One by one, because pyright does not narrow an object by a comparison.
+    if names is None:
+        return None
+    if names == "legacy":
+        return "legacy"
+    if names == "utf8":
+        return "utf8"
     raise InvalidNameError(f"{subject} takes names of 'legacy' or 'utf8' but got {shown(names)}")
 
 

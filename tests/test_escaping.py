@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytheus.escaping import ESCAPINGS, escape_label_name, escape_name, is_legacy_label, is_legacy_name
+from pytheus.escaping import ESCAPINGS, Escaping, escape_label_name, escape_name, is_legacy_label, is_legacy_name
 
 EXAMPLES = {
     "a_b": ("a_b", "a_b", "a_b"),
@@ -35,9 +35,8 @@ def test_a_colon_is_no_part_of_a_label() -> None:
 
 @pytest.mark.property
 @given(st.text(min_size=1), st.sampled_from(ESCAPINGS[:3]))
-def test_an_escaped_name_is_a_legacy_name(name: str, escaping: str) -> None:
-    scheme = next(known for known in ESCAPINGS if known == escaping)
-    assert is_legacy_name(escape_name(name, scheme))
-    assert is_legacy_label(escape_label_name(name, scheme))
+def test_an_escaped_name_is_a_legacy_name(name: str, escaping: Escaping) -> None:
+    assert is_legacy_name(escape_name(name, escaping))
+    assert is_legacy_label(escape_label_name(name, escaping))
     if is_legacy_name(name):
-        assert escape_name(name, scheme) == name
+        assert escape_name(name, escaping) == name

@@ -102,7 +102,7 @@ class _Call:
         name = text(arguments["name"], api) if "name" in arguments else None
         self._name = UNSEEN if name is None else name
         self._subject = f"{type} {self._name!r}"
-        self._names = self._name_rules()
+        self._names: NameRules | None = self._name_rules()
 
     def _name_rules(self) -> NameRules | None:
         """Return the rules for names; those of UTF-8 if they are not known, and None for the setting of the process."""

@@ -47,7 +47,7 @@ def _in_progress(gauge: Any) -> None:
 def test_writes_to_one_metric(
     together: Together, make: Callable[..., Metric], writes: list[Callable[[Metric], None]], numbers: list[float]
 ) -> None:
-    metric = make("x", "X.", registry=None)
+    metric = make("x_total", "X.", registry=None)
     together(*[_repeat(partial(write, metric)) for write in writes * (THREADS // len(writes))])
     [row] = metric.rows()
     assert row.numbers == [number * THREADS * TIMES for number in numbers]
