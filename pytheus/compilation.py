@@ -4,7 +4,7 @@ mypyc reads `mypyc_attr` when it compiles a class and removes it; plain Python i
 `vec[float](numbers)` are lists in plain Python. mypyc compiles them to arrays of numbers of the machine, which need no
 object each; `build_backend/librt_parts.py` adds the code for it. Their length never changes; they have items, slices,
 `len`, iteration and `==`. `now` is `time.time`, which mypyc compiles to a call of the system; in plain Python it is up
-to a tenth of a millisecond late. mypy_extensions and librt are not imported at run time, so pytheus does not depend on
+to a millisecond late. mypy_extensions and librt are not imported at run time, so pytheus does not depend on
 them.
 
 A compiled module is loaded once in a process. If a program removes pytheus from `sys.modules` and imports it again, as
@@ -37,7 +37,7 @@ else:
         # Many series have the object of one time, which saves 24 bytes each.
         global _latest
         present = time()
-        if not 0 <= present - _latest < 0.0001:
+        if not 0 <= present - _latest < 0.001:
             _latest = present
         return _latest
 

@@ -125,7 +125,6 @@ class Distribution(Metric[L, C, D]):
         self._text_count = -1
         self._message = None
         self._text_sum = 0.0
-        self._message = None
 
     def _reset(self) -> None:
         view = self._view

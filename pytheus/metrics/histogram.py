@@ -123,7 +123,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
     def _init_handle(self) -> None:
         super()._init_handle()
         series = self._series
-        self._bounds = series.bounds if series.definition.native is None else _NO_BOUNDS
+        self._bounds = _NO_BOUNDS if series.has_native else series.bounds
 
     def _size(self) -> int:
         return len(self._series.bounds) + 1
@@ -142,7 +142,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
             has_exemplar = exemplar is not None or CONTEXTS.in_use
             if not has_exemplar and self._observe_near(number):
                 return
-            if self._series.definition.native is not None:
+            if self._series.has_native:
                 if has_exemplar:
                     self._bound()._keep_native_exemplar(exemplar, number)
                 if not has_exemplar or not self._observe_near(number):

@@ -42,7 +42,7 @@ def lock_methods(cls: type[Handle], *names: str, unless_native: bool = False) ->
 def _locked(method: _Method[P, R], unless_native: bool) -> _Method[P, R]:
     @wraps(method)
     def locked(metric: Handle, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if unless_native and metric._series.definition.native is not None:
+        if unless_native and metric._series.has_native:
             return method(metric, *args, **kwargs)
         with lock_for(metric._series.children):
             return method(metric, *args, **kwargs)

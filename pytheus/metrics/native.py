@@ -260,7 +260,7 @@ class NativeDistribution(Distribution[L, C, D]):
         return window_of(empty, self._series.window_shapes, is_stored)
 
     def _reset(self) -> None:
-        if self._series.definition.native is None:
+        if not self._series.has_native:
             super()._reset()
             return
         native = self._native
@@ -387,7 +387,7 @@ class NativeDistribution(Distribution[L, C, D]):
 
     def text_parts(self, prefix: str) -> list[str]:
         """Return pieces of the family's text; `prefix` is "" or ends with "_"."""
-        if self._series.definition.native is not None:
+        if self._series.has_native:
             for child in cast("list[Self]", list(self._series.children.values())):
                 child._reset_if_due()
         return super().text_parts(prefix)

@@ -130,6 +130,7 @@ class SeriesSet:
         "defaults",
         "definition",
         "exemplars",
+        "has_native",
         "idle",
         "label_count",
         "label_heads",
@@ -154,6 +155,8 @@ class SeriesSet:
     ) -> None:
         self.definition: Definition = definition
         self.label_count: int = len(definition.labels)
+        # A bool of native code, because a definition is an object of plain Python.
+        self.has_native: bool = definition.native is not None
         # The text before each label's value, made at the first scrape.
         self.label_heads: tuple[str, ...] = ()
         # The text before the number of each bucket, made at the first scrape; see `Distribution`.

@@ -15,7 +15,7 @@ from pytheus.samples import Row
 from tests.metrics.conftest import Arena, Written, write
 from tests.metrics.written_metrics import rows_of
 
-LATE = 0.0001
+LATE = 0.001
 """How old the time of a new series may be, in seconds."""
 
 
