@@ -192,7 +192,7 @@ class ScrapeChecks(Declarations):
         with promised("a registry can be scraped in the format OpenMetrics"):
             open_metrics = scrape(self.scraped(registry), OpenMetricsEncoder(RenderRequest()), strict=True)
         also = parse_exposition("".join(open_metrics), CONTENT_TYPE).values()
-        other = {sample for family in also for sample in family.samples}
+        other = [sample for family in also for sample in family.samples]
         # Only these metrics, because a registry may count something of its own between two scrapes.
         names = tuple([self.exposed(registry, family.name) for family in families])
         differing = sorted(map(str, _plain(other, names) ^ _plain(got, names)))
