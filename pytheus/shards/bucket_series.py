@@ -55,7 +55,7 @@ class BucketDefinition(Definition):
             native=histogram.native,
             names=histogram.name_rules,
         )
-        self.occupied_names = ()
+        self.occupied_names: tuple[str, ...] = ()
         self.histogram: Definition = histogram
 
 
