@@ -18,7 +18,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.label_types import LabelValues
-from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches
+from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches, start_time
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.contract import Collector
 from pytheus.registry.storage import FloatBuffer, NumberStorage
@@ -233,6 +233,7 @@ class Handle:
         child = cast("Handle | None", series.children.get(key))
         if child is None:
             return self._drop_sleeper(key)
+        series.ended_at = start_time(series.ended_at)
         if series.exemplars:
             for slot in range(child._size() + 1):
                 series.exemplars.pop((key, slot), None)
@@ -260,6 +261,7 @@ class Handle:
     def _forget(self, key: tuple[str, ...], child: Handle) -> None:
         """Drop `child`, which has left, unless a new series is in its place."""
         children = self._series.children
+        self._series.ended_at = start_time(self._series.ended_at)
         try:
             # atomic: only the series that has left
             if children[key] is child:

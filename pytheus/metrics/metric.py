@@ -23,7 +23,7 @@ from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove
+from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove, start_time
 from pytheus.names import (
     RESERVED_NAMES,
     reserved_label,
@@ -315,6 +315,7 @@ class Metric(Handle, Generic[L, C, D]):
             self._drop_matching(bound)
         else:
             series.exemplars.clear()
+            series.ended_at = start_time(series.ended_at)
             series.children.clear()
             if series.asleep:
                 for key in list(series.asleep[0].series):

@@ -129,6 +129,7 @@ class SeriesSet:
         "counts_running",
         "defaults",
         "definition",
+        "ended_at",
         "exemplars",
         "has_native",
         "idle",
@@ -182,6 +183,8 @@ class SeriesSet:
         self.children: dict[tuple[str, ...], Any] = _new_dict()
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
+        # When a series was last removed; one that begins afterwards has a later start time. 0.0 if none was.
+        self.ended_at: float = 0.0
         self.shared_values: dict[str, str] = {}
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}

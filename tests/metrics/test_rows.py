@@ -161,6 +161,19 @@ def test_a_reset_and_a_new_series_have_a_new_start_time(kind: type[Counter | His
         assert row.created >= reset_at - LATE
 
 
+@pytest.mark.parametrize("kind", [Counter, Histogram, Summary])
+def test_a_series_that_is_made_again_began_later(kind: type[Counter | Histogram | Summary]) -> None:
+    metric = kind("m_total", "M.", ["kind"], registry=None)
+    times: list[float] = []
+    for end in (lambda: metric.remove("a"), metric.clear, lambda: metric.expire_series(0, 1.0)) * 20:
+        metric.labels("a")
+        times += [row.created or 0.0 for row in metric.rows()]
+        metric.expire_series(0, 0.0)
+        end()
+        assert metric.rows() == []
+    assert sorted(set(times)) == times
+
+
 def test_gauges_and_state_sets_have_no_start_time() -> None:
     gauge = Gauge("g", "G.", registry=None)
     states = StateSet("e", "E.", states=["on"], registry=None)
