@@ -156,15 +156,20 @@ class Scalar(Metric[L, C, D]):
                 if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
-                    if not line:
-                        head = child._line_head()
-                        if compiled:
+                    if compiled:
+                        if line:
+                            head = line[: child._head_length]
+                        else:
+                            head = child._line_head()
                             child._head_length = i32(len(head))  # type: ignore[misc]  # as above
-                    elif compiled:
-                        head = line[: child._head_length]
+                        line = number_line(head, value)
                     else:
-                        head = line[: line.rfind(" ") + 1]  # no number has a space
-                    line = number_line(head, value)
+                        # As `number_line`, whose call takes plain Python as long as the rest. No number has a space.
+                        text = repr(value)
+                        if line and text[-1] not in "fn":
+                            line = f"{line.rpartition(' ')[0]} {text}\n"
+                        else:
+                            line = number_line(child._line_head(), value)
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
                     child._line_value = value
