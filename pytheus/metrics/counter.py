@@ -99,7 +99,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         super()._reset()
         if self._created:
             self._series.messages[0] = []
-        self._created = start_time(self._created or self._series.ended_at)
+        self._created = start_time(self._created or self._series.ended_at[0])
 
     def _start_time(self) -> float:
         return self._created

@@ -135,7 +135,7 @@ class Distribution(Metric[L, C, D]):
             # atomic: both at once
             self._counts = counts
             self._sum = 0.0
-        self._created = start_time(self._created or self._series.ended_at)
+        self._created = start_time(self._created or self._series.ended_at[0])
         self._text_count = -1
         self._message = None
 

@@ -233,7 +233,7 @@ class Handle:
         child = cast("Handle | None", series.children.get(key))
         if child is None:
             return self._drop_sleeper(key)
-        series.ended_at = start_time(series.ended_at)
+        series.ended_at[0] = start_time(series.ended_at[0])
         if series.exemplars:
             for slot in range(child._size() + 1):
                 series.exemplars.pop((key, slot), None)
@@ -261,7 +261,7 @@ class Handle:
     def _forget(self, key: tuple[str, ...], child: Handle) -> None:
         """Drop `child`, which has left, unless a new series is in its place."""
         children = self._series.children
-        self._series.ended_at = start_time(self._series.ended_at)
+        self._series.ended_at[0] = start_time(self._series.ended_at[0])
         try:
             # atomic: only the series that has left
             if children[key] is child:

@@ -315,7 +315,7 @@ class Metric(Handle, Generic[L, C, D]):
             self._drop_matching(bound)
         else:
             series.exemplars.clear()
-            series.ended_at = start_time(series.ended_at)
+            series.ended_at[0] = start_time(series.ended_at[0])
             series.children.clear()
             if series.asleep:
                 for key in list(series.asleep[0].series):

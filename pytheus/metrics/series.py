@@ -183,8 +183,9 @@ class SeriesSet:
         self.children: dict[tuple[str, ...], Any] = _new_dict()
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
-        # When a series was last removed; one that begins afterwards has a later start time. 0.0 if none was.
-        self.ended_at: float = 0.0
+        # When a series was last removed, 0.0 for never; one that begins afterwards has a later start time. In a list for
+        # the same reason as `messages`.
+        self.ended_at: list[float] = [0.0]
         self.shared_values: dict[str, str] = {}
         # The labels for which a warning about a converted value was issued.
         self.converted: dict[str, object] = {}
@@ -208,6 +209,7 @@ class SeriesSet:
         self.children = other.children
         self.exemplars = other.exemplars
         self.messages = other.messages
+        self.ended_at = other.ended_at
         self.asleep = other.asleep
         self.shared_values = other.shared_values
         self.converted = other.converted

@@ -174,6 +174,18 @@ def test_a_series_that_is_made_again_began_later(kind: type[Counter | Histogram 
     assert sorted(set(times)) == times
 
 
+def test_it_began_later_also_for_an_equal_metric_that_shares_the_series() -> None:
+    registry = CollectorRegistry()
+    first = Counter("hits_total", "Hits.", ["kind"], registry=registry)
+    second = Counter("hits_total", "Hits.", ["kind"], registry=registry)
+    times: list[float] = []
+    for one, other in ((first, second), (second, first)) * 20:
+        one.labels("a")
+        times += [row.created or 0.0 for row in first.rows()]
+        other.remove("a")
+    assert sorted(set(times)) == times
+
+
 def test_gauges_and_state_sets_have_no_start_time() -> None:
     gauge = Gauge("g", "G.", registry=None)
     states = StateSet("e", "E.", states=["on"], registry=None)
