@@ -183,8 +183,8 @@ class SeriesSet:
         self.children: dict[tuple[str, ...], Any] = _new_dict()
         # By key and slot.
         self.exemplars: dict[tuple[tuple[str, ...], int], Exemplar] = {}
-        # When a series was last removed, 0.0 for never; one that begins afterwards has a later start time. In a list for
-        # the same reason as `messages`.
+        # When a series was last removed, 0.0 for never; one that begins afterwards has a later start time. In a list,
+        # for the same reason as `messages`.
         self.ended_at: list[float] = [0.0]
         self.shared_values: dict[str, str] = {}
         # The labels for which a warning about a converted value was issued.
