@@ -11,6 +11,7 @@ Modules:
 - `metric`: the base of all types: definition, registration, labels
 - `handle`: the base of `metric`: a series, and the place of its numbers
 - `series`: the series of one metric by their label values
+- `cells`: single numbers of a series, for other libraries' metric objects
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
 - `label_values`: the text of a label value
 - `label_types`: types for type checkers
@@ -25,6 +26,7 @@ Modules:
 """
 
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
+from pytheus.metrics.cells import Cell
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
@@ -42,6 +44,7 @@ from pytheus.samples import Exemplar, Family, Sample
 
 __all__ = [
     "DEFAULT_BUCKETS",
+    "Cell",
     "Counter",
     "CustomCollector",
     "ExceptionCount",

@@ -281,16 +281,47 @@ class Distribution(Metric[L, C, D]):
         self._view = view
         return former.tolist() if former is not None else numbers_of(total, counts)
 
+    def _begin(self, created: float) -> None:
+        self._created = created
+
     def _add(self, index: int, number: float) -> None:
         count = int(number) if index else 0
         # atomic: loads, an add and a store
         view = self._view
-        if view is not None:
-            view[index] += number
-        elif index:
-            self._counts[index] = self._counts[index] + count
+        if view is None:
+            if index:
+                self._counts[index] = self._counts[index] + count
+            else:
+                self._sum += number
+        elif view is UNBOUND:  # the series has ended
+            self._bound()._add(index, number)
         else:
-            self._sum += number
+            view[index] += number
+
+    def _put(self, index: int, number: float) -> None:
+        count = int(number) if index else 0
+        # atomic: loads and a store
+        view = self._view
+        if view is None:
+            if index:
+                self._counts[index] = count
+            else:
+                self._sum = number
+        elif view is UNBOUND:
+            self._bound()._put(index, number)
+        else:
+            view[index] = number
+
+    def _number_at(self, index: int) -> float:
+        # atomic: the counts and the view are of one moment
+        view = self._view
+        counts = self._counts
+        total = self._sum
+        if view is not None and view is not UNBOUND:
+            return view[index]
+        if not index:
+            return total
+        return float(counts[index]) if index < len(counts) else 0.0
 
     def _record_seconds(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
@@ -445,5 +476,5 @@ class Distribution(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations")
+    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_put", "_add_observations")
     lock_methods(Distribution, "_move_numbers", "_take_back", "_leave")

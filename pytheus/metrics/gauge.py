@@ -149,6 +149,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._value = number
             self._view[0] = number
 
+    def _add(self, index: int, number: float) -> None:
+        self.inc(number)
+
+    def _put(self, index: int, number: float) -> None:
+        self.set(number)
+
     def set_to_current_time(self: Gauge[Complete]) -> None:
         """Set the number to the current time in seconds since the Unix epoch.
 

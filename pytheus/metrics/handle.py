@@ -62,6 +62,21 @@ class Handle:
         """Return this series' current numbers."""
         raise NotImplementedError
 
+    def _add(self, index: int, number: float) -> None:
+        """Add `number` to the one at `index` of a row, whatever it is."""
+        raise NotImplementedError
+
+    def _put(self, index: int, number: float) -> None:
+        """Set the number at `index` of a row, whatever it is."""
+        raise NotImplementedError
+
+    def _number_at(self, index: int) -> float:
+        """Return the number at `index` of a row; 0.0 for a gauge that was never set."""
+        raise NotImplementedError
+
+    def _begin(self, created: float) -> None:
+        """Take `created` for the start time, where the type has one."""
+
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         """Keep this series' numbers in `storage` from now on.
 
