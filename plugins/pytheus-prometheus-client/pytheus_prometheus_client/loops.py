@@ -31,7 +31,10 @@ def collecting(bridge: object) -> Iterator[None]:
 
 
 def is_loop(bridge: object, read: Iterable[object]) -> bool:
-    """Return whether collecting `bridge`, which reads the collectors in `read`, would go round in a circle."""
+    """Return whether collecting `bridge`, which reads the collectors in `read`, would go round in a circle.
+
+    The collectors are compared by identity, because theirs may be equal or have no hash.
+    """
     active = _active.get()
     if not active:
         return False
