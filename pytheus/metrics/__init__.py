@@ -24,7 +24,7 @@ Modules:
 - `custom`: the base class of custom collectors
 """
 
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, PROMETHEUS_CLIENT_BUCKETS, exponential_buckets, linear_buckets
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
@@ -42,6 +42,7 @@ from pytheus.samples import Exemplar, Family, Sample
 
 __all__ = [
     "DEFAULT_BUCKETS",
+    "PROMETHEUS_CLIENT_BUCKETS",
     "Counter",
     "CustomCollector",
     "ExceptionCount",

@@ -144,7 +144,7 @@ def test_times_of_creation_are_start_times() -> None:
 
 def test_utf8_names_are_kept() -> None:
     peer = prometheus_client.CollectorRegistry()
-    prometheus_client.Gauge("häuser.zahl", "Houses.", ["größe"], registry=peer).labels("5").set(1)
+    prometheus_client.Gauge("häuser.zahl", "Number.", ["größe"], registry=peer).labels("5").set(1)
     [family] = PeerCollector(peer).collect()
     assert (family.name, dict(family.samples[0].labels)) == ("häuser.zahl", {"größe": "5"})
     assert samples(generate_metrics(bridged(peer), strict=True)) == samples(theirs_text(peer))
