@@ -24,7 +24,7 @@ def test_a_family_with_several_labels() -> None:
 
 
 def test_label_values_must_match_the_labels() -> None:
-    with pytest.raises(LabelError, match="has the labels .'tenant', 'queue'. but got 1 values"):
+    with pytest.raises(LabelError, match=r"has the labels .'tenant', 'queue'. but got 1 values"):
         Family.of("jobs", "gauge", "Jobs.", {"a": 1}, ["tenant", "queue"])
     with pytest.raises(LabelError, match="but got 0 values"):
         Family.of("jobs", "gauge", "Jobs.", 1, ["tenant"])

@@ -36,8 +36,8 @@ class TheirCollector(Protocol):
 class PeerCollector(RefusesPeers):
     """A collector of pytheus with the metrics of a registry, or of one collector, of prometheus_client.
 
-    `peer` is a registry, a restricted registry or a single collector of prometheus_client. `name` is its name in messages
-    and in `pytheus_collector_errors_total`.
+    `peer` is a registry, a restricted registry or a single collector of prometheus_client. `name` is its name in
+    messages and in `pytheus_collector_errors_total`.
 
         >>> import prometheus_client
         >>> from pytheus import generate_metrics
