@@ -21,6 +21,7 @@ Modules:
 - `instrument`: timers and other context managers around blocks
 - `instrument_functions`: the same around functions of every kind
 - `locking`, `locked_dict`: locks, and the dict of series, for interpreters without the GIL
+- `keyword_hints`: errors that know the keywords of other libraries
 - `custom`: the base class of custom collectors
 """
 
@@ -32,6 +33,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
 from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
+from pytheus.metrics.keyword_hints import hint_at_keywords
 from pytheus.metrics.label_types import LabelValue
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
@@ -66,3 +68,6 @@ __all__ = [
     "exponential_buckets",
     "linear_buckets",
 ]
+
+for _metric_type in (Counter, Gauge, Histogram, Summary, Info, StateSet):
+    hint_at_keywords(_metric_type)
