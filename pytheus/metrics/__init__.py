@@ -22,11 +22,13 @@ Modules:
 - `instrument`: timers and other context managers around blocks
 - `instrument_functions`: the same around functions of every kind
 - `locking`, `locked_dict`: locks, and the dict of series, for interpreters without the GIL
+- `keyword_hints`: errors that know the keywords of other libraries
 - `custom`: the base class of custom collectors
 """
 
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
 from pytheus.metrics.cells import Cell
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, PROMETHEUS_CLIENT_BUCKETS, exponential_buckets, linear_buckets
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
@@ -34,6 +36,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
 from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
+from pytheus.metrics.keyword_hints import hint_at_keywords
 from pytheus.metrics.label_types import LabelValue
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
@@ -45,6 +48,7 @@ from pytheus.samples import Exemplar, Family, Sample
 __all__ = [
     "DEFAULT_BUCKETS",
     "Cell",
+    "PROMETHEUS_CLIENT_BUCKETS",
     "Counter",
     "CustomCollector",
     "ExceptionCount",
@@ -68,3 +72,6 @@ __all__ = [
     "exponential_buckets",
     "linear_buckets",
 ]
+
+for _metric_type in (Counter, Gauge, Histogram, Summary, Info, StateSet):
+    hint_at_keywords(_metric_type)

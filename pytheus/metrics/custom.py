@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from pytheus.names import validate_text
 from pytheus.registry.contract import Collector, RefusesPeers
 from pytheus.samples import Family
 
@@ -33,9 +34,22 @@ class CustomCollector(RefusesPeers, ABC):
     def name(self) -> str:
         """The name in messages and in `pytheus_collector_errors_total`.
 
-        By default the name of the class.
+        By default the name of the class. It can be set, on an object or by a class attribute.
+
+            >>> class Queue(CustomCollector):
+            ...     def collect(self):
+            ...         return []
+            >>> queue = Queue()
+            >>> queue.name = "mail queue"
+            >>> queue.name, Queue().name
+            ('mail queue', 'Queue')
         """
-        return type(self).__name__
+        own: object = vars(self).get("_name")
+        return own if isinstance(own, str) else type(self).__name__
+
+    @name.setter
+    def name(self, name: str) -> None:
+        vars(self)["_name"] = validate_text(name, "the name of a collector")
 
     @abstractmethod
     def collect(self) -> Iterable[Family | Collector]:
