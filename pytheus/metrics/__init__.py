@@ -26,9 +26,8 @@ Modules:
 - `custom`: the base class of custom collectors
 """
 
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
-from pytheus.metrics.cells import Cell
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, PROMETHEUS_CLIENT_BUCKETS, exponential_buckets, linear_buckets
+from pytheus.metrics.cells import Cell
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
