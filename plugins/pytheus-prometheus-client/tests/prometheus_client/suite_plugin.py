@@ -1,4 +1,4 @@
-"""A plugin of pytest, for a run of the peer's own tests: it installs the seam if asked, and notes how each test ended.
+"""A plugin of pytest that installs the seam in a run of the peer's own tests if asked, and notes how each test ends.
 
 It runs beside the peer's tests in a process of its own, from a copy, and reads two variables: PEER_SUITE_SEAM is 1 with
 the seam, and PEER_SUITE_OUTCOMES is the file that it writes, an object of test ids and outcomes in JSON.
