@@ -12,6 +12,7 @@
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `interpreter`: the Python of a command, and whether it has pytheus
 - `meant`: the command that the user of ``pytheus run`` may have meant
+- `migrate`: ``pytheus migrate``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
 - `progress`: the progress of a command, and its report alone on stdout

@@ -29,6 +29,7 @@ _SUBCOMMANDS: Final = {
     "plugins": "list the registries that can be chosen by name",
     "check": "check that a registry keeps the contract",
     "new": "start a distribution of your own: a registry plugin",
+    "migrate": "rewrite sources from prometheus_client or pytheus 0.6",
     "completion": "print a script that lets bash, zsh or fish complete these commands",
 }
 

@@ -11,7 +11,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from pytheus.cli import check, config, new, plugins
+from pytheus.cli import check, config, migrate, new, plugins
 from pytheus.cli.click_support import plugin_names
 
 __all__ = ["command", "complete"]
@@ -55,4 +55,5 @@ def _run() -> None:
 
 
 def _everything() -> click.Group:
-    return click.Group("pytheus", commands=[_run, plugins.command, check.command, new.command, config.command, command])
+    commands = [_run, plugins.command, check.command, new.command, config.command, migrate.command, command]
+    return click.Group("pytheus", commands=commands)

@@ -1,0 +1,22 @@
+"""Rewriting Python sources that use prometheus_client, or pytheus 0.6, for this pytheus.
+
+Needs libcst, the extra ``pytheus[migrate]``. No code of the sources is executed.
+
+Modules:
+
+- `sources`: files and folders: reading, differences, writing
+- `rewriting`: from a source to its rewritten text and the remarks for a person
+- `references`: which expression of a source means which imported name
+- `imports`: the imports of a rewritten source
+- `constructors`: calls that define metrics
+- `calls`: other calls
+- `arguments`: arguments of a call, by the parameter that they are for
+- `metric_names`: the complete name of a metric, as an expression
+- `exports`: names that files of a tree pass on to each other
+- `tables`: names of both sides, and what is left to a person
+"""
+
+from pytheus.migrate.rewriting import Rewritten, rewrite
+from pytheus.migrate.tables import Remark
+
+__all__ = ["Remark", "Rewritten", "rewrite"]

@@ -1,0 +1,264 @@
+"""Which expression of a source means which imported name, and what becomes of it.
+
+Names are resolved by scope, not by their text: a class `Counter` of the source's own, one of another package, and a
+name that a function rebinds have other qualified names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal, NamedTuple
+
+import libcst as cst
+from libcst.metadata import (
+    MetadataWrapper,
+    ParentNodeProvider,
+    PositionProvider,
+    QualifiedNameProvider,
+    QualifiedNameSource,
+)
+
+from pytheus.migrate.calls import family, text_call
+from pytheus.migrate.tables import CALLED, FAMILIES, KEPT, METRICS, RENAMED, Remark, Target, canonical, is_module
+
+__all__ = ["References", "Use", "find"]
+
+_DEFAULTS: Final = ("PROCESS_COLLECTOR", "PLATFORM_COLLECTOR", "GC_COLLECTOR")
+_BACKENDS: Final = "choose a registry by name: PYTHEUS_REGISTRY, see docs/reference/selection.md"
+_UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
+_METHODS: Final = {
+    "get_sample_value": "pytheus registries have no such method: read metric.labels(...).value",
+    "remove_by_labels": "pytheus has no such method: call remove(...) for each series",
+}
+
+
+class Use(NamedTuple):
+    """An expression that means the name `known`; `root` is its first part, the name that an import binds.
+
+    `targets` are the names of pytheus that replace it, the first one where it is; a kept use has none.
+    """
+
+    node: cst.Name | cst.Attribute
+    root: str
+    known: str
+    fate: Literal["rewritten", "kept", "removed"]
+    targets: tuple[Target, ...] = ()
+
+
+class References(cst.CSTVisitor):
+    """All uses in a source, in its order, and the names and texts in it."""
+
+    METADATA_DEPENDENCIES = (QualifiedNameProvider, ParentNodeProvider, PositionProvider)
+
+    def __init__(self, through: Mapping[str, str]) -> None:
+        super().__init__()
+        self._through = through
+        self.uses: list[Use] = []
+        self.passed_on: set[str] = set()
+        self.remarks: list[Remark] = []
+        self.names: set[str] = set()
+        self.texts: set[str] = set()
+        self.rebound: set[str] = set()
+        self.counters: set[str] = set()
+        self.removed: set[cst.CSTNode] = set()
+
+    def remark(self, node: cst.CSTNode, what: str, remedy: str) -> None:
+        self.remarks.append(Remark(self.get_metadata(PositionProvider, node).start.line, what, remedy))
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        if isinstance(node.evaluated_value, str):
+            self.texts.add(node.evaluated_value)
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in node.targets:
+            if isinstance(target.target, cst.Name):
+                self.rebound.add(target.target.value)
+            if isinstance(node.value, cst.Call):
+                meanings = self.get_metadata(QualifiedNameProvider, node.value.func, set())
+                if {canonical(each.name) for each in meanings} == {"Counter"}:
+                    self.counters.add(cst.Module([]).code_for_node(target.target))
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        if isinstance(node.names, cst.ImportStar):
+            module = cst.Module([]).code_for_node(node.module) if node.module else ""
+            if not node.relative and is_module(module):
+                remedy = "import the names that are used, and run `pytheus migrate` again"
+                self.remark(node, f"from {module} import *: its names cannot be told from others", remedy)
+            return False
+        for alias in node.names:
+            bound = alias.asname.name if alias.asname else alias.name
+            if isinstance(bound, cst.Name):
+                self.names.add(bound.value)
+        return False
+
+    def visit_Import(self, node: cst.Import) -> bool:
+        return False
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self.names.add(node.value)
+        self._visit(node)
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:
+        if node.attr.value in _METHODS and isinstance(self._parent(node), cst.Call):
+            self.remark(node, f".{node.attr.value}(...)", _METHODS[node.attr.value])
+        if (
+            node.attr.value == "reset"
+            and cst.Module([]).code_for_node(node.value).partition(".labels(")[0] in self.counters
+        ):
+            self.remark(node, ".reset() of a counter", "call clear() without labels, or remove(...) with them")
+        self._visit(node)
+
+    def _parent(self, node: cst.CSTNode) -> cst.CSTNode:
+        parent: cst.CSTNode = self.get_metadata(ParentNodeProvider, node)
+        return parent
+
+    def _ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        while not isinstance(node, cst.Module):
+            node = self._parent(node)
+            yield node
+
+    def _visit(self, node: cst.Name | cst.Attribute) -> None:
+        parent = self._parent(node)
+        if isinstance(parent, cst.Attribute) and parent.attr is node:
+            return
+        if isinstance(parent, cst.Arg) and parent.keyword is node:
+            return
+        if isinstance(
+            parent, cst.AssignTarget | cst.Param | cst.FunctionDef | cst.ClassDef | cst.NameItem | cst.AsName
+        ) and not (isinstance(parent, cst.Param) and parent.default is node):
+            return
+        meanings = self.get_metadata(QualifiedNameProvider, node, set())
+        imported = {each.name for each in meanings if each.source is QualifiedNameSource.IMPORT}
+        root = _root(node)
+        if not imported or root is None:
+            return
+        if isinstance(node, cst.Name) and any(name in self._through for name in imported):
+            self.passed_on.add(root)
+            imported = {self._through.get(name, name) for name in imported}
+        if all(is_module(name) for name in imported):
+            peer = any(name.startswith("prometheus_client") for name in imported)
+            if peer and not isinstance(parent, cst.Attribute):
+                self._keep(node, root, min(imported), "pass the names of pytheus instead of the module")
+            return
+        known = {canonical(name) for name in imported}
+        if known == {None} or not known:
+            return
+        name = min(each for each in known if each is not None)
+        others = len(imported) < len(meanings) and not self._only_none(root, node)
+        if len(known) > 1 or others:
+            self._keep(node, root, name, "it has another meaning as well: rewrite both")
+            return
+        self._use(node, root, name, parent)
+
+    def _only_none(self, root: str, node: cst.CSTNode) -> bool:
+        """Whether all that binds `root` beside an import is ``root = None``."""
+        module = next(each for each in self._ancestors(node) if isinstance(each, cst.Module))
+        found = _Bindings(root)
+        module.visit(found)
+        return found.only_none
+
+    def _keep(self, node: cst.Name | cst.Attribute, root: str, known: str, remedy: str) -> None:
+        self.uses.append(Use(node, root, known, "kept"))
+        self.remark(node, known, remedy)
+
+    def _use(self, node: cst.Name | cst.Attribute, root: str, name: str, parent: cst.CSTNode) -> None:
+        if name.startswith("pytheus.") and name not in RENAMED and name not in KEPT:
+            if name.startswith("pytheus.backends."):
+                self.remark(node, name, _BACKENDS)
+            return
+        if name == "disable_created_metrics" or name in _DEFAULTS:
+            statement = self._unneeded(node, name)
+            if statement is not None:
+                self.removed.add(statement)
+                self.uses.append(Use(node, root, name, "removed"))
+                return
+        if root in self.passed_on:
+            if name in METRICS:
+                self.uses.append(Use(node, root, name, "rewritten", (RENAMED[name],)))
+            elif name not in RENAMED:
+                self._keep(node, root, name, KEPT.get(name, _UNKNOWN))
+            return
+        if name in CALLED and isinstance(parent, cst.Call) and parent.func is node:
+            possible = family(name, parent) if name in FAMILIES else text_call(parent)
+            if possible is not None:
+                self.uses.append(Use(node, root, name, "rewritten", CALLED[name]))
+                return
+        if name not in RENAMED:
+            self._keep(node, root, name, KEPT.get(name, _UNKNOWN))
+            return
+        target = RENAMED[name]
+        if name == "CollectorRegistry" and any(isinstance(each, cst.Annotation) for each in self._ancestors(node)):
+            target = Target("pytheus", "Registry")
+        if (
+            isinstance(parent, cst.Arg)
+            and isinstance(self._parent(parent), cst.ClassDef)
+            and target.name != "CustomCollector"
+        ):
+            self.remark(node, f"a subclass of {name}", "its __init__ and private attributes may differ: look at both")
+        self.uses.append(Use(node, root, name, "rewritten", (target,)))
+
+    def _unneeded(self, node: cst.CSTNode, name: str) -> cst.CSTNode | None:
+        """The statement whose whole content is a call that pytheus does not need."""
+        call = self._parent(node)
+        if name in _DEFAULTS:
+            call = self._parent(call)
+            function = call.func if isinstance(call, cst.Call) else None
+            if not (isinstance(function, cst.Attribute) and function.attr.value == "unregister"):
+                return None
+        statement = self._parent(call)
+        return statement if isinstance(call, cst.Call) and isinstance(statement, cst.Expr) else None
+
+
+class _Bindings(cst.CSTVisitor):
+    def __init__(self, root: str) -> None:
+        super().__init__()
+        self.root = root
+        self.only_none = True
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in node.targets:
+            if isinstance(target.target, cst.Name) and target.target.value == self.root:
+                self.only_none &= isinstance(node.value, cst.Name) and node.value.value == "None"
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        self._other(node.target)
+
+    def visit_ClassDef(self, node: cst.ClassDef) -> None:
+        self._other(node.name)
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        self._other(node.name)
+
+    def _other(self, node: cst.BaseExpression) -> None:
+        if isinstance(node, cst.Name) and node.value == self.root:
+            self.only_none = False
+
+
+def _root(node: cst.BaseExpression) -> str | None:
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node.value if isinstance(node, cst.Name) else None
+
+
+def find(wrapper: MetadataWrapper, through: Mapping[str, str]) -> References:
+    """The uses in the source of `wrapper`.
+
+    `through` maps the qualified names of names that other modules pass on to those that they have where they are
+    defined.
+    """
+    found = References(through)
+    wrapper.visit(found)
+    for index, use in enumerate(found.uses):
+        taken = {target.name for target in use.targets[1:]} & found.names
+        if isinstance(use.node, cst.Attribute):
+            taken = {"pytheus"} & found.rebound
+        elif use.targets and use.targets[0].name == "Registry":
+            if "Registry" in found.names:
+                found.uses[index] = use._replace(targets=(RENAMED[use.known],))
+            continue
+        if use.fate == "rewritten" and taken and not use.known.startswith("pytheus."):
+            found.uses[index] = use._replace(fate="kept", targets=())
+            line = wrapper.resolve(PositionProvider)[use.node].start.line
+            what = f"{use.known}: the source has another {min(taken)}"
+            found.remarks.append(Remark(line, what, "rename that, and run `pytheus migrate` again"))
+    return found

@@ -1,0 +1,192 @@
+"""From a source that uses prometheus_client, or pytheus 0.6, to one that uses this pytheus.
+
+Rules:
+
+- All names are decided before the first is rewritten: a name of which one use must stay is imported from both.
+- What cannot be rewritten with the same meaning stays as it is, and is a remark.
+- A rewritten source has no name of prometheus_client but those in the remarks, so rewriting it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider, QualifiedNameProvider
+
+from pytheus.migrate.arguments import expression
+from pytheus.migrate.calls import as_text, family, other_call, text_call
+from pytheus.migrate.constructors import former_constructor, metric_constructor
+from pytheus.migrate.imports import Imports
+from pytheus.migrate.references import References, Use, find
+from pytheus.migrate.tables import FAMILIES, METRICS, OLD_BUCKETS, Remark
+
+__all__ = ["Rewritten", "rewrite"]
+
+_RUNTIME = "call pytheus.collectors.register_runtime_collectors() where the program starts"
+_SERVING = ("start_http_server", "start_wsgi_server", "make_wsgi_app", "make_asgi_app", "generate_latest")
+
+
+class Rewritten(NamedTuple):
+    """The `source` as rewritten, the remarks in the order of its lines, and how many calls were rewritten."""
+
+    source: bytes
+    remarks: tuple[Remark, ...]
+    calls: int
+
+
+def rewrite(
+    source: bytes, *, exported: Container[str] = (), through: Mapping[str, str] = MappingProxyType({})
+) -> Rewritten:
+    """Rewrite one file.
+
+    `exported` are names that other files import from this one, which it goes on to bind. `through` maps qualified names
+    of this file that another file passes on to those that they have in prometheus_client, as in
+    ``{"shop.metrics.Counter": "prometheus_client.Counter"}``.
+
+    The encoding and the line ends of `source` are kept. Raises `libcst.ParserSyntaxError` and `UnicodeDecodeError` for
+    a source that cannot be read.
+
+        >>> rewritten = rewrite(b'from prometheus_client import Counter\\nhits = Counter("hits", "Hits.")\\n')
+        >>> print(rewritten.source.decode(), end="")
+        from pytheus import Counter
+        hits = Counter("hits_total", "Hits.")
+    """
+    if not through and b"prometheus_client" not in source and b"pytheus" not in source:
+        return Rewritten(source, (), 0)
+    module = cst.parse_module(source)
+    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
+    references = find(wrapper, through)
+    rewriter = _Rewriter(references, Imports(references, exported))
+    changed = wrapper.visit(rewriter)
+    return Rewritten(changed.bytes, tuple(sorted(set(references.remarks))), rewriter.calls)
+
+
+class _Rewriter(cst.CSTTransformer):
+    METADATA_DEPENDENCIES = (QualifiedNameProvider, ParentNodeProvider, PositionProvider)
+
+    def __init__(self, references: References, imports: Imports) -> None:
+        super().__init__()
+        self._references = references
+        self._imports = imports
+        self._uses: dict[cst.CSTNode, Use] = {use.node: use for use in references.uses if use.fate == "rewritten"}
+        self._said_runtime = False
+        self.calls = 0
+
+    def _remark(self, node: cst.CSTNode, what: str, remedy: str) -> None:
+        line: int = self.get_metadata(PositionProvider, node).start.line
+        self._references.remarks.append(Remark(line, what, remedy))
+
+    def _qualified(self, node: cst.CSTNode) -> set[str]:
+        return {each.name for each in self.get_metadata(QualifiedNameProvider, node, set())}
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
+        use = self._uses.get(original_node)
+        if use is None:
+            return updated_node
+        return updated_node.with_changes(value=self._imports.local(use, self._aliased(use)))
+
+    def _aliased(self, use: Use) -> bool:
+        return use.root != use.known.rpartition(".")[2]
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
+        use = self._uses.get(original_node)
+        if use is not None:
+            if use.known.startswith("pytheus."):
+                return updated_node.with_changes(attr=cst.Name(use.targets[0].name))
+            replaced = expression(use.targets[0].dotted)
+            return replaced.with_changes(lpar=updated_node.lpar, rpar=updated_node.rpar)
+        if original_node.attr.value == "DEFAULT_BUCKETS":
+            value = self._uses.get(original_node.value)
+            if value is not None and value.known == "Histogram":
+                return expression(OLD_BUCKETS)
+        return updated_node
+
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
+        function = original_node.func
+        use = self._uses.get(function)
+        if use is None:
+            return self._call_of_other(original_node, updated_node)
+        self.calls += 1
+        name = use.known
+        if name in _SERVING and not self._said_runtime and len(original_node.args) < 2:
+            self._said_runtime = True
+            self._remark(original_node, "process_*, python_* are not exposed by themselves", _RUNTIME)
+        if name in METRICS:
+            call, remarks = metric_constructor(name, updated_node)
+        elif name == "generate_latest":
+            return text_call(updated_node) or updated_node
+        elif name in FAMILIES:
+            return (family(name, original_node) or original_node).with_changes(func=updated_node.func)
+        else:
+            used = not isinstance(self.get_metadata(ParentNodeProvider, original_node), cst.Expr)
+            call, remarks = other_call(name, updated_node, used=used)
+        for what, remedy in remarks:
+            self._remark(original_node, what, remedy)
+        return call
+
+    def _call_of_other(self, original: cst.Call, updated: cst.Call) -> cst.BaseExpression:
+        function = original.func
+        if isinstance(function, cst.Attribute):
+            called = self._uses.get(function.value.func) if isinstance(function.value, cst.Call) else None
+            if called is not None and called.known == "generate_latest":
+                return as_text(updated) or updated
+            if function.attr.value == "set_registry" and len(original.args) == 1:
+                if self._qualified(function) & {
+                    "pytheus.REGISTRY.set_registry",
+                    "pytheus.registry.REGISTRY.set_registry",
+                }:
+                    remedy = "in 0.6 the new registry was empty: pass migrate=False for that, or migrate=True"
+                    self._remark(original, "set_registry(...) moves the collectors", remedy)
+        qualified = self._qualified(function)
+        metrics = {f"{module}.{name}" for module in ("pytheus", "pytheus.metrics") for name in METRICS}
+        if qualified and qualified <= metrics:
+            return former_constructor(updated)
+        return updated
+
+    def leave_Expr(
+        self, original_node: cst.Expr, updated_node: cst.Expr
+    ) -> cst.BaseSmallStatement | cst.RemovalSentinel:
+        return cst.RemoveFromParent() if original_node in self._references.removed else updated_node
+
+    def leave_SimpleStatementLine(
+        self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
+    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement] | cst.RemovalSentinel:
+        replaced: list[cst.BaseSmallStatement] = []
+        changed = len(original_node.body) != len(updated_node.body)
+        for small in updated_node.body if changed else original_node.body:
+            statements = self._imports.statement(small) if isinstance(small, cst.Import | cst.ImportFrom) else None
+            changed = changed or statements is not None
+            if statements is None:
+                replaced.append(updated_node.body[list(original_node.body).index(small)] if not changed else small)
+            else:
+                replaced.extend(statements)
+        if not changed:
+            return updated_node
+        if not replaced:
+            return cst.RemoveFromParent()
+        lines = [cst.SimpleStatementLine([each.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)]) for each in replaced]
+        kept = {line.comment.value for small in replaced for line in _comments(small) if line.comment is not None}
+        comments = [line for small in original_node.body for line in _comments(small)]
+        comments = [line for line in comments if line.comment is not None and line.comment.value not in kept]
+        lines[0] = lines[0].with_changes(leading_lines=[*updated_node.leading_lines, *comments])
+        lines[-1] = lines[-1].with_changes(trailing_whitespace=updated_node.trailing_whitespace)
+        return cst.FlattenSentinel(lines)
+
+
+def _comments(statement: cst.BaseSmallStatement) -> list[cst.EmptyLine]:
+    """The comments within `statement`, a line for each."""
+    found = _Comments()
+    statement.visit(found)
+    return [cst.EmptyLine(comment=comment) for comment in found.comments]
+
+
+class _Comments(cst.CSTVisitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.comments: list[cst.Comment] = []
+
+    def visit_Comment(self, node: cst.Comment) -> None:
+        self.comments.append(node)
