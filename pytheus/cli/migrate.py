@@ -1,7 +1,7 @@
 """``pytheus migrate``: Python sources that use prometheus_client, or pytheus 0.6, rewritten for this pytheus.
 
-Differences go to stdout, so that they can be piped into ``patch`` or ``git apply``; all that a person should look at
-goes to stderr, in the order of files and lines.
+Differences go to stdout, so that they can be piped into ``patch`` or ``git apply``; findings for a person go
+to stderr, in the order of files and lines.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["command"]
 def command(paths: tuple[Path, ...], write: bool) -> int:
     """Rewrite sources from prometheus_client, or from pytheus 0.6, to this pytheus.
 
-    PATH is a file, or a folder whose Python files are rewritten. No code is executed. What is left to a person is told
-    on stderr, with its line in the file as it was. Running it again changes nothing.
+    PATH is a file, or a folder whose Python files are rewritten. No code is executed. Each use that is left to you is
+    reported on stderr, with its line in the file as it was. Running it again changes nothing.
     """
     try:
         from pytheus.migrate.sources import difference, migrate, replace
@@ -41,7 +41,7 @@ def command(paths: tuple[Path, ...], write: bool) -> int:
     changed = calls = left = 0
     for outcome in migrate(paths):
         for remark in outcome.remarks:
-            click.echo(f"{outcome.path}:{remark.line}: {remark.what}; {remark.remedy}", err=True)
+            click.echo(f"{outcome.path}:{remark.line}: {remark.subject}; {remark.remedy}", err=True)
         if outcome.problem:
             click.echo(f"{outcome.path}: {outcome.problem}", err=True)
         left += len(outcome.remarks) + bool(outcome.problem)

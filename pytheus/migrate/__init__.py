@@ -1,4 +1,4 @@
-"""Rewriting Python sources that use prometheus_client, or pytheus 0.6, for this pytheus.
+"""Rewriting Python sources from prometheus_client, or from pytheus 0.6, to pytheus.
 
 Needs libcst, the extra ``pytheus[migrate]``. No code of the sources is executed.
 
@@ -13,7 +13,7 @@ Modules:
 - `arguments`: arguments of a call, by the parameter that they are for
 - `metric_names`: the complete name of a metric, as an expression
 - `exports`: names that files of a tree pass on to each other
-- `tables`: names of both sides, and what is left to a person
+- `tables`: names of both sides, and the uses that are left to a person
 """
 
 from pytheus.migrate.rewriting import Rewritten, rewrite

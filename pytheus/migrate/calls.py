@@ -61,7 +61,7 @@ def family(type: str, call: cst.Call) -> cst.Call | None:
 
 
 def other_call(name: str, call: cst.Call, *, used: bool) -> tuple[cst.Call, _Remarks]:
-    """`call` of the function or class `name`, and what to tell a person; `used` says that its result is used."""
+    """`call` of the function or class `name`, and remarks on it; `used` says that its result is used."""
     if name in ("start_http_server", "start_wsgi_server"):
         return _server(call, used=used)
     if name in ("make_wsgi_app", "make_asgi_app"):

@@ -32,7 +32,7 @@ _INFINITE: Final = ("float('inf')", 'float("inf")', "math.inf", "INF", "np.inf",
 
 
 def metric_constructor(type: str, call: cst.Call) -> tuple[cst.Call, list[tuple[str, str]]]:
-    """`call` of prometheus_client's class `type` as one of pytheus, and what to tell a person about it."""
+    """`call` of prometheus_client's class `type` as one of pytheus, and remarks on it."""
     remarks = []
     parameters = (*_PARAMETERS, _LAST[type]) if type in _LAST else _PARAMETERS
     found = by_parameter(call, parameters)
@@ -44,7 +44,7 @@ def metric_constructor(type: str, call: cst.Call) -> tuple[cst.Call, list[tuple[
     given = dict(found)
     unit = text_of(given["unit"].value) if "unit" in given else ""
     if unit is None:
-        remarks.append((f"{type}(...) has a unit that is no literal", "write the name with the unit as its end"))
+        remarks.append((f"{type}(...) has a unit that is not a literal", "write the name with the unit as its end"))
     arguments: list[cst.Arg] = []
     for parameter, argument in found:
         value = argument.value
@@ -61,7 +61,7 @@ def metric_constructor(type: str, call: cst.Call) -> tuple[cst.Call, list[tuple[
             modes = GAUGE_MODES.get(text_of(value) or "")
             if modes is None:
                 remedy = f"pass mode= and processes=; the modes are {', '.join(GAUGE_MODES)}"
-                remarks.append(("Gauge(...) has a multiprocess_mode that is no literal", remedy))
+                remarks.append(("Gauge(...) has a multiprocess_mode that is not a literal", remedy))
                 arguments.append(keyword(parameter, value, argument))
             else:
                 arguments.append(keyword("mode", expression(f'"{modes[0]}"'), argument))
@@ -88,6 +88,13 @@ def former_constructor(call: cst.Call) -> cst.Call:
         return call
     arguments = []
     for index, (parameter, argument) in enumerate(found):
+        if (
+            argument.keyword is None
+            and index >= 3
+            and isinstance(argument.value, cst.Name)
+            and argument.value.value == "None"
+        ) and parameter in ("labels", "default_labels"):
+            continue
         if parameter == "labels" and (argument.keyword is None or isinstance(argument.value, cst.Dict)):
             arguments.append(keyword("default_labels", argument.value, argument))
         elif argument.keyword is None and index >= 3 and parameter:

@@ -13,7 +13,7 @@ __all__ = ["Exports"]
 
 
 class Exports:
-    """What the files `paths` pass on to each other."""
+    """The names that the files `paths` pass on to each other."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._of_module: dict[tuple[str, ...], dict[str, str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from typing import Final
 
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
@@ -12,7 +13,7 @@ from pytheus.migrate.tables import KEPT, RENAMED, Target, canonical, is_module
 
 __all__ = ["Imports"]
 
-_LINE_LENGTH = 100
+_LINE_LENGTH: Final = 100
 
 
 class Imports:
@@ -22,11 +23,15 @@ class Imports:
         self._references = references
         self._exported = exported
         self._uses: dict[str, list[Use]] = {}
+        self.unused: list[tuple[cst.CSTNode, str, str]] = []
         for use in references.uses:
             self._uses.setdefault(use.root, []).append(use)
 
+    def _unused(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
+        self.unused.append((node, subject, remedy))
+
     def kept(self, root: str) -> bool:
-        """Whether some use of `root` stays what it is."""
+        """Whether some use of `root` is not rewritten."""
         return any(use.fate == "kept" for use in self._uses.get(root, ()))
 
     def local(self, use: Use, aliased: bool) -> str:
@@ -50,7 +55,7 @@ class Imports:
         return root
 
     def statement(self, node: cst.Import | cst.ImportFrom) -> Sequence[cst.BaseSmallStatement] | None:
-        """What replaces the import statement `node`; None if it stays."""
+        """The statements in place of the import `node`; None if it stays."""
         if isinstance(node, cst.Import):
             return self._modules(node)
         module = get_full_name_for_node(node.module) if node.module else None
@@ -76,12 +81,12 @@ class Imports:
             known = canonical(qualified)
             if known is None or (qualified.startswith("pytheus") and known not in RENAMED):
                 if known in KEPT and not uses:
-                    self._references.remark(node, known or "", KEPT[known or ""])
+                    self._unused(node, known or "", KEPT[known or ""])
                 staying.append(alias)
                 continue
             if not uses:
                 if known not in RENAMED:
-                    self._references.remark(node, known, KEPT.get(known, "pytheus has no such name"))
+                    self._unused(node, known, KEPT.get(known, "pytheus has no such name"))
                     staying.append(alias)
                     continue
                 target = RENAMED[known]
@@ -102,7 +107,7 @@ class Imports:
         if staying:
             last = staying[-1].with_changes(comma=names[-1].comma)
             statements.append(node.with_changes(names=[*staying[:-1], last]))
-        for each in dict.fromkeys(module for module, _, _ in wanted):
+        for each in sorted({module for module, _, _ in wanted}):
             statements.append(_from(each, [(name, bound) for where, name, bound in wanted if where == each]))
         return statements
 

@@ -1,4 +1,4 @@
-"""Which expression of a source means which imported name, and what becomes of it.
+"""Which expression of a source means which imported name, and whether it is rewritten.
 
 Names are resolved by scope, not by their text: a class `Counter` of the source's own, one of another package, and a
 name that a function rebinds have other qualified names.
@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import libcst as cst
 from libcst.metadata import (
+    CodeRange,
     MetadataWrapper,
     ParentNodeProvider,
     PositionProvider,
@@ -27,7 +28,7 @@ _DEFAULTS: Final = ("PROCESS_COLLECTOR", "PLATFORM_COLLECTOR", "GC_COLLECTOR")
 _BACKENDS: Final = "choose a registry by name: PYTHEUS_REGISTRY, see docs/reference/selection.md"
 _UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
 _METHODS: Final = {
-    "get_sample_value": "pytheus registries have no such method: read metric.labels(...).value",
+    "get_sample_value": "call pytheus.testing.sample_value(registry, name, labels)",
     "remove_by_labels": "pytheus has no such method: call remove(...) for each series",
 }
 
@@ -62,8 +63,10 @@ class References(cst.CSTVisitor):
         self.counters: set[str] = set()
         self.removed: set[cst.CSTNode] = set()
 
-    def remark(self, node: cst.CSTNode, what: str, remedy: str) -> None:
-        self.remarks.append(Remark(self.get_metadata(PositionProvider, node).start.line, what, remedy))
+    def remark(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
+        place = self.get_metadata(PositionProvider, node)
+        assert isinstance(place, CodeRange)
+        self.remarks.append(Remark(place.start.line, subject, remedy))
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         if isinstance(node.evaluated_value, str):
@@ -109,7 +112,8 @@ class References(cst.CSTVisitor):
         self._visit(node)
 
     def _parent(self, node: cst.CSTNode) -> cst.CSTNode:
-        parent: cst.CSTNode = self.get_metadata(ParentNodeProvider, node)
+        parent = self.get_metadata(ParentNodeProvider, node)
+        assert isinstance(parent, cst.CSTNode)
         return parent
 
     def _ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
@@ -183,11 +187,15 @@ class References(cst.CSTVisitor):
             if possible is not None:
                 self.uses.append(Use(node, root, name, "rewritten", CALLED[name]))
                 return
+        annotation = any(isinstance(each, cst.Annotation) for each in self._ancestors(node))
+        if annotation and (name == "Metric" or name.endswith("MetricFamily")):
+            self.uses.append(Use(node, root, name, "rewritten", (Target("pytheus.samples", "Family"),)))
+            return
         if name not in RENAMED:
             self._keep(node, root, name, KEPT.get(name, _UNKNOWN))
             return
         target = RENAMED[name]
-        if name == "CollectorRegistry" and any(isinstance(each, cst.Annotation) for each in self._ancestors(node)):
+        if name == "CollectorRegistry" and annotation:
             target = Target("pytheus", "Registry")
         if (
             isinstance(parent, cst.Arg)
@@ -248,7 +256,11 @@ def find(wrapper: MetadataWrapper, through: Mapping[str, str]) -> References:
     """
     found = References(through)
     wrapper.visit(found)
+    kept = {(use.root, use.known) for use in found.uses if use.fate == "kept"}
     for index, use in enumerate(found.uses):
+        if len(use.targets) == 1 and use.targets[0].name == "Family" and (use.root, use.known) in kept:
+            found.uses[index] = use._replace(fate="kept", targets=())  # as annotation of a family that stays
+            continue
         taken = {target.name for target in use.targets[1:]} & found.names
         if isinstance(use.node, cst.Attribute):
             taken = {"pytheus"} & found.rebound
@@ -259,6 +271,6 @@ def find(wrapper: MetadataWrapper, through: Mapping[str, str]) -> References:
         if use.fate == "rewritten" and taken and not use.known.startswith("pytheus."):
             found.uses[index] = use._replace(fate="kept", targets=())
             line = wrapper.resolve(PositionProvider)[use.node].start.line
-            what = f"{use.known}: the source has another {min(taken)}"
-            found.remarks.append(Remark(line, what, "rename that, and run `pytheus migrate` again"))
+            subject = f"{use.known}: the source has another {min(taken)}"
+            found.remarks.append(Remark(line, subject, "rename that, and run `pytheus migrate` again"))
     return found

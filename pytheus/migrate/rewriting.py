@@ -3,7 +3,7 @@
 Rules:
 
 - All names are decided before the first is rewritten: a name of which one use must stay is imported from both.
-- What cannot be rewritten with the same meaning stays as it is, and is a remark.
+- A use that cannot be rewritten with the same meaning stays as it is, and has a remark.
 - A rewritten source has no name of prometheus_client but those in the remarks, so rewriting it again changes nothing.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider, QualifiedNameProvider
+from libcst.metadata import CodeRange, MetadataWrapper, ParentNodeProvider, PositionProvider, QualifiedNameProvider
 
 from pytheus.migrate.arguments import expression
 from pytheus.migrate.calls import as_text, family, other_call, text_call
@@ -26,7 +26,14 @@ from pytheus.migrate.tables import FAMILIES, METRICS, OLD_BUCKETS, Remark
 __all__ = ["Rewritten", "rewrite"]
 
 _RUNTIME = "call pytheus.collectors.register_runtime_collectors() where the program starts"
-_SERVING = ("start_http_server", "start_wsgi_server", "make_wsgi_app", "make_asgi_app", "generate_latest")
+# The index of the argument `registry` of the functions that expose the default registry without it.
+_SERVING: Final = {
+    "start_http_server": 2,
+    "start_wsgi_server": 2,
+    "make_wsgi_app": 0,
+    "make_asgi_app": 0,
+    "generate_latest": 0,
+}
 
 
 class Rewritten(NamedTuple):
@@ -56,12 +63,20 @@ def rewrite(
     """
     if not through and b"prometheus_client" not in source and b"pytheus" not in source:
         return Rewritten(source, (), 0)
-    module = cst.parse_module(source)
+    # libcst drops some blank lines at the end of a file.
+    end = len(source.rstrip())
+    module = cst.parse_module(source[:end])
+    if module.bytes != source[:end]:
+        remedy = "rewrite the file by hand"
+        return Rewritten(source, (Remark(1, "libcst does not give back the text of this file", remedy),), 0)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     references = find(wrapper, through)
-    rewriter = _Rewriter(references, Imports(references, exported))
+    imports = Imports(references, exported)
+    rewriter = _Rewriter(references, imports)
     changed = wrapper.visit(rewriter)
-    return Rewritten(changed.bytes, tuple(sorted(set(references.remarks))), rewriter.calls)
+    places = wrapper.resolve(PositionProvider)
+    references.remarks += [Remark(places[node].start.line, *about) for node, *about in imports.unused]
+    return Rewritten(changed.bytes + source[end:], tuple(sorted(set(references.remarks))), rewriter.calls)
 
 
 class _Rewriter(cst.CSTTransformer):
@@ -75,9 +90,10 @@ class _Rewriter(cst.CSTTransformer):
         self._said_runtime = False
         self.calls = 0
 
-    def _remark(self, node: cst.CSTNode, what: str, remedy: str) -> None:
-        line: int = self.get_metadata(PositionProvider, node).start.line
-        self._references.remarks.append(Remark(line, what, remedy))
+    def _remark(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
+        place = self.get_metadata(PositionProvider, node)
+        assert isinstance(place, CodeRange)
+        self._references.remarks.append(Remark(place.start.line, subject, remedy))
 
     def _qualified(self, node: cst.CSTNode) -> set[str]:
         return {each.name for each in self.get_metadata(QualifiedNameProvider, node, set())}
@@ -111,7 +127,9 @@ class _Rewriter(cst.CSTTransformer):
             return self._call_of_other(original_node, updated_node)
         self.calls += 1
         name = use.known
-        if name in _SERVING and not self._said_runtime and len(original_node.args) < 2:
+        positional = sum(each.keyword is None for each in original_node.args)
+        chosen = any(each.keyword is not None and each.keyword.value == "registry" for each in original_node.args)
+        if name in _SERVING and not (self._said_runtime or chosen or positional > _SERVING[name]):
             self._said_runtime = True
             self._remark(original_node, "process_*, python_* are not exposed by themselves", _RUNTIME)
         if name in METRICS:
@@ -123,23 +141,20 @@ class _Rewriter(cst.CSTTransformer):
         else:
             used = not isinstance(self.get_metadata(ParentNodeProvider, original_node), cst.Expr)
             call, remarks = other_call(name, updated_node, used=used)
-        for what, remedy in remarks:
-            self._remark(original_node, what, remedy)
+        for subject, remedy in remarks:
+            self._remark(original_node, subject, remedy)
         return call
 
     def _call_of_other(self, original: cst.Call, updated: cst.Call) -> cst.BaseExpression:
         function = original.func
+        moving = {"pytheus.REGISTRY.set_registry", "pytheus.registry.REGISTRY.set_registry"}
         if isinstance(function, cst.Attribute):
             called = self._uses.get(function.value.func) if isinstance(function.value, cst.Call) else None
             if called is not None and called.known == "generate_latest":
                 return as_text(updated) or updated
-            if function.attr.value == "set_registry" and len(original.args) == 1:
-                if self._qualified(function) & {
-                    "pytheus.REGISTRY.set_registry",
-                    "pytheus.registry.REGISTRY.set_registry",
-                }:
-                    remedy = "in 0.6 the new registry was empty: pass migrate=False for that, or migrate=True"
-                    self._remark(original, "set_registry(...) moves the collectors", remedy)
+            if len(original.args) == 1 and self._qualified(function) & moving:
+                remedy = "in 0.6 the new registry was empty: pass migrate=False for that, or migrate=True"
+                self._remark(original, "set_registry(...) moves the collectors", remedy)
         qualified = self._qualified(function)
         metrics = {f"{module}.{name}" for module in ("pytheus", "pytheus.metrics") for name in METRICS}
         if qualified and qualified <= metrics:

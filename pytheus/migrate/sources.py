@@ -90,13 +90,13 @@ def _outcome(path: Path, exports: Exports) -> Outcome:
         return Outcome(path, problem=f"line {error.raw_line} is not Python that can be parsed; correct it")
     except (UnicodeDecodeError, LookupError, SyntaxError) as error:
         return Outcome(path, problem=f"is not text in its encoding ({error}); save it as UTF-8")
-    except (RecursionError, cst.CSTLogicError, cst.CSTValidationError) as error:
+    except (RecursionError, cst.CSTValidationError) as error:
         return Outcome(path, problem=f"cannot be parsed ({type(error).__name__}); rewrite it by hand")
     return Outcome(path, before, rewritten.source, rewritten.remarks, rewritten.calls)
 
 
 def difference(outcome: Outcome) -> str:
-    """The unified difference between the file before and after, "" if there is none."""
+    """The unified difference between the file before and after, "" if they are equal."""
     if outcome.before == outcome.after:
         return ""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(outcome.before).readline)

@@ -1,4 +1,4 @@
-"""Names of prometheus_client and of pytheus 0.6, their equals in this pytheus, and what is left to a person.
+"""Names of prometheus_client and of pytheus 0.6, those that replace them, and remedies where none does.
 
 The reasons for each row are in docs/how-to/from-prometheus-client.md and docs/how-to/from-pytheus-0.6.md.
 """
@@ -23,10 +23,10 @@ __all__ = [
 
 
 class Remark(NamedTuple):
-    """Something that a person should look at: its line, counted from 1, what it is, and what to do."""
+    """Something that a person should look at: its line, counted from 1, its subject and its remedy."""
 
     line: int
-    what: str
+    subject: str
     remedy: str
 
 
@@ -150,7 +150,7 @@ KEPT: Final = {
     "pytheus.middleware.PytheusMiddlewareASGI": "this pytheus has no such middleware; use metrics of your own",
     "pytheus.experimental.compatibility.patch_client": "it was removed; rewrite the code that uses prometheus_client",
 }
-"""Names that stay, each with what a person can do."""
+"""Names that stay, each with a remedy."""
 
 GAUGE_MODES: Final = {
     "all": ("each", "all"),
