@@ -23,12 +23,19 @@ class Imports:
         self._references = references
         self._exported = exported
         self._uses: dict[str, list[Use]] = {}
+        self._line: cst.CSTNode = cst.Module([])
         self.unused: list[tuple[cst.CSTNode, str, str]] = []
         for use in references.uses:
             self._uses.setdefault(use.root, []).append(use)
 
-    def _unused(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
-        self.unused.append((node, subject, remedy))
+    def _unused(self, subject: str, remedy: str) -> None:
+        self.unused.append((self._line, subject, remedy))
+
+    def _module_stays(self, root: str) -> bool:
+        if root in self._references.quoted:
+            self._unused(f"{root} in an annotation that is a text", "write the names of pytheus there")
+            return True
+        return self.kept(root)
 
     def kept(self, root: str) -> bool:
         """Whether some use of `root` is not rewritten."""
@@ -54,8 +61,11 @@ class Imports:
             return target.name
         return root
 
-    def statement(self, node: cst.Import | cst.ImportFrom) -> Sequence[cst.BaseSmallStatement] | None:
-        """The statements in place of the import `node`; None if it stays."""
+    def statement(
+        self, node: cst.Import | cst.ImportFrom, line: cst.CSTNode
+    ) -> Sequence[cst.BaseSmallStatement] | None:
+        """The statements in place of the import `node`, which is in `line` of the source; None if it stays."""
+        self._line = line
         if isinstance(node, cst.Import):
             return self._modules(node)
         module = get_full_name_for_node(node.module) if node.module else None
@@ -75,18 +85,18 @@ class Imports:
             uses = self._uses.get(root, [])
             if is_module(qualified):
                 dotted |= {use.targets[0].module for use in uses if use.fate == "rewritten"}
-                if qualified.startswith("pytheus") or self.kept(root) or not uses:
+                if qualified.startswith("pytheus") or not uses or self._module_stays(root):
                     staying.append(alias)
                 continue
             known = canonical(qualified)
             if known is None or (qualified.startswith("pytheus") and known not in RENAMED):
                 if known in KEPT and not uses:
-                    self._unused(node, known or "", KEPT[known or ""])
+                    self._unused(known or "", KEPT[known or ""])
                 staying.append(alias)
                 continue
             if not uses:
                 if known not in RENAMED:
-                    self._unused(node, known, KEPT.get(known, "pytheus has no such name"))
+                    self._unused(known, KEPT.get(known, "pytheus has no such name"))
                     staying.append(alias)
                     continue
                 target = RENAMED[known]
@@ -95,6 +105,9 @@ class Imports:
                 continue
             if self.kept(root):
                 staying.append(alias)
+            if root in self._references.texts and known in RENAMED:
+                target = RENAMED[known]
+                wanted[(target.module, target.name, self._bound(root, target, alias.asname is not None))] = None
             for use in uses:
                 for index, target in enumerate(use.targets):
                     bound = target.name if index else self._bound(root, target, alias.asname is not None)
@@ -118,7 +131,7 @@ class Imports:
             name = alias.evaluated_name
             root = alias.evaluated_alias or name.partition(".")[0]
             uses = self._uses.get(root, [])
-            if not name.startswith("prometheus_client") or not is_module(name) or not uses or self.kept(root):
+            if not name.startswith("prometheus_client") or not is_module(name) or not uses or self._module_stays(root):
                 staying.append(alias)
             if name.startswith("prometheus_client"):
                 modules = {each.module for use in uses for each in use.targets}

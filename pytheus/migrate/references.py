@@ -6,6 +6,7 @@ name that a function rebinds have other qualified names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -26,6 +27,8 @@ __all__ = ["References", "Use", "find"]
 
 _DEFAULTS: Final = ("PROCESS_COLLECTOR", "PLATFORM_COLLECTOR", "GC_COLLECTOR")
 _BACKENDS: Final = "choose a registry by name: PYTHEUS_REGISTRY, see docs/reference/selection.md"
+_DOTTED: Final = re.compile(r"prometheus_client(\.\w+)+")
+_WORD: Final = re.compile(r"\w+")
 _UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
 _METHODS: Final = {
     "get_sample_value": "call pytheus.testing.sample_value(registry, name, labels)",
@@ -59,6 +62,7 @@ class References(cst.CSTVisitor):
         self.remarks: list[Remark] = []
         self.names: set[str] = set()
         self.texts: set[str] = set()
+        self.quoted: set[str] = set()
         self.rebound: set[str] = set()
         self.counters: set[str] = set()
         self.removed: set[cst.CSTNode] = set()
@@ -69,8 +73,15 @@ class References(cst.CSTVisitor):
         self.remarks.append(Remark(place.start.line, subject, remedy))
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        if isinstance(node.evaluated_value, str):
-            self.texts.add(node.evaluated_value)
+        text = node.evaluated_value
+        if not isinstance(text, str):
+            return
+        self.texts.add(text)
+        if _DOTTED.fullmatch(text):
+            self.remark(node, f"the text {text!r}", "if it is the path of a name, write that of pytheus")
+        if any(isinstance(each, cst.Annotation) for each in self._ancestors(node)):
+            self.quoted.update(_WORD.findall(text))
+            self.texts |= self.quoted
 
     def visit_Assign(self, node: cst.Assign) -> None:
         for target in node.targets:
@@ -126,6 +137,12 @@ class References(cst.CSTVisitor):
         if isinstance(parent, cst.Attribute) and parent.attr is node:
             return
         if isinstance(parent, cst.Arg) and parent.keyword is node:
+            return
+        if isinstance(parent, cst.AssignTarget | cst.Del) and isinstance(node, cst.Attribute):
+            root = _root(node)
+            imported = {each.name for each in self.get_metadata(QualifiedNameProvider, node, set())}
+            if root is not None and any(_DOTTED.fullmatch(each) for each in imported):
+                self._keep(node, root, min(imported), "an attribute of the module is set: set that of pytheus")
             return
         if isinstance(
             parent, cst.AssignTarget | cst.Param | cst.FunctionDef | cst.ClassDef | cst.NameItem | cst.AsName

@@ -117,7 +117,7 @@ class _Rewriter(cst.CSTTransformer):
         if original_node.attr.value == "DEFAULT_BUCKETS":
             value = self._uses.get(original_node.value)
             if value is not None and value.known == "Histogram":
-                return expression(OLD_BUCKETS)
+                return expression(OLD_BUCKETS.replace(")", ', float("inf"))'))
         return updated_node
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
@@ -171,11 +171,15 @@ class _Rewriter(cst.CSTTransformer):
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement] | cst.RemovalSentinel:
         replaced: list[cst.BaseSmallStatement] = []
         changed = len(original_node.body) != len(updated_node.body)
-        for small in updated_node.body if changed else original_node.body:
-            statements = self._imports.statement(small) if isinstance(small, cst.Import | cst.ImportFrom) else None
+        for small in updated_node.body:
+            statements = (
+                self._imports.statement(small, original_node)
+                if isinstance(small, cst.Import | cst.ImportFrom)
+                else None
+            )
             changed = changed or statements is not None
             if statements is None:
-                replaced.append(updated_node.body[list(original_node.body).index(small)] if not changed else small)
+                replaced.append(small)
             else:
                 replaced.extend(statements)
         if not changed:

@@ -58,7 +58,7 @@ def call(expression: str, *names: str) -> str:
         ('Histogram("h", "H.", buckets=(1, "+Inf"))', 'Histogram("h", "H.", buckets=(1,))'),
         ('Histogram("h", "H.", buckets=("1", "2.5"))', 'Histogram("h", "H.", buckets=(1.0, 2.5))'),
         ('Histogram("h", "H.", buckets=bounds)', 'Histogram("h", "H.", buckets=bounds)'),
-        ("print(Histogram.DEFAULT_BUCKETS)", f"print({OLD_BUCKETS})"),
+        ("print(Histogram.DEFAULT_BUCKETS)", f"""print({OLD_BUCKETS[:-1]}, float("inf")))"""),
         ('Enum("e", "E.", ["a"], states=["x"])', 'StateSet("e", "E.", ["a"], states=["x"])'),
         ('Info("i", "I.")', 'Info("i", "I.")'),
         ("generate_latest()", "generate_metrics().encode()"),
@@ -127,6 +127,11 @@ def test_gauge_modes(mode: str) -> None:
             "from prometheus_client import Enum\ndef f(e: 'Enum'): ...\n",
             "from pytheus import StateSet as Enum\ndef f(e: 'Enum'): ...\n",
         ),
+        ("import prometheus_client as p; p.REGISTRY\n", "import pytheus\npytheus.REGISTRY\n"),
+        (
+            "from prometheus_client import CollectorRegistry as R\ndef f(r: 'list[R]', s: R): ...\n",
+            "from pytheus import CollectorRegistry as R, Registry\ndef f(r: 'list[R]', s: Registry): ...\n",
+        ),
         (
             "try:\n    from prometheus_client import Gauge\nexcept ImportError:\n"
             "    Gauge = None\nif Gauge:\n    Gauge('a', documentation='')\n",
@@ -178,6 +183,7 @@ def test_imports(before: str, after: str) -> None:
         "from prometheus_client.core import GaugeMetricFamily\nGaugeMetricFamily('a', 'b', labels=['c'])\n",
         "from pytheus import Counter, REGISTRY\nCounter('a_total', 'A.', ['x'], registry=REGISTRY)\n",
         "x = 'prometheus_client.Counter'\n",
+        "import prometheus_client\nprometheus_client.REGISTRY = 1\n",
         "",
     ],
 )
@@ -298,6 +304,18 @@ def test_remarks(source: str, line: int, subject: str) -> None:
 )
 def test_pytheus_0_6(before: str, after: str) -> None:
     assert rewritten(before) == after
+
+
+def test_a_text_that_names_prometheus_client_has_a_remark() -> None:
+    assert subjects("x = 1\npatch('prometheus_client.Counter')\n") == [(2, "the text 'prometheus_client.Counter'")]
+
+
+def test_a_module_that_an_annotation_names_as_text_stays_imported() -> None:
+    source = "import prometheus_client as p\n\ndef f(r: 'p.Gauge', g: p.Gauge): ...\n"
+    assert rewritten(source) == (
+        "import prometheus_client as p\nimport pytheus\n\ndef f(r: 'p.Gauge', g: pytheus.Gauge): ...\n"
+    )
+    assert subjects(source) == [(1, "p in an annotation that is a text")]
 
 
 def test_an_unused_import_that_stays_has_a_remark() -> None:
