@@ -47,12 +47,15 @@ def _with_suffixes(type: str, name: cst.BaseExpression, unit: str) -> cst.BaseEx
     if text is not None:
         suffixed = _suffixed(text, type, unit)
         return name if suffixed == text else _literal(suffixed, name)
-    if isinstance(name, cst.FormattedString) and isinstance(name.parts[-1], cst.FormattedStringText):
-        last = name.parts[-1]
+    last = name.parts[-1] if isinstance(name, cst.FormattedString) and name.parts else None
+    if isinstance(name, cst.FormattedString) and isinstance(last, cst.FormattedStringText):
         changed = last.with_changes(value=_suffixed(last.value, type, unit))
         return name.with_changes(parts=[*name.parts[:-1], changed])
-    if isinstance(name, cst.BinaryOperation) and text_of(name.right) is not None and not name.lpar:
-        return name.with_changes(right=_with_suffixes(type, name.right, unit))
+    if isinstance(name, cst.BinaryOperation):
+        if isinstance(name.operator, cst.Modulo) and (text_of(name.left) or "").endswith(end):
+            return name
+        if isinstance(name.operator, cst.Add) and text_of(name.right) is not None and not name.lpar:
+            return name.with_changes(right=_with_suffixes(type, name.right, unit))
     code = cst.Module([]).code_for_node(name)
     if not isinstance(name, cst.Name | cst.Attribute | cst.Call | cst.Subscript):
         code = f"({code})"
