@@ -127,9 +127,7 @@ class _Rewriter(cst.CSTTransformer):
             return self._call_of_other(original_node, updated_node)
         self.calls += 1
         name = use.known
-        positional = sum(each.keyword is None for each in original_node.args)
-        chosen = any(each.keyword is not None and each.keyword.value == "registry" for each in original_node.args)
-        if name in _SERVING and not (self._said_runtime or chosen or positional > _SERVING[name]):
+        if name in _SERVING and not self._said_runtime and self._serves_default(original_node, _SERVING[name]):
             self._said_runtime = True
             self._remark(original_node, "process_*, python_* are not exposed by themselves", _RUNTIME)
         if name in METRICS:
@@ -144,6 +142,14 @@ class _Rewriter(cst.CSTTransformer):
         for subject, remedy in remarks:
             self._remark(original_node, subject, remedy)
         return call
+
+    def _serves_default(self, call: cst.Call, index: int) -> bool:
+        """Whether the argument `registry` of `call`, by keyword or at `index`, is left out or the default registry."""
+        for position, argument in enumerate(call.args):
+            if argument.keyword.value == "registry" if argument.keyword else position == index:
+                use = self._uses.get(argument.value)
+                return use is not None and use.known == "REGISTRY"
+        return True
 
     def _call_of_other(self, original: cst.Call, updated: cst.Call) -> cst.BaseExpression:
         function = original.func

@@ -321,6 +321,14 @@ def test_a_module_that_an_annotation_names_as_text_stays_imported() -> None:
     assert subjects(source) == [(1, "p in an annotation that is a text")]
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"), [("", True), ("REGISTRY", True), ("registry=own", False), ("own", False)]
+)
+def test_the_remark_on_process_metrics_is_for_the_default_registry(argument: str, said: bool) -> None:
+    source = f"from prometheus_client import REGISTRY, generate_latest\ngenerate_latest({argument})\n"
+    assert bool(subjects(source)) is said
+
+
 def test_an_unused_import_that_stays_has_a_remark() -> None:
     source = "import os\nfrom prometheus_client import push_to_gateway\n"
     assert rewritten(source) == source
