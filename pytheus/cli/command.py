@@ -5,6 +5,8 @@ Rules:
 - The command must share its registry with the process that serves, so one URL is used for both and passed to the
   command in ``PYTHEUS_REGISTRY``. A registry that processes cannot share is refused, because its metrics would not be
   served.
+- Plugins that the configuration file names are passed on in ``PYTHEUS_PLUGINS``: a process may start in another
+  directory, or may have to know of them before it imports pytheus.
 - The plugin declares that processes share its registry, and provides a place for it if the URL has none:
   `pytheus.plugins.hooks.pytheus_shared_path`.
 """
@@ -19,12 +21,13 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn
 
 from pytheus.exposition.server import start_http_server
+from pytheus.plugins.config import plugin_settings
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
 from pytheus.unserved import RUN_VARIABLE, announce_serving
 
-__all__ = ["Command", "Serving", "execute", "serving"]
+__all__ = ["Command", "Serving", "execute", "plugins_variable", "serving"]
 
 # Python ignores them in its own process only.
 _IGNORED_BY_PYTHON: Final = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
@@ -61,13 +64,19 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             try:
                 if not options.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
-                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()}
+                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
             finally:
                 server.close()
         finally:
             resolved = REGISTRY.registry
             if isinstance(resolved, Closable):
                 resolved.close()
+
+
+def plugins_variable() -> dict[str, str]:
+    """The variable that names the plugins of the configuration file, or none if that has none."""
+    settings = plugin_settings()
+    return {} if settings.path is None or not settings.entries else {"PYTHEUS_PLUGINS": settings.entries}
 
 
 def execute(command: Command, variables: Mapping[str, str], meant_for: int) -> NoReturn:

@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 # The server's modules are imported before `sys.path` becomes the program's, where a file may have any name. A plugin's
 # modules are imported with the plugin.
+from pytheus.cli.command import Command, Serving, plugins_variable
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
@@ -159,7 +160,6 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         if options.command is not None:
-            from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
@@ -172,6 +172,7 @@ def run(arguments: Sequence[str]) -> int:
         server = start_http_server(options.port, options.addr, REGISTRY)
         register_runtime_collectors(REGISTRY)
         os.environ[RUN_VARIABLE] = announce_serving()
+        os.environ.update(plugins_variable())
         if hasattr(os, "register_at_fork"):
             watch_forked_children()
     except ProgramNotFoundError as error:

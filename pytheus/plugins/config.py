@@ -250,6 +250,15 @@ class PluginSettings(NamedTuple):
     blocked: Mapping[str, str]
     wrap: tuple[WrapLayer, ...]
 
+    @property
+    def entries(self) -> str:
+        """The value of ``PYTHEUS_PLUGINS`` that names and blocks the same plugins, whatever a configuration file has.
+
+        >>> PluginSettings(None, (NamedPlugin("audit", "acme-audit", ""),), {"redis": ""}, ()).entries
+        'audit@acme-audit,no:redis'
+        """
+        return ",".join([*map(str, self.named), *(_BLOCK + name for name in self.blocked)])
+
 
 def plugin_settings() -> PluginSettings:
     """The settings of plugins and layers in the environment and the file; raises `ConfigurationError`."""
