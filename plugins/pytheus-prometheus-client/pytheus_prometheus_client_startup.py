@@ -60,7 +60,7 @@ class _Watch:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return what the first of the other finders finds, with a loader that tells us of the execution."""
+        """Return the spec that the first of the other finders finds, with a loader that tells us of the execution."""
         if name not in _WATCHED or name in self._searching:
             return None
         self._searching.add(name)  # another finder may ask all finders in turn
@@ -95,7 +95,7 @@ class _WatchedLoader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return what the module's own loader creates."""
+        """Return the module that its own loader creates."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
