@@ -21,13 +21,13 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn
 
 from pytheus.exposition.server import start_http_server
-from pytheus.plugins.config import plugin_settings
+from pytheus.plugins.config import plugins_variable
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
 from pytheus.unserved import RUN_VARIABLE, announce_serving
 
-__all__ = ["Command", "Serving", "execute", "plugins_variable", "serving"]
+__all__ = ["Command", "Serving", "execute", "serving"]
 
 # Python ignores them in its own process only.
 _IGNORED_BY_PYTHON: Final = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
@@ -71,12 +71,6 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             resolved = REGISTRY.registry
             if isinstance(resolved, Closable):
                 resolved.close()
-
-
-def plugins_variable() -> dict[str, str]:
-    """The variable that names the plugins of the configuration file, or none if that has none."""
-    settings = plugin_settings()
-    return {} if settings.path is None or not settings.entries else {"PYTHEUS_PLUGINS": settings.entries}
 
 
 def execute(command: Command, variables: Mapping[str, str], meant_for: int) -> NoReturn:

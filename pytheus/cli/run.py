@@ -21,13 +21,13 @@ from typing import Final, Literal
 
 # The server's modules are imported before `sys.path` becomes the program's, where a file may have any name. A plugin's
 # modules are imported with the plugin.
-from pytheus.cli.command import Command, Serving, plugins_variable
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
 from pytheus.exposition.server import start_http_server
 from pytheus.plugins import configure
+from pytheus.plugins.config import plugins_variable
 from pytheus.registry import REGISTRY
 from pytheus.unserved import RUN_VARIABLE, announce_serving
 
@@ -160,6 +160,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         if options.command is not None:
+            from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
