@@ -1,0 +1,1 @@
+"""Metrics of prometheus_client in the registry of pytheus."""
