@@ -84,7 +84,12 @@ def on_post_build(config: MkDocsConfig) -> None:
 def public_names() -> Iterator[tuple[griffe.Module, str]]:
     """Each name in the `__all__` of a public module, read from the source."""
     loader = griffe.GriffeLoader(
-        search_paths=[ROOT, ROOT / "plugins/pytheus-multiprocess", ROOT / "plugins/pytheus-prometheus-client", ROOT / "plugins/pytheus-redis"]
+        search_paths=[
+            ROOT,
+            ROOT / "plugins/pytheus-multiprocess",
+            ROOT / "plugins/pytheus-prometheus-client",
+            ROOT / "plugins/pytheus-redis",
+        ]
     )
     for package in PUBLIC:
         loader.load(package)

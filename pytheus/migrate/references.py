@@ -7,11 +7,12 @@ name that a function rebinds have other qualified names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import ClassVar, Final, Literal, NamedTuple
 
 import libcst as cst
 from libcst.metadata import (
+    BaseMetadataProvider,
     CodeRange,
     MetadataWrapper,
     ParentNodeProvider,
@@ -52,7 +53,11 @@ class Use(NamedTuple):
 class References(cst.CSTVisitor):
     """All uses in a source, in its order, and the names and texts in it."""
 
-    METADATA_DEPENDENCIES = (QualifiedNameProvider, ParentNodeProvider, PositionProvider)
+    METADATA_DEPENDENCIES: ClassVar[Collection[type[BaseMetadataProvider[object]]]] = (
+        QualifiedNameProvider,
+        ParentNodeProvider,
+        PositionProvider,
+    )
 
     def __init__(self, through: Mapping[str, str]) -> None:
         super().__init__()

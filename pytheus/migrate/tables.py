@@ -108,7 +108,7 @@ RENAMED: Final = {
 FAMILIES: Final = {"GaugeMetricFamily": "gauge", "CounterMetricFamily": "counter", "UntypedMetricFamily": "untyped"}
 """The classes of families of one sample, with their types."""
 
-CALLED: Final = {
+CALLED: Final[dict[str, tuple[Target, ...]]] = {
     "generate_latest": (Target("pytheus", "generate_metrics"),),
     **dict.fromkeys(FAMILIES, (Target("pytheus.samples", "Family"), Target("pytheus.samples", "Sample"))),
 }

@@ -1,0 +1,250 @@
+"""Which metric of pytheus has the numbers of which metric of prometheus_client.
+
+Rules:
+
+- A metric is attached when it is registered, not when its numbers are made, so that one that is not registered stays
+  the other library's alone.
+- Nothing here raises into the code that registers a metric or asks for a series: what pytheus refuses stays as it is,
+  and a `PytheusWarning` names it.
+- A number moves in the order: read, add to the series, replace. Only an installation that comes late moves numbers that
+  other threads may write meanwhile, and looks at the former ones once more afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+
+from prometheus_client import Counter as TheirCounter
+from prometheus_client import Enum, metrics
+from prometheus_client import Gauge as TheirGauge
+from prometheus_client import Histogram as TheirHistogram
+from prometheus_client import Info as TheirInfo
+from prometheus_client import Summary as TheirSummary
+
+from pytheus.exceptions import PytheusError, PytheusWarning
+from pytheus.metrics import Counter, Gauge, Histogram, Info, Metric, StateSet, Summary
+from pytheus.registry import Registry
+from pytheus_prometheus_client.numbers import LocalNumber, SeparateNumber, SharedNumber
+from pytheus_prometheus_client.series import Series
+
+__all__ = ["Attachment", "Number", "TheirMetric", "is_plain", "local", "numbers_of", "show", "tell"]
+
+TheirMetric: TypeAlias = metrics.MetricWrapperBase
+_Ours: TypeAlias = Metric[Any, Any, Any]
+
+_OWN_NUMBERS: Final = {
+    TheirCounter: Counter,
+    TheirGauge: Gauge,
+    TheirHistogram: Histogram,
+    TheirSummary: Summary,
+    TheirInfo: Info,
+    Enum: StateSet,
+}
+_READERS: Final = ("collect", "_samples", "_multi_samples", "_child_samples")
+
+_Mode: TypeAlias = Literal["sum", "min", "max", "last", "each"]
+_MODES: Final[dict[str, _Mode]] = {"all": "each", "sum": "sum", "min": "min", "max": "max", "mostrecent": "last"}
+
+
+_is_legacy: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*").fullmatch
+
+
+class Number(Protocol):
+    """A number of a metric of prometheus_client."""
+
+    def get(self) -> float: ...
+    def set(self, value: float) -> None: ...
+    def inc(self, amount: float) -> None: ...
+
+
+def is_plain(collector: object) -> bool:
+    """Return whether `collector` is a metric whose numbers are all that it shows."""
+    for base in _OWN_NUMBERS:
+        if isinstance(collector, base):
+            return all(getattr(type(collector), name) is getattr(base, name) for name in _READERS)
+    return False
+
+
+class Attachment:
+    """A metric of prometheus_client, and the one of pytheus that has its numbers."""
+
+    def __init__(
+        self, theirs: TheirMetric, registry: Registry, owns: Callable[[object], bool], is_separate: bool
+    ) -> None:
+        """Make the metric of pytheus, and move the numbers; raises `PytheusError` and changes nothing if it cannot.
+
+        `owns` tells whether a number may be replaced. `is_separate` tells whether a metric of another registry of
+        prometheus_client has the same series.
+        """
+        self.is_separate = is_separate
+        self._owns = owns
+        self._registry = registry
+        self._kind = next(base for base in _OWN_NUMBERS if isinstance(theirs, base))
+        self.name: str = theirs._name
+        self._bounds: tuple[float, ...] = tuple(getattr(theirs, "_upper_bounds", ()))[:-1]
+        self._states: tuple[str, ...] = tuple(getattr(theirs, "_states", ()))
+        self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
+        self.ours = self._make(theirs, registry)
+        self._moved: list[tuple[Number, float, SharedNumber]] = []
+        if theirs._labelnames:
+            self._watch(theirs)
+        else:
+            self._attach(theirs, self.ours)
+
+    def _make(self, theirs: TheirMetric, registry: Registry) -> _Ours:
+        name = f"{self.name}_total" if self._kind is TheirCounter else self.name
+        text = str(theirs._documentation)
+        labels = tuple(theirs._labelnames)
+        names: Literal["legacy", "utf8"] = "legacy" if all(map(_is_legacy, (name, *labels))) else "utf8"
+        unit: str = theirs._unit
+        if self._kind is TheirCounter:
+            return Counter(name, text, labels, unit=unit, names=names, registry=registry)
+        if self._kind is TheirGauge:
+            given: str = theirs._multiprocess_mode  # type: ignore[attr-defined]  # of a gauge
+            mode = _MODES[given.removeprefix("live")]
+            processes: Literal["live", "all"] = "live" if given.startswith("live") else "all"
+            return Gauge(name, text, labels, mode=mode, processes=processes, unit=unit, names=names, registry=registry)
+        if self._kind is TheirHistogram:
+            return Histogram(name, text, labels, buckets=self._bounds, unit=unit, names=names, registry=registry)
+        if self._kind is TheirSummary:
+            return Summary(name, text, labels, unit=unit, names=names, registry=registry)
+        if self._kind is TheirInfo:
+            return Info(name, text, labels, names=names, registry=registry)
+        return StateSet(name, text, labels, states=self._states, names=names, registry=registry)
+
+    # Series -----------------------------------------------------------------------------------------------------------
+
+    def _watch(self, theirs: TheirMetric) -> None:
+        with theirs._lock:
+            former = theirs._metrics
+            theirs._metrics = self._series()
+            for values, child in former.items():
+                theirs._metrics[values] = child
+
+    def _series(self) -> Series[TheirMetric]:
+        return Series(self._added, self._removed)
+
+    def _added(self, values: tuple[str, ...], child: TheirMetric) -> None:
+        try:
+            self._attach(child, cast(_Ours, self.ours.labels(*values)))
+        except PytheusError as error:
+            tell(f"the series {values!r} of {self.name!r} stays in prometheus_client alone: {error}")
+
+    def _removed(self, values: tuple[str, ...]) -> None:
+        try:
+            self.ours.remove(*values)
+        except PytheusError:  # a series that pytheus refused
+            pass
+
+    def clear(self, theirs: TheirMetric) -> None:
+        """Remove every series of the metric."""
+        with theirs._lock:
+            former = list(theirs._metrics)
+            theirs._metrics = self._series()
+            for values in former:
+                self._removed(values)
+
+    # Numbers ----------------------------------------------------------------------------------------------------------
+
+    def _attach(self, theirs: TheirMetric, ours: _Ours) -> None:
+        """Let `theirs`, which has a value for each label, write to the series `ours`."""
+        if self._kind in (TheirInfo, Enum) or "_child_samples" in vars(theirs):
+            vars(theirs)["_pytheus_series"] = ours
+            show(theirs)
+            return
+        numbers = list(numbers_of(theirs))
+        if not all(self._owns(number) for number, _ in numbers):
+            return
+        for index, (number, put) in enumerate(numbers):
+            shared = SharedNumber(ours, index)
+            value = number.get()
+            if value:
+                shared.inc(value)
+                self._moved.append((number, value, shared))
+            put(SeparateNumber(shared, value, self._is_sum) if self.is_separate else shared)
+        vars(theirs)["_pytheus_series"] = ours
+
+    def separate(self, theirs: TheirMetric) -> None:
+        """Let the metric show its own numbers from now on, because another one shares its series."""
+        if self.is_separate:
+            return
+        self.is_separate = True
+        for child in _children(theirs):
+            for number, put in list(numbers_of(child)):
+                if isinstance(number, SharedNumber):
+                    put(SeparateNumber(number, number.get(), self._is_sum))
+
+    def sweep(self) -> None:
+        """Add what other threads wrote to the former numbers while they were replaced."""
+        moved, self._moved = self._moved, []
+        for number, value, shared in moved:
+            more = number.get() - value
+            if more:
+                shared.inc(more)
+            if getattr(number, "_multiprocess", False):
+                number.set(0.0)  # the file of its process would show it a second time
+
+    def detach(self, theirs: TheirMetric) -> None:
+        """Give `theirs` numbers of its own again, with the values that it shows."""
+        children = _children(theirs)
+        if theirs._labelnames:
+            with theirs._lock:
+                theirs._metrics = dict(theirs._metrics)
+        for child in children:
+            for number, put in list(numbers_of(child)):
+                if isinstance(number, (SharedNumber, SeparateNumber)):
+                    put(local(number.get()))
+            vars(child).pop("_pytheus_series", None)
+
+
+def local(value: float) -> LocalNumber:
+    """Return a number of prometheus_client's own with this value."""
+    number = LocalNumber("", "", "", (), (), "")
+    number.set(value)
+    return number
+
+
+def show(theirs: TheirMetric) -> None:
+    """Let pytheus show the facts, the state or the function of `theirs`, if it is attached."""
+    ours: object = vars(theirs).get("_pytheus_series")
+    try:
+        if isinstance(ours, Info) and isinstance(theirs, TheirInfo):
+            ours.info(theirs._value)
+        elif isinstance(ours, StateSet) and isinstance(theirs, Enum):
+            ours.state(theirs._states[theirs._value])
+        elif isinstance(ours, Gauge) and "_child_samples" in vars(theirs):
+            ours.set_function(lambda: next(iter(theirs._child_samples())).value)
+            # What is written from now on has no effect, as the other library has it.
+            theirs._value = local(0.0)  # type: ignore[attr-defined]  # of a gauge
+    except PytheusError as error:
+        tell(f"{theirs._name!r} stays in prometheus_client alone: {error}")
+
+
+def tell(message: str) -> None:
+    """Warn of what stays in prometheus_client alone, once for each message."""
+    warnings.warn(message, PytheusWarning, stacklevel=2)
+
+
+def numbers_of(theirs: TheirMetric) -> Iterator[tuple[Number, Callable[[Number], None]]]:
+    """Return each number of a metric without labels or of a series, in the order of a row, and what replaces it."""
+
+    def putter(name: str) -> Callable[[Number], None]:
+        return lambda number: setattr(theirs, name, number)
+
+    if isinstance(theirs, (TheirCounter, TheirGauge)):
+        yield theirs._value, putter("_value")
+    elif isinstance(theirs, TheirSummary):
+        yield theirs._sum, putter("_sum")
+        yield theirs._count, putter("_count")
+    elif isinstance(theirs, TheirHistogram):
+        yield theirs._sum, putter("_sum")
+        for index, number in enumerate(theirs._buckets):
+            yield number, partial(theirs._buckets.__setitem__, index)
+
+
+def _children(theirs: TheirMetric) -> list[TheirMetric]:
+    return list(theirs._metrics.copy().values()) if theirs._labelnames else [theirs]
