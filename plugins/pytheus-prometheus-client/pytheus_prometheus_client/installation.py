@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, finalize
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import Enum as TheirEnum
-from prometheus_client import Gauge, Info, Metric, metrics, multiprocess, values
+from prometheus_client import Gauge, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError, SelectionError
@@ -48,6 +48,8 @@ class _Installation:
         self._attachments: dict[TheirMetric, Attachment] = {}
         self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
         self.bridges: dict[TheirCollector, PeerCollector] = {}
+        # An enum is registered before it has its states.
+        self._unfinished: dict[TheirMetric, TheirRegistry] = {}
 
     def owns(self, number: object) -> bool:
         """Return whether a number was made by this library, or before it was installed."""
@@ -56,43 +58,51 @@ class _Installation:
     def attachment_of(self, theirs: TheirMetric) -> Attachment | None:
         return self._attachments.get(theirs)
 
-    def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> None:
-        """Attach or bridge `collector`, which `registry` has."""
+    def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> list[str]:
+        """Attach or bridge `collector`, which `registry` has; return what is to be told of one that is refused."""
         if is_plain(collector) and isinstance(collector, TheirMetric):
-            if late or values.ValueClass is LocalNumber:
-                self._attach(registry, collector, late)
+            if isinstance(collector, TheirEnum) and not hasattr(collector, "_states"):
+                self._unfinished[collector] = registry
+            elif late or values.ValueClass is LocalNumber:
+                return self._attach(registry, collector, late)
         elif registry is prometheus_client.REGISTRY:
-            self._bridge(collector)
+            return self._bridge(collector)
+        return []
 
-    def _attach(self, registry: TheirRegistry, theirs: TheirMetric, late: bool) -> None:
+    def finish(self, theirs: TheirMetric) -> list[str]:
+        """Attach a metric that was registered by its constructor, which has ended; as `add`."""
+        registry = self._unfinished.pop(theirs, None)
+        return [] if registry is None else self._attach(registry, theirs, False)
+
+    def _attach(self, registry: TheirRegistry, theirs: TheirMetric, late: bool) -> list[str]:
         held = self._holders.get(registry)
         if held is None:
             held = self._holders[registry] = set()
             finalize(registry, self._release, held)
         held.add(theirs)
         if theirs in self._attachments:
-            return
+            return []
         twins = [(other, there) for other, there in self._attachments.items() if there.name == theirs._name]
         try:
             attachment = Attachment(theirs, self.registry, _is_original if late else self.owns, bool(twins))
         except PytheusError as error:
             held.discard(theirs)
-            tell(f"{theirs._type} {theirs._name!r} stays in prometheus_client alone: {error}")
-            return
+            return [f"{theirs._type} {theirs._name!r} stays in prometheus_client alone: {error}"]
         for other, there in twins:
             there.separate(other)
         self._attachments[theirs] = attachment
+        return []
 
-    def _bridge(self, collector: TheirCollector) -> None:
+    def _bridge(self, collector: TheirCollector) -> list[str]:
         if collector in self.bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
-            return
+            return []
         bridge = PeerCollector(collector)
         try:
             self.registry.register(bridge)
         except PytheusError as error:
-            tell(f"the collector {type(collector).__qualname__} stays in prometheus_client alone: {error}")
-            return
+            return [f"the collector {type(collector).__qualname__} stays in prometheus_client alone: {error}"]
         self.bridges[collector] = bridge
+        return []
 
     def sweep(self) -> None:
         for attachment in list(self._attachments.values()):
@@ -184,10 +194,13 @@ def install(registry: Registry = REGISTRY) -> None:
         values.ValueClass = LocalNumber
         for replacement in _REPLACEMENTS:
             replacement.apply()
+        refusals: list[str] = []
         for theirs in _registries():
             for collector in list(theirs._collector_to_names):
-                installation.add(theirs, collector, late=True)
+                refusals += installation.add(theirs, collector, late=True)
         installation.sweep()
+        for refusal in refusals:
+            tell(refusal)
 
 
 def uninstall() -> None:
@@ -208,6 +221,7 @@ def uninstall() -> None:
 
 def _registries() -> list[TheirRegistry]:
     """Return the registries of prometheus_client, as far as the garbage collector knows them."""
+    gc.collect()  # those that nobody has any more
     return [each for each in gc.get_objects() if isinstance(each, TheirRegistry)]
 
 
@@ -238,8 +252,9 @@ def _register(former: Callable[..., None]) -> Callable[..., None]:
     def register(self: TheirRegistry, collector: TheirCollector) -> None:
         former(self, collector)
         with _lock:
-            if _installed:
-                _installed[0].add(self, collector)
+            refusals = _installed[0].add(self, collector) if _installed else []
+        for refusal in refusals:
+            tell(refusal)
 
     return register
 
@@ -256,7 +271,8 @@ def _unregister(former: Callable[..., None]) -> Callable[..., None]:
 
 def _clear(former: Callable[..., None]) -> Callable[..., None]:
     def clear(self: TheirMetric) -> None:
-        attachment = _installed[0].attachment_of(self) if _installed and self._labelnames else None
+        installation = _installed[0] if _installed and self._labelnames else None
+        attachment = None if installation is None else installation.attachment_of(self)
         if attachment is None:
             former(self)
         else:
@@ -274,6 +290,47 @@ def _shown(former: Callable[..., None]) -> Callable[..., None]:
     return change
 
 
+def _made(former: Callable[..., None]) -> Callable[..., None]:
+    def init(self: TheirMetric, *arguments: Any, **options: Any) -> None:
+        former(self, *arguments, **options)
+        with _lock:
+            refusals = _installed[0].finish(self) if _installed else []
+        for refusal in refusals:
+            tell(refusal)
+
+    return init
+
+
+def _remove(former: Callable[..., None]) -> Callable[..., None]:
+    # Without the warning of prometheus_client that it cannot remove a series in several processes.
+    def remove(self: TheirMetric, *given: object) -> None:
+        if not _is_attached(self) or len(given) != len(self._labelnames):
+            former(self, *given)
+            return
+        with self._lock:
+            self._metrics.pop(tuple(map(str, given)), None)
+
+    return remove
+
+
+def _remove_by_labels(former: Callable[..., None]) -> Callable[..., None]:
+    def remove_by_labels(self: TheirMetric, labels: dict[str, str]) -> None:
+        if not _is_attached(self) or not isinstance(labels, dict) or not set(labels) <= set(self._labelnames):
+            former(self, labels)
+            return
+        wanted = [(self._labelnames.index(name), str(value)) for name, value in labels.items()]
+        with self._lock:
+            for given in list(self._metrics) if wanted else ():
+                if all(given[index] == value for index, value in wanted):
+                    self._metrics.pop(given, None)
+
+    return remove_by_labels
+
+
+def _is_attached(theirs: TheirMetric) -> bool:
+    return bool(_installed and theirs._labelnames and _installed[0].attachment_of(theirs) is not None)
+
+
 def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[Metric]]:
     def collect(self: multiprocess.MultiProcessCollector) -> Iterable[Metric]:
         found = list(former(self))
@@ -288,8 +345,9 @@ def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[
 
 def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
     def mark_process_dead(pid: int, path: str | None = None) -> None:
-        named = path or os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir")
-        if named is not None or not _installed:
+        # The older spelling is theirs.
+        is_named = path is not None or {"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"} & set(os.environ)
+        if is_named or not _installed:
             former(pid, path)
 
     return mark_process_dead
@@ -298,7 +356,10 @@ def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
 _REPLACEMENTS: Final = (
     _Replacement(TheirRegistry, "register", _register),
     _Replacement(TheirRegistry, "unregister", _unregister),
-    _Replacement(metrics.MetricWrapperBase, "clear", _clear),
+    _Replacement(TheirMetric, "clear", _clear),
+    _Replacement(TheirMetric, "remove", _remove),
+    _Replacement(TheirMetric, "remove_by_labels", _remove_by_labels),
+    _Replacement(TheirEnum, "__init__", _made),
     _Replacement(Gauge, "set_function", _shown),
     _Replacement(Info, "info", _shown),
     _Replacement(TheirEnum, "state", _shown),
