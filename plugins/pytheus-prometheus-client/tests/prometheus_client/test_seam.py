@@ -233,14 +233,15 @@ def test_exemplars(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
     histogram.observe(3, {"trace_id": "b"})
     from pytheus.exposition import expose
 
-    families = parse_exposition(expose(ours, "application/openmetrics-text; version=1.0.0").body)
+    answer = expose(ours, "application/openmetrics-text; version=1.0.0")
+    families = parse_exposition(answer.body, answer.content_type)
     found = [
-        (sample.suffix, dict(sample.exemplar.labels), sample.exemplar.value)
+        (sample.name, dict(sample.exemplar.labels), sample.exemplar.value)
         for family in families.values()
         for sample in family.samples
         if sample.exemplar is not None
     ]
-    assert sorted(found) == [("_bucket", {"trace_id": "b"}, 3.0), ("_total", {"trace_id": "a"}, 2.0)]
+    assert sorted(found) == [("seam_jobs_total", {"trace_id": "a"}, 2.0), ("seam_wait_bucket", {"trace_id": "b"}, 3.0)]
     assert 'trace_id="b"' in prometheus_client.openmetrics.exposition.generate_latest(theirs).decode()
 
 
