@@ -199,7 +199,7 @@ def observing(directory: Path, at: int) -> tuple[int, Wrong]:
         histogram.expire_series(1.0, now)
         histogram.labels("stays").observe(1.0)
         report("stays")
-        histogram.expire_series(1.0, now + 1.0)
+        histogram.expire_series(1.0, now + 2.0)
         histogram.labels("ends").observe(1.0)
         report("ends")
 
