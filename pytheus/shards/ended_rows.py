@@ -77,16 +77,17 @@ class EndedRows:
     >>> shared.rows()
     []
 
-    May be used from any thread.
+    Rows that end together with those of another metric, their `parent`, are not read while its series end. May be used
+    from any thread.
     """
 
-    def __init__(self, rows: HasRows) -> None:
+    def __init__(self, rows: HasRows, parent: EndedRows | None = None) -> None:
         self._rows = rows
         self._ended: list[EndedRow] = []
         # When each was moved, by `time.monotonic`; None if the registry is never scraped.
         self._moved: list[tuple[float, EndedRow]] | None = None
         # Reentrant, because a finalizer or signal handler may read while its thread does.
-        self._lock = threading.RLock()
+        self._lock: threading.RLock = threading.RLock() if parent is None else parent._lock
 
     @property
     def definition(self) -> Definition:

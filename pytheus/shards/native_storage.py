@@ -6,7 +6,8 @@ Rules:
   without storage gets the rows of both: the numbers are in this process's memory then, in the same form, so that every
   publication has the keys of the one before.
 - Series and buckets leave together. Each counts once at every moment, here or elsewhere, so it does not matter that
-  they move one after the other.
+  they move one after the other. But no thread reads the buckets meanwhile: if one is missing in a publication, the
+  store forgets which part of its count the archive has already, and that part would count twice.
 - The lock is held while a bucket is added or released, and while series end, because a new series must not get the
   bucket of one that is leaving. A metric calls for each bucket once.
 """
@@ -74,9 +75,9 @@ class NativeStorage(TrackedStorage):
             found = self._buckets.setdefault(labels, {})
             bucket = found.get(key)
             if bucket is None:
+                bucket = found[key] = self._bucket_storage.buffer(bucket_labels, _ZERO[:], 0.0)
                 # One of an ended series that could not move counts on, as a part of the same sum.
                 self._ended.pop(bucket_labels, None)
-                bucket = found[key] = self._bucket_storage.buffer(bucket_labels, _ZERO[:], 0.0)
             return bucket
 
     def buckets(self, labels: tuple[str, ...], /) -> Mapping[str, FloatBuffer]:

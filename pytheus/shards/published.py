@@ -131,9 +131,9 @@ class SharedMetric(NamedTuple):
         ends = storage is not None or not includes_dead(definition)
         if not ends and getattr(store, "retires_rows", False):  # see `RetiresRows`, and `is_storage_aware`
             ends = True
-            rows = EndedRows(rows)
+            rows = ended = EndedRows(rows)
             if native is not None and bucket_rows is not None:
-                bucket_rows = native.ended_buckets = EndedRows(bucket_rows)
+                bucket_rows = native.ended_buckets = EndedRows(bucket_rows, ended)
         # Not if the sum of all processes would go back.
         retirement = _Retirement(rows, tracked, ends=ends)
         return cls(definition, metric, tracked, rows, came_from, retirement, bucket_rows)

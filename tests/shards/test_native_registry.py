@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from math import isnan, nan
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +24,9 @@ from pytheus.registry import HasRows, Registry
 from pytheus.samples import Family, Row
 from pytheus.shards import MemoryBackend, MemoryShardStore, ShardedRegistry
 from tests.shards.conftest import Join
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 FEW = NativeBuckets(growth=1.1, max_buckets=3, max_zero_threshold=0.6)
 
@@ -153,6 +161,64 @@ def test_ended_series_still_count(join: Join) -> None:
         assert native(registry) == at_once([1, 2, 700, -8, 0.55, 700, 0.7], native(registry))
     worker.close()
     assert native(reader) == at_once([1, 2, 700, -8, 0.55, 700, 0.7], native(reader))
+
+
+@contextmanager
+def at_each_line(of: str, check: Callable[[], None]) -> Iterator[None]:
+    """Calls `check` before each line of `of`, a module of plain Python, that runs in this thread."""
+
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        if frame.f_globals["__name__"] != of:
+            return None
+        if event == "line":
+            sys.settrace(None)
+            check()
+            sys.settrace(trace)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def published(registry: ShardedRegistry) -> dict[tuple[str, ...], float]:
+    """The numbers of every series and bucket that the next publication has."""
+    return {row.labels: row.numbers[-1] for metric in registry.shared_metrics() for row in metric.rows()}
+
+
+@pytest.mark.threads
+def test_no_series_ends_while_another_thread_reads_the_buckets(backend: MemoryBackend) -> None:
+    worker = ShardedRegistry(MemoryShardStore(backend, publishing=True))
+    histogram = sizes(worker)
+    now = time.monotonic()
+    lines = 0
+    for begins_at in count():  # the line of the reading before which the other thread begins
+        histogram.labels("/").observe_many([1, 2, 700])
+        histogram.expire_series(LIFE_SECONDS, now)
+        now += 2 * LIFE_SECONDS
+        before = published(worker)
+        ending = threading.Thread(target=histogram.expire_series, args=(LIFE_SECONDS, now))
+        lines = 0
+
+        def end(ending: threading.Thread = ending, begins_at: int = begins_at) -> None:
+            nonlocal lines
+            if lines == begins_at:
+                ending.start()
+                ending.join(0.01)  # it waits for the end of the reading, so that this gives up soon
+            lines += 1
+
+        with at_each_line("pytheus.shards.native_storage", end):
+            found = published(worker)
+        if lines <= begins_at:
+            break
+        ending.join()
+        assert histogram.rows() == []
+        assert found == published(worker) == before
+    assert lines > 10
+    worker.close()
 
 
 def test_a_series_that_is_written_meanwhile_stays(join: Join) -> None:

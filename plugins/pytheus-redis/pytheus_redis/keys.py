@@ -3,7 +3,7 @@
 All keys of a namespace share one hash tag, so that they are in one cluster slot and one script may use all of them.
 The 1 is the format's version: another format has other keys, and neither version sees those of the other.
 
-    pytheus1:{shop}:state            hash: epoch, archive (its version), moves (the shard that last replaced another),
+    pytheus1:{shop}:state            hash: epoch, archive (its version), moves (the shard that numbers last moved to),
                                      since (the first heartbeat after a silence of all, ms)
     pytheus1:{shop}:shards           sorted set: a shard's token, and its last heartbeat (ms, Redis's clock)
     pytheus1:{shop}:archive          the sums of dead shards, as `pytheus.shards` encodes them

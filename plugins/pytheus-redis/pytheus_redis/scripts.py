@@ -89,6 +89,7 @@ local function show()
   for at = 10, 12 do redis.call('PERSIST', KEYS[at]) end
   if ARGV[17] ~= '' then redis.call('SET', KEYS[13], ARGV[17]) end
   redis.call('ZADD', KEYS[2], 0, ARGV[14])
+  redis.call('HSET', KEYS[1], 'moves', ARGV[14])
 end
 return {publish(19, is_staged, show), now}
 """,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytheus import Counter
+from pytheus_redis.client import Answer, Call
 
 if TYPE_CHECKING:
     from tests.redis.conftest import Member, Members, WaitUntil
@@ -54,6 +55,29 @@ def test_a_metric_that_is_unregistered_goes(members: Members) -> None:
     one.collectors = []
     one.publish()
     assert reader.scrape() == {}
+
+
+def test_series_that_end_while_another_process_reads(members: Members) -> None:
+    one, reader = members(), members()
+    one.publish(a=3, b=1)
+    reader.scrape()
+    counts = {("tally_total", ("a",)): 3, ("tally_total", ("b",)): 1}
+    client = reader.store.client
+    run_all = client.run_all
+    readings = 0
+
+    def end_before(calls: Sequence[Call]) -> list[Answer]:
+        nonlocal readings
+        readings += 1
+        if readings == 1:  # the shards are listed, and not read yet
+            one.end_series()
+            one.publish()
+        return run_all(calls)
+
+    setattr(client, "run_all", end_before)  # noqa: B010  # mypy rejects an assignment to a method
+    assert reader.scrape() == counts
+    assert readings == 2
+    assert reader.scrape() == counts
 
 
 def test_what_the_dead_left_stays(members: Members) -> None:
