@@ -287,6 +287,7 @@ class Members:
     def end(self) -> None:
         for member in self._made:
             member.store.client.close()
+            member.store._heartbeat.stop(0.0)  # a test may have let it beat without its thread
 
 
 @pytest.fixture
