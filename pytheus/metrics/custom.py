@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import cast
 
-from pytheus.names import validate_text
 from pytheus.registry.contract import Collector, RefusesPeers
 from pytheus.samples import Family
 
 __all__ = ["CustomCollector"]
+
+
+class _ClassName:
+    """The name of the class; without `__set__`, so that an attribute of a class or of an object takes its place."""
+
+    def __get__(self, collector: object, owner: type) -> str:
+        return owner.__name__
 
 
 class CustomCollector(RefusesPeers, ABC):
@@ -30,26 +37,19 @@ class CustomCollector(RefusesPeers, ABC):
     `pytheus.registry.Collector`.
     """
 
-    @property
-    def name(self) -> str:
-        """The name in messages and in `pytheus_collector_errors_total`.
+    name: str = cast(str, _ClassName())
+    """The name in messages and in `pytheus_collector_errors_total`: that of the class, unless it is set.
 
-        By default the name of the class. It can be set, on an object or by a class attribute.
+    It is set by an attribute of a class or of an object.
 
-            >>> class Queue(CustomCollector):
-            ...     def collect(self):
-            ...         return []
-            >>> queue = Queue()
-            >>> queue.name = "mail queue"
-            >>> queue.name, Queue().name
-            ('mail queue', 'Queue')
-        """
-        own: object = vars(self).get("_name")
-        return own if isinstance(own, str) else type(self).__name__
-
-    @name.setter
-    def name(self, name: str) -> None:
-        vars(self)["_name"] = validate_text(name, "the name of a collector")
+        >>> class Queue(CustomCollector):
+        ...     def __init__(self, name):
+        ...         self.name = name
+        ...     def collect(self):
+        ...         return []
+        >>> Queue("mail queue").name
+        'mail queue'
+    """
 
     @abstractmethod
     def collect(self) -> Iterable[Family | Collector]:

@@ -1,8 +1,8 @@
 """Errors of constructors that know the keywords of prometheus_client and pytheus 0.6.
 
-The constructors are wrapped after their classes are made, in the same way for the compiled and the plain build, so that
-their types have no other keywords, and a series, which is no call of a constructor, costs nothing. The hint is made
-after the `TypeError` that Python raises.
+The constructors are wrapped after their classes are made, in the same way for the compiled and the plain build. So
+their types have no other keywords, and a new series, which calls no constructor, costs no more. The hint is made after
+the `TypeError` that Python raises.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Modules:
 
 - `installation`: `install` and `uninstall`, and the methods of prometheus_client that they replace
 - `attachments`: which metric of pytheus has the numbers of which one of prometheus_client
-- `numbers`: what their metrics write to
+- `numbers`: the numbers that their metrics write to
 - `series`: the dict of a metric's series
 - `peer_collector`: their metrics in a registry of pytheus
 - `pytheus_collector`: the metrics of pytheus in their registry

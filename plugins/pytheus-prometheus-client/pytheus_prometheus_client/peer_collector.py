@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
-from prometheus_client import Metric
+from prometheus_client import Metric as TheirFamily
 
 from pytheus.exceptions import ConflictError, NotACollectorError
 from pytheus.interruption import is_interruption
-from pytheus.registry.contract import RefusesPeers
-from pytheus.registry.traversal import report_failed_series
+from pytheus.metrics import CustomCollector, Metric
+from pytheus.registry import Registry, report_failed_series
 from pytheus.samples import Family
 from pytheus_prometheus_client.families import families_of, merged
 from pytheus_prometheus_client.loops import collecting, is_loop
@@ -30,10 +30,10 @@ __all__ = ["PeerCollector", "TheirCollector", "their_collectors"]
 class TheirCollector(Protocol):
     """A collector or registry of prometheus_client: an object whose `collect()` returns its families."""
 
-    def collect(self) -> Iterable[Metric]: ...
+    def collect(self) -> Iterable[TheirFamily]: ...
 
 
-class PeerCollector(RefusesPeers):
+class PeerCollector(CustomCollector):
     """A collector of pytheus with the metrics of a registry, or of one collector, of prometheus_client.
 
     `peer` is a registry, a restricted registry or a single collector of prometheus_client. `name` is its name in
@@ -54,8 +54,6 @@ class PeerCollector(RefusesPeers):
     thread. Raises `NotACollectorError` if `peer` cannot be collected.
     """
 
-    __slots__ = ("__weakref__", "name", "peer")
-
     precedence: Final = -1
 
     def __init__(self, peer: TheirCollector, *, name: str | None = None) -> None:
@@ -63,14 +61,15 @@ class PeerCollector(RefusesPeers):
             raise NotACollectorError(
                 f"PeerCollector takes a registry or collector of prometheus_client but got {peer!r:.80}"
             )
-        if isinstance(peer, RefusesPeers):
+        given: object = peer
+        if isinstance(given, (CustomCollector, Metric, Registry)):
             raise NotACollectorError(
                 f"PeerCollector takes a registry or collector of prometheus_client but got {type(peer).__qualname__},"
                 " which is of pytheus; register it in the registry of pytheus, or use PytheusCollector to expose a"
                 " registry of pytheus in prometheus_client"
             )
         self.peer: Final = peer
-        self.name: Final[str] = name or ("prometheus_client" if _holds(peer) is not None else type(peer).__qualname__)
+        self.name: str = name or ("prometheus_client" if _holds(peer) is not None else type(peer).__qualname__)
 
     def collect(self) -> Iterator[Family]:
         """Return the current families; those that fail are left out and reported."""
@@ -86,7 +85,7 @@ class PeerCollector(RefusesPeers):
                     self._report(error)
         return iter(self._without_conflicts(merged(families)))
 
-    def _convert(self, metric: Metric, families: list[Family]) -> None:
+    def _convert(self, metric: TheirFamily, families: list[Family]) -> None:
         try:
             families += families_of(metric)
         except BaseException as error:
@@ -134,7 +133,7 @@ def _holds(peer: object) -> dict[TheirCollector, object] | None:
     return held if isinstance(held, dict) else None
 
 
-def _collects(peer: TheirCollector) -> Iterator[Callable[[], Iterable[Metric]]]:
+def _collects(peer: TheirCollector) -> Iterator[Callable[[], Iterable[TheirFamily]]]:
     """Return a function for each collector of `peer`, which returns its families."""
     held = _holds(peer)
     if held is None:
@@ -147,7 +146,7 @@ def _collects(peer: TheirCollector) -> Iterator[Callable[[], Iterable[Metric]]]:
         yield collector.collect
 
 
-def _target_metric(labels: dict[str, str]) -> Metric:
-    metric = Metric("target", "Target metadata", "info")
+def _target_metric(labels: dict[str, str]) -> TheirFamily:
+    metric = TheirFamily("target", "Target metadata", "info")
     metric.add_sample("target_info", labels, 1)
     return metric

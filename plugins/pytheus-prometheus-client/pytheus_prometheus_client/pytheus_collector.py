@@ -2,37 +2,35 @@
 
 Rules:
 
-- A scrape of pytheus with another encoder: prefix, order, failures and conflicts are those of its formats.
-- `describe()` returns the names of collectors with a definition. It calls no collector and chooses no registry, because
-  prometheus_client holds its lock meanwhile.
-- A collector that has a precedence, such as those of the process and of Python, gives way to the names that the other
-  registry has.
+- The families are those of a scrape: prefix, order, failures and conflicts are as in the formats of pytheus.
+- A name that another collector of the other registry has is left out.
+- `describe()` calls no collector, because prometheus_client holds its lock meanwhile. It has the names that are sure:
+  those of definitions, unless a layer of `pytheus.compose` may change or hide them.
+- Native buckets are left out, because the text format of prometheus_client would fail at them. A histogram that has no
+  others shows the buckets that `pytheus.exposition` makes of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 import prometheus_client
 from prometheus_client import Metric
 from prometheus_client import samples as theirs
 from prometheus_client.registry import Collector as PeerCollectorBase
 
-from pytheus.definitions import Definition
-from pytheus.exposition.checked import CheckedFamily, checked_families
-from pytheus.exposition.walk import scrape
-from pytheus.names import base_name, prefix_lead, text_name
-from pytheus.registry import Collector, Registry, check_registry
-from pytheus.registry.capabilities import HasDefinition
-from pytheus.registry.traversal import definition_of, originals, registered_collectors, walk, wrapped_registries
+from pytheus.exposition import CheckedFamily, RenderRequest, scrape_families
+from pytheus.names import base_name, occupied_names, prefix_lead
+from pytheus.registry import Registry, Wrapper, check_registry, definition_of, originals, walk
 from pytheus.samples import Exemplar
 from pytheus_prometheus_client.loops import collecting, is_loop
 
 __all__ = ["PytheusCollector"]
 
-_STARTED: Final = {"counter": "_total", "histogram": "_count", "summary": "_count"}
-_DEFAULT_NAMES: Final = ("process_", "python_")
+_STARTED: Final = {"counter": "", "histogram": "_count", "summary": "_count"}
+"""The suffix of the sample that has the start time of a series, by type."""
+
+_UNESCAPED: Final = RenderRequest("allow-utf-8")
 
 
 class PytheusCollector(PeerCollectorBase):
@@ -47,8 +45,8 @@ class PytheusCollector(PeerCollectorBase):
         >>> [(metric.type, metric.name, metric.samples[0].name) for metric in theirs.collect()]
         [('counter', 'shop_orders', 'shop_orders_total')]
 
-    `beside` is the registry of prometheus_client in which it is registered, whose collectors of the process and of
-    Python come before those of pytheus. The numbers are those of a scrape of `registry`: of all processes, if it has
+    `beside` is the registry of prometheus_client in which it is registered, whose other collectors come first: a name
+    that one of them has is left out. The numbers are those of a scrape of `registry`: of all processes, if it has
     several. May be called from any thread. Raises `NotARegistryError` if `registry` is not a registry.
     """
 
@@ -59,73 +57,48 @@ class PytheusCollector(PeerCollectorBase):
         self._beside: Final = beside
 
     def describe(self) -> list[Metric]:
-        """Return the metrics whose names are known now, without samples. Blocks on nothing and calls no collector."""
-        described: list[Metric] = []
-        for current in walk(self.registry, resolve=False):
-            if wrapped_registries(current, resolve=False):
-                continue
-            for collector in registered_collectors(current):
-                definition = definition_of(collector)
-                if definition is not None:
-                    name = prefix_lead(self.registry.prefix) + definition.name
-                    described.append(_metric(name, definition.type, definition.description, ""))
-        return list({metric.name: metric for metric in described}.values())
+        """Return the metrics whose names are certain now, without samples. Blocks on nothing, calls no collector."""
+        if any(isinstance(current, Wrapper) for current in walk(self.registry, resolve=True)):
+            return []
+        metrics: dict[str, Metric] = {}
+        taken = self._names_beside()
+        for collector in originals(self.registry):
+            definition = definition_of(collector)
+            if definition is not None:
+                name = prefix_lead(self.registry.prefix) + definition.name
+                if taken.isdisjoint(occupied_names(name, definition.type)):
+                    metric = _metric(name, definition.type, definition.description, "")
+                    metrics[metric.name] = metric
+        return list(metrics.values())
 
     def collect(self) -> list[Metric]:
         """Return the current metrics, with the names and samples that prometheus_client gives its own."""
         if is_loop(self, originals(self.registry)):
             return []
         with collecting(self):
-            metrics = scrape(self.registry, _ENCODER)
-        taken = self._names_beside()
-        return [metric for metric in metrics if not _is_taken(metric, taken)] if taken else metrics
+            families = scrape_families(self.registry, _UNESCAPED)
+        taken = self._names_beside() if self in self._beside._collector_to_names else set[str]()
+        kept = [family for family in families if taken.isdisjoint(occupied_names(family.name, family.type))]
+        return [_metric_of(family) for family in kept]
 
-    def _names_beside(self) -> frozenset[str]:
-        """Return the names of the process and of Python that other collectors beside this one have."""
-        if self not in self._beside._collector_to_names:
-            return frozenset()
-        held = self._beside._names_to_collectors.copy()
-        return frozenset(
-            name for name, collector in held.items() if collector is not self and name.startswith(_DEFAULT_NAMES)
-        )
+    def _names_beside(self) -> set[str]:
+        """Return the names that the other collectors of the other registry have. Takes no lock of it."""
+        return {name for name, holder in self._beside._names_to_collectors.copy().items() if holder is not self}
 
     def __repr__(self) -> str:
         return f"PytheusCollector({self.registry!r})"
 
 
-class _MetricEncoder:
-    """Encodes families as metrics of prometheus_client."""
-
-    def supports(self, collector: Collector, /) -> bool:
-        return callable(getattr(collector, "text_parts", None))
-
-    def encode_collector(self, collector: HasDefinition, definition: Definition, lead: str, /) -> Iterable[Metric]:
-        families = checked_families(cast(Collector, collector), lead, "allow-utf-8")
-        return [self.encode_family(family) for family in families]
-
-    def encode_family(self, family: CheckedFamily, /) -> Metric:
-        metric = _metric(family.name, family.type, family.description, family.unit)
-        base = base_name(family.name, family.type)
-        plain = text_name(family.name, family.type)
-        start = _STARTED.get(metric.type)
-        with_created = _shows_created()
-        for sample in family.samples:
-            name = base + sample.suffix if sample.suffix else plain
-            labels = dict(sample.labels)
-            metric.add_sample(name, labels, sample.value, sample.timestamp, _exemplar(sample.exemplar))
-            if with_created and sample.created is not None and start is not None and name == base + start:
-                metric.add_sample(base + "_created", labels, sample.created, sample.timestamp)
-        return metric
-
-    def encode_end(self) -> tuple[Metric, ...]:
-        return ()
-
-
-_ENCODER: Final = _MetricEncoder()
-
-
-def _is_taken(metric: Metric, taken: frozenset[str]) -> bool:
-    return metric.name in taken or any(sample.name in taken for sample in metric.samples)
+def _metric_of(family: CheckedFamily) -> Metric:
+    metric = _metric(family.name, family.type, family.description, family.unit)
+    start = _STARTED.get(metric.type) if _shows_created() else None
+    for sample in family.samples:
+        labels = dict(sample.labels)
+        name = family.sample_name(sample)
+        metric.add_sample(name, labels, sample.value, sample.timestamp, _exemplar(sample.exemplar))
+        if sample.created is not None and sample.suffix == start:
+            metric.add_sample(f"{metric.name}_created", labels, sample.created, sample.timestamp)
+    return metric
 
 
 def _metric(name: str, type_: str, description: str, unit: str) -> Metric:

@@ -26,7 +26,7 @@ from pytheus.collectors import GCCollector, PlatformCollector, ProcessCollector
 from pytheus.compose import prefixed, union
 from pytheus.exceptions import CollectorError, NotACollectorError, NotARegistryError
 from pytheus.exposition import expose
-from pytheus.registry import CollectorRegistry, Registry
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
 from pytheus_prometheus_client import PeerCollector, PytheusCollector
 
 Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -272,6 +272,28 @@ def test_names_known_ahead_conflict_at_once_and_no_collector_is_called() -> None
         prometheus_client.Counter("shop_hits", "Hits.", registry=theirs)
     theirs.unregister(bridge)
     assert theirs_text(theirs) == ""
+
+
+def test_names_are_told_ahead_where_they_are_certain() -> None:
+    ours = every_type_of_ours()
+    names = ["shop_hits", "shop_depth", "shop_wait_seconds", "shop_size", "shop_build", "shop_door"]
+    assert [metric.name for metric in PytheusCollector(CollectorRegistryProxy(ours)).describe()] == names
+    for layered in union(ours, CollectorRegistry()), prefixed(ours, "outer"):
+        assert PytheusCollector(CollectorRegistryProxy(layered)).describe() == []
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+def test_a_name_that_both_have_is_shown_once_by_theirs(theirs_first: bool) -> None:
+    theirs, ours = prometheus_client.CollectorRegistry(auto_describe=True), CollectorRegistry()
+    bridge = PytheusCollector(ours, beside=theirs)
+    if not theirs_first:
+        theirs.register(bridge)
+    prometheus_client.Counter("hits", "Hits.", registry=theirs).inc(5)
+    Counter("hits_total", "Hits.", registry=ours).inc(2)
+    Gauge("depth", "Depth.", registry=ours).set(1)
+    if theirs_first:
+        theirs.register(bridge)
+    assert samples(theirs_text(theirs)) == {("hits_total", frozenset()): 5.0, ("depth", frozenset()): 1.0}
 
 
 def test_theirs_of_the_process_come_before_ours() -> None:
