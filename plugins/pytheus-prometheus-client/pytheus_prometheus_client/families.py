@@ -12,15 +12,17 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import accumulate, chain
 from typing import Final, cast
 
 from prometheus_client import Metric
 from prometheus_client import samples as theirs
 
-from pytheus.exceptions import LabelError
+from pytheus.exceptions import LabelError, OutOfRangeError
 from pytheus.kinds import KINDS, MetricType
 from pytheus.names import validate_label_names, validate_text
+from pytheus.native_bounds import MAX_SCHEMA, MIN_SCHEMA
 from pytheus.native_buckets import NativeHistogram
 from pytheus.samples import Exemplar, Family, Sample
 
@@ -46,6 +48,7 @@ def families_of(metric: Metric) -> list[Family]:
     name = base + kind.own_suffix
     prepared: list[tuple[str, Sample]] = []
     fits = True
+    checked: Collection[str] = ()
     for sample in metric.samples:
         suffix = sample.name[len(base) :] if sample.name.startswith(base) else None
         if sample.native_histogram is not None and suffix == "" and type_ in _COUNT:
@@ -58,7 +61,14 @@ def families_of(metric: Metric) -> list[Family]:
         if suffix is None or suffix not in kind.sample_suffixes:
             fits = False
             suffix = ""
-        prepared.append((sample.name, _sample(suffix, sample, name)))
+        labels = dict(sample.labels)
+        if labels.keys() != checked:  # most samples have the labels of the one before
+            validate_label_names(tuple(labels), f"a sample of {name!r}", names="utf8")
+            checked = labels.keys()
+        for label, text in labels.items():
+            if type(text) is not str or not text.isascii():
+                validate_text(text, f"label {label!r} of a sample of {name!r}")
+        prepared.append((sample.name, _sample(suffix, sample, labels)))
     if not fits:
         return _unknown(metric, prepared)
     samples = _with_native([sample for _, sample in prepared], metric) if type_ in _COUNT else [s for _, s in prepared]
@@ -96,27 +106,14 @@ def _unknown(metric: Metric, prepared: list[tuple[str, Sample]]) -> list[Family]
     return [Family(name, "unknown", metric.documentation, samples, names="utf8") for name, samples in named.items()]
 
 
-def _sample(suffix: str, sample: theirs.Sample, name: str) -> Sample:
-    labels = dict(sample.labels)
-    subject = f"a sample of {name!r}"
-    validate_label_names(tuple(labels), subject, names="utf8")
-    for label, text in labels.items():
-        validate_text(text, f"label {label!r} of {subject}")
-    return Sample(
-        suffix,
-        labels,
-        float(sample.value) if sample.value is not None else 0.0,
-        None if sample.timestamp is None else float(sample.timestamp),
-        _exemplar(sample.exemplar),
-        native=_native(sample.native_histogram),
-        exemplars=tuple(
-            [
-                exemplar
-                for given in (sample.native_histogram.nh_exemplars or () if sample.native_histogram else ())
-                if (exemplar := _exemplar(given)) is not None
-            ]
-        ),
-    )
+def _sample(suffix: str, sample: theirs.Sample, labels: dict[str, str]) -> Sample:
+    native = sample.native_histogram
+    timestamp = None if sample.timestamp is None else float(sample.timestamp)
+    exemplar = _exemplar(sample.exemplar)
+    if native is None:
+        return Sample(suffix, labels, float(sample.value), timestamp, exemplar)
+    exemplars = tuple([found for given in native.nh_exemplars or () if (found := _exemplar(given)) is not None])
+    return Sample(suffix, labels, float(native.count_value), timestamp, exemplar, None, _native(native), exemplars)
 
 
 def _exemplar(given: theirs.Exemplar | None) -> Exemplar | None:
@@ -128,6 +125,10 @@ def _exemplar(given: theirs.Exemplar | None) -> Exemplar | None:
 def _native(given: theirs.NativeHistogram | None) -> NativeHistogram | None:
     if given is None:
         return None
+    if not MIN_SCHEMA <= given.schema <= MAX_SCHEMA:
+        raise OutOfRangeError(
+            f"a native histogram has the schema {given.schema!r}; expected {MIN_SCHEMA} to {MAX_SCHEMA}"
+        )
     positive = _counts(given.pos_spans, given.pos_deltas)
     negative = _counts(given.neg_spans, given.neg_deltas)
     buckets = given.zero_count + sum(positive.values()) + sum(negative.values())
@@ -137,17 +138,17 @@ def _native(given: theirs.NativeHistogram | None) -> NativeHistogram | None:
 
 
 def _counts(spans: Iterable[theirs.BucketSpan] | None, deltas: Iterable[int] | None) -> dict[int, float]:
-    counts: dict[int, float] = {}
-    remaining = iter(deltas or ())
-    index = 0
-    count = 0
+    """Return the count of each bucket by its index; a span begins after so many indexes, and a count is a difference.
+
+    https://prometheus.io/docs/specs/native_histograms/
+    """
+    spanned: list[range] = []
+    end = 0
     for offset, length in spans or ():
-        index += offset
-        for _ in range(length):
-            count += next(remaining)
-            counts[index] = count
-            index += 1
-    return counts
+        start = end + offset
+        end = start + length
+        spanned.append(range(start, end))
+    return dict(zip(chain.from_iterable(spanned), accumulate(deltas or ()), strict=True))
 
 
 def _with_native(samples: list[Sample], metric: Metric) -> list[Sample]:

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
+from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as TheirFamily
 
-from pytheus.exceptions import ConflictError, NotACollectorError
+from pytheus.exceptions import CollectorError, ConflictError, NotACollectorError
 from pytheus.interruption import is_interruption
 from pytheus.metrics import CustomCollector, Metric
 from pytheus.registry import Registry, report_failed_series
@@ -50,8 +51,9 @@ class PeerCollector(CustomCollector):
         # TYPE depth gauge
         depth 3.0
 
-    The numbers are those of this process. A name that pytheus exposes itself is left out. May be called from any
-    thread. Raises `NotACollectorError` if `peer` cannot be collected.
+    The numbers are those of this process, also in a registry of several processes; `install` adds those of all up. A name
+    that pytheus exposes itself is left out. May be called from any thread. Raises `NotACollectorError` if `peer` cannot
+    be collected.
     """
 
     precedence: Final = -1
@@ -88,8 +90,13 @@ class PeerCollector(CustomCollector):
     def _convert(self, metric: TheirFamily, families: list[Family]) -> None:
         try:
             families += families_of(metric)
-        except BaseException as error:
-            self._report(error)
+        except Exception as error:
+            shown = getattr(metric, "name", metric)
+            named = CollectorError(
+                f"{shown!r:.80} of prometheus_client cannot be exposed: {error!r}", collector=self.name
+            )
+            named.__cause__ = error
+            self._report(named)
 
     def _without_conflicts(self, families: list[Family]) -> list[Family]:
         taken: dict[str, Family] = {}
@@ -136,7 +143,8 @@ def _holds(peer: object) -> dict[TheirCollector, object] | None:
 def _collects(peer: TheirCollector) -> Iterator[Callable[[], Iterable[TheirFamily]]]:
     """Return a function for each collector of `peer`, which returns its families."""
     held = _holds(peer)
-    if held is None:
+    # A derived class may collect in a way of its own.
+    if held is None or type(peer).collect is not CollectorRegistry.collect:
         yield peer.collect
         return
     target: object = getattr(peer, "_target_info", None)
