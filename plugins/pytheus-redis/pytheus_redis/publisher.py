@@ -393,12 +393,11 @@ class Publisher:
         *,
         last: bool,
     ) -> _CurrentShard | None:
-        """Replace previous shards by the staged one; None if they changed meanwhile."""
+        """Replace previous shards by the staged one; None if they changed meanwhile, or if an epoch had to begin."""
         keys, options = self._keys, self._options
         about, base, check = content
         names = [keys.state, keys.shards, keys.archive, keys.folded, keys.notes, *own.all]
-        new_epoch = epoch or os.urandom(8).hex()
-        arguments: list[str | bytes | int] = [epoch, new_epoch, own.token, "0", parts, about, base]
+        arguments: list[str | bytes | int] = [epoch, os.urandom(8).hex(), own.token, "0", parts, about, base]
         arguments += ["1" if last else "0", int(options.remember_seconds * 1000), int(options.expiry_seconds * 1000)]
         arguments.append(check.text())
         for previous, status in zip(self._previous, statuses, strict=True):
@@ -408,17 +407,17 @@ class Publisher:
         try:
             verdict, now_ms, replaced = _verdict(COMMIT, self._client.run(Call(COMMIT, names, arguments)))
         except RedisStoreError as error:
-            if error.maybe_applied:
+            if error.maybe_applied and epoch:
                 # It may exist now, or arrive later; the next shard replaces it in either case.
-                self._previous.append(PreviousShard(own, mirror, new_epoch, inspected_ms, acknowledged="0"))
+                self._previous.append(PreviousShard(own, mirror, epoch, inspected_ms, acknowledged="0"))
             raise
+        self.replaced += replaced
         if verdict == "unstaged":
             raise _unstaged()
         if verdict != "ok":
             return None
         self.heard_at = sent_at
-        self.replaced += replaced
-        return _CurrentShard(own, mirror, new_epoch, now_ms, check)
+        return _CurrentShard(own, mirror, epoch, now_ms, check)
 
     def _base(
         self,

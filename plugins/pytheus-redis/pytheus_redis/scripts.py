@@ -164,8 +164,8 @@ COMMIT: Final = Script(
     """
 -- KEYS: state, shards, archive, folded, notes, then about, index, numbers, base, next: of the new and each previous
 --       shard
--- ARGV: the epoch that is expected ('' for none), the epoch to begin then, token, attempt, parts, identity, base,
---       whether this is the last one, milliseconds to keep notes, milliseconds that a process may be silent, check,
+-- ARGV: the epoch that is expected ('' for none), a random word, token, attempt, parts, identity, base, whether this
+--       is the last one, milliseconds to keep notes, milliseconds that a process may be silent, check,
 --       (token, its status according to INSPECT)*
 local epoch = epoch_of(KEYS[1], KEYS[3])
 local replaced = {}
@@ -173,6 +173,17 @@ if read('ZSCORE', KEYS[2], ARGV[3]) then
   return {read('HGET', KEYS[6], 'attempt') == ARGV[4] and 'ok' or 'changed', now, replaced}
 end
 if epoch ~= ARGV[1] or read('HEXISTS', KEYS[4], ARGV[3]) == 1 then return {'changed', now, replaced} end
+if epoch == '' then
+  for at, kind in ipairs({'hash', 'zset', 'string', 'hash', 'zset'}) do replace_other(KEYS[at], kind, replaced) end
+  -- The content of an archive is lost with its epoch.
+  if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('HEXISTS', KEYS[1], 'archive') == 1 then
+    replaced[#replaced + 1] = KEYS[3]
+  end
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2] .. '-' .. time[1] .. '-' .. time[2])
+  redis.call('HDEL', KEYS[1], 'archive')
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
+  return {'begun', now, replaced}
+end
 local previous = (#ARGV - 11) / 2
 for at = 1, previous do
   if status_of(epoch, KEYS[2], KEYS[4], ARGV[10 + at * 2]) ~= ARGV[11 + at * 2] then
@@ -182,15 +193,6 @@ end
 if (read('HGET', KEYS[6], 'part') or '0') ~= ARGV[5] then return {'unstaged', now, replaced} end
 redis.call('HSET', KEYS[6], 'attempt', ARGV[4], 'identity', ARGV[6], 'check', ARGV[11])
 for at, kind in ipairs({'hash', 'zset', 'string', 'hash', 'zset'}) do replace_other(KEYS[at], kind, replaced) end
-if epoch == '' then
-  -- The content of an archive is lost with its epoch.
-  if redis.call('EXISTS', KEYS[3]) == 1 or redis.call('HEXISTS', KEYS[1], 'archive') == 1 then
-    replaced[#replaced + 1] = KEYS[3]
-  end
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
-  redis.call('HDEL', KEYS[1], 'archive')
-  redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
-end
 for at = 6, 8 do redis.call('PERSIST', KEYS[at]) end
 if ARGV[7] ~= '' then redis.call('SET', KEYS[9], ARGV[7]) end
 beat(KEYS[1], KEYS[2], ARGV[3], ARGV[8], ARGV[10])
@@ -209,9 +211,10 @@ return {'ok', now, replaced}
 )
 """Replace the previous shards of a process by a staged one; all at once, or not at all.
 
-Answers "ok", "changed" (the answer of `INSPECT` is outdated) or "unstaged" (the parts are gone), and the common keys
-whose content was not valid and was replaced. A previous shard that may still arrive, because it was sent and not
-acknowledged, is made void.
+Answers "ok", "changed" (the answer of `INSPECT` is outdated), "begun" (an epoch; the next call commits) or "unstaged"
+(the parts are gone), and the common keys whose content was not valid and was replaced. A previous shard that may still
+arrive, because it was sent and not acknowledged, is made void. The name of an epoch has Redis's time, so that no
+message that arrives late begins the same one again, and brings back a shard that Redis has lost.
 """
 
 LIST: Final = Script(

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pytheus_redis.client import Answer, Call, RedisClient
+from pytheus_redis.scripts import COMMIT, INSPECT, PUBLISH, STAGE
+
 if TYPE_CHECKING:
     from tests.redis.conftest import Members
 
@@ -32,6 +35,31 @@ def test_a_folded_process_publishes_all_of_it_to_an_emptied_redis(members: Membe
     members.forget_everything()
     paused.publish()
     assert reader.total("a") == 5
+
+
+def test_no_message_that_arrives_late_brings_back_a_shard_that_redis_lost(members: Members) -> None:
+    sent: list[Call] = []
+
+    class Recorder(RedisClient):
+        def run(self, call: Call, /) -> Answer:
+            sent.append(call)
+            return super().run(call)
+
+    one, reader = members(Recorder), members()
+    one.publish(a=5)
+    one.publish(a=1)
+    late = sent.copy()
+    assert {call.script for call in late} >= {INSPECT, STAGE, COMMIT, PUBLISH}
+    members.forget_everything()
+    for call in late:
+        reader.store.client.run(call)
+    assert members.command("ZCARD", "shards") == 0
+    one.publish(a=1)
+    for call in late:
+        reader.store.client.run(call)
+    assert members.command("ZCARD", "shards") == 1
+    members.die(one)
+    assert reader.scrape() == {("tally_total", ("a",)): 7}
 
 
 def test_a_redis_that_went_back_in_time_gets_everything_again(members: Members) -> None:
