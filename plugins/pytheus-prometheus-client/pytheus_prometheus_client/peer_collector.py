@@ -51,9 +51,9 @@ class PeerCollector(CustomCollector):
         # TYPE depth gauge
         depth 3.0
 
-    The numbers are those of this process, also in a registry of several processes; `install` adds those of all up. A name
-    that pytheus exposes itself is left out. May be called from any thread. Raises `NotACollectorError` if `peer` cannot
-    be collected.
+    The numbers are those of this process, also in a registry of several processes; `install` adds those of all up. A
+    name that pytheus exposes itself is left out. May be called from any thread. Raises `NotACollectorError` if `peer`
+    cannot be collected.
     """
 
     precedence: Final = -1
