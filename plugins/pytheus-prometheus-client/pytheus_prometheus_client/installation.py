@@ -39,9 +39,9 @@ def install(registry: Registry = REGISTRY) -> None:
         >>> uninstall()
 
     Metrics of every registry of prometheus_client are attached when they are registered, and those that were registered
-    before are moved with their values. Custom collectors of its default registry are bridged (`PeerCollector`). What
-    stays there alone is named by a `PytheusWarning`. A second call with the same registry does nothing. May be called
-    from any thread; best before the program defines metrics.
+    before are moved with their values. Custom collectors of its default registry are bridged (`PeerCollector`). A
+    `PytheusWarning` names each metric that stays there alone. A second call with the same registry does nothing. Best
+    called before the program defines metrics; may be called from any thread.
 
     Raises `NotARegistryError` if `registry` is not a registry, and `SelectionError` if the metrics are in another one.
     """
@@ -89,5 +89,5 @@ def uninstall() -> None:
 
 def _registries() -> list[TheirRegistry]:
     """Return the registries of prometheus_client, as far as the garbage collector knows them."""
-    gc.collect()  # those that nobody has any more
+    gc.collect()  # those that the program no longer has
     return [each for each in gc.get_objects() if isinstance(each, TheirRegistry)]

@@ -14,18 +14,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, finalize
 
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
-from prometheus_client import Enum, multiprocess, values
+from prometheus_client import Enum, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
 from pytheus.registry import Registry
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain
+from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
@@ -38,7 +39,7 @@ class Installation:
 
     def __init__(self, registry: Registry) -> None:
         self.registry: Final = registry
-        self.merged: Final = PytheusCollector(registry)
+        self._exposed: Final = PytheusCollector(registry)
         self._by_name: dict[str, Twins] = {}
         self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
         self._bridges: dict[TheirCollector, PeerCollector] = {}
@@ -159,6 +160,20 @@ class Installation:
             self.registry.unregister(cast(Any, collector))
         except PytheusError:  # the program has unregistered it
             pass
+
+    def merged(self) -> list[Metric]:
+        """Return the present metrics of all processes, as the other library's multi-process mode does.
+
+        Without bridged collectors, which have the numbers of this process, and without start times.
+        """
+        with ExitStack() as stack:
+            for collector in list(self._bridges):
+                stack.enter_context(collecting(collector))  # so that its bridge leaves it out
+            metrics = self._exposed.collect()
+        for metric in metrics:
+            if metric.type in ("counter", "histogram", "summary"):
+                metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+        return metrics
 
     def renew_locks(self) -> None:
         """Make new locks in a forked process: the former ones may be held by a thread that only its parent has."""

@@ -3,8 +3,8 @@
 Rules:
 
 - Their classes stay, so that names which were imported before, subclasses and `isinstance` keep their meaning.
-- A replaced method raises what the former one raises, and nothing else.
-- A method that another program has replaced in turn stays; what is replaced here does nothing more once uninstalled.
+- A replaced method raises the errors of the former one, and no others.
+- A method that another program has replaced in turn stays. Ours, which it calls, does nothing more once uninstalled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["REPLACEMENTS"]
 
 
 class _Replacement:
-    """A method of prometheus_client, and what it is replaced by: what `wrap` returns for it."""
+    """A method of prometheus_client, and the one that replaces it, which `wrap` returns."""
 
     def __init__(self, owner: object, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         self._owner = owner
@@ -53,7 +53,7 @@ class _Replacement:
 def _register(former: Callable[..., None]) -> Callable[..., None]:
     def register(self: TheirRegistry, collector: TheirCollector) -> None:
         former(self, collector)
-        _tell(lambda installation: installation.add(self, collector))
+        _change(lambda installation: installation.add(self, collector))
 
     return register
 
@@ -61,7 +61,7 @@ def _register(former: Callable[..., None]) -> Callable[..., None]:
 def _unregister(former: Callable[..., None]) -> Callable[..., None]:
     def unregister(self: TheirRegistry, collector: TheirCollector) -> None:
         former(self, collector)
-        _tell(lambda installation: installation.remove(self, collector))
+        _change(lambda installation: installation.remove(self, collector))
 
     return unregister
 
@@ -69,13 +69,13 @@ def _unregister(former: Callable[..., None]) -> Callable[..., None]:
 def _made(former: Callable[..., None]) -> Callable[..., None]:
     def init(self: TheirMetric, *arguments: Any, **options: Any) -> None:
         former(self, *arguments, **options)
-        _tell(lambda installation: installation.finish(self))
+        _change(lambda installation: installation.finish(self))
 
     return init
 
 
-def _tell(change: Callable[[Installation], list[str] | None]) -> None:
-    """Change what is installed, and tell what is refused."""
+def _change(change: Callable[[Installation], list[str] | None]) -> None:
+    """Change the installation, if there is one, and issue the warnings that `change` returns."""
     for installation in INSTALLED[:]:
         with installation.changing():
             refusals = change(installation) or ()
@@ -162,7 +162,7 @@ def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[
         found = list(former(self))
         if not INSTALLED:
             return found
-        merged = INSTALLED[0].merged.collect()
+        merged = INSTALLED[0].merged()
         # The files of the directory are from before the installation, unless the program has since gone back to them.
         first, second = (merged, found) if values.ValueClass is LocalNumber else (found, merged)
         names = {metric.name for metric in first}
