@@ -90,4 +90,11 @@ def uninstall() -> None:
 def _registries() -> list[TheirRegistry]:
     """Return the registries of prometheus_client, as far as the garbage collector knows them."""
     gc.collect()  # those that the program no longer has
-    return [each for each in gc.get_objects() if isinstance(each, TheirRegistry)]
+    is_frozen = hasattr(gc, "freeze") and gc.get_freeze_count() > 0
+    if is_frozen:  # by a program that forks soon, and whose objects would be left out
+        gc.unfreeze()
+    try:
+        return [each for each in gc.get_objects() if isinstance(each, TheirRegistry)]
+    finally:
+        if is_frozen:
+            gc.freeze()

@@ -107,6 +107,18 @@ def test_what_came_before_keeps_its_start_time(theirs: TheirRegistry, late: Call
     assert (rows(ours, "seam_jobs_total")[0].created or 0.0) > created[0] + 500
 
 
+def test_what_came_before_is_found_among_frozen_objects(
+    theirs: TheirRegistry, late: Callable[[], CollectorRegistry], shown: Shown
+) -> None:
+    Peer.Counter("seam_jobs", "Jobs.", registry=theirs).inc()
+    gc.freeze()
+    try:
+        assert shown(late(), "seam_jobs") == ["seam_jobs_total 1.0"]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
 def test_what_came_before_shares_with_an_equal_metric(theirs: TheirRegistry) -> None:
     ours = CollectorRegistry()
     Counter("seam_jobs_total", "Jobs.", registry=ours).inc()
