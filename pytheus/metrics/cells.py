@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytheus.compilation import mypyc_attr
+from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_types import Complete, LabelValues
 from pytheus.metrics.metric import Metric
@@ -14,7 +15,7 @@ __all__ = ["Cell"]
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Cell:
-    """One number of a series: what another library's metric object writes to instead of a number of its own.
+    """One number of a series, to which another library's metric object writes instead of a number of its own.
 
         >>> from pytheus import Histogram
         >>> latency = Histogram("latency_seconds", "Latency.", buckets=(0.1, 1.0), registry=None)
@@ -25,9 +26,9 @@ class Cell:
         [[0.05, 1.0, 0.0, 0.0]]
 
     `series` is a metric without labels, or a handle with all labels bound: a counter, gauge, histogram or summary.
-    `index` is the number's place in `pytheus.samples.Row.numbers`. A cell follows its series wherever the registry keeps
-    it. It checks neither the sign nor the finiteness of what is written, because the other library has its own rules.
-    All methods may be called from any thread, signal handler or finalizer, as those of the metric.
+    `index` is the number's place in `pytheus.samples.Row.numbers`. A cell follows its series wherever the registry
+    keeps it. It checks neither the sign nor the finiteness of a written number, because the other library has its own
+    rules. All methods may be called from any thread, signal handler or finalizer, as those of the metric.
 
     Raises `LabelError` if a label is missing, and `IndexError` if the series has no number at `index`.
     """
@@ -46,15 +47,24 @@ class Cell:
         self._index = index
 
     def inc(self, amount: Number) -> None:
-        """Add `amount`; raises as `pytheus.Gauge.inc` does."""
+        """Add `amount`; raises as `pytheus.Gauge.inc` does.
+
+        A counter keeps an exemplar of the context (`pytheus.metrics.exemplar`), and so does a histogram when its sum
+        changes, which is by the value that is observed.
+        """
         series = self._series
         number = amount if type(amount) is float else to_float(amount, series)
         if series._view is UNBOUND:
             series = self._follow()
+        if CONTEXTS.in_use:
+            series._keep_exemplar_of_context(self._index, number)
         series._add(self._index, number)
 
-    def set(self, value: Number) -> None:
-        """Set the number; raises as `inc` does. A counter that gets smaller begins again, with a new start time."""
+    def set(self, value: Number, timestamp: float | None = None) -> None:
+        """Set the number; raises as `inc` does. A counter that gets smaller begins again, with a new start time.
+
+        `timestamp` has no effect: other libraries pass one, and a series keeps the time of each write itself.
+        """
         series = self._series
         number = value if type(value) is float else to_float(value, series)
         if series._view is UNBOUND:

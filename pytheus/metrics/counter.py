@@ -130,6 +130,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
             self._value = number
             self._view[0] = number
 
+    def _keep_exemplar_of_context(self, index: int, number: float) -> None:
+        self._bound()._keep_exemplar(None, number, index)
+
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         labels = cast("tuple[str, ...]", self._labels)
         return Row(labels, [self._stored_number()], None, exemplars, True, self._created)

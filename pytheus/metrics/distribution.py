@@ -86,11 +86,7 @@ class Distribution(Metric[L, C, D]):
         raise NotImplementedError
 
     def observe_many(self: Distribution[Complete], values: Iterable[Number]) -> None:
-        """Count each of `values`, or none of them if it raises as `observe` does.
-
-        Takes a fraction of the time of a call of `observe` for each. A scrape meanwhile may show the values of some
-        buckets already, but never a bucket without its part of the sum.
-        """
+        """Count each of `values`, or none of them if it raises as `observe` does."""
         raise NotImplementedError
 
     def _add_observations(self, index: int, count: int, total: float) -> None:
@@ -155,14 +151,9 @@ class Distribution(Metric[L, C, D]):
             return False
         numbers = array("d", numbers_of(total, counts))
         # atomic: an observation comes before, and the series stays, or after, and begins a new one
-        if self._view is not view:
+        if self._view is not view or (self._counts != counts if view is None else view != numbers):
             return False
-        if view is None:
-            if self._counts != counts:
-                return False
-        elif view != numbers:
-            return False
-        else:
+        if view is not None:
             self._counts = counts
             self._sum = total
         self._view = UNBOUND
@@ -288,40 +279,18 @@ class Distribution(Metric[L, C, D]):
         count = int(number) if index else 0
         # atomic: loads, an add and a store
         view = self._view
-        if view is None:
-            if index:
-                self._counts[index] = self._counts[index] + count
-            else:
-                self._sum += number
-        elif view is UNBOUND:  # the series has ended
+        if view is UNBOUND:  # the series has ended
             self._bound()._add(index, number)
-        else:
+        elif view is not None:
             view[index] += number
-
-    def _put(self, index: int, number: float) -> None:
-        count = int(number) if index else 0
-        # atomic: loads and a store
-        view = self._view
-        if view is None:
-            if index:
-                self._counts[index] = count
-            else:
-                self._sum = number
-        elif view is UNBOUND:
-            self._bound()._put(index, number)
+        elif index:
+            self._counts[index] = self._counts[index] + count
         else:
-            view[index] = number
+            self._sum += number
 
     def _number_at(self, index: int) -> float:
-        # atomic: the counts and the view are of one moment
-        view = self._view
-        counts = self._counts
-        total = self._sum
-        if view is not None and view is not UNBOUND:
-            return view[index]
-        if not index:
-            return total
-        return float(counts[index]) if index < len(counts) else 0.0
+        total, counts = self._read()
+        return float(counts[index]) if index else total
 
     def _record_seconds(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)
@@ -476,5 +445,5 @@ class Distribution(Metric[L, C, D]):
 
 
 if LOCKED:
-    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_put", "_add_observations")
+    lock_methods(Distribution, "_reset", "_read", "_use_view", "_add", "_add_observations")
     lock_methods(Distribution, "_move_numbers", "_take_back", "_leave")

@@ -67,8 +67,8 @@ class Handle:
         raise NotImplementedError
 
     def _put(self, index: int, number: float) -> None:
-        """Set the number at `index` of a row, whatever it is."""
-        raise NotImplementedError
+        """Set the number at `index` of a row, whatever it is. Other writes meanwhile add to it."""
+        self._add(index, number - self._number_at(index))
 
     def _number_at(self, index: int) -> float:
         """Return the number at `index` of a row; 0.0 for a gauge that was never set."""
@@ -76,6 +76,9 @@ class Handle:
 
     def _begin(self, created: float) -> None:
         """Take `created` for the start time, where the type has one."""
+
+    def _keep_exemplar_of_context(self, index: int, number: float) -> None:
+        """Keep an exemplar of the context, if the type has some, because `number` is added to the one at `index`."""
 
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         """Keep this series' numbers in `storage` from now on.

@@ -2,7 +2,9 @@
 
 Modules:
 
-- `installation`: `install` and `uninstall`, and the methods of prometheus_client that they replace
+- `installation`: `install` and `uninstall`
+- `replacements`: the methods of prometheus_client that they replace
+- `installed`: which metrics are attached to which registry of pytheus
 - `attachments`: which metric of pytheus has the numbers of which one of prometheus_client
 - `numbers`: the numbers that their metrics write to
 - `series`: the dict of a metric's series

@@ -4,8 +4,8 @@ Rules:
 
 - A metric is attached when it is registered, not when its numbers are made, so that one that is not registered stays
   the other library's alone.
-- Nothing here raises into the code that registers a metric or asks for a series: what pytheus refuses stays as it is,
-  and a `PytheusWarning` names it.
+- Nothing here raises into the code that registers a metric or asks for a series: a metric that pytheus refuses stays as
+  it is, and a `PytheusWarning` names it.
 - A number moves in the order: read, add to the series, replace. Only an installation that comes late moves numbers that
   other threads may write meanwhile, and looks at the former ones once more afterwards.
 """
@@ -25,18 +25,19 @@ from prometheus_client import Histogram as TheirHistogram
 from prometheus_client import Info as TheirInfo
 from prometheus_client import Summary as TheirSummary
 
+from pytheus.definitions import caller_location
 from pytheus.exceptions import PytheusError, PytheusWarning
-from pytheus.metrics import Counter, Gauge, Histogram, Info, Metric, StateSet, Summary
-from pytheus.registry import Registry
+from pytheus.metrics import Cell, Counter, Gauge, Histogram, Info, Metric, StateSet, Summary
+from pytheus.registry import HasDefinition, Lookup, Registry
 from pytheus_prometheus_client.numbers import LocalNumber, SeparateNumber, SharedNumber
 from pytheus_prometheus_client.series import Series
 
-__all__ = ["Attachment", "Number", "TheirMetric", "is_plain", "local", "numbers_of", "show", "tell"]
+__all__ = ["Attachment", "Number", "TheirMetric", "Twins", "is_plain", "local", "numbers_of", "show", "tell"]
 
 TheirMetric: TypeAlias = metrics.MetricWrapperBase
 _Ours: TypeAlias = Metric[Any, Any, Any]
 
-_OWN_NUMBERS: Final = {
+_KINDS: Final[dict[type[TheirMetric], type[_Ours]]] = {
     TheirCounter: Counter,
     TheirGauge: Gauge,
     TheirHistogram: Histogram,
@@ -63,7 +64,7 @@ class Number(Protocol):
 
 def is_plain(collector: object) -> bool:
     """Return whether `collector` is a metric whose numbers are all that it shows."""
-    for base in _OWN_NUMBERS:
+    for base in _KINDS:
         if isinstance(collector, base):
             return all(getattr(type(collector), name) is getattr(base, name) for name in _READERS)
     return False
@@ -72,31 +73,48 @@ def is_plain(collector: object) -> bool:
 class Attachment:
     """A metric of prometheus_client, and the one of pytheus that has its numbers."""
 
-    def __init__(
-        self, theirs: TheirMetric, registry: Registry, owns: Callable[[object], bool], is_separate: bool
-    ) -> None:
+    def __init__(self, theirs: TheirMetric, registry: Registry, twins: Twins, is_late: bool) -> None:
         """Make the metric of pytheus, and move the numbers; raises `PytheusError` and changes nothing if it cannot.
 
-        `owns` tells whether a number may be replaced. `is_separate` tells whether a metric of another registry of
-        prometheus_client has the same series.
+        `twins` are the other metrics of the same name, each of another registry of prometheus_client, and from now on
+        this one. With `is_late` numbers from before the installation may be replaced.
         """
-        self.is_separate = is_separate
-        self._owns = owns
-        self._registry = registry
-        self._kind = next(base for base in _OWN_NUMBERS if isinstance(theirs, base))
+        self.is_separate = bool(twins)
+        self._theirs = theirs
+        self._twins = twins
+        self._is_late = is_late
+        self._kind = next(base for base in _KINDS if isinstance(theirs, base))
         self.name: str = theirs._name
+        self._our_name = f"{self.name}_total" if self._kind is TheirCounter else self.name
         self._bounds: tuple[float, ...] = tuple(getattr(theirs, "_upper_bounds", ()))[:-1]
         self._states: tuple[str, ...] = tuple(getattr(theirs, "_states", ()))
         self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
-        self.ours = self._make(theirs, registry)
+        is_shared = _holds(registry, self._our_name)
+        self._ours = self._make(registry) if is_shared or not is_late else self._begun(registry)
+        # The metric to unregister at the end; None if the program has an equal one.
+        self.registered: _Ours | None = None if is_shared else self._ours
+        for twin in twins.values():
+            self.registered = twin.registered
         self._moved: list[tuple[Number, float, SharedNumber]] = []
         if theirs._labelnames:
-            self._watch(theirs)
+            self._watch()
         else:
-            self._attach(theirs, self.ours)
+            self._attach(theirs, self._ours)
+        self._is_late = False
 
-    def _make(self, theirs: TheirMetric, registry: Registry) -> _Ours:
-        name = f"{self.name}_total" if self._kind is TheirCounter else self.name
+    def _begun(self, registry: Registry) -> _Ours:
+        """Make the metric of pytheus, whose series began when those of the other library did."""
+        ours = self._make(None)
+        for values, child in _series_of(self._theirs):
+            created: object = getattr(child, "_created", None)
+            if isinstance(created, float):
+                Cell(ours.labels(*values) if values else ours, 0).begin(created)
+        registry.register(ours)
+        return ours
+
+    def _make(self, registry: Registry | None) -> _Ours:
+        theirs = self._theirs
+        name = self._our_name
         text = str(theirs._documentation)
         labels = tuple(theirs._labelnames)
         names: Literal["legacy", "utf8"] = "legacy" if all(map(_is_legacy, (name, *labels))) else "utf8"
@@ -118,35 +136,43 @@ class Attachment:
 
     # Series -----------------------------------------------------------------------------------------------------------
 
-    def _watch(self, theirs: TheirMetric) -> None:
+    def _watch(self) -> None:
+        theirs = self._theirs
         with theirs._lock:
-            former = theirs._metrics
-            theirs._metrics = self._series()
+            former = dict(_series_of(theirs))
+            series = self._use_new_series()
             for values, child in former.items():
-                theirs._metrics[values] = child
+                series[values] = child
 
-    def _series(self) -> Series[TheirMetric]:
-        return Series(self._added, self._removed)
+    def _use_new_series(self) -> Series[TheirMetric]:
+        series = Series(self._added, self._removed)
+        vars(self._theirs)["_metrics"] = series
+        return series
 
     def _added(self, values: tuple[str, ...], child: TheirMetric) -> None:
         try:
-            self._attach(child, cast(_Ours, self.ours.labels(*values)))
+            self._attach(child, self._ours.labels(*values))
         except PytheusError as error:
             tell(f"the series {values!r} of {self.name!r} stays in prometheus_client alone: {error}")
 
-    def _removed(self, values: tuple[str, ...]) -> None:
+    def _removed(self, values: tuple[str, ...], child: TheirMetric) -> None:
+        twins = [theirs for theirs in self._twins if theirs is not self._theirs]
+        if any(values in theirs._metrics for theirs in twins):
+            _give_back(child)
+            return
         try:
-            self.ours.remove(*values)
+            self._ours.remove(*values)
         except PytheusError:  # a series that pytheus refused
             pass
 
-    def clear(self, theirs: TheirMetric) -> None:
+    def clear(self) -> None:
         """Remove every series of the metric."""
+        theirs = self._theirs
         with theirs._lock:
-            former = list(theirs._metrics)
-            theirs._metrics = self._series()
-            for values in former:
-                self._removed(values)
+            former = _series_of(theirs)
+            self._use_new_series()
+            for values, child in former:
+                self._removed(values, child)
 
     # Numbers ----------------------------------------------------------------------------------------------------------
 
@@ -168,18 +194,23 @@ class Attachment:
             put(SeparateNumber(shared, value, self._is_sum) if self.is_separate else shared)
         vars(theirs)["_pytheus_series"] = ours
 
-    def separate(self, theirs: TheirMetric) -> None:
+    def _owns(self, number: object) -> bool:
+        if type(number) is LocalNumber:
+            return True
+        return self._is_late and type(number).__module__.partition(".")[0] == "prometheus_client"
+
+    def separate(self) -> None:
         """Let the metric show its own numbers from now on, because another one shares its series."""
         if self.is_separate:
             return
         self.is_separate = True
-        for child in _children(theirs):
+        for _, child in _series_of(self._theirs):
             for number, put in list(numbers_of(child)):
                 if isinstance(number, SharedNumber):
                     put(SeparateNumber(number, number.get(), self._is_sum))
 
     def sweep(self) -> None:
-        """Add what other threads wrote to the former numbers while they were replaced."""
+        """Add the writes of other threads to the former numbers while they were replaced."""
         moved, self._moved = self._moved, []
         for number, value, shared in moved:
             more = number.get() - value
@@ -188,23 +219,44 @@ class Attachment:
             if getattr(number, "_multiprocess", False):
                 number.set(0.0)  # the file of its process would show it a second time
 
-    def detach(self, theirs: TheirMetric) -> None:
-        """Give `theirs` numbers of its own again, with the values that it shows."""
-        children = _children(theirs)
+    def detach(self) -> None:
+        """Give the metric numbers of its own again, with the values that it shows."""
+        theirs = self._theirs
+        children = [child for _, child in _series_of(theirs)]
         if theirs._labelnames:
             with theirs._lock:
                 theirs._metrics = dict(theirs._metrics)
         for child in children:
+            if self._twins:
+                _give_back(child)
             for number, put in list(numbers_of(child)):
                 if isinstance(number, (SharedNumber, SeparateNumber)):
                     put(local(number.get()))
             vars(child).pop("_pytheus_series", None)
 
 
+Twins: TypeAlias = dict[TheirMetric, Attachment]
+"""Metrics of one name, each of another registry of prometheus_client, which share a metric of pytheus."""
+
+
+def _holds(registry: Registry, name: str) -> bool:
+    """Return whether a collector in `registry` has `name`."""
+    if isinstance(registry, Lookup):
+        return registry.find(name) is not None
+    return any(isinstance(held, HasDefinition) and held.definition.name == name for held in registry.collect())
+
+
+def _give_back(child: TheirMetric) -> None:
+    """Take the numbers of a series that ends out of those that it shares with others."""
+    for number, _ in numbers_of(child):
+        if isinstance(number, SeparateNumber):
+            number.give_back()
+
+
 def local(value: float) -> LocalNumber:
     """Return a number of prometheus_client's own with this value."""
-    number = LocalNumber("", "", "", (), (), "")
-    number.set(value)
+    number: LocalNumber = cast(Any, LocalNumber)("", "", "", (), (), "")
+    number._value = value
     return number
 
 
@@ -218,19 +270,24 @@ def show(theirs: TheirMetric) -> None:
             ours.state(theirs._states[theirs._value])
         elif isinstance(ours, Gauge) and "_child_samples" in vars(theirs):
             ours.set_function(lambda: next(iter(theirs._child_samples())).value)
-            # What is written from now on has no effect, as the other library has it.
+            # Later writes have no effect, as in the other library.
             theirs._value = local(0.0)  # type: ignore[attr-defined]  # of a gauge
     except PytheusError as error:
         tell(f"{theirs._name!r} stays in prometheus_client alone: {error}")
 
 
+# As a module has it, so that the default filter shows a warning once for each line.
+_TOLD: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
+
+
 def tell(message: str) -> None:
-    """Warn of what stays in prometheus_client alone, once for each message."""
-    warnings.warn(message, PytheusWarning, stacklevel=2)
+    """Warn of a metric that stays in prometheus_client alone, at the line of the program that defines or uses it."""
+    path, _, line = caller_location().rpartition(":")
+    warnings.warn_explicit(message, PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
 
 
 def numbers_of(theirs: TheirMetric) -> Iterator[tuple[Number, Callable[[Number], None]]]:
-    """Return each number of a metric without labels or of a series, in the order of a row, and what replaces it."""
+    """Return each number of a series, in the order of a row, with the function that replaces it."""
 
     def putter(name: str) -> Callable[[Number], None]:
         return lambda number: setattr(theirs, name, number)
@@ -246,5 +303,8 @@ def numbers_of(theirs: TheirMetric) -> Iterator[tuple[Number, Callable[[Number],
             yield number, partial(theirs._buckets.__setitem__, index)
 
 
-def _children(theirs: TheirMetric) -> list[TheirMetric]:
-    return list(theirs._metrics.copy().values()) if theirs._labelnames else [theirs]
+def _series_of(theirs: TheirMetric) -> list[tuple[tuple[str, ...], TheirMetric]]:
+    """Return the series of a metric with their label values."""
+    if not theirs._labelnames:
+        return [((), theirs)]
+    return list(cast("dict[tuple[str, ...], TheirMetric]", theirs._metrics).copy().items())

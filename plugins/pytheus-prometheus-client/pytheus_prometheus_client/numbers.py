@@ -1,10 +1,11 @@
-"""What metrics of prometheus_client write to: a number of a series of pytheus, or one of their own."""
+"""The numbers that metrics of prometheus_client write to: of a series of pytheus, or their own."""
 
 from __future__ import annotations
 
 from prometheus_client.samples import Exemplar
 from prometheus_client.values import MutexValue
 
+from pytheus.atomic import LOCKED, lock_for
 from pytheus.exceptions import PytheusError
 from pytheus.metrics import Cell
 
@@ -12,7 +13,7 @@ __all__ = ["LocalNumber", "SeparateNumber", "SharedNumber"]
 
 
 class LocalNumber(MutexValue):
-    """A number that is no series of pytheus: of a metric that is not registered, or that pytheus refused.
+    """A number outside of pytheus: of a metric that is not registered, or that pytheus refused.
 
     It is prometheus_client's own, under a name by which a number that was made since the installation is known.
     """
@@ -23,10 +24,6 @@ class SharedNumber(Cell):
 
     _multiprocess = False
     _exemplar: Exemplar | None = None
-
-    def set(self, value: float, timestamp: float | None = None) -> None:  # type: ignore[override]  # one more argument
-        """Set the number; pytheus keeps the time of a gauge by itself."""
-        super().set(value)
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         """Keep the latest exemplar, in this process and where pytheus keeps it."""
@@ -41,39 +38,73 @@ class SharedNumber(Cell):
         return self._exemplar
 
 
-class SeparateNumber(LocalNumber):
+class SeparateNumber:
     """A number of one of several metrics that share a series, each of another registry of prometheus_client.
 
-    What it shows is its own; what it is changed by counts in the series.
+    It shows its own number, and adds each change to the series. It needs no lock, as the metrics of pytheus.
     """
 
+    _multiprocess = False
+    _exemplar: Exemplar | None = None
+
     def __init__(self, shared: SharedNumber, value: float, is_sum: bool) -> None:
-        super().__init__("", "", "", (), (), "")
         self._shared = shared
         self._is_sum = is_sum
         self._value = value
 
-    @property
-    def shared(self) -> SharedNumber:
-        """The number of the series."""
-        return self._shared
-
     def inc(self, amount: float) -> None:
         """Add `amount` to both."""
         self._shared.inc(amount)
-        super().inc(amount)
+        self._add(float(amount))
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Set its own number; the series changes by the difference, or is set as well if its gauges are not summed."""
-        with self._lock:
-            difference = value - self._value
-            self._value = value
+        number = float(value)
+        former = self._exchange(number)
         if self._is_sum:
-            self._shared.inc(difference)
+            self._shared.inc(number - former)
         else:
-            self._shared.set(value)
+            self._shared.set(number)
+
+    def get(self) -> float:
+        """Return its own number."""
+        return self._value
+
+    def give_back(self) -> None:
+        """Take its own number out of the series, if that has a sum."""
+        if self._is_sum:
+            self._shared.inc(-self._exchange(0.0))
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         """Keep the latest exemplar in both."""
         self._shared.set_exemplar(exemplar)
-        super().set_exemplar(exemplar)
+        self._exemplar = exemplar
+
+    def get_exemplar(self) -> Exemplar | None:
+        """Return its own latest exemplar."""
+        return self._exemplar
+
+    def _add(self, amount: float) -> None:
+        # atomic: a load, an add and a store
+        self._value += amount
+
+    def _exchange(self, value: float) -> float:
+        # atomic: of two threads that set the number, the second one finds that of the first
+        former = self._value
+        self._value = value
+        return former
+
+
+if LOCKED:
+    _add, _exchange = SeparateNumber._add, SeparateNumber._exchange
+
+    def _add_locked(self: SeparateNumber, amount: float) -> None:
+        with lock_for(self):
+            _add(self, amount)
+
+    def _exchange_locked(self: SeparateNumber, value: float) -> float:
+        with lock_for(self):
+            return _exchange(self, value)
+
+    SeparateNumber._add = _add_locked  # type: ignore[method-assign]  # the same method under a lock
+    SeparateNumber._exchange = _exchange_locked  # type: ignore[method-assign]  # the same method under a lock

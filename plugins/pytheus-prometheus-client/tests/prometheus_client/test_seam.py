@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import metrics, multiprocess, values
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics_of
 
 from pytheus import Counter, Gauge, generate_metrics
 from pytheus.exceptions import PytheusWarning, SelectionError
@@ -23,31 +23,8 @@ from pytheus.registry import CollectorRegistry
 from pytheus.testing import parse_exposition
 from pytheus_prometheus_client import PytheusCollector, install, uninstall
 
-
-@pytest.fixture
-def ours() -> Iterator[CollectorRegistry]:
-    registry = CollectorRegistry()
-    install(registry)
-    yield registry
-    uninstall()
-
-
-@pytest.fixture
-def theirs() -> TheirRegistry:
-    return TheirRegistry()
-
-
-def lines(text: str | bytes) -> list[str]:
-    """The lines of a text, the labels in each in the order of their names."""
-    text = text if isinstance(text, str) else text.decode()
-    found = [line for line in text.splitlines() if not line.startswith("#") and "_created" not in line]
-    return [
-        re.sub(r"{(.*)}", lambda labels: "{" + ",".join(sorted(labels[1].split(","))) + "}", line) for line in found
-    ]
-
-
-def shown(registry: CollectorRegistry, name: str) -> list[str]:
-    return [line for line in lines(generate_metrics(registry)) if line.startswith(name)]
+Lines = Callable[[str | bytes], list[str]]
+Shown = Callable[[CollectorRegistry, str], list[str]]
 
 
 def everything(registry: TheirRegistry) -> list[Any]:
@@ -71,14 +48,14 @@ def everything(registry: TheirRegistry) -> list[Any]:
     return [counter, gauge, histogram, summary, info, enum, function]
 
 
-def test_both_show_the_same_samples(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_both_show_the_same_samples(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown, lines: Lines) -> None:
     everything(theirs)
     their_lines = [line for line in lines(prometheus_client.generate_latest(theirs)) if line.startswith("seam_")]
     assert sorted(shown(ours, "seam_")) == sorted(their_lines)
     assert len(their_lines) == 15
 
 
-def test_what_came_before_moves_with_its_values(theirs: TheirRegistry) -> None:
+def test_what_came_before_moves_with_its_values(theirs: TheirRegistry, shown: Shown, lines: Lines) -> None:
     held = everything(theirs)
     child = held[0].labels("mail")
     before = lines(prometheus_client.generate_latest(theirs))
@@ -117,7 +94,7 @@ def test_a_second_installation(ours: CollectorRegistry) -> None:
         install(CollectorRegistry())
 
 
-def test_series_that_are_removed(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_series_that_are_removed(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     counter = prometheus_client.Counter("seam_jobs", "Jobs.", ["queue", "code"], registry=theirs)
     for queue in "abc":
         for code in (1, 2):
@@ -150,7 +127,7 @@ def test_removal_needs_no_warning_where_it_works(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_metric_that_is_not_registered_stays_theirs(ours: CollectorRegistry) -> None:
+def test_a_metric_that_is_not_registered_stays_theirs(ours: CollectorRegistry, shown: Shown) -> None:
     counter = prometheus_client.Counter("seam_alone", "Alone.", registry=None)
     counter.inc()
     assert shown(ours, "seam_alone") == []
@@ -164,7 +141,7 @@ def test_a_metric_that_is_not_registered_stays_theirs(ours: CollectorRegistry) -
     assert counter._value.get() == 2.0
 
 
-def test_equal_definitions_share_whoever_comes_first(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_equal_definitions_share_in_either_order(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     first = Counter("seam_one_total", "One.", ["a"], registry=ours)
     first.labels("x").inc()
     prometheus_client.Counter("seam_one", "One.", ["a"], registry=theirs).labels("x").inc()
@@ -173,7 +150,7 @@ def test_equal_definitions_share_whoever_comes_first(ours: CollectorRegistry, th
     assert shown(ours, "seam_") == ['seam_one_total{a="x"} 2.0', "seam_two_total 2.0"]
 
 
-def test_a_conflict_is_a_warning_and_no_error(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_a_conflict_is_a_warning_and_no_error(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     Gauge("seam_depth", "Depth.", registry=ours).set(1)
     with pytest.warns(PytheusWarning, match="seam_depth.*stays in prometheus_client alone"):
         gauge = prometheus_client.Gauge("seam_depth", "Depth.", ["a"], registry=theirs)
@@ -182,7 +159,7 @@ def test_a_conflict_is_a_warning_and_no_error(ours: CollectorRegistry, theirs: T
     assert shown(ours, "seam_depth") == ["seam_depth 1.0"]
 
 
-def test_two_registries_each_show_their_own_and_pytheus_the_sum(ours: CollectorRegistry) -> None:
+def test_two_registries_each_show_their_own_and_pytheus_the_sum(ours: CollectorRegistry, shown: Shown) -> None:
     one, two = TheirRegistry(), TheirRegistry()
     counters = [prometheus_client.Counter("seam_jobs", "Jobs.", ["q"], registry=each) for each in (one, two)]
     counters[0].labels("a").inc()
@@ -195,7 +172,7 @@ def test_two_registries_each_show_their_own_and_pytheus_the_sum(ours: CollectorR
     assert shown(ours, "seam_jobs") == ['seam_jobs_total{q="a"} 2.0']
 
 
-def test_a_registry_that_is_gone_takes_its_metrics_along(ours: CollectorRegistry) -> None:
+def test_a_registry_that_is_gone_takes_its_metrics_along(ours: CollectorRegistry, shown: Shown) -> None:
     registry = TheirRegistry()
     prometheus_client.Counter("seam_jobs", "Jobs.", registry=registry).inc()
     assert shown(ours, "seam_jobs") == ["seam_jobs_total 1.0"]
@@ -204,7 +181,7 @@ def test_a_registry_that_is_gone_takes_its_metrics_along(ours: CollectorRegistry
     assert shown(ours, "seam_jobs") == []
 
 
-def test_a_function_provides_a_number(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_a_function_provides_a_number(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     items: list[int] = [1, 2]
     gauge = prometheus_client.Gauge("seam_items", "Items.", ["a"], registry=theirs)
     gauge.labels("x").set_function(lambda: len(items))
@@ -242,7 +219,8 @@ def test_exemplars(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
         if sample.exemplar is not None
     ]
     assert sorted(found) == [("seam_jobs_total", {"trace_id": "a"}, 2.0), ("seam_wait_bucket", {"trace_id": "b"}, 3.0)]
-    assert 'trace_id="b"' in prometheus_client.openmetrics.exposition.generate_latest(theirs).decode()
+    text: bytes = open_metrics_of(theirs)  # type: ignore[no-untyped-call]  # theirs has no types here
+    assert 'trace_id="b"' in text.decode()
 
 
 class _Queue:
@@ -251,7 +229,7 @@ class _Queue:
 
 
 def test_custom_collectors_of_their_default_registry_are_bridged(
-    ours: CollectorRegistry, theirs: TheirRegistry
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown
 ) -> None:
     queue, other = _Queue(), _Queue()
     prometheus_client.REGISTRY.register(queue)
@@ -271,14 +249,14 @@ def test_the_collector_of_several_processes_shows_the_registry(
     metrics_of_app = TheirRegistry()
     prometheus_client.Counter("seam_jobs", "Jobs.", ["q"], registry=metrics_of_app).labels("a").inc()
     endpoint = TheirRegistry()
-    multiprocess.MultiProcessCollector(endpoint)
+    multiprocess.MultiProcessCollector(endpoint)  # type: ignore[no-untyped-call]  # theirs has no types here
     assert endpoint.get_sample_value("seam_jobs_total", {"q": "a"}) == 1.0
-    multiprocess.mark_process_dead(os.getpid())
+    multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # theirs has no types here
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
-    multiprocess.mark_process_dead(os.getpid())
+    multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # theirs has no types here
 
 
-def test_a_bridge_to_the_registry_is_not_bridged_back(ours: CollectorRegistry) -> None:
+def test_a_bridge_to_the_registry_is_not_bridged_back(ours: CollectorRegistry, shown: Shown) -> None:
     bridge = PytheusCollector(ours)
     prometheus_client.REGISTRY.register(bridge)
     try:
@@ -289,7 +267,7 @@ def test_a_bridge_to_the_registry_is_not_bridged_back(ours: CollectorRegistry) -
         prometheus_client.REGISTRY.unregister(bridge)
 
 
-def test_subclasses(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_subclasses(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     class Named(prometheus_client.Counter):
         def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
             super().inc(amount * 2, exemplar)
@@ -300,7 +278,7 @@ def test_subclasses(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
     assert type(counter.labels("x")) is Named
 
 
-def test_threads_lose_nothing(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+def test_threads_lose_nothing(ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown) -> None:
     counter = prometheus_client.Counter("seam_jobs", "Jobs.", ["a"], registry=theirs)
     histogram = prometheus_client.Histogram("seam_wait", "Wait.", registry=theirs)
 
@@ -319,7 +297,7 @@ def test_threads_lose_nothing(ours: CollectorRegistry, theirs: TheirRegistry) ->
 
 
 @pytest.mark.parametrize("mode", sorted(prometheus_client.Gauge._MULTIPROC_MODES))
-def test_gauge_modes(ours: CollectorRegistry, theirs: TheirRegistry, mode: Any) -> None:
+def test_gauge_modes(ours: CollectorRegistry, theirs: TheirRegistry, mode: Any, shown: Shown) -> None:
     gauge = prometheus_client.Gauge("seam_depth", "Depth.", registry=theirs, multiprocess_mode=mode)
     assert shown(ours, "seam_depth") == ["seam_depth 0.0"]
     gauge.set(3)

@@ -1,0 +1,211 @@
+"""Which metrics of prometheus_client are attached to which registry of pytheus.
+
+Rules:
+
+- A metric is attached once, and detached when no registry of prometheus_client has it any more, or exists any more.
+- Metrics of the same name, of several of their registries, share one metric of pytheus.
+- Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
+- The garbage collector may end a registry at any moment, also while this thread changes something. Then its metrics are
+  detached after that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary, finalize
+
+import prometheus_client
+from prometheus_client import CollectorRegistry as TheirRegistry
+from prometheus_client import Enum, Metric, multiprocess, values
+from prometheus_client.registry import Collector as TheirCollector
+
+from pytheus.exceptions import PytheusError
+from pytheus.registry import Registry
+from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain
+from pytheus_prometheus_client.loops import collecting
+from pytheus_prometheus_client.numbers import LocalNumber
+from pytheus_prometheus_client.peer_collector import PeerCollector
+from pytheus_prometheus_client.pytheus_collector import PytheusCollector
+
+__all__ = ["INSTALLED", "Installation", "attachment_of"]
+
+
+class Installation:
+    """The metrics and collectors of prometheus_client that are in `registry`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry: Final = registry
+        self._exposed: Final = PytheusCollector(registry)
+        self._by_name: dict[str, Twins] = {}
+        self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
+        self._bridges: dict[TheirCollector, PeerCollector] = {}
+        # An enum is registered before it has its states.
+        self._unfinished: dict[TheirMetric, TheirRegistry] = {}
+        self._ended: list[set[TheirMetric]] = []
+        self._lock = threading.RLock()
+        self._is_changing = False
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock for the block, and detach afterwards the metrics that have ended meanwhile."""
+        with self._lock:
+            outer = self._is_changing
+            self._is_changing = True
+            try:
+                yield
+            finally:
+                while not outer and self._ended:
+                    self._release(self._ended.pop())
+                self._is_changing = outer
+
+    def attachment_of(self, theirs: TheirMetric) -> Attachment | None:
+        twins = self._by_name.get(theirs._name)
+        return None if twins is None else twins.get(theirs)
+
+    def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> list[str]:
+        """Attach or bridge `collector`, which `registry` has; return messages if it is refused."""
+        if is_plain(collector) and isinstance(collector, TheirMetric):
+            if isinstance(collector, Enum) and not hasattr(collector, "_states"):
+                self._unfinished[collector] = registry
+            elif late or values.ValueClass is LocalNumber:
+                return self._attach(registry, collector, late)
+        elif registry is prometheus_client.REGISTRY:
+            return self._bridge(collector)
+        return []
+
+    def finish(self, theirs: TheirMetric) -> list[str]:
+        """Attach a metric that was registered by its constructor, which has ended; as `add`."""
+        registry = self._unfinished.pop(theirs, None)
+        return [] if registry is None else self._attach(registry, theirs, False)
+
+    def _attach(self, registry: TheirRegistry, theirs: TheirMetric, late: bool) -> list[str]:
+        held = self._holders.get(registry)
+        if held is None:
+            held = self._holders[registry] = set()
+            finalize(registry, self._end, held).atexit = False
+        held.add(theirs)
+        twins = self._by_name.setdefault(theirs._name, {})
+        if theirs in twins:
+            return []
+        try:
+            twins[theirs] = Attachment(theirs, self.registry, twins, late)
+        except PytheusError as error:
+            held.discard(theirs)
+            return [f"{theirs._type} {theirs._name!r} stays in prometheus_client alone: {error}"]
+        if len(twins) > 1:
+            for twin in twins.values():
+                twin.separate()
+        return []
+
+    def _end(self, held: set[TheirMetric]) -> None:
+        """Detach the metrics of a registry that the garbage collector has ended."""
+        self._ended.append(held)
+        if self._lock.acquire(blocking=False):  # otherwise the thread that holds it does the rest
+            try:
+                if not self._is_changing:
+                    with self.changing():
+                        pass
+            finally:
+                self._lock.release()
+
+    def _bridge(self, collector: TheirCollector) -> list[str]:
+        if collector in self._bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
+            return []
+        bridge = PeerCollector(collector)
+        try:
+            self.registry.register(bridge)
+        except PytheusError as error:
+            return [f"the collector {type(collector).__qualname__} stays in prometheus_client alone: {error}"]
+        self._bridges[collector] = bridge
+        return []
+
+    def sweep(self) -> None:
+        """Add the writes to former numbers while they were replaced."""
+        for twins in self._by_name.values():
+            for attachment in twins.values():
+                attachment.sweep()
+
+    def remove(self, registry: TheirRegistry, collector: TheirCollector) -> None:
+        """Detach or unbridge `collector`, which `registry` no longer has."""
+        bridge = self._bridges.pop(collector, None)
+        if bridge is not None:
+            self._unregister(bridge)
+        elif isinstance(collector, TheirMetric):
+            held = self._holders.get(registry)
+            if held is not None and collector in held:
+                held.discard(collector)
+                self._release({collector})
+
+    def _release(self, ended: set[TheirMetric]) -> None:
+        """Detach the metrics that no registry of prometheus_client has any more."""
+        for theirs in list(ended):
+            if any(theirs in held for held in self._holders.values()):
+                continue
+            twins = self._by_name.get(theirs._name, {})
+            attachment = twins.pop(theirs, None)
+            if attachment is None:
+                continue
+            attachment.detach()
+            if not twins:
+                del self._by_name[theirs._name]
+                if attachment.registered is not None:
+                    self._unregister(attachment.registered)
+
+    def _unregister(self, collector: object) -> None:
+        try:
+            self.registry.unregister(cast(Any, collector))
+        except PytheusError:  # the program has unregistered it
+            pass
+
+    def merged(self) -> list[Metric]:
+        """Return the present metrics of all processes, as the other library's multi-process mode does.
+
+        Without bridged collectors, which have the numbers of this process, and without start times.
+        """
+        with ExitStack() as stack:
+            for collector in list(self._bridges):
+                stack.enter_context(collecting(collector))  # so that its bridge leaves it out
+            metrics = self._exposed.collect()
+        for metric in metrics:
+            if metric.type in ("counter", "histogram", "summary"):
+                metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+        return metrics
+
+    def renew_locks(self) -> None:
+        """Make new locks in a forked process: the former ones may be held by a thread that only its parent has."""
+        self._lock = threading.RLock()
+        self._is_changing = False
+        for twins in list(self._by_name.values()):
+            for theirs in list(twins):
+                if theirs._labelnames:
+                    theirs._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Detach and unbridge everything."""
+        self._holders.clear()
+        self._release({theirs for twins in self._by_name.values() for theirs in twins})
+        for bridge in self._bridges.values():
+            self._unregister(bridge)
+        self._bridges.clear()
+
+
+INSTALLED: Final[list[Installation]] = []
+"""The installation, if there is one."""
+
+
+def attachment_of(theirs: TheirMetric) -> Attachment | None:
+    """Return the attachment of a metric, or None if it is not in a registry of pytheus."""
+    return INSTALLED[0].attachment_of(theirs) if INSTALLED else None
+
+
+def _renew_locks() -> None:
+    for installation in INSTALLED:
+        installation.renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

@@ -1,0 +1,329 @@
+"""What is attached: where it is defined, when it began, its exemplars, and metrics that share a series."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from enum import Enum
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry as TheirRegistry
+
+from pytheus import Counter, Histogram
+from pytheus.exceptions import ConflictError, PytheusWarning
+from pytheus.metrics import Metric, exemplar
+from pytheus.registry import CollectorRegistry
+from pytheus.samples import Row
+from pytheus_prometheus_client import install, uninstall
+from pytheus_prometheus_client.installed import INSTALLED
+
+Shown = Callable[[CollectorRegistry, str], list[str]]
+Peer = prometheus_client
+
+
+@pytest.fixture
+def late() -> Iterator[Callable[[], CollectorRegistry]]:
+    """A function that installs the seam in a new registry."""
+
+    def installed() -> CollectorRegistry:
+        registry = CollectorRegistry()
+        install(registry)
+        return registry
+
+    yield installed
+    uninstall()
+
+
+def rows(registry: CollectorRegistry, name: str) -> list[Row]:
+    metric = registry.find(name)
+    assert isinstance(metric, Metric)
+    return metric.rows()
+
+
+# Places --------------------------------------------------------------------------------------------------------------
+
+
+def _this_line() -> int:
+    import sys
+
+    return sys._getframe(1).f_lineno
+
+
+def test_a_metric_is_defined_where_the_program_does(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    counter, line = Peer.Counter("seam_jobs", "Jobs.", registry=theirs), _this_line()
+    with pytest.raises(ConflictError, match=f"defined at {__file__}:{line}"):
+        Counter("seam_jobs_total", "Jobs.", ["a"], registry=ours)
+    enum, line = Peer.Enum("seam_door", "Door.", states=["open"], registry=theirs), _this_line()
+    with pytest.raises(ConflictError, match=f"defined at {__file__}:{line}"):
+        Counter("seam_door", "Jobs.", ["a"], registry=ours)
+    assert (counter._name, enum._name) == ("seam_jobs", "seam_door")
+
+
+def test_a_warning_is_issued_where_the_program_defines(ours: CollectorRegistry) -> None:
+    held = TheirRegistry(), TheirRegistry()
+    Peer.Counter("seam_jobs", "Jobs.", registry=held[0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, line = Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=held[1]), _this_line()
+    (warning,) = caught
+    assert (warning.filename, warning.lineno, warning.category) == (__file__, line, PytheusWarning)
+
+
+def test_uninstalled_the_peer_is_a_caller_as_others(theirs: TheirRegistry) -> None:
+    install(CollectorRegistry())
+    uninstall()
+    from pytheus.definitions import NOT_CALLERS
+
+    assert {"pytheus"} == NOT_CALLERS
+
+
+# Start times ---------------------------------------------------------------------------------------------------------
+
+
+def test_series_begin_with_theirs(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    before = time.time()
+    child = Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=theirs).labels("x")
+    (row,) = rows(ours, "seam_jobs_total")
+    assert before <= child._created <= (row.created or 0.0) <= time.time()
+
+
+def test_what_came_before_keeps_its_start_time(theirs: TheirRegistry, late: Callable[[], CollectorRegistry]) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=theirs)
+    histogram = Peer.Histogram("seam_wait", "Wait.", registry=theirs)
+    summary = Peer.Summary("seam_size", "Size.", registry=theirs)
+    children = counter.labels("x"), histogram, summary
+    for age, child in enumerate(children, 1):
+        vars(child)["_created"] -= 1000 * age
+    ours = late()
+    found = [rows(ours, name)[0].created for name in ("seam_jobs_total", "seam_wait", "seam_size")]
+    created = [vars(child)["_created"] for child in children]
+    assert found == created
+    counter.labels("x").inc()
+    counter.labels("x").reset()
+    assert (rows(ours, "seam_jobs_total")[0].created or 0.0) > created[0] + 500
+
+
+def test_what_came_before_is_found_among_frozen_objects(
+    theirs: TheirRegistry, late: Callable[[], CollectorRegistry], shown: Shown
+) -> None:
+    Peer.Counter("seam_jobs", "Jobs.", registry=theirs).inc()
+    gc.freeze()
+    try:
+        assert shown(late(), "seam_jobs") == ["seam_jobs_total 1.0"]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_what_came_before_shares_with_an_equal_metric(theirs: TheirRegistry) -> None:
+    ours = CollectorRegistry()
+    Counter("seam_jobs_total", "Jobs.", registry=ours).inc()
+    counter = Peer.Counter("seam_jobs", "Jobs.", registry=theirs)
+    counter.inc(2)
+    install(ours)
+    try:
+        counter.inc(4)
+        assert rows(ours, "seam_jobs_total")[0].numbers == [7.0]
+    finally:
+        uninstall()
+    assert rows(ours, "seam_jobs_total")[0].numbers == [7.0]
+
+
+# Exemplars -----------------------------------------------------------------------------------------------------------
+
+
+def test_exemplars_of_the_context(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", registry=theirs)
+    histogram = Peer.Histogram("seam_wait", "Wait.", buckets=[1, 2], registry=theirs)
+    gauge = Peer.Gauge("seam_depth", "Depth.", registry=theirs)
+    with exemplar(trace_id="a"):
+        counter.inc(3)
+        histogram.observe(1.5)
+        histogram.observe(9)
+        histogram.observe(float("nan"))
+        gauge.inc()
+        histogram.observe(0.5, {"trace_id": "b"})
+    found = {
+        (name, slot): (dict(each.labels), each.value)
+        for name in ("seam_jobs_total", "seam_wait", "seam_depth")
+        for slot, each in (rows(ours, name)[0].exemplars or {}).items()
+    }
+    assert found == {
+        ("seam_jobs_total", 0): ({"trace_id": "a"}, 3.0),
+        ("seam_wait", 1): ({"trace_id": "b"}, 0.5),
+        ("seam_wait", 2): ({"trace_id": "a"}, 1.5),
+        ("seam_wait", 3): ({"trace_id": "a"}, 9.0),
+    }
+
+
+def test_an_exemplar_that_pytheus_refuses_stays_theirs(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", registry=theirs)
+    counter.inc(1, {"é": "x"}) if _takes_any_name() else counter.inc(1, {"a": "x"})
+    assert counter._value.get_exemplar() is not None
+    assert rows(ours, "seam_jobs_total")[0].numbers == [1.0]
+
+
+def _takes_any_name() -> bool:
+    try:
+        Peer.Counter("seam_é", "Any.", registry=None)
+    except ValueError:
+        return False
+    return True
+
+
+# Labels --------------------------------------------------------------------------------------------------------------
+
+
+class _Code(str, Enum):  # noqa: UP042  # its text is not its value
+    OK = "ok"
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (("a", "b"), {}),
+        (("a", 2), {}),
+        (("a", True), {}),
+        ((_Code.OK, None), {}),
+        ((), {"queue": "a", "code": "b"}),
+        ((), {"code": 2, "queue": _Code.OK}),
+    ],
+)
+def test_labels_are_found_by_their_text(
+    ours: CollectorRegistry, theirs: TheirRegistry, values: tuple[object, ...], named: dict[str, object]
+) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", ["queue", "code"], registry=theirs)
+    counter.labels("ok", "b")
+    plain = Peer.Counter("seam_jobs", "Jobs.", ["queue", "code"], registry=None)
+    expected = plain.labels(*values, **named)._labelvalues
+    first = counter.labels(*values, **named)
+    assert first._labelvalues == expected
+    assert counter.labels(*values, **named) is first
+    assert len(counter._metrics) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ((), {}),
+        (("a",), {}),
+        (("a", "b", "c"), {}),
+        (("a",), {"code": "b"}),
+        ((), {"queue": "a"}),
+        ((), {"queue": "a", "coed": "b"}),
+        ((), {"queue": "a", "code": "b", "more": "c"}),
+    ],
+)
+def test_wrong_labels_raise_as_they_do_there(
+    ours: CollectorRegistry, theirs: TheirRegistry, values: tuple[object, ...], named: dict[str, object]
+) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", ["queue", "code"], registry=theirs)
+    counter.labels("a", "b")
+    plain = Peer.Counter("seam_jobs", "Jobs.", ["queue", "code"], registry=None)
+    with pytest.raises(ValueError, match=r"label|both") as expected:
+        plain.labels(*values, **named)
+    with pytest.raises(ValueError, match=r"label|both") as found:
+        counter.labels(*values, **named)
+    assert str(found.value) == str(expected.value)
+    assert found.value.__context__ is None
+
+
+def test_labels_of_a_series_raise_as_they_do_there(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", ["queue"], registry=theirs)
+    with pytest.raises(ValueError, match="already has labels"):
+        counter.labels("a").labels("b")
+    with pytest.raises(ValueError, match="No label names"):
+        Peer.Counter("seam_one", "One.", registry=theirs).labels("b")
+
+
+# Several registries of theirs ----------------------------------------------------------------------------------------
+
+
+def test_a_series_that_one_of_two_removes(ours: CollectorRegistry, shown: Shown) -> None:
+    held = TheirRegistry(), TheirRegistry()
+    one, two = (Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=each) for each in held)
+    one.labels("x").inc(1)
+    two.labels("x").inc(10)
+    one.labels("y").inc(100)
+    one.remove("x")
+    assert shown(ours, "seam_jobs") == ['seam_jobs_total{a="x"} 10.0', 'seam_jobs_total{a="y"} 100.0']
+    one.remove("x")  # it has none any more
+    two.labels("x").inc()
+    assert held[1].get_sample_value("seam_jobs_total", {"a": "x"}) == 11.0
+    assert shown(ours, "seam_jobs")[0] == 'seam_jobs_total{a="x"} 11.0'
+    two.clear()
+    assert shown(ours, "seam_jobs") == ['seam_jobs_total{a="y"} 100.0']
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_registries_end_in_any_order(ours: CollectorRegistry, shown: Shown, first: int) -> None:
+    held = [TheirRegistry(), TheirRegistry()]
+    Peer.Counter("seam_jobs", "Jobs.", registry=held[0]).inc(1)
+    Peer.Counter("seam_jobs", "Jobs.", registry=held[1]).inc(2)
+    assert shown(ours, "seam_jobs") == ["seam_jobs_total 3.0"]
+    del held[first]
+    gc.collect()
+    assert shown(ours, "seam_jobs") == [f"seam_jobs_total {2.0 - first}"]
+    held.clear()
+    gc.collect()
+    assert shown(ours, "seam_jobs") == []
+
+
+def test_a_registry_that_ends_during_a_change(ours: CollectorRegistry, shown: Shown) -> None:
+    registry = TheirRegistry()
+    Peer.Counter("seam_jobs", "Jobs.", registry=registry).inc()
+    with INSTALLED[0].changing():
+        del registry
+        gc.collect()
+        assert shown(ours, "seam_jobs") == ["seam_jobs_total 1.0"]
+    assert shown(ours, "seam_jobs") == []
+
+
+def test_a_registry_that_ends_while_another_thread_changes(ours: CollectorRegistry, shown: Shown) -> None:
+    registries = [TheirRegistry()]
+    Peer.Counter("seam_jobs", "Jobs.", registry=registries[0]).inc()
+
+    def end() -> None:
+        registries.clear()
+        gc.collect()
+
+    with INSTALLED[0].changing():
+        thread = threading.Thread(target=end)
+        thread.start()
+        thread.join()  # without waiting for the lock
+    assert shown(ours, "seam_jobs") == []
+
+
+def test_threads_set_gauges_that_share_a_series(ours: CollectorRegistry, shown: Shown) -> None:
+    held = TheirRegistry(), TheirRegistry()
+    gauges = [Peer.Gauge("seam_depth", "Depth.", registry=each, multiprocess_mode="sum") for each in held]
+
+    def work(gauge: prometheus_client.Gauge) -> None:
+        for number in range(2000):
+            gauge.set(number)
+            gauge.inc(2)
+
+    threads = [threading.Thread(target=work, args=(gauge,)) for gauge in gauges * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    own = [registry.get_sample_value("seam_depth") for registry in held]
+    assert shown(ours, "seam_depth") == [f"seam_depth {sum(value or 0.0 for value in own)}"]
+
+
+def test_a_histogram_without_series_has_its_bounds(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    labelled = Peer.Histogram("seam_wait", "Wait.", ["a"], buckets=[0.5, 2, float("inf")], registry=theirs)
+    metric = ours.find("seam_wait")
+    assert isinstance(metric, Histogram)
+    assert metric.definition.bounds == (0.5, 2.0)
+    labelled.labels("x").observe(1)
+    assert metric.labels("x").rows()[0].numbers == [1.0, 0.0, 1.0, 0.0]
+    Peer.Histogram("seam_default", "Wait.", registry=theirs)
+    default = ours.find("seam_default")
+    assert isinstance(default, Histogram)
+    assert len(default.definition.bounds) == 14
