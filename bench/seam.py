@@ -68,10 +68,10 @@ class Column(NamedTuple):
 COLUMNS: Final = (
     Column("plain", "peers"),
     Column("seam, memory", "compiled", "memory", 0),
-    Column("pure seam, memory", "pure", "memory", 0),
+    Column("pure, memory", "pure", "memory", 0),
     Column("plain processes", "peers", "none"),
     Column("seam, processes", "compiled", "processes", 3),
-    Column("pure seam, processes", "pure", "processes", 3),
+    Column("pure, processes", "pure", "processes", 3),
 )
 
 

@@ -6,6 +6,8 @@ Rules:
   the other library's alone.
 - Nothing here raises into the code that registers a metric or asks for a series: a metric that pytheus refuses stays as
   it is, and a `PytheusWarning` names it.
+- A gauge that a process never sets has no number there, unless it is summed: prometheus_client counts a zero, which is
+  then the least number of all processes.
 - A number moves in the order: read, add to the series, replace. Only an installation that comes late moves numbers that
   other threads may write meanwhile, and looks at the former ones once more afterwards.
 """

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
-from prometheus_client import Enum, Metric, multiprocess, values
+from prometheus_client import Enum, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
@@ -71,8 +71,12 @@ class Installation:
         if is_plain(collector) and isinstance(collector, TheirMetric):
             if isinstance(collector, Enum) and not hasattr(collector, "_states"):
                 self._unfinished[collector] = registry
-            elif late or values.ValueClass is LocalNumber:
+            elif late or values.ValueClass is LocalNumber or isinstance(collector, (Enum, Info)):
                 return self._attach(registry, collector, late)
+            else:
+                return [
+                    f"{_alone(collector)}: the program has replaced prometheus_client.values.ValueClass; remove that"
+                ]
         elif registry is prometheus_client.REGISTRY:
             return self._bridge(collector)
         return []
@@ -95,7 +99,7 @@ class Installation:
             twins[theirs] = Attachment(theirs, self.registry, twins, late)
         except PytheusError as error:
             held.discard(theirs)
-            return [f"{theirs._type} {theirs._name!r} stays in prometheus_client alone: {error}"]
+            return [f"{_alone(theirs)}: {error}"]
         if len(twins) > 1:
             for twin in twins.values():
                 twin.separate()
@@ -191,6 +195,10 @@ class Installation:
         for bridge in self._bridges.values():
             self._unregister(bridge)
         self._bridges.clear()
+
+
+def _alone(theirs: TheirMetric) -> str:
+    return f"{theirs._type} {theirs._name!r} stays in prometheus_client alone"
 
 
 INSTALLED: Final[list[Installation]] = []
