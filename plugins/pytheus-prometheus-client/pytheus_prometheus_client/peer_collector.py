@@ -78,16 +78,22 @@ class PeerCollector(CustomCollector):
         if is_loop(self, their_collectors(self.peer)):
             return iter(())
         families: list[Family] = []
+        errors: list[BaseException] = []
         with collecting(self):
             for collect in _collects(self.peer):
                 try:
                     for metric in collect():
-                        self._convert(metric, families)
+                        self._convert(metric, families, errors)
                 except BaseException as error:
-                    self._report(error)
-        return iter(self._without_conflicts(merged(families)))
+                    if is_interruption(error):
+                        raise
+                    errors.append(error)
+        kept = _without_conflicts(merged(families), errors)
+        if errors:
+            self._report(errors)
+        return iter(kept)
 
-    def _convert(self, metric: TheirFamily, families: list[Family]) -> None:
+    def _convert(self, metric: TheirFamily, families: list[Family], errors: list[BaseException]) -> None:
         try:
             families += families_of(metric)
         except Exception as error:
@@ -96,34 +102,32 @@ class PeerCollector(CustomCollector):
                 f"{shown!r:.80} of prometheus_client cannot be exposed: {error!r}", collector=self.name
             )
             named.__cause__ = error
-            self._report(named)
+            errors.append(named)
 
-    def _without_conflicts(self, families: list[Family]) -> list[Family]:
-        taken: dict[str, Family] = {}
-        kept: list[Family] = []
-        for family in families:
-            names = family.occupied_names
-            holder = next((taken[name] for name in names if name in taken), None)
-            if holder is not None:
-                self._report(
-                    ConflictError(
-                        f"{family} of prometheus_client would expose a name of {holder} a second time; rename one",
-                        name=family.name,
-                        incumbent=holder,
-                    )
-                )
-                continue
-            taken.update(dict.fromkeys(names, family))
-            kept.append(family)
-        return kept
-
-    def _report(self, error: BaseException) -> None:
+    def _report(self, errors: list[BaseException]) -> None:
+        message = f"{len(errors)} parts of prometheus_client cannot be exposed"
+        error = errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
         # Outside a scrape, such as in a test that calls collect(), the error is the caller's.
-        if is_interruption(error) or not report_failed_series(self, (), error):
+        if not report_failed_series(self, (), error):
             raise error
 
     def __repr__(self) -> str:
         return f"PeerCollector({self.peer!r})"
+
+
+def _without_conflicts(families: list[Family], errors: list[BaseException]) -> list[Family]:
+    taken: dict[str, Family] = {}
+    kept: list[Family] = []
+    for family in families:
+        names = family.occupied_names
+        holder = next((taken[name] for name in names if name in taken), None)
+        if holder is None:
+            taken.update(dict.fromkeys(names, family))
+            kept.append(family)
+        else:
+            message = f"{family} of prometheus_client would expose a name of {holder} a second time; rename one"
+            errors.append(ConflictError(message, name=family.name, incumbent=holder))
+    return kept
 
 
 def their_collectors(peer: object) -> list[object]:

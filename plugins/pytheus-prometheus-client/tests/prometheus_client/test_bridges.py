@@ -161,10 +161,41 @@ def test_a_failure_costs_one_collector_and_is_counted() -> None:
     text = generate_metrics(ours)
     assert {name for name, _ in samples(text)} == {"before", "good", "fine", "pytheus_collector_errors_total"}
     assert 'pytheus_collector_errors_total{collector="prometheus_client"} 1.0' in text
-    with pytest.raises(CollectorError, match="no answer"):
+    with pytest.raises(CollectorError, match="2 parts of prometheus_client cannot be exposed"):
         generate_metrics(ours, strict=True)
-    with pytest.raises(OSError, match="no answer"):
+    with pytest.raises(ExceptionGroup) as caught:
         PeerCollector(peer).collect()
+    assert [str(error).partition(":")[0] for error in caught.value.exceptions] == [
+        "no answer",
+        "'bad' of prometheus_client cannot be exposed",
+    ]
+
+
+def test_an_error_that_is_alone_is_reported_as_it_is() -> None:
+    with pytest.raises(OSError, match="no answer"):
+        PeerCollector(Broken()).collect()
+
+
+def test_a_collector_that_wants_to_end_the_program_is_a_failure() -> None:
+    class Ending(TheirBase):
+        def collect(self) -> Iterator[prometheus_client.Metric]:
+            raise SystemExit
+
+    peer = prometheus_client.CollectorRegistry()
+    peer.register(Ending())
+    prometheus_client.Gauge("fine", "Fine.", registry=peer)
+    assert {name for name, _ in samples(generate_metrics(bridged(peer)))} == {"fine", "pytheus_collector_errors_total"}
+
+
+def test_a_derived_registry_is_collected_in_its_own_way() -> None:
+    class Chosen(prometheus_client.CollectorRegistry):
+        def collect(self) -> Iterator[prometheus_client.Metric]:
+            yield from (metric for metric in super().collect() if metric.name != "hidden")
+
+    peer = Chosen()
+    for name in "shown", "hidden":
+        prometheus_client.Gauge(name, "G.", registry=peer)
+    assert samples(generate_metrics(bridged(peer))) == {("shown", frozenset()): 0.0}
 
 
 def test_samples_that_a_type_does_not_have_are_shown_all_the_same() -> None:
