@@ -81,7 +81,7 @@ class Attachment:
         `twins` are the other metrics of the same name, each of another registry of prometheus_client, and from now on
         this one. With `is_late` numbers from before the installation may be replaced.
         """
-        self.is_separate = bool(twins)
+        self.is_separate: bool = bool(twins)
         self._theirs = theirs
         self._twins = twins
         self._is_late = is_late
