@@ -1,9 +1,11 @@
-"""A registry of each library with the seam between them, and the lines that they show."""
+"""A registry of each library with the seam between them, the lines that they show, and servers that are asked."""
 
 from __future__ import annotations
 
 import re
+import urllib.request
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import prometheus_client
 import pytest
@@ -11,6 +13,13 @@ import pytest
 from pytheus import generate_metrics
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus_prometheus_client import install, uninstall
+
+if TYPE_CHECKING:
+    from tests.conftest import Program
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+_MAX_REQUESTS: Final = 5000
 
 
 @pytest.fixture
@@ -50,3 +59,52 @@ def _lines(text: str | bytes) -> list[str]:
     return [
         re.sub(r"{(.*)}", lambda labels: "{" + ",".join(sorted(labels[1].split(","))) + "}", line) for line in found
     ]
+
+
+class Web:
+    """Asks servers of this machine."""
+
+    def __init__(self, wait_until: WaitUntil) -> None:
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._wait_until = wait_until
+
+    def get(self, url: str) -> str:
+        """The body of the answer."""
+        with self._opener.open(url, timeout=60) as response:
+            text: str = response.read().decode()
+            return text
+
+    def samples(self, url: str) -> dict[str, float]:
+        """The samples of a scrape, the labels in the order of their names."""
+        lines = [line.rsplit(" ", 1) for line in _lines(self.get(url))]
+        return {name: float(value) for name, value in lines}
+
+    def ask(self, url: str, count: int, *, workers: int = 1) -> dict[str, int]:
+        """Let a server whose answers are the pids of its workers answer `count` requests, and each worker one at least.
+
+        Returns the requests of each worker.
+        """
+        answered: dict[str, int] = {}
+
+        def is_answered() -> bool:
+            try:
+                pid = self.get(url)
+            except OSError:  # it is starting
+                return False
+            answered[pid] = answered.get(pid, 0) + 1
+            return True
+
+        while sum(answered.values()) < count or len(answered) < workers:
+            self._wait_until(is_answered, f"an answer of {url}")
+            assert sum(answered.values()) < _MAX_REQUESTS
+        return answered
+
+    def metrics_url(self, program: Program) -> str:
+        """The address at which ``pytheus run`` serves the metrics of `program`."""
+        return program.wait_for(r"serving metrics at (\S+)$")[1]
+
+
+@pytest.fixture
+def web(wait_until: WaitUntil) -> Web:
+    """What asks servers of this machine."""
+    return Web(wait_until)

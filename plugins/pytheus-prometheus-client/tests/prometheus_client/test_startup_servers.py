@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,8 @@ pytest.importorskip("pytheus_multiprocess", reason="needs the plugin pytheus-mul
 pytestmark = pytest.mark.once
 
 if TYPE_CHECKING:
-    from tests.conftest import Program, Start
+    from tests.conftest import Start
+    from tests.prometheus_client.conftest import Web
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
@@ -75,41 +75,14 @@ def handle():
     HANDLED.inc()
 """
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-
-def get(url: str) -> str:
-    with _opener.open(url, timeout=60) as response:
-        text: str = response.read().decode()
-        return text
-
-
-def samples(url: str) -> dict[str, float]:
+def samples(web: Web, url: str) -> dict[str, float]:
     """The samples of a scrape, without those that describe the processes."""
-    lines = [line.rsplit(" ", 1) for line in get(url).splitlines() if line and line[0] != "#"]
-    return {name: float(value) for name, value in lines if not name.startswith(("process_", "pytheus_", "python_"))}
-
-
-def metrics_url(program: Program) -> str:
-    return program.wait_for(r"serving metrics at (\S+)$")[1]
-
-
-def ask(url: str, count: int, wait_until: WaitUntil, *, workers: int) -> dict[str, int]:
-    """Let a server answer `count` requests and each of its workers one at least; the requests of each process."""
-    answered: dict[str, int] = {}
-
-    def is_answered() -> bool:
-        try:
-            pid = get(url)
-        except OSError:  # it is starting
-            return False
-        answered[pid] = answered.get(pid, 0) + 1
-        return True
-
-    while sum(answered.values()) < count or len(answered) < workers:
-        wait_until(is_answered, f"an answer of {url}")
-        assert sum(answered.values()) < 5000
-    return answered
+    return {
+        name: value
+        for name, value in web.samples(url).items()
+        if not name.startswith(("process_", "pytheus_", "python_"))
+    }
 
 
 def expected(answered: dict[str, int]) -> dict[str, float]:
@@ -117,38 +90,36 @@ def expected(answered: dict[str, int]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
-def test_gunicorn(
-    preload: list[str], tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
-) -> None:
+def test_gunicorn(preload: list[str], tmp_path: Path, start: Start, web: Web, unused_port: Callable[[], int]) -> None:
     (tmp_path / "app.py").write_text(WSGI)
     (tmp_path / "empty").mkdir()
     url = f"http://127.0.0.1:{unused_port()}"
     server = (sys.executable, "-m", "gunicorn", "app:app", "-w", "3", "-b", url.removeprefix("http://"), *preload)
     environ = NAMED | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "empty")}
     program = start(*RUN, *server, cwd=tmp_path, **environ)
-    answered = ask(url, 50, wait_until, workers=3)
+    answered = web.ask(url, 50, workers=3)
 
-    assert samples(metrics_url(program)) == expected(answered)
-    own = samples(f"{url}/metrics")
+    assert samples(web, web.metrics_url(program)) == expected(answered)
+    own = samples(web, f"{url}/metrics")
     assert {name: value for name, value in own.items() if name.startswith("handled_total")} == expected(answered)
     assert os.listdir(tmp_path / "empty") == []
     assert program.end() == 0
 
 
 def test_uvicorn_whose_workers_are_spawned(
-    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+    tmp_path: Path, start: Start, web: Web, unused_port: Callable[[], int]
 ) -> None:
     (tmp_path / "app.py").write_text(ASGI)
     port = unused_port()
     server = (sys.executable, "-m", "uvicorn", "app:app", "--workers", "2", "--port", str(port))
     program = start(*RUN, *server, cwd=tmp_path, **NAMED)
-    answered = ask(f"http://127.0.0.1:{port}", 50, wait_until, workers=2)
-    assert samples(metrics_url(program)) == expected(answered)
+    answered = web.ask(f"http://127.0.0.1:{port}", 50, workers=2)
+    assert samples(web, web.metrics_url(program)) == expected(answered)
     assert program.end() == 0
 
 
 def test_a_command_in_another_directory_than_the_configuration_file(
-    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+    tmp_path: Path, start: Start, web: Web, unused_port: Callable[[], int]
 ) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.pytheus]\nplugins = ["prometheus-client"]\n')
     application = tmp_path / "application"
@@ -158,31 +129,31 @@ def test_a_command_in_another_directory_than_the_configuration_file(
     url = f"http://127.0.0.1:{unused_port()}"
     server = (sys.executable, "-m", "gunicorn", "app:app", "-w", "2", "-b", url.removeprefix("http://"))
     program = start(*RUN, *server, "--chdir", "application", cwd=tmp_path)
-    answered = ask(url, 20, wait_until, workers=2)
-    assert samples(metrics_url(program)) == expected(answered)
+    answered = web.ask(url, 20, workers=2)
+    assert samples(web, web.metrics_url(program)) == expected(answered)
     assert program.end() == 0
 
 
-def test_a_script(tmp_path: Path, start: Start) -> None:
+def test_a_script(tmp_path: Path, start: Start, web: Web) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.pytheus]\nplugins = ["prometheus-client"]\n')
     source = 'import time; from prometheus_client import Counter; Counter("handled", "Handled.").inc(); '
     (tmp_path / "program.py").write_text(source + "print('counted', flush=True); time.sleep(600)")
     run = (sys.executable, "-P", "-m", "pytheus", "run", "--port", "0")
     program = start(*run, "program.py", cwd=tmp_path)
     program.wait_for("^counted$")
-    assert samples(metrics_url(program)) == {"handled_total": 1.0}
+    assert samples(web, web.metrics_url(program)) == {"handled_total": 1.0}
 
 
 @pytest.mark.slow
-def test_celery(tmp_path: Path, start: Start, wait_until: WaitUntil) -> None:
+def test_celery(tmp_path: Path, start: Start, web: Web, wait_until: WaitUntil) -> None:
     (tmp_path / "tasks.py").write_text(CELERY)
     queue = tmp_path / "queue"
     queue.mkdir()
     worker = (sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2", "--pool", "prefork")
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     program = start(*RUN, *worker, *quiet, cwd=tmp_path, QUEUE=str(queue), C_FORCE_ROOT="1", **NAMED)
-    url = metrics_url(program)
+    url = web.metrics_url(program)
     send = "import tasks\nfor n in range(40): tasks.handle.delay()"
     assert start(sys.executable, "-c", send, cwd=tmp_path, QUEUE=str(queue)).process.wait(timeout=120) == 0
-    wait_until(lambda: samples(url).get("handled_total") == 40.0, "40 tasks to be handled")
+    wait_until(lambda: samples(web, url).get("handled_total") == 40.0, "40 tasks to be handled")
     assert program.end() == 0
