@@ -34,7 +34,19 @@ from pytheus.registry import HasDefinition, Lookup, Registry
 from pytheus_prometheus_client.numbers import LocalNumber, SeparateNumber, SharedNumber
 from pytheus_prometheus_client.series import Series
 
-__all__ = ["Attachment", "Number", "TheirMetric", "Twins", "is_plain", "local", "numbers_of", "show", "tell"]
+__all__ = [
+    "Attachment",
+    "Number",
+    "TheirMetric",
+    "Twins",
+    "is_plain",
+    "local",
+    "named",
+    "numbers_of",
+    "refuse",
+    "show",
+    "tell",
+]
 
 TheirMetric: TypeAlias = metrics.MetricWrapperBase
 _Ours: TypeAlias = Metric[Any, Any, Any]
@@ -155,7 +167,7 @@ class Attachment:
         try:
             self._attach(child, self._ours.labels(*values))
         except PytheusError as error:
-            tell(f"the series {values!r} of {self.name!r} stays in prometheus_client alone: {error}")
+            refuse(f"the series {values!r} of {self.name!r}", error)
 
     def _removed(self, values: tuple[str, ...], child: TheirMetric) -> None:
         twins = [theirs for theirs in self._twins if theirs is not self._theirs]
@@ -234,7 +246,9 @@ class Attachment:
             for number, put in list(numbers_of(child)):
                 if isinstance(number, (SharedNumber, SeparateNumber)):
                     put(local(number.get()))
-            vars(child).pop("_pytheus_series", None)
+            ours: object = vars(child).pop("_pytheus_series", None)
+            if isinstance(ours, Gauge) and "_child_samples" in vars(child):
+                ours.set_function(None)
 
 
 Twins: TypeAlias = dict[TheirMetric, Attachment]
@@ -275,17 +289,30 @@ def show(theirs: TheirMetric) -> None:
             # Later writes have no effect, as in the other library.
             theirs._value = local(0.0)  # type: ignore[attr-defined]  # of a gauge
     except PytheusError as error:
-        tell(f"{theirs._name!r} stays in prometheus_client alone: {error}")
+        refuse(named(theirs), error)
 
 
 # As a module has it, so that the default filter shows a warning once for each line.
 _TOLD: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 
+_untold: Final[list[str]] = []
 
-def tell(message: str) -> None:
-    """Warn of a metric that stays in prometheus_client alone, at the line of the program that defines or uses it."""
-    path, _, line = caller_location().rpartition(":")
-    warnings.warn_explicit(message, PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
+
+def named(theirs: TheirMetric) -> str:
+    """Return a metric's type and name, for messages."""
+    return f"{theirs._type} {theirs._name!r}"
+
+
+def refuse(subject: str, reason: object) -> None:
+    """Note that `subject` stays in prometheus_client alone, until `tell` warns of it when no lock is held."""
+    _untold.append(f"{subject} stays in prometheus_client alone: {reason}")
+
+
+def tell() -> None:
+    """Warn of all refusals, at the line of the program that defines or uses it."""
+    while _untold:
+        path, _, line = caller_location().rpartition(":")
+        warnings.warn_explicit(_untold.pop(0), PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
 
 
 def numbers_of(theirs: TheirMetric) -> Iterator[tuple[Number, Callable[[Number], None]]]:
