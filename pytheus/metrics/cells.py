@@ -85,6 +85,6 @@ class Cell:
 
     def _follow(self) -> Handle:
         """Return the series to write to, after the former one has ended or fallen asleep."""
-        series = self._series._bound()
+        series = self._series._successor()
         self._series = series
         return series

@@ -314,9 +314,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             source.view = None
         return True
 
-    def _writable(self) -> Gauge:
+    def _successor(self) -> Gauge:
         # One that was never set is written itself, even if it was removed.
-        series = self if self._source is not None else self._bound()
+        return self if self._source is not None else self._bound()
+
+    def _writable(self) -> Gauge:
+        series = self._successor()
         source = series._source
         if source is not None and source.function is not None:
             raise PytheusError(

@@ -242,6 +242,10 @@ class Handle:
             return cast(Self, self._series.children[NO_LABELS])
         return self
 
+    def _successor(self) -> Handle:
+        """Return the series to write to in place of this one, which is not written directly."""
+        return self._bound()
+
     def _is_complete(self) -> bool:
         """Return whether every label is set or has a default."""
         return self._view is not UNBOUND or self._series.complete(self._labels) is not None

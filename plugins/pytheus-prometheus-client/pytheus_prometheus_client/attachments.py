@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from prometheus_client import Counter as TheirCounter
@@ -34,7 +32,18 @@ from pytheus.registry import HasDefinition, Lookup, Registry
 from pytheus_prometheus_client.numbers import LocalNumber, SeparateNumber, SharedNumber
 from pytheus_prometheus_client.series import Series
 
-__all__ = ["Attachment", "Number", "TheirMetric", "Twins", "is_plain", "local", "numbers_of", "show", "tell"]
+__all__ = [
+    "Attachment",
+    "TheirMetric",
+    "Twins",
+    "is_plain",
+    "local",
+    "named",
+    "numbers_of",
+    "refuse",
+    "show",
+    "tell",
+]
 
 TheirMetric: TypeAlias = metrics.MetricWrapperBase
 _Ours: TypeAlias = Metric[Any, Any, Any]
@@ -56,7 +65,12 @@ _MODES: Final[dict[str, _Mode]] = {"all": "each", "sum": "sum", "min": "min", "m
 _is_legacy: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*").fullmatch
 
 
-class Number(Protocol):
+# The attributes of a metric, or the list of its buckets, and the name or index of a number there.
+_Place: TypeAlias = Any
+_Key: TypeAlias = str | int
+
+
+class _Number(Protocol):
     """A number of a metric of prometheus_client."""
 
     def get(self) -> float: ...
@@ -97,7 +111,7 @@ class Attachment:
         self.registered: _Ours | None = None if is_shared else self._ours
         for twin in twins.values():
             self.registered = twin.registered
-        self._moved: list[tuple[Number, float, SharedNumber]] = []
+        self._moved: list[tuple[_Number, float, SharedNumber]] = []
         if theirs._labelnames:
             self._watch()
         else:
@@ -155,7 +169,7 @@ class Attachment:
         try:
             self._attach(child, self._ours.labels(*values))
         except PytheusError as error:
-            tell(f"the series {values!r} of {self.name!r} stays in prometheus_client alone: {error}")
+            refuse(f"the series {values!r} of {self.name!r}", error)
 
     def _removed(self, values: tuple[str, ...], child: TheirMetric) -> None:
         twins = [theirs for theirs in self._twins if theirs is not self._theirs]
@@ -184,16 +198,18 @@ class Attachment:
             vars(theirs)["_pytheus_series"] = ours
             show(theirs)
             return
-        numbers = list(numbers_of(theirs))
-        if not all(self._owns(number) for number, _ in numbers):
-            return
-        for index, (number, put) in enumerate(numbers):
+        places = numbers_of(theirs)
+        for place, key in places:
+            if not self._owns(place[key]):
+                return
+        for index, (place, key) in enumerate(places):
             shared = SharedNumber(ours, index)
+            number: _Number = place[key]
             value = number.get()
             if value:
                 shared.inc(value)
                 self._moved.append((number, value, shared))
-            put(SeparateNumber(shared, value, self._is_sum) if self.is_separate else shared)
+            place[key] = SeparateNumber(shared, value, self._is_sum) if self.is_separate else shared
         vars(theirs)["_pytheus_series"] = ours
 
     def _owns(self, number: object) -> bool:
@@ -207,9 +223,10 @@ class Attachment:
             return
         self.is_separate = True
         for _, child in _series_of(self._theirs):
-            for number, put in list(numbers_of(child)):
+            for place, key in numbers_of(child):
+                number: object = place[key]
                 if isinstance(number, SharedNumber):
-                    put(SeparateNumber(number, number.get(), self._is_sum))
+                    place[key] = SeparateNumber(number, number.get(), self._is_sum)
 
     def sweep(self) -> None:
         """Add the writes of other threads to the former numbers while they were replaced."""
@@ -231,10 +248,13 @@ class Attachment:
         for child in children:
             if self._twins:
                 _give_back(child)
-            for number, put in list(numbers_of(child)):
+            for place, key in numbers_of(child):
+                number: object = place[key]
                 if isinstance(number, (SharedNumber, SeparateNumber)):
-                    put(local(number.get()))
-            vars(child).pop("_pytheus_series", None)
+                    place[key] = local(number.get())
+            ours: object = vars(child).pop("_pytheus_series", None)
+            if isinstance(ours, Gauge) and "_child_samples" in vars(child):
+                ours.set_function(None)
 
 
 Twins: TypeAlias = dict[TheirMetric, Attachment]
@@ -250,7 +270,8 @@ def _holds(registry: Registry, name: str) -> bool:
 
 def _give_back(child: TheirMetric) -> None:
     """Take the numbers of a series that ends out of those that it shares with others."""
-    for number, _ in numbers_of(child):
+    for place, key in numbers_of(child):
+        number: object = place[key]
         if isinstance(number, SeparateNumber):
             number.give_back()
 
@@ -275,34 +296,43 @@ def show(theirs: TheirMetric) -> None:
             # Later writes have no effect, as in the other library.
             theirs._value = local(0.0)  # type: ignore[attr-defined]  # of a gauge
     except PytheusError as error:
-        tell(f"{theirs._name!r} stays in prometheus_client alone: {error}")
+        refuse(named(theirs), error)
 
 
 # As a module has it, so that the default filter shows a warning once for each line.
 _TOLD: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 
-
-def tell(message: str) -> None:
-    """Warn of a metric that stays in prometheus_client alone, at the line of the program that defines or uses it."""
-    path, _, line = caller_location().rpartition(":")
-    warnings.warn_explicit(message, PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
+_untold: Final[list[str]] = []
 
 
-def numbers_of(theirs: TheirMetric) -> Iterator[tuple[Number, Callable[[Number], None]]]:
-    """Return each number of a series, in the order of a row, with the function that replaces it."""
+def named(theirs: TheirMetric) -> str:
+    """Return a metric's type and name, for messages."""
+    return f"{theirs._type} {theirs._name!r}"
 
-    def putter(name: str) -> Callable[[Number], None]:
-        return lambda number: setattr(theirs, name, number)
 
+def refuse(subject: str, reason: object) -> None:
+    """Note that `subject` stays in prometheus_client alone, until `tell` warns of it when no lock is held."""
+    _untold.append(f"{subject} stays in prometheus_client alone: {reason}")
+
+
+def tell() -> None:
+    """Warn of all refusals, at the line of the program that defines or uses it."""
+    while _untold:
+        path, _, line = caller_location().rpartition(":")
+        warnings.warn_explicit(_untold.pop(0), PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
+
+
+def numbers_of(theirs: TheirMetric) -> list[tuple[_Place, _Key]]:
+    """Return where a series has its numbers, in the order of a row: dicts or lists, and the key of each in it."""
+    attributes = vars(theirs)
     if isinstance(theirs, (TheirCounter, TheirGauge)):
-        yield theirs._value, putter("_value")
-    elif isinstance(theirs, TheirSummary):
-        yield theirs._sum, putter("_sum")
-        yield theirs._count, putter("_count")
-    elif isinstance(theirs, TheirHistogram):
-        yield theirs._sum, putter("_sum")
-        for index, number in enumerate(theirs._buckets):
-            yield number, partial(theirs._buckets.__setitem__, index)
+        return [(attributes, "_value")]
+    if isinstance(theirs, TheirSummary):
+        return [(attributes, "_sum"), (attributes, "_count")]
+    if isinstance(theirs, TheirHistogram):
+        buckets = theirs._buckets
+        return [(attributes, "_sum"), *((buckets, index) for index in range(len(buckets)))]
+    return []
 
 
 def _series_of(theirs: TheirMetric) -> list[tuple[tuple[str, ...], TheirMetric]]:

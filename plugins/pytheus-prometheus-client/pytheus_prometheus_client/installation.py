@@ -59,14 +59,12 @@ def install(registry: Registry = REGISTRY) -> None:
         values.ValueClass = LocalNumber
         for replacement in REPLACEMENTS:
             replacement.apply()
-        refusals: list[str] = []
         with installation.changing():
             for theirs in _registries():
                 for collector in list(theirs._collector_to_names):
-                    refusals += installation.add(theirs, collector, late=True)
+                    installation.add(theirs, collector, late=True)
             installation.sweep()
-    for refusal in refusals:
-        tell(refusal)
+    tell()
 
 
 def uninstall() -> None:

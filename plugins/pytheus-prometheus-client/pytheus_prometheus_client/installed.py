@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
 from pytheus.registry import Registry
-from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain
+from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
@@ -66,27 +66,25 @@ class Installation:
         twins = self._by_name.get(theirs._name)
         return None if twins is None else twins.get(theirs)
 
-    def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> list[str]:
-        """Attach or bridge `collector`, which `registry` has; return messages if it is refused."""
+    def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> None:
+        """Attach or bridge `collector`, which `registry` has."""
         if is_plain(collector) and isinstance(collector, TheirMetric):
             if isinstance(collector, Enum) and not hasattr(collector, "_states"):
                 self._unfinished[collector] = registry
             elif late or values.ValueClass is LocalNumber or isinstance(collector, (Enum, Info)):
-                return self._attach(registry, collector, late)
+                self._attach(registry, collector, late)
             else:
-                return [
-                    f"{_alone(collector)}: the program has replaced prometheus_client.values.ValueClass; remove that"
-                ]
+                refuse(named(collector), "the program has replaced prometheus_client.values.ValueClass; remove that")
         elif registry is prometheus_client.REGISTRY:
-            return self._bridge(collector)
-        return []
+            self._bridge(collector)
 
-    def finish(self, theirs: TheirMetric) -> list[str]:
+    def finish(self, theirs: TheirMetric) -> None:
         """Attach a metric that was registered by its constructor, which has ended; as `add`."""
         registry = self._unfinished.pop(theirs, None)
-        return [] if registry is None else self._attach(registry, theirs, False)
+        if registry is not None:
+            self._attach(registry, theirs, False)
 
-    def _attach(self, registry: TheirRegistry, theirs: TheirMetric, late: bool) -> list[str]:
+    def _attach(self, registry: TheirRegistry, theirs: TheirMetric, late: bool) -> None:
         held = self._holders.get(registry)
         if held is None:
             held = self._holders[registry] = set()
@@ -94,16 +92,16 @@ class Installation:
         held.add(theirs)
         twins = self._by_name.setdefault(theirs._name, {})
         if theirs in twins:
-            return []
+            return
         try:
             twins[theirs] = Attachment(theirs, self.registry, twins, late)
         except PytheusError as error:
             held.discard(theirs)
-            return [f"{_alone(theirs)}: {error}"]
+            refuse(named(theirs), error)
+            return
         if len(twins) > 1:
             for twin in twins.values():
                 twin.separate()
-        return []
 
     def _end(self, held: set[TheirMetric]) -> None:
         """Detach the metrics of a registry that the garbage collector has ended."""
@@ -116,16 +114,16 @@ class Installation:
             finally:
                 self._lock.release()
 
-    def _bridge(self, collector: TheirCollector) -> list[str]:
+    def _bridge(self, collector: TheirCollector) -> None:
         if collector in self._bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
-            return []
+            return
         bridge = PeerCollector(collector)
         try:
             self.registry.register(bridge)
         except PytheusError as error:
-            return [f"the collector {type(collector).__qualname__} stays in prometheus_client alone: {error}"]
-        self._bridges[collector] = bridge
-        return []
+            refuse(f"the collector {type(collector).__qualname__}", error)
+        else:
+            self._bridges[collector] = bridge
 
     def sweep(self) -> None:
         """Add the writes to former numbers while they were replaced."""
@@ -195,10 +193,6 @@ class Installation:
         for bridge in self._bridges.values():
             self._unregister(bridge)
         self._bridges.clear()
-
-
-def _alone(theirs: TheirMetric) -> str:
-    return f"{theirs._type} {theirs._name!r} stays in prometheus_client alone"
 
 
 INSTALLED: Final[list[Installation]] = []

@@ -74,13 +74,12 @@ def _made(former: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
-def _change(change: Callable[[Installation], list[str] | None]) -> None:
-    """Change the installation, if there is one, and issue the warnings that `change` returns."""
+def _change(change: Callable[[Installation], None]) -> None:
+    """Change the installation, if there is one, and warn of refusals."""
     for installation in INSTALLED[:]:
         with installation.changing():
-            refusals = change(installation) or ()
-        for refusal in refusals:
-            tell(refusal)
+            change(installation)
+        tell()
 
 
 def _labels(former: Callable[..., TheirMetric]) -> Callable[..., TheirMetric]:
@@ -105,7 +104,9 @@ def _labels(former: Callable[..., TheirMetric]) -> Callable[..., TheirMetric]:
                     child = None
             if child is not None:
                 return child
-        return former(self, *values, **named)
+        child = former(self, *values, **named)
+        tell()
+        return child
 
     return labels
 
@@ -126,6 +127,7 @@ def _shown(former: Callable[..., None]) -> Callable[..., None]:
         former(self, *arguments, **options)
         if INSTALLED:
             show(self)
+            tell()
 
     return change
 

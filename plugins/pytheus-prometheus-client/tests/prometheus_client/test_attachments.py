@@ -12,11 +12,12 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry as TheirRegistry
 
-from pytheus import Counter, Histogram
+from pytheus import Counter, Gauge, Histogram
 from pytheus.exceptions import ConflictError, PytheusWarning
 from pytheus.metrics import Metric, exemplar
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Row
+from pytheus.settings import set_strict
 from pytheus_prometheus_client import install, uninstall
 from pytheus_prometheus_client.installed import INSTALLED
 
@@ -70,6 +71,26 @@ def test_a_warning_is_issued_where_the_program_defines(ours: CollectorRegistry) 
         _, line = Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=held[1]), _this_line()
     (warning,) = caught
     assert (warning.filename, warning.lineno, warning.category) == (__file__, line, PytheusWarning)
+
+
+def test_a_warning_may_use_the_metric_that_it_is_about(
+    ours: CollectorRegistry, theirs: TheirRegistry, monkeypatch: pytest.MonkeyPatch, shown: Shown
+) -> None:
+    counter = Peer.Counter("seam_warnings", "Warnings.", ["text"], registry=theirs)
+
+    def count(message: object, *_: object) -> None:
+        counter.labels("new series").inc()
+
+    monkeypatch.setattr(warnings, "showwarning", count)
+    before = set_strict(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            counter.labels("\ud800").inc(5)
+    finally:
+        set_strict(before)
+    assert shown(ours, "seam_warnings") == ['seam_warnings_total{text="new series"} 1.0']
+    assert theirs.get_sample_value("seam_warnings_total", {"text": "\ud800"}) == 5.0
 
 
 def test_uninstalled_the_peer_is_a_caller_as_others(theirs: TheirRegistry) -> None:
@@ -130,6 +151,20 @@ def test_what_came_before_shares_with_an_equal_metric(theirs: TheirRegistry) -> 
     finally:
         uninstall()
     assert rows(ours, "seam_jobs_total")[0].numbers == [7.0]
+
+
+def test_a_function_leaves_the_gauge_that_the_program_has_itself(theirs: TheirRegistry) -> None:
+    ours = CollectorRegistry()
+    own = Gauge("seam_depth", "Depth.", registry=ours)
+    install(ours)
+    try:
+        gauge = Peer.Gauge("seam_depth", "Depth.", registry=theirs, multiprocess_mode="livesum")
+        gauge.set_function(lambda: 7)
+        assert own.value == 7.0
+    finally:
+        uninstall()
+    own.set(3)
+    assert (own.value, theirs.get_sample_value("seam_depth")) == (3.0, 7.0)
 
 
 # Exemplars -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -11,6 +12,7 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import metrics, multiprocess, values
+from prometheus_client.mmap_dict import MmapedDict
 
 from pytheus.exceptions import PytheusWarning
 from pytheus.registry import CollectorRegistry
@@ -101,7 +103,9 @@ def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         return endpoint
 
     yield use
-    module.close_all_multiprocess_files()
+    for file in gc.get_objects():
+        if isinstance(file, MmapedDict):
+            cast(Any, file).close()
 
 
 def test_a_program_that_goes_back_to_files_is_told_and_sees_them(
