@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import warnings
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from weakref import ref
 
 from prometheus_client import Counter as TheirCounter
 from prometheus_client import Enum, metrics
@@ -96,7 +97,11 @@ class Attachment:
         this one. With `is_late` numbers from before the installation may be replaced.
         """
         self.is_separate: bool = bool(twins)
-        self._theirs = theirs
+        self._weak = ref(theirs)
+        # So that the metric lives as long as a registry that has it.
+        self._held: TheirMetric | None = theirs
+        self._attributes = vars(theirs)
+        self._series: Series[TheirMetric] | None = None
         self._twins = twins
         self._is_late = is_late
         self._kind = next(base for base in _KINDS if isinstance(theirs, base))
@@ -106,30 +111,43 @@ class Attachment:
         self._states: tuple[str, ...] = tuple(getattr(theirs, "_states", ()))
         self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
         is_shared = _holds(registry, self._our_name)
-        self._ours = self._make(registry) if is_shared or not is_late else self._begun(registry)
+        self._ours = self._make(theirs, registry) if is_shared or not is_late else self._begun(theirs, registry)
         # The metric to unregister at the end; None if the program has an equal one.
         self.registered: _Ours | None = None if is_shared else self._ours
         for twin in twins.values():
             self.registered = twin.registered
         self._moved: list[tuple[_Number, float, SharedNumber]] = []
         if theirs._labelnames:
-            self._watch()
+            self._watch(theirs)
         else:
             self._attach(theirs, self._ours)
         self._is_late = False
 
-    def _begun(self, registry: Registry) -> _Ours:
+    @property
+    def theirs(self) -> TheirMetric | None:
+        """The metric; None if it has ended."""
+        return self._weak()
+
+    @property
+    def has_function(self) -> bool:
+        """Whether a function provides its number."""
+        return "_child_samples" in self._attributes
+
+    def let_go(self) -> None:
+        """Let the metric end when the program has it no more, because its registry has ended."""
+        self._held = None
+
+    def _begun(self, theirs: TheirMetric, registry: Registry) -> _Ours:
         """Make the metric of pytheus, whose series began when those of the other library did."""
-        ours = self._make(None)
-        for values, child in _series_of(self._theirs):
+        ours = self._make(theirs, None)
+        for values, child in _series_of(theirs):
             created: object = getattr(child, "_created", None)
             if isinstance(created, float):
                 Cell(ours.labels(*values) if values else ours, 0).begin(created)
         registry.register(ours)
         return ours
 
-    def _make(self, registry: Registry | None) -> _Ours:
-        theirs = self._theirs
+    def _make(self, theirs: TheirMetric, registry: Registry | None) -> _Ours:
         name = self._our_name
         text = str(theirs._documentation)
         labels = tuple(theirs._labelnames)
@@ -152,8 +170,7 @@ class Attachment:
 
     # Series -----------------------------------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        theirs = self._theirs
+    def _watch(self, theirs: TheirMetric) -> None:
         with theirs._lock:
             former = dict(_series_of(theirs))
             series = self._use_new_series()
@@ -161,8 +178,7 @@ class Attachment:
                 series[values] = child
 
     def _use_new_series(self) -> Series[TheirMetric]:
-        series = Series(self._added, self._removed)
-        vars(self._theirs)["_metrics"] = series
+        series = self._series = self._attributes["_metrics"] = Series(self._added, self._removed)
         return series
 
     def _added(self, values: tuple[str, ...], child: TheirMetric) -> None:
@@ -172,18 +188,18 @@ class Attachment:
             refuse(f"the series {values!r} of {self.name!r}", error)
 
     def _removed(self, values: tuple[str, ...], child: TheirMetric) -> None:
-        twins = [theirs for theirs in self._twins if theirs is not self._theirs]
-        if any(values in theirs._metrics for theirs in twins):
-            _give_back(child)
+        if any(
+            values in twin._series for twin in self._twins.values() if twin is not self and twin._series is not None
+        ):
+            _give_back(numbers_of(child))
             return
         try:
             self._ours.remove(*values)
         except PytheusError:  # a series that pytheus refused
             pass
 
-    def clear(self) -> None:
-        """Remove every series of the metric."""
-        theirs = self._theirs
+    def clear(self, theirs: TheirMetric) -> None:
+        """Remove every series of the metric, which is `theirs`."""
         with theirs._lock:
             former = _series_of(theirs)
             self._use_new_series()
@@ -222,8 +238,8 @@ class Attachment:
         if self.is_separate:
             return
         self.is_separate = True
-        for _, child in _series_of(self._theirs):
-            for place, key in numbers_of(child):
+        for _, places in self._parts():
+            for place, key in places:
                 number: object = place[key]
                 if isinstance(number, SharedNumber):
                     place[key] = SeparateNumber(number, number.get(), self._is_sum)
@@ -240,25 +256,30 @@ class Attachment:
 
     def detach(self) -> None:
         """Give the metric numbers of its own again, with the values that it shows."""
-        theirs = self._theirs
-        children = [child for _, child in _series_of(theirs)]
-        if theirs._labelnames:
+        theirs = self.theirs
+        if theirs is not None and theirs._labelnames:
             with theirs._lock:
                 theirs._metrics = dict(theirs._metrics)
-        for child in children:
+        for attributes, places in self._parts():
             if self._twins:
-                _give_back(child)
-            for place, key in numbers_of(child):
+                _give_back(places)
+            for place, key in places:
                 number: object = place[key]
                 if isinstance(number, (SharedNumber, SeparateNumber)):
                     place[key] = local(number.get())
-            ours: object = vars(child).pop("_pytheus_series", None)
-            if isinstance(ours, Gauge) and "_child_samples" in vars(child):
+            ours: object = attributes.pop("_pytheus_series", None)
+            if isinstance(ours, Gauge) and "_child_samples" in attributes:
                 ours.set_function(None)
 
+    def _parts(self) -> list[tuple[dict[str, Any], list[tuple[_Place, _Key]]]]:
+        """Return the attributes of each series, and where its numbers are; also when the metric has ended."""
+        if self._series is None:
+            return [(self._attributes, _numbers_in(self._kind, self._attributes))]
+        return [(vars(child), numbers_of(child)) for child in list(self._series.values())]
 
-Twins: TypeAlias = dict[TheirMetric, Attachment]
-"""Metrics of one name, each of another registry of prometheus_client, which share a metric of pytheus."""
+
+Twins: TypeAlias = dict[int, Attachment]
+"""By the id of the metric: those of one name, each of another registry of prometheus_client, which share a metric."""
 
 
 def _holds(registry: Registry, name: str) -> bool:
@@ -268,9 +289,9 @@ def _holds(registry: Registry, name: str) -> bool:
     return any(isinstance(held, HasDefinition) and held.definition.name == name for held in registry.collect())
 
 
-def _give_back(child: TheirMetric) -> None:
+def _give_back(places: list[tuple[_Place, _Key]]) -> None:
     """Take the numbers of a series that ends out of those that it shares with others."""
-    for place, key in numbers_of(child):
+    for place, key in places:
         number: object = place[key]
         if isinstance(number, SeparateNumber):
             number.give_back()
@@ -324,13 +345,17 @@ def tell() -> None:
 
 def numbers_of(theirs: TheirMetric) -> list[tuple[_Place, _Key]]:
     """Return where a series has its numbers, in the order of a row: dicts or lists, and the key of each in it."""
-    attributes = vars(theirs)
-    if isinstance(theirs, (TheirCounter, TheirGauge)):
+    kind = next((base for base in _KINDS if isinstance(theirs, base)), None)
+    return _numbers_in(kind, vars(theirs))
+
+
+def _numbers_in(kind: type[TheirMetric] | None, attributes: dict[str, Any]) -> list[tuple[_Place, _Key]]:
+    if kind is TheirCounter or kind is TheirGauge:
         return [(attributes, "_value")]
-    if isinstance(theirs, TheirSummary):
+    if kind is TheirSummary:
         return [(attributes, "_sum"), (attributes, "_count")]
-    if isinstance(theirs, TheirHistogram):
-        buckets = theirs._buckets
+    if kind is TheirHistogram:
+        buckets = attributes["_buckets"]
         return [(attributes, "_sum"), *((buckets, index) for index in range(len(buckets)))]
     return []
 

@@ -2,19 +2,22 @@
 
 Rules:
 
-- A metric is attached once, and detached when no registry of prometheus_client has it any more, or exists any more.
+- A metric is attached once, and detached when no registry of prometheus_client has it any more. If its registry ends
+  instead, it is detached when it ends itself, because a program may count on without the registry.
 - Metrics of the same name, of several of their registries, share one metric of pytheus.
 - Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
-- The garbage collector may end a registry at any moment, also while this thread changes something. Then its metrics are
-  detached after that.
+- The garbage collector may end a registry or a metric at any moment, also while this thread changes something. What
+  follows is done after that.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, finalize
 
@@ -24,7 +27,7 @@ from prometheus_client import Enum, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
-from pytheus.registry import Registry
+from pytheus.registry import Registry, walk
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
@@ -32,6 +35,13 @@ from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
 __all__ = ["INSTALLED", "Installation", "attachment_of"]
+
+
+_OF_THE_PROCESS: Final = (
+    prometheus_client.GCCollector,
+    prometheus_client.PlatformCollector,
+    prometheus_client.ProcessCollector,
+)
 
 
 class Installation:
@@ -45,26 +55,26 @@ class Installation:
         self._bridges: dict[TheirCollector, PeerCollector] = {}
         # An enum is registered before it has its states.
         self._unfinished: dict[TheirMetric, TheirRegistry] = {}
-        self._ended: list[set[TheirMetric]] = []
+        self._later: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._is_changing = False
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock for the block, and detach afterwards the metrics that have ended meanwhile."""
+        """Hold the lock for the block, and do afterwards what registries and metrics that ended meanwhile have left."""
         with self._lock:
             outer = self._is_changing
             self._is_changing = True
             try:
                 yield
             finally:
-                while not outer and self._ended:
-                    self._release(self._ended.pop())
+                while not outer and self._later:
+                    self._later.pop()()
                 self._is_changing = outer
 
     def attachment_of(self, theirs: TheirMetric) -> Attachment | None:
-        twins = self._by_name.get(theirs._name)
-        return None if twins is None else twins.get(theirs)
+        attachment = self._by_name.get(theirs._name, {}).get(id(theirs))
+        return attachment if attachment is not None and attachment.theirs is theirs else None
 
     def add(self, registry: TheirRegistry, collector: TheirCollector, *, late: bool = False) -> None:
         """Attach or bridge `collector`, which `registry` has."""
@@ -88,13 +98,13 @@ class Installation:
         held = self._holders.get(registry)
         if held is None:
             held = self._holders[registry] = set()
-            finalize(registry, self._end, held).atexit = False
+            finalize(registry, self._soon, partial(self._let_go, held)).atexit = False
         held.add(theirs)
-        twins = self._by_name.setdefault(theirs._name, {})
-        if theirs in twins:
+        if self.attachment_of(theirs) is not None:
             return
+        twins = self._by_name.setdefault(theirs._name, {})
         try:
-            twins[theirs] = Attachment(theirs, self.registry, twins, late)
+            twins[id(theirs)] = Attachment(theirs, self.registry, twins, late)
         except PytheusError as error:
             held.discard(theirs)
             refuse(named(theirs), error)
@@ -103,9 +113,9 @@ class Installation:
             for twin in twins.values():
                 twin.separate()
 
-    def _end(self, held: set[TheirMetric]) -> None:
-        """Detach the metrics of a registry that the garbage collector has ended."""
-        self._ended.append(held)
+    def _soon(self, change: Callable[[], None]) -> None:
+        """Call `change` now, or after the present change; the garbage collector may call this."""
+        self._later.append(change)
         if self._lock.acquire(blocking=False):  # otherwise the thread that holds it does the rest
             try:
                 if not self._is_changing:
@@ -114,9 +124,24 @@ class Installation:
             finally:
                 self._lock.release()
 
+    def _let_go(self, held: set[TheirMetric]) -> None:
+        """Let the metrics of a registry that has ended end as well, unless the program still has them."""
+        while held:
+            theirs = held.pop()
+            attachment = None if self._is_held(theirs) else self.attachment_of(theirs)
+            if attachment is None:
+                continue
+            if attachment.has_function:  # which may refer to the metric
+                self._detach(attachment)
+            else:
+                finalize(theirs, self._soon, partial(self._detach, attachment)).atexit = False
+                attachment.let_go()
+
     def _bridge(self, collector: TheirCollector) -> None:
         if collector in self._bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
             return
+        if isinstance(collector, _OF_THE_PROCESS) and _is_of_several_processes(self.registry):
+            return  # the one process that answers says nothing of the others
         bridge = PeerCollector(collector)
         try:
             self.registry.register(bridge)
@@ -140,20 +165,22 @@ class Installation:
             held = self._holders.get(registry)
             if held is not None and collector in held:
                 held.discard(collector)
-                self._release({collector})
+                attachment = self.attachment_of(collector)
+                if attachment is not None and not self._is_held(collector):
+                    self._detach(attachment)
 
-    def _release(self, ended: set[TheirMetric]) -> None:
-        """Detach the metrics that no registry of prometheus_client has any more."""
-        for theirs in list(ended):
-            if any(theirs in held for held in self._holders.values()):
-                continue
-            twins = self._by_name.get(theirs._name, {})
-            attachment = twins.pop(theirs, None)
-            if attachment is None:
-                continue
+    def _is_held(self, theirs: TheirMetric) -> bool:
+        """Return whether a registry of prometheus_client has the metric."""
+        return any(theirs in held for held in self._holders.values())
+
+    def _detach(self, attachment: Attachment) -> None:
+        twins = self._by_name.get(attachment.name, {})
+        found = [key for key, twin in twins.items() if twin is attachment]
+        for key in found:
+            del twins[key]
             attachment.detach()
             if not twins:
-                del self._by_name[theirs._name]
+                del self._by_name[attachment.name]
                 if attachment.registered is not None:
                     self._unregister(attachment.registered)
 
@@ -182,17 +209,24 @@ class Installation:
         self._lock = threading.RLock()
         self._is_changing = False
         for twins in list(self._by_name.values()):
-            for theirs in list(twins):
-                if theirs._labelnames:
+            for attachment in list(twins.values()):
+                theirs = attachment.theirs
+                if theirs is not None and theirs._labelnames:
                     theirs._lock = threading.Lock()
 
     def close(self) -> None:
         """Detach and unbridge everything."""
         self._holders.clear()
-        self._release({theirs for twins in self._by_name.values() for theirs in twins})
+        for attachment in [each for twins in self._by_name.values() for each in twins.values()]:
+            self._detach(attachment)
         for bridge in self._bridges.values():
             self._unregister(bridge)
         self._bridges.clear()
+
+
+def _is_of_several_processes(registry: Registry) -> bool:
+    shards = sys.modules.get("pytheus.shards")  # which is not imported for this
+    return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
 INSTALLED: Final[list[Installation]] = []

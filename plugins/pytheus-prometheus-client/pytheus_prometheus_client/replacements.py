@@ -117,7 +117,7 @@ def _clear(former: Callable[..., None]) -> Callable[..., None]:
         if attachment is None:
             former(self)
         else:
-            attachment.clear()
+            attachment.clear(self)
 
     return clear
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -26,9 +27,12 @@ _MAX_REQUESTS: Final = 5000
 def ours() -> Iterator[CollectorRegistry]:
     """A registry of pytheus in which the seam is installed."""
     registry = CollectorRegistry()
-    install(registry)
-    yield registry
-    uninstall()
+    gc.collect()  # registries of other tests
+    try:
+        install(registry)
+        yield registry
+    finally:
+        uninstall()
 
 
 @pytest.fixture

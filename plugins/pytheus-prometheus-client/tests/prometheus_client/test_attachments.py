@@ -235,6 +235,24 @@ def test_registries_end_in_any_order(ours: CollectorRegistry, shown: Shown, firs
     assert shown(ours, "seam_jobs") == []
 
 
+@pytest.mark.parametrize("labels", [[], ["queue"]])
+def test_a_metric_counts_on_when_its_registry_has_ended(
+    ours: CollectorRegistry, shown: Shown, labels: list[str]
+) -> None:
+    jobs = Peer.Counter("seam_jobs", "Jobs.", labels, registry=TheirRegistry())
+    other = TheirRegistry()
+    twin = Peer.Counter("seam_jobs", "Jobs.", labels, registry=other)
+    gc.collect()
+    for counter, number in ((jobs, 1), (twin, 2)):
+        (counter.labels("mail") if labels else counter).inc(number)
+    assert [line.rpartition(" ")[2] for line in shown(ours, "seam_jobs")] == ["3.0"]
+    del jobs, counter
+    gc.collect()
+    assert [line.rpartition(" ")[2] for line in shown(ours, "seam_jobs")] == ["2.0"]
+    other.unregister(twin)
+    assert shown(ours, "seam_jobs") == []
+
+
 def test_a_registry_that_ends_during_a_change(ours: CollectorRegistry, shown: Shown) -> None:
     registry = TheirRegistry()
     Peer.Counter("seam_jobs", "Jobs.", registry=registry).inc()

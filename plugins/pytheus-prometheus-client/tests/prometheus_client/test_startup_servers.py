@@ -14,8 +14,9 @@ pytest.importorskip("pytheus_multiprocess", reason="needs the plugin pytheus-mul
 pytestmark = pytest.mark.once
 
 if TYPE_CHECKING:
-    from tests.conftest import Start
     from tests.prometheus_client.conftest import Web
+
+    from tests.conftest import Start
 
 WaitUntil = Callable[[Callable[[], object], str], None]
 
