@@ -339,8 +339,12 @@ def refuse(subject: str, reason: object) -> None:
 def tell() -> None:
     """Warn of all refusals, at the line of the program that defines or uses it."""
     while _untold:
+        try:
+            message = _untold.pop(0)
+        except IndexError:  # another thread warns of it
+            return
         path, _, line = caller_location().rpartition(":")
-        warnings.warn_explicit(_untold.pop(0), PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
+        warnings.warn_explicit(message, PytheusWarning, path or "<unknown>", int(line or 1), registry=_TOLD)
 
 
 def numbers_of(theirs: TheirMetric) -> list[tuple[_Place, _Key]]:

@@ -235,7 +235,8 @@ INSTALLED: Final[list[Installation]] = []
 
 def attachment_of(theirs: TheirMetric) -> Attachment | None:
     """Return the attachment of a metric, or None if it is not in a registry of pytheus."""
-    return INSTALLED[0].attachment_of(theirs) if INSTALLED else None
+    present = INSTALLED[:]  # one step, because another thread may uninstall it
+    return present[0].attachment_of(theirs) if present else None
 
 
 def _renew_locks() -> None:

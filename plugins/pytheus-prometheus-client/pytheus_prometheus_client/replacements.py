@@ -162,9 +162,10 @@ def _remove_by_labels(former: Callable[..., None]) -> Callable[..., None]:
 def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[Metric]]:
     def collect(self: multiprocess.MultiProcessCollector) -> Iterable[Metric]:
         found = list(former(self))
-        if not INSTALLED:
+        present = INSTALLED[:]
+        if not present:
             return found
-        merged = INSTALLED[0].merged()
+        merged = present[0].merged()
         # The files of the directory are from before the installation, unless the program has since gone back to them.
         first, second = (merged, found) if values.ValueClass is LocalNumber else (found, merged)
         names = {metric.name for metric in first}
