@@ -8,7 +8,14 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_names, validate_unit
+from pytheus.names import (
+    occupied_names,
+    validate_label_name,
+    validate_label_names,
+    validate_metric_name,
+    validate_names,
+    validate_unit,
+)
 from pytheus.native_buckets import NativeHistogram
 from pytheus.settings import NameRules
 
@@ -158,7 +165,8 @@ class Family:
 
         `values` is the number of a family without labels, or maps the label values of each series, in the order of
         `labels`, to its number; for a single label, the value itself may be the key. The other arguments are those of
-        the constructor. Raises its errors, and `LabelError` for label values that do not match `labels`.
+        the constructor. Raises its errors, `LabelError` for label values that do not match `labels`, and
+        `InvalidNameError` for a type or label that it does not take.
 
             >>> Family.of("up", "gauge", "Whether it runs.", 1).samples[0].value
             1.0
@@ -166,27 +174,21 @@ class Family:
             >>> [(sample.labels, sample.value) for sample in depths.samples]
             [({'queue': 'mail'}, 7.0), ({'queue': 'print'}, 2.0)]
         """
-        suffixes = KINDS[type].sample_suffixes if type in KINDS else ("",)
-        if type == "stateset" or type == "summary" or "" not in suffixes:
+        if type not in KINDS or KINDS[type].base_numbers != 1:
             raise InvalidNameError(
                 f"Family.of makes a counter, gauge or unknown but got the type {type!r} for {name!r};"
                 " make a Family with its samples"
             )
-        label_names = (labels,) if isinstance(labels, str) else tuple(labels)
-        numbers: dict[str | tuple[str, ...], float] = {}
-        if isinstance(values, Mapping):
-            for given, number in values.items():
-                numbers[given] = number
-        else:
-            numbers[()] = values
+        subject = f"{type} {name!r}"
+        label_names = validate_label_names(labels, subject, names=names)
+        numbers: Iterable[tuple[str | tuple[str, ...], float]]
+        numbers = values.items() if isinstance(values, Mapping) else [((), values)]
         samples: list[Sample] = []
-        for key, value in numbers.items():
-            texts = (key,) if isinstance(key, str) else key
+        for key, number in numbers:
+            texts = key if isinstance(key, tuple) else (key,)
             if len(texts) != len(label_names):
-                raise LabelError(
-                    f"{type} {name!r} has the labels {label_names!r} but got {len(texts)} values: {texts!r:.80}"
-                )
-            samples.append(Sample("", dict(zip(label_names, texts, strict=True)), float(value)))
+                raise LabelError(f"{subject} has the labels {label_names!r} but got {len(texts)} values: {texts!r:.80}")
+            samples.append(Sample("", dict(zip(label_names, texts, strict=True)), float(number)))
         return cls(name, type, description, samples, unit=unit, names=names)
 
     @property

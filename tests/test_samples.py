@@ -34,3 +34,9 @@ def test_label_values_must_match_the_labels() -> None:
 def test_other_types_are_refused(type_: MetricType) -> None:
     with pytest.raises(InvalidNameError):
         Family.of("jobs", type_, "Jobs.", 1)
+
+
+@pytest.mark.parametrize("labels", ["queue", ["le", "le"], ["a b"]])
+def test_labels_are_checked_as_those_of_a_metric(labels: list[str]) -> None:
+    with pytest.raises(InvalidNameError, match=r"^gauge 'jobs' "):
+        Family.of("jobs", "gauge", "Jobs.", {"a": 1}, labels)

@@ -5,7 +5,8 @@ Rules:
 - The families are those of a scrape: prefix, order, failures and conflicts are as in the formats of pytheus.
 - A name that another collector of the other registry has is left out.
 - `describe()` calls no collector, because prometheus_client holds its lock meanwhile. It has the names that are sure:
-  those of definitions, unless a layer of `pytheus.compose` may change or hide them.
+  those of definitions, unless a layer of `pytheus.compose` may change or hide them. It has none where `install` was
+  called: an equal metric of prometheus_client shares its number there, and must not be refused.
 - Native buckets are left out, because the text format of prometheus_client would fail at them. A histogram that has no
   others shows the buckets that `pytheus.exposition` makes of them.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 import prometheus_client
-from prometheus_client import Metric
+from prometheus_client import Metric, values
 from prometheus_client import samples as theirs
 from prometheus_client.registry import Collector as PeerCollectorBase
 
@@ -24,6 +25,7 @@ from pytheus.names import base_name, occupied_names, prefix_lead
 from pytheus.registry import Registry, Wrapper, check_registry, definition_of, originals, walk
 from pytheus.samples import Exemplar
 from pytheus_prometheus_client.loops import collecting, is_loop
+from pytheus_prometheus_client.numbers import LocalNumber
 
 __all__ = ["PytheusCollector"]
 
@@ -58,7 +60,8 @@ class PytheusCollector(PeerCollectorBase):
 
     def describe(self) -> list[Metric]:
         """Return the metrics whose names are certain now, without samples. Blocks on nothing, calls no collector."""
-        if any(isinstance(current, Wrapper) for current in walk(self.registry, resolve=True)):
+        shares = values.ValueClass is LocalNumber
+        if shares or any(isinstance(current, Wrapper) for current in walk(self.registry, resolve=True)):
             return []
         metrics: dict[str, Metric] = {}
         taken = self._names_beside()
