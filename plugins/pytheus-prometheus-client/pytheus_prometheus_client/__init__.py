@@ -19,7 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytheus.plugins import hookimpl
-from pytheus_prometheus_client.installation import install, uninstall
+from pytheus.registry import REGISTRY
+from pytheus_prometheus_client.installation import install, install_beside, uninstall
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
@@ -37,5 +38,5 @@ def pytheus_wrap_registry(registry: Registry) -> Registry | None:
     is for other processes: those in which the configuration file names the plugin and no variable does, and those of
     a Python that reads no startup files.
     """
-    install()
+    install_beside(REGISTRY, registry)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from typing import Any, Final, cast
 
@@ -11,13 +12,13 @@ from prometheus_client import values
 
 from pytheus.definitions import NOT_CALLERS
 from pytheus.exceptions import SelectionError
-from pytheus.registry import REGISTRY, Registry, check_registry
+from pytheus.registry import REGISTRY, Registry, check_registry, walk
 from pytheus_prometheus_client.attachments import tell
 from pytheus_prometheus_client.installed import INSTALLED, Installation
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.replacements import REPLACEMENTS
 
-__all__ = ["install", "uninstall"]
+__all__ = ["install", "install_beside", "uninstall"]
 
 # A metric is defined where a program calls prometheus_client, or installs the seam.
 _PACKAGES: Final = {"prometheus_client", "pytheus_prometheus_client", "pytheus_prometheus_client_startup"}
@@ -45,6 +46,12 @@ def install(registry: Registry = REGISTRY) -> None:
 
     Raises `NotARegistryError` if `registry` is not a registry, and `SelectionError` if the metrics are in another one.
     """
+    check_registry(registry, "install(...)")  # the default registry is chosen now, which may install the seam as well
+    install_beside(registry, registry)
+
+
+def install_beside(registry: Registry, chosen: Registry) -> None:
+    """Install the seam in `registry`, a proxy for which `chosen` is being chosen, or that registry itself."""
     with _lock:
         if INSTALLED:
             if INSTALLED[0].registry is not registry:
@@ -52,14 +59,19 @@ def install(registry: Registry = REGISTRY) -> None:
                     f"prometheus_client's metrics are in {INSTALLED[0].registry!r} already but got {registry!r};"
                     " call uninstall() first"
                 )
+            if _is_merged(chosen):
+                with INSTALLED[0].changing():
+                    INSTALLED[0].leave_out_process()
             return
-        installation = Installation(check_registry(registry, "install(...)"))
+        installation = Installation(registry)
         NOT_CALLERS.update(_PACKAGES)
         INSTALLED.append(installation)
         values.ValueClass = LocalNumber
         for replacement in REPLACEMENTS:
             replacement.apply()
         with installation.changing():
+            if _is_merged(chosen):
+                installation.leave_out_process()
             for theirs in _registries():
                 for collector in list(theirs._collector_to_names):
                     installation.add(theirs, collector, late=True)
@@ -83,6 +95,12 @@ def uninstall() -> None:
         with installation.changing():
             installation.close()
         NOT_CALLERS.difference_update(_PACKAGES)
+
+
+def _is_merged(registry: Registry) -> bool:
+    """Return whether a scrape of `registry` shows several processes."""
+    shards = sys.modules.get("pytheus.shards")  # which is not imported for this
+    return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
 def _registries() -> list[TheirRegistry]:

@@ -6,14 +6,13 @@ Rules:
   instead, it is detached when it ends itself, because a program may count on without the registry.
 - Metrics of the same name, of several of their registries, share one metric of pytheus.
 - Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
-- The garbage collector may end a registry or a metric at any moment, also while this thread changes something. What
-  follows is done after that.
+- The garbage collector may end a registry or a metric at any moment, also while this thread changes something. It is
+  taken note of after that.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +26,7 @@ from prometheus_client import Enum, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
-from pytheus.registry import Registry, walk
+from pytheus.registry import Registry
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
@@ -49,6 +48,7 @@ class Installation:
 
     def __init__(self, registry: Registry) -> None:
         self.registry: Final = registry
+        self._leaves_out_process = False
         self._exposed: Final = PytheusCollector(registry)
         self._by_name: dict[str, Twins] = {}
         self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
@@ -61,7 +61,7 @@ class Installation:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock for the block, and do afterwards what registries and metrics that ended meanwhile have left."""
+        """Hold the lock for the block, and take note afterwards of registries and metrics that ended meanwhile."""
         with self._lock:
             outer = self._is_changing
             self._is_changing = True
@@ -140,8 +140,8 @@ class Installation:
     def _bridge(self, collector: TheirCollector) -> None:
         if collector in self._bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
             return
-        if isinstance(collector, _OF_THE_PROCESS) and _is_of_several_processes(self.registry):
-            return  # the one process that answers says nothing of the others
+        if isinstance(collector, _OF_THE_PROCESS) and self._leaves_out_process:
+            return
         bridge = PeerCollector(collector)
         try:
             self.registry.register(bridge)
@@ -149,6 +149,12 @@ class Installation:
             refuse(f"the collector {type(collector).__qualname__}", error)
         else:
             self._bridges[collector] = bridge
+
+    def leave_out_process(self) -> None:
+        """Bridge no collectors of the process: a scrape of all would have those of the one that answers alone."""
+        self._leaves_out_process = True
+        for collector in [each for each in self._bridges if isinstance(each, _OF_THE_PROCESS)]:
+            self._unregister(self._bridges.pop(collector))
 
     def sweep(self) -> None:
         """Add the writes to former numbers while they were replaced."""
@@ -222,11 +228,6 @@ class Installation:
         for bridge in self._bridges.values():
             self._unregister(bridge)
         self._bridges.clear()
-
-
-def _is_of_several_processes(registry: Registry) -> bool:
-    shards = sys.modules.get("pytheus.shards")  # which is not imported for this
-    return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
 INSTALLED: Final[list[Installation]] = []

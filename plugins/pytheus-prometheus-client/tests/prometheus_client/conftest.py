@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ import prometheus_client
 import pytest
 
 from pytheus import generate_metrics
+from pytheus.exceptions import PytheusWarning
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus_prometheus_client import install, uninstall
 
@@ -27,9 +28,10 @@ _MAX_REQUESTS: Final = 5000
 def ours() -> Iterator[CollectorRegistry]:
     """A registry of pytheus in which the seam is installed."""
     registry = CollectorRegistry()
-    gc.collect()  # registries of other tests
     try:
-        install(registry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PytheusWarning)  # of metrics that other tests have left
+            install(registry)
         yield registry
     finally:
         uninstall()

@@ -66,6 +66,23 @@ def test_the_variable_installs_the_seam(variable: str, python: Python) -> None:
     assert out(python(COUNTS + SHOWS, PYTHEUS_PLUGINS=variable)) == "True"
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
+@pytest.mark.parametrize("first", ["import prometheus_client", "import pytheus; pytheus.configure()"])
+def test_it_is_installed_once(first: str, is_merged: bool, python: Python, tmp_path: Path) -> None:
+    if is_merged:
+        pytest.importorskip("pytheus_multiprocess", reason="needs the plugin pytheus-multiprocess")
+    source = f"""
+{first}
+import prometheus_client
+import pytheus
+names = [type(collector).__name__ for collector in pytheus.REGISTRY.collect()]
+print(names.count("PeerCollector"))
+"""
+    # The collectors of one process have no place in a scrape of all.
+    url = f"multiprocess://{tmp_path}/shards?process_metrics=false" if is_merged else "default"
+    assert out(python(source, PYTHEUS_REGISTRY=url, **NAMED)) == ("0" if is_merged else "3")
+
+
 @pytest.mark.parametrize("variable", ["", "no:prometheus-client"])
 def test_without_it_and_with_a_block_nothing_is_installed(variable: str, python: Python) -> None:
     assert out(python(COUNTS + SHOWS, PYTHEUS_PLUGINS=variable)) == "False"
