@@ -314,8 +314,10 @@ def test_names_are_told_ahead_where_they_are_certain() -> None:
 
 
 def test_a_metric_of_theirs_is_not_refused_where_it_shares_its_number_with_ours() -> None:
-    ours, theirs = CollectorRegistry(), prometheus_client.CollectorRegistry(auto_describe=True)
+    ours = CollectorRegistry()
     install(ours)
+    # After the installation, which freezes all objects if the test run has frozen those that it began with.
+    theirs = prometheus_client.CollectorRegistry(auto_describe=True)
     try:
         Counter("jobs_total", "Jobs.", registry=ours).inc()
         Counter("own_total", "Own.", registry=ours).inc()
