@@ -27,7 +27,7 @@ from pytheus.compose import prefixed, union
 from pytheus.exceptions import CollectorError, NotACollectorError, NotARegistryError
 from pytheus.exposition import expose
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
-from pytheus_prometheus_client import PeerCollector, PytheusCollector, install, uninstall
+from pytheus_prometheus_client import PeerCollector, PytheusCollector
 
 Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -311,21 +311,6 @@ def test_names_are_told_ahead_where_they_are_certain() -> None:
     assert [metric.name for metric in PytheusCollector(CollectorRegistryProxy(ours)).describe()] == names
     for layered in union(ours, CollectorRegistry()), prefixed(ours, "outer"):
         assert PytheusCollector(CollectorRegistryProxy(layered)).describe() == []
-
-
-def test_a_metric_of_theirs_is_not_refused_where_it_shares_its_number_with_ours() -> None:
-    ours, theirs = CollectorRegistry(), prometheus_client.CollectorRegistry(auto_describe=True)
-    install(ours)
-    try:
-        Counter("jobs_total", "Jobs.", registry=ours).inc()
-        Counter("own_total", "Own.", registry=ours).inc()
-        theirs.register(PytheusCollector(ours, beside=theirs))
-        prometheus_client.Counter("jobs", "Jobs.", registry=theirs).inc(4)
-        shown, ours_shown = samples(theirs_text(theirs)), samples(generate_metrics(ours))
-        assert shown["own_total", frozenset()] == 1
-        assert shown["jobs_total", frozenset()] == ours_shown["jobs_total", frozenset()] == 5
-    finally:
-        uninstall()
 
 
 @pytest.mark.parametrize("theirs_first", [True, False])
