@@ -89,11 +89,14 @@ def is_plain(collector: object) -> bool:
 class Attachment:
     """A metric of prometheus_client, and the one of pytheus that has its numbers."""
 
-    def __init__(self, theirs: TheirMetric, registry: Registry, twins: Twins, is_late: bool) -> None:
+    def __init__(
+        self, theirs: TheirMetric, registry: Registry, twins: Twins, outlived: Metric | None, is_late: bool
+    ) -> None:
         """Make the metric of pytheus, and move the numbers; raises `PytheusError` and changes nothing if it cannot.
 
         `twins` are the other metrics of the same name, each of another registry of prometheus_client, and from now on
-        this one. With `is_late` numbers from before the installation may be replaced.
+        this one. `outlived` is the metric of pytheus that had the numbers of a former one, and will have those of this
+        one. With `is_late` numbers from before the installation may be replaced.
         """
         self.is_separate: bool = bool(twins)
         self._theirs = theirs
@@ -109,8 +112,10 @@ class Attachment:
         self._ours = self._make(registry) if is_shared or not is_late else self._begun(registry)
         # The metric to unregister at the end; None if the program has an equal one.
         self.registered: _Ours | None = None if is_shared else self._ours
-        for twin in twins.values():
-            self.registered = twin.registered
+        if outlived is not None:
+            self.registered = outlived
+        elif twins:
+            self.registered = next(iter(twins.values())).registered
         self._moved: list[tuple[_Number, float, SharedNumber]] = []
         if theirs._labelnames:
             self._watch()
@@ -237,6 +242,16 @@ class Attachment:
                 shared.inc(more)
             if getattr(number, "_multiprocess", False):
                 number.set(0.0)  # the file of its process would show it a second time
+
+    def is_stored(self) -> bool:
+        """Return whether the registry of pytheus keeps the numbers in a storage of its own."""
+        for _, child in _series_of(self._theirs):
+            for place, key in numbers_of(child):
+                number: object = place[key]
+                if isinstance(number, SeparateNumber):
+                    number = number.shared
+                return isinstance(number, SharedNumber) and number.is_stored
+        return False
 
     def detach(self) -> None:
         """Give the metric numbers of its own again, with the values that it shows."""

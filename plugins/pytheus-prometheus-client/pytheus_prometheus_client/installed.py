@@ -2,7 +2,11 @@
 
 Rules:
 
-- A metric is attached once, and detached when no registry of prometheus_client has it any more, or exists any more.
+- A metric is attached once, and detached when no registry of prometheus_client has it any more.
+- When the last registry that has it is collected as garbage, a metric ends as well, unless its numbers are in a
+  storage: they outlive it, as in the files of the other library's mode for several processes. A later metric of that
+  name continues them.
+- A metric that is in no registry is attached where the other library's mode for several processes is asked for.
 - Metrics of the same name, of several of their registries, share one metric of pytheus.
 - Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
 - The garbage collector may end a registry at any moment, also while this thread changes something. Then its metrics are
@@ -20,10 +24,12 @@ from weakref import WeakKeyDictionary, finalize
 
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
-from prometheus_client import Enum, Info, Metric, multiprocess, values
+from prometheus_client import Enum, Info, multiprocess, values
+from prometheus_client import Metric as TheirFamily
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
+from pytheus.metrics import Metric
 from pytheus.registry import Registry
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
@@ -31,7 +37,7 @@ from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
-__all__ = ["INSTALLED", "Installation", "attachment_of"]
+__all__ = ["INSTALLED", "Installation", "attachment_of", "is_multiprocess"]
 
 
 class Installation:
@@ -42,9 +48,11 @@ class Installation:
         self._exposed: Final = PytheusCollector(registry)
         self._by_name: dict[str, Twins] = {}
         self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
+        self._unregistered: Final = TheirRegistry()
         self._bridges: dict[TheirCollector, PeerCollector] = {}
         # An enum is registered before it has its states.
         self._unfinished: dict[TheirMetric, TheirRegistry] = {}
+        self._outlived: dict[str, Metric] = {}
         self._ended: list[set[TheirMetric]] = []
         self._lock = threading.RLock()
         self._is_changing = False
@@ -59,7 +67,7 @@ class Installation:
                 yield
             finally:
                 while not outer and self._ended:
-                    self._release(self._ended.pop())
+                    self._release(self._ended.pop(), keep=True)
                 self._is_changing = outer
 
     def attachment_of(self, theirs: TheirMetric) -> Attachment | None:
@@ -78,6 +86,11 @@ class Installation:
         elif registry is prometheus_client.REGISTRY:
             self._bridge(collector)
 
+    def add_unregistered(self, theirs: TheirMetric, *, late: bool = False) -> None:
+        """Attach a metric that is in no registry, where the other library's own mode shows it (`is_multiprocess`)."""
+        if is_plain(theirs) and not isinstance(theirs, (Enum, Info)) and self.attachment_of(theirs) is None:
+            self.add(self._unregistered, theirs, late=late)
+
     def finish(self, theirs: TheirMetric) -> None:
         """Attach a metric that was registered by its constructor, which has ended; as `add`."""
         registry = self._unfinished.pop(theirs, None)
@@ -94,7 +107,7 @@ class Installation:
         if theirs in twins:
             return
         try:
-            twins[theirs] = Attachment(theirs, self.registry, twins, late)
+            twins[theirs] = Attachment(theirs, self.registry, twins, self._outlived.get(theirs._name), late)
         except PytheusError as error:
             held.discard(theirs)
             refuse(named(theirs), error)
@@ -142,8 +155,8 @@ class Installation:
                 held.discard(collector)
                 self._release({collector})
 
-    def _release(self, ended: set[TheirMetric]) -> None:
-        """Detach the metrics that no registry of prometheus_client has any more."""
+    def _release(self, ended: set[TheirMetric], *, keep: bool = False) -> None:
+        """Detach the metrics that no registry of prometheus_client has any more; with `keep`, leave stored numbers."""
         for theirs in list(ended):
             if any(theirs in held for held in self._holders.values()):
                 continue
@@ -151,10 +164,17 @@ class Installation:
             attachment = twins.pop(theirs, None)
             if attachment is None:
                 continue
-            attachment.detach()
+            is_kept = keep and attachment.is_stored()
+            if not is_kept:
+                attachment.detach()
             if not twins:
                 del self._by_name[theirs._name]
-                if attachment.registered is not None:
+                if attachment.registered is None:
+                    continue
+                if is_kept:
+                    self._outlived[theirs._name] = attachment.registered
+                else:
+                    self._outlived.pop(theirs._name, None)
                     self._unregister(attachment.registered)
 
     def _unregister(self, collector: object) -> None:
@@ -163,7 +183,7 @@ class Installation:
         except PytheusError:  # the program has unregistered it
             pass
 
-    def merged(self) -> list[Metric]:
+    def merged(self) -> list[TheirFamily]:
         """Return the present metrics of all processes, as the other library's multi-process mode does.
 
         Without bridged collectors, which have the numbers of this process, and without start times.
@@ -190,9 +210,10 @@ class Installation:
         """Detach and unbridge everything."""
         self._holders.clear()
         self._release({theirs for twins in self._by_name.values() for theirs in twins})
-        for bridge in self._bridges.values():
-            self._unregister(bridge)
+        for held in (*self._bridges.values(), *self._outlived.values()):
+            self._unregister(held)
         self._bridges.clear()
+        self._outlived.clear()
 
 
 INSTALLED: Final[list[Installation]] = []
@@ -203,6 +224,14 @@ def attachment_of(theirs: TheirMetric) -> Attachment | None:
     """Return the attachment of a metric, or None if it is not in a registry of pytheus."""
     present = INSTALLED[:]  # one step, because another thread may uninstall it
     return present[0].attachment_of(theirs) if present else None
+
+
+def is_multiprocess() -> bool:
+    """Return whether the other library is to use its mode for several processes, whose spelling was another once.
+
+    It shows the metrics of all registries and of none.
+    """
+    return not {"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"}.isdisjoint(os.environ)
 
 
 def _renew_locks() -> None:
