@@ -95,19 +95,21 @@ class Attachment:
         """Make the metric of pytheus, and move the numbers; raises `PytheusError` and changes nothing if it cannot.
 
         `twins` are the other metrics of the same name, each of another registry of prometheus_client, and from now on
-        this one. `outlived` is the metric of pytheus that had the numbers of a former one, and will have those of this
-        one. With `is_late` numbers from before the installation may be replaced.
+        this one. `outlived` is the metric of pytheus that had the numbers of a former one, and adds those of this one;
+        a gauge begins again. With `is_late` numbers from before the installation may be replaced.
         """
-        self.is_separate: bool = bool(twins)
         self._theirs = theirs
         self._twins = twins
         self._is_late = is_late
         self._kind = next(base for base in _KINDS if isinstance(theirs, base))
+        self.is_separate: bool = bool(twins) or (outlived is not None and self._kind is not TheirGauge)
         self.name: str = theirs._name
         self._our_name = f"{self.name}_total" if self._kind is TheirCounter else self.name
         self._bounds: tuple[float, ...] = tuple(getattr(theirs, "_upper_bounds", ()))[:-1]
         self._states: tuple[str, ...] = tuple(getattr(theirs, "_states", ()))
         self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
+        # Whether a gauge begins again; the latest number of all processes stays until another is set.
+        self._is_renewed = outlived is not None and "mostrecent" not in getattr(theirs, "_multiprocess_mode", "")
         is_shared = _holds(registry, self._our_name)
         self._ours = self._make(registry) if is_shared or not is_late else self._begun(registry)
         # The metric to unregister at the end; None if the program has an equal one.
@@ -211,6 +213,8 @@ class Attachment:
             shared = SharedNumber(ours, index)
             number: _Number = place[key]
             value = number.get()
+            if self._is_renewed and not self.is_separate:
+                shared.set(0.0)
             if value:
                 shared.inc(value)
                 self._moved.append((number, value, shared))

@@ -5,7 +5,7 @@ Rules:
 - A metric is attached once, and detached when no registry of prometheus_client has it any more.
 - When the last registry that has it is collected as garbage, a metric ends as well, unless its numbers are in a
   storage: they outlive it, as in the files of the other library's mode for several processes. A later metric of that
-  name continues them.
+  name adds to them.
 - A metric that is in no registry is attached where the other library's mode for several processes is asked for.
 - Metrics of the same name, of several of their registries, share one metric of pytheus.
 - Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
@@ -88,8 +88,9 @@ class Installation:
 
     def add_unregistered(self, theirs: TheirMetric, *, late: bool = False) -> None:
         """Attach a metric that is in no registry, where the other library's own mode shows it (`is_multiprocess`)."""
-        if is_plain(theirs) and not isinstance(theirs, (Enum, Info)) and self.attachment_of(theirs) is None:
-            self.add(self._unregistered, theirs, late=late)
+        has_numbers = is_plain(theirs) and not isinstance(theirs, (Enum, Info))
+        if has_numbers and (late or values.ValueClass is LocalNumber) and self.attachment_of(theirs) is None:
+            self._attach(self._unregistered, theirs, late)
 
     def finish(self, theirs: TheirMetric) -> None:
         """Attach a metric that was registered by its constructor, which has ended; as `add`."""
