@@ -75,6 +75,11 @@ class Cell:
         """Return the number, which is 0.0 for a gauge that was never set. Creates no series."""
         return self._series._number_at(self._index)
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether a registry keeps the number in a storage of its own, as one of several processes does."""
+        return len(self._series._series.storage) > 0
+
     def keep_exemplar(self, labels: LabelValues, value: float) -> None:
         """Keep the exemplar of a counter or of a histogram's bucket; raises as `pytheus.Counter.inc` does."""
         self._series._bound()._keep_exemplar(labels, value, self._index)

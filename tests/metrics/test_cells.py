@@ -61,12 +61,14 @@ def test_cells_follow_the_numbers(make: Make, size: int) -> None:
     cells = cells_of(metric, size)
     arena = Arena()
     for turn in range(4):
+        assert [cell.is_stored for cell in cells] == [turn in (1, 2)] * size
         for cell in cells:
             cell.inc(1)
         if turn == 0:
             metric.attach_storage(arena)
         elif turn == 1:
-            metric.attach_storage(Arena())
+            arena = Arena()
+            metric.attach_storage(arena)
         elif turn == 2:
             metric.detach_storage(arena)
     assert numbers(metric) == [[4.0] * size]

@@ -90,13 +90,15 @@ def is_plain(collector: object) -> bool:
 class Attachment:
     """A metric of prometheus_client, and the one of pytheus that has its numbers."""
 
-    def __init__(self, theirs: TheirMetric, registry: Registry, twins: Twins, is_late: bool) -> None:
+    def __init__(
+        self, theirs: TheirMetric, registry: Registry, twins: Twins, outlived: Metric | None, is_late: bool
+    ) -> None:
         """Make the metric of pytheus, and move the numbers; raises `PytheusError` and changes nothing if it cannot.
 
         `twins` are the other metrics of the same name, each of another registry of prometheus_client, and from now on
-        this one. With `is_late` numbers from before the installation may be replaced.
+        this one. `outlived` is the metric of pytheus that had the numbers of a former one, and adds those of this one;
+        a gauge begins again. With `is_late` numbers from before the installation may be replaced.
         """
-        self.is_separate: bool = bool(twins)
         self._weak = ref(theirs)
         # So that the metric lives as long as a registry that has it.
         self._held: TheirMetric | None = theirs
@@ -105,17 +107,22 @@ class Attachment:
         self._twins = twins
         self._is_late = is_late
         self._kind = next(base for base in _KINDS if isinstance(theirs, base))
+        self.is_separate: bool = bool(twins) or (outlived is not None and self._kind is not TheirGauge)
         self.name: str = theirs._name
         self._our_name = f"{self.name}_total" if self._kind is TheirCounter else self.name
         self._bounds: tuple[float, ...] = tuple(getattr(theirs, "_upper_bounds", ()))[:-1]
         self._states: tuple[str, ...] = tuple(getattr(theirs, "_states", ()))
         self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
+        # Whether a gauge begins again; the latest number of all processes stays until another is set.
+        self._is_renewed = outlived is not None and "mostrecent" not in getattr(theirs, "_multiprocess_mode", "")
         is_shared = _holds(registry, self._our_name)
         self._ours = self._make(theirs, registry) if is_shared or not is_late else self._begun(theirs, registry)
         # The metric to unregister at the end; None if the program has an equal one.
         self.registered: _Ours | None = None if is_shared else self._ours
-        for twin in twins.values():
-            self.registered = twin.registered
+        if outlived is not None:
+            self.registered = outlived
+        elif twins:
+            self.registered = next(iter(twins.values())).registered
         self._moved: list[tuple[_Number, float, SharedNumber]] = []
         if theirs._labelnames:
             self._watch(theirs)
@@ -222,6 +229,8 @@ class Attachment:
             shared = SharedNumber(ours, index)
             number: _Number = place[key]
             value = number.get()
+            if self._is_renewed and not self.is_separate:
+                shared.set(0.0)
             if value:
                 shared.inc(value)
                 self._moved.append((number, value, shared))
@@ -253,6 +262,16 @@ class Attachment:
                 shared.inc(more)
             if getattr(number, "_multiprocess", False):
                 number.set(0.0)  # the file of its process would show it a second time
+
+    def is_stored(self) -> bool:
+        """Return whether the registry of pytheus keeps the numbers in a storage of its own."""
+        for _, places in self._parts():
+            for place, key in places:
+                number: object = place[key]
+                if isinstance(number, SeparateNumber):
+                    number = number.shared
+                return isinstance(number, SharedNumber) and number.is_stored
+        return False
 
     def detach(self) -> None:
         """Give the metric numbers of its own again, with the values that it shows."""

@@ -13,8 +13,8 @@ from prometheus_client import values
 from pytheus.definitions import NOT_CALLERS
 from pytheus.exceptions import SelectionError
 from pytheus.registry import REGISTRY, Registry, check_registry, walk
-from pytheus_prometheus_client.attachments import tell
-from pytheus_prometheus_client.installed import INSTALLED, Installation
+from pytheus_prometheus_client.attachments import TheirMetric, tell
+from pytheus_prometheus_client.installed import INSTALLED, Installation, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.replacements import REPLACEMENTS
 
@@ -72,9 +72,15 @@ def install_beside(registry: Registry, chosen: Registry) -> None:
         with installation.changing():
             if _is_merged(chosen):
                 installation.leave_out_process()
-            for theirs in _registries():
-                for collector in list(theirs._collector_to_names):
-                    installation.add(theirs, collector, late=True)
+            objects = _objects()
+            for registry_of_theirs in (each for each in objects if isinstance(each, TheirRegistry)):
+                for collector in list(registry_of_theirs._collector_to_names):
+                    installation.add(registry_of_theirs, collector, late=True)
+            if is_multiprocess():
+                for theirs in (each for each in objects if isinstance(each, TheirMetric)):
+                    if not theirs._labelvalues:
+                        installation.add_unregistered(theirs, late=True)
+            del objects
             installation.sweep()
     tell()
 
@@ -103,14 +109,14 @@ def _is_merged(registry: Registry) -> bool:
     return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
-def _registries() -> list[TheirRegistry]:
-    """Return the registries of prometheus_client, as far as the garbage collector knows them."""
+def _objects() -> list[object]:
+    """Return the objects of the program, as far as the garbage collector knows them."""
     gc.collect()  # those that the program no longer has
     is_frozen = hasattr(gc, "freeze") and gc.get_freeze_count() > 0
     if is_frozen:  # by a program that forks soon, and whose objects would be left out
         gc.unfreeze()
     try:
-        return [each for each in gc.get_objects() if isinstance(each, TheirRegistry)]
+        return gc.get_objects()
     finally:
         if is_frozen:
             gc.freeze()

@@ -3,7 +3,10 @@
 Rules:
 
 - A metric is attached once, and detached when no registry of prometheus_client has it any more. If its registry ends
-  instead, it is detached when it ends itself, because a program may count on without the registry.
+  instead, it stays until it ends itself, because a program may count on without the registry.
+- Numbers in a storage outlive their metric, as in the files of the other library's mode for several processes. A later
+  metric of that name adds to them.
+- A metric that is in no registry is attached where the other library's mode for several processes is asked for.
 - Metrics of the same name, of several of their registries, share one metric of pytheus.
 - Everything is changed under one lock, and no warning is issued under it, because a warning runs the program's code.
 - The garbage collector may end a registry or a metric at any moment, also while this thread changes something. It is
@@ -22,10 +25,12 @@ from weakref import WeakKeyDictionary, finalize
 
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
-from prometheus_client import Enum, Info, Metric, multiprocess, values
+from prometheus_client import Enum, Info, multiprocess, values
+from prometheus_client import Metric as TheirFamily
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
+from pytheus.metrics import Metric
 from pytheus.registry import Registry
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
@@ -33,7 +38,7 @@ from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
-__all__ = ["INSTALLED", "Installation", "attachment_of"]
+__all__ = ["INSTALLED", "Installation", "attachment_of", "is_multiprocess"]
 
 
 _OF_THE_PROCESS: Final = (
@@ -52,9 +57,11 @@ class Installation:
         self._exposed: Final = PytheusCollector(registry)
         self._by_name: dict[str, Twins] = {}
         self._holders: WeakKeyDictionary[TheirRegistry, set[TheirMetric]] = WeakKeyDictionary()
+        self._unregistered: Final = TheirRegistry()
         self._bridges: dict[TheirCollector, PeerCollector] = {}
         # An enum is registered before it has its states.
         self._unfinished: dict[TheirMetric, TheirRegistry] = {}
+        self._outlived: dict[str, Metric] = {}
         self._later: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._is_changing = False
@@ -88,6 +95,13 @@ class Installation:
         elif registry is prometheus_client.REGISTRY:
             self._bridge(collector)
 
+    def add_unregistered(self, theirs: TheirMetric, *, late: bool = False) -> None:
+        """Attach a metric that is in no registry, where the other library's own mode shows it (`is_multiprocess`)."""
+        has_numbers = is_plain(theirs) and not isinstance(theirs, (Enum, Info))
+        if has_numbers and (late or values.ValueClass is LocalNumber) and self.attachment_of(theirs) is None:
+            self._attach(self._unregistered, theirs, late)
+            self._let_go(self._holders.pop(self._unregistered, set()))
+
     def finish(self, theirs: TheirMetric) -> None:
         """Attach a metric that was registered by its constructor, which has ended; as `add`."""
         registry = self._unfinished.pop(theirs, None)
@@ -104,7 +118,7 @@ class Installation:
             return
         twins = self._by_name.setdefault(theirs._name, {})
         try:
-            twins[id(theirs)] = Attachment(theirs, self.registry, twins, late)
+            twins[id(theirs)] = Attachment(theirs, self.registry, twins, self._outlived.get(theirs._name), late)
         except PytheusError as error:
             held.discard(theirs)
             refuse(named(theirs), error)
@@ -132,9 +146,9 @@ class Installation:
             if attachment is None:
                 continue
             if attachment.has_function:  # which may refer to the metric
-                self._detach(attachment)
+                self._detach(attachment, keep=True)
             else:
-                finalize(theirs, self._soon, partial(self._detach, attachment)).atexit = False
+                finalize(theirs, self._soon, partial(self._detach, attachment, keep=True)).atexit = False
                 attachment.let_go()
 
     def _bridge(self, collector: TheirCollector) -> None:
@@ -179,15 +193,24 @@ class Installation:
         """Return whether a registry of prometheus_client has the metric."""
         return any(theirs in held for held in self._holders.values())
 
-    def _detach(self, attachment: Attachment) -> None:
-        twins = self._by_name.get(attachment.name, {})
-        found = [key for key, twin in twins.items() if twin is attachment]
-        for key in found:
-            del twins[key]
+    def _detach(self, attachment: Attachment, *, keep: bool = False) -> None:
+        """Detach a metric; with `keep`, leave stored numbers."""
+        name = attachment.name
+        twins = self._by_name.get(name, {})
+        key = next((key for key, twin in twins.items() if twin is attachment), None)
+        if key is None:
+            return
+        del twins[key]
+        is_kept = keep and attachment.is_stored()
+        if not is_kept:
             attachment.detach()
-            if not twins:
-                del self._by_name[attachment.name]
-                if attachment.registered is not None:
+        if not twins:
+            del self._by_name[name]
+            if attachment.registered is not None:
+                if is_kept:
+                    self._outlived[name] = attachment.registered
+                else:
+                    self._outlived.pop(name, None)
                     self._unregister(attachment.registered)
 
     def _unregister(self, collector: object) -> None:
@@ -196,7 +219,7 @@ class Installation:
         except PytheusError:  # the program has unregistered it
             pass
 
-    def merged(self) -> list[Metric]:
+    def merged(self) -> list[TheirFamily]:
         """Return the present metrics of all processes, as the other library's multi-process mode does.
 
         Without bridged collectors, which have the numbers of this process, and without start times.
@@ -225,9 +248,10 @@ class Installation:
         self._holders.clear()
         for attachment in [each for twins in self._by_name.values() for each in twins.values()]:
             self._detach(attachment)
-        for bridge in self._bridges.values():
-            self._unregister(bridge)
+        for held in (*self._bridges.values(), *self._outlived.values()):
+            self._unregister(held)
         self._bridges.clear()
+        self._outlived.clear()
 
 
 INSTALLED: Final[list[Installation]] = []
@@ -238,6 +262,14 @@ def attachment_of(theirs: TheirMetric) -> Attachment | None:
     """Return the attachment of a metric, or None if it is not in a registry of pytheus."""
     present = INSTALLED[:]  # one step, because another thread may uninstall it
     return present[0].attachment_of(theirs) if present else None
+
+
+def is_multiprocess() -> bool:
+    """Return whether the other library is to use its mode for several processes, whose spelling was another once.
+
+    It shows the metrics of all registries and of none.
+    """
+    return not {"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"}.isdisjoint(os.environ)
 
 
 def _renew_locks() -> None:

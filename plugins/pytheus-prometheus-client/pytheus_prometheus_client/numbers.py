@@ -52,6 +52,11 @@ class SeparateNumber:
         self._is_sum = is_sum
         self._value = value
 
+    @property
+    def shared(self) -> SharedNumber:
+        """The number of the series."""
+        return self._shared
+
     def inc(self, amount: float) -> None:
         """Add `amount` to both."""
         self._shared.inc(amount)

@@ -9,21 +9,24 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final, cast
 
+import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import Enum as TheirEnum
 from prometheus_client import Gauge, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus_prometheus_client.attachments import TheirMetric, show, tell
-from pytheus_prometheus_client.installed import INSTALLED, Installation, attachment_of
+from pytheus_prometheus_client.installed import INSTALLED, Installation, attachment_of, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
 
 __all__ = ["REPLACEMENTS"]
+
+# Among the arguments of a metric's constructor.
+_PLACE_OF_REGISTRY: Final = 6
 
 
 class _Replacement:
@@ -64,6 +67,20 @@ def _unregister(former: Callable[..., None]) -> Callable[..., None]:
         _change(lambda installation: installation.remove(self, collector))
 
     return unregister
+
+
+def _constructed(former: Callable[..., None]) -> Callable[..., None]:
+    def init(self: TheirMetric, *arguments: Any, **options: Any) -> None:
+        former(self, *arguments, **options)
+        if INSTALLED and not self._labelvalues and not _registry_of(*arguments, **options) and is_multiprocess():
+            _change(lambda installation: installation.add_unregistered(self))
+
+    return init
+
+
+def _registry_of(*arguments: Any, registry: object = prometheus_client.REGISTRY, **_: Any) -> object:
+    """Return the registry among the arguments of a constructor."""
+    return arguments[_PLACE_OF_REGISTRY] if len(arguments) > _PLACE_OF_REGISTRY else registry
 
 
 def _made(former: Callable[..., None]) -> Callable[..., None]:
@@ -176,9 +193,7 @@ def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[
 
 def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
     def mark_process_dead(pid: int, path: str | None = None) -> None:
-        # The older spelling is theirs.
-        is_named = path is not None or {"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"} & set(os.environ)
-        if is_named or not INSTALLED:
+        if path is not None or is_multiprocess() or not INSTALLED:
             former(pid, path)
 
     return mark_process_dead
@@ -187,6 +202,7 @@ def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
 REPLACEMENTS: Final = (
     _Replacement(TheirRegistry, "register", _register),
     _Replacement(TheirRegistry, "unregister", _unregister),
+    _Replacement(TheirMetric, "__init__", _constructed),
     _Replacement(TheirMetric, "labels", _labels),
     _Replacement(TheirMetric, "clear", _clear),
     _Replacement(TheirMetric, "remove", _remove),

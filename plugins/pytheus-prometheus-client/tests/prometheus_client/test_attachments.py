@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import prometheus_client
 import pytest
@@ -15,13 +16,14 @@ from prometheus_client import CollectorRegistry as TheirRegistry
 from pytheus import Counter, Gauge, Histogram
 from pytheus.exceptions import ConflictError, PytheusWarning
 from pytheus.metrics import Metric, exemplar
-from pytheus.registry import CollectorRegistry
+from pytheus.registry import CollectorRegistry, Registry
 from pytheus.samples import Row
 from pytheus.settings import set_strict
+from pytheus_multiprocess import multiprocess_registry
 from pytheus_prometheus_client import install, uninstall
 from pytheus_prometheus_client.installed import INSTALLED
 
-Shown = Callable[[CollectorRegistry, str], list[str]]
+Shown = Callable[[Registry, str], list[str]]
 Peer = prometheus_client
 
 
@@ -251,6 +253,33 @@ def test_a_metric_counts_on_when_its_registry_has_ended(
     assert [line.rpartition(" ")[2] for line in shown(ours, "seam_jobs")] == ["2.0"]
     other.unregister(twin)
     assert shown(ours, "seam_jobs") == []
+
+
+def test_stored_numbers_outlive_a_registry(tmp_path: Path, shown: Shown) -> None:
+    ours = multiprocess_registry(tmp_path / "shards", process_metrics=False)
+    install(ours)
+    try:
+        registry = TheirRegistry()
+        Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=registry).labels("x").inc(2)
+        Peer.Gauge("seam_depth", "Depth.", registry=registry, multiprocess_mode="livesum").set(7)
+        Peer.Gauge("seam_never", "Never.", ["a"], registry=registry)
+        del registry
+        gc.collect()
+        assert shown(ours, "seam_") == ['seam_jobs_total{a="x"} 2.0', "seam_depth 7.0"]
+        registry = TheirRegistry()
+        Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=registry).labels("x").inc(3)
+        depth = Peer.Gauge("seam_depth", "Depth.", registry=registry, multiprocess_mode="livesum")
+        depth.set(5)
+        assert shown(ours, "seam_") == ['seam_jobs_total{a="x"} 5.0', "seam_depth 5.0"]
+        registry.unregister(depth)
+        assert shown(ours, "seam_") == ['seam_jobs_total{a="x"} 5.0']
+        del registry
+        gc.collect()
+        assert shown(ours, "seam_") == ['seam_jobs_total{a="x"} 5.0']
+    finally:
+        uninstall()
+    assert shown(ours, "seam_") == []
+    ours.close()
 
 
 def test_a_registry_that_ends_during_a_change(ours: CollectorRegistry, shown: Shown) -> None:

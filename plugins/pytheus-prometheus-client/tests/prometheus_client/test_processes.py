@@ -43,7 +43,7 @@ def test_every_gauge_mode_shows_the_lines_that_the_peers_own_processes_show(tmp_
     peer = three_processes(tmp_path / "peer", "")
     ours = three_processes(tmp_path / "seam", f"multiprocess://{tmp_path / 'numbers'}?process_metrics=false")
     assert ours == peer
-    assert len(peer) == 116
+    assert len(peer) == 125
 
 
 def test_after_a_storm_of_kills_everything_that_was_done_is_counted_once(tmp_path: Path) -> None:

@@ -137,6 +137,29 @@ def test_files_from_before_the_installation_count_once(
         uninstall()
 
 
+def test_a_metric_in_no_registry_counts_where_files_would_show_it(
+    shown: Shown, files: Callable[[], TheirRegistry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = files()
+    early = Peer.Counter("seam_early", "Early.", ["a"], registry=None)
+    early.labels("x").inc(3)
+    ours = CollectorRegistry()
+    install(ours)
+    try:
+        early.labels("x").inc(4)
+        late = Peer.Histogram("seam_late", "Late.", ["a"], buckets=[1], registry=None)
+        late.labels("x").observe(2)
+        assert shown(ours, "seam_early") == ['seam_early_total{a="x"} 7.0']
+        assert endpoint.get_sample_value("seam_early_total", {"a": "x"}) == 7.0
+        assert endpoint.get_sample_value("seam_late_sum", {"a": "x"}) == 2.0
+        monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
+        Peer.Counter("seam_alone", "Alone.", registry=None).inc()
+        Peer.Counter("seam_alone", "Alone.", (), "", "", "", None).inc()
+        assert shown(ours, "seam_alone") == []
+    finally:
+        uninstall()
+
+
 # Other programs that replace the same methods ------------------------------------------------------------------------
 
 
