@@ -24,6 +24,11 @@ WaitUntil = Callable[[Callable[[], object], str], None]
 _MAX_REQUESTS: Final = 5000
 
 
+@pytest.fixture(autouse=True)
+def _created_metrics() -> None:
+    prometheus_client.enable_created_metrics()  # a document's example has disabled them
+
+
 @pytest.fixture
 def ours() -> Iterator[CollectorRegistry]:
     """A registry of pytheus in which the seam is installed."""
