@@ -51,6 +51,7 @@ LINTERS = (
     # Whether every public type is declared, and not left for each checker to infer.
     ("pyright", "--verifytypes", "pytheus", "--ignoreexternal"),
     ("pyright", "--verifytypes", "pytheus_multiprocess", "--ignoreexternal"),
+    ("pyright", "--verifytypes", "pytheus_prometheus_client", "--ignoreexternal"),
     ("pyright", "--verifytypes", "pytheus_redis", "--ignoreexternal"),
 )
 

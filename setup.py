@@ -40,6 +40,7 @@ COMPILED_MODULES = [
     "pytheus/metrics/native.py",
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
+    "pytheus/metrics/cells.py",
     "pytheus/shards/layout.py",
     "pytheus/shards/merge.py",
     "pytheus/shards/merge_cache.py",

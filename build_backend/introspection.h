@@ -176,6 +176,13 @@ static PyMethodDef Pytheus_PutDefinition = {"put", Pytheus_Put, METH_VARARGS, NU
 /* Run marshalled code with the module's names, and `put`; returns 0, or -1 with an exception. */
 static int Pytheus_Run(PyObject *globals, const char *code, Py_ssize_t size)
 {
+    // As in a module of plain Python. Native code that one of these functions calls could import nothing without it.
+    PyObject *builtins = PyUnicode_InternFromString("__builtins__");
+    if (builtins == NULL || PyDict_SetDefault(globals, builtins, PyEval_GetBuiltins()) == NULL) {
+        Py_XDECREF(builtins);
+        return -1;
+    }
+    Py_DECREF(builtins);
     PyObject *compiled = PyMarshal_ReadObjectFromString(code, size);
     PyObject *put = PyCFunction_New(&Pytheus_PutDefinition, NULL);
     PyObject *locals = put == NULL ? NULL : Py_BuildValue("{s:O}", "put", put);

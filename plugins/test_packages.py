@@ -13,7 +13,11 @@ import pytest
 
 PACKAGES = sorted(path.parent for path in Path(__file__).parent.glob("pytheus-*/pytheus_*/__init__.py"))
 REDIS = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-ENTRY_POINTS = {"pytheus_multiprocess": {"multiprocess"}, "pytheus_redis": set(REDIS)}
+ENTRY_POINTS = {
+    "pytheus_multiprocess": {"multiprocess"},
+    "pytheus_prometheus_client": {"prometheus-client"},
+    "pytheus_redis": set(REDIS),
+}
 
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 

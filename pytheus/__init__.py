@@ -60,7 +60,7 @@ from typing import TYPE_CHECKING
 
 from pytheus import compilation as _compilation  # noqa: F401  # first, because it may bring modules back
 from pytheus.exposition import generate_metrics, make_asgi_app, make_wsgi_app
-from pytheus.lazy import lazy_names
+from pytheus.lazy import lazy_names, set_remedies
 from pytheus.metrics import (
     Counter,
     CustomCollector,
@@ -120,7 +120,14 @@ def _configured_setting(key: str) -> bool | str:
     return configured_setting(key)
 
 
+def _remedy(package: str, name: str) -> str | None:
+    from pytheus.migrate.tables import remedy
+
+    return remedy(package, name)
+
+
 set_resolver(_resolve)
+set_remedies(_remedy)
 set_settings_source(_configured_setting)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from pytheus.escaping import is_legacy_label, is_legacy_name
 from pytheus.kinds import MetricType
@@ -10,7 +11,13 @@ from pytheus.names import occupied_names
 from pytheus.native_buckets import NativeBuckets
 from pytheus.settings import NameRules
 
-__all__ = ["Definition", "caller_location"]
+__all__ = ["NOT_CALLERS", "Definition", "caller_location"]
+
+NOT_CALLERS: Final[set[str]] = {"pytheus"}
+"""The top-level packages that `caller_location` passes over.
+
+A library that defines metrics of pytheus for its own callers adds its name, so that errors tell of their lines.
+"""
 
 
 class Definition:
@@ -113,14 +120,14 @@ class Definition:
 
 
 def caller_location() -> str:
-    """Return "file:line" of the nearest caller outside pytheus, or "" if unknown."""
+    """Return "file:line" of the nearest caller outside `NOT_CALLERS`, or "" if unknown."""
     try:
         frame = sys._getframe(1)
     except (AttributeError, ValueError):
         return ""
     while frame is not None:
         module: str = frame.f_globals.get("__name__", "")
-        if module != "pytheus" and not module.startswith("pytheus."):
+        if module.partition(".")[0] not in NOT_CALLERS:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         if frame.f_back is None:
             break

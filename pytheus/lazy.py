@@ -1,5 +1,6 @@
 """Names of a package that load their module at first use, and loggers that load `logging`.
 
+A name that the package lacks may be one of another library; the error tells the name of pytheus then.
 https://peps.python.org/pep-0562/
 """
 
@@ -12,7 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["lazy_names", "logger"]
+__all__ = ["lazy_names", "logger", "set_remedies"]
+
+
+def _no_remedy(package: str, name: str) -> str | None:
+    return None
+
+
+_remedy: Callable[[str, str], str | None] = _no_remedy
+
+
+def set_remedies(remedy: Callable[[str, str], str | None]) -> None:
+    """Let `remedy` return the hint on a package and a name that it lacks, or None if it has no hint."""
+    global _remedy
+    _remedy = remedy
 
 
 def logger(name: str) -> logging.Logger:
@@ -43,7 +57,10 @@ def lazy_names(
             value: object = sys.modules.get(f"{package}.{name}")
             if value is not None:
                 return value
-            message = f"module {package!r} has no attribute {name!r}"
+            remedy = None if name.startswith("_") else _remedy(package, name)
+            if remedy is not None and _is_from_import():
+                raise ImportError(f"cannot import name {name!r} from {package!r}; {remedy}", name=package)
+            message = f"module {package!r} has no attribute {name!r}{'' if remedy is None else f'; {remedy}'}"
             raise AttributeError(message, name=name, obj=sys.modules[package])
         import importlib
 
@@ -62,3 +79,14 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *modules})
 
     return load, names
+
+
+def _is_from_import() -> bool:
+    """Return whether the caller's caller is at a ``from package import name``.
+
+    Python replaces an AttributeError there by an ImportError with a text of its own.
+    """
+    import opcode
+
+    frame = sys._getframe(2)
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]] == "IMPORT_FROM"

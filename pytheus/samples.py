@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self, TypeVar
 
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import KINDS, MetricType
-from pytheus.names import occupied_names, validate_label_name, validate_metric_name, validate_names, validate_unit
+from pytheus.names import (
+    occupied_names,
+    validate_label_name,
+    validate_label_names,
+    validate_metric_name,
+    validate_names,
+    validate_unit,
+)
 from pytheus.native_buckets import NativeHistogram
 from pytheus.settings import NameRules
 
@@ -21,6 +28,8 @@ __all__ = [
     "exemplar_labels",
     "new_exemplar",
 ]
+
+K = TypeVar("K", bound="str | tuple[str, ...]")
 
 # "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code
 # points": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
@@ -139,6 +148,48 @@ class Family:
         self.description: str = description
         self.unit: str = validate_unit(unit, name, type, f"{type} {name!r}")
         self.samples: tuple[Sample, ...] = tuple(samples)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        type: MetricType,
+        description: str,
+        values: float | Mapping[K, float],
+        labels: Iterable[str] = (),
+        *,
+        unit: str = "",
+        names: NameRules | None = None,
+    ) -> Self:
+        """Return a family of one number for each series: a counter, gauge or unknown.
+
+        `values` is the number of a family without labels, or maps the label values of each series, in the order of
+        `labels`, to its number; for a single label, the value itself may be the key. The other arguments are those of
+        the constructor. Raises its errors, `LabelError` for label values that do not match `labels`, and
+        `InvalidNameError` for a type or label that it does not take.
+
+            >>> Family.of("up", "gauge", "Whether it runs.", 1).samples[0].value
+            1.0
+            >>> depths = Family.of("queue_depth", "gauge", "Jobs waiting.", {"mail": 7, "print": 2}, ["queue"])
+            >>> [(sample.labels, sample.value) for sample in depths.samples]
+            [({'queue': 'mail'}, 7.0), ({'queue': 'print'}, 2.0)]
+        """
+        if type not in KINDS or KINDS[type].base_numbers != 1:
+            raise InvalidNameError(
+                f"Family.of makes a counter, gauge or unknown but got the type {type!r} for {name!r};"
+                " make a Family with its samples"
+            )
+        subject = f"{type} {name!r}"
+        label_names = validate_label_names(labels, subject, names=names)
+        numbers: Iterable[tuple[str | tuple[str, ...], float]]
+        numbers = values.items() if isinstance(values, Mapping) else [((), values)]
+        samples: list[Sample] = []
+        for key, number in numbers:
+            texts = key if isinstance(key, tuple) else (key,)
+            if len(texts) != len(label_names):
+                raise LabelError(f"{subject} has the labels {label_names!r} but got {len(texts)} values: {texts!r:.80}")
+            samples.append(Sample("", dict(zip(label_names, texts, strict=True)), float(number)))
+        return cls(name, type, description, samples, unit=unit, names=names)
 
     @property
     def occupied_names(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ import pytheus
 from pytheus.atomic import LOCKED, lock_for
 
 PACKAGE = Path(pytheus.__file__).parent
+PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 
 # Beginnings of the names of instructions at which other code may run.
 _CHECKS = (
@@ -156,12 +157,12 @@ def _stretches(source: str, name: str) -> Iterator[Stretch]:
         yield Stretch(f"{name}, {function.name}", code, number + 1, last, properties)
 
 
-def _all_stretches() -> list[Stretch]:
+def _all_stretches(root: Path = PACKAGE) -> list[Stretch]:
     return [
         stretch
-        for path in sorted(PACKAGE.rglob("*.py"))
+        for path in sorted(root.rglob("*.py"))
         if path.name != "atomic.py"
-        for stretch in _stretches(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE).as_posix())
+        for stretch in _stretches(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix())
     ]
 
 
@@ -174,6 +175,13 @@ uncompiled = pytest.mark.skipif(pytheus.COMPILED, reason="native code, which kee
 @pytest.mark.parametrize("stretch", _all_stretches(), ids=lambda stretch: f"{stretch.place}:{stretch.first_line}")
 def test_nothing_comes_between_a_load_and_its_store(stretch: Stretch) -> None:
     assert _faults(stretch) == []
+
+
+@pytest.mark.skipif(LOCKED, reason=UNDER_A_LOCK)
+def test_nothing_comes_between_a_load_and_its_store_in_a_plugin() -> None:
+    stretches = [stretch for package in PLUGINS.glob("pytheus-*/pytheus_*/") for stretch in _all_stretches(package)]
+    assert "numbers.py, _add" in {stretch.place for stretch in stretches}
+    assert [fault for stretch in stretches for fault in _faults(stretch)] == []
 
 
 @uncompiled

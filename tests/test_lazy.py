@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -80,3 +81,40 @@ def test_every_name_of_the_packages_can_be_loaded() -> None:
         "print('all')"
     )
     assert run(program).stdout == "all\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "remedy"),
+    [
+        ("pytheus", "Enum", "use pytheus.StateSet"),
+        ("pytheus", "CONTENT_TYPE_LATEST", "use pytheus.exposition.CONTENT_TYPE"),
+        ("pytheus", "generate_latest", "pytheus.generate_metrics(registry) returns a str"),
+        ("pytheus", "mark_process_dead", "PYTHEUS_REGISTRY=multiprocess"),
+        ("pytheus", "GaugeMetricFamily", "pytheus.samples.Family.of("),
+        ("pytheus.exposition", "PROMETHEUS_CONTENT_TYPE", "use pytheus.exposition.CONTENT_TYPE"),
+    ],
+)
+def test_the_name_of_another_library_is_told_by_ours(package: str, name: str, remedy: str) -> None:
+    module = importlib.import_module(package)
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, name)
+    assert str(caught.value).startswith(f"module {package!r} has no attribute {name!r}; ")
+    assert remedy in str(caught.value)
+    assert not hasattr(module, name)
+    with pytest.raises(ImportError) as refused:
+        exec(f"from {package} import {name}")
+    assert str(refused.value).startswith(f"cannot import name {name!r} from {package!r}; ")
+    assert remedy in str(refused.value)
+
+
+def test_any_other_name_is_missing_as_it_always_was() -> None:
+    with pytest.raises(ImportError, match=r"^cannot import name 'nothing' from 'pytheus' \(.*\)$"):
+        exec("from pytheus import nothing")
+    with pytest.raises(AttributeError, match=r"^module 'pytheus' has no attribute 'nothing'$"):
+        eval("__import__('pytheus').nothing")
+
+
+def test_hints_cost_an_import_of_pytheus_nothing() -> None:
+    program = "import sys, pytheus; hasattr(pytheus, '__wrapped__'); print('pytheus.migrate' in sys.modules)"
+    assert run(program).stdout == "False\n"
+    assert run("import sys, pytheus; hasattr(pytheus, 'Enum'); print('libcst' in sys.modules)").stdout == "False\n"

@@ -23,7 +23,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = ("*.md", "examples/*/README.md", "plugins/*/*.md")
-PUBLIC = ("pytheus", "pytheus_multiprocess", "pytheus_redis")
+PUBLIC = ("pytheus", "pytheus_multiprocess", "pytheus_prometheus_client", "pytheus_redis")
 INTERNAL = ("pytheus.__pyinstaller", "pytheus.cli", "pytheus.mypy_plugin")
 """Packages that users run or configure, and do not import."""
 PUBLIC_MODULES = (
@@ -84,7 +84,12 @@ def on_post_build(config: MkDocsConfig) -> None:
 def public_names() -> Iterator[tuple[griffe.Module, str]]:
     """Each name in the `__all__` of a public module, read from the source."""
     loader = griffe.GriffeLoader(
-        search_paths=[ROOT, ROOT / "plugins/pytheus-multiprocess", ROOT / "plugins/pytheus-redis"]
+        search_paths=[
+            ROOT,
+            ROOT / "plugins/pytheus-multiprocess",
+            ROOT / "plugins/pytheus-prometheus-client",
+            ROOT / "plugins/pytheus-redis",
+        ]
     )
     for package in PUBLIC:
         loader.load(package)

@@ -5,6 +5,8 @@ Rules:
 - The command must share its registry with the process that serves, so one URL is used for both and passed to the
   command in ``PYTHEUS_REGISTRY``. A registry that processes cannot share is refused, because its metrics would not be
   served.
+- Plugins that the configuration file names are passed on in ``PYTHEUS_PLUGINS``: a process may start in another
+  directory, or may have to know of them before it imports pytheus.
 - The plugin declares that processes share its registry, and provides a place for it if the URL has none:
   `pytheus.plugins.hooks.pytheus_shared_path`.
 """
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn
 
 from pytheus.exposition.server import start_http_server
+from pytheus.plugins.config import plugins_variable
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
 from pytheus.registry import REGISTRY, Closable
@@ -61,7 +64,7 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             try:
                 if not options.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
-                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()}
+                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
             finally:
                 server.close()
         finally:

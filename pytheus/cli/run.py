@@ -27,6 +27,7 @@ from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
 from pytheus.exposition.server import start_http_server
 from pytheus.plugins import configure
+from pytheus.plugins.config import plugins_variable
 from pytheus.registry import REGISTRY
 from pytheus.unserved import RUN_VARIABLE, announce_serving
 
@@ -172,6 +173,7 @@ def run(arguments: Sequence[str]) -> int:
         server = start_http_server(options.port, options.addr, REGISTRY)
         register_runtime_collectors(REGISTRY)
         os.environ[RUN_VARIABLE] = announce_serving()
+        os.environ.update(plugins_variable())
         if hasattr(os, "register_at_fork"):
             watch_forked_children()
     except ProgramNotFoundError as error:

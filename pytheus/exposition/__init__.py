@@ -7,6 +7,7 @@ Modules:
 - `openmetrics`: the format OpenMetrics 1.0.0
 - `protobuf`: the protobuf format
 - `checked`: families that can be exposed
+- `families`: the families of a scrape, for formats of plugins
 - `distributions`: the samples of histograms and summaries by series
 - `failures`: collectors that failed in a scrape
 - `formats`: the protocols of formats, and the request that they get
@@ -33,6 +34,7 @@ Modules:
 from typing import TYPE_CHECKING
 
 from pytheus.exposition.asgi import make_asgi_app
+from pytheus.exposition.checked import CheckedFamily
 from pytheus.exposition.failures import HearsFailures
 from pytheus.exposition.formats import (
     AnyFormat,
@@ -47,12 +49,14 @@ from pytheus.exposition.wsgi import make_wsgi_app
 from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pytheus.exposition.families import scrape_families
     from pytheus.exposition.routes import Exposition, expose
     from pytheus.exposition.server import start_http_server
 
 __all__ = [
     "CONTENT_TYPE",
     "AnyFormat",
+    "CheckedFamily",
     "Exposition",
     "ExpositionFormat",
     "HasContentType",
@@ -64,6 +68,7 @@ __all__ = [
     "generate_metrics",
     "make_asgi_app",
     "make_wsgi_app",
+    "scrape_families",
     "start_http_server",
 ]
 
@@ -72,6 +77,7 @@ if not TYPE_CHECKING:  # because a checker would assume that the package has eve
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "pytheus.exposition.families": ["scrape_families"],
             "pytheus.exposition.routes": ["Exposition", "expose"],
             "pytheus.exposition.server": ["start_http_server"],
         },

@@ -20,7 +20,7 @@ from pytheus.escaping import Escaping, escape_label_name, escape_name
 from pytheus.exceptions import LabelError, OutOfRangeError, PytheusError
 from pytheus.kinds import KINDS, MetricType
 from pytheus.metrics.number import to_float
-from pytheus.names import base_name, state_label, validate_label_names, validate_text
+from pytheus.names import base_name, state_label, text_name, validate_label_names, validate_text
 from pytheus.native_buckets import NativeHistogram, classic_buckets
 from pytheus.registry.contract import Collector
 from pytheus.registry.traversal import flatten
@@ -36,7 +36,13 @@ _TIMESTAMP_BELOW: Final = 2.0**63 / 1000
 class CheckedFamily(NamedTuple):
     """A family that can be exposed.
 
-    Every text is an exact str, every number an exact float, and no series occurs twice.
+    `name` is as it is exposed, with the registry's prefix. Every text is an exact str, every number an exact float, and
+    no series occurs twice.
+
+        >>> from pytheus.samples import Sample
+        >>> family = CheckedFamily("build", "info", "The build.", [Sample("_info", {"version": "1"}, 1.0)])
+        >>> family.sample_name(family.samples[0])
+        'build_info'
     """
 
     name: str
@@ -44,6 +50,11 @@ class CheckedFamily(NamedTuple):
     description: str
     samples: list[Sample]
     unit: str = ""
+
+    def sample_name(self, sample: Sample) -> str:
+        """Return the name of `sample`, one of this family, in the text formats."""
+        suffix = sample.suffix
+        return base_name(self.name, self.type) + suffix if suffix else text_name(self.name, self.type)
 
 
 def checked_families(collector: Collector, lead: str, escaping: Escaping) -> Iterator[CheckedFamily]:

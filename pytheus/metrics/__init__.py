@@ -11,6 +11,7 @@ Modules:
 - `metric`: the base of all types: definition, registration, labels
 - `handle`: the base of `metric`: a series, and the place of its numbers
 - `series`: the series of one metric by their label values
+- `cells`: single numbers of a series, for other libraries' metric objects
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
 - `label_values`: the text of a label value
 - `label_types`: types for type checkers
@@ -21,10 +22,12 @@ Modules:
 - `instrument`: timers and other context managers around blocks
 - `instrument_functions`: the same around functions of every kind
 - `locking`, `locked_dict`: locks, and the dict of series, for interpreters without the GIL
+- `keyword_hints`: errors that know the keywords of other libraries
 - `custom`: the base class of custom collectors
 """
 
-from pytheus.metrics.buckets import DEFAULT_BUCKETS, exponential_buckets, linear_buckets
+from pytheus.metrics.buckets import DEFAULT_BUCKETS, PROMETHEUS_CLIENT_BUCKETS, exponential_buckets, linear_buckets
+from pytheus.metrics.cells import Cell
 from pytheus.metrics.counter import Counter
 from pytheus.metrics.custom import CustomCollector
 from pytheus.metrics.exemplars import exemplar, exemplars_from_opentelemetry
@@ -32,6 +35,7 @@ from pytheus.metrics.gauge import Gauge
 from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
 from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
+from pytheus.metrics.keyword_hints import hint_at_keywords
 from pytheus.metrics.label_types import LabelValue
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
@@ -42,6 +46,8 @@ from pytheus.samples import Exemplar, Family, Sample
 
 __all__ = [
     "DEFAULT_BUCKETS",
+    "Cell",
+    "PROMETHEUS_CLIENT_BUCKETS",
     "Counter",
     "CustomCollector",
     "ExceptionCount",
@@ -65,3 +71,6 @@ __all__ = [
     "exponential_buckets",
     "linear_buckets",
 ]
+
+for _metric_type in (Counter, Gauge, Histogram, Summary, Info, StateSet):
+    hint_at_keywords(_metric_type)

@@ -10,10 +10,21 @@ from pytheus.compilation import i64, vec
 from pytheus.exceptions import BucketError, PytheusError
 from pytheus.metrics.number import Number, to_float
 
-__all__ = ["DEFAULT_BUCKETS", "exponential_buckets", "linear_buckets", "place", "tally", "validate_buckets"]
+__all__ = [
+    "DEFAULT_BUCKETS",
+    "PROMETHEUS_CLIENT_BUCKETS",
+    "exponential_buckets",
+    "linear_buckets",
+    "place",
+    "tally",
+    "validate_buckets",
+]
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds, inclusive, that suit the response times of a network service."""
+
+PROMETHEUS_CLIENT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The default bounds of prometheus_client: those of a histogram that has to keep the series it had there."""
 
 _INFINITY: Final = float("inf")
 _SORTED_FROM: Final = 32
@@ -30,8 +41,15 @@ def validate_buckets(buckets: Iterable[Number], subject: str, *, may_be_none: bo
     if isinstance(given, (str, bytes)):
         raise BucketError(f"{subject} takes its buckets as a sequence of numbers but got {given!r}")
     try:
+        buckets = list(buckets)
+        if buckets and isinstance(buckets[-1], str) and buckets[-1].strip().lower() in ("+inf", "inf"):
+            raise BucketError(
+                f"{subject} has the bucket {buckets[-1]!r}, a str; leave it out, because +Inf is always added"
+            )
         # Adding 0.0 turns -0.0 into 0.0, which is the same bound.
         bounds = [to_float(bound, f"a bucket of {subject}") + 0.0 for bound in buckets]
+    except BucketError:
+        raise
     except (PytheusError, TypeError) as error:
         raise BucketError(f"{subject} has buckets that are not numbers: {error}") from error
     if bounds and bounds[-1] == _INFINITY:

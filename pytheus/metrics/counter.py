@@ -104,6 +104,35 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def _start_time(self) -> float:
         return self._created
 
+    def _begin(self, created: float) -> None:
+        self._created = created
+
+    def _add(self, index: int, number: float) -> None:
+        # atomic: as in `inc`
+        if self._view is None:
+            self._value += number
+        elif self._view is UNBOUND:
+            self._bound()._add(index, number)
+        else:
+            self._value += number
+            self._view[0] = self._value
+
+    def _put(self, index: int, number: float) -> None:
+        if number < self._value:
+            self._series.messages[0] = []
+            self._created = start_time(self._created)
+        # atomic: loads and stores
+        if self._view is None:
+            self._value = number
+        elif self._view is UNBOUND:
+            self._bound()._put(index, number)
+        else:
+            self._value = number
+            self._view[0] = number
+
+    def _keep_exemplar_of_context(self, index: int, number: float) -> None:
+        self._bound()._keep_exemplar(None, number, index)
+
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         labels = cast("tuple[str, ...]", self._labels)
         return Row(labels, [self._stored_number()], None, exemplars, True, self._created)
@@ -197,4 +226,4 @@ def _warn_of_name(definition: Definition) -> None:
 
 
 if LOCKED:
-    lock_methods(Counter, "inc")
+    lock_methods(Counter, "inc", "_add", "_put")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import cast
 
 from pytheus.registry.contract import Collector, RefusesPeers
 from pytheus.samples import Family
 
 __all__ = ["CustomCollector"]
+
+
+class _ClassName:
+    """The name of the class; without `__set__`, so that an attribute of a class or of an object takes its place."""
+
+    def __get__(self, collector: object, owner: type) -> str:
+        return owner.__name__
 
 
 class CustomCollector(RefusesPeers, ABC):
@@ -29,13 +37,19 @@ class CustomCollector(RefusesPeers, ABC):
     `pytheus.registry.Collector`.
     """
 
-    @property
-    def name(self) -> str:
-        """The name in messages and in `pytheus_collector_errors_total`.
+    name: str = cast(str, _ClassName())
+    """The name in messages and in `pytheus_collector_errors_total`: that of the class, unless it is set.
 
-        By default the name of the class.
-        """
-        return type(self).__name__
+    It is set by an attribute of a class or of an object.
+
+        >>> class Queue(CustomCollector):
+        ...     def __init__(self, name):
+        ...         self.name = name
+        ...     def collect(self):
+        ...         return []
+        >>> Queue("mail queue").name
+        'mail queue'
+    """
 
     @abstractmethod
     def collect(self) -> Iterable[Family | Collector]:

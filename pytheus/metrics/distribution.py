@@ -86,11 +86,7 @@ class Distribution(Metric[L, C, D]):
         raise NotImplementedError
 
     def observe_many(self: Distribution[Complete], values: Iterable[Number]) -> None:
-        """Count each of `values`, or none of them if it raises as `observe` does.
-
-        Takes a fraction of the time of a call of `observe` for each. A scrape meanwhile may show the values of some
-        buckets already, but never a bucket without its part of the sum.
-        """
+        """Count each of `values`, or none of them if it raises as `observe` does."""
         raise NotImplementedError
 
     def _add_observations(self, index: int, count: int, total: float) -> None:
@@ -155,14 +151,9 @@ class Distribution(Metric[L, C, D]):
             return False
         numbers = array("d", numbers_of(total, counts))
         # atomic: an observation comes before, and the series stays, or after, and begins a new one
-        if self._view is not view:
+        if self._view is not view or (self._counts != counts if view is None else view != numbers):
             return False
-        if view is None:
-            if self._counts != counts:
-                return False
-        elif view != numbers:
-            return False
-        else:
+        if view is not None:
             self._counts = counts
             self._sum = total
         self._view = UNBOUND
@@ -281,16 +272,25 @@ class Distribution(Metric[L, C, D]):
         self._view = view
         return former.tolist() if former is not None else numbers_of(total, counts)
 
+    def _begin(self, created: float) -> None:
+        self._created = created
+
     def _add(self, index: int, number: float) -> None:
         count = int(number) if index else 0
         # atomic: loads, an add and a store
         view = self._view
-        if view is not None:
+        if view is UNBOUND:  # the series has ended
+            self._bound()._add(index, number)
+        elif view is not None:
             view[index] += number
         elif index:
             self._counts[index] = self._counts[index] + count
         else:
             self._sum += number
+
+    def _number_at(self, index: int) -> float:
+        total, counts = self._read()
+        return float(counts[index]) if index else total
 
     def _record_seconds(self: Distribution[Complete], seconds: float) -> None:
         self.observe(seconds)

@@ -149,6 +149,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             self._value = number
             self._view[0] = number
 
+    def _add(self, index: int, number: float) -> None:
+        self.inc(number)
+
+    def _put(self, index: int, number: float) -> None:
+        self.set(number)
+
     def set_to_current_time(self: Gauge[Complete]) -> None:
         """Set the number to the current time in seconds since the Unix epoch.
 
@@ -308,9 +314,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
             source.view = None
         return True
 
-    def _writable(self) -> Gauge:
+    def _successor(self) -> Gauge:
         # One that was never set is written itself, even if it was removed.
-        series = self if self._source is not None else self._bound()
+        return self if self._source is not None else self._bound()
+
+    def _writable(self) -> Gauge:
+        series = self._successor()
         source = series._source
         if source is not None and source.function is not None:
             raise PytheusError(

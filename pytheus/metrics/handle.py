@@ -62,6 +62,24 @@ class Handle:
         """Return this series' current numbers."""
         raise NotImplementedError
 
+    def _add(self, index: int, number: float) -> None:
+        """Add `number` to the one at `index` of a row, whatever it is."""
+        raise NotImplementedError
+
+    def _put(self, index: int, number: float) -> None:
+        """Set the number at `index` of a row, whatever it is. Other writes meanwhile add to it."""
+        self._add(index, number - self._number_at(index))
+
+    def _number_at(self, index: int) -> float:
+        """Return the number at `index` of a row; 0.0 for a gauge that was never set."""
+        raise NotImplementedError
+
+    def _begin(self, created: float) -> None:
+        """Take `created` for the start time, where the type has one."""
+
+    def _keep_exemplar_of_context(self, index: int, number: float) -> None:
+        """Keep an exemplar of the context, if the type has some, because `number` is added to the one at `index`."""
+
     def _move_to(self, storage: NumberStorage, carry: bool) -> None:
         """Keep this series' numbers in `storage` from now on.
 
@@ -223,6 +241,10 @@ class Handle:
         if self._series.label_count == 0:
             return cast(Self, self._series.children[NO_LABELS])
         return self
+
+    def _successor(self) -> Handle:
+        """Return the series to write to in place of this one, which is not written directly."""
+        return self._bound()
 
     def _is_complete(self) -> bool:
         """Return whether every label is set or has a default."""

@@ -159,6 +159,11 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         else:
             self._observe_in_view(index, number)
 
+    def _keep_exemplar_of_context(self, index: int, number: float) -> None:
+        slot = 0 if index else place(self._bounds, number)
+        if slot:
+            self._bound()._keep_exemplar(None, number, slot)
+
     def _record_seconds(self: Histogram[Complete], seconds: float) -> None:
         if type(self) is not Histogram:  # a subclass may have its own `observe`
             self.observe(seconds)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from pytheus.definitions import NOT_CALLERS
 from pytheus.exceptions import LabelError, NotTextError, PytheusWarning
 from pytheus.names import shown
 from pytheus.settings import is_strict
@@ -83,7 +84,7 @@ def warn_once(message: str, label: str, converted: dict[str, object]) -> None:
 
     # The nearest caller outside pytheus. A fixed `stacklevel` would not do, because native code has no frames.
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pytheus":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in NOT_CALLERS:
         frame = frame.f_back
     names = frame.f_globals
     try:

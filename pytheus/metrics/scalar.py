@@ -20,7 +20,7 @@ from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
 from pytheus.protobufformat import COUNTER, GAUGE, KeptNumbers, counter_message, label_pairs, metric_message
-from pytheus.registry.storage import FloatBuffer, NumberStorage
+from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.textformat import PART_SIZE, header, number_line
 from pytheus.version import COMPILED
@@ -83,6 +83,10 @@ class Scalar(Metric[L, C, D]):
 
     def _row(self, exemplars: Mapping[int, Exemplar] | None) -> Row:
         return Row(cast("tuple[str, ...]", self._labels), [self._stored_number()], None, exemplars)
+
+    def _number_at(self, index: int) -> float:
+        number = self._stored_number()
+        return 0.0 if number != number and is_unset(number) else number
 
     def _stored_number(self) -> float:
         """Return this series' number without calling a function."""

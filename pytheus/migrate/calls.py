@@ -43,7 +43,7 @@ def as_text(call: cst.Call) -> cst.BaseExpression | None:
 
 
 def family(type: str, call: cst.Call) -> cst.Call | None:
-    """The family of one sample that ``GaugeMetricFamily(name, documentation, value=...)`` is; None if it is another."""
+    """``GaugeMetricFamily(name, documentation, value=...)`` as a call of `Family.of`; None with other arguments."""
     found = by_parameter(call, _FAMILY)
     if found is None or sorted(parameter for parameter, _ in found) != sorted(_FAMILY):
         return None
@@ -54,10 +54,9 @@ def family(type: str, call: cst.Call) -> cst.Call | None:
         if text is None:
             return None
         name = name if text.endswith("_total") else expression(f'"{text}_total"')
-    code = cst.Module([]).code_for_node
-    sample = expression(f'[Sample("", {{}}, {code(given["value"])})]')
-    arguments = (name, expression(f'"{FAMILIES[type]}"'), given["documentation"], sample)
-    return with_arguments(call, [cst.Arg(value) for value in arguments])
+    arguments = (name, expression(f'"{FAMILIES[type]}"'), given["documentation"], given["value"])
+    function = cst.Attribute(call.func, cst.Name("of"))
+    return with_arguments(call, [cst.Arg(value) for value in arguments]).with_changes(func=function)
 
 
 def other_call(name: str, call: cst.Call, *, used: bool) -> tuple[cst.Call, _Remarks]:

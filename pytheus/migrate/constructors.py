@@ -11,9 +11,9 @@ import libcst as cst
 
 from pytheus.migrate.arguments import by_parameter, expression, keyword, text_of, with_arguments
 from pytheus.migrate.metric_names import complete_name
-from pytheus.migrate.tables import GAUGE_MODES, OLD_BUCKETS
+from pytheus.migrate.tables import BUCKETS, GAUGE_MODES
 
-__all__ = ["former_constructor", "metric_constructor"]
+__all__ = ["former_constructor", "has_default_buckets", "has_default_mode", "metric_constructor"]
 
 _PARAMETERS: Final = (
     "name",
@@ -31,15 +31,27 @@ _FORMER: Final = ("name", "description", "required_labels", "labels", "default_l
 _INFINITE: Final = ("float('inf')", 'float("inf")', "math.inf", "INF", "np.inf", "numpy.inf")
 
 
-def metric_constructor(type: str, call: cst.Call) -> tuple[cst.Call, list[tuple[str, str]]]:
-    """`call` of prometheus_client's class `type` as one of pytheus, and remarks on it."""
+def has_default_buckets(call: cst.Call) -> bool:
+    """Whether `call` of prometheus_client's class `Histogram` certainly has no argument `buckets`."""
+    return _lacks_last("Histogram", call)
+
+
+def has_default_mode(call: cst.Call) -> bool:
+    """Whether `call` of prometheus_client's class `Gauge` certainly has no argument `multiprocess_mode`."""
+    return _lacks_last("Gauge", call)
+
+
+def metric_constructor(type: str, call: cst.Call, buckets: str) -> tuple[cst.Call, list[tuple[str, str]]]:
+    """`call` of prometheus_client's class `type` as one of pytheus, and remarks on it.
+
+    `buckets` is the expression of its default buckets.
+    """
     remarks = []
-    parameters = (*_PARAMETERS, _LAST[type]) if type in _LAST else _PARAMETERS
-    found = by_parameter(call, parameters)
+    found = by_parameter(call, _parameters(type))
     if found is None:
         remedy = "rename documentation to description and labelnames to required_labels; write the complete name"
         if type == "Histogram":
-            remedy += f"; to keep the series, pass buckets={OLD_BUCKETS}"
+            remedy += f"; to keep the series, pass buckets={BUCKETS.dotted}"
         return _renamed(call), [(f"{type}(...) with * or ** hides its arguments", remedy)]
     given = dict(found)
     unit = text_of(given["unit"].value) if "unit" in given else ""
@@ -74,7 +86,7 @@ def metric_constructor(type: str, call: cst.Call) -> tuple[cst.Call, list[tuple[
         else:
             arguments.append(keyword(parameter, value, argument) if parameter else argument)
     if type == "Histogram" and "buckets" not in given:
-        arguments.append(keyword("buckets", expression(OLD_BUCKETS)))
+        arguments.append(keyword("buckets", expression(buckets)))
     if type == "Enum" and "labelnames" not in given:
         remedy = "call state(...) with the first one to keep that"
         remarks.append(("a new StateSet is in no state, an Enum was in its first", remedy))
@@ -102,6 +114,15 @@ def former_constructor(call: cst.Call) -> cst.Call:
         else:
             arguments.append(argument)
     return with_arguments(call, arguments) if arguments != [each for _, each in found] else call
+
+
+def _lacks_last(type: str, call: cst.Call) -> bool:
+    found = by_parameter(call, _parameters(type))
+    return found is not None and all(parameter != _LAST[type] for parameter, _ in found)
+
+
+def _parameters(type: str) -> tuple[str, ...]:
+    return (*_PARAMETERS, _LAST[type]) if type in _LAST else _PARAMETERS
 
 
 def _renamed(call: cst.Call) -> cst.Call:

@@ -84,7 +84,7 @@ class Imports:
             root = alias.evaluated_alias or alias.evaluated_name
             uses = self._uses.get(root, [])
             if is_module(qualified):
-                dotted |= {use.targets[0].module for use in uses if use.fate == "rewritten"}
+                dotted |= {target.module for use in uses for target in use.targets}
                 if qualified.startswith("pytheus") or not uses or self._module_stays(root):
                     staying.append(alias)
                 continue

@@ -22,7 +22,19 @@ from libcst.metadata import (
 )
 
 from pytheus.migrate.calls import family, text_call
-from pytheus.migrate.tables import CALLED, FAMILIES, KEPT, METRICS, RENAMED, Remark, Target, canonical, is_module
+from pytheus.migrate.constructors import has_default_buckets
+from pytheus.migrate.tables import (
+    BUCKETS,
+    CALLED,
+    FAMILIES,
+    KEPT,
+    METRICS,
+    RENAMED,
+    Remark,
+    Target,
+    canonical,
+    is_module,
+)
 
 __all__ = ["References", "Use", "find"]
 
@@ -33,7 +45,7 @@ _WORD: Final = re.compile(r"\w+")
 _UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
 _METHODS: Final = {
     "get_sample_value": "call pytheus.testing.sample_value(registry, name, labels)",
-    "remove_by_labels": "pytheus has no such method: call remove(...) for each series",
+    "remove_by_labels": "pass the labels by keyword to remove(...)",
 }
 
 
@@ -225,7 +237,8 @@ class References(cst.CSTVisitor):
             and target.name != "CustomCollector"
         ):
             self.remark(node, f"a subclass of {name}", "its __init__ and private attributes may differ: look at both")
-        self.uses.append(Use(node, root, name, "rewritten", (target,)))
+        with_buckets = name == "Histogram" and _means_default_buckets(node, parent)
+        self.uses.append(Use(node, root, name, "rewritten", (target, BUCKETS) if with_buckets else (target,)))
 
     def _unneeded(self, node: cst.CSTNode, name: str) -> cst.CSTNode | None:
         """The statement whose whole content is a call that pytheus does not need."""
@@ -264,6 +277,13 @@ class _Bindings(cst.CSTVisitor):
             self.only_none = False
 
 
+def _means_default_buckets(node: cst.CSTNode, parent: cst.CSTNode) -> bool:
+    """Whether `parent` calls the class `Histogram`, which `node` is, without buckets, or reads its default buckets."""
+    if isinstance(parent, cst.Attribute):
+        return parent.attr.value == "DEFAULT_BUCKETS"
+    return isinstance(parent, cst.Call) and parent.func is node and has_default_buckets(parent)
+
+
 def _root(node: cst.BaseExpression) -> str | None:
     while isinstance(node, cst.Attribute):
         node = node.value
@@ -279,8 +299,10 @@ def find(wrapper: MetadataWrapper, through: Mapping[str, str]) -> References:
     found = References(through)
     wrapper.visit(found)
     kept = {(use.root, use.known) for use in found.uses if use.fate == "kept"}
+    parents = wrapper.resolve(ParentNodeProvider)
     for index, use in enumerate(found.uses):
-        if len(use.targets) == 1 and use.targets[0].name == "Family" and (use.root, use.known) in kept:
+        is_called = isinstance(parents[use.node], cst.Call)
+        if use.targets and use.targets[0].name == "Family" and not is_called and (use.root, use.known) in kept:
             found.uses[index] = use._replace(fate="kept", targets=())  # as annotation of a family that stays
             continue
         taken = {target.name for target in use.targets[1:]} & found.names

@@ -18,14 +18,15 @@ from libcst.metadata import CodeRange, MetadataWrapper, ParentNodeProvider, Posi
 
 from pytheus.migrate.arguments import expression
 from pytheus.migrate.calls import as_text, family, other_call, text_call
-from pytheus.migrate.constructors import former_constructor, metric_constructor
+from pytheus.migrate.constructors import former_constructor, has_default_mode, metric_constructor
 from pytheus.migrate.imports import Imports
 from pytheus.migrate.references import References, Use, find
-from pytheus.migrate.tables import FAMILIES, METRICS, OLD_BUCKETS, Remark
+from pytheus.migrate.tables import BUCKETS, FAMILIES, METRICS, OLD_BUCKETS, Remark
 
 __all__ = ["Rewritten", "rewrite"]
 
 _RUNTIME = "call pytheus.collectors.register_runtime_collectors() where the program starts"
+_MODES = 'this one is the sum of all processes; pass mode="each", processes="all" to keep the series'
 # The index of the argument `registry` of the functions that expose the default registry without it.
 _SERVING: Final = {
     "start_http_server": 2,
@@ -88,6 +89,7 @@ class _Rewriter(cst.CSTTransformer):
         self._imports = imports
         self._uses: dict[cst.CSTNode, Use] = {use.node: use for use in references.uses if use.fate == "rewritten"}
         self._said_runtime = False
+        self._said_modes = False
         self.calls = 0
 
     def _remark(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
@@ -117,7 +119,9 @@ class _Rewriter(cst.CSTTransformer):
         if original_node.attr.value == "DEFAULT_BUCKETS":
             value = self._uses.get(original_node.value)
             if value is not None and value.known == "Histogram":
-                return expression(OLD_BUCKETS.replace(")", ', float("inf"))'))
+                buckets = self._buckets(value)
+                unpacked = f"(*{buckets}, " if len(value.targets) > 1 else buckets.replace(")", ", ")
+                return expression(f'{unpacked}float("inf"))')
         return updated_node
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
@@ -131,17 +135,26 @@ class _Rewriter(cst.CSTTransformer):
             self._said_runtime = True
             self._remark(original_node, "process_*, python_* are not exposed by themselves", _RUNTIME)
         if name in METRICS:
-            call, remarks = metric_constructor(name, updated_node)
+            call, remarks = metric_constructor(name, updated_node, self._buckets(use))
+            if name == "Gauge" and not self._said_modes and has_default_mode(original_node):
+                self._said_modes = True
+                self._remark(original_node, "a gauge without multiprocess_mode had a series for each process", _MODES)
         elif name == "generate_latest":
             return text_call(updated_node) or updated_node
         elif name in FAMILIES:
-            return (family(name, original_node) or original_node).with_changes(func=updated_node.func)
+            return family(name, updated_node) or updated_node
         else:
             used = not isinstance(self.get_metadata(ParentNodeProvider, original_node), cst.Expr)
             call, remarks = other_call(name, updated_node, used=used)
         for subject, remedy in remarks:
             self._remark(original_node, subject, remedy)
         return call
+
+    def _buckets(self, use: Use) -> str:
+        """The expression of prometheus_client's default buckets where `use` is."""
+        if len(use.targets) < 2:
+            return OLD_BUCKETS
+        return BUCKETS.dotted if isinstance(use.node, cst.Attribute) else BUCKETS.name
 
     def _serves_default(self, call: cst.Call, index: int) -> bool:
         """Whether the argument `registry` of `call`, by keyword or at `index`, is left out or the default registry."""

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pytheus.metrics import PROMETHEUS_CLIENT_BUCKETS
+
 __all__ = [
+    "BUCKETS",
     "CALLED",
     "FAMILIES",
     "GAUGE_MODES",
@@ -19,6 +22,7 @@ __all__ = [
     "Target",
     "canonical",
     "is_module",
+    "remedy",
 ]
 
 
@@ -105,15 +109,21 @@ RENAMED: Final = {
 }
 """Names whose every use is rewritten."""
 
-FAMILIES: Final = {"GaugeMetricFamily": "gauge", "CounterMetricFamily": "counter", "UntypedMetricFamily": "untyped"}
+FAMILIES: Final = {
+    "GaugeMetricFamily": "gauge",
+    "CounterMetricFamily": "counter",
+    "UnknownMetricFamily": "unknown",
+    "UntypedMetricFamily": "unknown",
+}
 """The classes of families of one sample, with their types."""
 
 CALLED: Final[dict[str, tuple[Target, ...]]] = {
     "generate_latest": (Target("pytheus", "generate_metrics"),),
-    **dict.fromkeys(FAMILIES, (Target("pytheus.samples", "Family"), Target("pytheus.samples", "Sample"))),
+    **dict.fromkeys(FAMILIES, (Target("pytheus.samples", "Family"),)),
 }
 """Names of which calls are rewritten, if their arguments allow it; all other uses are left to a person."""
 
+_NUMBERS: Final = "pytheus.samples.Family.of(name, type, description, {label values: number}, labels) replaces it"
 _FAMILY: Final = "pytheus.samples.Family(name, type, description, [Sample(suffix, labels, value), ...]) replaces it"
 _PUSH: Final = "pytheus has no push gateway client; keep prometheus_client for it, with a registry of its own"
 _PROCESSES: Final = (
@@ -123,7 +133,8 @@ _RUNTIME: Final = "call pytheus.collectors.register_runtime_collectors(registry)
 
 KEPT: Final = {
     "generate_latest": "pytheus.generate_metrics(registry) returns a str, not bytes: encode it",
-    **dict.fromkeys((*FAMILIES, "Metric"), _FAMILY),
+    **dict.fromkeys(FAMILIES, _NUMBERS),
+    "Metric": _FAMILY,
     "HistogramMetricFamily": _FAMILY,
     "SummaryMetricFamily": _FAMILY,
     "InfoMetricFamily": _FAMILY,
@@ -166,8 +177,11 @@ GAUGE_MODES: Final = {
 }
 """`mode` and `processes` by `multiprocess_mode`."""
 
-OLD_BUCKETS: Final = "(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)"
-"""The default buckets of prometheus_client, as an expression."""
+BUCKETS: Final = Target("pytheus.metrics", "PROMETHEUS_CLIENT_BUCKETS")
+"""The name of the default buckets of prometheus_client."""
+
+OLD_BUCKETS: Final = repr(PROMETHEUS_CLIENT_BUCKETS)
+"""The same as an expression: in a source whose imports cannot have the name."""
 
 
 def is_module(qualified: str) -> bool:
@@ -192,3 +206,21 @@ def canonical(qualified: str) -> str | None:
     if short in (*_ALIASES, "process_collector", "platform_collector"):
         return name
     return f"{short}.{name}"
+
+
+def remedy(package: str, name: str) -> str | None:
+    """The name or way of pytheus in place of `name`, which `package` of pytheus lacks; None if no table has it.
+
+    >>> remedy("pytheus", "Enum")
+    'use pytheus.StateSet'
+    >>> remedy("pytheus", "mark_process_dead")[:44]
+    'pytheus needs no call for several processes:'
+    >>> remedy("pytheus", "nothing") is None
+    True
+    """
+    for known in (f"{package}.{name}", name, *[f"{module}.{name}" for module in ("multiprocess", "samples")]):
+        if known in KEPT:
+            return KEPT[known]
+        if known in RENAMED:
+            return f"use {RENAMED[known].dotted}"
+    return None

@@ -49,6 +49,7 @@ __all__ = [
     "configured_strict",
     "load_configuration",
     "plugin_settings",
+    "plugins_variable",
     "settings_with",
 ]
 
@@ -254,6 +255,16 @@ class PluginSettings(NamedTuple):
 def plugin_settings() -> PluginSettings:
     """The settings of plugins and layers in the environment and the file; raises `ConfigurationError`."""
     return settings_with(load_configuration())
+
+
+def plugins_variable() -> dict[str, str]:
+    """The variable by which another process has the plugins of this one, or {} if the file has no settings.
+
+    Its value names and blocks the same plugins in any directory. Raises `ConfigurationError`.
+    """
+    settings = plugin_settings()
+    entries = [*map(str, settings.named), *(_BLOCK + name for name in settings.blocked)]
+    return {} if settings.path is None or not entries else {"PYTHEUS_PLUGINS": ",".join(entries)}
 
 
 def settings_with(configuration: Configuration) -> PluginSettings:

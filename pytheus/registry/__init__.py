@@ -33,6 +33,7 @@ from pytheus.registry.contract import Collector, Registry, check_registry
 from pytheus.registry.null import NullRegistry
 from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries, SparseStorage
+from pytheus.registry.traversal import definition_of, originals, report_failed_series, walk
 
 __all__ = [
     "REGISTRY",
@@ -61,4 +62,8 @@ __all__ = [
     "SeriesLimit",
     "SeriesRetirement",
     "check_registry",
+    "definition_of",
+    "originals",
+    "report_failed_series",
+    "walk",
 ]

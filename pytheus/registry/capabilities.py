@@ -159,8 +159,8 @@ class HasRows(HasDefinition, Protocol):
         """Call the functions that provide values (`Gauge.set_function`) and store their results in the rows.
 
         Calls all functions. A series whose function fails is missing from the rows until its function succeeds. In a
-        scrape it is reported (`report_failed_series` of `pytheus.registry.traversal`); elsewhere, the error of the
-        first that failed is raised.
+        scrape it is reported (`pytheus.registry.report_failed_series`); elsewhere, the error of the first that failed
+        is raised.
         """
         ...
 

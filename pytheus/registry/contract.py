@@ -114,7 +114,7 @@ _ASYNC: Final = 0x80 | 0x200
 # Objects of another metrics library, and objects of pytheus in a registry of that library. Neither can collect the
 # families of the other. Without a check the mistake would show at each scrape only, and in prometheus_client no scrape
 # would work at all. The library is not imported for this.
-BOTH_LIBRARIES: Final = "to keep metrics of both, expose both registries: docs/how-to/from-prometheus-client.md"
+BOTH_LIBRARIES: Final = "see docs/how-to/from-prometheus-client.md"
 
 
 def check_collector(candidate: object) -> None:
@@ -129,14 +129,20 @@ def check_collector(candidate: object) -> None:
         )
     if is_of_peer(candidate):
         raise NotACollectorError(
-            f"{_described(candidate)} is of prometheus_client, whose families pytheus does not expose; define it with"
-            f" pytheus, or, {BOTH_LIBRARIES}"
+            f"{_described(candidate)} is of prometheus_client, whose families pytheus does not expose;"
+            f" {_bridge_for(candidate)}"
         )
     if _is_async_code(collect):
         raise NotACollectorError(
             f"collect() of {collector_name(candidate)!r} is async, and a scrape does not await it; make it a plain"
             " method that returns numbers which a task of the program has stored"
         )
+
+
+def _bridge_for(candidate: object) -> str:
+    if type(candidate).__module__.startswith("pytheus_prometheus_client."):
+        return "it exposes a registry of pytheus in one of prometheus_client, and PeerCollector(...) does the reverse"
+    return f"define it with pytheus, or register pytheus_prometheus_client.PeerCollector(...) of it; {BOTH_LIBRARIES}"
 
 
 def is_of_peer(candidate: object) -> bool:
@@ -148,7 +154,8 @@ def refused_by_peer(subject: str) -> NotACollectorError:
     """Return the error for a registry of another library that asks `subject` to describe itself."""
     return NotACollectorError(
         f"{subject} is of pytheus, and the registry of another library, such as prometheus_client, cannot collect it;"
-        f" register it in a pytheus registry, or, {BOTH_LIBRARIES}"
+        " register it in a pytheus registry, and that registry there, as"
+        f" pytheus_prometheus_client.PytheusCollector(registry); {BOTH_LIBRARIES}"
     )
 
 
@@ -189,6 +196,8 @@ def check_registry(candidate: object, source: str = "registry") -> Registry:
     candidate comes from. Reads `prefix` once and calls no method.
     """
     problems = _problems(candidate)
+    if problems and is_of_peer(candidate):
+        problems = ["it is of prometheus_client; register pytheus_prometheus_client.PeerCollector(...) of it"]
     if problems:
         raise NotARegistryError(
             f"{source} gave {_described(candidate)}, which is not a registry: {'; '.join(problems)}."

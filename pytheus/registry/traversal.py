@@ -76,7 +76,14 @@ def wrapped_registries(registry: object, *, resolve: bool) -> tuple[Registry, ..
 def walk(registry: Registry, *, resolve: bool) -> Iterator[Registry]:
     """Return `registry` and all registries below it, each once, a wrapper before the registries that it wraps.
 
-    With `resolve`, a proxy that has no target yet chooses one; without, the walk ends at such a proxy.
+    With `resolve`, a proxy that has no target yet chooses one; without, the walk ends at such a proxy. May be called
+    from any thread; blocks on nothing but that choice.
+
+        >>> from pytheus.compose import union
+        >>> from pytheus.registry import CollectorRegistry
+        >>> shop, stock = CollectorRegistry(prefix="shop"), CollectorRegistry(prefix="stock")
+        >>> [current.prefix for current in walk(union(shop, stock), resolve=True)]
+        [None, 'shop', 'stock']
     """
     pending = [registry]
     # Keeps the registries alive until the end, so that an id means one object.
@@ -97,7 +104,15 @@ def leads_to(registry: Registry, target: Registry, *, resolve: bool) -> bool:
 def originals(registry: Registry) -> list[Collector]:
     """Return the collectors as they were registered, each once; a wrapper may show others in their place, or hide some.
 
-    Resolves proxies.
+    Calls none of them. Resolves proxies. May be called from any thread.
+
+        >>> from pytheus import Counter
+        >>> from pytheus.compose import prefixed
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry()
+        >>> orders = Counter("orders_total", "Orders placed.", registry=registry)
+        >>> originals(prefixed(registry, "shop")) == [orders]
+        True
     """
     found: dict[int, Collector] = {}
     for current in walk(registry, resolve=True):
@@ -113,7 +128,14 @@ def registered_collectors(registry: Registry) -> list[Collector]:
 
 
 def definition_of(collector: object) -> Definition | None:
-    """Return the definition of `collector`, or None if it has no definition or raises an error instead."""
+    """Return the definition of `collector`, or None if it has no definition or raises an error instead.
+
+    >>> from pytheus import Counter
+    >>> definition_of(Counter("orders_total", "Orders placed.", registry=None)).type
+    'counter'
+    >>> definition_of(object()) is None
+    True
+    """
     try:
         # Without isinstance(..., HasDefinition), which executes the property on Python 3.11 and takes a microsecond.
         definition = getattr(collector, "definition", None)
@@ -189,7 +211,22 @@ _thread: Final = _Thread()
 def report_failed_series(collector: Collector, labels: tuple[str, ...], error: BaseException) -> bool:
     """Report a series that `collector` leaves out, and return whether a scrape of this thread takes note of it.
 
-    If not, the caller raises `error`.
+    The scrape logs `error`, counts it in `pytheus_collector_errors_total`, and exposes the families that `collector`
+    returns. If no scrape takes note, as in a test that calls `collect()`, the caller raises `error`. `labels` are the
+    values that the series has; empty for a whole family. Call it in the thread that called `collect()`, and not for an
+    error that ends the program (`pytheus.interruption`).
+
+        >>> from pytheus import CustomCollector, Gauge
+        >>> class Disks(CustomCollector):
+        ...     def collect(self):
+        ...         free = Gauge("disk_free_bytes", "Free space.", ["disk"], registry=None)
+        ...         for disk in ["a", "b"]:
+        ...             try:
+        ...                 free.labels(disk).set(free_space(disk))
+        ...             except OSError as error:
+        ...                 if not report_failed_series(self, (disk,), error):
+        ...                     raise
+        ...         return [free]
     """
     failed = _thread.failed
     if failed is None:

@@ -347,6 +347,11 @@ def test_the_environment_may_choose_the_registry(tmp_path: Path) -> None:
     assert os.listdir(place) == []
 
 
+def test_plugins_of_the_configuration_file_are_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.pytheus]\nplugins = ["default"]\n')
+    assert run(tmp_path, "--quiet", *SHARED, "--", "printenv", "PYTHEUS_PLUGINS").out == "default\n"
+
+
 def test_a_script_may_still_follow_the_dashes(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import sys; print(sys.argv)")
     ended = run(tmp_path, "--quiet", "--port", "0", "--", "script.py", "-m")

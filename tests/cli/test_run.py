@@ -215,6 +215,34 @@ def test_a_registry_that_is_chosen_reaches_the_programs_children(
     assert run(tmp_path, "--port", "0", *options, "program.py", **environ).out == f"{told}\n" * 2
 
 
+_PASSES_ON = """
+import os, subprocess, sys
+print(os.environ.get("PYTHEUS_PLUGINS"), flush=True)
+os.chdir("/")
+subprocess.run([sys.executable, "-c", "import os; print(os.environ.get('PYTHEUS_PLUGINS'))"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("configuration", "variable", "told"),
+    [
+        ('plugins = ["default", "no:redis"]', None, "default,no:redis"),
+        ('plugins = ["no:redis"]', "default", "default,no:redis"),
+        ('registry = "default"', None, None),
+        ('registry = "default"', "default", "default"),
+    ],
+)
+def test_plugins_of_the_configuration_file_reach_the_programs_children(
+    configuration: str, variable: str | None, told: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pytheus]\n{configuration}\n")
+    (tmp_path / "program.py").write_text(_PASSES_ON)
+    environ = {} if variable is None else {"PYTHEUS_PLUGINS": variable}
+    environ |= {"PYTHONWARNINGS": "ignore"}  # of a name that is blocked and not installed
+    ended = run(tmp_path, "--port", "0", "program.py", **environ)
+    assert ended.out == f"{told}\n" * 2
+
+
 # What it refuses, before the program starts --------------------------------------------------------------------------
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import numpy as np
+import prometheus_client
 import pytest
 
 from pytheus import Histogram, exponential_buckets, linear_buckets
 from pytheus.exceptions import BucketError
-from pytheus.metrics import DEFAULT_BUCKETS, Number
+from pytheus.metrics import DEFAULT_BUCKETS, PROMETHEUS_CLIENT_BUCKETS, Number
 
 
 def _bounds(histogram: Histogram) -> list[str]:
@@ -100,3 +101,13 @@ def test_helpers_make_bounds() -> None:
 def test_helpers_refuse_what_makes_no_buckets(make: Callable[[], object]) -> None:
     with pytest.raises(BucketError):
         make()
+
+
+def test_the_bounds_of_prometheus_client_are_its_own() -> None:
+    assert prometheus_client.Histogram.DEFAULT_BUCKETS[:-1] == PROMETHEUS_CLIENT_BUCKETS
+
+
+@pytest.mark.parametrize("text", ["+Inf", "inf"])
+def test_the_text_of_infinity_is_told(text: str) -> None:
+    with pytest.raises(BucketError, match="leave it out, because \\+Inf is always added"):
+        Histogram("wait", "Wait.", buckets=[1, 5, text], registry=None)  # type: ignore[list-item]  # the mistake

@@ -38,14 +38,25 @@ def test_it_must_say_how_it_collects() -> None:
         Nothing()  # type: ignore[abstract]  # the very thing that is tested
 
 
-def test_its_name_is_its_classs_unless_it_says_otherwise() -> None:
+def test_its_name_is_its_classs_unless_it_says_otherwise(registry: CollectorRegistry) -> None:
     class Named(Queues):
-        @property
-        def name(self) -> str:
-            return "the queues"
+        name = "the queues"
 
-    assert Queues().name == "Queues"
-    assert Named().name == "the queues"
+    class Derived(Named):
+        def collect(self) -> Iterator[Family]:
+            raise OSError("no answer")
+
+    class Computed(Queues):
+        @property
+        def name(self) -> str:  # type: ignore[override]  # one that can only be read
+            return "computed"
+
+    assert (Queues.name, Queues().name) == ("Queues", "Queues")
+    assert (Named.name, Named().name, Derived().name, Computed().name) == (*["the queues"] * 3, "computed")
+    derived = Derived()
+    derived.name = "one of them"
+    registry.register(derived)
+    assert 'pytheus_collector_errors_total{collector="one of them"} 1.0' in generate_metrics(registry)
 
 
 def test_it_is_collected_at_each_scrape_and_not_before(registry: CollectorRegistry) -> None:

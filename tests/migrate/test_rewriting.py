@@ -56,12 +56,12 @@ def call(expression: str, *names: str) -> str:
         ('Gauge(name, "G.")', 'Gauge(name, "G.")'),
         ('Gauge("g", "G.", namespace="a", subsystem="b")', 'Gauge("a_b_g", "G.")'),
         ('Summary("s", "S.", unit="seconds")', 'Summary("s_seconds", "S.", unit="seconds")'),
-        ('Histogram("h", "H.")', f'Histogram("h", "H.", buckets={OLD_BUCKETS})'),
+        ('Histogram("h", "H.")', 'Histogram("h", "H.", buckets=PROMETHEUS_CLIENT_BUCKETS)'),
         ('Histogram("h", "H.", buckets=[1, 2, float("inf")])', 'Histogram("h", "H.", buckets=[1, 2])'),
         ('Histogram("h", "H.", buckets=(1, "+Inf"))', 'Histogram("h", "H.", buckets=(1,))'),
         ('Histogram("h", "H.", buckets=("1", "2.5"))', 'Histogram("h", "H.", buckets=(1.0, 2.5))'),
         ('Histogram("h", "H.", buckets=bounds)', 'Histogram("h", "H.", buckets=bounds)'),
-        ("print(Histogram.DEFAULT_BUCKETS)", f"""print({OLD_BUCKETS[:-1]}, float("inf")))"""),
+        ("print(Histogram.DEFAULT_BUCKETS)", """print((*PROMETHEUS_CLIENT_BUCKETS, float("inf")))"""),
         ('Enum("e", "E.", ["a"], states=["x"])', 'StateSet("e", "E.", ["a"], states=["x"])'),
         ('Info("i", "I.")', 'Info("i", "I.")'),
         ("generate_latest()", "generate_metrics().encode()"),
@@ -80,9 +80,10 @@ def call(expression: str, *names: str) -> str:
         ("REGISTRY.register(own)", "REGISTRY.register(own)"),
         ("def f(r: CollectorRegistry) -> None: ...", "def f(r: Registry) -> None: ..."),
         ("class Own(Collector): ...", "class Own(CustomCollector): ..."),
-        ('GaugeMetricFamily("g", "G.", value=1)', 'Family("g", "gauge", "G.", [Sample("", {}, 1)])'),
-        ('CounterMetricFamily("c", "C.", n)', 'Family("c_total", "counter", "C.", [Sample("", {}, n)])'),
-        ('UntypedMetricFamily("u", "U.", value=n)', 'Family("u", "untyped", "U.", [Sample("", {}, n)])'),
+        ('GaugeMetricFamily("g", "G.", value=1)', 'Family.of("g", "gauge", "G.", 1)'),
+        ('CounterMetricFamily("c", "C.", n)', 'Family.of("c_total", "counter", "C.", n)'),
+        ('UntypedMetricFamily("u", "U.", value=n)', 'Family.of("u", "unknown", "U.", n)'),
+        ('UnknownMetricFamily("u", "U.", value=n)', 'Family.of("u", "unknown", "U.", n)'),
     ],
 )
 def test_calls(before: str, after: str) -> None:
@@ -179,8 +180,7 @@ def test_imports(before: str, after: str) -> None:
         "import prometheus_client\nprometheus_client.nothing\n",
         "def f(prometheus_client):\n    return prometheus_client.Counter('hits', 'x')\n",
         "from prometheus_client import generate_latest\nf = generate_latest\n",
-        "from prometheus_client.samples import Sample\nfrom prometheus_client.core import GaugeMetricFamily\n"
-        "GaugeMetricFamily('a', 'b', value=Sample)\n",
+        "from prometheus_client import Histogram\nPROMETHEUS_CLIENT_BUCKETS = 1\nHistogram('a', 'b')\n",
         "try:\n    from prometheus_client import Counter\nexcept ImportError:\n    class Counter:\n"
         "        def __init__(self, name, documentation): ...\nCounter('a', documentation='')\n",
         "from prometheus_client.core import GaugeMetricFamily\nGaugeMetricFamily('a', 'b', labels=['c'])\n",
@@ -341,6 +341,50 @@ def test_names_that_another_file_passes_on_are_rewritten_where_they_are_used() -
     assert rewritten(source, through=through) == (
         "from shop.prom import Counter\nCounter('hits_total', description='')\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "from prometheus_client import Counter, Histogram as H\nH('h', '')\n",
+            "from pytheus import Counter, Histogram as H\nfrom pytheus.metrics import PROMETHEUS_CLIENT_BUCKETS\n"
+            "H('h', '', buckets=PROMETHEUS_CLIENT_BUCKETS)\n",
+        ),
+        (
+            "import prometheus_client as p\np.Histogram('h', '')\nprint(p.Histogram.DEFAULT_BUCKETS)\n",
+            "import pytheus\nimport pytheus.metrics\n"
+            "pytheus.Histogram('h', '', buckets=pytheus.metrics.PROMETHEUS_CLIENT_BUCKETS)\n"
+            'print((*pytheus.metrics.PROMETHEUS_CLIENT_BUCKETS, float("inf")))\n',
+        ),
+        (
+            "from prometheus_client import core\ncore.Histogram('h', '')\n",
+            "import pytheus\nimport pytheus.metrics\n"
+            "pytheus.Histogram('h', '', buckets=pytheus.metrics.PROMETHEUS_CLIENT_BUCKETS)\n",
+        ),
+        (
+            "from prometheus_client import Histogram\nHistogram('h', '', buckets=[1])\n",
+            "from pytheus import Histogram\nHistogram('h', '', buckets=[1])\n",
+        ),
+    ],
+)
+def test_the_name_of_the_default_buckets_is_imported_where_it_is_used(before: str, after: str) -> None:
+    assert rewritten(before) == after
+
+
+def test_default_buckets_are_numbers_where_another_file_passes_the_class_on() -> None:
+    source = "from shop.prom import Histogram\nHistogram('h', '')\n"
+    through = {"shop.prom.Histogram": "prometheus_client.Histogram"}
+    assert rewritten(source, through=through) == (
+        f"from shop.prom import Histogram\nHistogram('h', '', buckets={OLD_BUCKETS})\n"
+    )
+
+
+def test_the_first_gauge_without_a_mode_has_a_remark() -> None:
+    source = (
+        "from prometheus_client import Gauge\nGauge('a', '', multiprocess_mode='sum')\nGauge('b', '')\nGauge('c', '')\n"
+    )
+    assert subjects(source) == [(3, "a gauge without multiprocess_mode had a series for each process")]
 
 
 def test_families_as_annotations_follow_what_becomes_of_their_values() -> None:

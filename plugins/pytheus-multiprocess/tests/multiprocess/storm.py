@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections import Counter as Tally
+from collections.abc import Callable
 from contextlib import suppress
 
 from pytheus import Counter, Gauge, Histogram, generate_metrics
@@ -40,6 +41,10 @@ class Metrics:
         self.sizes = Histogram("sizes", "Sizes.", native=native, buckets=(), registry=self.registry)
         self.depth = Gauge("depth", "Depth.", registry=self.registry)
         self.passing = Gauge("passing", "Comes and goes.", ["number"], registry=self.registry)
+
+    def half_observed(self, found: dict[str, float]) -> float:
+        """The observations that kills cut in half, because each is counted first."""
+        return found["seconds_count"] - found["seconds_sum"] / 1.5
 
     def scrape(self) -> dict[str, float]:
         text = generate_metrics(self.registry)
@@ -97,11 +102,12 @@ def work(metrics: Metrics, name: str, seed: int, report: int, *, may_fork: bool 
 
 
 class Storm:
-    def __init__(self, directory: str, seed: int, kills: int) -> None:
+    def __init__(self, metrics: Metrics, directory: str, seed: int, kills: int, program: str) -> None:
         self.directory = directory
         self.chance = random.Random(seed)
         self.kills = kills
-        self.metrics = Metrics(directory)
+        self.metrics = metrics
+        self.program = program
         self.done: dict[str, Tally[str]] = {}
         self.pipes: dict[int, str] = {}
         self.lives: dict[int, float] = {}
@@ -124,7 +130,7 @@ class Storm:
                     os.close(other)
                 if is_fresh:  # an interpreter of its own, as a restarted worker has
                     os.set_inheritable(writer, True)
-                    arguments = [sys.executable, "-P", __file__, self.directory, name, str(seed), str(writer)]
+                    arguments = [sys.executable, "-P", self.program, self.directory, name, str(seed), str(writer)]
                     os.execv(sys.executable, arguments)
                 work(self.metrics, name, seed, writer)
                 status = 0
@@ -215,7 +221,7 @@ class Storm:
             self.wrong.append(f"{reported['!']} scrapes of workers show less than the one before")
         if cut_off > self.killed:
             self.wrong.append(f"{cut_off} more was found than was reported, with {self.killed} kills")
-        if not 0 <= found["seconds_count"] * 1.5 - found["seconds_sum"] <= self.killed * 1.5:
+        if not 0 <= self.metrics.half_observed(found) <= self.killed:
             self.wrong.append(f"seconds: {found['seconds_count']} add up to {found['seconds_sum']}")
         if found["depth"] != 0.0:
             self.wrong.append(f"depth is {found['depth']}, but no process is left")
@@ -224,14 +230,21 @@ class Storm:
         print(json.dumps({"wrong": self.wrong[:20], "killed": self.killed, "scrapes": self.scrapes}))
 
 
+def main(program: str, arguments: list[str], make: Callable[[str], Metrics] = Metrics) -> None:
+    """Be a worker, or the storm, as `arguments` say; `program` starts new workers."""
+    if len(arguments) == 4:
+        directory, name, seed, report = arguments
+        work(make(directory), name, int(seed), int(report))
+        return
+    directory, seed, kills = arguments
+    storm = Storm(make(directory), directory, int(seed), int(kills), program)
+    try:
+        storm.run()
+    finally:
+        for child in storm.lives:
+            os.kill(child, signal.SIGKILL)
+    storm.compare()
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
-        work(Metrics(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        storm = Storm(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-        try:
-            storm.run()
-        finally:
-            for child in storm.lives:
-                os.kill(child, signal.SIGKILL)
-        storm.compare()
+    main(__file__, sys.argv[1:])

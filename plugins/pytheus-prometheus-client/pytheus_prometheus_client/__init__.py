@@ -1,0 +1,42 @@
+"""Metrics of prometheus_client in the registry of pytheus.
+
+Modules:
+
+- `installation`: `install` and `uninstall`
+- `replacements`: the methods of prometheus_client that they replace
+- `installed`: which metrics are attached to which registry of pytheus
+- `attachments`: which metric of pytheus has the numbers of which one of prometheus_client
+- `numbers`: the numbers that their metrics write to
+- `series`: the dict of a metric's series
+- `peer_collector`: their metrics in a registry of pytheus
+- `pytheus_collector`: the metrics of pytheus in their registry
+- `families`: their families as those of pytheus
+- `loops`: bridges into each other come to an end
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytheus.plugins import hookimpl
+from pytheus.registry import REGISTRY
+from pytheus_prometheus_client.installation import install, install_beside, uninstall
+from pytheus_prometheus_client.peer_collector import PeerCollector
+from pytheus_prometheus_client.pytheus_collector import PytheusCollector
+
+if TYPE_CHECKING:
+    from pytheus.registry import Registry
+
+__all__ = ["PeerCollector", "PytheusCollector", "install", "pytheus_wrap_registry", "uninstall"]
+
+
+@hookimpl
+def pytheus_wrap_registry(registry: Registry) -> Registry | None:
+    """Install the seam when a registry is chosen, unless it is installed; the registry stays as it is.
+
+    `pytheus_prometheus_client_startup` has installed it before, if Python called that at the process's start. This hook
+    is for other processes: those in which the configuration file names the plugin and no variable does, and those of
+    a Python that reads no startup files.
+    """
+    install_beside(REGISTRY, registry)
+    return None

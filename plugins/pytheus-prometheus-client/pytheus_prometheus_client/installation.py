@@ -1,0 +1,122 @@
+"""`install` and `uninstall`: the metrics of prometheus_client keep their numbers in a registry of pytheus."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from typing import Any, Final, cast
+
+from prometheus_client import CollectorRegistry as TheirRegistry
+from prometheus_client import values
+
+from pytheus.definitions import NOT_CALLERS
+from pytheus.exceptions import SelectionError
+from pytheus.registry import REGISTRY, Registry, check_registry, walk
+from pytheus_prometheus_client.attachments import TheirMetric, tell
+from pytheus_prometheus_client.installed import INSTALLED, Installation, is_multiprocess
+from pytheus_prometheus_client.numbers import LocalNumber
+from pytheus_prometheus_client.replacements import REPLACEMENTS
+
+__all__ = ["install", "install_beside", "uninstall"]
+
+# A metric is defined where a program calls prometheus_client, or installs the seam.
+_PACKAGES: Final = {"prometheus_client", "pytheus_prometheus_client", "pytheus_prometheus_client_startup"}
+
+_lock: Final = threading.RLock()
+
+
+def install(registry: Registry = REGISTRY) -> None:
+    """Let the metrics of prometheus_client keep their numbers in `registry`, from now on.
+
+        >>> import prometheus_client
+        >>> from pytheus.registry import CollectorRegistry
+        >>> ours = CollectorRegistry()
+        >>> install(ours)
+        >>> theirs = prometheus_client.CollectorRegistry()
+        >>> prometheus_client.Counter("jobs", "Jobs done.", registry=theirs).inc()
+        >>> [row.numbers for row in ours.find("jobs_total").rows()]
+        [[1.0]]
+        >>> uninstall()
+
+    Metrics of every registry of prometheus_client are attached when they are registered, and those that were registered
+    before are moved with their values. Custom collectors of its default registry are bridged (`PeerCollector`). A
+    `PytheusWarning` names each metric that stays there alone. A second call with the same registry does nothing. Best
+    called before the program defines metrics; may be called from any thread.
+
+    Raises `NotARegistryError` if `registry` is not a registry, and `SelectionError` if the metrics are in another one.
+    """
+    check_registry(registry, "install(...)")  # the default registry is chosen now, which may install the seam as well
+    install_beside(registry, registry)
+
+
+def install_beside(registry: Registry, chosen: Registry) -> None:
+    """Install the seam in `registry`, a proxy for which `chosen` is being chosen, or that registry itself."""
+    with _lock:
+        if INSTALLED:
+            if INSTALLED[0].registry is not registry:
+                raise SelectionError(
+                    f"prometheus_client's metrics are in {INSTALLED[0].registry!r} already but got {registry!r};"
+                    " call uninstall() first"
+                )
+            if _is_merged(chosen):
+                with INSTALLED[0].changing():
+                    INSTALLED[0].leave_out_process()
+            return
+        installation = Installation(registry)
+        NOT_CALLERS.update(_PACKAGES)
+        INSTALLED.append(installation)
+        values.ValueClass = LocalNumber
+        for replacement in REPLACEMENTS:
+            replacement.apply()
+        with installation.changing():
+            if _is_merged(chosen):
+                installation.leave_out_process()
+            objects = _objects()
+            for registry_of_theirs in (each for each in objects if isinstance(each, TheirRegistry)):
+                for collector in list(registry_of_theirs._collector_to_names):
+                    installation.add(registry_of_theirs, collector, late=True)
+            if is_multiprocess():
+                for theirs in (each for each in objects if isinstance(each, TheirMetric)):
+                    if not theirs._labelvalues:
+                        installation.add_unregistered(theirs, late=True)
+            del objects
+            installation.sweep()
+    tell()
+
+
+def uninstall() -> None:
+    """Give the metrics of prometheus_client numbers of their own again, with the values of this process.
+
+    They leave the registry of pytheus. Does nothing if nothing is installed. May be called from any thread.
+    """
+    with _lock:
+        if not INSTALLED:
+            return
+        installation = INSTALLED.pop()
+        for replacement in REPLACEMENTS:
+            replacement.revert()
+        if values.ValueClass is LocalNumber:
+            values.ValueClass = cast(Any, values).get_value_class()
+        with installation.changing():
+            installation.close()
+        NOT_CALLERS.difference_update(_PACKAGES)
+
+
+def _is_merged(registry: Registry) -> bool:
+    """Return whether a scrape of `registry` shows several processes."""
+    shards = sys.modules.get("pytheus.shards")  # which is not imported for this
+    return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
+
+
+def _objects() -> list[object]:
+    """Return the objects of the program, as far as the garbage collector knows them."""
+    gc.collect()  # those that the program no longer has
+    is_frozen = hasattr(gc, "freeze") and gc.get_freeze_count() > 0
+    if is_frozen:  # by a program that forks soon, and whose objects would be left out
+        gc.unfreeze()
+    try:
+        return gc.get_objects()
+    finally:
+        if is_frozen:
+            gc.freeze()

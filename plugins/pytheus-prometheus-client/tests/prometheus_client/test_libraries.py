@@ -1,0 +1,359 @@
+"""Libraries that measure with prometheus_client, unmodified, under several workers: counted requests, exact sums.
+
+Each shows them at the endpoint of ``pytheus run``, and at its own, whichever worker answers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+pytest.importorskip("pytheus_multiprocess", reason="needs the plugin pytheus-multiprocess")
+pytestmark = [pytest.mark.once, pytest.mark.network, pytest.mark.slow]
+
+if TYPE_CHECKING:
+    from tests.prometheus_client.conftest import Web
+
+    from tests.conftest import Start
+
+WaitUntil = Callable[[Callable[[], object], str], None]
+
+WORKERS: Final = 2
+REQUESTS: Final = 60
+
+# pytheus and its plugins come from the environment of the tests; these from the package index, with prometheus_client.
+DISTRIBUTIONS: Final = (
+    "aiohttp",
+    "django-prometheus",
+    "dramatiq[redis]",
+    "fastapi",
+    "gunicorn",
+    "opentelemetry-exporter-prometheus",
+    "opentelemetry-sdk",
+    "prometheus-async",
+    "prometheus-fastapi-instrumentator",
+    "prometheus-flask-exporter",
+    "starlette-exporter",
+    "uvicorn",
+)
+
+PYTHEUS_RUN: Final = (sys.executable, "-P", "-m", "pytheus", "run", "--port", "0", "--registry")
+UVICORN: Final = ("uvicorn", "app:app", "--workers", str(WORKERS), "--port", "PORT")
+GUNICORN: Final = ("gunicorn", "app:app", "--workers", str(WORKERS), "--bind", "127.0.0.1:PORT")
+
+FASTAPI: Final = """
+import os
+from fastapi import FastAPI
+from prometheus_fastapi_instrumentator import Instrumentator
+
+app = FastAPI()
+
+@app.get("/items/{item}")
+def items(item: int):
+    from starlette.responses import PlainTextResponse
+    return PlainTextResponse(str(os.getpid()))
+
+Instrumentator().instrument(app).expose(app)
+"""
+
+STARLETTE: Final = """
+import os
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette_exporter import PrometheusMiddleware, handle_metrics
+
+async def items(request):
+    return PlainTextResponse(str(os.getpid()))
+
+app = Starlette(routes=[Route("/items/{item}", items), Route("/metrics", handle_metrics)])
+app.add_middleware(PrometheusMiddleware, group_paths=True)
+"""
+
+FLASK: Final = """
+import os
+from flask import Flask
+from prometheus_flask_exporter import PrometheusMetrics
+
+app = Flask("app")
+PrometheusMetrics(app, group_by="url_rule")
+
+@app.get("/items/<item>")
+def items(item):
+    return str(os.getpid())
+"""
+
+DJANGO: Final = """
+import os
+import django
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import include, path
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    INSTALLED_APPS=["django_prometheus"],
+    MIDDLEWARE=[
+        "django_prometheus.middleware.PrometheusBeforeMiddleware",
+        "django_prometheus.middleware.PrometheusAfterMiddleware",
+    ],
+    ROOT_URLCONF="app",
+    SECRET_KEY="of a test",
+)
+app = get_wsgi_application()
+
+def items(request, item):
+    return HttpResponse(str(os.getpid()))
+
+urlpatterns = [path("items/<item>", items, name="items"), path("", include("django_prometheus.urls"))]
+"""
+
+
+class Library(NamedTuple):
+    """An application that a library measures, the server that runs it, and the series that counts its requests."""
+
+    source: str
+    server: tuple[str, ...]
+    series: str
+
+
+LIBRARIES: Final = {
+    "prometheus-fastapi-instrumentator": Library(
+        FASTAPI, UVICORN, 'http_requests_total{handler="/items/{item}",method="GET",status="2xx"}'
+    ),
+    "starlette-exporter": Library(
+        STARLETTE,
+        UVICORN,
+        'starlette_requests_total{app_name="starlette",method="GET",path="/items/{item}",status_code="200"}',
+    ),
+    "prometheus-flask-exporter": Library(
+        FLASK,
+        GUNICORN,
+        'flask_http_request_duration_seconds_count{method="GET",status="200",url_rule="/items/<item>"}',
+    ),
+    "django-prometheus": Library(
+        DJANGO,
+        GUNICORN,
+        'django_http_requests_total_by_view_transport_method_total{method="GET",transport="http",view="items"}',
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the libraries."""
+    directory = tmp_path_factory.mktemp("packages")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(directory), *DISTRIBUTIONS]
+    subprocess.run(command, check=True, cwd=directory)
+    return directory
+
+
+class Group:
+    """The processes of one server under ``pytheus run``."""
+
+    def __init__(self, start: Start, web: Web, packages: Path, directory: Path, port: int) -> None:
+        self._start, self._web, self._packages, self._directory = start, web, packages, directory
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.files = directory / "files"
+        """The directory of prometheus_client's own mode for several processes, which stays empty."""
+        self.files.mkdir(parents=True)
+
+    def run(self, source: str, command: tuple[str, ...], registry: str = "multiprocess", **environ: str) -> None:
+        """Start `command`, a module of the libraries with its arguments, on `source`, a file app.py."""
+        (self._directory / "app.py").write_text(source)
+        arguments = [argument.replace("PORT", str(self.port)) for argument in command]
+        variables: Mapping[str, str] = {
+            "PROMETHEUS_MULTIPROC_DIR": str(self.files),
+            "PYTHEUS_PLUGINS": "prometheus-client",
+            "PYTHONPATH": f"{self._packages}{os.pathsep}{self._directory}",
+            **environ,
+        }
+        self.program = self._start(
+            *PYTHEUS_RUN, registry, "--", sys.executable, "-m", *arguments, cwd=self._directory, **variables
+        )
+
+    def run_beside(self, source: str, **environ: str) -> None:
+        """Run a program of the same libraries to its end."""
+        path = f"{self._packages}{os.pathsep}{self._directory}"
+        program = self._start(sys.executable, "-c", source, cwd=self._directory, PYTHONPATH=path, **environ)
+        assert program.process.wait(timeout=60) == 0
+
+    def merged(self) -> dict[str, float]:
+        """The samples that pytheus serves."""
+        return self._web.samples(self._web.metrics_url(self.program))
+
+    def end(self) -> None:
+        """End it; nothing was written to the files of prometheus_client."""
+        assert os.listdir(self.files) == []
+        assert self.program.end() == 0
+
+
+@pytest.fixture
+def group(
+    start: Start, web: Web, packages: Path, tmp_path: Path, unused_port: Callable[[], int]
+) -> Callable[[], Group]:
+    """Call it for a server's processes, which are not running yet."""
+    return lambda: Group(start, web, packages, tmp_path / f"group-{unused_port()}", unused_port())
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_requests_of_several_workers(name: str, group: Callable[[], Group], web: Web) -> None:
+    library = LIBRARIES[name]
+    server = group()
+    server.run(library.source, library.server)
+    answered = web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS)
+
+    expected = float(sum(answered.values()))
+    assert server.merged()[library.series] == expected
+    for _ in range(3 * WORKERS):
+        assert web.samples(f"{server.url}/metrics")[library.series] == expected
+    server.end()
+
+
+def test_two_groups_of_servers_share_a_redis(
+    group: Callable[[], Group], web: Web, start_redis: Callable[[], int], wait_until: WaitUntil
+) -> None:
+    pytest.importorskip("pytheus_redis", reason="needs the plugin pytheus-redis")
+    registry = f"redis://127.0.0.1:{start_redis()}?interval_seconds=0.1"
+    library = LIBRARIES["prometheus-flask-exporter"]
+    servers = [group(), group()]
+    expected = 0.0
+    for server in servers:
+        server.run(library.source, library.server, registry)
+        expected += sum(web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS).values())
+    for server in servers:
+        wait_until(lambda: server.merged().get(library.series) == expected, "all groups at one address")  # noqa: B023
+        own = f"{server.url}/metrics"
+        wait_until(lambda: web.samples(own).get(library.series) == expected, "all groups at the other")  # noqa: B023
+    for server in servers:
+        server.end()
+
+
+@pytest.fixture
+def start_redis(start: Start, tmp_path: Path, unused_port: Callable[[], int]) -> Callable[[], int]:
+    """Call it for the port of a Redis server."""
+
+    def run() -> int:
+        port = unused_port()
+        arguments = ("--port", str(port), "--bind", "127.0.0.1", "--save", "")
+        start("redis-server", *arguments, cwd=tmp_path).wait_for("eady to accept connections")
+        return port
+
+    return run
+
+
+DRAMATIQ: Final = """
+import os
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware.prometheus import Prometheus
+
+broker = RedisBroker(url=os.environ["BROKER"])
+broker.add_middleware(Prometheus())
+dramatiq.set_broker(broker)
+
+@dramatiq.actor
+def handle():
+    pass
+"""
+
+
+def test_dramatiq(group: Callable[[], Group], web: Web, start_redis: Callable[[], int], wait_until: WaitUntil) -> None:
+    workers = group()
+    environ = {
+        "BROKER": f"redis://127.0.0.1:{start_redis()}",
+        "dramatiq_prom_host": "127.0.0.1",
+        "dramatiq_prom_port": str(workers.port),
+        "dramatiq_prom_db": str(workers.files),
+    }
+    workers.run(DRAMATIQ, ("dramatiq", "app", "--processes", str(WORKERS), "--threads", "2"), **environ)
+    send = f"import app\nfor _ in range({REQUESTS}): app.handle.send()"
+    workers.run_beside(send, **environ)
+    series = 'dramatiq_messages_total{actor_name="handle",queue_name="default"}'
+    wait_until(lambda: workers.merged().get(series) == REQUESTS, "all messages to be handled")
+    assert web.samples(f"{workers.url}/metrics")[series] == REQUESTS
+    workers.end()
+
+
+ASYNC: Final = """
+import os
+from aiohttp import web
+from prometheus_async.aio import time
+from prometheus_async.aio.web import server_stats
+from prometheus_client import Histogram
+
+SECONDS = Histogram("items_seconds", "Time of a request.", ["pid"])
+
+@time(SECONDS.labels(os.getpid()))
+async def items(request):
+    return web.Response(text=str(os.getpid()))
+
+async def app():
+    application = web.Application()
+    application.add_routes([web.get("/items/{item}", items), web.get("/metrics", server_stats)])
+    return application
+"""
+
+
+def test_an_endpoint_of_one_worker_shows_that_worker(group: Callable[[], Group], web: Web) -> None:
+    # prometheus-async serves prometheus_client's REGISTRY, which is this process's alone, in whichever mode.
+    servers = group()
+    servers.run(ASYNC, (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker"))
+    answered = web.ask(f"{servers.url}/items/5", REQUESTS, workers=WORKERS)
+    expected = {f'items_seconds_count{{pid="{pid}"}}': float(count) for pid, count in answered.items()}
+
+    assert {name: value for name, value in servers.merged().items() if name in expected} == expected
+    seen: dict[str, float] = {}
+    while len(seen) < WORKERS:
+        of_one = {name: value for name, value in web.samples(f"{servers.url}/metrics").items() if name in expected}
+        assert len(of_one) == 1
+        seen |= of_one
+    assert seen == expected
+    servers.end()
+
+
+OPENTELEMETRY: Final = """
+import os
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import make_wsgi_app
+import pytheus
+
+handled = MeterProvider([PrometheusMetricReader()]).get_meter("app").create_counter("items")
+theirs, ours = make_wsgi_app(), pytheus.make_wsgi_app()
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/metrics":
+        return theirs(environ, start_response)
+    if environ["PATH_INFO"] == "/ours":
+        return ours(environ, start_response)
+    handled.add(1, {"pid": str(os.getpid())})
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+"""
+
+
+def test_a_collector_without_numbers_of_prometheus_client_is_exposed_by_its_process(
+    group: Callable[[], Group], web: Web
+) -> None:
+    # OpenTelemetry keeps the numbers itself, so that no other process can know them.
+    servers = group()
+    servers.run(OPENTELEMETRY, GUNICORN)
+    answered = web.ask(f"{servers.url}/items/5", REQUESTS, workers=WORKERS)
+    for path in ("metrics", "ours"):
+        seen: dict[str, float] = {}
+        while len(seen) < WORKERS:
+            found = web.samples(f"{servers.url}/{path}")
+            of_one = {pid: found[name] for name in found for pid in answered if f'pid="{pid}"' in name}
+            assert len(of_one) == 1
+            seen |= of_one
+        assert seen == answered
+    servers.end()
