@@ -1,0 +1,23 @@
+"""Middleware that measures HTTP applications: any ASGI or WSGI application, with the routes of their frameworks.
+
+    >>> from pytheus.middleware import AsgiMiddleware
+    >>> from pytheus.registry import CollectorRegistry
+    >>> async def app(scope, receive, send): ...
+    >>> app = AsgiMiddleware(app, registry=CollectorRegistry())
+
+Modules:
+
+- `asgi`, `wsgi`: the two middlewares, and what each protocol tells of a response
+- `options`: their options
+- `exchange`: one request and its response
+- `recorder`: the metrics of a middleware, and which exchanges count in them
+- `profiles`: names, labels and buckets of the metrics
+- `custom_labels`: labels that a program adds
+- `asgi_routes`, `starlette_routes`: the template of a request's route
+"""
+
+from pytheus.middleware.asgi import AsgiMiddleware
+from pytheus.middleware.options import MiddlewareOptions
+from pytheus.middleware.wsgi import WsgiMiddleware
+
+__all__ = ["AsgiMiddleware", "MiddlewareOptions", "WsgiMiddleware"]

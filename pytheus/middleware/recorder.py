@@ -1,0 +1,339 @@
+"""Counts exchanges in the metrics of a profile.
+
+Rules:
+
+- An exchange costs one lookup of labels and one write per metric. Everything else is decided when the middleware is
+  created: which metrics there are, and which attributes are their labels.
+- A failure here, or in a function that was passed as an option, never changes a response. It is logged once for each
+  place, and counted in ``pytheus_middleware_failures_total``.
+- The metrics are created with the middleware, so that a conflict of names is an error at that line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Callable, MutableMapping
+from functools import lru_cache
+from operator import attrgetter
+from time import perf_counter
+from typing import Final, Generic, TypeVar, cast
+
+from pytheus.exceptions import ConflictError
+from pytheus.exposition.response import EXCHANGE_KEY
+from pytheus.lazy import logger
+from pytheus.metrics import Counter, Gauge, Histogram, Summary
+from pytheus.metrics.label_types import LabelValue, LabelValues
+from pytheus.middleware.custom_labels import custom_labels
+from pytheus.middleware.exchange import Exchange, header_is_stream
+from pytheus.middleware.options import MiddlewareOptions, check_names
+from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Measure, Profile
+from pytheus.registry import REGISTRY
+
+__all__ = ["Recorder"]
+
+S = TypeVar("S", bound=MutableMapping[str, object])
+
+Record = Callable[[Exchange[S]], None]
+"""Counts an exchange in one metric."""
+
+_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
+
+
+class Recorder(Generic[S]):
+    """The metrics of one middleware; `route_of` returns the template of a request's route, or None."""
+
+    def __init__(self, options: MiddlewareOptions[S], route_of: Callable[[S, str], str | None], subject: str) -> None:
+        check_names(options, subject)
+        name = options.get("names", "otel")
+        profile = PROFILES.get(name)
+        if profile is None:
+            raise ValueError(f"{subject} takes names of {', '.join(map(repr, PROFILES))} but got {name!r}")
+        self._registry: Final = options.get("registry", REGISTRY)
+        self.key: Final = (name, id(self._registry))
+        self._unmatched: Final = profile.unmatched
+        self._drops_unmatched: Final = options.get("unmatched", "count") == "drop"
+        self._groups_status: Final = options.get("group_status", profile.group_status)
+        self._streams: Final = options.get("streams", "drop")
+        self._is_stream: Final = options.get("is_stream")
+        self._own_route: Final = options.get("route")
+        self._route_of: Final = route_of
+        self._failures: Final[dict[str, Counter]] = {}
+
+        self._exclude_methods: Final = frozenset(map(str.upper, options.get("exclude_methods", ())))
+        self._exclude_if: Final = options.get("exclude_if")
+        self._is_excluded: Final = _matcher(options)
+
+        self.measures_first_byte: Final = options.get("first_byte", False)
+        self.measures_sizes: Final = options.get("sizes", profile.has_sizes)
+        self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
+        metrics = _Metrics(options, profile, tuple(label for label, _ in self._custom_of))
+        try:
+            self._active: Final = metrics.active()
+            self._records: Final = [
+                metrics.record(measure)
+                for measure in profile.measures
+                if measure.only_if != "sizes" or self.measures_sizes
+            ]
+            if self.measures_first_byte:
+                self._records.append(metrics.record(FIRST_BYTE))
+            self._record_stream: Final = metrics.record(STREAM) if self._streams == "separate" else None
+        except ConflictError as error:
+            raise ConflictError(
+                f"{error}. For {subject}, choose other names with names=..., or prefix them with"
+                " registry=prefixed(REGISTRY, ...)",
+                name=error.name,
+                incumbent=error.incumbent,
+            ) from error
+        self._active_labels: Final = _values_of(tuple(profile.active[2].values()))
+        # Otherwise a request costs a step for each of these.
+        self._may_exclude: Final = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
+        _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
+
+    def begin(self, exchange: Exchange[S]) -> bool:
+        """Begin to measure `exchange`; returns False if it is not to be measured."""
+        try:
+            source = exchange.source
+            outer = cast("Exchange[S] | None", source.get(EXCHANGE_KEY))
+            if outer is not None:
+                if self._is_measured_by(outer):
+                    return False
+                exchange.outer = outer
+            source[EXCHANGE_KEY] = exchange
+            exchange.read_request()
+            if self._may_exclude and self._excludes(exchange):
+                exchange.has_ended = True
+                exchange.source = cast("S", {})  # would be a cycle otherwise
+                return False
+            if self._active is not None:
+                active = self._active.labels(*self._active_labels(exchange))
+                active.inc()
+                exchange.active = active
+            exchange.began = perf_counter()
+            return True
+        except Exception:
+            self.failed("begin")
+            return False
+
+    def end(self, exchange: Exchange[S]) -> None:
+        """Count `exchange`, which has ended."""
+        try:
+            status = exchange.status
+            text = _STATUS_TEXTS.get(status)
+            if text is None:
+                text = str(status)
+            if status >= 500 and not exchange.error_type:
+                exchange.error_type = text
+            exchange.status_text = f"{status // 100}xx" if self._groups_status and status else text
+            source = exchange.source
+            route: str | None
+            if self._own_route is None:
+                route = self._route_of(source, exchange.path)
+            else:
+                route = self._own_route(source)
+            self.release(exchange)
+            if not route:
+                if self._drops_unmatched:
+                    return
+                route = self._unmatched
+            elif self._is_excluded is not None and self._is_excluded(route):
+                return
+            exchange.route = route
+            if self._custom_of:
+                exchange.custom = tuple([value_of(exchange) for _, value_of in self._custom_of])
+            if exchange.is_stream and self._streams != "count":
+                if self._record_stream is not None:
+                    self._record_stream(exchange)
+                return
+            for record in self._records:
+                record(exchange)
+        except Exception:
+            self.failed("end")
+            self.release(exchange)
+
+    def release(self, exchange: Exchange[S]) -> None:
+        """Count `exchange` as in progress no longer."""
+        active = exchange.active
+        if active is not None:
+            exchange.active = None
+            active.dec()
+        # Otherwise the scope and the exchange would refer to each other until the garbage collector runs.
+        exchange.source.pop(EXCHANGE_KEY, None)
+
+    def is_stream(self, exchange: Exchange[S]) -> bool:
+        """Return whether the response, which has several parts, is a stream of events."""
+        if self._streams == "count":
+            return False
+        try:
+            headers = exchange.response_headers()
+            return header_is_stream(headers) or (
+                self._is_stream is not None and bool(self._is_stream(exchange.source, headers))
+            )
+        except Exception:
+            self.failed("is_stream")
+            return False
+
+    def failed(self, place: str) -> None:
+        """Count a failure, and log the first one of each place. To be called where the error is handled."""
+        try:
+            counter = self._failures.get(place)
+            if counter is None:
+                logger("pytheus.middleware").exception(
+                    "the middleware failed in %r; the response is unchanged, and later failures of it are only counted",
+                    place,
+                )
+                failures = Counter(
+                    "pytheus_middleware_failures_total",
+                    "Failures within the HTTP middleware, which left a request unmeasured or a label empty.",
+                    ["place"],
+                    registry=self._registry,
+                )
+                counter = self._failures[place] = failures.labels(place)
+            counter.inc()
+        except Exception:
+            pass  # the logging or the registry fails, too
+
+    def forget_in_progress(self) -> None:
+        """In a new child of a fork: the requests in progress are those of its parent."""
+        # A registry of several processes begins with zero by itself, and the numbers there may still be the parent's.
+        if self._active is not None and not self._active._series.storage:
+            self._active.clear()
+
+    def _is_measured_by(self, outer: Exchange[S]) -> bool:
+        exchange: Exchange[S] | None = outer
+        while exchange is not None:
+            if exchange.recorder.key == self.key:
+                return True
+            exchange = exchange.outer
+        return False
+
+    def _excludes(self, exchange: Exchange[S]) -> bool:
+        return (
+            exchange.method in self._exclude_methods
+            or (self._is_excluded is not None and self._is_excluded(exchange.path))
+            or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
+        )
+
+
+class _Metrics(Generic[S]):
+    """Creates the metrics of a profile, with the options of the middleware."""
+
+    def __init__(self, options: MiddlewareOptions[S], profile: Profile, custom: tuple[str, ...]) -> None:
+        self._options: Final = options
+        self._profile: Final = profile
+        self._custom: Final = custom
+        self._registry: Final = options.get("registry", REGISTRY)
+        self._exemplar_of: Final = _exemplar_function(options.get("exemplars", False))
+
+    def active(self) -> Gauge | None:
+        """Return the gauge of requests in progress, if it is wanted."""
+        name, description, labels = self._profile.active
+        if not self._options.get("in_progress", self._profile.has_active):
+            return None
+        return Gauge(name, description, list(labels), registry=self._registry)
+
+    def record(self, measure: Measure) -> Record[S]:
+        """Create the metric of `measure`; returns the function that counts an exchange in it."""
+        names = [*measure.labels, *self._custom]
+        value_of = attrgetter(measure.value) if measure.value else None
+        values_of = _values_of(tuple(measure.labels.values()), bool(self._custom))
+        if measure.type == "counter":
+            counter = Counter(measure.name, measure.description, names, registry=self._registry)
+            count: Record[S] = _counting(counter, values_of, value_of)
+            return _if_raised(count) if measure.only_if == "raised" else count
+        assert value_of is not None, measure
+        metric: Histogram | Summary
+        if measure.type == "summary":
+            metric = Summary(measure.name, measure.description, names, registry=self._registry)
+            return _observing(metric, values_of, value_of, None)
+        buckets = self._options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
+        native = self._options.get("native", False) if measure.is_main else False
+        metric = Histogram(
+            measure.name, measure.description, names, buckets=buckets, native=native, registry=self._registry
+        )
+        is_duration = measure.value == "seconds"
+        return _observing(metric, values_of, value_of, self._exemplar_of if is_duration else None)
+
+
+Values = Callable[[Exchange[S]], tuple[LabelValue, ...]]
+
+
+def _values_of(attributes: tuple[str, ...], has_custom: bool = False) -> Callable[[object], tuple[LabelValue, ...]]:
+    """Return a function that returns these attributes of an exchange, and its custom labels."""
+    if has_custom:
+        own = _values_of(attributes)
+        return lambda exchange: own(exchange) + cast("Exchange[MutableMapping[str, object]]", exchange).custom
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    if not attributes:
+        return lambda exchange: ()
+    get = attrgetter(attributes[0])
+    return lambda exchange: (get(exchange),)
+
+
+def _counting(counter: Counter, values_of: Values[S], value_of: Callable[[object], float] | None) -> Record[S]:
+    if value_of is None:
+        return lambda exchange: counter.labels(*values_of(exchange)).inc()
+    return lambda exchange: counter.labels(*values_of(exchange)).inc(value_of(exchange))
+
+
+def _observing(
+    metric: Histogram | Summary,
+    values_of: Values[S],
+    value_of: Callable[[object], float],
+    exemplar_of: Callable[[], LabelValues | None] | None,
+) -> Record[S]:
+    if exemplar_of is not None and isinstance(metric, Histogram):
+        histogram = metric
+        return lambda exchange: histogram.labels(*values_of(exchange)).observe(value_of(exchange), exemplar_of())
+    return lambda exchange: metric.labels(*values_of(exchange)).observe(value_of(exchange))
+
+
+def _if_raised(record: Record[S]) -> Record[S]:
+    def record_if_raised(exchange: Exchange[S]) -> None:
+        if exchange.raised:
+            record(exchange)
+
+    return record_if_raised
+
+
+def _exemplar_function(option: bool | Callable[[], LabelValues | None]) -> Callable[[], LabelValues | None] | None:
+    if not option:
+        return None
+    if callable(option):
+        return option
+    try:
+        from pytheus.metrics.spans import current_span_labels
+    except ImportError as error:
+        raise ImportError(
+            "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
+            " `pip install opentelemetry-api`, or pass a function that returns the labels"
+        ) from error
+    return current_span_labels
+
+
+def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:
+    """Return a function that tells whether a path or template has a match; None without patterns."""
+    patterns = [re.compile(pattern) for pattern in options.get("exclude", ())]
+    if not patterns:
+        return None
+
+    # Clients ask for the same few paths, and a lookup takes a fraction of a match.
+    @lru_cache(1024)
+    def is_excluded(text: str) -> bool:
+        return any(pattern.search(text) for pattern in patterns)
+
+    return is_excluded
+
+
+_recorders: Final[weakref.WeakSet[Recorder[MutableMapping[str, object]]]] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for recorder in list(_recorders):
+        recorder.forget_in_progress()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
