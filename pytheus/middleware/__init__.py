@@ -10,7 +10,8 @@ Modules:
 - `asgi`, `wsgi`: the two middlewares, and what each protocol tells of a response
 - `options`: their options
 - `exchange`: one request and its response
-- `recorder`: the metrics of a middleware, and which exchanges count in them
+- `recorder`: which exchanges count in the metrics of a middleware
+- `records`: these metrics, and how an exchange counts in each
 - `profiles`: names, labels and buckets of the metrics
 - `custom_labels`: labels that a program adds
 - `asgi_routes`, `starlette_routes`: the template of a request's route

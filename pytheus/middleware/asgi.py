@@ -6,7 +6,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from pytheus.middleware.asgi_routes import AsgiRoutes
@@ -16,7 +16,7 @@ from pytheus.middleware.recorder import Recorder
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from pytheus.exposition.asgi import ASGIApp, Message, Receive, Scope, Send
+    from pytheus.exposition.asgi import Message, Receive, Scope, Send
     from pytheus.middleware.options import MiddlewareOptions
 
 __all__ = ["AsgiMiddleware"]
@@ -43,7 +43,8 @@ class AsgiMiddleware:
     does not exist or a value that it cannot have.
     """
 
-    def __init__(self, app: ASGIApp, **options: Unpack[MiddlewareOptions[Scope]]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], **options: Unpack[MiddlewareOptions[Scope]]) -> None:
+        # Not ASGIApp, because some frameworks declare narrower types of scopes and messages.
         self.app: Final = app
         self._recorder: Final[Recorder[Scope]] = Recorder(options, AsgiRoutes().template, "AsgiMiddleware")
 

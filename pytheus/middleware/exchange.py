@@ -136,6 +136,8 @@ class Exchange(Generic[S]):
         if not self.has_ended:
             self.has_ended = True
             self.seconds = perf_counter() - self.began
+            if self.method == "HEAD":
+                self.response_size = 0  # the server sends none of it
             self.recorder.end(self)
 
     def end_early(self, error: BaseException | None = None) -> None:

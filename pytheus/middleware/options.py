@@ -38,6 +38,9 @@ class MiddlewareOptions(TypedDict, Generic[S], total=False):
     names: Names
     """The names and labels of the metrics; the default "otel" follows OpenTelemetry's conventions."""
 
+    prefix: str
+    """Begins each name: "shop" makes ``shop_http_server_...``, and ``shop_requests_total`` of ``starlette_...``."""
+
     app_name: str
     """The application, as the label `app`, or as `app_name` where the names have one."""
 

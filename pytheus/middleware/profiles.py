@@ -41,6 +41,8 @@ class Profile(NamedTuple):
     measures: tuple[Measure, ...]
     active: tuple[str, str, Labels]
     """Name, description and labels of the requests in progress."""
+    prefix: str = ""
+    """Begins each name, with an underscore; the option of this name is in its place."""
     unmatched: str = ""
     """The route of requests that matched none."""
     app_label: str = "app"
@@ -174,10 +176,10 @@ PROFILES: Final[Mapping[str, Profile]] = {
     ),
     "starlette-exporter": Profile(
         (
-            Measure("counter", "starlette_requests_total", "HTTP requests.", _STARLETTE),
+            Measure("counter", "requests_total", "HTTP requests.", _STARLETTE),
             Measure(
                 "histogram",
-                "starlette_request_duration_seconds",
+                "request_duration_seconds",
                 _DURATION,
                 _STARLETTE,
                 "seconds",
@@ -185,7 +187,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             ),
             Measure(
                 "counter",
-                "starlette_request_body_bytes_total",
+                "request_body_bytes_total",
                 _REQUEST_SIZE,
                 _STARLETTE,
                 "request_size",
@@ -193,14 +195,15 @@ PROFILES: Final[Mapping[str, Profile]] = {
             ),
             Measure(
                 "counter",
-                "starlette_response_body_bytes_total",
+                "response_body_bytes_total",
                 _RESPONSE_SIZE,
                 _STARLETTE,
                 "response_size",
                 only_if="sizes",
             ),
         ),
-        ("starlette_requests_in_progress", _ACTIVE, {"method": "method"}),
+        ("requests_in_progress", _ACTIVE, {"method": "method"}),
+        prefix="starlette",
         unmatched="__unknown__",
         app_label="app_name",
         app_name="starlette",
@@ -209,7 +212,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         (
             Measure(
                 "histogram",
-                "flask_http_request_duration_seconds",
+                "http_request_duration_seconds",
                 _DURATION,
                 {"method": "method", "path": "route", "status": "status_text"},
                 "seconds",
@@ -217,19 +220,20 @@ PROFILES: Final[Mapping[str, Profile]] = {
             ),
             Measure(
                 "counter",
-                "flask_http_request_total",
+                "http_request_total",
                 "HTTP requests.",
                 {"method": "method", "status": "status_text"},
             ),
             Measure(
                 "counter",
-                "flask_http_request_exceptions_total",
+                "http_request_exceptions_total",
                 "HTTP requests for which the application raised an exception.",
                 {"method": "method", "status": "status_text"},
                 only_if="raised",
             ),
         ),
-        ("flask_http_requests_in_progress", _ACTIVE, {"method": "method"}),
+        ("http_requests_in_progress", _ACTIVE, {"method": "method"}),
+        prefix="flask",
         unmatched="None",
         has_active=False,
     ),

@@ -16,27 +16,24 @@ import re
 import weakref
 from collections.abc import Callable, MutableMapping
 from functools import lru_cache
-from operator import attrgetter
 from time import perf_counter
 from typing import Final, Generic, TypeVar, cast
 
 from pytheus.exceptions import ConflictError
 from pytheus.exposition.response import EXCHANGE_KEY
 from pytheus.lazy import logger
-from pytheus.metrics import Counter, Gauge, Histogram, Summary
-from pytheus.metrics.label_types import LabelValue, LabelValues
+from pytheus.metrics import Counter
+from pytheus.metrics.label_types import LabelValues
 from pytheus.middleware.custom_labels import custom_labels
 from pytheus.middleware.exchange import Exchange, header_is_stream
 from pytheus.middleware.options import MiddlewareOptions, check_names
-from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Measure, Profile
+from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM
+from pytheus.middleware.records import Records, values_of
 from pytheus.registry import REGISTRY
 
 __all__ = ["Recorder"]
 
 S = TypeVar("S", bound=MutableMapping[str, object])
-
-Record = Callable[[Exchange[S]], None]
-"""Counts an exchange in one metric."""
 
 _STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
 
@@ -51,7 +48,7 @@ class Recorder(Generic[S]):
         if profile is None:
             raise ValueError(f"{subject} takes names of {', '.join(map(repr, PROFILES))} but got {name!r}")
         self._registry: Final = options.get("registry", REGISTRY)
-        self.key: Final = (name, id(self._registry))
+        self.key: Final = (name, options.get("prefix"), id(self._registry))
         self._unmatched: Final = profile.unmatched
         self._drops_unmatched: Final = options.get("unmatched", "count") == "drop"
         self._groups_status: Final = options.get("group_status", profile.group_status)
@@ -68,25 +65,24 @@ class Recorder(Generic[S]):
         self.measures_first_byte: Final = options.get("first_byte", False)
         self.measures_sizes: Final = options.get("sizes", profile.has_sizes)
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
-        metrics = _Metrics(options, profile, tuple(label for label, _ in self._custom_of))
+        records = Records(options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options))
         try:
-            self._active: Final = metrics.active()
+            self._active: Final = records.active()
             self._records: Final = [
-                metrics.record(measure)
+                records.record(measure)
                 for measure in profile.measures
                 if measure.only_if != "sizes" or self.measures_sizes
             ]
             if self.measures_first_byte:
-                self._records.append(metrics.record(FIRST_BYTE))
-            self._record_stream: Final = metrics.record(STREAM) if self._streams == "separate" else None
+                self._records.append(records.record(FIRST_BYTE))
+            self._record_stream: Final = records.record(STREAM) if self._streams == "separate" else None
         except ConflictError as error:
             raise ConflictError(
-                f"{error}. For {subject}, choose other names with names=..., or prefix them with"
-                " registry=prefixed(REGISTRY, ...)",
+                f"{error}. {subject} takes other names with names=..., or with prefix=...",
                 name=error.name,
                 incumbent=error.incumbent,
             ) from error
-        self._active_labels: Final = _values_of(tuple(profile.active[2].values()))
+        self._active_labels: Final = values_of(tuple(profile.active[2].values()))
         # Otherwise a request costs a step for each of these.
         self._may_exclude: Final = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
         _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
@@ -208,109 +204,36 @@ class Recorder(Generic[S]):
             exchange = exchange.outer
         return False
 
+    def _exemplar_function(self, options: MiddlewareOptions[S]) -> Callable[[], LabelValues | None] | None:
+        option = options.get("exemplars", False)
+        if option is True:
+            try:
+                from pytheus.metrics.spans import current_span_labels
+            except ImportError as error:
+                raise ImportError(
+                    "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
+                    " `pip install opentelemetry-api`, or pass a function that returns the labels"
+                ) from error
+            option = current_span_labels
+        if option is False:
+            return None
+        function = option
+
+        def exemplar_of() -> LabelValues | None:
+            try:
+                return function()
+            except Exception:
+                self.failed("exemplars")
+                return None
+
+        return exemplar_of
+
     def _excludes(self, exchange: Exchange[S]) -> bool:
         return (
             exchange.method in self._exclude_methods
             or (self._is_excluded is not None and self._is_excluded(exchange.path))
             or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
         )
-
-
-class _Metrics(Generic[S]):
-    """Creates the metrics of a profile, with the options of the middleware."""
-
-    def __init__(self, options: MiddlewareOptions[S], profile: Profile, custom: tuple[str, ...]) -> None:
-        self._options: Final = options
-        self._profile: Final = profile
-        self._custom: Final = custom
-        self._registry: Final = options.get("registry", REGISTRY)
-        self._exemplar_of: Final = _exemplar_function(options.get("exemplars", False))
-
-    def active(self) -> Gauge | None:
-        """Return the gauge of requests in progress, if it is wanted."""
-        name, description, labels = self._profile.active
-        if not self._options.get("in_progress", self._profile.has_active):
-            return None
-        return Gauge(name, description, list(labels), registry=self._registry)
-
-    def record(self, measure: Measure) -> Record[S]:
-        """Create the metric of `measure`; returns the function that counts an exchange in it."""
-        names = [*measure.labels, *self._custom]
-        value_of = attrgetter(measure.value) if measure.value else None
-        values_of = _values_of(tuple(measure.labels.values()), bool(self._custom))
-        if measure.type == "counter":
-            counter = Counter(measure.name, measure.description, names, registry=self._registry)
-            count: Record[S] = _counting(counter, values_of, value_of)
-            return _if_raised(count) if measure.only_if == "raised" else count
-        assert value_of is not None, measure
-        metric: Histogram | Summary
-        if measure.type == "summary":
-            metric = Summary(measure.name, measure.description, names, registry=self._registry)
-            return _observing(metric, values_of, value_of, None)
-        buckets = self._options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
-        native = self._options.get("native", False) if measure.is_main else False
-        metric = Histogram(
-            measure.name, measure.description, names, buckets=buckets, native=native, registry=self._registry
-        )
-        is_duration = measure.value == "seconds"
-        return _observing(metric, values_of, value_of, self._exemplar_of if is_duration else None)
-
-
-Values = Callable[[Exchange[S]], tuple[LabelValue, ...]]
-
-
-def _values_of(attributes: tuple[str, ...], has_custom: bool = False) -> Callable[[object], tuple[LabelValue, ...]]:
-    """Return a function that returns these attributes of an exchange, and its custom labels."""
-    if has_custom:
-        own = _values_of(attributes)
-        return lambda exchange: own(exchange) + cast("Exchange[MutableMapping[str, object]]", exchange).custom
-    if len(attributes) > 1:
-        return attrgetter(*attributes)
-    if not attributes:
-        return lambda exchange: ()
-    get = attrgetter(attributes[0])
-    return lambda exchange: (get(exchange),)
-
-
-def _counting(counter: Counter, values_of: Values[S], value_of: Callable[[object], float] | None) -> Record[S]:
-    if value_of is None:
-        return lambda exchange: counter.labels(*values_of(exchange)).inc()
-    return lambda exchange: counter.labels(*values_of(exchange)).inc(value_of(exchange))
-
-
-def _observing(
-    metric: Histogram | Summary,
-    values_of: Values[S],
-    value_of: Callable[[object], float],
-    exemplar_of: Callable[[], LabelValues | None] | None,
-) -> Record[S]:
-    if exemplar_of is not None and isinstance(metric, Histogram):
-        histogram = metric
-        return lambda exchange: histogram.labels(*values_of(exchange)).observe(value_of(exchange), exemplar_of())
-    return lambda exchange: metric.labels(*values_of(exchange)).observe(value_of(exchange))
-
-
-def _if_raised(record: Record[S]) -> Record[S]:
-    def record_if_raised(exchange: Exchange[S]) -> None:
-        if exchange.raised:
-            record(exchange)
-
-    return record_if_raised
-
-
-def _exemplar_function(option: bool | Callable[[], LabelValues | None]) -> Callable[[], LabelValues | None] | None:
-    if not option:
-        return None
-    if callable(option):
-        return option
-    try:
-        from pytheus.metrics.spans import current_span_labels
-    except ImportError as error:
-        raise ImportError(
-            "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
-            " `pip install opentelemetry-api`, or pass a function that returns the labels"
-        ) from error
-    return current_span_labels
 
 
 def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:
