@@ -7,7 +7,7 @@
 
 Modules:
 
-- `asgi`, `wsgi`: the two middlewares, and what each protocol tells of a response
+- `asgi`, `wsgi`: the two middlewares, and the facts that each protocol tells of a response
 - `options`: their options
 - `exchange`: one request and its response
 - `recorder`: which exchanges count in the metrics of a middleware
@@ -18,7 +18,7 @@ Modules:
 """
 
 from pytheus.middleware.asgi import AsgiMiddleware
-from pytheus.middleware.options import MiddlewareOptions
+from pytheus.middleware.options import LabelFunction, MiddlewareOptions, Names
 from pytheus.middleware.wsgi import WsgiMiddleware
 
-__all__ = ["AsgiMiddleware", "MiddlewareOptions", "WsgiMiddleware"]
+__all__ = ["AsgiMiddleware", "LabelFunction", "MiddlewareOptions", "Names", "WsgiMiddleware"]

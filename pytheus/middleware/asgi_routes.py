@@ -1,10 +1,17 @@
-"""The template of a request's route in any ASGI framework that tells it."""
+"""The template of a request's route in any ASGI framework that tells it.
+
+Rules:
+
+- Litestar writes its template into the scope; "" is a mount, and a request without a route has none.
+- Frameworks are mounted in each other, so the template has a part of each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 from typing import Final, cast
 
+from pytheus.middleware.exchange import Exchange
 from pytheus.middleware.starlette_routes import StarletteRoutes
 
 __all__ = ["AsgiRoutes"]
@@ -16,8 +23,9 @@ class AsgiRoutes:
     def __init__(self) -> None:
         self._starlette: Final = StarletteRoutes()
 
-    def template(self, scope: MutableMapping[str, object], path: str) -> str | None:
-        """Return the template for a request to `path`, or None if it has no route."""
+    def template(self, exchange: Exchange[MutableMapping[str, object]]) -> str | None:
+        """Return the template of the request, or None if it has no route."""
+        scope, path = exchange.source, exchange.path
         own = scope.get("path_template")
         if own is None:
             return self._starlette.template(scope, path)

@@ -48,7 +48,7 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Measures(Protocol[S]):
-    """What an exchange needs of the recorder that counts it."""
+    """The members of the recorder that an exchange needs."""
 
     @property
     def key(self) -> object:
@@ -172,7 +172,7 @@ def _class_name(error: BaseException) -> str:
 
 
 def content_length(text: str | None) -> int | None:
-    """Return the number of a Content-Length header; None if there is none or it is not a number."""
+    """Return the number of a Content-Length header; None if it is absent or not a number."""
     return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 

@@ -57,7 +57,7 @@ class MiddlewareOptions(TypedDict, Generic[S], total=False):
     """More labels of each metric but the requests in progress: values, or functions that return them."""
 
     route: Callable[[S], str | None]
-    """Returns the template of the route, or None if there is none, in place of the framework's own."""
+    """Returns the template of the route, or None for a request without one, in place of the framework's own."""
 
     unmatched: Literal["count", "drop"]
     """Whether requests without a route are counted, under one value; the default is "count"."""
@@ -92,9 +92,6 @@ class MiddlewareOptions(TypedDict, Generic[S], total=False):
 
     is_stream: Callable[[S, Mapping[str, str]], bool]
     """Returns whether a response in several parts, by its headers, is such a stream, as ``text/event-stream`` is."""
-
-    websockets: bool
-    """Whether WebSockets are measured (ASGI); the default is False."""
 
 
 def check_names(options: Iterable[str], subject: str) -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from pytheus.metrics.buckets import DEFAULT_BUCKETS
-
 __all__ = ["FIRST_BYTE", "PROFILES", "STREAM", "Measure", "Profile"]
 
 Labels = Mapping[str, str]
@@ -28,7 +26,8 @@ class Measure(NamedTuple):
     labels: Labels
     value: str = ""
     """The attribute that is added or observed; "" counts the exchange."""
-    buckets: tuple[float, ...] = DEFAULT_BUCKETS
+    buckets: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+    """The default is OpenTelemetry's, and prometheus_client's."""
     is_main: bool = False
     """Whether the options for durations apply to it."""
     only_if: Literal["", "sizes", "raised"] = ""
@@ -60,7 +59,6 @@ _RESPONSE_SIZE: Final = "Size of HTTP server response bodies."
 _SIZE_BUCKETS: Final = (100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 _HOUR_BUCKETS: Final = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)
 
-_OTEL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _OTEL: Final = {
     "http_request_method": "method",
     "http_response_status_code": "status_text",
@@ -76,7 +74,6 @@ FIRST_BYTE: Final = Measure(
     "Time until the response of an HTTP server request starts.",
     _OTEL,
     "first_byte",
-    _OTEL_BUCKETS,
 )
 STREAM: Final = Measure(
     "histogram",
@@ -107,7 +104,6 @@ PROFILES: Final[Mapping[str, Profile]] = {
                 _DURATION,
                 _OTEL,
                 "seconds",
-                _OTEL_BUCKETS,
                 is_main=True,
             ),
             Measure(

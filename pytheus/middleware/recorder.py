@@ -28,7 +28,7 @@ from pytheus.middleware.custom_labels import custom_labels
 from pytheus.middleware.exchange import Exchange, header_is_stream
 from pytheus.middleware.options import MiddlewareOptions, check_names
 from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM
-from pytheus.middleware.records import Records, values_of
+from pytheus.middleware.records import Records
 from pytheus.registry import REGISTRY
 
 __all__ = ["Recorder"]
@@ -39,9 +39,11 @@ _STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 6
 
 
 class Recorder(Generic[S]):
-    """The metrics of one middleware; `route_of` returns the template of a request's route, or None."""
+    """The metrics of one middleware; `route_of` returns the template of an exchange's route, or None."""
 
-    def __init__(self, options: MiddlewareOptions[S], route_of: Callable[[S, str], str | None], subject: str) -> None:
+    def __init__(
+        self, options: MiddlewareOptions[S], route_of: Callable[[Exchange[S]], str | None], subject: str
+    ) -> None:
         check_names(options, subject)
         name = options.get("names", "otel")
         profile = PROFILES.get(name)
@@ -67,7 +69,7 @@ class Recorder(Generic[S]):
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
         records = Records(options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options))
         try:
-            self._active: Final = records.active()
+            active = records.active()
             self._records: Final = [
                 records.record(measure)
                 for measure in profile.measures
@@ -82,7 +84,8 @@ class Recorder(Generic[S]):
                 name=error.name,
                 incumbent=error.incumbent,
             ) from error
-        self._active_labels: Final = values_of(tuple(profile.active[2].values()))
+        self._active: Final = None if active is None else active[0]
+        self._active_labels: Final = None if active is None else active[1]
         # Otherwise a request costs a step for each of these.
         self._may_exclude: Final = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
         _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
@@ -102,7 +105,7 @@ class Recorder(Generic[S]):
                 exchange.has_ended = True
                 exchange.source = cast("S", {})  # would be a cycle otherwise
                 return False
-            if self._active is not None:
+            if self._active is not None and self._active_labels is not None:
                 active = self._active.labels(*self._active_labels(exchange))
                 active.inc()
                 exchange.active = active
@@ -122,12 +125,11 @@ class Recorder(Generic[S]):
             if status >= 500 and not exchange.error_type:
                 exchange.error_type = text
             exchange.status_text = f"{status // 100}xx" if self._groups_status and status else text
-            source = exchange.source
             route: str | None
             if self._own_route is None:
-                route = self._route_of(source, exchange.path)
+                route = self._route_of(exchange)
             else:
-                route = self._own_route(source)
+                route = self._own_route(exchange.source)
             self.release(exchange)
             if not route:
                 if self._drops_unmatched:

@@ -46,12 +46,18 @@ class Records(Generic[S]):
         self._registry: Final = options.get("registry", REGISTRY)
         self._exemplar_of: Final = exemplar_of
 
-    def active(self) -> Gauge | None:
-        """Return the gauge of requests in progress, if it is wanted."""
-        name, description, labels = self._profile.active
+    def active(self) -> tuple[Gauge, Values[S]] | None:
+        """Return the gauge of requests in progress, and the function that returns its labels, if it is wanted."""
+        name, description, attributes = self._profile.active
         if not self._options.get("in_progress", self._profile.has_active):
             return None
-        return Gauge(self._prefix + name, description, list(labels), registry=self._registry)
+        labels, labels_of = list(attributes), values_of(tuple(attributes.values()))
+        app_name = self._options.get("app_name", self._profile.app_name)
+        if app_name:
+            labels.append(self._profile.app_label)
+            own = labels_of
+            labels_of = lambda exchange: (*own(exchange), app_name)  # noqa: E731  # like the others
+        return Gauge(self._prefix + name, description, labels, registry=self._registry), labels_of
 
     def record(self, measure: Measure) -> Record[S]:
         """Create the metric of `measure`; returns the function that counts an exchange in it."""

@@ -63,10 +63,8 @@ class WsgiMiddleware:
         return f"<WsgiMiddleware of {self.app!r}>"
 
 
-def _url_rule(environ: WSGIEnvironment, path: str) -> str | None:
-    """Return the rule of Flask, whose request, like each of Werkzeug, puts itself into the environ."""
-    rule: object = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
-    return rule if isinstance(rule, str) else None
+def _url_rule(exchange: Exchange[WSGIEnvironment]) -> str | None:
+    return cast("WsgiExchange", exchange).url_rule
 
 
 class WsgiExchange(Exchange["WSGIEnvironment"]):
@@ -75,6 +73,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
     start_response_of: StartResponse
 
     headers: Iterable[tuple[str, str]] = ()
+    url_rule: str | None = None
+    """The rule of Flask, whose request, like each of Werkzeug, puts itself into the environ until it has returned."""
+
     parts = 0
     """The parts of the body until now; one part is not a stream."""
 
@@ -103,6 +104,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         try:
             self.headers = headers
             self.start(int(status[:3]))
+            request = self.source.get("werkzeug.request")
+            if request is not None:
+                self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
         except Exception:
             self.recorder.failed("start_response")
         if not self.recorder.measures_sizes:

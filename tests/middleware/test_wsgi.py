@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 
 import httpx
 import pytest
-import waitress.server
+import waitress.server  # type: ignore[import-untyped]  # has no types
 from flask import Blueprint, Flask, abort, send_file
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -66,7 +66,7 @@ def test_the_protocol_is_kept(registry: CollectorRegistry) -> None:
         return [b"returned"]
 
     wrapped = WsgiMiddleware(validator(app), registry=registry, sizes=True)
-    assert call(validator(wrapped)) == b"returned"
+    assert call(validator(wrapped), QUERY_STRING="") == b"returned"
 
     assert exchanges(registry) == {GREEN: 1}
     assert list(values(registry, "http_server_response_body_size_bytes_sum").values()) == [16]
@@ -160,15 +160,17 @@ def test_a_response_that_is_started_again_after_an_error(registry: CollectorRegi
     """1.3: 9: PEP 3333 allows it with `exc_info`."""
     given: list[object] = []
 
+    def start(*arguments: object) -> Callable[[bytes], object]:
+        given.append(arguments)
+        return lambda data: None
+
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [])
         error = OfTheShop()
         start_response("502 Bad Gateway", [], (OfTheShop, error, None))  # type: ignore[arg-type]  # without traceback
         return [b""]
 
-    body = WsgiMiddleware(app, registry=registry)(
-        {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, lambda *of: given.append(of) or (lambda data: None)
-    )
+    body = WsgiMiddleware(app, registry=registry)({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, start)
     assert list(body) == [b""]
 
     assert exchanges(registry) == {Measured("GET", "502", "", "502"): 1}
@@ -230,7 +232,8 @@ def test_a_wrapper_that_cannot_be_observed(registry: CollectorRegistry) -> None:
         start_response("200 OK", [])
         return SealedFile(None)
 
-    body = call(WsgiMiddleware(app, registry=registry), **{"wsgi.file_wrapper": SealedFile})
+    environ: dict[str, Any] = {"wsgi.file_wrapper": SealedFile}
+    body = call(WsgiMiddleware(app, registry=registry), **environ)
 
     assert body == b"tea"
     assert exchanges(registry) == {GREEN: 1}
@@ -280,7 +283,7 @@ def test_a_middleware_within_another_and_the_metrics_application(registry: Colle
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, *arguments: object) -> None: ...
+    def log_message(self, format: str, *arguments: object) -> None: ...
 
 
 @contextmanager
@@ -367,7 +370,7 @@ def test_flasks_client_and_factories(tmp_path: Path, registry: CollectorRegistry
     for _ in range(2):
         app = flask_app(tmp_path)
         app.wsgi_app = WsgiMiddleware(app.wsgi_app, registry=registry)  # type: ignore[method-assign]  # as above
-        app.test_client().get("/api/s/a/x/3")
+        assert app.test_client().get("/api/s/a/x/3").text == "aaa"
 
     assert exchanges(registry) == {Measured("GET", "200", "/api/s/<t>/x/<int:y>"): 2}
 
