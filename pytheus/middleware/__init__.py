@@ -7,7 +7,8 @@
 
 Modules:
 
-- `asgi`, `wsgi`: the two middlewares, and the facts that each protocol tells of a response
+- `asgi`, `wsgi`: the two middlewares
+- `asgi_exchange`, `websocket`: one request to an ASGI application, and one WebSocket
 - `options`: their options
 - `exchange`: one request and its response
 - `recorder`: which exchanges count in the metrics of a middleware

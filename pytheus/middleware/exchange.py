@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytheus.metrics import Gauge, LabelValue
 
 __all__ = [
+    "INCOMPLETE",
     "METHODS",
     "OTHER",
     "PROTOCOLS",
@@ -59,6 +60,10 @@ class Measures(Protocol[S]):
 
     @property
     def measures_sizes(self) -> bool: ...
+
+    def begin(self, exchange: Exchange[S], /) -> bool:
+        """Begin to measure `exchange`; returns False if it is not to be measured."""
+        ...
 
     def end(self, exchange: Exchange[S], /) -> None:
         """Count `exchange`, which has ended."""
@@ -105,6 +110,9 @@ class Exchange(Generic[S]):
     request_size = 0
     response_size = 0
     error_type = ""
+    unfinished = CLIENT_GONE
+    """The `error_type` of a response that has started, if the application returns before its end."""
+
     raised = ""
     """The class of an exception that the application raised."""
 
@@ -147,7 +155,10 @@ class Exchange(Generic[S]):
         if error is not None:
             self.raised = _class_name(error)
         if self.status:
-            self.error_type = CLIENT_GONE if error is None or self.is_disconnected else self.raised
+            if error is None:
+                self.error_type = self.unfinished
+            else:
+                self.error_type = CLIENT_GONE if self.is_disconnected else self.raised
         elif self.is_disconnected:
             self.status, self.error_type = _CLIENT_CLOSED_REQUEST, CLIENT_GONE
         elif error is None:

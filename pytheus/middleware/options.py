@@ -93,6 +93,9 @@ class MiddlewareOptions(TypedDict, Generic[S], total=False):
     is_stream: Callable[[S, Mapping[str, str]], bool]
     """Returns whether a response in several parts, by its headers, is such a stream, as ``text/event-stream`` is."""
 
+    websockets: bool
+    """Whether WebSockets are measured, as ``http_server_websocket_duration_seconds``; ASGI only, and not by default."""
+
 
 def check_names(options: Iterable[str], subject: str) -> None:
     """Raise `TypeError` for an option that does not exist."""

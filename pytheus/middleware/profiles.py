@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["FIRST_BYTE", "PROFILES", "STREAM", "Measure", "Profile"]
+__all__ = ["FIRST_BYTE", "PROFILES", "STREAM", "WEBSOCKETS", "Measure", "Profile"]
 
 Labels = Mapping[str, str]
 """The attribute of the exchange that is the value, by the label's name."""
@@ -83,6 +83,27 @@ STREAM: Final = Measure(
     "seconds",
     _HOUR_BUCKETS,
 )
+
+WEBSOCKETS: Final = Profile(
+    (
+        Measure(
+            "histogram",
+            "http_server_websocket_duration_seconds",
+            "Duration of WebSockets, until one side closes them.",
+            {
+                "http_response_status_code": "status_text",
+                "http_route": "route",
+                "url_scheme": "scheme",
+                "websocket_close_code": "close_code",
+                "error_type": "error_type",
+            },
+            "seconds",
+            (*_HOUR_BUCKETS, 7200.0, 14400.0, 43200.0),
+        ),
+    ),
+    ("http_server_active_websockets", "WebSockets that are open.", {"url_scheme": "scheme"}),
+)
+"""The metrics of WebSockets, whatever the names of the others."""
 
 _INSTRUMENTATOR: Final = {"method": "method", "status": "status_text", "handler": "route"}
 _INSTRUMENTATOR_FINE: Final = (

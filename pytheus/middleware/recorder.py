@@ -27,7 +27,7 @@ from pytheus.metrics.label_types import LabelValues
 from pytheus.middleware.custom_labels import custom_labels
 from pytheus.middleware.exchange import Exchange, header_is_stream
 from pytheus.middleware.options import MiddlewareOptions, check_names
-from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM
+from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Profile
 from pytheus.middleware.records import Records
 from pytheus.registry import REGISTRY
 
@@ -39,18 +39,27 @@ _STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 6
 
 
 class Recorder(Generic[S]):
-    """The metrics of one middleware; `route_of` returns the template of an exchange's route, or None."""
+    """The metrics of one middleware, by its names or by `profile`.
+
+    `route_of` returns the template of an exchange's route, or None.
+    """
 
     def __init__(
-        self, options: MiddlewareOptions[S], route_of: Callable[[Exchange[S]], str | None], subject: str
+        self,
+        options: MiddlewareOptions[S],
+        route_of: Callable[[Exchange[S]], str | None],
+        subject: str,
+        profile: Profile | None = None,
     ) -> None:
         check_names(options, subject)
         name = options.get("names", "otel")
-        profile = PROFILES.get(name)
+        is_http = profile is None
+        if profile is None:
+            profile = PROFILES.get(name)
         if profile is None:
             raise ValueError(f"{subject} takes names of {', '.join(map(repr, PROFILES))} but got {name!r}")
         self._registry: Final = options.get("registry", REGISTRY)
-        self.key: Final = (name, options.get("prefix"), id(self._registry))
+        self.key: Final = (name, is_http, options.get("prefix"), id(self._registry))
         self._unmatched: Final = profile.unmatched
         self._drops_unmatched: Final = options.get("unmatched", "count") == "drop"
         self._groups_status: Final = options.get("group_status", profile.group_status)
@@ -64,8 +73,8 @@ class Recorder(Generic[S]):
         self._exclude_if: Final = options.get("exclude_if")
         self._is_excluded: Final = _matcher(options)
 
-        self.measures_first_byte: Final = options.get("first_byte", False)
-        self.measures_sizes: Final = options.get("sizes", profile.has_sizes)
+        self.measures_first_byte: Final = is_http and options.get("first_byte", False)
+        self.measures_sizes: Final = is_http and options.get("sizes", profile.has_sizes)
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
         records = Records(options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options))
         try:
@@ -77,7 +86,7 @@ class Recorder(Generic[S]):
             ]
             if self.measures_first_byte:
                 self._records.append(records.record(FIRST_BYTE))
-            self._record_stream: Final = records.record(STREAM) if self._streams == "separate" else None
+            self._record_stream: Final = records.record(STREAM) if is_http and self._streams == "separate" else None
         except ConflictError as error:
             raise ConflictError(
                 f"{error}. {subject} takes other names with names=..., or with prefix=...",
