@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, SupportsInt, TypeVar
 
 if TYPE_CHECKING:
     from pytheus.metrics import Gauge, LabelValue
@@ -36,12 +36,12 @@ OTHER: Final = "_OTHER"
 """The value for everything that a client can make up: OpenTelemetry's word for an unknown method."""
 
 # From each known value to itself, or to its other spelling.
-METHODS: Final = {
+METHODS: Final[dict[object, str]] = {
     method: method
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 }
-SCHEMES: Final = {"http": "http", "https": "https", "ws": "ws", "wss": "wss"}
-PROTOCOLS: Final = {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}
+SCHEMES: Final[dict[object, str]] = {"http": "http", "https": "https", "ws": "ws", "wss": "wss"}
+PROTOCOLS: Final[dict[object, str]] = {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}
 
 CLIENT_GONE: Final = "client_disconnected"
 INCOMPLETE: Final = "incomplete_response"
@@ -133,7 +133,7 @@ class Exchange(Generic[S]):
         """Return the headers of the response by their names in lower case."""
         raise NotImplementedError
 
-    def start(self, status: int) -> None:
+    def start(self, status: SupportsInt | str) -> None:
         """Note that the response has started."""
         self.status = int(status)
         if self.recorder.measures_first_byte:

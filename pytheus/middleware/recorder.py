@@ -103,8 +103,9 @@ class Recorder(Generic[S]):
         """Begin to measure `exchange`; returns False if it is not to be measured."""
         try:
             source = exchange.source
-            outer = cast("Exchange[S] | None", source.get(EXCHANGE_KEY))
-            if outer is not None:
+            found = source.get(EXCHANGE_KEY)
+            if found is not None:
+                outer = cast("Exchange[S]", found)
                 if self._is_measured_by(outer):
                     return False
                 exchange.outer = outer

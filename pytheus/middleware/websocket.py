@@ -36,8 +36,8 @@ class WebSocketExchange(AsgiExchange):
     def read_request(self) -> None:
         """Read the scope before routers change it."""
         scope = self.source
-        self.scheme = SCHEMES.get(cast("str", scope.get("scheme", "ws")), OTHER)
-        self.protocol = PROTOCOLS.get(cast("str", scope.get("http_version", "1.1")), OTHER)
+        self.scheme = SCHEMES.get(scope.get("scheme", "ws"), OTHER)
+        self.protocol = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
         self.path = cast("str", scope["path"])
 
     def note_received(self, message: Message) -> None:

@@ -174,16 +174,15 @@ class _Body:
     def __init__(self, exchange: WsgiExchange, body: Iterable[bytes]) -> None:
         self._exchange: Final = exchange
         self._body: Final = body
-        self._iterator: Iterator[bytes] | None = None
+        self._iterator: Iterator[bytes] = iter(())
 
     def __iter__(self) -> Iterator[bytes]:
+        self._iterator = iter(self._body)
         return self
 
     def __next__(self) -> bytes:
         exchange = self._exchange
         try:
-            if self._iterator is None:
-                self._iterator = iter(self._body)
             part = next(self._iterator)
         except StopIteration:
             exchange.end_complete()
