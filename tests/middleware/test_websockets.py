@@ -29,7 +29,7 @@ def found(registry: CollectorRegistry) -> list[tuple[str, ...]]:
 def app_of() -> FastAPI:
     app = FastAPI()
 
-    @app.websocket("/echo/{room}")
+    @app.websocket("/echo/{topic}")
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
         try:
@@ -97,8 +97,8 @@ def failed(port: int) -> None:
 @pytest.mark.parametrize(
     ("talk", "expected"),
     [
-        (closed_by_client, ("101", "/echo/{room}", "ws", "1001", "")),
-        (closed_by_server, ("101", "/echo/{room}", "ws", "4xxx", "")),
+        (closed_by_client, ("101", "/echo/{topic}", "ws", "1001", "")),
+        (closed_by_server, ("101", "/echo/{topic}", "ws", "4xxx", "")),
         (refused, ("403", "/refuses", "ws", "", "")),
         (answered, ("418", "/answers", "ws", "", "")),
         (unmatched, ("403", "", "ws", "", "")),
