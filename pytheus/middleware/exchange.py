@@ -26,6 +26,7 @@ __all__ = [
     "SCHEMES",
     "Exchange",
     "Measures",
+    "class_name",
     "content_length",
     "header_is_stream",
 ]
@@ -153,7 +154,7 @@ class Exchange(Generic[S]):
         if self.has_ended:
             return
         if error is not None:
-            self.raised = _class_name(error)
+            self.raised = class_name(error)
         if self.status:
             if error is None:
                 self.error_type = self.unfinished
@@ -177,7 +178,8 @@ class Exchange(Generic[S]):
             self.outer.leave_out()
 
 
-def _class_name(error: BaseException) -> str:
+def class_name(error: BaseException) -> str:
+    """Return the class of `error` as OpenTelemetry names it."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
