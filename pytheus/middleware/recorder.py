@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from functools import lru_cache
 from time import perf_counter
 from typing import Final, Generic, TypeVar, cast
@@ -54,10 +54,11 @@ class Recorder(Generic[S]):
         check_names(options, subject)
         name = options.get("names", "otel")
         is_http = profile is None
+        _check_choice(name, PROFILES, "names", subject)
         if profile is None:
-            profile = PROFILES.get(name)
-        if profile is None:
-            raise ValueError(f"{subject} takes names of {', '.join(map(repr, PROFILES))} but got {name!r}")
+            profile = PROFILES[name]
+        _check_choice(options.get("unmatched", "count"), ("count", "drop"), "unmatched", subject)
+        _check_choice(options.get("streams", "drop"), ("drop", "separate", "count"), "streams", subject)
         self._registry: Final = options.get("registry", REGISTRY)
         self.key: Final = (name, is_http, options.get("prefix"), id(self._registry))
         self._unmatched: Final = profile.unmatched
@@ -112,8 +113,7 @@ class Recorder(Generic[S]):
             source[EXCHANGE_KEY] = exchange
             exchange.read_request()
             if self._may_exclude and self._excludes(exchange):
-                exchange.has_ended = True
-                exchange.source = cast("S", {})  # would be a cycle otherwise
+                _detach(exchange)
                 return False
             if self._active is not None and self._active_labels is not None:
                 active = self._active.labels(*self._active_labels(exchange))
@@ -123,6 +123,7 @@ class Recorder(Generic[S]):
             return True
         except Exception:
             self.failed("begin")
+            _detach(exchange)
             return False
 
     def end(self, exchange: Exchange[S]) -> None:
@@ -246,6 +247,17 @@ class Recorder(Generic[S]):
             or (self._is_excluded is not None and self._is_excluded(exchange.path))
             or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
         )
+
+
+def _check_choice(value: object, choices: Collection[str], option: str, subject: str) -> None:
+    if value not in choices:
+        raise ValueError(f"{subject} takes {option} of {', '.join(map(repr, choices))} but got {value!r}")
+
+
+def _detach(exchange: Exchange[S]) -> None:
+    """Leave the exchange in its source as a mark only, without a cycle of the two."""
+    exchange.has_ended = True
+    exchange.source = cast("S", {})
 
 
 def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:

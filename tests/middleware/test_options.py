@@ -107,6 +107,8 @@ def test_a_conflict_of_names_is_told_at_construction(registry: CollectorRegistry
         ({"nams": "otel"}, TypeError, "AsgiMiddleware got an unexpected option 'nams'; did you mean 'names'"),
         ({"xyz": 1}, TypeError, "'xyz'; options: registry, names"),
         ({"names": "otl"}, ValueError, "takes names of 'otel', .* but got 'otl'"),
+        ({"unmatched": "ignore"}, ValueError, "takes unmatched of 'count', 'drop' but got 'ignore'"),
+        ({"streams": True}, ValueError, "takes streams of 'drop', 'separate', 'count' but got True"),
         ({"exclude": ["("]}, re.error, "unterminated"),
     ],
 )
@@ -352,7 +354,9 @@ def test_a_forked_child_has_no_requests_in_progress(registry: CollectorRegistry)
     assert routes(registry) == {"/fork"}
 
 
-@pytest.mark.parametrize("options", [{}, {"exclude": ["/tea"]}, {"labels": {"tenant": lambda *of: "1"}}])
+@pytest.mark.parametrize(
+    "options", [{}, {"exclude": ["/tea"]}, {"labels": {"tenant": lambda *of: "1"}}, {"exclude_methods": ["GET"]}]
+)
 def test_a_request_leaves_no_cycle_behind(registry: CollectorRegistry, options: Any) -> None:
     """1.3: 25: the scope is freed at once, not by the garbage collector."""
 
