@@ -20,6 +20,8 @@ Packages:
 - `metrics`: the metric types, with buckets, timers and custom collectors
 - `registry`: the contract of a registry, the default registry in memory, and the proxy `REGISTRY`
 - `exposition`: the text format, WSGI and ASGI applications, and an HTTP server
+- `middleware`: middleware that measures ASGI and WSGI applications
+- `contrib`: parts that belong to one framework: middleware and a view for Django
 - `collectors`: metrics about the process, its garbage collector and its Python
 - `compose`: registries made of other registries
 - `shards`: registries that merge the metrics of several processes

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, servable
+from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, leave_unmeasured, servable
 from pytheus.exposition.starlette_mount import answer_without_slash
 from pytheus.registry import REGISTRY, Registry
 
@@ -73,6 +73,7 @@ class MetricsApp:
         if kind == "http":
             from pytheus.exposition.respond_async import answer_scrape_async
 
+            leave_unmeasured(scope)
             answer_without_slash(MetricsApp)
             response = await answer_scrape_async(self._registry, _request(scope, self._limit_seconds), receive)
             if response is not None:

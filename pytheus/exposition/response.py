@@ -12,13 +12,15 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol, cast
 
 from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
 from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
 __all__ = [
+    "EXCHANGE_KEY",
     "LIMIT_SECONDS",
     "Choice",
     "Response",
@@ -28,6 +30,7 @@ __all__ = [
     "choose_format",
     "failed_response",
     "late_response",
+    "leave_unmeasured",
     "metrics_response",
     "servable",
 ]
@@ -50,6 +53,9 @@ _WORTH_COMPRESSING_BYTES: Final = 1400
 
 LIMIT_SECONDS: Final = 25.0
 """The longest wait for a scrape by default, below the 30 seconds after which gunicorn and others end a worker."""
+
+EXCHANGE_KEY: Final = "pytheus.exchange"
+"""The key of the exchange that `pytheus.middleware` measures, in a scope or environ."""
 
 
 class Response(NamedTuple):
@@ -165,3 +171,14 @@ def answer_text(method: str, status: int, text: str) -> Response:
 
 def _size(parts: list[bytes]) -> int:
     return sum(map(len, parts))
+
+
+class _Exchange(Protocol):
+    def leave_out(self) -> None: ...
+
+
+def leave_unmeasured(request: Mapping[str, object]) -> None:
+    """Tell middleware around a metrics application to leave out the scrape of this scope or environ."""
+    exchange = request.get(EXCHANGE_KEY)
+    if exchange is not None:
+        cast("_Exchange", exchange).leave_out()

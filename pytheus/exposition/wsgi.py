@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, servable
+from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, leave_unmeasured, servable
 from pytheus.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
     def metrics_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         from pytheus.exposition.respond import answer_scrape
 
+        leave_unmeasured(environ)
         response = answer_scrape(
             served,
             environ["REQUEST_METHOD"],

@@ -1,0 +1,286 @@
+"""Counts exchanges in the metrics of a profile.
+
+Rules:
+
+- An exchange costs one lookup of labels and one write per metric. Everything else is decided when the middleware is
+  created: which metrics there are, and which attributes are their labels.
+- A failure here, or in a function that was passed as an option, never changes a response. It is logged once for each
+  place, and counted in ``pytheus_middleware_failures_total``.
+- The metrics are created with the middleware, so that a conflict of names is an error at that line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Callable, Collection, MutableMapping
+from functools import lru_cache
+from time import perf_counter
+from typing import Final, Generic, TypeVar, cast
+
+from pytheus.exceptions import ConflictError
+from pytheus.exposition.response import EXCHANGE_KEY
+from pytheus.lazy import logger
+from pytheus.metrics import Counter
+from pytheus.metrics.label_types import LabelValues
+from pytheus.middleware.custom_labels import custom_labels
+from pytheus.middleware.exchange import Exchange, header_is_stream
+from pytheus.middleware.options import MiddlewareOptions, check_names
+from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Profile
+from pytheus.middleware.records import Records
+from pytheus.registry import REGISTRY
+
+__all__ = ["Recorder"]
+
+S = TypeVar("S", bound=MutableMapping[str, object])
+
+_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
+
+
+class Recorder(Generic[S]):
+    """The metrics of one middleware, by its names or by `profile`.
+
+    `route_of` returns the template of an exchange's route, or None.
+    """
+
+    def __init__(
+        self,
+        options: MiddlewareOptions[S],
+        route_of: Callable[[Exchange[S]], str | None],
+        subject: str,
+        profile: Profile | None = None,
+    ) -> None:
+        check_names(options, subject)
+        name = options.get("names", "otel")
+        is_http = profile is None
+        _check_choice(name, PROFILES, "names", subject)
+        if profile is None:
+            profile = PROFILES[name]
+        _check_choice(options.get("unmatched", "count"), ("count", "drop"), "unmatched", subject)
+        _check_choice(options.get("streams", "drop"), ("drop", "separate", "count"), "streams", subject)
+        self._registry: Final = options.get("registry", REGISTRY)
+        self.key: Final = (name, is_http, options.get("prefix"), id(self._registry))
+        self._unmatched: Final = profile.unmatched
+        self._drops_unmatched: Final = options.get("unmatched", "count") == "drop"
+        self._groups_status: Final = options.get("group_status", profile.group_status)
+        self._streams: Final = options.get("streams", "drop")
+        self._is_stream: Final = options.get("is_stream")
+        self._own_route: Final = options.get("route")
+        self._route_of: Final = route_of
+        self._failures: Final[dict[str, Counter]] = {}
+
+        self._exclude_methods: Final = frozenset(map(str.upper, options.get("exclude_methods", ())))
+        self._exclude_if: Final = options.get("exclude_if")
+        self._is_excluded: Final = _matcher(options)
+
+        self.measures_first_byte: Final = is_http and options.get("first_byte", False)
+        self.measures_sizes: Final = is_http and options.get("sizes", profile.has_sizes)
+        self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
+        records = Records(options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options))
+        try:
+            active = records.active()
+            self._records: Final = [
+                records.record(measure)
+                for measure in profile.measures
+                if measure.only_if != "sizes" or self.measures_sizes
+            ]
+            if self.measures_first_byte:
+                self._records.append(records.record(FIRST_BYTE))
+            self._record_stream: Final = records.record(STREAM) if is_http and self._streams == "separate" else None
+        except ConflictError as error:
+            raise ConflictError(
+                f"{error}. {subject} takes other names with names=..., or with prefix=...",
+                name=error.name,
+                incumbent=error.incumbent,
+            ) from error
+        self._active: Final = None if active is None else active[0]
+        self._active_labels: Final = None if active is None else active[1]
+        # Otherwise a request costs a step for each of these.
+        self._may_exclude: Final = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
+        _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
+
+    def begin(self, exchange: Exchange[S]) -> bool:
+        """Begin to measure `exchange`; returns False if it is not to be measured."""
+        try:
+            source = exchange.source
+            found = source.get(EXCHANGE_KEY)
+            if found is not None:
+                outer = cast("Exchange[S]", found)
+                if self._is_measured_by(outer):
+                    return False
+                exchange.outer = outer
+            source[EXCHANGE_KEY] = exchange
+            exchange.read_request()
+            if self._may_exclude and self._excludes(exchange):
+                _detach(exchange)
+                return False
+            if self._active is not None and self._active_labels is not None:
+                active = self._active.labels(*self._active_labels(exchange))
+                active.inc()
+                exchange.active = active
+            exchange.began = perf_counter()
+            return True
+        except Exception:
+            self.failed("begin")
+            _detach(exchange)
+            return False
+
+    def end(self, exchange: Exchange[S]) -> None:
+        """Count `exchange`, which has ended."""
+        try:
+            status = exchange.status
+            text = _STATUS_TEXTS.get(status)
+            if text is None:
+                text = str(status)
+            if status >= 500 and not exchange.error_type:
+                exchange.error_type = text
+            exchange.status_text = f"{status // 100}xx" if self._groups_status and status else text
+            route: str | None
+            if self._own_route is None:
+                route = self._route_of(exchange)
+            else:
+                route = self._own_route(exchange.source)
+            self.release(exchange)
+            if not route:
+                if self._drops_unmatched:
+                    return
+                route = self._unmatched
+            elif self._is_excluded is not None and self._is_excluded(route):
+                return
+            exchange.route = route
+            if self._custom_of:
+                exchange.custom = tuple([value_of(exchange) for _, value_of in self._custom_of])
+            if exchange.is_stream and self._streams != "count":
+                if self._record_stream is not None:
+                    self._record_stream(exchange)
+                return
+            for record in self._records:
+                record(exchange)
+        except Exception:
+            self.failed("end")
+            self.release(exchange)
+
+    def release(self, exchange: Exchange[S]) -> None:
+        """Count `exchange` as in progress no longer."""
+        active = exchange.active
+        if active is not None:
+            exchange.active = None
+            active.dec()
+        # Otherwise the scope and the exchange would refer to each other until the garbage collector runs.
+        exchange.source.pop(EXCHANGE_KEY, None)
+
+    def is_stream(self, exchange: Exchange[S]) -> bool:
+        """Return whether the response, which has several parts, is a stream of events."""
+        if self._streams == "count":
+            return False
+        try:
+            headers = exchange.response_headers()
+            return header_is_stream(headers) or (
+                self._is_stream is not None and bool(self._is_stream(exchange.source, headers))
+            )
+        except Exception:
+            self.failed("is_stream")
+            return False
+
+    def failed(self, place: str) -> None:
+        """Count a failure, and log the first one of each place. To be called where the error is handled."""
+        try:
+            counter = self._failures.get(place)
+            if counter is None:
+                logger("pytheus.middleware").exception(
+                    "the middleware failed in %r; the response is unchanged, and later failures of it are only counted",
+                    place,
+                )
+                failures = Counter(
+                    "pytheus_middleware_failures_total",
+                    "Failures within the HTTP middleware, which left a request unmeasured or a label empty.",
+                    ["place"],
+                    registry=self._registry,
+                )
+                counter = self._failures[place] = failures.labels(place)
+            counter.inc()
+        except Exception:
+            pass  # the logging or the registry fails, too
+
+    def forget_in_progress(self) -> None:
+        """In a new child of a fork: the requests in progress are those of its parent."""
+        # A registry of several processes begins with zero by itself, and the numbers there may still be the parent's.
+        if self._active is not None and not self._active._series.storage:
+            self._active.clear()
+
+    def _is_measured_by(self, outer: Exchange[S]) -> bool:
+        exchange: Exchange[S] | None = outer
+        while exchange is not None:
+            if exchange.recorder.key == self.key:
+                return True
+            exchange = exchange.outer
+        return False
+
+    def _exemplar_function(self, options: MiddlewareOptions[S]) -> Callable[[], LabelValues | None] | None:
+        option = options.get("exemplars", False)
+        if option is True:
+            try:
+                from pytheus.metrics.spans import current_span_labels
+            except ImportError as error:
+                raise ImportError(
+                    "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
+                    " `pip install opentelemetry-api`, or pass a function that returns the labels"
+                ) from error
+            option = current_span_labels
+        if option is False:
+            return None
+        function = option
+
+        def exemplar_of() -> LabelValues | None:
+            try:
+                return function()
+            except Exception:
+                self.failed("exemplars")
+                return None
+
+        return exemplar_of
+
+    def _excludes(self, exchange: Exchange[S]) -> bool:
+        return (
+            exchange.method in self._exclude_methods
+            or (self._is_excluded is not None and self._is_excluded(exchange.path))
+            or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
+        )
+
+
+def _check_choice(value: object, choices: Collection[str], option: str, subject: str) -> None:
+    if value not in choices:
+        raise ValueError(f"{subject} takes {option} of {', '.join(map(repr, choices))} but got {value!r}")
+
+
+def _detach(exchange: Exchange[S]) -> None:
+    """Leave the exchange in its source as a mark only, without a cycle of the two."""
+    exchange.has_ended = True
+    exchange.source = cast("S", {})
+
+
+def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:
+    """Return a function that tells whether a path or template has a match; None without patterns."""
+    patterns = [re.compile(pattern) for pattern in options.get("exclude", ())]
+    if not patterns:
+        return None
+
+    # Clients ask for the same few paths, and a lookup takes a fraction of a match.
+    @lru_cache(1024)
+    def is_excluded(text: str) -> bool:
+        return any(pattern.search(text) for pattern in patterns)
+
+    return is_excluded
+
+
+_recorders: Final[weakref.WeakSet[Recorder[MutableMapping[str, object]]]] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for recorder in list(_recorders):
+        recorder.forget_in_progress()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

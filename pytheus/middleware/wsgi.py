@@ -1,0 +1,212 @@
+"""Middleware that measures a WSGI application.
+
+https://peps.python.org/pep-3333/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Final, cast
+
+from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
+from pytheus.middleware.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Unpack
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from pytheus.middleware.options import MiddlewareOptions
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+__all__ = ["WsgiMiddleware"]
+
+
+class WsgiMiddleware:
+    """Measures the requests to a WSGI application: their duration, route, status, and how many are in progress.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> def app(environ, start_response):
+        ...     start_response("204 No Content", [])
+        ...     return []
+        >>> measured = WsgiMiddleware(app, registry=CollectorRegistry())
+
+    In Flask: ``app.wsgi_app = WsgiMiddleware(app.wsgi_app)``; its route is the `url_rule`. The options are those of
+    `MiddlewareOptions`; docs/how-to/middleware.md tells about each. A request that several of these middlewares see is
+    measured by the outermost one. Nothing of the response is changed or held back, and a file that the server sends by
+    its own means (``wsgi.file_wrapper``) stays one. May be called from any thread.
+
+    Raises `ConflictError` if another metric has a name of its metrics, `TypeError` or `ValueError` for an option that
+    does not exist or a value that it cannot have.
+    """
+
+    def __init__(self, app: WSGIApplication, **options: Unpack[MiddlewareOptions[WSGIEnvironment]]) -> None:
+        self.app: Final = app
+        self._recorder: Final[Recorder[WSGIEnvironment]] = Recorder(options, _url_rule, "WsgiMiddleware")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve and measure one request by the application."""
+        exchange = WsgiExchange(self._recorder, environ)
+        if not self._recorder.begin(exchange):
+            return self.app(environ, start_response)
+        exchange.start_response_of = start_response
+        try:
+            body = self.app(environ, exchange.start_response)
+        except BaseException as error:
+            exchange.end_early(error)
+            raise
+        return exchange.measured(body)
+
+    def __repr__(self) -> str:
+        return f"<WsgiMiddleware of {self.app!r}>"
+
+
+def _url_rule(exchange: Exchange[WSGIEnvironment]) -> str | None:
+    return cast("WsgiExchange", exchange).url_rule
+
+
+class WsgiExchange(Exchange["WSGIEnvironment"]):
+    """A request to a WSGI application, with the `start_response` that the application gets."""
+
+    start_response_of: StartResponse
+
+    headers: Iterable[tuple[str, str]] = ()
+    url_rule: str | None = None
+    """The rule of Flask, whose request, like each of Werkzeug, puts itself into the environ until it has returned."""
+
+    parts = 0
+    """The parts of the body until now; one part is not a stream."""
+
+    def read_request(self) -> None:
+        """Read the environ before dispatchers change it."""
+        environ = self.source
+        self.method = METHODS.get(environ["REQUEST_METHOD"], OTHER)
+        self.scheme = SCHEMES.get(environ["wsgi.url_scheme"], OTHER)
+        self.protocol = PROTOCOLS.get(environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"), OTHER)
+        self.path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if self.recorder.measures_sizes:
+            self.request_size = content_length(environ.get("CONTENT_LENGTH")) or 0
+
+    def response_headers(self) -> dict[str, str]:
+        """Return the headers of the response by their names in lower case."""
+        return {name.lower(): value for name, value in self.headers}
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Start the response, or start it again after an error, as PEP 3333 has it."""
+        if exc_info is None:
+            write = self.start_response_of(status, headers)
+        else:
+            write = self.start_response_of(status, headers, exc_info)
+        try:
+            self.headers = headers
+            self.start(int(status[:3]))
+            request = self.source.get("werkzeug.request")
+            if request is not None:
+                self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
+        except Exception:
+            self.recorder.failed("start_response")
+        if not self.recorder.measures_sizes:
+            return write
+
+        def measured_write(data: bytes) -> object:
+            self.response_size += len(data)
+            return write(data)
+
+        return measured_write
+
+    def end_complete(self) -> None:
+        """End the exchange, whose body is exhausted."""
+        if self.status:
+            self.end()
+        else:
+            self.end_early()
+
+    def note_part(self, part: bytes) -> None:
+        """Note a part of the body, which the server takes now."""
+        self.parts += 1
+        if self.parts == 2:
+            self.is_stream = self.recorder.is_stream(self)
+        if self.recorder.measures_sizes:
+            self.response_size += len(part)
+
+    def close(self) -> None:
+        """End the exchange, unless its body was exhausted: the client has left."""
+        if not self.has_ended:
+            self.is_stream = self.parts > 0 and self.recorder.is_stream(self)
+            self.end_early()
+
+    def measured(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return `body` as the server gets it: the exchange ends when it is exhausted or closed."""
+        wrapper: object = self.source.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and isinstance(body, wrapper):
+            return self._measured_file(body)
+        if isinstance(body, (list, tuple)):
+            return _SizedBody(self, body)
+        return _Body(self, body)
+
+    def _measured_file(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return `body` itself, because only that is sent without a copy; its `close` ends the exchange."""
+        close: object = getattr(body, "close", None)
+
+        def measured_close() -> None:
+            try:
+                if callable(close):
+                    close()
+            finally:
+                self.end()
+
+        try:
+            body.close = measured_close  # type: ignore[attr-defined]  # as the servers' classes for files allow
+        except AttributeError:
+            self.end()
+        return body
+
+
+class _Body:
+    """The body of a response; ends the exchange."""
+
+    __slots__ = ("_body", "_exchange", "_iterator")
+
+    def __init__(self, exchange: WsgiExchange, body: Iterable[bytes]) -> None:
+        self._exchange: Final = exchange
+        self._body: Final = body
+        self._iterator: Iterator[bytes] = iter(())
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._iterator = iter(self._body)
+        return self
+
+    def __next__(self) -> bytes:
+        exchange = self._exchange
+        try:
+            part = next(self._iterator)
+        except StopIteration:
+            exchange.end_complete()
+            raise
+        except BaseException as error:
+            exchange.end_early(error)
+            raise
+        exchange.note_part(part)
+        return part
+
+    def close(self) -> None:
+        """Close the body of the application; the client has left if it is not exhausted."""
+        try:
+            close: object = getattr(self._body, "close", None)
+            if callable(close):
+                close()
+        finally:
+            self._exchange.close()
+
+
+class _SizedBody(_Body):
+    """A body whose number of parts the server may ask for, to derive the length of the response."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(cast("Sized", self._body))

@@ -1,0 +1,144 @@
+"""What tests of the middleware share: the exchanges that a registry has, clients, and a server of ASGI applications."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple, cast
+
+import httpx
+import hypercorn.asyncio
+import uvicorn
+
+from pytheus.exposition.asgi import ASGIApp
+from pytheus.registry import CollectorRegistry, Registry
+from pytheus.samples import Family
+from tests.conftest import wait_until
+
+DURATION = "http_server_request_duration_seconds"
+ACTIVE = "http_server_active_requests"
+
+
+class Measured(NamedTuple):
+    """The labels of an exchange that tests ask for most."""
+
+    method: str
+    status: str
+    route: str
+    error: str = ""
+
+
+def values(registry: Registry, sample: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """The values of the samples with this name, by their labels."""
+    found: dict[tuple[tuple[str, str], ...], float] = {}
+    for collector in registry.collect():
+        for family in cast("Iterator[Family]", collector.collect()):
+            for each in family.samples:
+                if family.name + each.suffix == sample:
+                    found[tuple(each.labels.items())] = each.value
+    return found
+
+
+def exchanges(registry: Registry, family: str = DURATION) -> dict[Measured, float]:
+    """How many exchanges were counted, by their labels."""
+    found: dict[Measured, float] = {}
+    for pairs, value in values(registry, f"{family}_count").items():
+        labels = dict(pairs)
+        key = Measured(
+            labels["http_request_method"],
+            labels["http_response_status_code"],
+            labels["http_route"],
+            labels["error_type"],
+        )
+        found[key] = found.get(key, 0) + value
+    return found
+
+
+def routes(registry: Registry) -> set[str]:
+    return {measured.route for measured in exchanges(registry)}
+
+
+def active(registry: Registry) -> float:
+    return sum(values(registry, ACTIVE).values())
+
+
+def seconds(registry: Registry, family: str = DURATION) -> float:
+    return sum(values(registry, f"{family}_sum").values())
+
+
+def ask(
+    app: object,
+    *paths: str,
+    method: str = "GET",
+    root_path: str = "",
+    headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+) -> list[httpx.Response]:
+    """The responses of an ASGI application, called in this thread; its exceptions are not raised."""
+
+    async def main() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(cast("ASGIApp", app), raise_app_exceptions=False, root_path=root_path)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return [await client.request(method, path, headers=headers, content=content) for path in paths]
+
+    return asyncio.run(main())
+
+
+@contextmanager
+def serving(app: object) -> Iterator[int]:
+    """The port of a uvicorn with `app`, in a thread."""
+    config = uvicorn.Config(cast("ASGIApp", app), log_level="critical", lifespan="off", timeout_graceful_shutdown=5)
+    with _listener() as listener:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive(), "uvicorn to start")
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def serving_by_hypercorn(app: object) -> Iterator[int]:
+    """The port of a hypercorn with `app`, in a thread."""
+    with _listener() as listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        config = hypercorn.Config()
+        config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
+        config.graceful_timeout = 5
+        config.errorlog = None
+        stop = threading.Event()
+
+        async def main() -> None:
+            trigger = partial(asyncio.to_thread, stop.wait)
+            await hypercorn.asyncio.serve(app, config, shutdown_trigger=trigger)  # type: ignore[arg-type]  # any app
+
+        thread = threading.Thread(target=asyncio.run, args=[main()])
+        thread.start()
+        try:
+            yield port
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _listener() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def wait_for(registry: CollectorRegistry, expected: dict[Measured, float], family: str = DURATION) -> None:
+    """Return once exactly these exchanges were counted: a client may have the response before the server ends it."""
+    try:
+        wait_until(lambda: exchanges(registry, family) == expected, "the exchange")
+    except BaseException:
+        assert exchanges(registry, family) == expected
+        raise
