@@ -47,8 +47,8 @@ class MetricsMiddleware:
     is the `error_type`.
     """
 
-    sync_capable = True
-    async_capable = True
+    sync_capable: bool = True
+    async_capable: bool = True
 
     def __init__(self, get_response: GetResponse) -> None:
         from django.conf import (

@@ -25,11 +25,11 @@ class AsgiExchange(Exchange[Scope]):
     send_to: Send
 
     headers: object = ()
-    has_trailers = False
-    has_parts = False
+    has_trailers: bool = False
+    has_parts: bool = False
     """Whether the body comes in several parts."""
 
-    counts_request = False
+    counts_request: bool = False
     """Whether the size of the request is the sum of its parts."""
 
     def read_request(self) -> None:

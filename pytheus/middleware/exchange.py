@@ -93,33 +93,33 @@ class Exchange(Generic[S]):
 
     outer: Exchange[S] | None = None
     active: Gauge | None = None
-    has_ended = False
-    is_stream = False
+    has_ended: bool = False
+    is_stream: bool = False
     """Whether the response is a stream of events."""
 
-    is_disconnected = False
+    is_disconnected: bool = False
 
-    status = 0
+    status: int = 0
     """The status of the response, or 0 before it starts."""
 
-    first_byte = 0.0
+    first_byte: float = 0.0
     """Seconds until the response started."""
 
-    seconds = 0.0
+    seconds: float = 0.0
     """Seconds until the last byte."""
 
-    request_size = 0
-    response_size = 0
-    error_type = ""
-    unfinished = CLIENT_GONE
+    request_size: int = 0
+    response_size: int = 0
+    error_type: str = ""
+    unfinished: str = CLIENT_GONE
     """The `error_type` of a response that has started, if the application returns before its end."""
 
-    raised = ""
+    raised: str = ""
     """The class of an exception that the application raised."""
 
     # Written by the recorder at the end, as the labels of the metrics.
-    route = ""
-    status_text = ""
+    route: str = ""
+    status_text: str = ""
     custom: tuple[LabelValue, ...] = ()
 
     def __init__(self, recorder: Measures[S], source: S) -> None:

@@ -29,9 +29,9 @@ _NO_STATUS: Final = 1005
 class WebSocketExchange(AsgiExchange):
     """A WebSocket, with the `receive` and `send` that the application gets."""
 
-    method = "GET"
-    close_code = ""
-    unfinished = INCOMPLETE
+    method: str = "GET"
+    close_code: str = ""
+    unfinished: str = INCOMPLETE
 
     def read_request(self) -> None:
         """Read the scope before routers change it."""

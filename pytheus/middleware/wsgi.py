@@ -76,7 +76,7 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
     url_rule: str | None = None
     """The rule of Flask, whose request, like each of Werkzeug, puts itself into the environ until it has returned."""
 
-    parts = 0
+    parts: int = 0
     """The parts of the body until now; one part is not a stream."""
 
     def read_request(self) -> None:
