@@ -114,13 +114,13 @@ class DjangoExchange(Exchange["dict[str, object]"]):
         request = self.request
         assert request is not None
         setattr(request, _EXCHANGE, self)
-        self.method = METHODS.get(request.method, OTHER)
-        self.scheme = SCHEMES.get(request.scheme, OTHER)
+        self.method: str = METHODS.get(request.method, OTHER)
+        self.scheme: str = SCHEMES.get(request.scheme, OTHER)
         protocol = request.META.get("SERVER_PROTOCOL") or getattr(request, "scope", {}).get("http_version", "1.1")
-        self.protocol = PROTOCOLS.get(str(protocol).removeprefix("HTTP/"), OTHER)
-        self.path = request.path
+        self.protocol: str = PROTOCOLS.get(str(protocol).removeprefix("HTTP/"), OTHER)
+        self.path: str = request.path
         if self.recorder.measures_sizes:
-            self.request_size = content_length(request.headers.get("Content-Length")) or 0
+            self.request_size: int = content_length(request.headers.get("Content-Length")) or 0
 
     def response_headers(self) -> dict[str, str]:
         """Return the headers of the response by their names in lower case."""
@@ -134,9 +134,9 @@ class DjangoExchange(Exchange["dict[str, object]"]):
                 self.raised = self.error_type = ""  # another middleware handled it
             self.start(response.status_code)
             if response.streaming:
-                self.is_stream = self.recorder.is_stream(self)
+                self.is_stream: bool = self.recorder.is_stream(self)
             elif self.recorder.measures_sizes:
-                self.response_size = len(cast("HttpResponse", response).content)
+                self.response_size: int = len(cast("HttpResponse", response).content)
             close = response.close
 
             def measured_close() -> None:

@@ -35,10 +35,10 @@ class AsgiExchange(Exchange[Scope]):
     def read_request(self) -> None:
         """Read the scope before routers change it."""
         scope = self.source
-        self.method = METHODS.get(scope["method"], OTHER)
-        self.scheme = SCHEMES.get(scope.get("scheme", "http"), OTHER)
-        self.protocol = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
-        self.path = scope["path"]  # type: ignore[assignment]  # a str, and a cast is a call
+        self.method: str = METHODS.get(scope["method"], OTHER)
+        self.scheme: str = SCHEMES.get(scope.get("scheme", "http"), OTHER)
+        self.protocol: str = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
+        self.path: str = scope["path"]  # type: ignore[assignment]  # a str, and a cast is a call
         if self.recorder.measures_sizes:
             length = content_length(_by_name(scope.get("headers", ())).get("content-length"))
             self.counts_request = length is None
@@ -73,9 +73,9 @@ class AsgiExchange(Exchange[Scope]):
     def note_received(self, message: Message) -> None:
         """Note a message that the application receives."""
         if message["type"] == "http.disconnect":
-            self.is_disconnected = True
+            self.is_disconnected: bool = True
         elif self.counts_request:
-            self.request_size += len(cast("bytes", message.get("body", b"")))
+            self.request_size: int = self.request_size + len(cast("bytes", message.get("body", b"")))
 
     def note_sent(self, message: Message) -> None:
         """Note a message that the server has taken."""
@@ -88,11 +88,11 @@ class AsgiExchange(Exchange[Scope]):
             return
         if kind in _BODIES:
             if self.recorder.measures_sizes:
-                self.response_size += _size(message)
+                self.response_size: int = self.response_size + _size(message)
             if message.get("more_body", False):
                 if not self.has_parts:
                     self.has_parts = True
-                    self.is_stream = self.recorder.is_stream(self)
+                    self.is_stream: bool = self.recorder.is_stream(self)
                 return
             if self.has_trailers:
                 return

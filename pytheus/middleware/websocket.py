@@ -36,9 +36,9 @@ class WebSocketExchange(AsgiExchange):
     def read_request(self) -> None:
         """Read the scope before routers change it."""
         scope = self.source
-        self.scheme = SCHEMES.get(scope.get("scheme", "ws"), OTHER)
-        self.protocol = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
-        self.path = cast("str", scope["path"])
+        self.scheme: str = SCHEMES.get(scope.get("scheme", "ws"), OTHER)
+        self.protocol: str = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
+        self.path: str = cast("str", scope["path"])
 
     def note_received(self, message: Message) -> None:
         """Note a message that the application receives."""

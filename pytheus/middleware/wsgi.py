@@ -82,12 +82,12 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
     def read_request(self) -> None:
         """Read the environ before dispatchers change it."""
         environ = self.source
-        self.method = METHODS.get(environ["REQUEST_METHOD"], OTHER)
-        self.scheme = SCHEMES.get(environ["wsgi.url_scheme"], OTHER)
-        self.protocol = PROTOCOLS.get(environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"), OTHER)
-        self.path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self.method: str = METHODS.get(environ["REQUEST_METHOD"], OTHER)
+        self.scheme: str = SCHEMES.get(environ["wsgi.url_scheme"], OTHER)
+        self.protocol: str = PROTOCOLS.get(environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"), OTHER)
+        self.path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if self.recorder.measures_sizes:
-            self.request_size = content_length(environ.get("CONTENT_LENGTH")) or 0
+            self.request_size: int = content_length(environ.get("CONTENT_LENGTH")) or 0
 
     def response_headers(self) -> dict[str, str]:
         """Return the headers of the response by their names in lower case."""
@@ -131,12 +131,12 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         if self.parts == 2:
             self.is_stream = self.recorder.is_stream(self)
         if self.recorder.measures_sizes:
-            self.response_size += len(part)
+            self.response_size: int = self.response_size + len(part)
 
     def close(self) -> None:
         """End the exchange, unless its body was exhausted: the client has left."""
         if not self.has_ended:
-            self.is_stream = self.parts > 0 and self.recorder.is_stream(self)
+            self.is_stream: bool = self.parts > 0 and self.recorder.is_stream(self)
             self.end_early()
 
     def measured(self, body: Iterable[bytes]) -> Iterable[bytes]:
