@@ -247,7 +247,7 @@ def started(site: Path, program: str, **environ: str) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("setting", ["prometheus-client,no:prometheus-client", "prometheus-client,/tmp/a.py"])
 def test_an_error_at_the_start_is_shown_and_python_starts(setting: str, environment: Path) -> None:
-    # Startup files are read in the order of their names: this one imports prometheus_client before the plugin's is read.
+    # Startup files are read in the order of their names: this one comes before that of the plugin.
     (environment / "pytheus_a.pth").write_text("import prometheus_client\n")
     done = started(environment, "print('started')", PYTHEUS_PLUGINS=setting)
     assert (done.returncode, done.stdout) == (0, "started\n")
