@@ -239,7 +239,7 @@ def environment(tmp_path: Path) -> Path:
 
 def started(site: Path, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The end of a program in the environment of `site`."""
-    command = [site.parents[2] / "bin" / "python", "-c", program]
+    command = [str(site.parents[2] / "bin" / "python"), "-c", program]
     return subprocess.run(
         command, cwd=site, env=os.environ | environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
