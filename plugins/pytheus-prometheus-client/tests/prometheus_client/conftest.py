@@ -26,7 +26,8 @@ _MAX_REQUESTS: Final = 5000
 
 @pytest.fixture(autouse=True)
 def _created_metrics() -> None:
-    prometheus_client.enable_created_metrics()  # a document's example has disabled them
+    # A document's example has disabled them.
+    prometheus_client.enable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 @pytest.fixture
