@@ -34,6 +34,7 @@ DISTRIBUTIONS: Final = (
     "dramatiq[redis]",
     "fastapi",
     "gunicorn",
+    "jupyter-server",
     "opentelemetry-exporter-prometheus",
     "opentelemetry-sdk",
     "prometheus-async",
@@ -357,3 +358,27 @@ def test_a_collector_without_numbers_of_prometheus_client_is_exposed_by_its_proc
             seen |= of_one
         assert seen == answered
     servers.end()
+
+
+JUPYTER: Final = ("jupyter_server", "--allow-root", "--no-browser", "--IdentityProvider.token=", "--port", "PORT")
+
+
+def test_two_jupyter_servers(group: Callable[[], Group], web: Web, tmp_path: Path) -> None:
+    registry = f"multiprocess://{tmp_path}/shards"
+    places = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    servers = [group() for _ in range(WORKERS)]
+    counts = (REQUESTS, REQUESTS // 2)
+    series = (
+        "http_request_duration_seconds_count"
+        '{handler="jupyter_server.services.api.handlers.APIStatusHandler",method="GET",status_code="200"}'
+    )
+    for server, count in zip(servers, counts, strict=True):
+        server.run("", JUPYTER, registry, **places)
+        for _ in range(count):
+            web.ask(f"{server.url}/api/status", 1)
+    for server, count in zip(servers, counts, strict=True):
+        assert server.merged()[series] == sum(counts)
+        # It serves prometheus_client's REGISTRY, which is this process's alone.
+        assert web.samples(f"{server.url}/metrics")[series] == count
+    for server in servers:
+        server.end()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -217,6 +219,58 @@ except ImportError:
     done = python(source, **NAMED)
     assert "RuntimeError: plugin 'prometheus-client' (PYTHEUS_PLUGINS) could not be started: " in done.stderr
     assert done.stdout == ""
+
+
+# Safety ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """The `site-packages` of an environment that has the startup files and finds the packages of this one."""
+    venv.create(tmp_path / "environment")
+    (site,) = tmp_path.glob("environment/lib/python*/site-packages")
+    installed = Path(pytheus_prometheus_client_startup.__file__)
+    # A path that another startup file adds is searched for modules, and not for startup files.
+    (site / "packages.pth").write_text(f"{installed.parent}\n")
+    for suffix in (".pth", ".start"):
+        shutil.copy(installed.with_suffix(suffix), site)
+    return site
+
+
+def started(site: Path, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The end of a program in the environment of `site`."""
+    command = [str(site.parents[2] / "bin" / "python"), "-c", program]
+    return subprocess.run(
+        command, cwd=site, env=os.environ | environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+
+
+@pytest.mark.parametrize("setting", ["prometheus-client,no:prometheus-client", "prometheus-client,/tmp/a.py"])
+def test_an_error_at_the_start_is_shown_and_python_starts(setting: str, environment: Path) -> None:
+    # Startup files are read in the order of their names: this one comes before that of the plugin.
+    (environment / "pytheus_a.pth").write_text("import prometheus_client\n")
+    done = started(environment, "print('started')", PYTHEUS_PLUGINS=setting)
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert "ConfigurationError: PYTHEUS_PLUGINS" in done.stderr
+
+
+def test_startup_files_without_their_package_leave_python_as_it_is(environment: Path) -> None:
+    (environment / "packages.pth").unlink()
+    if sys.version_info < (3, 15):  # there, the start file imports its module in every process
+        assert out(started(environment, "print('started')")) == "started"
+    done = started(environment, "print('started')", **NAMED)
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert "No module named 'pytheus_prometheus_client_startup'" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["{}/evil.py", "evil", "evil:begin", "prometheus-client@{}/evil.py", "no:evil"])
+def test_the_variable_runs_no_code_that_is_not_installed_as_a_plugin(
+    place: str, python: Python, tmp_path: Path
+) -> None:
+    (tmp_path / "evil.py").write_text("open('loaded', 'w').close()\ndef begin(): pass\n")
+    setting = f"prometheus-client,{place.format(tmp_path)}"
+    python("import prometheus_client, pytheus; pytheus.configure()", PYTHEUS_PLUGINS=setting, PYTHONPATH=str(tmp_path))
+    assert not (tmp_path / "loaded").exists()
 
 
 # Processes ------------------------------------------------------------------------------------------------------------
