@@ -72,15 +72,15 @@ def install_beside(registry: Registry, chosen: Registry) -> None:
         with installation.changing():
             if _is_merged(chosen):
                 installation.leave_out_process()
-            objects = _objects()
-            for registry_of_theirs in (each for each in objects if isinstance(each, TheirRegistry)):
+            registries, metrics = _registries_and_metrics()
+            for registry_of_theirs in registries:
                 for collector in list(registry_of_theirs._collector_to_names):
                     installation.add(registry_of_theirs, collector, late=True)
             if is_multiprocess():
-                for theirs in (each for each in objects if isinstance(each, TheirMetric)):
+                for theirs in metrics:
                     if not theirs._labelvalues:
                         installation.add_unregistered(theirs, late=True)
-            del objects
+            del registries, metrics
             installation.sweep()
     tell()
 
@@ -109,14 +109,17 @@ def _is_merged(registry: Registry) -> bool:
     return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
-def _objects() -> list[object]:
-    """Return the objects of the program, as far as the garbage collector knows them."""
+def _registries_and_metrics() -> tuple[list[TheirRegistry], list[TheirMetric]]:
+    """Return those of the program, as far as the garbage collector knows them."""
     gc.collect()  # those that the program no longer has
     is_frozen = hasattr(gc, "freeze") and gc.get_freeze_count() > 0
     if is_frozen:  # by a program that forks soon, and whose objects would be left out
         gc.unfreeze()
     try:
-        return gc.get_objects()
+        objects: list[Any] = gc.get_objects()
+        # Not by isinstance, which asks an object for its class, and so runs code of a proxy such as Django's settings.
+        registries = [each for each in objects if TheirRegistry in type(each).__mro__]
+        return registries, [each for each in objects if TheirMetric in type(each).__mro__]
     finally:
         if is_frozen:
             gc.freeze()

@@ -129,6 +129,22 @@ def test_what_came_before_keeps_its_start_time(theirs: TheirRegistry, late: Call
     assert (rows(ours, "seam_jobs_total")[0].created or 0.0) > created[0] + 500
 
 
+def test_an_installation_runs_no_code_of_other_objects() -> None:
+    class Lazy:  # as Django's settings
+        @property
+        def __class__(self) -> type:
+            raise RuntimeError("not configured")
+
+        @__class__.setter
+        def __class__(self, to: type) -> None:
+            raise RuntimeError("not configured")
+
+    lazy = [Lazy()]
+    install(CollectorRegistry())
+    uninstall()
+    assert len(lazy) == 1
+
+
 def test_what_came_before_is_found_among_frozen_objects(
     theirs: TheirRegistry, late: Callable[[], CollectorRegistry], shown: Shown
 ) -> None:
