@@ -102,8 +102,9 @@ class Attachment:
         self._weak = ref(theirs)
         # So that the metric lives as long as a registry that has it.
         self._held: TheirMetric | None = theirs
-        self._attributes = vars(theirs)
         self._series: Series[TheirMetric] | None = None
+        # Of a metric without labels, so that they live until it is detached.
+        self._numbers: list[object] = []
         self._twins = twins
         self._is_late = is_late
         self._kind = next(base for base in _KINDS if isinstance(theirs, base))
@@ -138,11 +139,17 @@ class Attachment:
     @property
     def has_function(self) -> bool:
         """Whether a function provides its number."""
-        return "_child_samples" in self._attributes
+        theirs = self.theirs
+        return theirs is not None and "_child_samples" in vars(theirs)
 
     def let_go(self) -> None:
         """Let the metric end when the program has it no more, because its registry has ended."""
+        self._keep_numbers()
         self._held = None
+
+    def _keep_numbers(self) -> None:
+        if self._series is None:
+            self._numbers = [place[key] for _, places in self._parts() for place, key in places]
 
     def _begun(self, theirs: TheirMetric, registry: Registry) -> _Ours:
         """Make the metric of pytheus, whose series began when those of the other library did."""
@@ -180,12 +187,12 @@ class Attachment:
     def _watch(self, theirs: TheirMetric) -> None:
         with theirs._lock:
             former = dict(_series_of(theirs))
-            series = self._use_new_series()
+            series = self._use_new_series(theirs)
             for values, child in former.items():
                 series[values] = child
 
-    def _use_new_series(self) -> Series[TheirMetric]:
-        series = self._series = self._attributes["_metrics"] = Series(self._added, self._removed)
+    def _use_new_series(self, theirs: TheirMetric) -> Series[TheirMetric]:
+        series = self._series = vars(theirs)["_metrics"] = Series(self._added, self._removed)
         return series
 
     def _added(self, values: tuple[str, ...], child: TheirMetric) -> None:
@@ -209,7 +216,7 @@ class Attachment:
         """Remove every series of the metric, which is `theirs`."""
         with theirs._lock:
             former = _series_of(theirs)
-            self._use_new_series()
+            self._use_new_series(theirs)
             for values, child in former:
                 self._removed(values, child)
 
@@ -252,6 +259,7 @@ class Attachment:
                 number: object = place[key]
                 if isinstance(number, SharedNumber):
                     place[key] = SeparateNumber(number, number.get(), self._is_sum)
+        self._keep_numbers()
 
     def sweep(self) -> None:
         """Add the writes of other threads to the former numbers while they were replaced."""
@@ -292,9 +300,12 @@ class Attachment:
 
     def _parts(self) -> list[tuple[dict[str, Any], list[tuple[_Place, _Key]]]]:
         """Return the attributes of each series, and where its numbers are; also when the metric has ended."""
-        if self._series is None:
-            return [(self._attributes, _numbers_in(self._kind, self._attributes))]
-        return [(vars(child), numbers_of(child)) for child in list(self._series.values())]
+        if self._series is not None:
+            return [(vars(child), numbers_of(child)) for child in list(self._series.values())]
+        theirs = self.theirs
+        if theirs is not None:
+            return [(vars(theirs), numbers_of(theirs))]
+        return [({}, [(self._numbers, index) for index in range(len(self._numbers))])]
 
 
 Twins: TypeAlias = dict[int, Attachment]
@@ -368,17 +379,13 @@ def tell() -> None:
 
 def numbers_of(theirs: TheirMetric) -> list[tuple[_Place, _Key]]:
     """Return where a series has its numbers, in the order of a row: dicts or lists, and the key of each in it."""
-    kind = next((base for base in _KINDS if isinstance(theirs, base)), None)
-    return _numbers_in(kind, vars(theirs))
-
-
-def _numbers_in(kind: type[TheirMetric] | None, attributes: dict[str, Any]) -> list[tuple[_Place, _Key]]:
-    if kind is TheirCounter or kind is TheirGauge:
+    attributes = vars(theirs)
+    if isinstance(theirs, (TheirCounter, TheirGauge)):
         return [(attributes, "_value")]
-    if kind is TheirSummary:
+    if isinstance(theirs, TheirSummary):
         return [(attributes, "_sum"), (attributes, "_count")]
-    if kind is TheirHistogram:
-        buckets = attributes["_buckets"]
+    if isinstance(theirs, TheirHistogram):
+        buckets = theirs._buckets
         return [(attributes, "_sum"), *((buckets, index) for index in range(len(buckets)))]
     return []
 

@@ -25,9 +25,12 @@ _MAX_REQUESTS: Final = 5000
 
 
 @pytest.fixture(autouse=True)
-def _created_metrics() -> None:
+def _alone() -> Iterator[None]:
+    """Let no test depend on another, or on a document's example, and leave nothing installed."""
     enable: Callable[[], None] = prometheus_client.enable_created_metrics
-    enable()  # a document's example may have disabled them
+    enable()
+    yield
+    uninstall()
 
 
 @pytest.fixture

@@ -280,7 +280,15 @@ def test_dramatiq(group: Callable[[], Group], web: Web, start_redis: Callable[[]
     workers.run_beside(send, **environ)
     series = 'dramatiq_messages_total{actor_name="handle",queue_name="default"}'
     wait_until(lambda: workers.merged().get(series) == REQUESTS, "all messages to be handled")
-    assert web.samples(f"{workers.url}/metrics")[series] == REQUESTS
+
+    def own() -> dict[str, float]:
+        try:
+            return web.samples(f"{workers.url}/metrics")
+        except OSError:  # its process is starting
+            return {}
+
+    wait_until(own, "dramatiq's own endpoint")
+    assert own()[series] == REQUESTS
     workers.end()
 
 
