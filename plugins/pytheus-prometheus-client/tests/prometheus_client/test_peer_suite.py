@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.once, pytest.mark.network, pytest.mark.slow]
 
 VERSIONS: Final = ("0.24.1", "0.25.0", "0.26.0")
 
