@@ -27,7 +27,11 @@ Modules:
 - `asgi`: an ASGI application
 - `starlette_mount`: its mounts in Starlette and FastAPI
 - `server`: an HTTP server in background threads
-- `http1`: one HTTP/1.1 connection of the server
+- `listener`: its listening socket
+- `arrivals`: its connections whose request is not complete, or waits
+- `scrapes`: its scrapes, in threads
+- `channel`: the bytes of one connection
+- `http1`: the heads of HTTP/1.1 messages
 - `own_socket`: sockets whose descriptors the program may close
 """
 
