@@ -31,6 +31,11 @@ Modules:
 - `arrivals`: its connections whose request is not complete, or waits
 - `scrapes`: its scrapes, in threads
 - `channel`: the bytes of one connection
+- `tls`: the same with TLS
+- `access`: who may connect now
+- `web_config`: the file that says so
+- `web_yaml`: tables of texts in YAML
+- `authentication`: passwords and bearer tokens
 - `http1`: the heads of HTTP/1.1 messages
 - `own_socket`: sockets whose descriptors the program may close
 """

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytheus.exposition.channel import Channel
 from pytheus.exposition.http1 import BadRequestError, HeadReader, Request, response_head
 from pytheus.exposition.own_socket import OwnSocket
 from pytheus.exposition.response import Response, answer_text, overload_response
+from pytheus.lazy import logger
 
 __all__ = ["Arrival", "Arrivals"]
 
@@ -30,12 +31,16 @@ _POLL_SECONDS: Final = 0.1
 
 
 class Arrival:
-    """One connection, its `request` once the head is complete, and its `deadline` for what it waits for."""
+    """One connection, its `request` once the head is complete, and the `deadline` of its present wait.
 
-    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "watched")
+    `respond` makes the response of its scrape.
+    """
 
-    def __init__(self, channel: Channel) -> None:
+    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "respond", "watched")
+
+    def __init__(self, channel: Channel, respond: Callable[[Request, Channel], Response]) -> None:
         self.channel: Final = channel
+        self.respond: Final = respond
         self.deadline = time.monotonic() + _HEAD_SECONDS
         self.request: Request | None = None
         self.is_answered = False
@@ -50,7 +55,7 @@ class Arrival:
         return self.request is not None and not self.is_answered
 
     def advance(self) -> None:
-        """Go on with what has arrived, without waiting; raises OSError if the connection is over."""
+        """Process the bytes that have arrived, without waiting; raises OSError if the connection is over."""
         if self.is_answered:
             if (self.channel.flush() and not self._lingers) or not self.channel.discard():
                 raise ConnectionResetError("the client has the response, or does not take it")
@@ -120,10 +125,13 @@ class Arrivals:
     def advance(self, arrival: Arrival) -> None:
         """Go on with one that the selector has found ready."""
         if arrival.channel.socket not in self._all:
-            return  # closed since then, to make room
+            return  # closed since then, because there were too many
         try:
             arrival.advance()
         except OSError:
+            self._close(arrival)
+        except Exception:  # the thread serves all clients, so an error of ours must cost only this one
+            logger("pytheus.exposition").exception("a connection to the metrics server failed")
             self._close(arrival)
         else:
             self._watch(arrival)
@@ -193,7 +201,7 @@ class Arrivals:
         arrival.channel.socket.close()
 
     def _watch(self, arrival: Arrival) -> None:
-        """Wait for what the arrival waits for: nothing of the connection while its request waits for a turn."""
+        """Select the events of the connection: none while its request waits for a turn."""
         events = 0
         if not arrival.is_ready:
             events = selectors.EVENT_READ | (0 if arrival.channel.is_flushed else selectors.EVENT_WRITE)

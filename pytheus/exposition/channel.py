@@ -25,7 +25,7 @@ _LINGER_BYTES: Final = 1024 * 1024
 
 
 class Channel:
-    """A connection that was accepted; `sent_bytes` counts what `send_all` has sent."""
+    """A connection that was accepted; `sent_bytes` counts the bytes of `send_all`."""
 
     def __init__(self, connection: OwnSocket) -> None:
         connection.setblocking(False)
@@ -38,13 +38,13 @@ class Channel:
     # Without waiting -----------------------------------------------------------------------------------------------
 
     def receive(self) -> bytes | None:
-        """Return what has arrived, b"" if the client has ended its direction, None if nothing has arrived."""
+        """Return the bytes that have arrived, b"" if the client has ended its direction, or None."""
         try:
             return self.socket.recv(_RECEIVED_BYTES)
         except (BlockingIOError, InterruptedError):
             return None
 
-    def queue(self, data: bytes) -> None:
+    def queue(self, data: bytes | memoryview) -> None:
         """Keep `data` for `flush`; for short responses."""
         self._outgoing += data
 
@@ -58,7 +58,7 @@ class Channel:
         return not self._outgoing
 
     def flush(self) -> bool:
-        """Send what is queued, as far as the client takes it; return whether nothing is left."""
+        """Send the queued bytes, as far as the client takes it; return whether nothing is left."""
         try:
             while self._outgoing:
                 del self._outgoing[: self.socket.send(self._outgoing)]
@@ -70,7 +70,7 @@ class Channel:
         return True
 
     def discard(self) -> bool:
-        """Read what has arrived and forget it; return whether the client may send more, which is limited."""
+        """Read bytes that have arrived and forget them; return whether the client may send more, which is limited."""
         try:
             data = self.socket.recv(_RECEIVED_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -83,6 +83,10 @@ class Channel:
     def send_all(self, parts: Iterable[bytes], seconds: float) -> None:
         """Send `parts`, all of them within `seconds`; raises TimeoutError."""
         deadline = time.monotonic() + seconds
+        if self._outgoing:  # messages of TLS itself
+            self.socket.settimeout(seconds)
+            self.socket.sendall(bytes(self._outgoing))
+            self._outgoing.clear()
         for part in parts:
             view = memoryview(part)
             for start in range(0, len(view), _SENT_BYTES):

@@ -26,10 +26,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.access import OPEN_POLICY, Access, Policy
 from pytheus.exposition.arrivals import Arrival, Arrivals
 from pytheus.exposition.channel import Channel
 from pytheus.exposition.collector_threads import wait_for_ended
@@ -72,6 +74,7 @@ def start_http_server(
     registries: Mapping[str, Registry] | None = None,
     timeout_seconds: float = LIMIT_SECONDS,
     max_scrapes: int = MAX_SCRAPES,
+    web_config: str | os.PathLike[str] | None = None,
 ) -> MetricsServer:
     """Serve `registry` at ``/metrics`` in background threads.
 
@@ -83,8 +86,13 @@ def start_http_server(
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
     the response and counted; see docs/how-to/expose.md. More than `max_scrapes` at once are refused with status 503.
 
+    `web_config` is the path of a file that turns on TLS, client certificates, passwords and bearer tokens, in the
+    format of Prometheus's exporters (https://github.com/prometheus/exporter-toolkit); see docs/how-to/secure.md. It is
+    read again when it changes, or one of the files that it names.
+
     Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path, timeout or
-    limit, and `NotARegistryError` for an object that is not a registry. Nothing has been started then.
+    limit, `ConfigurationError` for an invalid web configuration, and `NotARegistryError` for an object that is not a
+    registry. Nothing has been started then.
 
         >>> import urllib.request
         >>> from pytheus import Counter
@@ -99,7 +107,9 @@ def start_http_server(
     """
     if registries is not None and "/metrics" in registries:
         raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds, max_scrapes)
+    return MetricsServer(
+        port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds, max_scrapes, web_config
+    )
 
 
 class MetricsServer:
@@ -125,10 +135,14 @@ class MetricsServer:
         registries: Mapping[str, Registry],
         timeout_seconds: float = LIMIT_SECONDS,
         max_scrapes: int = MAX_SCRAPES,
+        web_config: str | os.PathLike[str] | None = None,
     ) -> None:
         self._limit_seconds: Final = checked_limit(timeout_seconds)
         self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
         self._scrapes: Final = Scrapes(_checked_max_scrapes(max_scrapes), self._scrape_ended)
+        access = None if web_config is None else Access(web_config)
+        self._policy: Final = access.current if access is not None else lambda: OPEN_POLICY
+        self._scheme: Final = "https" if self._policy().has_tls else "http"
         self._listener: Final = listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
         self._addr: Final = str(host)
@@ -160,9 +174,9 @@ class MetricsServer:
 
     @property
     def url(self) -> str:
-        """The URL of the metrics: ``http://ADDR:PORT/metrics``."""
+        """The URL of the metrics: ``http://ADDR:PORT/metrics``, or https with TLS."""
         host = f"[{self._addr}]" if ":" in self._addr else self._addr
-        return f"http://{host}:{self._port}{next(iter(self._routes))}"
+        return f"{self._scheme}://{host}:{self._port}{next(iter(self._routes))}"
 
     def close(self) -> None:
         """Stop the server and end all its sockets and threads; a second call does nothing.
@@ -265,7 +279,14 @@ class MetricsServer:
                 if not self._arrivals.close_idlest():
                     time.sleep(_EXHAUSTED_SECONDS)
                 return
-            self._arrivals.add(Arrival(Channel(connection)))
+            try:
+                policy = self._policy()
+                channel = policy.open_channel(connection)
+            except Exception:
+                connection.close()
+                logger("pytheus.exposition").exception("a connection to the metrics server cannot be opened")
+            else:
+                self._arrivals.add(Arrival(channel, partial(self._respond, policy)))
 
     def _start_scrapes(self) -> None:
         """Give each request that waits its scrape, as long as there are some, or its short response."""
@@ -279,7 +300,7 @@ class MetricsServer:
                 self._arrivals.answer(arrival, _plain_response(request, "healthy\n"))
             elif not self._scrapes.is_full:
                 self._arrivals.take(arrival)
-                self._scrapes.start(request, arrival.channel, self._respond)
+                self._scrapes.start(request, arrival.channel, arrival.respond)
             else:
                 self._scrapes.abort_slowest()
                 break
@@ -303,7 +324,11 @@ class MetricsServer:
 
     # Answering -----------------------------------------------------------------------------------------------------
 
-    def _respond(self, request: Request, channel: Channel) -> Response:
+    def _respond(self, policy: Policy, request: Request, channel: Channel) -> Response:
+        response = policy.refusal(request) or self._respond_allowed(request, channel)
+        return response._replace(headers=(*response.headers, *policy.headers))
+
+    def _respond_allowed(self, request: Request, channel: Channel) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
             fields = request.fields

@@ -43,7 +43,7 @@ def _descriptors() -> int:
 
 @pytest.mark.parametrize("count", [40, 300], ids=["fewer than it keeps", "more than it keeps"])
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTT"], ids=["silent", "half a request"])
-def test_idle_clients_keep_nobody_out(server: MetricsServer, count: int, sent: bytes) -> None:
+def test_idle_clients_keep_no_scrape_out(server: MetricsServer, count: int, sent: bytes) -> None:
     with ExitStack() as idle:
         for _ in range(count):
             connection = idle.enter_context(open_to(server))
