@@ -45,7 +45,7 @@ from pytheus.lazy import logger
 from pytheus.names import shown
 from pytheus.registry import REGISTRY, Registry
 
-__all__ = ["MetricsServer", "start_http_server"]
+__all__ = ["MAX_SCRAPES", "MetricsServer", "checked_path", "start_http_server"]
 
 HEALTH_PATH: Final = "/-/healthy"
 """Where the server says that it runs, as Prometheus's own servers do."""
@@ -75,8 +75,9 @@ def start_http_server(
     timeout_seconds: float = LIMIT_SECONDS,
     max_scrapes: int = MAX_SCRAPES,
     web_config: str | os.PathLike[str] | None = None,
+    path: str = "/metrics",
 ) -> MetricsServer:
-    """Serve `registry` at ``/metrics`` in background threads.
+    """Serve `registry` at `path` in background threads.
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
@@ -105,11 +106,9 @@ def start_http_server(
         # TYPE orders_total counter
         orders_total 1.0
     """
-    if registries is not None and "/metrics" in registries:
-        raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(
-        port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds, max_scrapes, web_config
-    )
+    if registries is not None and path in registries:
+        raise ValueError(f"registries has the path {path!r}, which serves `registry`; pass that one as registry=...")
+    return MetricsServer(port, addr, {path: registry, **(registries or {})}, timeout_seconds, max_scrapes, web_config)
 
 
 class MetricsServer:
@@ -138,7 +137,7 @@ class MetricsServer:
         web_config: str | os.PathLike[str] | None = None,
     ) -> None:
         self._limit_seconds: Final = checked_limit(timeout_seconds)
-        self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
+        self._routes: Final = {checked_path(path): servable(registry) for path, registry in registries.items()}
         self._scrapes: Final = Scrapes(_checked_max_scrapes(max_scrapes), self._scrape_ended)
         access = None if web_config is None else Access(web_config)
         self._policy: Final = access.current if access is not None else lambda: OPEN_POLICY
@@ -390,7 +389,8 @@ def _checked_max_scrapes(max_scrapes: int) -> int:
     return max_scrapes
 
 
-def _checked_path(path: str) -> str:
+def checked_path(path: str) -> str:
+    """Return `path` if a client can request it; raise `ValueError` otherwise."""
     if not path.startswith("/") or not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
         raise ValueError(
             f"the path {path!r} is not valid; it must begin with '/' and be plain ASCII, percent-encoded if"
