@@ -4,7 +4,8 @@ Rules:
 
 - They cost a descriptor and a few kilobytes each, no thread, and are limited in number and in time.
 - When there are too many, the one is closed first that has waited longest for its head. A client that sends its
-  request at once is never that one, however many others send nothing.
+  request at once is never that one, however many others send nothing. If none has waited for a tenth of a second, as
+  when many clients come at once, further ones are not accepted yet.
 - One thread uses them. It may end and be followed by another one, which then uses another selector.
 """
 
@@ -23,7 +24,8 @@ from pytheus.lazy import logger
 
 __all__ = ["Arrival", "Arrivals"]
 
-_ARRIVALS: Final = 128
+_ARRIVALS: Final = 256
+_IDLE_SECONDS: Final = 0.1
 _HEAD_SECONDS: Final = 10.0
 _TURN_SECONDS: Final = 0.5
 _LINGER_SECONDS: Final = 1.0
@@ -36,12 +38,13 @@ class Arrival:
     `respond` makes the response of its scrape.
     """
 
-    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "respond", "watched")
+    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "respond", "since", "watched")
 
     def __init__(self, channel: Channel, respond: Callable[[Request, Channel], Response]) -> None:
         self.channel: Final = channel
         self.respond: Final = respond
-        self.deadline = time.monotonic() + _HEAD_SECONDS
+        self.since: Final = time.monotonic()
+        self.deadline = self.since + _HEAD_SECONDS
         self.request: Request | None = None
         self.is_answered = False
         self.watched = 0
@@ -111,6 +114,13 @@ class Arrivals:
             arrival.watched = 0
             self._watch(arrival)
 
+    def has_place(self) -> bool:
+        """Return whether another connection may be added, for which one may have to be closed."""
+        if len(self._all) < _ARRIVALS:
+            return True
+        idle_since = time.monotonic() - _IDLE_SECONDS
+        return any(each.is_answered or (each.since <= idle_since and not each.is_ready) for each in self._all.values())
+
     def add(self, arrival: Arrival) -> None:
         """Add a connection; closes another one if there are too many."""
         number = arrival.channel.socket.fileno()
@@ -170,8 +180,8 @@ class Arrivals:
         """Return when to call `expire`; None if there are no arrivals."""
         if not self._all:
             return None
-        if any(arrival.is_ready for arrival in self._all.values()):
-            return _POLL_SECONDS  # because a scrape may meanwhile become slow enough to give way
+        if len(self._all) >= _ARRIVALS or any(arrival.is_ready for arrival in self._all.values()):
+            return _POLL_SECONDS  # because meanwhile a connection may count as idle, or a scrape as slow
         return max(min(arrival.deadline for arrival in self._all.values()) - time.monotonic(), 0.0)
 
     def close_idlest(self) -> bool:

@@ -31,7 +31,7 @@ def listen(port: int, addr: str) -> OwnSocket:
             if os.name == "posix":  # on other systems this would share the port with another program
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(1024)  # the kernel may allow fewer
             listener.setblocking(False)
         except BaseException:
             listener.close()

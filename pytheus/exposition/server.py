@@ -150,6 +150,7 @@ class MetricsServer:
         self._lock = threading.RLock()  # re-entrant, because a signal handler may fork or close
         self._arrivals: Final = Arrivals()
         self._turns_awaited = False
+        self._is_accepting = False
         self._pauses = 0
         self._closed = False
         self._is_lost = False
@@ -239,7 +240,7 @@ class MetricsServer:
     def _accept(self) -> None:
         try:
             with _Selector() as selector:
-                selector.register(self._listener, selectors.EVENT_READ)
+                self._is_accepting = False
                 selector.register(self._woken, selectors.EVENT_READ)
                 self._arrivals.watch_with(selector)
                 while not (self._closed or self._pauses):
@@ -255,6 +256,7 @@ class MetricsServer:
         if not (self._listener.is_own() and self._woken.is_own()):
             # Before it waits for descriptors of the program, perhaps without end.
             raise LostSocketError(errno.EBADF, "the program has closed the descriptors of the server")
+        self._watch_listener(selector)
         for key, _ in selector.select(self._arrivals.seconds_left()):
             if key.fileobj is self._woken:
                 self._woken.recv(64)
@@ -265,8 +267,19 @@ class MetricsServer:
         self._start_scrapes()
         self._arrivals.expire()
 
+    def _watch_listener(self, selector: selectors.BaseSelector) -> None:
+        """Wait for further connections only while there is a place for one; the others wait in the kernel's queue."""
+        has_place = self._arrivals.has_place()
+        if has_place and not self._is_accepting:
+            selector.register(self._listener, selectors.EVENT_READ)
+        elif self._is_accepting and not has_place:
+            selector.unregister(self._listener)
+        self._is_accepting = has_place
+
     def _accept_some(self) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._arrivals.has_place():
+                return
             try:
                 connection, _ = self._listener.accept()
             except LostSocketError:

@@ -41,7 +41,7 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
-@pytest.mark.parametrize("count", [40, 300], ids=["fewer than it keeps", "more than it keeps"])
+@pytest.mark.parametrize("count", [40, 600], ids=["fewer than it keeps", "more than it keeps"])
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTT"], ids=["silent", "half a request"])
 def test_idle_clients_keep_no_scrape_out(server: MetricsServer, count: int, sent: bytes) -> None:
     with ExitStack() as idle:
@@ -64,6 +64,16 @@ def test_of_too_many_the_one_that_waits_longest_is_closed(server: MetricsServer,
         assert read(connections[1]).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_burst_of_clients_is_served_completely(shop: CollectorRegistry) -> None:
+    """All connect before the first of them sends its request."""
+    with start_http_server(0, registry=shop, max_scrapes=1000) as server, ExitStack() as stack:
+        connections = [stack.enter_context(open_to(server)) for _ in range(350)]
+        for connection in connections:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        responses = [read(connection)[:13] for connection in connections]
+    assert responses == [b"HTTP/1.1 200 "] * len(connections)
+
+
 def test_idle_clients_do_not_keep_a_health_check_out_while_all_scrapes_are_taken(
     shop: CollectorRegistry, wait_until: WaitUntil
 ) -> None:
@@ -74,7 +84,7 @@ def test_idle_clients_do_not_keep_a_health_check_out_while_all_scrapes_are_taken
         scrape.start()
         stack.callback(scrape.join)
         stack.callback(gate.open.set)
-        for _ in range(200):
+        for _ in range(300):
             stack.enter_context(open_to(server))
         assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
         assert get(server, "/-/healthy")[0] == 200
