@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from pytheus.exposition.disconnection import has_ended
@@ -29,6 +30,9 @@ class Channel:
 
     def __init__(self, connection: OwnSocket) -> None:
         connection.setblocking(False)
+        with suppress(OSError):  # the client may have left already
+            # Each part is sent at once, because the last one would wait for the client's delayed acknowledgement.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket: Final = connection
         self.sent_bytes = 0
         self._outgoing = bytearray()
