@@ -44,10 +44,10 @@ class Arrival:
         self.channel: Final = channel
         self.respond: Final = respond
         self.since: Final = time.monotonic()
-        self.deadline = self.since + _HEAD_SECONDS
+        self.deadline: float = self.since + _HEAD_SECONDS
         self.request: Request | None = None
-        self.is_answered = False
-        self.watched = 0
+        self.is_answered: bool = False
+        self.watched: int = 0
         """The events that the selector waits for."""
         self._reader: Final = HeadReader()
         self._lingers = True

@@ -34,7 +34,7 @@ class Channel:
             # Each part is sent at once, because the last one would wait for the client's delayed acknowledgement.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket: Final = connection
-        self.sent_bytes = 0
+        self.sent_bytes: int = 0
         self._outgoing = bytearray()
         self._is_ending = False
         self._discarded_bytes = 0
