@@ -57,6 +57,7 @@ MARKERS = {
     "tests/builds/": "build",
     "tests/exposition/test_text": "build",
     "tests/exposition/test_concurrent_scrapes.py": "build",
+    "tests/exposition/test_server_prometheus.py": "once",
     "tests/metrics/": "build",
     "tests/shards/": "build",
     "tests/test_atomic.py": "build",

@@ -18,5 +18,6 @@
 - `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
 - `run`: ``pytheus run``
+- `serving_options`: the options of its server
 - `sidecar`: the command in this process, and a process beside it that serves its metrics
 """

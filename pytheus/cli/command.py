@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn
 
-from pytheus.exposition.server import start_http_server
+from pytheus.cli.serving_options import ServingOptions
 from pytheus.plugins.config import plugins_variable
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
@@ -36,12 +36,10 @@ _NAMING_THE_PROCESS: Final = ("LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID")
 
 
 class Serving(NamedTuple):
-    """The choice of a registry, the address that serves the metrics, and whether it is not printed."""
+    """The choice of a registry, and how its metrics are served."""
 
     registry: str | None
-    port: int
-    addr: str
-    quiet: bool
+    server: ServingOptions
 
 
 class Command(NamedTuple):
@@ -60,9 +58,9 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
     with shared_address(plan(options.registry)) as url:
         configure(url)
         try:
-            server = start_http_server(options.port, options.addr, REGISTRY)
+            server = options.server.start()
             try:
-                if not options.quiet:
+                if not options.server.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
                 yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
             finally:

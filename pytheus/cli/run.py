@@ -23,9 +23,9 @@ from typing import Final, Literal
 # modules are imported with the plugin.
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
+from pytheus.cli.serving_options import FLAGS, serving_options
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
-from pytheus.exposition.server import start_http_server
 from pytheus.plugins import configure
 from pytheus.plugins.config import plugins_variable
 from pytheus.registry import REGISTRY
@@ -34,7 +34,7 @@ from pytheus.unserved import RUN_VARIABLE, announce_serving
 __all__ = ["run"]
 
 _USAGE: Final = (
-    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--quiet]"
+    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE] [--quiet]"
     " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
 
@@ -48,9 +48,17 @@ Run a program as python would, with its arguments, exit code, signals and traceb
   --registry NAME    the registry's plugin, by name or URL; wins over PYTHEUS_REGISTRY and the configuration file
   --port PORT        the port to serve at, 9464 by default; 0 takes any that is free
   --addr ADDRESS     the address to serve at, 127.0.0.1 by default; 0.0.0.0 opens the port to other machines
+  --path PATH        the path to serve at, /metrics by default
+  --web-config FILE  TLS, client certificates, passwords and tokens, as in Prometheus's exporters
+  --max-scrapes N    how many scrapes run at once, 40 by default; others are refused with status 503
+  --timeout-seconds S  the longest wait for a scrape, 25 by default
   --quiet            do not print the metrics' address to stderr
   -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the chosen registry, which must
                      be one that processes can share. Without a command of that name, it is a SCRIPT in any case
+
+Each option can also be set by a variable, as PYTHEUS_RUN_PORT for --port, and in the configuration file, as `port` in
+[tool.pytheus.run]; a flag wins over a variable, and that over the file. For --registry they are PYTHEUS_REGISTRY, and
+`registry` in [tool.pytheus].
 """
 
 _REFUSED: Final = 2
@@ -65,9 +73,8 @@ class _Options:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.registry: str | None = None
-        self.port = 9464
-        self.addr = "127.0.0.1"
-        self.quiet = False
+        self.flags: dict[str, str] = {}
+        """The options of the server, by name."""
         self.help = False
         self.command: tuple[str, list[str]] | None = None
         """A command's path, and its arguments with its name."""
@@ -124,9 +131,9 @@ class _Options:
     def _set(self, option: str, rest: list[str]) -> None:
         name, equals, value = option.partition("=")
         if name == "--quiet" and not equals:
-            self.quiet = True
+            self.flags["quiet"] = "true"
             return
-        if name not in ("--registry", "--port", "--addr"):
+        if name not in ("--registry", *FLAGS) or name == "--quiet":
             # Without its value, which may be a URL with a password.
             raise _UsageError(f"unknown option {name.partition(':')[0]!r} before the program; {_USAGE}")
         if not equals:
@@ -137,12 +144,8 @@ class _Options:
             raise _UsageError(f"{name} takes a value but got an empty one; leave it out for the default")
         if name == "--registry":
             self.registry = value
-        elif name == "--addr":
-            self.addr = value
-        elif not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= 65535):
-            raise _UsageError(f"--port takes a number from 0 (any free port) to 65535 but got {value!r}")
         else:
-            self.port = int(value)
+            self.flags[FLAGS[name]] = value
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -159,18 +162,19 @@ def run(arguments: Sequence[str]) -> int:
         print(_HELP, end="")
         return 0
     try:
+        served = serving_options(options.flags)
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
-            serving = Serving(options.registry, options.port, options.addr, options.quiet)
+            serving = Serving(options.registry, served)
             if (warning := warning_of(options.command[1])) is not None:
                 print(f"pytheus run: warning: {warning}", file=sys.stderr, flush=True)
             return run_command(Command(*options.command), serving)
         program = options.find()
         configure(options.registry)
-        server = start_http_server(options.port, options.addr, REGISTRY)
+        server = served.start()
         register_runtime_collectors(REGISTRY)
         os.environ[RUN_VARIABLE] = announce_serving()
         os.environ.update(plugins_variable())
@@ -192,7 +196,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.registry is not None:
         # So that processes which the program starts make the same choice.
         os.environ["PYTHEUS_REGISTRY"] = options.registry
-    if not options.quiet:
+    if not served.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()
     return 0

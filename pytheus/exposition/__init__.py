@@ -27,7 +27,16 @@ Modules:
 - `asgi`: an ASGI application
 - `starlette_mount`: its mounts in Starlette and FastAPI
 - `server`: an HTTP server in background threads
-- `http1`: one HTTP/1.1 connection of the server
+- `listener`: its listening socket
+- `arrivals`: its connections whose request is not complete, or waits
+- `scrapes`: its scrapes, in threads
+- `channel`: the bytes of one connection
+- `tls`: the same with TLS
+- `access`: who may connect now
+- `web_config`: the file that says so
+- `web_yaml`: tables of texts in YAML
+- `authentication`: passwords and bearer tokens
+- `http1`: the heads of HTTP/1.1 messages
 - `own_socket`: sockets whose descriptors the program may close
 """
 

@@ -1,33 +1,27 @@
-"""One HTTP/1.1 connection of the metrics server.
-
-Reads a request, sends the response, and ends the connection.
+"""The heads of HTTP/1.1 messages: those of requests from bytes, those of responses to bytes.
 
 Rules:
 
-- One request per connection. Scrapes are seconds apart, and an idle connection would occupy a thread.
-- Everything is limited: the head in bytes and in time, however slowly it arrives, and the sending in time.
-- A connection that breaks raises nothing.
+- It knows no socket and no time: bytes go in, a request comes out.
+- One request per connection. Whatever follows the head, a body or another request, is never parsed, so a proxy in
+  front and this server cannot disagree about where the next request begins.
 - A request that deviates from the grammar of RFC 9112 is refused. The only exception is a bare LF at the end of a line
-  (section 2.2). A body is never read.
+  (section 2.2).
 """
 
 from __future__ import annotations
 
 import re
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pytheus.exposition.response import Response, answer_text
+from pytheus.exposition.response import Response
 
-__all__ = ["HEAD_END", "BadRequestError", "Request", "parse_head", "serve_connection"]
+__all__ = ["HEAD_END", "BadRequestError", "HeadReader", "Request", "parse_head", "response_head"]
 
 _HEAD_BYTES: Final = 16 * 1024
-_HEAD_SECONDS: Final = 10.0
-_SEND_SECONDS: Final = 30.0
-_LINGER_BYTES: Final = 1024 * 1024
-_LINGER_SECONDS: Final = 1.0
+_HEAD_END_BYTES: Final = 3  # those of an empty line that may have come before its last byte
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -131,59 +125,38 @@ def _check_fields(fields: Mapping[str, str], minor: str) -> None:
         raise BadRequestError("the only Transfer-Encoding that this server supports is chunked", status=501)
 
 
-def serve_connection(connection: socket.socket, respond: Callable[[Request], Response]) -> None:
-    """Read one request from `connection` and send the response of `respond`.
+class HeadReader:
+    """Finds and parses the head of one request in bytes that arrive in pieces.
 
-    Returns when that is done, when the client has closed the connection, or after a time limit. The caller closes the
-    socket.
+    >>> reader = HeadReader()
+    >>> reader.feed(b"GET /metrics HTTP/1.1\\r\\nHo")
+    >>> reader.feed(b"st: shop\\r\\n\\r\\n").path
+    '/metrics'
     """
-    try:
-        unread = True
-        try:
-            request = _read_request(connection)
-            unread = request.has_body
-            response = respond(request)
-        except BadRequestError as error:
-            response = answer_text("GET", error.status, f"{error}\n")
-        _send(connection, response)
-        if unread:
-            _linger(connection)
-    except OSError:
-        pass
 
+    __slots__ = ("_head",)
 
-def _read_request(connection: socket.socket) -> Request:
-    deadline = time.monotonic() + _HEAD_SECONDS
-    head = bytearray()
-    while True:
-        # Set again each time, because the limit is for the whole head.
-        connection.settimeout(max(deadline - time.monotonic(), 0.001))
-        try:
-            chunk = connection.recv(_HEAD_BYTES)
-        except TimeoutError:
-            raise BadRequestError(f"no complete request within {_HEAD_SECONDS:g} seconds", status=408) from None
-        if not chunk:
-            raise ConnectionResetError("the client has closed the connection, or the server is closing")
-        head += chunk
-        if len(head) == len(chunk):
-            head = bytearray(head.lstrip(b"\r\n"))  # RFC 9112 section 2.2: ignore empty lines before the request line
-        end = HEAD_END.search(head)
+    def __init__(self) -> None:
+        self._head = bytearray()
+
+    def feed(self, data: bytes) -> Request | None:
+        """Add `data`; return the request once its head is complete, None before.
+
+        Raises `BadRequestError` if the head is malformed or longer than 16 KiB. Nothing may be fed afterwards.
+        """
+        searched = max(len(self._head) - _HEAD_END_BYTES, 0)  # only the end is new, however small the pieces are
+        # RFC 9112 section 2.2: ignore empty lines before the request line
+        self._head += data if self._head else data.lstrip(b"\r\n")
+        end = HEAD_END.search(self._head, searched)
         if end is not None and end.start() <= _HEAD_BYTES:
-            return parse_head(bytes(head[: end.start()]))
-        if len(head) > _HEAD_BYTES:
+            return parse_head(bytes(self._head[: end.start()]))
+        if len(self._head) > _HEAD_BYTES + _HEAD_END_BYTES:
             raise BadRequestError(f"the head of the request is larger than {_HEAD_BYTES} bytes", status=431)
+        return None
 
 
-def _send(connection: socket.socket, response: Response) -> None:
-    deadline = time.monotonic() + _SEND_SECONDS
-    for part in (_head(response), *response.parts):
-        # The time that is left for all parts together; never 0, which means "do not wait".
-        connection.settimeout(max(deadline - time.monotonic(), 0.001))
-        connection.sendall(part)
-    connection.shutdown(socket.SHUT_WR)
-
-
-def _head(response: Response) -> bytes:
+def response_head(response: Response) -> bytes:
+    """Return the status line and the header of `response`, which is the last one of its connection."""
     lines = [
         f"HTTP/1.1 {response.status} {response.phrase}",
         f"Date: {_http_date(time.time())}",
@@ -202,18 +175,3 @@ def _http_date(seconds: float) -> str:
     """
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
-
-
-def _linger(connection: socket.socket) -> None:
-    """Read the rest of the request, within limits.
-
-    An earlier close would discard the response.
-    """
-    deadline = time.monotonic() + _LINGER_SECONDS
-    left = _LINGER_BYTES
-    while left > 0:
-        connection.settimeout(max(deadline - time.monotonic(), 0.001))
-        chunk = connection.recv(min(left, 65536))
-        if not chunk:
-            return
-        left -= len(chunk)

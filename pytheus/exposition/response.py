@@ -32,12 +32,14 @@ __all__ = [
     "late_response",
     "leave_unmeasured",
     "metrics_response",
+    "overload_response",
     "servable",
 ]
 
 _PHRASES: Final = {
     200: "OK",
     400: "Bad Request",
+    401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -79,6 +81,10 @@ class Response(NamedTuple):
     def without_body(self) -> Response:
         """Return the response to HEAD where this one is for GET."""
         return self._replace(parts=())
+
+    def with_header(self, name: str, value: str) -> Response:
+        """Return this response with one more header."""
+        return self._replace(headers=(*self.headers, (name, value)))
 
     @property
     def phrase(self) -> str:
@@ -158,6 +164,12 @@ def late_response() -> Response:
 def busy_response() -> Response:
     """Return the response if too many selections of families wait for their turn."""
     return answer_text("GET", 503, "too many scrapes with different name[] at once; try again\n")
+
+
+def overload_response(method: str) -> Response:
+    """Return the response if a server has no thread for the scrape."""
+    response = answer_text(method, 503, "too many scrapes at once; try again\n")
+    return response.with_header("Retry-After", "1")
 
 
 def answer_text(method: str, status: int, text: str) -> Response:

@@ -4,8 +4,11 @@ Rules:
 
 - It supports only the parts of HTTP that a scrape needs, because the standard library's http.server imports thirty
   modules.
-- Its threads are daemonic, limited in number, and block signals (see `pytheus.background_threads`).
-- It pauses during a fork: the accepting thread ends before the fork and starts again in the parent. So the child is
+- One thread accepts connections and reads requests (`pytheus.exposition.arrivals`); each request then gets a thread
+  (`pytheus.exposition.scrapes`). All of them are daemonic, limited in number, and block signals (see
+  `pytheus.background_threads`).
+- It pauses during a fork: the accepting thread ends before the fork and starts again in the parent, with the
+  connections that it had. So the child is
   forked from a process without that thread, and Python does not warn of a thread that the program did not start (before
   gh-137109, some 3.13 and 3.14 do, because they check too late). The child closes the inherited sockets and serves
   nothing.
@@ -22,32 +25,39 @@ import selectors
 import socket
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from pytheus.background_threads import start_without_signals, wait_until_removed
+from pytheus.exposition.access import OPEN_POLICY, Access, Policy
+from pytheus.exposition.arrivals import Arrival, Arrivals
+from pytheus.exposition.channel import Channel
 from pytheus.exposition.collector_threads import wait_for_ended
-from pytheus.exposition.disconnection import has_ended
-from pytheus.exposition.http1 import Request, serve_connection
+from pytheus.exposition.http1 import Request
+from pytheus.exposition.listener import listen
 from pytheus.exposition.own_socket import LostSocketError, OwnSocket
 from pytheus.exposition.respond import answer_scrape
 from pytheus.exposition.response import LIMIT_SECONDS, Response, answer_text, checked_limit, servable
-from pytheus.interruption import is_interruption
+from pytheus.exposition.scrapes import Scrapes
 from pytheus.lazy import logger
+from pytheus.names import shown
 from pytheus.registry import REGISTRY, Registry
 
-__all__ = ["MetricsServer", "start_http_server"]
+__all__ = ["MAX_SCRAPES", "MetricsServer", "checked_path", "start_http_server"]
 
-_CONNECTIONS: Final = 16
-_REFUSALS: Final = 16  # further connections that get status 503; all others are closed without a response
+HEALTH_PATH: Final = "/-/healthy"
+"""Where the server says that it runs, as Prometheus's own servers do."""
+
+MAX_SCRAPES: Final = 40
+"""How many scrapes run at once by default, as in the node_exporter."""
+
 _CLOSE_SECONDS: Final = 5.0
 _EXIT_SECONDS: Final = 0.5
 _WAKE_SECONDS: Final = 5.0
+_ACCEPTED_AT_ONCE: Final = 16
 _EXHAUSTED_SECONDS: Final = 0.1
-_LEAVING_SECONDS: Final = 0.5
-_LEAVING_PAUSE_SECONDS: Final = 0.01
 
 # Neither epoll nor kqueue, because each needs a file descriptor, and the program may have none left. On Windows, and
 # where eventlet has patched Python, there is no poll.
@@ -63,8 +73,11 @@ def start_http_server(
     *,
     registries: Mapping[str, Registry] | None = None,
     timeout_seconds: float = LIMIT_SECONDS,
+    max_scrapes: int = MAX_SCRAPES,
+    web_config: str | os.PathLike[str] | None = None,
+    path: str = "/metrics",
 ) -> MetricsServer:
-    """Serve `registry` at ``/metrics`` in background threads.
+    """Serve `registry` at `path` in background threads.
 
     The server listens on TCP port `port` of the address `addr`. Port 0 selects a free port, which is in
     `MetricsServer.port`. `addr` is an IPv4 or IPv6 address or a host name; ``"0.0.0.0"`` and ``"::"`` open the port to
@@ -72,10 +85,15 @@ def start_http_server(
     their registries; ``/`` lists all paths, unless it is one of them.
 
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
-    the response and counted; see docs/how-to/expose.md.
+    the response and counted; see docs/how-to/expose.md. More than `max_scrapes` at once are refused with status 503.
 
-    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path or timeout, and
-    `NotARegistryError` for an object that is not a registry. Nothing has been started then.
+    `web_config` is the path of a file that turns on TLS, client certificates, passwords and bearer tokens, in the
+    format of Prometheus's exporters (https://github.com/prometheus/exporter-toolkit); see docs/how-to/secure.md. It is
+    read again when it changes, or one of the files that it names.
+
+    Raises `OSError` if the port or the address is not available, `ValueError` for an invalid port, path, timeout or
+    limit, `ConfigurationError` for an invalid web configuration, and `NotARegistryError` for an object that is not a
+    registry. Nothing has been started then.
 
         >>> import urllib.request
         >>> from pytheus import Counter
@@ -88,17 +106,18 @@ def start_http_server(
         # TYPE orders_total counter
         orders_total 1.0
     """
-    if registries is not None and "/metrics" in registries:
-        raise ValueError("registries has the path '/metrics', which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {"/metrics": registry, **(registries or {})}, timeout_seconds)
+    if registries is not None and path in registries:
+        raise ValueError(f"registries has the path {path!r}, which serves `registry`; pass that one as registry=...")
+    return MetricsServer(port, addr, {path: registry, **(registries or {})}, timeout_seconds, max_scrapes, web_config)
 
 
 class MetricsServer:
     """A running metrics server, created by `start_http_server`.
 
-    `close`, or the end of a ``with`` block, stops it. It serves up to 16 connections at once, one request each, and
-    refuses more with status 503. A client has 10 seconds for its request, of at most 16 KiB, and 30 to receive the
-    response. All methods may be called from any thread.
+    `close`, or the end of a ``with`` block, stops it. It serves one request for each connection, and `max_scrapes` of
+    them at once; others wait half a second for their turn and are then refused with status 503. A client has 10 seconds
+    for its request, of at most 16 KiB, and 30 to receive the response. ``/-/healthy`` answers while the server runs,
+    also when all scrapes are taken. All methods may be called from any thread.
 
         >>> from pytheus import start_http_server
         >>> from pytheus.registry import CollectorRegistry
@@ -109,19 +128,29 @@ class MetricsServer:
     """
 
     def __init__(
-        self, port: int, addr: str, registries: Mapping[str, Registry], timeout_seconds: float = LIMIT_SECONDS
+        self,
+        port: int,
+        addr: str,
+        registries: Mapping[str, Registry],
+        timeout_seconds: float = LIMIT_SECONDS,
+        max_scrapes: int = MAX_SCRAPES,
+        web_config: str | os.PathLike[str] | None = None,
     ) -> None:
         self._limit_seconds: Final = checked_limit(timeout_seconds)
-        self._routes: Final = {_checked_path(path): servable(registry) for path, registry in registries.items()}
-        self._listener: Final = _listen(port, addr)
+        self._routes: Final = {checked_path(path): servable(registry) for path, registry in registries.items()}
+        self._scrapes: Final = Scrapes(_checked_max_scrapes(max_scrapes), self._scrape_ended)
+        access = None if web_config is None else Access(web_config)
+        self._policy: Final = access.current if access is not None else lambda: OPEN_POLICY
+        self._scheme: Final = "https" if self._policy().has_tls else "http"
+        self._listener: Final = listen(port, addr)
         host, bound_port = self._listener.getsockname()[:2]
         self._addr: Final = str(host)
         self._port: Final = int(bound_port)
         self._waker, self._woken = map(OwnSocket.of, socket.socketpair())
         self._lock = threading.RLock()  # re-entrant, because a signal handler may fork or close
-        self._connections: dict[OwnSocket, threading.Thread] = {}
-        # Also those whose connection is closed, because a thread lives a moment longer.
-        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._arrivals: Final = Arrivals()
+        self._turns_awaited = False
+        self._is_accepting = False
         self._pauses = 0
         self._closed = False
         self._is_lost = False
@@ -145,15 +174,15 @@ class MetricsServer:
 
     @property
     def url(self) -> str:
-        """The URL of the metrics: ``http://ADDR:PORT/metrics``."""
+        """The URL of the metrics: ``http://ADDR:PORT/metrics``, or https with TLS."""
         host = f"[{self._addr}]" if ":" in self._addr else self._addr
-        return f"http://{host}:{self._port}/metrics"
+        return f"{self._scheme}://{host}:{self._port}{next(iter(self._routes))}"
 
     def close(self) -> None:
         """Stop the server and end all its sockets and threads; a second call does nothing.
 
-        Waits up to 5 seconds for responses in progress, then closes their connections. A collector that hangs can keep
-        its daemonic thread, but nothing else.
+        Connections without a complete request are closed at once. Waits up to 5 seconds for responses in progress, then
+        closes their connections. A collector that hangs can keep its daemonic thread, but nothing else.
         """
         self._close(_CLOSE_SECONDS)
 
@@ -166,12 +195,10 @@ class MetricsServer:
         self._stop_accepting()
         for own in (self._listener, self._waker, self._woken):
             own.close()
-        with self._lock:
-            connections, threads = dict(self._connections), list(self._threads)
-        _shut(connections, socket.SHUT_RD)  # ends the wait for a request; a response can still be sent
-        _join(threads, grace_seconds)
+        self._arrivals.close()
+        self._scrapes.join(grace_seconds)
         wait_for_ended(grace_seconds)
-        _shut({own: thread for own, thread in connections.items() if thread.is_alive()}, socket.SHUT_RDWR)
+        self._scrapes.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +211,7 @@ class MetricsServer:
     def __repr__(self) -> str:
         return f"<MetricsServer {'closed' if self._closed else 'at'} {self.url}>"
 
-    # Accepting -----------------------------------------------------------------------------------------------------
+    # Accepting and reading -----------------------------------------------------------------------------------------
 
     def _start_accepting(self) -> None:
         with self._lock:
@@ -211,22 +238,92 @@ class MetricsServer:
             acceptor.join(_WAKE_SECONDS)
 
     def _accept(self) -> None:
-        with _Selector() as selector:
+        try:
+            with _Selector() as selector:
+                self._is_accepting = False
+                selector.register(self._woken, selectors.EVENT_READ)
+                self._arrivals.watch_with(selector)
+                while not (self._closed or self._pauses):
+                    self._take_turn(selector)
+        except LostSocketError:
+            self._report_loss()
+            self._arrivals.close()
+        finally:
+            self._arrivals.watch_with(None)
+
+    def _take_turn(self, selector: selectors.BaseSelector) -> None:
+        """Wait until something happens, and go on with it; raises `LostSocketError` for the server's own sockets."""
+        if not (self._listener.is_own() and self._woken.is_own()):
+            # Before it waits for descriptors of the program, perhaps without end.
+            raise LostSocketError(errno.EBADF, "the program has closed the descriptors of the server")
+        self._watch_listener(selector)
+        for key, _ in selector.select(self._arrivals.seconds_left()):
+            if key.fileobj is self._woken:
+                self._woken.recv(64)
+            elif key.fileobj is self._listener:
+                self._accept_some()
+            else:
+                self._arrivals.advance(key.data)
+        self._start_scrapes()
+        self._arrivals.expire()
+
+    def _watch_listener(self, selector: selectors.BaseSelector) -> None:
+        """Wait for further connections only while there is a place for one; the others wait in the kernel's queue."""
+        has_place = self._arrivals.has_place()
+        if has_place and not self._is_accepting:
             selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
-            while not (self._closed or self._pauses):
-                if not (self._listener.is_own() and self._woken.is_own()):
-                    self._report_loss()  # before it waits for descriptors of the program, perhaps without end
-                    return
-                for key, _ in selector.select():
-                    try:
-                        if key.fileobj is self._woken:
-                            self._woken.recv(64)
-                        else:
-                            self._accept_one()
-                    except LostSocketError:
-                        self._report_loss()
-                        return
+        elif self._is_accepting and not has_place:
+            selector.unregister(self._listener)
+        self._is_accepting = has_place
+
+    def _accept_some(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._arrivals.has_place():
+                return
+            try:
+                connection, _ = self._listener.accept()
+            except LostSocketError:
+                raise
+            except (BlockingIOError, ConnectionError, InterruptedError):
+                return
+            except OSError:
+                # Out of descriptors or memory; the listener stays readable.
+                if not self._arrivals.close_idlest():
+                    time.sleep(_EXHAUSTED_SECONDS)
+                return
+            try:
+                policy = self._policy()
+                channel = policy.open_channel(connection)
+            except Exception:
+                connection.close()
+                logger("pytheus.exposition").exception("a connection to the metrics server cannot be opened")
+            else:
+                self._arrivals.add(Arrival(channel, partial(self._respond, policy)))
+
+    def _start_scrapes(self) -> None:
+        """Give each request that waits its scrape, as long as there are some, or its short response."""
+        ready = self._arrivals.ready()
+        self._turns_awaited = bool(ready)  # before it is read how many run, so that the end of one wakes this thread
+        for arrival in ready:
+            request = arrival.request
+            if request is None:
+                continue
+            if request.path == HEALTH_PATH and HEALTH_PATH not in self._routes:
+                self._arrivals.answer(arrival, _plain_response(request, "healthy\n"))
+            elif not self._scrapes.is_full:
+                self._arrivals.take(arrival)
+                self._scrapes.start(request, arrival.channel, arrival.respond)
+            else:
+                self._scrapes.abort_slowest()
+                break
+        self._turns_awaited = bool(self._arrivals.ready())
+
+    def _scrape_ended(self) -> None:
+        if self._turns_awaited:
+            try:
+                self._waker.send(b"\0")
+            except OSError:
+                pass  # closed, or lost, which the accepting thread reports
 
     def _report_loss(self) -> None:
         if not (self._closed or self._is_lost):
@@ -237,58 +334,13 @@ class MetricsServer:
                 self.url,
             )
 
-    def _accept_one(self) -> None:
-        """Accept one connection and pass it to a thread. Raises `LostSocketError` if the listener is closed."""
-        self._wait_for_leaving_clients()
-        try:
-            connection, _ = self._listener.accept()
-        except LostSocketError:
-            raise
-        except (BlockingIOError, ConnectionError, InterruptedError):
-            return
-        except OSError:
-            time.sleep(_EXHAUSTED_SECONDS)  # out of descriptors or memory; the listener stays readable
-            return
-        with self._lock:
-            count = len(self._connections)
-            respond = self._respond if count < _CONNECTIONS else _respond_busy
-            thread = threading.Thread(
-                target=self._serve, args=(connection, respond), name="pytheus-scrape", daemon=True
-            )
-            if count < _CONNECTIONS + _REFUSALS:
-                self._connections[connection] = thread
-                self._threads.add(thread)
-        if count >= _CONNECTIONS + _REFUSALS:
-            connection.close()
-            return
-        try:
-            thread.start()  # inherits this thread's signal mask
-        except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
-            self._serve(connection, respond)
+    # Answering -----------------------------------------------------------------------------------------------------
 
-    def _wait_for_leaving_clients(self) -> None:
-        """Wait a moment if clients that have left occupy the last connections."""
-        deadline = time.monotonic() + _LEAVING_SECONDS
-        while len(self._connections) >= _CONNECTIONS and not (self._closed or self._pauses):
-            with self._lock:
-                connections = list(self._connections)
-            if time.monotonic() > deadline or not any(own.is_own() and has_ended(own) for own in connections):
-                return
-            time.sleep(_LEAVING_PAUSE_SECONDS)
+    def _respond(self, policy: Policy, request: Request, channel: Channel) -> Response:
+        response = policy.refusal(request) or self._respond_allowed(request, channel)
+        return response._replace(headers=(*response.headers, *policy.headers))
 
-    def _serve(self, connection: OwnSocket, respond: Callable[[Request, OwnSocket], Response]) -> None:
-        try:
-            serve_connection(connection, lambda request: respond(request, connection))
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            logger("pytheus.exposition").exception("a scrape failed")
-        finally:
-            with self._lock:
-                self._connections.pop(connection, None)
-            connection.close()
-
-    def _respond(self, request: Request, connection: OwnSocket) -> Response:
+    def _respond_allowed(self, request: Request, channel: Channel) -> Response:
         registry = self._routes.get(request.path)
         if registry is not None:
             fields = request.fields
@@ -300,14 +352,12 @@ class MetricsServer:
                 timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
                 query=request.query,
                 limit_seconds=self._limit_seconds,
-                has_left=lambda: not connection.is_own() or has_ended(connection),
+                has_left=channel.has_left,
             )
         paths = "".join(f"{path}\n" for path in self._routes)
         if request.path != "/":
             return answer_text(request.method, 404, f"there are no metrics at this path; available:\n{paths}")
-        if request.method not in ("GET", "HEAD"):
-            return answer_text(request.method, 405, f"{request.method} is not allowed here\n")
-        return answer_text(request.method, 200, f"metrics are available at:\n{paths}")
+        return _plain_response(request, f"metrics are available at:\n{paths}")
 
     # Forking -------------------------------------------------------------------------------------------------------
 
@@ -330,83 +380,36 @@ class MetricsServer:
     def _after_fork_in_child(self) -> None:
         self._lock = threading.RLock()  # the thread that held it may not exist here
         self._closed = True
-        for own in (self._listener, self._waker, self._woken, *self._connections):
+        channels = [*self._scrapes.forget(), *self._arrivals.forget()]
+        for own in (self._listener, self._waker, self._woken, *(channel.socket for channel in channels)):
             is_own = own.is_own()
             # close() would leave the descriptor open while a file object of the socket exists.
             descriptor = own.detach()
             if is_own:
                 os.close(descriptor)
-        self._connections.clear()
         _servers.discard(self)
 
 
-_LOOPBACK: Final = "127.0.0.1"
+def _plain_response(request: Request, text: str) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        return answer_text(request.method, 405, f"{request.method} is not allowed here\n")
+    return answer_text(request.method, 200, text)
 
 
-def _listen(port: int, addr: str) -> OwnSocket:
-    """Return a non-blocking socket that listens on TCP port `port` of `addr`.
-
-    Port 0 is any free port. Raises `ValueError` for an invalid port, and `OSError` with port and address if they are
-    not available.
-    """
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ValueError(f"port must be a whole number from 0 (any free port) to 65535 but got {port!r}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            addr.strip() or _LOOPBACK, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":  # on other systems this would share the port with another program
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        message = f"cannot listen on {addr.strip() or _LOOPBACK} port {port}: {error.strerror or error}"
-        if error.errno == errno.EADDRINUSE:
-            remedy = (
-                "choose another port, or 0 for any free port. A server that reloads its program, such as Django's"
-                " runserver, runs it in two processes: start the metrics server in one of them"
-                " (if os.environ.get('RUN_MAIN') == 'true'), or use --noreload"
-            )
-        elif error.errno == errno.EACCES:
-            remedy = "choose another port, or 0 for any free port"
-        else:
-            remedy = "choose an address of this machine, such as 127.0.0.1"
-        raise type(error)(error.errno, f"{message}; {remedy}") from error
-    return OwnSocket.of(listener)
+def _checked_max_scrapes(max_scrapes: int) -> int:
+    if isinstance(max_scrapes, bool) or not isinstance(max_scrapes, int) or max_scrapes < 1:
+        raise ValueError(f"max_scrapes must be a whole number of at least 1 but got {shown(max_scrapes)}")
+    return max_scrapes
 
 
-def _respond_busy(request: Request, connection: OwnSocket) -> Response:
-    return answer_text(request.method, 503, "too many scrapes at once; try again\n")
-
-
-def _checked_path(path: str) -> str:
+def checked_path(path: str) -> str:
+    """Return `path` if a client can request it; raise `ValueError` otherwise."""
     if not path.startswith("/") or not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
         raise ValueError(
             f"the path {path!r} is not valid; it must begin with '/' and be plain ASCII, percent-encoded if"
             " necessary, without '?', '#' and spaces"
         )
     return path
-
-
-def _shut(connections: Mapping[OwnSocket, threading.Thread], how: int) -> None:
-    for connection in connections:
-        try:
-            connection.shutdown(how)
-        except OSError:
-            pass  # already closed
-
-
-def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        if thread is not threading.current_thread() and thread.ident is not None:
-            thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _for_all(step: Callable[[MetricsServer], None]) -> Callable[[], None]:

@@ -63,7 +63,8 @@ class Configuration(NamedTuple):
     `registry` is a name or URL as it was written, or None. `plugins` has its entries as written. `registries` maps a
     plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `settings` has
     the settings of the whole process that the file has. `looked_at` has each file that was looked at with the decision
-    about it, and `warnings` are about files and tables that are ignored.
+    about it, and `warnings` are about files and tables that are ignored. `run` has the options of
+    ``pytheus run``.
     """
 
     path: str | None
@@ -74,6 +75,7 @@ class Configuration(NamedTuple):
     settings: Mapping[str, bool | str] = MappingProxyType({})
     looked_at: tuple[LookedAt, ...] = ()
     warnings: tuple[str, ...] = ()
+    run: Mapping[str, bool | int | float | str] = MappingProxyType({})
 
     def table_source(self, name: str) -> str:
         """The words for where the options of the registry `name` were written."""
@@ -108,6 +110,7 @@ def load_configuration() -> Configuration:
         MappingProxyType(parsed.settings),
         looked_at,
         ignored,
+        MappingProxyType(parsed.run_options),
     )
 
 

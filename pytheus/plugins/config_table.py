@@ -60,6 +60,18 @@ class _Layer(Struct, forbid_unknown_fields=True):
     read_only: UnsetType | None = UNSET
 
 
+class _Run(Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of ``pytheus run``, which checks their values."""
+
+    addr: str | UnsetType = UNSET
+    max_scrapes: int | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    port: int | UnsetType = UNSET
+    quiet: bool | UnsetType = UNSET
+    timeout_seconds: float | UnsetType = UNSET
+    web_config: str | UnsetType = UNSET
+
+
 class Table(Struct, forbid_unknown_fields=True):
     """The content of ``[tool.pytheus]``; `layers` is made of `wrap`."""
 
@@ -70,11 +82,17 @@ class Table(Struct, forbid_unknown_fields=True):
     names: Literal["legacy", "utf8"] | None = None
     created_lines: bool | None = None
     wrap: list[_Layer] = []
+    run: _Run = _Run()
 
     @property
     def layers(self) -> tuple[WrapLayer, ...]:
         """The layers, innermost first."""
         return tuple(_as_wrap_layer(layer) for layer in self.wrap)
+
+    @property
+    def run_options(self) -> dict[str, bool | int | float | str]:
+        """The options of ``pytheus run`` that are given."""
+        return {name: value for name, value in structs.asdict(self.run).items() if value is not UNSET}
 
     @property
     def settings(self) -> dict[str, bool | str]:
@@ -97,6 +115,10 @@ _EXPECTED: Final = {
     "max_series": "an integer",
     "max_series_per_metric": "an integer",
     "after_seconds": "a number",
+    "port": "an integer",
+    "max_scrapes": "an integer",
+    "timeout_seconds": "a number",
+    "quiet": "true or false",
 }
 _EXAMPLES: Final = {
     "expiring": "{ expiring = { after_seconds = 3600 } }",
@@ -208,6 +230,13 @@ def _translated(message: str, table: dict[str, object]) -> str:
                 f"{_quoted(str(name))} in [tool.pytheus.registries] must be a table of that registry's options but is"
                 f" {got}; write [tool.pytheus.registries.{name if re.fullmatch(_SHOWN_KEY, str(name)) else 'NAME'}]"
             )
+        case ["run"]:
+            if key:
+                return f"[tool.pytheus.run] has the unknown key {_quoted(key)}; {_takes(key, _Run)}"
+            return f"'run' in [tool.pytheus] must be a table but is {got}; write [tool.pytheus.run]"
+        case ["run", str(option)]:
+            expected = _EXPECTED.get(option, "a string")
+            return f"{option!r} in [tool.pytheus.run] must be {expected} but is {got}"
         case ["wrap"]:
             return (
                 f"'wrap' in [tool.pytheus] must be an array of layers but is {got};"

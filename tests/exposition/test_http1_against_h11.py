@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytheus.exposition.http1 import HEAD_END, BadRequestError, Request, parse_head
+from pytheus.exposition.http1 import HEAD_END, BadRequestError, HeadReader, Request, parse_head
 
 pytestmark = pytest.mark.property
 
@@ -150,3 +150,30 @@ def test_neither_accepts_a_head_that_the_other_refuses_without_a_stated_reason(d
         assert refusal_is_stated(data, oracle, error), str(error)
     else:
         assert_same(request, theirs(data))
+
+
+@given(st.sampled_from([b"", b"\r\n", b"\n\r\n"]), mutated(), st.binary(max_size=5), st.lists(st.integers(1, 40)))
+@example(b"\r\n", b"GET / HTTP/1.0\r\n\r\n", b"", [1] * 20)
+@example(b"", b"GET / HTTP/1.0\r\n" + b"A: b\r\n" * 4000 + b"\r\n", b"", [16_384, 1, 1, 1])
+def test_it_makes_no_difference_in_which_pieces_a_head_arrives(
+    before: bytes, data: bytes, after: bytes, sizes: list[int]
+) -> None:
+    arriving = before + data + after
+    pieces: list[bytes] = []
+    for size in sizes:
+        pieces.append(arriving[:size])
+        arriving = arriving[size:]
+
+    assert _read([*pieces, arriving]) == _read([before + data + after])
+
+
+def _read(pieces: list[bytes]) -> Request | str:
+    reader = HeadReader()
+    for piece in pieces:
+        try:
+            request = reader.feed(piece)
+        except BadRequestError as error:
+            return str(error)
+        if request is not None:
+            return request
+    raise AssertionError("no empty line was found")

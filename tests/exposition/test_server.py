@@ -34,24 +34,27 @@ def test_a_collector_that_raises_costs_only_itself(server: MetricsServer, shop: 
     assert b"shop_orders_total 1.0" in body
 
 
-def test_connections_are_bounded(server: MetricsServer, shop: CollectorRegistry, wait_until: WaitUntil) -> None:
+def test_scrapes_are_bounded(shop: CollectorRegistry, wait_until: WaitUntil) -> None:
     gate = Gate()
     shop.register(gate)
-    scrapes = [threading.Thread(target=get, args=(server, "/metrics")) for _ in range(16)]
-    for scrape in scrapes:
-        scrape.start()
-    try:
-        wait_until(lambda: own_threads().count("pytheus-scrape") == len(scrapes), "all connections to be accepted")
-        assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
-
-        assert get(server, "/metrics")[0] == 503
-    finally:
-        gate.open.set()
+    with start_http_server(0, registry=shop, max_scrapes=2) as server:
+        scrapes = [threading.Thread(target=get, args=(server, "/metrics")) for _ in range(2)]
         for scrape in scrapes:
-            scrape.join()
+            scrape.start()
+        try:
+            wait_until(lambda: own_threads().count("pytheus-scrape") == len(scrapes), "all scrapes to begin")
+            assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
 
-    wait_until(lambda: "pytheus-scrape" not in own_threads(), "the scrapes to end")
-    assert get(server, "/metrics")[0] == 200
+            status, fields, body = get(server, "/metrics")
+            assert (status, fields["retry-after"], body) == (503, "1", b"too many scrapes at once; try again\n")
+            assert get(server, "/-/healthy")[::2] == (200, b"healthy\n")
+        finally:
+            gate.open.set()
+            for scrape in scrapes:
+                scrape.join()
+
+        wait_until(lambda: "pytheus-scrape" not in own_threads(), "the scrapes to end")
+        assert get(server, "/metrics")[0] == 200
 
 
 def test_without_threads_to_spare_it_serves_one_after_the_other(

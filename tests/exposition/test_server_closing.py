@@ -60,7 +60,7 @@ def test_the_port_can_be_taken_again(shop: CollectorRegistry) -> None:
 def test_closing_cuts_off_who_has_not_asked_yet(shop: CollectorRegistry, wait_until: WaitUntil) -> None:
     server = start_http_server(0, registry=shop)
     with open_to(server) as connection:
-        wait_until(lambda: "pytheus-scrape" in own_threads(), "the connection to be accepted")
+        wait_until(lambda: list(server._arrivals), "the connection to be accepted")
 
         server.close()
 

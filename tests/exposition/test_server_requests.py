@@ -10,10 +10,12 @@ import urllib.request
 import pytest
 
 from pytheus import Counter, start_http_server
+from pytheus.exposition import arrivals as arrivals_module
 from pytheus.exposition import http1 as http1_module
+from pytheus.exposition import scrapes as scrapes_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
-from tests.exposition.conftest import WaitUntil, add_queues, get, open_to, own_threads, read, talk
+from tests.exposition.conftest import WaitUntil, add_queues, get, open_to, read, talk
 
 _PATIENCE_SECONDS = 120
 
@@ -95,7 +97,7 @@ def test_another_method_is_refused(server: MetricsServer, path: str) -> None:
 def test_a_body_that_is_not_read_does_not_cost_the_response(
     server: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http1_module, "_LINGER_SECONDS", _PATIENCE_SECONDS)  # for a client that a busy machine delays
+    monkeypatch.setattr(scrapes_module, "_LINGER_SECONDS", _PATIENCE_SECONDS)  # for a client that a busy machine delays
     request = b"POST /metrics HTTP/1.1\r\nHost: shop\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
 
     assert talk(server, request)[0] == 405
@@ -153,14 +155,14 @@ def test_a_request_may_come_in_pieces(server: MetricsServer) -> None:
 
 
 def test_a_client_that_says_nothing_is_cut_off(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1_module, "_HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(arrivals_module, "_HEAD_SECONDS", 0.2)
 
     with open_to(server) as connection:
         assert read(connection).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_client_that_trickles_is_cut_off(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1_module, "_HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(arrivals_module, "_HEAD_SECONDS", 0.5)
     ended = threading.Event()
 
     with open_to(server) as connection:
@@ -184,6 +186,7 @@ def test_a_client_that_trickles_is_cut_off(server: MetricsServer, monkeypatch: p
 def test_a_client_that_goes_away_does_no_harm(server: MetricsServer, wait_until: WaitUntil) -> None:
     with open_to(server) as connection:
         connection.sendall(b"GET /metr")
+        wait_until(lambda: list(server._arrivals), "the connection to be accepted")
 
-    wait_until(lambda: "pytheus-scrape" not in own_threads(), "the abandoned connection to end")
+    wait_until(lambda: not list(server._arrivals), "the abandoned connection to end")
     assert get(server, "/metrics")[0] == 200

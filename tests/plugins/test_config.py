@@ -146,12 +146,12 @@ def test_a_named_file_without_the_table_is_refused(home: Path, monkeypatch: pyte
         (
             '[tool.pytheus]\nregisty = "redis"\n',
             "[tool.pytheus] has the unknown key 'registy'; did you mean 'registry'?"
-            " it takes: plugins, registries, registry, strict, names, created_lines, wrap",
+            " it takes: plugins, registries, registry, strict, names, created_lines, wrap, run",
         ),
         (
             "[tool.pytheus]\nzzz = 1\n",
             "[tool.pytheus] has the unknown key 'zzz'; it takes: plugins, registries, registry, strict, names,"
-            " created_lines, wrap",
+            " created_lines, wrap, run",
         ),
         (
             "[tool.pytheus]\nregistry = true\n",

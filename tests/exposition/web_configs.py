@@ -1,0 +1,60 @@
+"""Web configurations for tests: an authority, certificates, and files that name them."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Final
+
+import bcrypt
+import trustme
+
+from pytheus.exposition.server import MetricsServer
+
+PASSWORD: Final = "correct horse"
+HASH: Final = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+
+class Scene:
+    """A directory with an authority's certificates, and the web configuration `path` in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home: Final = home
+        self.path: Final = home / "web.yml"
+        self.authority: Final = trustme.CA()
+        self.authority.cert_pem.write_to_path(str(home / "ca.crt"))
+        self.renew()
+        client = self.authority.issue_cert("prometheus.example", "10.0.0.1")
+        client.private_key_and_cert_chain_pem.write_to_path(str(home / "client.pem"))
+
+    def renew(self) -> None:
+        """Write a new certificate of the server, and its key."""
+        issued = self.authority.issue_cert("127.0.0.1", "localhost")
+        issued.private_key_pem.write_to_path(str(self.home / "server.key"))
+        issued.cert_chain_pems[0].write_to_path(str(self.home / "server.crt"))
+
+    def write(self, text: str) -> Path:
+        """Write the web configuration; returns its path."""
+        replacement = self.home / "web.yml.new"
+        replacement.write_text(text)
+        os.replace(replacement, self.path)
+        return self.path
+
+    def client(self, *, with_certificate: bool = False, authority: trustme.CA | None = None) -> ssl.SSLContext:
+        """The context of a client, which trusts the authority; a certificate of `authority` replaces the usual one."""
+        context = ssl.create_default_context(cafile=str(self.home / "ca.crt"))
+        if authority is not None:
+            authority.issue_cert("prometheus.example").configure_cert(context)
+        elif with_certificate:
+            context.load_cert_chain(self.home / "client.pem")
+        return context
+
+
+TLS: Final = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+MUTUAL: Final = TLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+USERS: Final = f"basic_auth_users:\n  prometheus: {HASH}\n"
+
+
+def address_of(server: MetricsServer) -> tuple[str, int]:
+    return server.addr, server.port
