@@ -67,7 +67,7 @@ def read_labels(
         _refuse(labels, subject)
     _check_types(cls, names, subject)
     if isinstance(default_labels, Mapping):
-        defaults = {**defaults, **default_labels}
+        defaults |= default_labels
     elif default_labels is not None:
         return names, cast("DefaultLabels", default_labels)  # the caller refuses it
     for name in names:

@@ -12,10 +12,10 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from pytheus.exceptions import LabelError
-from pytheus.metrics.label_types import DefaultLabels, LabelValue, LabelValues
+from pytheus.metrics.label_types import DefaultLabels, LabelValues
 
 __all__ = ["Source", "parted"]
 
@@ -67,13 +67,13 @@ def parted(default_labels: DefaultLabels, subject: str) -> tuple[LabelValues, di
 
     Raises `LabelError` for a source that cannot be asked without waiting: a coroutine function.
     """
-    values: dict[str, LabelValue] = {}
+    values: dict[str, Any] = {}  # as given, because those of other types are refused by their words
     sources: dict[str, Source] = {}
     for label, given in default_labels.items():
         ask = _question(given, label, subject)
         if ask is not None:
             sources[label] = Source(label, subject, ask)
-        values[label] = cast("LabelValue", given) if ask is None else ""
+        values[label] = given if ask is None else ""
     return values, sources
 
 

@@ -113,7 +113,7 @@ def test_in_strict_mode_the_write_raises_and_changes_nothing() -> None:
     hits = Counter("hits_total", "Hits.", ["tenant"], default_labels={"tenant": failing}, registry=None)
     with pytest.raises(LabelError, match="raised KeyError") as raised:
         hits.inc()
-    assert isinstance(raised.value.__cause__, KeyError)
+    assert isinstance(raised.value.__context__, KeyError)
     assert hits.series_count == 0
 
 
