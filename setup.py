@@ -28,6 +28,7 @@ COMPILED_MODULES = [
     "pytheus/metrics/number.py",
     "pytheus/metrics/buckets.py",
     "pytheus/metrics/exemplars.py",
+    "pytheus/metrics/label_sources.py",
     "pytheus/metrics/series.py",
     "pytheus/metrics/handle.py",
     "pytheus/metrics/metric.py",

@@ -14,6 +14,7 @@ Modules:
 - `cells`: single numbers of a series, for other libraries' metric objects
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
 - `label_values`: the text of a label value
+- `label_sources`: label values by a context variable or a function
 - `label_types`: types for type checkers
 - `number`: the numbers that metrics accept
 - `buckets`: the bounds of histogram buckets
@@ -36,7 +37,7 @@ from pytheus.metrics.histogram import Histogram
 from pytheus.metrics.info import Info
 from pytheus.metrics.instrument import ExceptionCount, InProgress, Timer
 from pytheus.metrics.keyword_hints import hint_at_keywords
-from pytheus.metrics.label_types import LabelValue
+from pytheus.metrics.label_types import LabelSource, LabelValue
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import Number
 from pytheus.metrics.stateset import StateSet
@@ -57,6 +58,7 @@ __all__ = [
     "Histogram",
     "InProgress",
     "Info",
+    "LabelSource",
     "LabelValue",
     "Metric",
     "NativeBuckets",

@@ -12,7 +12,7 @@ from pytheus.exceptions import OutOfRangeError, PytheusWarning
 from pytheus.kinds import MetricType
 from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.instrument import ExceptionCount
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
 from pytheus.metrics.scalar import Scalar
@@ -43,7 +43,8 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given in every
     format; without the suffix it is an ``unknown`` in OpenMetrics, and its definition is a `PytheusWarning`.
     `description` is the help text. `unit` is "" or the end of the name before ``_total``, such as "seconds" in
-    ``cpu_seconds_total``. `required_labels` are the names. `default_labels` maps some or all of them to default values.
+    ``cpu_seconds_total``. `required_labels` are the names. `default_labels` maps some or all of them to default values, or
+    to a context variable or function that each write asks for the value (`pytheus.metrics.label_sources`).
     `labels_from` maps each label to its expected values: the series of every combination is created at once with the
     value zero, so that a rate includes the first increment. `labels`, instead of `required_labels`, is a dataclass,
     NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `names` is "utf8" if the names
@@ -69,7 +70,7 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         unit: str = "",
@@ -179,7 +180,9 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         ...     int("12")
         12
         """
-        self._bound()
+        if self._is_complete():
+            self._bound()
+        self._series.require(self._labels)
         # Raises TypeError here, because later it would replace the exception to count.
         issubclass(Exception, exceptions)
         return ExceptionCount(self.inc, exceptions)

@@ -11,8 +11,8 @@ from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr
 from pytheus.exceptions import NotANumberError, PytheusError
 from pytheus.kinds import GaugeMode, MetricType, validated_gauge_mode
-from pytheus.metrics.instrument import InProgress, Instrument, Timer
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.instrument import InProgress, InProgressByContext, Instrument, Timer
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.number import ONE, Number, to_float
@@ -78,7 +78,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         mode: GaugeMode = "sum",
         processes: Literal["live", "all"] = "live",
@@ -408,8 +408,11 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
         Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
         """
-        self._writable()
+        self._series.require(self._labels)
         self._series.counts_running = True
+        if not self._is_complete():
+            return InProgressByContext(self._writable)
+        self._writable()
         return InProgress(self.inc, self.dec)
 
     def time(self) -> Timer[L]:

@@ -247,7 +247,7 @@ class Handle:
         return self._bound()
 
     def _is_complete(self) -> bool:
-        """Return whether every label is set or has a default."""
+        """Return whether every label is set or has a default value; one with a source has none yet."""
         return self._view is not UNBOUND or self._series.complete(self._labels) is not None
 
     def _drop(self, key: tuple[str, ...]) -> bool:

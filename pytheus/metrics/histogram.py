@@ -13,7 +13,7 @@ from pytheus.kinds import MetricType
 from pytheus.metrics.buckets import DEFAULT_BUCKETS, tally, validate_buckets
 from pytheus.metrics.distribution import HEAD_MARK
 from pytheus.metrics.exemplars import CONTEXTS
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.native import NativeDistribution, place
 from pytheus.metrics.number import Number, to_float, to_floats
@@ -94,7 +94,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         buckets: Iterable[Number] = DEFAULT_BUCKETS,

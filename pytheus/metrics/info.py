@@ -9,7 +9,7 @@ from pytheus.atomic import LOCKED
 from pytheus.escaping import is_legacy_label
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
@@ -49,7 +49,7 @@ class Info(Metric[L, L, "Info[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         names: NameRules | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from types import TracebackType
-from typing import Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from pytheus.atomic import LOCKED, lock_for
 from pytheus.compilation import mypyc_attr
@@ -160,7 +160,7 @@ class Timer(Instrument, Generic[L]):
             raise RuntimeError(f"a timer of {self._given} was left before it was entered")
         self._seconds = seconds
         self._is_running = False
-        if kind is not None and not self._metric._is_complete():
+        if kind is not None and self._given._series.missing(self._metric._labels):
             self._warn_of_missing_labels(kind)
         else:
             self._metric._record_seconds(seconds)
@@ -185,7 +185,7 @@ class Timer(Instrument, Generic[L]):
         Raises `TypeError` if it is not a function, and `LabelError` if a label is missing.
         """
         given = self._given
-        given._series.key(given._labels)
+        given._series.require(given._labels)
         # A subclass may measure in its own way.
         return instrument_function(function, self.fresh, given._record_seconds if type(self) is Timer else None)
 
@@ -225,6 +225,55 @@ class InProgress(Instrument):
         traceback: TracebackType | None,
     ) -> None:
         self._leave()
+
+
+class Countable(Protocol):
+    """A gauge with its labels set, as far as `InProgressByContext` needs it."""
+
+    def inc(self) -> None:
+        """Add 1."""
+
+    def dec(self) -> None:
+        """Subtract 1."""
+
+
+class InProgressByContext(InProgress):
+    """An `InProgress` whose series the context chooses when the block begins; the same counts its end.
+
+    A second entry before the end raises `RuntimeError`, because one object has one series at a time.
+    """
+
+    __slots__ = ("_choose", "_chosen")
+
+    def __init__(self, choose: Callable[[], Countable]) -> None:
+        self._choose = choose
+        self._chosen: Countable | None = None
+
+    def fresh(self) -> InProgress:
+        return InProgressByContext(self._choose)
+
+    def __enter__(self) -> Self:
+        if self._chosen is not None:
+            raise RuntimeError(
+                f"the count of blocks of {self._chosen} was entered again before its block has ended; call"
+                " track_inprogress() for each block"
+            )
+        chosen = self._choose()
+        chosen.inc()
+        self._chosen = chosen
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        chosen = self._chosen
+        if chosen is None:
+            raise RuntimeError("a count of blocks was left before it was entered")
+        self._chosen = None
+        chosen.dec()
 
 
 class ExceptionCount(Instrument):

@@ -33,7 +33,7 @@ from typing import (
 )
 
 from pytheus.exceptions import LabelError
-from pytheus.metrics.label_types import LabelValue, LabelValues
+from pytheus.metrics.label_types import DefaultLabels, LabelValue
 from pytheus.names import shown
 
 __all__ = ["labels_of_record", "unfit_annotation", "read_labels"]
@@ -43,7 +43,7 @@ _UNIONS: Final = (Union, types.UnionType)
 
 def read_labels(
     labels: object, subject: str, required_labels: object, default_labels: object
-) -> tuple[tuple[str, ...], LabelValues]:
+) -> tuple[tuple[str, ...], DefaultLabels]:
     """Return the label names and default labels from the class `labels`.
 
     `default_labels` override the defaults of the fields. Raises `LabelError` if the class is not of the three kinds, or
@@ -69,7 +69,7 @@ def read_labels(
     if isinstance(default_labels, Mapping):
         defaults |= default_labels
     elif default_labels is not None:
-        return names, cast("LabelValues", default_labels)  # the caller refuses it
+        return names, cast("DefaultLabels", default_labels)  # the caller refuses it
     for name in names:
         if name not in defaults and _may_be_left_out(cls, name):
             raise LabelError(

@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from contextvars import ContextVar
+
     from typing_extensions import TypeVar
 
     L = TypeVar("L", bound=Callable[..., object], default=Callable[..., object], covariant=True)
@@ -33,7 +35,7 @@ else:
     C = TypeVar("C", covariant=True)
     D = TypeVar("D", covariant=True)
 
-__all__ = ["AnyLabels", "C", "Complete", "D", "L", "LabelValue", "LabelValues"]
+__all__ = ["AnyLabels", "C", "Complete", "D", "DefaultLabels", "L", "LabelSource", "LabelValue", "LabelValues"]
 
 Complete = Callable[[], object]
 
@@ -42,6 +44,14 @@ LabelValue: TypeAlias = str | int
 
 LabelValues: TypeAlias = Mapping[str, LabelValue]
 """Label values by name."""
+
+_Variable: TypeAlias = "ContextVar[str] | ContextVar[str | None] | ContextVar[int] | ContextVar[int | None]"
+
+LabelSource: TypeAlias = "_Variable | Callable[[], LabelValue | None]"
+"""Where a label's value comes from at each write; see `pytheus.metrics.label_sources`."""
+
+DefaultLabels: TypeAlias = "Mapping[str, LabelValue | LabelSource]"
+"""Default values by label name, and where others come from."""
 
 
 class AnyLabels(Protocol):

@@ -21,7 +21,8 @@ from pytheus.definitions import Definition, caller_location
 from pytheus.exceptions import InvalidNameError, LabelError
 from pytheus.kinds import MetricType
 from pytheus.metrics.handle import Handle
-from pytheus.metrics.label_types import AnyLabels, C, Complete, D, L, LabelValue, LabelValues
+from pytheus.metrics.label_sources import Source, parted
+from pytheus.metrics.label_types import AnyLabels, C, Complete, D, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove, start_time
 from pytheus.names import (
@@ -68,7 +69,7 @@ class Metric(Handle, Generic[L, C, D]):
         name: str,
         description: str,
         required_labels: Iterable[str] | None,
-        default_labels: LabelValues | None,
+        default_labels: DefaultLabels | None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None,
         registry: Registry | None,
         *,
@@ -103,8 +104,13 @@ class Metric(Handle, Generic[L, C, D]):
         )
         series = SeriesSet(definition, (), ())
         series.defaults = series.unbound
+        sources: dict[str, Source] = {}
         if default_labels is not None and len(_mapping(default_labels)) > 0:
-            series.defaults = series.bind(series.unbound, (), default_labels)
+            values, sources = parted(default_labels, subject)
+            defaults = series.bind(series.unbound, (), values)
+            series.defaults = tuple(
+                [None if name in sources else value for name, value in zip(definition.labels, defaults, strict=True)]
+            )
         self._series = series
         self._labels = series.unbound
         self._view = UNBOUND
@@ -114,6 +120,8 @@ class Metric(Handle, Generic[L, C, D]):
         if series.label_count > 0 and default is not None and default not in series.prepared:
             # Such a metric can be written at once, so its series exists at once, as without labels.
             series.prepared = (default, *series.prepared)
+        if sources:
+            series.label_sources = tuple([sources.get(name) for name in definition.labels])
         self._init_handle()
         if series.label_count == 0:
             self._view = None
@@ -408,7 +416,7 @@ class Metric(Handle, Generic[L, C, D]):
         return f"<{self.__class__.__name__} {series.definition.name}{'{' + ', '.join(labels) + '}' if labels else ''}>"
 
 
-def _mapping(labels: object) -> LabelValues:
+def _mapping(labels: object) -> DefaultLabels:
     if not isinstance(labels, Mapping):
         raise LabelError(f"default_labels must be a mapping of label names to values but got {labels!r:.80}")
     return labels

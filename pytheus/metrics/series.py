@@ -23,6 +23,7 @@ from pytheus.atomic import LOCKED, lock_for
 from pytheus.compilation import i64, now, vec
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError
+from pytheus.metrics.label_sources import Source
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.storage import UNSET, FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar
@@ -135,6 +136,7 @@ class SeriesSet:
         "idle",
         "label_count",
         "label_heads",
+        "label_sources",
         "limits",
         "messages",
         "neutral",
@@ -177,6 +179,8 @@ class SeriesSet:
         # The windows of native buckets that series have; the values are of a higher module.
         self.window_shapes: dict[Any, Any] = {}
         self.defaults: tuple[str | None, ...] = defaults
+        # For each label the source of its values, or None; empty if no label has one.
+        self.label_sources: tuple[Source | None, ...] = ()
         self.prepared: tuple[tuple[str, ...], ...] = prepared
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
         # The values are handles of a higher module, each with all labels bound.
@@ -318,7 +322,7 @@ class SeriesSet:
         return key if is_same else tuple([self._value(labels[index], value) for index, value in enumerate(key)])
 
     def complete(self, bound: tuple[str | None, ...]) -> tuple[str, ...] | None:
-        """Return the key of `bound` with the default labels; None if one is missing."""
+        """Return the key of `bound` with the default labels that are values; None if one is missing."""
         filled: list[str] = []
         for value, default in zip(bound, self.defaults, strict=True):
             if value is not None:
@@ -330,25 +334,41 @@ class SeriesSet:
         return tuple(filled)
 
     def key(self, bound: tuple[str | None, ...]) -> tuple[str, ...]:
-        """Return the key of `bound` with the default labels.
+        """Return the key of `bound` with the default labels, for which it asks their sources.
 
         Raises `LabelError` if a label is missing.
         """
         key = self.complete(bound)
-        if key is None:
-            missing = self.missing(bound)
+        if key is not None:
+            return key
+        self.require(bound)
+        labels = self.definition.labels
+        filled: list[str] = []
+        for index, source in enumerate(self.label_sources):
+            text = bound[index]
+            if text is None:
+                text = self.defaults[index]
+            if text is None and source is not None:
+                text = self._value(labels[index], source.value(self.converted))
+            filled.append("" if text is None else text)
+        return tuple(filled)
+
+    def require(self, bound: tuple[str | None, ...]) -> None:
+        """Raise `LabelError` if a label has neither a value in `bound` nor a default. Asks no source."""
+        missing = self.missing(bound)
+        if missing:
             raise LabelError(
                 f"{self._subject()} but lacks {', '.join(map(repr, missing))}: complete it with"
                 f" .labels({', '.join(name + '=...' for name in missing)}) before it counts"
             )
-        return key
 
     def missing(self, bound: tuple[str | None, ...]) -> list[str]:
-        """Return the labels that have neither a value in `bound` nor a default."""
+        """Return the labels that have neither a value in `bound` nor a default, from a source or not."""
+        sources = self.label_sources or self.unbound
         return [
-            name
-            for name, value, default in zip(self.definition.labels, bound, self.defaults, strict=True)
-            if value is None and default is None
+            self.definition.labels[index]
+            for index, value in enumerate(bound)
+            if value is None and self.defaults[index] is None and sources[index] is None
         ]
 
     def text(self, key: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, cast
 from pytheus.atomic import LOCKED
 from pytheus.exceptions import LabelError
 from pytheus.kinds import MetricType
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series import UNBOUND
@@ -59,7 +59,7 @@ class StateSet(Metric[L, L, "StateSet[Complete]"]):
         required_labels: Iterable[str] | None = None,
         *,
         states: Iterable[str],
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         names: NameRules | None = None,

@@ -10,7 +10,7 @@ from pytheus.compilation import i64, mypyc_attr, vec
 from pytheus.exceptions import OutOfRangeError
 from pytheus.kinds import MetricType
 from pytheus.metrics.distribution import Distribution
-from pytheus.metrics.label_types import Complete, L, LabelValue, LabelValues
+from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import Number, to_float, to_floats
 from pytheus.protobufformat import summary_message
@@ -46,7 +46,7 @@ class Summary(Distribution[L, L, "Summary[Complete]"]):
         description: str,
         required_labels: Iterable[str] | None = None,
         *,
-        default_labels: LabelValues | None = None,
+        default_labels: DefaultLabels | None = None,
         labels_from: Mapping[str, Iterable[LabelValue]] | None = None,
         labels: L | None = None,
         unit: str = "",

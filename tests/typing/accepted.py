@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -27,7 +28,7 @@ from pytheus import (
     Summary,
     generate_metrics,
 )
-from pytheus.metrics import ExceptionCount, Family, InProgress, Timer
+from pytheus.metrics import ExceptionCount, Family, InProgress, LabelSource, Timer
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 counter = Counter("c_total", "C.", ["a", "b"], default_labels={"a": "0", "b": "1"}, labels_from={"a": ["1", "2"]})
@@ -36,6 +37,17 @@ histogram = Histogram("h", "H.", buckets=[1, 2.5, Decimal("5")], registry=Collec
 summary = Summary("s", "S.", registry=NullRegistry())
 info = Info("i", "I.", registry=REGISTRY)
 stateset = StateSet("t", "T.", states=["on", "off"])
+
+# Label values by the context ------------------------------------------------------------------------------------------
+
+TENANT: ContextVar[str] = ContextVar("tenant")
+ATTEMPT: ContextVar[int | None] = ContextVar("attempt", default=None)
+contextual = Counter(
+    "x_total", "X.", ["a", "b", "c", "d"], default_labels={"a": TENANT, "b": ATTEMPT, "c": TENANT.get, "d": lambda: "1"}
+)
+assert_type(contextual.labels(a="b"), Counter)
+sources: dict[str, LabelSource] = {"a": TENANT}
+Histogram("y", "Y.", ["a"], default_labels=sources)
 
 # labels() gives the same class, however labels are given -------------------------------------------------------------
 
