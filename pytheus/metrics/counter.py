@@ -43,8 +43,8 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     `name` should end with ``_total`` (https://prometheus.io/docs/practices/naming/) and is exposed as given in every
     format; without the suffix it is an ``unknown`` in OpenMetrics, and its definition is a `PytheusWarning`.
     `description` is the help text. `unit` is "" or the end of the name before ``_total``, such as "seconds" in
-    ``cpu_seconds_total``. `required_labels` are the names. `default_labels` maps some or all of them to default values, or
-    to a context variable or function that each write asks for the value (`pytheus.metrics.label_sources`).
+    ``cpu_seconds_total``. `required_labels` are the names. `default_labels` maps some or all of them to default values,
+    or to a context variable or function that each write asks for the value (`pytheus.metrics.label_sources`).
     `labels_from` maps each label to its expected values: the series of every combination is created at once with the
     value zero, so that a rate includes the first increment. `labels`, instead of `required_labels`, is a dataclass,
     NamedTuple or TypedDict whose fields are the labels, so that type checkers know them. `names` is "utf8" if the names
