@@ -1,4 +1,4 @@
-"""Creates middleware, and says on stderr what a process measures, and what it does not."""
+"""Creates middleware, and says on stderr which frameworks a process measures and which it does not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _say(text: str) -> None:
     try:
         print(f"pytheus: {text}", file=sys.stderr, flush=True)
     except (AttributeError, OSError, ValueError):
-        pass  # stderr is closed, or there is none
+        pass  # stderr is closed or missing
 
 
 def _with_version(framework: str) -> str:

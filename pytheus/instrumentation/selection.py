@@ -31,7 +31,7 @@ def parse(text: str) -> Mapping[str, Names]:
         >>> parse("fastapi, flask=flask-exporter")
         {'fastapi': 'otel', 'flask': 'flask-exporter'}
 
-    Raises `ValueError`, with what is expected, for a text that is not valid.
+    Raises `ValueError` if the text is not valid; its message begins with the expected values.
     """
     found: dict[str, Names] = {}
     every: Names | None = None
@@ -59,10 +59,10 @@ def selected() -> Mapping[str, Names]:
         raise ValueError(f"{VARIABLE} takes {error}") from None
 
 
-def _check(word: str, known: Collection[str], what: str) -> None:
+def _check(word: str, known: Collection[str], kind: str) -> None:
     if word in known:
         return
     close = difflib.get_close_matches(word, known, 1)
     got = repr(word) if _SHOWN.fullmatch(word) else "another text"
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"{what} ({', '.join(known)}) but got {got}{hint}")
+    raise ValueError(f"{kind} ({', '.join(known)}) but got {got}{hint}")

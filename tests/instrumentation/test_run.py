@@ -1,4 +1,4 @@
-"""`pytheus run --instrument`: by flag, variable and file, for the program and what it starts."""
+"""`pytheus run --instrument`, by flag, variable and file, in the program and in processes that it starts."""
 
 from __future__ import annotations
 
