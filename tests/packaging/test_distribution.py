@@ -70,6 +70,7 @@ def test_the_wheel_and_the_sdist_hold_the_package(
 
 def test_the_sdist_holds_what_a_build_needs(sdist_names: list[str]) -> None:
     assert {"pyproject.toml", "setup.py", "build_backend/__init__.py", "README.md", "LICENSE"} <= set(sdist_names)
+    assert {f"pytheus_startup{suffix}" for suffix in (".pth", ".py", ".start")} <= set(sdist_names)
 
 
 def test_the_wheel_holds_the_package_and_the_startup_files_beside_it(wheel_names: list[str]) -> None:
