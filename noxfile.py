@@ -36,7 +36,10 @@ nox.options.envdir = ".venv"
 INTERPRETERS = interpreters()
 RUNNING = next(iter(INTERPRETERS))
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus")
+SOURCES = (
+    *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus"),
+    *("pytheus_startup.pth", "pytheus_startup.py", "pytheus_startup.start"),
+)
 # By module, so that what the tests of a module share (a Prometheus server, an environment) is made once.
 PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadscope")
 

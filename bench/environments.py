@@ -30,7 +30,7 @@ BENCH = Path(__file__).resolve().parent
 CHECKOUT = BENCH.parent
 VENVS = BENCH / ".venvs"
 LIMIT_SOURCE = BENCH / "limit.c"
-PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "setup.py")
+PACKAGE_SOURCES = ("build_backend", "pyproject.toml", "pytheus", "pytheus_startup.py", "setup.py")
 
 # The newest peers, because a user chooses among those; the table names their versions.
 DISTRIBUTIONS = {

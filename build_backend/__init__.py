@@ -6,9 +6,12 @@ compiler".
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,8 +49,14 @@ _SOURCES = (
     "build_backend",
     "pyproject.toml",
     "pytheus",
+    "pytheus_startup.pth",
+    "pytheus_startup.py",
+    "pytheus_startup.start",
     "setup.py",
 )
+
+# Python looks for them in site-packages itself at its start; setuptools has no option for such files.
+_STARTUP_FILES = ("pytheus_startup.pth", "pytheus_startup.py", "pytheus_startup.start")
 
 
 @contextmanager
@@ -71,7 +80,9 @@ def _copy_of_the_checkout() -> Iterator[None]:
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
     """A wheel: compiled where that is possible and wanted, pure otherwise."""
     with _copy_of_the_checkout():
-        return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+        return _with_startup_files(
+            wheel_directory, build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+        )
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
@@ -106,4 +117,24 @@ def build_editable(
 ) -> str:
     """An editable install of the sources: pure, because a compiled file beside its source would shadow it."""
     os.environ["PYTHEUS_PURE"] = "1"
-    return build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
+    return _with_startup_files(
+        wheel_directory, build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
+    )
+
+
+def _with_startup_files(wheel_directory: str, name: str) -> str:
+    """Add the startup files to the wheel `name`, which lists them in its record; returns the name."""
+    wheel = Path(wheel_directory, name)
+    with zipfile.ZipFile(wheel) as archive:
+        contents = {entry: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        lines = []
+        for file in _STARTUP_FILES:
+            content = Path(file).read_bytes()
+            archive.writestr(file, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            lines.append(f"{file},sha256={digest},{len(content)}\n")
+        for entry, content in contents.items():
+            is_record = entry.filename.endswith(".dist-info/RECORD")
+            archive.writestr(entry, "".join(lines).encode() + content if is_record else content)
+    return name

@@ -22,6 +22,7 @@ Packages:
 - `exposition`: the text format, WSGI and ASGI applications, and an HTTP server
 - `middleware`: middleware that measures ASGI and WSGI applications
 - `contrib`: parts that belong to one framework: middleware and a view for Django
+- `instrumentation`: the middleware, put around the applications of frameworks by `pytheus run --instrument`
 - `collectors`: metrics about the process, its garbage collector and its Python
 - `compose`: registries made of other registries
 - `shards`: registries that merge the metrics of several processes

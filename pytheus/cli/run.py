@@ -23,7 +23,7 @@ from typing import Final, Literal
 # modules are imported with the plugin.
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
-from pytheus.cli.serving_options import FLAGS, serving_options
+from pytheus.cli.serving_options import FLAGS, ServingOptions, serving_options
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
 from pytheus.plugins import configure
@@ -34,7 +34,8 @@ from pytheus.unserved import RUN_VARIABLE, announce_serving
 __all__ = ["run"]
 
 _USAGE: Final = (
-    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE] [--quiet]"
+    "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE]"
+    " [--instrument auto|NAMES] [--quiet]"
     " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
 
@@ -52,13 +53,15 @@ Run a program as python would, with its arguments, exit code, signals and traceb
   --web-config FILE  TLS, client certificates, passwords and tokens, as in Prometheus's exporters
   --max-scrapes N    how many scrapes run at once, 40 by default; others are refused with status 503
   --timeout-seconds S  the longest wait for a scrape, 25 by default
-  --quiet            do not print the metrics' address to stderr
+  --instrument auto  measure the requests to applications of Starlette, FastAPI, Litestar, Flask and Django, without a
+                     change to them; or some of these, as in --instrument fastapi,flask
+  --quiet            do not print the metrics' address and the measured frameworks to stderr
   -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the chosen registry, which must
                      be one that processes can share. Without a command of that name, it is a SCRIPT in any case
 
 Each option can also be set by a variable, as PYTHEUS_RUN_PORT for --port, and in the configuration file, as `port` in
 [tool.pytheus.run]; a flag wins over a variable, and that over the file. For --registry they are PYTHEUS_REGISTRY, and
-`registry` in [tool.pytheus].
+`registry` in [tool.pytheus]; the variable of --instrument is PYTHEUS_INSTRUMENT.
 """
 
 _REFUSED: Final = 2
@@ -163,6 +166,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         served = serving_options(options.flags)
+        _instrument(served)
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
@@ -200,6 +204,17 @@ def run(arguments: Sequence[str]) -> int:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
     program.run()
     return 0
+
+
+def _instrument(served: ServingOptions) -> None:
+    """Let this process, and those that the program starts, measure the applications of frameworks."""
+    if served.instrument is not None:
+        from pytheus_startup import VARIABLE, begin
+
+        os.environ[VARIABLE] = served.instrument
+        if served.quiet:
+            os.environ["PYTHEUS_RUN_QUIET"] = "1"
+        begin()
 
 
 def _refuse(reason: str) -> int:

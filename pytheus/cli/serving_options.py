@@ -7,6 +7,7 @@ Rules:
 
 - A flag decides over the variable, that over the file, that over the default. An empty variable counts as unset.
 - Variables begin with ``PYTHEUS_RUN_``, because Kubernetes sets ``PYTHEUS_PORT`` for a service that is named pytheus.
+  ``PYTHEUS_INSTRUMENT`` does not, because all processes of the program read it.
 - One rule for each option checks its text, wherever it is from. An error names the source.
 """
 
@@ -23,7 +24,7 @@ from pytheus.exposition.server import MAX_SCRAPES, MetricsServer, checked_path, 
 from pytheus.plugins.config import Configuration, load_configuration
 from pytheus.registry import REGISTRY
 
-__all__ = ["FLAGS", "ServingOptions", "serving_options"]
+__all__ = ["FLAGS", "VARIABLES", "ServingOptions", "serving_options"]
 
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ _SHOWN: Final = re.compile(r"[\w.:/-]{1,40}", re.ASCII)
 
 
 class ServingOptions(NamedTuple):
-    """The options of the server, and whether its address is not printed."""
+    """The options of the server, whether its address is not printed, and the frameworks to instrument."""
 
     port: int = 9464
     addr: str = "127.0.0.1"
@@ -41,6 +42,7 @@ class ServingOptions(NamedTuple):
     timeout_seconds: float = LIMIT_SECONDS
     web_config: str | None = None
     quiet: bool = False
+    instrument: str | None = None
 
     def start(self) -> MetricsServer:
         """Serve the metrics of `REGISTRY`; raises as `start_http_server`."""
@@ -80,6 +82,13 @@ def _path(text: str) -> str:
         raise ValueError("a path that begins with '/', in plain ASCII without '?', '#' and spaces") from None
 
 
+def _frameworks(text: str) -> str:
+    from pytheus.instrumentation.selection import parse
+
+    parse(text)
+    return text
+
+
 def _boolean(text: str) -> bool:
     words = {"1": True, "true": True, "0": False, "false": False}
     if text.lower() not in words:
@@ -89,6 +98,11 @@ def _boolean(text: str) -> bool:
 
 FLAGS: Final = {f"--{name.replace('_', '-')}": name for name in ServingOptions._fields}
 """The names of the options by their flags; all but ``--quiet`` take a value."""
+
+VARIABLES: Final = {name: f"PYTHEUS_RUN_{name.upper()}" for name in ServingOptions._fields} | {
+    "instrument": "PYTHEUS_INSTRUMENT"
+}
+"""The environment variables of the options, by their names."""
 
 
 def serving_options(flags: Mapping[str, str]) -> ServingOptions:
@@ -109,6 +123,7 @@ def serving_options(flags: Mapping[str, str]) -> ServingOptions:
         given.value("timeout_seconds", _seconds, default.timeout_seconds),
         given.value("web_config", str, default.web_config),
         given.value("quiet", _boolean, default.quiet),
+        given.value("instrument", _frameworks, default.instrument),
     )
 
 
@@ -135,7 +150,7 @@ class _Given:
         """The words for the source that decides, and the text there, or None."""
         if name in self._flags:
             return f"--{name.replace('_', '-')}", self._flags[name]
-        variable = f"PYTHEUS_RUN_{name.upper()}"
+        variable = VARIABLES[name]
         if text := os.environ.get(variable, "").strip():
             return variable, text
         path, value = self._configuration.path, self._configuration.run.get(name)

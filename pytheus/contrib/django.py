@@ -15,7 +15,7 @@ https://docs.djangoproject.com/en/stable/topics/http/middleware/
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
@@ -25,7 +25,7 @@ from django.http.response import HttpResponseBase
 from pytheus.exposition import expose
 from pytheus.exposition.response import leave_unmeasured
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, class_name, content_length
-from pytheus.middleware.options import MiddlewareOptions
+from pytheus.middleware.options import MiddlewareOptions, Names
 from pytheus.middleware.recorder import Recorder
 from pytheus.registry import REGISTRY, Registry
 
@@ -49,6 +49,10 @@ class MetricsMiddleware:
 
     sync_capable: bool = True
     async_capable: bool = True
+    is_automatic: ClassVar[bool] = False
+    """Whether pytheus put it around a project by itself: it then gives way to those of the program."""
+
+    default_names: ClassVar[Names] = "otel"
 
     def __init__(self, get_response: GetResponse) -> None:
         from django.conf import (
@@ -56,9 +60,13 @@ class MetricsMiddleware:
         )  # not a name of this module, because tools that inspect one would read settings
 
         options = cast("MiddlewareOptions[dict[str, object]]", getattr(settings, "PYTHEUS_MIDDLEWARE", {}))
+        if "names" not in options:
+            options = cast("MiddlewareOptions[dict[str, object]]", {**options, "names": self.default_names})
         has_views = options.get("names") == "django-prometheus"
         self._get_response: Final = get_response
-        self._recorder: Final = Recorder(options, _view_of if has_views else _route_of, "MetricsMiddleware")
+        self._recorder: Final = Recorder(
+            options, _view_of if has_views else _route_of, "MetricsMiddleware", is_automatic=self.is_automatic
+        )
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             self._is_async = True

@@ -6,7 +6,7 @@ https://asgi.readthedocs.io/en/latest/specs/main.html
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pytheus.middleware.asgi_exchange import AsgiExchange
 from pytheus.middleware.asgi_routes import AsgiRoutes
@@ -41,11 +41,16 @@ class AsgiMiddleware:
     does not exist or a value that it cannot have.
     """
 
+    is_automatic: ClassVar[bool] = False
+    """Whether pytheus put it around an application by itself: it then gives way to those of the program."""
+
     def __init__(self, app: Callable[..., Awaitable[None]], **options: Unpack[MiddlewareOptions[Scope]]) -> None:
         # Not ASGIApp, because some frameworks declare narrower types of scopes and messages.
         self.app: Final = app
         find_route = AsgiRoutes().template
-        self._recorder: Final[Recorder[Scope]] = Recorder(options, find_route, "AsgiMiddleware")
+        self._recorder: Final[Recorder[Scope]] = Recorder(
+            options, find_route, "AsgiMiddleware", is_automatic=self.is_automatic
+        )
         self._websockets: Final[Recorder[Scope] | None] = (
             Recorder(options, find_route, "AsgiMiddleware", WEBSOCKETS) if options.get("websockets", False) else None
         )

@@ -57,6 +57,9 @@ class Measures(Protocol[S]):
         """Equal for recorders that count in the same metrics."""
 
     @property
+    def is_automatic(self) -> bool: ...
+
+    @property
     def measures_first_byte(self) -> bool: ...
 
     @property

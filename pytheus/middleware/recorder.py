@@ -7,6 +7,8 @@ Rules:
 - A failure here, or in a function that was passed as an option, never changes a response. It is logged once for each
   place, and counted in ``pytheus_middleware_failures_total``.
 - The metrics are created with the middleware, so that a conflict of names is an error at that line.
+- A middleware that pytheus added by itself (`is_automatic`) gives way to those of the program: a request that both see
+  is measured by the other one, and its metrics are removed if the other one defines them in another way.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Profile
 from pytheus.middleware.records import Records
 from pytheus.registry import REGISTRY
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "has_middleware_of_program"]
 
 S = TypeVar("S", bound=MutableMapping[str, object])
 
@@ -41,7 +43,8 @@ _STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 6
 class Recorder(Generic[S]):
     """The metrics of one middleware, by its names or by `profile`.
 
-    `route_of` returns the template of an exchange's route, or None.
+    `route_of` returns the template of an exchange's route, or None. `is_automatic` is for a middleware that the program
+    has not created.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Recorder(Generic[S]):
         route_of: Callable[[Exchange[S]], str | None],
         subject: str,
         profile: Profile | None = None,
+        *,
+        is_automatic: bool = False,
     ) -> None:
         check_names(options, subject)
         name = options.get("names", "otel")
@@ -69,6 +74,7 @@ class Recorder(Generic[S]):
         self._own_route: Final = options.get("route")
         self._route_of: Final = route_of
         self._failures: Final[dict[str, Counter]] = {}
+        self.is_automatic: Final = is_automatic
 
         self._exclude_methods: Final = frozenset(map(str.upper, options.get("exclude_methods", ())))
         self._exclude_if: Final = options.get("exclude_if")
@@ -77,17 +83,20 @@ class Recorder(Generic[S]):
         self.measures_first_byte: Final = is_http and options.get("first_byte", False)
         self.measures_sizes: Final = is_http and options.get("sizes", profile.has_sizes)
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
-        records = Records(options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options))
+        self._made: Final = Records(
+            options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options)
+        )
+        measures = [each for each in profile.measures if each.only_if != "sizes" or self.measures_sizes]
+        if self.measures_first_byte:
+            measures.append(FIRST_BYTE)
+        stream = STREAM if is_http and self._streams == "separate" else None
         try:
-            active = records.active()
-            self._records: Final = [
-                records.record(measure)
-                for measure in profile.measures
-                if measure.only_if != "sizes" or self.measures_sizes
-            ]
-            if self.measures_first_byte:
-                self._records.append(records.record(FIRST_BYTE))
-            self._record_stream: Final = records.record(STREAM) if is_http and self._streams == "separate" else None
+            try:
+                active, self._records, self._record_stream = self._made.create(measures, stream)
+            except ConflictError:
+                if not self._replaces_automatic():
+                    raise
+                active, self._records, self._record_stream = self._made.create(measures, stream)
         except ConflictError as error:
             raise ConflictError(
                 f"{error}. {subject} takes other names with names=..., or with prefix=...",
@@ -97,7 +106,8 @@ class Recorder(Generic[S]):
         self._active: Final = None if active is None else active[0]
         self._active_labels: Final = None if active is None else active[1]
         # Otherwise a request costs a step for each of these.
-        self._may_exclude: Final = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
+        self._may_exclude = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
+        self._is_replaced = False
         _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
 
     def begin(self, exchange: Exchange[S]) -> bool:
@@ -107,9 +117,12 @@ class Recorder(Generic[S]):
             found = source.get(EXCHANGE_KEY)
             if found is not None:
                 outer = cast("Exchange[S]", found)
-                if self._is_measured_by(outer):
+                if self.is_automatic or (not outer.recorder.is_automatic and self._is_measured_by(outer)):
                     return False
-                exchange.outer = outer
+                if outer.recorder.is_automatic:
+                    outer.leave_out()
+                else:
+                    exchange.outer = outer
             source[EXCHANGE_KEY] = exchange
             exchange.read_request()
             if self._may_exclude and self._excludes(exchange):
@@ -217,6 +230,16 @@ class Recorder(Generic[S]):
             exchange = exchange.outer
         return False
 
+    def _replaces_automatic(self) -> bool:
+        """Remove the metrics of automatic middleware with the same names; returns whether there was one."""
+        same = [each for each in _recorders if each.key == self.key]
+        if self.is_automatic or not same or not all(each.is_automatic for each in same):
+            return False
+        for each in same:
+            each._may_exclude = each._is_replaced = True
+            each._made.unregister()
+        return True
+
     def _exemplar_function(self, options: MiddlewareOptions[S]) -> Callable[[], LabelValues | None] | None:
         option = options.get("exemplars", False)
         if option is True:
@@ -243,7 +266,8 @@ class Recorder(Generic[S]):
 
     def _excludes(self, exchange: Exchange[S]) -> bool:
         return (
-            exchange.method in self._exclude_methods
+            self._is_replaced
+            or exchange.method in self._exclude_methods
             or (self._is_excluded is not None and self._is_excluded(exchange.path))
             or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
         )
@@ -275,6 +299,11 @@ def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:
 
 
 _recorders: Final[weakref.WeakSet[Recorder[MutableMapping[str, object]]]] = weakref.WeakSet()
+
+
+def has_middleware_of_program() -> bool:
+    """Return whether this process has middleware that pytheus has not added by itself."""
+    return any(not recorder.is_automatic for recorder in list(_recorders))
 
 
 def _after_fork_in_child() -> None:

@@ -6,10 +6,11 @@ series and writes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from operator import attrgetter
 from typing import Final, Generic, TypeVar, cast
 
+from pytheus.exceptions import ConflictError
 from pytheus.metrics import Counter, Gauge, Histogram, Summary
 from pytheus.metrics.label_types import LabelValue, LabelValues
 from pytheus.middleware.exchange import Exchange
@@ -45,6 +46,29 @@ class Records(Generic[S]):
         self._custom: Final = custom
         self._registry: Final = options.get("registry", REGISTRY)
         self._exemplar_of: Final = exemplar_of
+        self._metrics: Final[list[Counter | Gauge | Histogram | Summary]] = []
+
+    def create(
+        self, measures: Iterable[Measure], stream: Measure | None
+    ) -> tuple[tuple[Gauge, Values[S]] | None, list[Record[S]], Record[S] | None]:
+        """Create the metrics; returns the parts of `active`, and the functions for `measures` and for `stream`.
+
+        After a `ConflictError`, no metric of this object is registered.
+        """
+        try:
+            active = self.active()
+            records = [self.record(measure) for measure in measures]
+            return active, records, None if stream is None else self.record(stream)
+        except ConflictError:
+            self.unregister()
+            raise
+
+    def unregister(self) -> None:
+        """Remove the metrics from the registry, except those that share the values of a metric from before."""
+        for collector in list(self._registry.collect()):
+            if any(collector is metric for metric in self._metrics):
+                self._registry.unregister(collector)
+        self._metrics.clear()
 
     def active(self) -> tuple[Gauge, Values[S]] | None:
         """Return the gauge of requests in progress, and the function that returns its labels, if it is wanted."""
@@ -57,7 +81,9 @@ class Records(Generic[S]):
             labels.append(self._profile.app_label)
             own = labels_of
             labels_of = lambda exchange: (*own(exchange), app_name)  # noqa: E731  # like the others
-        return Gauge(self._prefix + name, description, labels, registry=self._registry), labels_of
+        gauge = Gauge(self._prefix + name, description, labels, registry=self._registry)
+        self._metrics.append(gauge)
+        return gauge, labels_of
 
     def record(self, measure: Measure) -> Record[S]:
         """Create the metric of `measure`; returns the function that counts an exchange in it."""
@@ -67,16 +93,19 @@ class Records(Generic[S]):
         labels_of = values_of(tuple(measure.labels.values()), bool(self._custom))
         if measure.type == "counter":
             counter = Counter(name, measure.description, labels, registry=self._registry)
+            self._metrics.append(counter)
             count: Record[S] = _counting(counter, labels_of, value_of)
             return _if_raised(count) if measure.only_if == "raised" else count
         assert value_of is not None, measure
         metric: Histogram | Summary
         if measure.type == "summary":
             metric = Summary(name, measure.description, labels, registry=self._registry)
+            self._metrics.append(metric)
             return _observing(metric, labels_of, value_of, None)
         buckets = self._options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
         native = self._options.get("native", False) if measure.is_main else False
         metric = Histogram(name, measure.description, labels, buckets=buckets, native=native, registry=self._registry)
+        self._metrics.append(metric)
         is_duration = measure.value == "seconds"
         return _observing(metric, labels_of, value_of, self._exemplar_of if is_duration else None)
 

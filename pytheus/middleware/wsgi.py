@@ -6,7 +6,7 @@ https://peps.python.org/pep-3333/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 from pytheus.middleware.recorder import Recorder
@@ -42,9 +42,14 @@ class WsgiMiddleware:
     does not exist or a value that it cannot have.
     """
 
+    is_automatic: ClassVar[bool] = False
+    """Whether pytheus put it around an application by itself: it then gives way to those of the program."""
+
     def __init__(self, app: WSGIApplication, **options: Unpack[MiddlewareOptions[WSGIEnvironment]]) -> None:
         self.app: Final = app
-        self._recorder: Final[Recorder[WSGIEnvironment]] = Recorder(options, _url_rule, "WsgiMiddleware")
+        self._recorder: Final[Recorder[WSGIEnvironment]] = Recorder(
+            options, _url_rule, "WsgiMiddleware", is_automatic=self.is_automatic
+        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve and measure one request by the application."""

@@ -64,6 +64,7 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     """The options of ``pytheus run``, which checks their values."""
 
     addr: str | UnsetType = UNSET
+    instrument: str | UnsetType = UNSET
     max_scrapes: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     port: int | UnsetType = UNSET

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytheus.cli.serving_options import FLAGS, ServingOptions, serving_options
+from pytheus.cli.serving_options import FLAGS, VARIABLES, ServingOptions, serving_options
 from pytheus.exceptions import ConfigurationError
 from tests.cli.programs import PATIENCE_SECONDS, refused
 
@@ -25,6 +25,7 @@ VALUES = {
     "timeout_seconds": ("2.5", 2.5),
     "web_config": ("/etc/web.yml", "/etc/web.yml"),
     "quiet": ("true", True),
+    "instrument": ("auto", "auto"),
 }
 WRONG = {
     "port": ["-1", "65536", "http", "9" * 5000, "\u0663"],
@@ -32,6 +33,7 @@ WRONG = {
     "max_scrapes": ["0", "-1", "1.5", "many", "1000000", "\u0661"],
     "timeout_seconds": ["0", "-1", "inf", "nan", "1e9", "soon"],
     "quiet": ["maybe"],
+    "instrument": ["everything", "flask=otle", "auto,"],
 }
 
 
@@ -39,7 +41,7 @@ WRONG = {
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ServingOptions._fields:
-        monkeypatch.delenv(f"PYTHEUS_RUN_{name.upper()}", raising=False)
+        monkeypatch.delenv(VARIABLES[name], raising=False)
     return tmp_path
 
 
@@ -60,7 +62,9 @@ def test_a_flag_decides_over_a_variable_and_that_over_the_file(
     name: str, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, value = VALUES[name]
-    other = {"port": "1", "max_scrapes": "1", "timeout_seconds": "1", "quiet": "0"}.get(name, "/other")
+    other = {"port": "1", "max_scrapes": "1", "timeout_seconds": "1", "quiet": "0", "instrument": "flask"}.get(
+        name, "/other"
+    )
 
     def chosen(flags: dict[str, str]) -> object:
         return getattr(serving_options(flags), name)
@@ -68,13 +72,13 @@ def test_a_flag_decides_over_a_variable_and_that_over_the_file(
     assert chosen({name: text}) == value
     write(directory, **{name: text})
     assert chosen({}) == value
-    monkeypatch.setenv(f"PYTHEUS_RUN_{name.upper()}", other)
+    monkeypatch.setenv(VARIABLES[name], other)
     assert chosen({}) != value
     assert chosen({name: text}) == value
-    monkeypatch.setenv(f"PYTHEUS_RUN_{name.upper()}", " ")
+    monkeypatch.setenv(VARIABLES[name], " ")
     assert chosen({}) == value
     (directory / "pyproject.toml").unlink()
-    monkeypatch.setenv(f"PYTHEUS_RUN_{name.upper()}", text)
+    monkeypatch.setenv(VARIABLES[name], text)
     assert chosen({}) == value
 
 
@@ -82,8 +86,8 @@ def test_a_flag_decides_over_a_variable_and_that_over_the_file(
 def test_an_error_names_the_source(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=rf"^--{name.replace('_', '-')} takes .* but got "):
         serving_options({name: text})
-    monkeypatch.setenv(f"PYTHEUS_RUN_{name.upper()}", text)
-    with pytest.raises(ConfigurationError, match=rf"^PYTHEUS_RUN_{name.upper()} takes .* but got "):
+    monkeypatch.setenv(VARIABLES[name], text)
+    with pytest.raises(ConfigurationError, match=rf"^{VARIABLES[name]} takes .* but got "):
         serving_options({})
 
 
@@ -104,7 +108,7 @@ def test_a_url_is_not_shown() -> None:
         ("addr = ''", r"'addr' in .* takes a value but got an empty one; leave it out for the default"),
         (
             "prot = 1",
-            r"\[tool.pytheus.run\] has the unknown key 'prot'; did you mean 'port'\? it takes: addr, max_scrapes",
+            r"\[tool.pytheus.run\] has the unknown key 'prot'; did you mean 'port'\? it takes: addr, instrument,",
         ),
     ],
 )

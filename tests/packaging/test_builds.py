@@ -14,7 +14,10 @@ import pytheus
 
 pytestmark = pytest.mark.network
 
-SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "build_backend", "pyproject.toml", "pytheus", "setup.py")
+SOURCES = (
+    *("LICENSE", "MANIFEST.in", "README.md", "build_backend", "pyproject.toml", "pytheus", "setup.py"),
+    *("pytheus_startup.pth", "pytheus_startup.py", "pytheus_startup.start"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import subprocess
 import sys
@@ -68,11 +70,39 @@ def test_the_wheel_and_the_sdist_hold_the_package(
 
 def test_the_sdist_holds_what_a_build_needs(sdist_names: list[str]) -> None:
     assert {"pyproject.toml", "setup.py", "build_backend/__init__.py", "README.md", "LICENSE"} <= set(sdist_names)
+    assert {f"pytheus_startup{suffix}" for suffix in (".pth", ".py", ".start")} <= set(sdist_names)
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel_names: list[str]) -> None:
+def test_the_wheel_holds_the_package_and_the_startup_files_beside_it(wheel_names: list[str]) -> None:
     tops = {name.split("/")[0] for name in wheel_names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"pytheus"}
+    startup_files = {f"pytheus_startup{suffix}" for suffix in (".pth", ".py", ".start")}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"pytheus"} | startup_files
+
+
+def test_the_record_of_the_wheel_is_right(wheel: Path, wheel_names: list[str]) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (record,) = [name for name in wheel_names if name.endswith(".dist-info/RECORD")]
+        lines = [line.split(",") for line in archive.read(record).decode().splitlines()]
+        assert sorted(name for name, _, _ in lines) == sorted(wheel_names)
+        for name, digest, size in lines:
+            if name != record:
+                content = archive.read(name)
+                expected = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+                assert (digest, size) == (f"sha256={expected}", str(len(content)))
+
+
+def test_a_process_without_settings_runs_no_code_of_the_startup_files(
+    wheel: Path, tmp_path: Path, make_venv: Callable[[Path], str]
+) -> None:
+    python = make_venv(tmp_path / "venv")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True, cwd=tmp_path)
+    shown = "import sys; print(sys.flags.verbose, [name for name in sys.modules if 'pytheus' in name])"
+    # From Python 3.15 on, the start file imports the module.
+    started = ["pytheus_startup"] if sys.version_info >= (3, 15) else []
+    for variable, modules in (("", started), ("auto", ["pytheus_startup"])):
+        environ = os.environ | {"PYTHEUS_INSTRUMENT": variable}
+        ended = subprocess.run([python, "-c", shown], check=True, capture_output=True, text=True, env=environ)
+        assert (ended.stdout.strip(), ended.stderr) == (f"0 {modules}", "")
 
 
 def test_the_wheel_holds_the_license(checkout: Path, wheel: Path, wheel_names: list[str]) -> None:

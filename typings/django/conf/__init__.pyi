@@ -1,1 +1,6 @@
-settings: object
+from collections.abc import Sequence
+
+class LazySettings:
+    MIDDLEWARE: Sequence[str]
+
+settings: LazySettings

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from tests.conftest import Start
 
+AUTO = ["--instrument", "auto"]
+
 FLASK = """
 import os
 from flask import Flask, abort
-from pytheus.middleware import WsgiMiddleware
 
 app = Flask("shop")
-app.wsgi_app = WsgiMiddleware(app.wsgi_app)
 
 @app.get("/items/<item>")
 def item(item):
@@ -31,14 +31,49 @@ def item(item):
 FASTAPI = """
 import os
 from fastapi import FastAPI, Response
-from pytheus.middleware import AsgiMiddleware
 
 app = FastAPI()
-app.add_middleware(AsgiMiddleware)
 
 @app.get("/items/{item}")
 async def item(item: str):
     return Response(str(os.getpid()), 404 if item == "0" else 200)
+"""
+
+DJANGO = """
+import os
+from django.conf import settings
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="-")
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+def item(request, item):
+    return HttpResponse(str(os.getpid()), status=404 if item == "0" else 200)
+
+urlpatterns = [path("items/<item>", item)]
+app = get_wsgi_application()
+"""
+
+LITESTAR = """
+import os
+from litestar import Litestar, MediaType, Response, get
+from litestar.params import FromPath
+
+@get("/items/{item:str}", media_type=MediaType.TEXT)
+async def item(item: FromPath[str]) -> Response[str]:
+    return Response(str(os.getpid()), status_code=404 if item == "0" else 200)
+
+app = Litestar([item])
+"""
+
+FLASK_MEASURED = f"""{FLASK}
+from pytheus.middleware import WsgiMiddleware
+app.wsgi_app = WsgiMiddleware(app.wsgi_app)
+"""
+
+FASTAPI_MEASURED = f"""{FASTAPI}
+from pytheus.middleware import AsgiMiddleware
+app.add_middleware(AsgiMiddleware)
 """
 
 _COUNT = "http_server_request_duration_seconds_count"
@@ -46,21 +81,68 @@ _COUNT = "http_server_request_duration_seconds_count"
 
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("source", "command"),
+    ("source", "command", "options"),
     [
-        pytest.param(FLASK, "gunicorn app:app -w 4 -b 127.0.0.1:{port}", id="Flask, gunicorn", marks=pytest.mark.slow),
-        pytest.param(FLASK, "gunicorn app:app -w 4 --preload -b 127.0.0.1:{port}", id="Flask, gunicorn --preload"),
-        pytest.param(FASTAPI, "uvicorn app:app --workers 4 --port {port}", id="FastAPI, uvicorn"),
+        pytest.param(
+            FLASK_MEASURED, "gunicorn app:app -w 4 -b {address}", [], id="Flask, gunicorn", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            FLASK_MEASURED, "gunicorn app:app -w 4 --preload -b {address}", [], id="Flask, gunicorn --preload"
+        ),
+        pytest.param(FASTAPI_MEASURED, "uvicorn app:app --workers 4 --port {port}", [], id="FastAPI, uvicorn"),
+        pytest.param(
+            FLASK,
+            "gunicorn app:app -w 4 -b {address}",
+            AUTO,
+            id="Flask, gunicorn, instrumented",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            FLASK,
+            "gunicorn app:app -w 4 --preload -b {address}",
+            AUTO,
+            id="Flask, gunicorn --preload, instrumented",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(FASTAPI, "uvicorn app:app --workers 4 --port {port}", AUTO, id="FastAPI, uvicorn, instrumented"),
+        pytest.param(
+            DJANGO,
+            "gunicorn app:app -w 4 --threads 2 -b {address}",
+            AUTO,
+            id="Django, gunicorn threads, instrumented",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            LITESTAR,
+            "hypercorn app:app -w 4 -b {address}",
+            AUTO,
+            id="Litestar, hypercorn, instrumented",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            FASTAPI,
+            "gunicorn app:app -w 4 -k uvicorn.workers.UvicornWorker -b {address}",
+            AUTO,
+            id="FastAPI, gunicorn with uvicorn's workers, instrumented",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_sums_of_four_workers(
-    source: str, command: str, tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+    source: str,
+    command: str,
+    options: list[str],
+    tmp_path: Path,
+    start: Start,
+    wait_until: WaitUntil,
+    unused_port: Callable[[], int],
 ) -> None:
     """1.1: 34. 1.3: 22."""
     (tmp_path / "app.py").write_text(source)
     port = unused_port()
-    run = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", "--")
-    program = start(*run, sys.executable, "-m", *command.format(port=port).split(), cwd=tmp_path)
+    run = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", *options, "--")
+    words = command.format(port=port, address=f"127.0.0.1:{port}").split()
+    program = start(*run, sys.executable, "-m", *words, cwd=tmp_path)
     metrics = program.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
 
     def get(path: str) -> str:
