@@ -263,11 +263,13 @@ class Installation:
 
     def close(self) -> None:
         """Detach and unbridge everything."""
+        for held in self._holders.values():
+            held.clear()  # which the registry's finalizer keeps
         self._holders.clear()
         for attachment in [each for twins in self._by_name.values() for each in twins.values()]:
             self._detach(attachment)
-        for held in (*self._bridges.values(), *self._outlived.values()):
-            self._unregister(held)
+        for registered in (*self._bridges.values(), *self._outlived.values()):
+            self._unregister(registered)
         self._bridges.clear()
         self._outlived.clear()
 
