@@ -4,6 +4,7 @@ Modules:
 
 - `installation`: `install` and `uninstall`
 - `replacements`: the methods of prometheus_client that they replace
+- `endpoints`: the numbers that its endpoints show
 - `installed`: which metrics are attached to which registry of pytheus
 - `attachments`: which metric of pytheus has the numbers of which one of prometheus_client
 - `numbers`: the numbers that their metrics write to

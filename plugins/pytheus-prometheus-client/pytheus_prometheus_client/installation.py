@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
+from collections.abc import Iterable
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import values
 
 from pytheus.definitions import NOT_CALLERS
 from pytheus.exceptions import SelectionError
-from pytheus.registry import REGISTRY, Registry, check_registry, walk
+from pytheus.registry import REGISTRY, Registry, check_registry
 from pytheus_prometheus_client.attachments import TheirMetric, tell
+from pytheus_prometheus_client.endpoints import is_merged
 from pytheus_prometheus_client.installed import INSTALLED, Installation, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.replacements import REPLACEMENTS
@@ -26,7 +28,7 @@ _PACKAGES: Final = {"prometheus_client", "pytheus_prometheus_client", "pytheus_p
 _lock: Final = threading.RLock()
 
 
-def install(registry: Registry = REGISTRY) -> None:
+def install(registry: Registry = REGISTRY, *, merged_endpoints: Iterable[TheirRegistry] | None = None) -> None:
     """Let the metrics of prometheus_client keep their numbers in `registry`, from now on.
 
         >>> import prometheus_client
@@ -41,16 +43,23 @@ def install(registry: Registry = REGISTRY) -> None:
 
     Metrics of every registry of prometheus_client are attached when they are registered, and those that were registered
     before are moved with their values. Custom collectors of its default registry are bridged (`PeerCollector`). A
-    `PytheusWarning` names each metric that stays there alone. A second call with the same registry does nothing. Best
-    called before the program defines metrics; may be called from any thread.
+    `PytheusWarning` names each metric that stays there alone. Best called before the program defines metrics; may be
+    called from any thread.
+
+    `merged_endpoints` are the registries of prometheus_client whose endpoints show all processes if `registry` does:
+    its default registry unless others are given, and with ``()`` none. Endpoints of other registries, and
+    `get_sample_value()` of all, show the numbers of this process. A second call with the same registry changes
+    `merged_endpoints`, if they are given, and nothing else.
 
     Raises `NotARegistryError` if `registry` is not a registry, and `SelectionError` if the metrics are in another one.
     """
     check_registry(registry, "install(...)")  # the default registry is chosen now, which may install the seam as well
-    install_beside(registry, registry)
+    install_beside(registry, registry, merged_endpoints)
 
 
-def install_beside(registry: Registry, chosen: Registry) -> None:
+def install_beside(
+    registry: Registry, chosen: Registry, merged_endpoints: Iterable[TheirRegistry] | None = None
+) -> None:
     """Install the seam in `registry`, a proxy for which `chosen` is being chosen, or that registry itself."""
     with _lock:
         if INSTALLED:
@@ -59,18 +68,22 @@ def install_beside(registry: Registry, chosen: Registry) -> None:
                     f"prometheus_client's metrics are in {INSTALLED[0].registry!r} already but got {registry!r};"
                     " call uninstall() first"
                 )
-            if _is_merged(chosen):
+            if merged_endpoints is not None:
+                INSTALLED[0].merged_endpoints = WeakSet(merged_endpoints)
+            if is_merged(chosen):
                 with INSTALLED[0].changing():
                     INSTALLED[0].leave_out_process()
             return
         installation = Installation(registry)
+        if merged_endpoints is not None:
+            installation.merged_endpoints = WeakSet(merged_endpoints)
         NOT_CALLERS.update(_PACKAGES)
         INSTALLED.append(installation)
         values.ValueClass = LocalNumber
         for replacement in REPLACEMENTS:
             replacement.apply()
         with installation.changing():
-            if _is_merged(chosen):
+            if is_merged(chosen):
                 installation.leave_out_process()
             registries, metrics = _registries_and_metrics()
             for registry_of_theirs in registries:
@@ -101,12 +114,6 @@ def uninstall() -> None:
         with installation.changing():
             installation.close()
         NOT_CALLERS.difference_update(_PACKAGES)
-
-
-def _is_merged(registry: Registry) -> bool:
-    """Return whether a scrape of `registry` shows several processes."""
-    shards = sys.modules.get("pytheus.shards")  # which is not imported for this
-    return shards is not None and any(isinstance(each, shards.ShardedRegistry) for each in walk(registry, resolve=True))
 
 
 def _registries_and_metrics() -> tuple[list[TheirRegistry], list[TheirMetric]]:

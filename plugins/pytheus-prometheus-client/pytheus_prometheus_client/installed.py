@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary, finalize
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 import prometheus_client
 from prometheus_client import CollectorRegistry as TheirRegistry
@@ -31,21 +31,23 @@ from prometheus_client.registry import Collector as TheirCollector
 
 from pytheus.exceptions import PytheusError
 from pytheus.metrics import Metric
-from pytheus.registry import Registry
+from pytheus.names import base_name, prefix_lead
+from pytheus.registry import Registry, definition_of, originals
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
-__all__ = ["INSTALLED", "Installation", "attachment_of", "is_multiprocess"]
+__all__ = ["INSTALLED", "OF_THE_PROCESS", "Installation", "attachment_of", "is_multiprocess"]
 
 
-_OF_THE_PROCESS: Final = (
+OF_THE_PROCESS: Final = (
     prometheus_client.GCCollector,
     prometheus_client.PlatformCollector,
     prometheus_client.ProcessCollector,
 )
+"""The collectors of prometheus_client with numbers of the process itself."""
 
 
 class Installation:
@@ -53,6 +55,8 @@ class Installation:
 
     def __init__(self, registry: Registry) -> None:
         self.registry: Final = registry
+        self.merged_endpoints: WeakSet[TheirRegistry] = WeakSet([prometheus_client.REGISTRY])
+        """The registries of prometheus_client whose endpoints show all processes, if `registry` does."""
         self._leaves_out_process = False
         self._exposed: Final = PytheusCollector(registry)
         self._by_name: dict[str, Twins] = {}
@@ -154,7 +158,7 @@ class Installation:
     def _bridge(self, collector: TheirCollector) -> None:
         if collector in self._bridges or isinstance(collector, (multiprocess.MultiProcessCollector, PytheusCollector)):
             return
-        if isinstance(collector, _OF_THE_PROCESS) and self._leaves_out_process:
+        if isinstance(collector, OF_THE_PROCESS) and self._leaves_out_process:
             return
         bridge = PeerCollector(collector)
         try:
@@ -167,7 +171,7 @@ class Installation:
     def leave_out_process(self) -> None:
         """Bridge no collectors of the process: a scrape of all would have those of the one that answers alone."""
         self._leaves_out_process = True
-        for collector in [each for each in self._bridges if isinstance(each, _OF_THE_PROCESS)]:
+        for collector in [each for each in self._bridges if isinstance(each, OF_THE_PROCESS)]:
             self._unregister(self._bridges.pop(collector))
 
     def sweep(self) -> None:
@@ -219,19 +223,33 @@ class Installation:
         except PytheusError:  # the program has unregistered it
             pass
 
-    def merged(self) -> list[TheirFamily]:
+    def merged(self, *, with_created: bool = False) -> list[TheirFamily]:
         """Return the present metrics of all processes, as the other library's multi-process mode does.
 
-        Without bridged collectors, which have the numbers of this process, and without start times.
+        Without bridged collectors, which have the numbers of this process, and without start times unless they are
+        asked for.
         """
         with ExitStack() as stack:
             for collector in list(self._bridges):
                 stack.enter_context(collecting(collector))  # so that its bridge leaves it out
             metrics = self._exposed.collect()
         for metric in metrics:
-            if metric.type in ("counter", "histogram", "summary"):
+            if not with_created and metric.type in ("counter", "histogram", "summary"):
                 metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
         return metrics
+
+    def exposed_name(self, theirs: TheirMetric) -> str | None:
+        """Return the name of a metric's family in `merged`, or None if it is not attached."""
+        if self.attachment_of(theirs) is None:
+            return None
+        name: str = theirs._name
+        return prefix_lead(self.registry.prefix) + name
+
+    def exposed_names(self) -> set[str]:
+        """Return the names in `merged` of all metrics that this process has in the registry."""
+        lead = prefix_lead(self.registry.prefix)
+        definitions = [definition_of(collector) for collector in originals(self.registry)]
+        return {base_name(lead + each.name, each.type) for each in definitions if each is not None}
 
     def renew_locks(self) -> None:
         """Make new locks in a forked process: the former ones may be held by a thread that only its parent has."""
@@ -245,11 +263,13 @@ class Installation:
 
     def close(self) -> None:
         """Detach and unbridge everything."""
+        for held in self._holders.values():
+            held.clear()  # which the registry's finalizer keeps
         self._holders.clear()
         for attachment in [each for twins in self._by_name.values() for each in twins.values()]:
             self._detach(attachment)
-        for held in (*self._bridges.values(), *self._outlived.values()):
-            self._unregister(held)
+        for registered in (*self._bridges.values(), *self._outlived.values()):
+            self._unregister(registered)
         self._bridges.clear()
         self._outlived.clear()
 

@@ -25,7 +25,7 @@ from pytheus.samples import Family
 from pytheus_prometheus_client.families import families_of, merged
 from pytheus_prometheus_client.loops import collecting, is_loop
 
-__all__ = ["PeerCollector", "TheirCollector", "their_collectors"]
+__all__ = ["PeerCollector", "TheirCollector", "target_family", "their_collectors"]
 
 
 class TheirCollector(Protocol):
@@ -153,12 +153,13 @@ def _collects(peer: TheirCollector) -> Iterator[Callable[[], Iterable[TheirFamil
         return
     target: object = getattr(peer, "_target_info", None)
     if isinstance(target, dict) and target:
-        yield lambda: [_target_metric(target)]
+        yield lambda: [target_family(target)]
     for collector in list(held):  # one step, so that a registration at the same time does no harm
         yield collector.collect
 
 
-def _target_metric(labels: dict[str, str]) -> TheirFamily:
+def target_family(labels: dict[str, str]) -> TheirFamily:
+    """Return the family that a registry of prometheus_client with these labels shows of itself."""
     metric = TheirFamily("target", "Target metadata", "info")
     metric.add_sample("target_info", labels, 1)
     return metric

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final, cast
@@ -18,8 +19,10 @@ from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import Enum as TheirEnum
 from prometheus_client import Gauge, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
+from prometheus_client.registry import RestrictedRegistry
 
 from pytheus_prometheus_client.attachments import TheirMetric, show, tell
+from pytheus_prometheus_client.endpoints import merged_families, shows_all, writes_endpoint
 from pytheus_prometheus_client.installed import INSTALLED, Installation, attachment_of, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
 
@@ -191,6 +194,17 @@ def _collect(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[
     return collect
 
 
+def _collect_for_endpoint(former: Callable[..., Iterable[Metric]]) -> Callable[..., Iterable[Metric]]:
+    def collect(self: TheirRegistry | RestrictedRegistry) -> Iterable[Metric]:
+        for installation in INSTALLED[:]:
+            # Frame 1 is that of the caller.
+            if writes_endpoint(sys._getframe(1)) and shows_all(installation, self):
+                return merged_families(installation, self)
+        return former(self)
+
+    return collect
+
+
 def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
     def mark_process_dead(pid: int, path: str | None = None) -> None:
         if path is not None or is_multiprocess() or not INSTALLED:
@@ -202,6 +216,8 @@ def _mark_process_dead(former: Callable[..., None]) -> Callable[..., None]:
 REPLACEMENTS: Final = (
     _Replacement(TheirRegistry, "register", _register),
     _Replacement(TheirRegistry, "unregister", _unregister),
+    _Replacement(TheirRegistry, "collect", _collect_for_endpoint),
+    _Replacement(RestrictedRegistry, "collect", _collect_for_endpoint),
     _Replacement(TheirMetric, "__init__", _constructed),
     _Replacement(TheirMetric, "labels", _labels),
     _Replacement(TheirMetric, "clear", _clear),

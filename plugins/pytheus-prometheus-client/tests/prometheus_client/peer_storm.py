@@ -1,5 +1,7 @@
 """The storm of pytheus-multiprocess, whose processes count with metrics of prometheus_client.
 
+Both libraries are asked for the sums.
+
 See plugins/pytheus-multiprocess/tests/multiprocess/storm.py, which has the arguments as well.
 """
 
@@ -27,8 +29,9 @@ class Metrics:
 
     def __init__(self, directory: str) -> None:
         self.registry: Registry = multiprocess_registry(directory, process_metrics=False)
-        install(self.registry)
         theirs = self.theirs = prometheus_client.CollectorRegistry()
+        install(self.registry, merged_endpoints=[theirs])
+        self._scrapes = 0
         self.jobs = prometheus_client.Counter("jobs", "Jobs.", ["worker"], registry=theirs)
         self.seconds = prometheus_client.Histogram("seconds", "Seconds.", buckets=[1, 2], registry=theirs)
         self.sizes = prometheus_client.Summary("sizes", "Sizes.", registry=theirs)
@@ -41,9 +44,12 @@ class Metrics:
         return found["seconds_sum"] / 1.5 - found["seconds_count"]
 
     def scrape(self) -> dict[str, float]:
-        text = generate_metrics(self.registry)
+        """The samples as pytheus shows them and, in every second scrape, as an endpoint of prometheus_client does."""
+        self._scrapes += 1
+        is_theirs = self._scrapes % 2 == 0
+        text = prometheus_client.generate_latest(self.theirs).decode() if is_theirs else generate_metrics(self.registry)
         lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
-        return {name: float(value) for name, value in lines}
+        return {name: float(value) for name, value in lines if not name.endswith("_created")}
 
 
 if __name__ == "__main__":

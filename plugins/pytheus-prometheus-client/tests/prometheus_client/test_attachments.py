@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import ref
 
 import prometheus_client
 import pytest
@@ -297,6 +298,17 @@ def test_stored_numbers_outlive_a_registry(tmp_path: Path, shown: Shown) -> None
         uninstall()
     assert shown(ours, "seam_") == []
     ours.close()
+
+
+def test_a_metric_that_is_unregistered_after_the_installation_ends(theirs: TheirRegistry) -> None:
+    install(CollectorRegistry())
+    counter = Peer.Counter("seam_jobs", "Jobs.", registry=theirs)
+    uninstall()
+    theirs.unregister(counter)
+    ended = ref(counter)
+    del counter
+    gc.collect()
+    assert ended() is None
 
 
 def test_a_registry_that_ends_during_a_change(ours: CollectorRegistry, shown: Shown) -> None:

@@ -1,6 +1,7 @@
 """Libraries that measure with prometheus_client, unmodified, under several workers: counted requests, exact sums.
 
-Each shows them at the endpoint of ``pytheus run``, and at its own, whichever worker answers.
+Each shows them at the endpoint of ``pytheus run``, and at its own, whichever worker answers, and so do two groups of
+servers that share a Redis.
 """
 
 from __future__ import annotations
@@ -117,6 +118,26 @@ urlpatterns = [path("items/<item>", items, name="items"), path("", include("djan
 """
 
 
+ASYNC: Final = """
+import os
+from aiohttp import web
+from prometheus_async.aio import time
+from prometheus_async.aio.web import server_stats
+from prometheus_client import Histogram
+
+SECONDS = Histogram("items_seconds", "Time of a request.")
+
+@time(SECONDS)
+async def items(request):
+    return web.Response(text=str(os.getpid()))
+
+async def app():
+    application = web.Application()
+    application.add_routes([web.get("/items/{item}", items), web.get("/metrics", server_stats)])
+    return application
+"""
+
+
 class Library(NamedTuple):
     """An application that a library measures, the server that runs it, and the series that counts its requests."""
 
@@ -144,6 +165,9 @@ LIBRARIES: Final = {
         GUNICORN,
         'django_http_requests_total_by_view_transport_method_total{method="GET",transport="http",view="items"}',
     ),
+    "prometheus-async": Library(
+        ASYNC, (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker"), "items_seconds_count"
+    ),
 }
 
 
@@ -167,12 +191,22 @@ class Group:
         """The directory of prometheus_client's own mode for several processes, which stays empty."""
         self.files.mkdir(parents=True)
 
-    def run(self, source: str, command: tuple[str, ...], registry: str = "multiprocess", **environ: str) -> None:
-        """Start `command`, a module of the libraries with its arguments, on `source`, a file app.py."""
+    def run(
+        self,
+        source: str,
+        command: tuple[str, ...],
+        registry: str = "multiprocess",
+        has_variable: bool = False,
+        **environ: str,
+    ) -> None:
+        """Start `command`, a module of the libraries with its arguments, on `source`, a file app.py.
+
+        With `has_variable`, prometheus_client has a directory for its own mode.
+        """
         (self._directory / "app.py").write_text(source)
         arguments = [argument.replace("PORT", str(self.port)) for argument in command]
         variables: Mapping[str, str] = {
-            "PROMETHEUS_MULTIPROC_DIR": str(self.files),
+            **({"PROMETHEUS_MULTIPROC_DIR": str(self.files)} if has_variable else {}),
             "PYTHEUS_PLUGINS": "prometheus-client",
             "PYTHONPATH": f"{self._packages}{os.pathsep}{self._directory}",
             **environ,
@@ -191,6 +225,18 @@ class Group:
         """The samples that pytheus serves."""
         return self._web.samples(self._web.metrics_url(self.program))
 
+    def own(self) -> dict[str, float]:
+        """The samples that the library serves; none while its server starts."""
+        try:
+            return self._web.samples(f"{self.url}/metrics")
+        except OSError:
+            return {}
+
+    def wait_for(self, series: str, value: float, wait_until: WaitUntil) -> None:
+        """Wait until both addresses show `value`."""
+        wait_until(lambda: self.merged().get(series) == value, f"{value} at the address of pytheus")
+        wait_until(lambda: self.own().get(series) == value, f"{value} at the library's own address")
+
     def end(self) -> None:
         """End it; nothing was written to the files of prometheus_client."""
         assert os.listdir(self.files) == []
@@ -205,11 +251,14 @@ def group(
     return lambda: Group(start, web, packages, tmp_path / f"group-{unused_port()}", unused_port())
 
 
+# All but prometheus-async read the variable, and then serve a registry with a MultiProcessCollector. Without it they
+# serve the default registry.
+@pytest.mark.parametrize("has_variable", [False, True], ids=["", "PROMETHEUS_MULTIPROC_DIR"])
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_requests_of_several_workers(name: str, group: Callable[[], Group], web: Web) -> None:
+def test_requests_of_several_workers(name: str, has_variable: bool, group: Callable[[], Group], web: Web) -> None:
     library = LIBRARIES[name]
     server = group()
-    server.run(library.source, library.server)
+    server.run(library.source, library.server, has_variable=has_variable)
     answered = web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS)
 
     expected = float(sum(answered.values()))
@@ -219,28 +268,39 @@ def test_requests_of_several_workers(name: str, group: Callable[[], Group], web:
     server.end()
 
 
+@pytest.mark.parametrize(
+    ("name", "has_variable"), [*((name, False) for name in LIBRARIES), ("prometheus-flask-exporter", True)]
+)
 def test_two_groups_of_servers_share_a_redis(
-    group: Callable[[], Group], web: Web, start_redis: Callable[[], int], wait_until: WaitUntil
+    name: str, has_variable: bool, group: Callable[[], Group], web: Web, redis: str, wait_until: WaitUntil
 ) -> None:
-    pytest.importorskip("pytheus_redis", reason="needs the plugin pytheus-redis")
-    registry = f"redis://127.0.0.1:{start_redis()}?interval_seconds=0.1"
-    library = LIBRARIES["prometheus-flask-exporter"]
+    library = LIBRARIES[name]
     servers = [group(), group()]
     expected = 0.0
     for server in servers:
-        server.run(library.source, library.server, registry)
+        server.run(library.source, library.server, redis, has_variable)
         expected += sum(web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS).values())
     for server in servers:
-        wait_until(lambda: server.merged().get(library.series) == expected, "all groups at one address")  # noqa: B023
-        own = f"{server.url}/metrics"
-        wait_until(lambda: web.samples(own).get(library.series) == expected, "all groups at the other")  # noqa: B023
+        server.wait_for(library.series, expected, wait_until)
     for server in servers:
         server.end()
+
+
+def registry_in_redis(port: int) -> str:
+    """The address of a registry in a Redis server."""
+    return f"redis://127.0.0.1:{port}?interval_seconds=0.1"
+
+
+@pytest.fixture
+def redis(start_redis: Callable[[], int]) -> str:
+    """The address of a registry in a Redis server of its own."""
+    return registry_in_redis(start_redis())
 
 
 @pytest.fixture
 def start_redis(start: Start, tmp_path: Path, unused_port: Callable[[], int]) -> Callable[[], int]:
     """Call it for the port of a Redis server."""
+    pytest.importorskip("pytheus_redis", reason="needs the plugin pytheus-redis")
 
     def run() -> int:
         port = unused_port()
@@ -267,66 +327,27 @@ def handle():
 """
 
 
-def test_dramatiq(group: Callable[[], Group], web: Web, start_redis: Callable[[], int], wait_until: WaitUntil) -> None:
-    workers = group()
-    environ = {
-        "BROKER": f"redis://127.0.0.1:{start_redis()}",
-        "dramatiq_prom_host": "127.0.0.1",
-        "dramatiq_prom_port": str(workers.port),
-        "dramatiq_prom_db": str(workers.files),
-    }
-    workers.run(DRAMATIQ, ("dramatiq", "app", "--processes", str(WORKERS), "--threads", "2"), **environ)
-    send = f"import app\nfor _ in range({REQUESTS}): app.handle.send()"
-    workers.run_beside(send, **environ)
-    series = 'dramatiq_messages_total{actor_name="handle",queue_name="default"}'
-    wait_until(lambda: workers.merged().get(series) == REQUESTS, "all messages to be handled")
-
-    def own() -> dict[str, float]:
-        try:
-            return web.samples(f"{workers.url}/metrics")
-        except OSError:  # its process is starting
-            return {}
-
-    wait_until(own, "dramatiq's own endpoint")
-    assert own()[series] == REQUESTS
-    workers.end()
-
-
-ASYNC: Final = """
-import os
-from aiohttp import web
-from prometheus_async.aio import time
-from prometheus_async.aio.web import server_stats
-from prometheus_client import Histogram
-
-SECONDS = Histogram("items_seconds", "Time of a request.", ["pid"])
-
-@time(SECONDS.labels(os.getpid()))
-async def items(request):
-    return web.Response(text=str(os.getpid()))
-
-async def app():
-    application = web.Application()
-    application.add_routes([web.get("/items/{item}", items), web.get("/metrics", server_stats)])
-    return application
-"""
-
-
-def test_an_endpoint_of_one_worker_shows_that_worker(group: Callable[[], Group], web: Web) -> None:
-    # prometheus-async serves prometheus_client's REGISTRY, which is this process's alone, in whichever mode.
-    servers = group()
-    servers.run(ASYNC, (*GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker"))
-    answered = web.ask(f"{servers.url}/items/5", REQUESTS, workers=WORKERS)
-    expected = {f'items_seconds_count{{pid="{pid}"}}': float(count) for pid, count in answered.items()}
-
-    assert {name: value for name, value in servers.merged().items() if name in expected} == expected
-    seen: dict[str, float] = {}
-    while len(seen) < WORKERS:
-        of_one = {name: value for name, value in web.samples(f"{servers.url}/metrics").items() if name in expected}
-        assert len(of_one) == 1
-        seen |= of_one
-    assert seen == expected
-    servers.end()
+@pytest.mark.parametrize("in_redis", [False, True], ids=["", "redis"])
+def test_dramatiq(
+    in_redis: bool, group: Callable[[], Group], start_redis: Callable[[], int], wait_until: WaitUntil
+) -> None:
+    registry = registry_in_redis(start_redis()) if in_redis else "multiprocess"
+    groups = [group() for _ in range(2 if in_redis else 1)]
+    for workers in groups:
+        environ = {
+            "BROKER": f"redis://127.0.0.1:{start_redis()}",
+            "dramatiq_prom_host": "127.0.0.1",
+            "dramatiq_prom_port": str(workers.port),
+            "dramatiq_prom_db": str(workers.files),
+        }
+        command = ("dramatiq", "app", "--processes", str(WORKERS), "--threads", "2")
+        workers.run(DRAMATIQ, command, registry, True, **environ)
+        workers.run_beside(f"import app\nfor _ in range({REQUESTS}): app.handle.send()", **environ)
+    for workers in groups:
+        series = 'dramatiq_messages_total{actor_name="handle",queue_name="default"}'
+        workers.wait_for(series, REQUESTS * len(groups), wait_until)
+    for workers in groups:
+        workers.end()
 
 
 OPENTELEMETRY: Final = """
@@ -371,8 +392,16 @@ def test_a_collector_without_numbers_of_prometheus_client_is_exposed_by_its_proc
 JUPYTER: Final = ("jupyter_server", "--allow-root", "--no-browser", "--IdentityProvider.token=", "--port", "PORT")
 
 
-def test_two_jupyter_servers(group: Callable[[], Group], web: Web, tmp_path: Path) -> None:
-    registry = f"multiprocess://{tmp_path}/shards"
+@pytest.mark.parametrize("in_redis", [False, True], ids=["", "redis"])
+def test_two_jupyter_servers(
+    in_redis: bool,
+    group: Callable[[], Group],
+    web: Web,
+    start_redis: Callable[[], int],
+    tmp_path: Path,
+    wait_until: WaitUntil,
+) -> None:
+    registry = registry_in_redis(start_redis()) if in_redis else f"multiprocess://{tmp_path}/shards"
     places = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     servers = [group() for _ in range(WORKERS)]
     counts = (REQUESTS, REQUESTS // 2)
@@ -381,12 +410,10 @@ def test_two_jupyter_servers(group: Callable[[], Group], web: Web, tmp_path: Pat
         '{handler="jupyter_server.services.api.handlers.APIStatusHandler",method="GET",status_code="200"}'
     )
     for server, count in zip(servers, counts, strict=True):
-        server.run("", JUPYTER, registry, **places)
+        server.run("", JUPYTER, registry, False, **places)
         for _ in range(count):
             web.ask(f"{server.url}/api/status", 1)
-    for server, count in zip(servers, counts, strict=True):
-        assert server.merged()[series] == sum(counts)
-        # It serves prometheus_client's REGISTRY, which is this process's alone.
-        assert web.samples(f"{server.url}/metrics")[series] == count
+    for server in servers:
+        server.wait_for(series, sum(counts), wait_until)
     for server in servers:
         server.end()
