@@ -41,7 +41,7 @@ UNBOUND: Final = cast(FloatBuffer, array("d"))
 _INFINITY: Final = float("inf")
 
 # Up to this many label values are stored once and shared. More values are most likely ids, all different.
-_SHARED_VALUES_AT_MOST: Final = 512
+SHARED_VALUES_AT_MOST: Final = 512
 
 
 # Shared by all metrics, because ints in labels are most often few: status codes, ports, shards.
@@ -222,6 +222,10 @@ class SeriesSet:
         self.retirement = other.retirement
         self.storage = other.storage
 
+    def note_end(self) -> None:
+        """Give series that begin from now on later start times than those that end now."""
+        self.ended_at[0] = start_time(self.ended_at[0])
+
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
@@ -277,7 +281,7 @@ class SeriesSet:
             if shared is not None:
                 return shared
         text = self.text_of(label, value)
-        if len(self.shared_values) < _SHARED_VALUES_AT_MOST:
+        if len(self.shared_values) < SHARED_VALUES_AT_MOST:
             return self.shared_values.setdefault(text, text)
         return text
 
@@ -298,11 +302,6 @@ class SeriesSet:
 
     def spelled(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return `values` with ints as their digits, and None for values of other types than str and int."""
-        for value in values:
-            if type(value) is not str:
-                break
-        else:
-            return values
         if COMPILED:  # native code fills the tuple, which takes plain Python twice as long as a list
             return tuple(value if type(value) is str else _digits(value) for value in values)
         texts: list[str | None] = []
