@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
@@ -115,7 +114,7 @@ class Metric(Handle, Generic[L, C, D]):
         self._labels = series.unbound
         self._view = UNBOUND
         if labels_from is not None:
-            series.prepared = _prepared(series, labels_from)
+            series.prepared = series.combinations(labels_from)
         default = series.complete(series.unbound)
         if series.label_count > 0 and default is not None and default not in series.prepared:
             # Such a metric can be written at once, so its series exists at once, as without labels.
@@ -433,25 +432,6 @@ def _mapping(labels: object) -> DefaultLabels:
     if not isinstance(labels, Mapping):
         raise LabelError(f"default_labels must be a mapping of label names to values but got {labels!r:.80}")
     return labels
-
-
-def _prepared(series: SeriesSet, labels_from: object) -> tuple[tuple[str, ...], ...]:
-    """Return every combination of the values given for each label, as keys."""
-    if not isinstance(labels_from, Mapping):
-        raise LabelError(
-            f"labels_from must be a mapping of label names to the values to expect but got {labels_from!r:.80}"
-        )
-    names = list(labels_from)
-    choices: list[list[object]] = []
-    for name in names:
-        values = labels_from[name]
-        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise LabelError(f"labels_from[{name!r}] must be a sequence of label values but got {values!r:.80}")
-        choices.append(list(values))
-    keys: list[tuple[str, ...]] = []
-    for combination in product(*choices):
-        keys.append(series.key(series.bind(series.unbound, (), dict(zip(names, combination, strict=True)))))
-    return tuple(dict.fromkeys(keys))
 
 
 if LOCKED:

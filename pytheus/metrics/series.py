@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from math import nextafter
 from operator import itemgetter
 from typing import Any, Final, cast
@@ -360,6 +361,24 @@ class SeriesSet:
                 f"{self._subject()} but lacks {', '.join(map(repr, missing))}: complete it with"
                 f" .labels({', '.join(name + '=...' for name in missing)}) before it counts"
             )
+
+    def combinations(self, labels_from: object) -> tuple[tuple[str, ...], ...]:
+        """Return the key of every combination of the values in `labels_from`, a mapping of labels to values."""
+        if not isinstance(labels_from, Mapping):
+            raise LabelError(
+                f"labels_from must be a mapping of label names to the values to expect but got {labels_from!r:.80}"
+            )
+        names = list(labels_from)
+        choices: list[list[object]] = []
+        for name in names:
+            values = labels_from[name]
+            if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+                raise LabelError(f"labels_from[{name!r}] must be a sequence of label values but got {values!r:.80}")
+            choices.append(list(values))
+        keys: list[tuple[str, ...]] = []
+        for combination in product(*choices):
+            keys.append(self.key(self.bind(self.unbound, (), dict(zip(names, combination, strict=True)))))
+        return tuple(dict.fromkeys(keys))
 
     def missing(self, bound: tuple[str | None, ...]) -> list[str]:
         """Return the labels that have neither a value in `bound` nor a default, from a source or not."""
