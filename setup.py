@@ -59,6 +59,7 @@ def compiled_modules() -> Sequence[Extension]:
     from build_backend.interpreters import guard_interpreters
     from build_backend.introspection import add_introspection
     from build_backend.librt_parts import add_librt_parts
+    from build_backend.primitives import add_primitives, define_primitives
 
     # The package is checked by `dev.py lint`, with its dependencies; here only what is compiled has to be right.
     settings = Path("build", "mypy.ini")
@@ -67,6 +68,7 @@ def compiled_modules() -> Sequence[Extension]:
         "[mypy]\nstrict = True\nfollow_imports = silent\nignore_missing_imports = True\n"
         "plugins = build_backend.erasing\n"
     )
+    define_primitives()
     announce(f"mypyc translates {len(COMPILED_MODULES)} modules to C (10 s or more; PYTHEUS_PURE=1 builds without)")
     # -O3 makes nothing faster that the bench measures. setuptools makes the extensions, whatever the annotation says.
     extensions: Sequence[Extension] = mypycify(  # type: ignore[assignment]  # as said above
@@ -80,6 +82,7 @@ def compiled_modules() -> Sequence[Extension]:
     add_introspection(generated, COMPILED_MODULES)
     guard_interpreters(generated)
     add_librt_parts(generated, extensions)
+    add_primitives(generated)
     announce("the C compiler compiles them (20 s or more)")
     return extensions
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, ParamSpec, TypeVar, cast, overload
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import mypyc_attr
+from pytheus.compilation import mypyc_attr, now
 from pytheus.definitions import Definition
 from pytheus.exceptions import OutOfRangeError, PytheusWarning
 from pytheus.kinds import MetricType
@@ -15,12 +15,13 @@ from pytheus.metrics.instrument import ExceptionCount
 from pytheus.metrics.label_types import Complete, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.number import ONE, Number, to_float
-from pytheus.metrics.scalar import Scalar
+from pytheus.metrics.scalar import NO_NUMBER, Scalar
 from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.settings import NameRules
+from pytheus.version import COMPILED
 
 __all__ = ["Counter"]
 
@@ -92,15 +93,20 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
         if not definition.name.endswith("_total"):
             _warn_of_name(definition)
 
-    def _init_handle(self) -> None:
-        super()._init_handle()
-        self._created = 0.0
+    def _init_series(self) -> None:
+        # Without calls of `_init_handle` and `_reset`, which would take plain Python as long as the rest.
+        self._line = ""
+        if COMPILED:
+            self._head_length = 0  # type: ignore[misc]  # as in `Scalar._init_handle`
+        self._line_value = NO_NUMBER
+        self._value = 0.0
+        ended = self._series.ended_at[0]
+        self._created = start_time(ended) if ended else now()
 
     def _reset(self) -> None:
         super()._reset()
-        if self._created:
-            self._series.messages[0] = []
-        self._created = start_time(self._created or self._series.ended_at[0])
+        self._series.messages[0] = []
+        self._created = start_time(self._created)
 
     def _start_time(self) -> float:
         return self._created

@@ -18,7 +18,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.exemplars import CONTEXTS
 from pytheus.metrics.label_types import LabelValues
-from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches, start_time
+from pytheus.metrics.series import NO_LABELS, UNBOUND, Asleep, SeriesSet, matches
 from pytheus.registry.capabilities import SeriesLimit, SeriesRetirement
 from pytheus.registry.contract import Collector
 from pytheus.registry.storage import FloatBuffer, NumberStorage
@@ -45,6 +45,11 @@ class Handle:
 
     def _init_handle(self) -> None:
         """Set the attributes that every handle has, even with labels missing."""
+
+    def _init_series(self) -> None:
+        """Set the attributes of a new series, which keeps its numbers itself; they are zero."""
+        self._init_handle()
+        self._reset()
 
     def _reset(self) -> None:
         """Set the numbers of this series to zero; they may not exist yet."""
@@ -126,7 +131,7 @@ class Handle:
     # Series -----------------------------------------------------------------------------------------------------------
 
     def _handle(self, bound: tuple[str | None, ...]) -> Self:
-        cls = self.__class__
+        cls = type(self)
         handle = cls.__new__(cls)
         handle._series = self._series
         handle._labels = bound
@@ -158,21 +163,23 @@ class Handle:
             if child is not None:
                 return cast(Self, child)
         storage = series.storage[0] if series.storage else None
-        made = self._handle(key)
+        cls = type(self)
+        made = cls.__new__(cls)
+        made._series = series
+        made._labels = key
         made._view = None
-        made._reset()
+        made._init_series()
         if storage is not None:
             made._move_to(storage, False)
-        child = children.setdefault(key, made)
-        child._follow_storage(key, storage)
-        return cast(Self, child)
+        child = cast(Self, children.setdefault(key, made))
+        if storage is not (series.storage[0] if series.storage else None):
+            child._follow_storage(key, storage)
+        return child
 
     def _follow_storage(self, key: tuple[str, ...], storage: NumberStorage | None) -> None:
         """Move to the metric's storage if it is not `storage` any more, where this series was created."""
-        while True:
-            present = self._series.storage[0] if self._series.storage else None
-            if present is storage:
-                break
+        series = self._series
+        while (present := series.storage[0] if series.storage else None) is not storage:
             # `attach_storage` or `detach_storage` ran in between, and may have missed this series.
             if present is None:
                 self._move_back()
@@ -255,7 +262,7 @@ class Handle:
         child = cast("Handle | None", series.children.get(key))
         if child is None:
             return self._drop_sleeper(key)
-        series.ended_at[0] = start_time(series.ended_at[0])
+        series.note_end()
         if series.exemplars:
             for slot in range(child._size() + 1):
                 series.exemplars.pop((key, slot), None)
@@ -283,7 +290,7 @@ class Handle:
     def _forget(self, key: tuple[str, ...], child: Handle) -> None:
         """Drop `child`, which has left, unless a new series is in its place."""
         children = self._series.children
-        self._series.ended_at[0] = start_time(self._series.ended_at[0])
+        self._series.note_end()
         try:
             # atomic: only the series that has left
             if children[key] is child:
@@ -416,10 +423,7 @@ class Handle:
             cast(Handle, child)._reset()
 
     def attach_storage(self, storage: NumberStorage, /, *, carry: bool = True) -> None:
-        """Keep the numbers of every series in `storage` from now on.
-
-        See `pytheus.registry.StorageAware`.
-        """
+        """Keep the numbers of every series in `storage`; see `pytheus.registry.StorageAware`."""
         series = self._series
         if series.storage and series.storage[0] is storage:
             return
@@ -436,10 +440,7 @@ class Handle:
             series.exemplars.clear()
 
     def detach_storage(self, storage: NumberStorage, /) -> None:
-        """Take the numbers back from `storage`, if they are there.
-
-        See `pytheus.registry.StorageAware`.
-        """
+        """Take the numbers back from `storage`; see `pytheus.registry.StorageAware`."""
         series = self._series
         if not series.storage or series.storage[0] is not storage:
             return

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
@@ -24,7 +23,7 @@ from pytheus.metrics.handle import Handle
 from pytheus.metrics.label_sources import Source, parted
 from pytheus.metrics.label_types import AnyLabels, C, Complete, D, DefaultLabels, L, LabelValue, LabelValues
 from pytheus.metrics.locking import lock_methods
-from pytheus.metrics.series import NO_LABELS, UNBOUND, SeriesSet, matches, no_labels_to_remove, start_time
+from pytheus.metrics.series import NO_LABELS, SHARED_VALUES_AT_MOST, UNBOUND, SeriesSet, matches, no_labels_to_remove
 from pytheus.names import (
     RESERVED_NAMES,
     reserved_label,
@@ -115,17 +114,18 @@ class Metric(Handle, Generic[L, C, D]):
         self._labels = series.unbound
         self._view = UNBOUND
         if labels_from is not None:
-            series.prepared = _prepared(series, labels_from)
+            series.prepared = series.combinations(labels_from)
         default = series.complete(series.unbound)
         if series.label_count > 0 and default is not None and default not in series.prepared:
             # Such a metric can be written at once, so its series exists at once, as without labels.
             series.prepared = (default, *series.prepared)
         if sources:
             series.label_sources = tuple([sources.get(name) for name in definition.labels])
-        self._init_handle()
-        if series.label_count == 0:
+        if series.label_count:
+            self._init_handle()
+        else:
             self._view = None
-            self._reset()
+            self._init_series()
             series.children[NO_LABELS] = self
         for key in series.prepared:
             self._child(key)
@@ -242,14 +242,26 @@ class Metric(Handle, Generic[L, C, D]):
                 found: Any = children.get(key)
                 if found is not None:
                     return found
-                texts = series.spelled(key)
-                if texts is not key:
-                    found = children.get(texts)
+                texts = key if len(key) == series.label_count else None
+                if texts is not None:
+                    # As `SeriesSet.checked`, for values that need no more than this.
+                    shared: dict[Any, Any] = series.shared_values
+                    for value in key:
+                        known = shared.get(value)
+                        if known is None and type(value) is str and value.isascii():
+                            if len(shared) < SHARED_VALUES_AT_MOST:
+                                shared[value] = value
+                        elif known is None or known is not value:
+                            texts = series.spelled(key)
+                            found = children.get(texts)
+                            break
             except Exception:  # a mapping, a value with a broken hash, an int with too many digits, or a mistake
                 return self._labelled(values, named)
             if found is not None:
                 return found
-            if len(texts) == series.label_count and (texts is key or None not in texts):
+            if texts is key:
+                return self._create(key)
+            if texts is not None and None not in texts:
                 return self._create(series.checked(texts))
         return self._labelled(values, named)
 
@@ -323,7 +335,7 @@ class Metric(Handle, Generic[L, C, D]):
             self._drop_matching(bound)
         else:
             series.exemplars.clear()
-            series.ended_at[0] = start_time(series.ended_at[0])
+            series.note_end()
             series.children.clear()
             if series.asleep:
                 for key in list(series.asleep[0].series):
@@ -420,25 +432,6 @@ def _mapping(labels: object) -> DefaultLabels:
     if not isinstance(labels, Mapping):
         raise LabelError(f"default_labels must be a mapping of label names to values but got {labels!r:.80}")
     return labels
-
-
-def _prepared(series: SeriesSet, labels_from: object) -> tuple[tuple[str, ...], ...]:
-    """Return every combination of the values given for each label, as keys."""
-    if not isinstance(labels_from, Mapping):
-        raise LabelError(
-            f"labels_from must be a mapping of label names to the values to expect but got {labels_from!r:.80}"
-        )
-    names = list(labels_from)
-    choices: list[list[object]] = []
-    for name in names:
-        values = labels_from[name]
-        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise LabelError(f"labels_from[{name!r}] must be a sequence of label values but got {values!r:.80}")
-        choices.append(list(values))
-    keys: list[tuple[str, ...]] = []
-    for combination in product(*choices):
-        keys.append(series.key(series.bind(series.unbound, (), dict(zip(names, combination, strict=True)))))
-    return tuple(dict.fromkeys(keys))
 
 
 if LOCKED:

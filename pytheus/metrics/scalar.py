@@ -26,11 +26,11 @@ from pytheus.textformat import PART_SIZE, header, number_line
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
-__all__ = ["Scalar"]
+__all__ = ["NO_NUMBER", "Scalar"]
 
 
-# Not equal to any number, not even to itself.
-_NO_NUMBER: Final = float("nan")
+NO_NUMBER: Final = float("nan")
+"""The number in the line of a series that was never rendered; equal to no number, not even to itself."""
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -53,7 +53,7 @@ class Scalar(Metric[L, C, D]):
         self._line = ""
         if COMPILED:
             self._head_length = 0  # type: ignore[misc]  # a slot would take eight bytes in plain Python
-        self._line_value = _NO_NUMBER
+        self._line_value = NO_NUMBER
 
     def _reset(self) -> None:
         view = self._view

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from math import nextafter
 from operator import itemgetter
 from typing import Any, Final, cast
@@ -41,7 +42,7 @@ UNBOUND: Final = cast(FloatBuffer, array("d"))
 _INFINITY: Final = float("inf")
 
 # Up to this many label values are stored once and shared. More values are most likely ids, all different.
-_SHARED_VALUES_AT_MOST: Final = 512
+SHARED_VALUES_AT_MOST: Final = 512
 
 
 # Shared by all metrics, because ints in labels are most often few: status codes, ports, shards.
@@ -222,6 +223,10 @@ class SeriesSet:
         self.retirement = other.retirement
         self.storage = other.storage
 
+    def note_end(self) -> None:
+        """Give series that begin from now on later start times than those that end now."""
+        self.ended_at[0] = start_time(self.ended_at[0])
+
     def bind(
         self, bound: tuple[str | None, ...], values: tuple[object, ...], named: Mapping[Any, object]
     ) -> tuple[str | None, ...]:
@@ -277,7 +282,7 @@ class SeriesSet:
             if shared is not None:
                 return shared
         text = self.text_of(label, value)
-        if len(self.shared_values) < _SHARED_VALUES_AT_MOST:
+        if len(self.shared_values) < SHARED_VALUES_AT_MOST:
             return self.shared_values.setdefault(text, text)
         return text
 
@@ -298,11 +303,6 @@ class SeriesSet:
 
     def spelled(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return `values` with ints as their digits, and None for values of other types than str and int."""
-        for value in values:
-            if type(value) is not str:
-                break
-        else:
-            return values
         if COMPILED:  # native code fills the tuple, which takes plain Python twice as long as a list
             return tuple(value if type(value) is str else _digits(value) for value in values)
         texts: list[str | None] = []
@@ -361,6 +361,24 @@ class SeriesSet:
                 f"{self._subject()} but lacks {', '.join(map(repr, missing))}: complete it with"
                 f" .labels({', '.join(name + '=...' for name in missing)}) before it counts"
             )
+
+    def combinations(self, labels_from: object) -> tuple[tuple[str, ...], ...]:
+        """Return the key of every combination of the values in `labels_from`, a mapping of labels to values."""
+        if not isinstance(labels_from, Mapping):
+            raise LabelError(
+                f"labels_from must be a mapping of label names to the values to expect but got {labels_from!r:.80}"
+            )
+        names = list(labels_from)
+        choices: list[list[object]] = []
+        for name in names:
+            values = labels_from[name]
+            if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+                raise LabelError(f"labels_from[{name!r}] must be a sequence of label values but got {values!r:.80}")
+            choices.append(list(values))
+        keys: list[tuple[str, ...]] = []
+        for combination in product(*choices):
+            keys.append(self.key(self.bind(self.unbound, (), dict(zip(names, combination, strict=True)))))
+        return tuple(dict.fromkeys(keys))
 
     def missing(self, bound: tuple[str | None, ...]) -> list[str]:
         """Return the labels that have neither a value in `bound` nor a default, from a source or not."""

@@ -74,3 +74,14 @@ def test_code_that_is_not_as_expected_stops_the_build(source: str) -> None:
         with pytest.raises(SystemExit, match=r"introspection\.py completes"):
             add_introspection(generated, [source])
         assert generated.read_text() == code
+
+
+def test_code_without_the_place_of_the_primitives_stops_the_build(source: str) -> None:
+    from build_backend.primitives import add_primitives
+
+    generated = Path("module.c")
+    for code in ("", "#include <init.c>\n"):
+        generated.write_text(code)
+        with pytest.raises(SystemExit, match="0 times the line"):
+            add_primitives(generated)
+        assert generated.read_text() == code

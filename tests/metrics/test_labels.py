@@ -7,6 +7,7 @@ import itertools
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Self
 
 import pytest
 
@@ -170,6 +171,21 @@ def test_subclasses_of_str_are_strings(registry: CollectorRegistry) -> None:
     hits.labels(Method.GET).inc()
     assert hits.labels(method=Method.GET) is hits.labels("get")
     assert generate_metrics(registry).endswith('\nhits_total{method="get"} 1.0\n')
+
+
+def test_a_subclass_makes_its_series_itself() -> None:
+    made: list[object] = []
+
+    class Noted(Counter):
+        def __new__(cls, *arguments: object, **options: object) -> Self:
+            new = super().__new__(cls)
+            made.append(new)
+            return new
+
+    noted = Noted("noted_total", "Noted.", ["method"], registry=None)
+    series = noted.labels("get")
+    assert made == [noted, series]
+    assert type(series) is Noted
 
 
 def test_the_empty_string_is_a_value(hits: Counter) -> None:

@@ -1,0 +1,20 @@
+/* Methods of the interpreter as compiled code calls them; build_backend/primitives.py says which, and puts this at the
+   head of the code that mypyc generates. */
+
+/* cls.__new__(of): the object without its attributes, without a look for the method and a tuple for the arguments. */
+static PyObject *Pytheus_New(PyObject *cls, PyObject *of)
+{
+    static PyObject *none = NULL;
+    newfunc new = PyType_Check(cls) ? ((PyTypeObject *)cls)->tp_new : NULL;
+    if (unlikely(cls != of || new == NULL))
+        return PyObject_CallMethod(cls, "__new__", "O", of);
+    if (unlikely(none == NULL) && (none = PyTuple_New(0)) == NULL)
+        return NULL;
+    return new((PyTypeObject *)cls, none, NULL);
+}
+
+/* text.isascii() */
+static inline char Pytheus_IsAscii(PyObject *text)
+{
+    return PyUnicode_IS_ASCII(text);
+}
