@@ -7,9 +7,9 @@ Rules:
   (https://peps.python.org/pep-0829/). So do processes that a program spawns or executes. This module is outside of the
   package, and imports neither pytheus nor prometheus_client, so that this costs next to nothing.
 - A process whose ``PYTHEUS_PLUGINS`` does not contain the plugin's name does nothing more.
-- In other processes, `begin` puts a finder before those of the interpreter. It finds nothing itself: it lets the others
-  find prometheus_client, and installs the seam when that was executed, before the import returns to the program. So
-  there is no metric yet, and a program that never imports prometheus_client imports nothing of pytheus.
+- In other processes, the finder of `pytheus_startup` watches for prometheus_client, and the seam is installed when that
+  was executed, before the import returns to the program. So there is no metric yet, and a program that never imports
+  prometheus_client imports nothing of the package pytheus.
 - pytheus decides whether the setting names the plugin, or blocks it. An error of the setting or of the installation
   raises from the import, because a plugin that was named and cannot start must not be passed over silently.
 """
@@ -30,10 +30,9 @@ _WATCHED = (_PEER, "pytheus_prometheus_client")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.abc import Loader
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from collections.abc import Callable
+
+    from pytheus_startup import Watch
 
 
 def begin() -> None:
@@ -45,70 +44,26 @@ def begin() -> None:
         return
     if _PEER in sys.modules:
         _install_if_named()
-    elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Watch())
+    elif _watch() is None:
+        from pytheus_startup import Watch
+
+        sys.meta_path.insert(0, Watch(_WATCHED, _executed))
 
 
-class _Watch:
-    """A finder that wraps the loader of each watched module, until the seam is installed."""
+def _watch() -> Watch | None:
+    """Return the finder of the plugin, or None if there is none."""
+    from pytheus_startup import Watch
 
-    def __init__(self) -> None:
-        self._searching: set[str] = set()
-        self.loading: list[str] = []
-        """The watched modules that are being executed, the outermost first."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the spec that the first of the other finders finds, with a loader that tells us of the execution."""
-        if name not in _WATCHED or name in self._searching:
-            return None
-        self._searching.add(name)  # another finder may ask all finders in turn
-        try:
-            for finder in list(sys.meta_path):
-                find = None if finder is self else getattr(finder, "find_spec", None)
-                spec: ModuleSpec | None = find and find(name, path, target)
-                if spec is not None:
-                    if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-                        spec.loader = _WatchedLoader(spec.loader, self)  # type: ignore[assignment]  # by its methods
-                    return spec
-        finally:
-            self._searching.discard(name)
-        return None
-
-    def executed(self, name: str) -> None:
-        """Install the seam, unless another watched module is being executed, at whose end this is called again."""
-        if self.loading == [name] and _PEER in sys.modules:
-            _install_if_named()
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
+    return next((each for each in sys.meta_path if isinstance(each, Watch) and each.names is _WATCHED), None)
 
 
-class _WatchedLoader:
-    """A module's own loader, which is the module's loader again as soon as it is executed."""
-
-    def __init__(self, loader: Loader, watch: _Watch) -> None:
-        self._loader = loader
-        self._watch = watch
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Return the module that its own loader creates."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Let the module's own loader execute it, and tell the watch."""
-        module.__loader__ = self._loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        self._watch.loading.append(module.__name__)
-        try:
-            self._loader.exec_module(module)
-            self._watch.executed(module.__name__)
-        finally:
-            self._watch.loading.remove(module.__name__)
+def _executed(name: str) -> None:
+    """Install the seam, unless another watched module is being executed, at whose end this is called again."""
+    watch = _watch()
+    if watch is not None and watch.loading == [name] and _PEER in sys.modules:
+        _install_if_named()
+        if watch in sys.meta_path:
+            sys.meta_path.remove(watch)
 
 
 def _install_if_named() -> None:
