@@ -122,7 +122,7 @@ def test_a_process_without_the_variable_imports_nothing(python: Python) -> None:
 
 
 def test_a_program_that_never_imports_prometheus_client_imports_nothing_of_pytheus(python: Python) -> None:
-    assert out(python(MODULES, **NAMED)) == "['pytheus_prometheus_client_startup']"
+    assert out(python(MODULES, **NAMED)) == "['pytheus_prometheus_client_startup', 'pytheus_startup']"
 
 
 # How prometheus_client may be imported --------------------------------------------------------------------------------
