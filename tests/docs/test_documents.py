@@ -48,6 +48,8 @@ DOCUMENTS = sorted(
 )
 INSTALLING = ("docs/tutorial-plugin.md", "docs/how-to/write-a-registry.md")
 """Documents that install packages, with pip and from an index, into a virtual environment of their own."""
+SLOW = ("docs/how-to/django.md", "docs/how-to/flask.md", "docs/how-to/litestar.md")
+"""Documents that start several servers each; docs/how-to/fastapi.md does the same and is not among them."""
 DEBIAN_PROGRAMS = ("curl", "prometheus", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 90
@@ -244,6 +246,7 @@ class Reader:
 def blocks() -> Iterator[object]:
     for reader in map(Reader, DOCUMENTS):
         marks = [pytest.mark.network, pytest.mark.slow] if reader.name in INSTALLING else []
+        marks += [pytest.mark.slow] if reader.name in SLOW else []
         for example in reader.document.examples():
             yield pytest.param(reader, example, id=f"{reader.name}:{example.line}", marks=marks)
 
