@@ -12,17 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import uvicorn
 import waitress.server  # type: ignore[import-untyped]  # has no types
 
 from pytheus import Counter, make_asgi_app, make_wsgi_app, start_http_server
-from pytheus.exposition import collection_lanes
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus.samples import Family
 from tests.conftest import wait_until
-from tests.exposition.conftest import Gate, Plain, add_queues, fail, read
+from tests.exposition.conftest import Gate, Plain, add_queues, fail, read, waiting_clients
 
 _PATIENCE_SECONDS = 120
 _COMPARED = ("content-type", "content-encoding", "content-length", "vary", "allow")
@@ -61,7 +61,7 @@ def _uvicorn(stack: ExitStack, registry: Registry) -> int:
 
 
 def _waitress(stack: ExitStack, registry: Registry) -> int:
-    server = waitress.server.create_server(make_wsgi_app(registry), host="127.0.0.1", port=0, threads=16)
+    server: Any = waitress.server.create_server(make_wsgi_app(registry), host="127.0.0.1", port=0, threads=16)
     logging.getLogger("waitress").setLevel(logging.CRITICAL)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -164,12 +164,7 @@ def test_the_clients_of_all_of_them_share_a_collection(shop: CollectorRegistry, 
     others = [threading.Thread(target=scrape, args=(port,)) for port in ports.values() for _ in range(10)]
     for thread in others:
         thread.start()
-
-    def waiting() -> int:
-        lanes = list(collection_lanes._lanes.values())
-        return sum(len(collection._waits) for lane in lanes for collection in lane.waiting.values())
-
-    wait_until(lambda: waiting() == len(others), "all clients to wait for the next collection")
+    wait_until(lambda: waiting_clients() == len(others), "all clients to wait for the next collection")
     counted.gate.open.set()
     for thread in [first, *others]:
         thread.join()

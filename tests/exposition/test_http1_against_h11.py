@@ -145,7 +145,7 @@ def test_neither_accepts_a_head_that_the_other_refuses_without_a_stated_reason(d
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=30_000)
+@settings(max_examples=10_000)
 @given(mutated())
 def test_neither_does_in_a_long_sweep(data: bytes) -> None:
     assert_agreement(data)
