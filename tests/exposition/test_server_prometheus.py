@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,6 +177,7 @@ def test_prometheus_itself_obeys_the_same_file_in_the_same_way(
         "http_server_config:\n  headers:\n    X-Other: a\n",
         "a: [",
     ],
+    ids=map(str, count()),  # not the texts, whose hashes differ between processes
 )
 def test_promtool_and_the_server_accept_the_same_web_configurations(tmp_path: Path, text: str) -> None:
     """Except for those that the server cannot obey, such as an authority of clients that is any public one."""
