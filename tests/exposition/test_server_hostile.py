@@ -84,7 +84,7 @@ SENT: dict[str, bytes] = {
     "chunks and length": _GET + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + _GET + b"\r\n",
     "two lengths": _GET + b"Content-Length: 0\r\nContent-Length: 40\r\n\r\n" + _GET + b"\r\n",
     "two codings": _GET + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + _GET + b"\r\n",
-    "a coding that is none": _GET + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + _GET + b"\r\n",
+    "an unknown coding": _GET + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + _GET + b"\r\n",
     "a huge length": _GET + b"Content-Length: 99999999999999999999\r\n\r\n" + bytes(1000),
     "a body of chunks without end": _GET + b"Transfer-Encoding: chunked\r\n\r\n" + b"ffff\r\n" + bytes(100_000),
     "many requests at once": (_GET + b"\r\n") * 500,
