@@ -1,12 +1,14 @@
 // Measures client_golang as bench/worker.py measures the Python libraries; prints the figures as JSON.
 //
 //	bench-go TASK PLAN
+//	bench-go serve COUNT
 //
 // Tasks, plan and keys are those of bench/worker.py, whose comments hold here as well. A decorated function and an
 // import have no counterpart in Go, nor has an interpreter.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -490,7 +492,28 @@ func footprints(p plan) map[string]float64 {
 	return figures
 }
 
+// serveSeries is a server of `count` series, as bench/endpoint.py starts one of each library.
+func serveSeries(count int) {
+	s := newCounters(1)
+	s.write(count)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	go func() { check(http.Serve(listener, promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))) }()
+	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		s.write(count)
+		fmt.Println()
+	}
+}
+
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "serve" {
+		count, err := strconv.Atoi(os.Args[2])
+		check(err)
+		serveSeries(count)
+		return
+	}
 	tasks := map[string]func(plan) map[string]float64{"calls": calls, "biggest": biggest, "footprints": footprints}
 	if len(os.Args) != 3 || tasks[os.Args[1]] == nil {
 		check(fmt.Errorf("usage: bench-go calls|biggest|footprints PLAN"))

@@ -18,8 +18,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from operator import itemgetter, length_hint
 from typing import Final
 
@@ -338,11 +339,11 @@ class Collection:
             _log_failure(self._registry)
         self._publish(dict.fromkeys(self._codings, response) | responses)
 
-    def _stitched(self, walk: AnyWalk) -> list[str | bytes]:
-        """Return the parts of all legs in the order of the registry."""
+    def _stitched(self, walk: AnyWalk) -> Iterable[str | bytes]:
+        """Return the parts of all legs in the order of the registry; may be called once."""
         first = self._legs[0]
         if len(self._legs) == 1 and len(first.ends) == len(first.places) and first.places == sorted(first.places):
-            return [*first.parts, *walk.encode_end()]
+            return chain(_taken_from(first.parts), walk.encode_end())
         ranges: list[tuple[int, int, int, list[str | bytes]]] = []
         for leg in self._legs:
             start = 0
@@ -366,6 +367,13 @@ class Collection:
         for listener in listeners:
             listener()
         self._end(self)
+
+
+def _taken_from(parts: list[str | bytes]) -> Iterator[str | bytes]:
+    """Return the parts and remove them, so that the text of a large registry is not in memory twice."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()
 
 
 def _log_failure(registry: Registry) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from pytheus import Counter, Gauge, start_http_server
+from pytheus.exposition import collection_lanes
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import Collector, CollectorRegistry
 from pytheus.samples import Family, Sample
@@ -107,6 +108,12 @@ def own_threads() -> list[str]:
     names = [thread.name for thread in threading.enumerate()]
     # The thread of series that end may still run after a test of those.
     return [name for name in names if name.startswith("pytheus-") and name != "pytheus-expiring"]
+
+
+def waiting_clients() -> int:
+    """How many clients wait for a collection that has not begun, in this process."""
+    lanes = list(collection_lanes._lanes.values())
+    return sum(len(collection._waits) for lane in lanes for collection in lane.waiting.values())
 
 
 class Gate:

@@ -102,6 +102,24 @@ def test_what_is_no_request_is_refused(head: bytes, status: int) -> None:
     assert caught.value.status == status
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.0\r\nX:" + b" \t" * 1_000_000 + b"\x00",
+        b"GET / HTTP/1.0\r\nX: a" + b" \t" * 1_000_000 + b"\x00",
+        b"GET / HTTP/1.0\r\nContent-Length: 1" + b" \t" * 1_000_000 + b"x",
+        b"GET / HTTP/1.0\r\nContent-Length: " + b"11, " * 500_000 + b"x",
+        b"GET " + b"a+" * 1_000_000 + b" HTTP/1.0",
+        b"a" * 2_000_000,
+    ],
+    ids=["white space", "white space after", "a length and white space", "lengths", "a target", "a method"],
+)
+def test_the_time_grows_as_the_head(head: bytes) -> None:
+    """A time that grows as its square would be hours here, and most of a second for the largest head of a client."""
+    with suppress(BadRequestError):
+        assert parse_head(head).path
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_worse_than_be_refused(head: bytes) -> None:
     with suppress(BadRequestError):

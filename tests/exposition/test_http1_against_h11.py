@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import h11
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytheus.exposition.http1 import HEAD_END, BadRequestError, HeadReader, Request, parse_head
@@ -62,7 +62,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     head = draw(well_formed())
     for _ in range(draw(st.integers(0, 4))):
         # Half of the pieces go to the beginning of a line.
-        starts = [index + 1 for index, byte in enumerate(head) if byte == 0x0A]
+        starts = [0, *(index + 1 for index, byte in enumerate(head) if byte == 0x0A)]
         at = draw(st.integers(0, len(head)) | st.sampled_from(starts))
         removed = draw(st.integers(0, 3))
         head = head[:at] + draw(st.sampled_from(_PIECES) | st.just(b"")) + head[at + removed :]
@@ -140,6 +140,19 @@ def test_both_accept_a_well_formed_head_with_the_same_result(data: bytes) -> Non
 @example(b"GET / HTTP/1.2\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n")
 def test_neither_accepts_a_head_that_the_other_refuses_without_a_stated_reason(data: bytes) -> None:
+    assert_agreement(data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@settings(max_examples=10_000)
+@given(mutated())
+def test_neither_does_in_a_long_sweep(data: bytes) -> None:
+    assert_agreement(data)
+
+
+def assert_agreement(data: bytes) -> None:
+    """Both give the same request, or both refuse it, or the reason why only ours does is a stated one."""
     try:
         request = ours(data)
     except BadRequestError as error:

@@ -17,7 +17,7 @@ from pytheus.exposition import scrapes as scrapes_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family, Sample
-from tests.exposition.conftest import Gate, WaitUntil, get, open_to, own_threads, read, talk
+from tests.exposition.conftest import Gate, WaitUntil, get, open_to, own_threads, read, talk, waiting_clients
 
 _PATIENCE_SECONDS = 120
 
@@ -137,6 +137,52 @@ def test_a_client_that_takes_its_response_slowly_gives_way(
         wait_until(lambda: own_threads().count("pytheus-scrape") == 2, "both to take a scrape")
 
         assert get(server, "/metrics")[0] == 200
+
+
+def test_large_responses_that_clients_do_not_take_are_limited(
+    shop: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    monkeypatch.setattr(arrivals_module, "_TURN_SECONDS", _PATIENCE_SECONDS)
+    monkeypatch.setattr(scrapes_module, "_SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(scrapes_module, "_HELD_BYTES_AT_MOST", 10_000_000)
+    large = CollectorRegistry()
+    _large(large)
+    with start_http_server(0, registry=shop, registries={"/large": large}) as server, ExitStack() as idle:
+        for _ in range(3):
+            connection = idle.enter_context(open_to(server))
+            connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+            # Either it holds a response now, or the one before has given way to it.
+            assert connection.recv(13) == b"HTTP/1.1 200 "
+            assert server._scrapes._held_bytes() > 10_000_000
+
+        assert get(server, "/metrics")[0] == 200
+
+        assert own_threads().count("pytheus-scrape") <= 1
+
+
+def test_a_response_that_clients_share_is_held_once(
+    shop: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+) -> None:
+    _large(shop)
+    gate = Gate()
+    shop.register(gate)
+    with start_http_server(0, registry=shop) as server, ExitStack() as stack:
+        clients = [stack.enter_context(open_to(server)) for _ in range(6)]
+        stack.callback(gate.open.set)
+        clients[0].sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
+        for client in clients[1:]:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_until(lambda: waiting_clients() == 5, "all others to wait for the next collection")
+        gate.open.set()
+        for client in clients:
+            assert client.recv(13) == b"HTTP/1.1 200 "
+        one = server._scrapes._held_bytes()
+        for client in clients[2:]:
+            client.close()
+        wait_until(lambda: own_threads().count("pytheus-scrape") == 2, "the others to leave")
+
+        assert server._scrapes._held_bytes() == one
 
 
 def test_a_client_that_reads_nothing_is_cut_off(
