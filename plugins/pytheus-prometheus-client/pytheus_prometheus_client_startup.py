@@ -51,7 +51,7 @@ def begin() -> None:
 
 
 def _watch() -> Watch | None:
-    """Return the finder of the plugin, or None if there is none."""
+    """Return the finder of the plugin, or None before there is one."""
     from pytheus_startup import Watch
 
     return next((each for each in sys.meta_path if isinstance(each, Watch) and each.names is _WATCHED), None)

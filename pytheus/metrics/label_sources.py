@@ -35,7 +35,7 @@ class Source:
         self._ask = ask
 
     def value(self, converted: dict[str, object]) -> object:
-        """Return the present value; "" if there is none.
+        """Return the present value, or "".
 
         `converted` has the labels of the subject for which a warning was issued. Raises `LabelError` in strict mode
         only, and a warning that the program has made an error.
@@ -51,11 +51,11 @@ class Source:
         from pytheus.metrics.label_values import warn_once
         from pytheus.settings import is_strict
 
-        what = f"default_labels[{self._label!r}] of {self._subject} raised {type(error).__name__}: {error}"
+        raised = f"default_labels[{self._label!r}] of {self._subject} raised {type(error).__name__}: {error}"
         if is_strict():
-            raise LabelError(f"{what}; return None where there is no value") from error
+            raise LabelError(f"{raised}; return None where there is no value") from error
         warn_once(
-            f"{what}, and so the label is empty; return None where there is no value. PYTHEUS_STRICT=1 raises instead."
+            f"{raised}, and so the label is empty; return None where there is no value. PYTHEUS_STRICT=1 raises instead."
             " This warning comes once for each metric and label",
             self._label,
             converted,
@@ -78,7 +78,7 @@ def parted(default_labels: DefaultLabels, subject: str) -> tuple[LabelValues, di
 
 
 def _question(given: object, label: str, subject: str) -> Callable[[], object] | None:
-    """Return what asks `given` for a value, or None if it is no source."""
+    """Return a function that asks `given` for a value, or None if it is not a source."""
     if isinstance(given, (str, int)):
         return None
     from contextvars import ContextVar

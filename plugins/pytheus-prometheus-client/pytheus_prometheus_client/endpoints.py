@@ -1,4 +1,4 @@
-"""What an endpoint of prometheus_client shows if the registry of pytheus merges several processes.
+"""The families that an endpoint of prometheus_client shows if the registry of pytheus merges several processes.
 
 Rules:
 
