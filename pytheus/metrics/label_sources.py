@@ -55,8 +55,8 @@ class Source:
         if is_strict():
             raise LabelError(f"{raised}; return None where there is no value") from error
         warn_once(
-            f"{raised}, and so the label is empty; return None where there is no value. PYTHEUS_STRICT=1 raises instead."
-            " This warning comes once for each metric and label",
+            f"{raised}, and so the label is empty; return None where there is no value. PYTHEUS_STRICT=1 raises"
+            " instead. This warning comes once for each metric and label",
             self._label,
             converted,
         )
