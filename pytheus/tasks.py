@@ -147,7 +147,7 @@ class TaskRun:
     """A run of a task, from `TaskMetrics.start` until `end`.
 
     As a context manager, also in coroutines, it ends with the block: in the state ``failure`` with an exception,
-    ``cancelled`` with one that is no `Exception`, such as `asyncio.CancelledError`, and ``success`` otherwise. A state
+    ``cancelled`` with another `BaseException`, such as `asyncio.CancelledError`, and ``success`` otherwise. A state
     of its own is set by `end` within the block.
 
         >>> from pytheus.registry import CollectorRegistry
