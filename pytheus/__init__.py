@@ -21,7 +21,8 @@ Packages:
 - `registry`: the contract of a registry, the default registry in memory, and the proxy `REGISTRY`
 - `exposition`: the text format, WSGI and ASGI applications, and an HTTP server
 - `middleware`: middleware that measures ASGI and WSGI applications
-- `contrib`: parts that belong to one framework: middleware and a view for Django
+- `tasks`: the tasks of any queue, measured
+- `contrib`: parts that belong to one framework: Django's middleware and view, the tasks of Celery
 - `instrumentation`: the middleware, put around the applications of frameworks by `pytheus run --instrument`
 - `collectors`: metrics about the process, its garbage collector and its Python
 - `compose`: registries made of other registries

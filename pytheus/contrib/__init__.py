@@ -2,5 +2,6 @@
 
 Modules:
 
+- `celery`: the tasks of Celery, by its signals
 - `django`: middleware and a view for Django
 """
