@@ -1,8 +1,8 @@
 """Metric families as a dashboard needs them: name, type, labels, unit and help, without numbers.
 
 They come from a registry, or from the text of a scrape. A registry tells more: labels of metrics that have no series
-yet, native buckets, and the mode of a gauge. A scrape tells of all collectors of a running program, by the names that its
-reader gets.
+yet, native buckets, and the mode of a gauge. A scrape tells of all collectors of a running program, with the names that
+Prometheus gets.
 """
 
 from __future__ import annotations

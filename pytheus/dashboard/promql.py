@@ -42,9 +42,9 @@ LABELS_AT_MOST: Final = 2
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
 
-# Those that the grammar does not accept as the name of a metric. https://github.com/prometheus/prometheus promql/parser
-_WORDS: Final = frozenset({"bool", "ignoring", "on", "group_left", "group_right", "without", "atan2", "inf", "nan"})
-_NUMBERS: Final = frozenset({"inf", "nan"})
+# Those that the grammar does not accept as the name of a metric, and as a label in `by`, in small or capital letters.
+_NOT_NAMES: Final = frozenset({"bool", "ignoring", "on", "group_left", "group_right", "atan2", "inf", "nan"})
+_NOT_GROUPED: Final = frozenset({"without", "inf", "nan"})
 _ESCAPED: Final = re.compile(r'[\\"$\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]|\[(?=\[)')
 
 
@@ -84,7 +84,7 @@ def selector(name: str, scope: Scope, *matchers: str) -> str:
     lead = ""
     if not is_legacy_name(name):
         within.insert(0, quote(name))
-    elif name.lower() in _WORDS:
+    elif name.lower() in _NOT_NAMES:
         within.insert(0, f"__name__={quote(name)}")
     else:
         lead = name
@@ -107,7 +107,7 @@ def labels_of(family: FamilyInfo) -> tuple[str, ...]:
     ('exported_job', 'code')
     """
     renamed = (f"exported_{label}" if label in ("job", "instance") else label for label in family.labels)
-    return tuple(label for label in renamed if label.lower() not in _NUMBERS)
+    return tuple(label for label in renamed if label.lower() not in _NOT_GROUPED)
 
 
 def _label(label: str) -> str:

@@ -111,9 +111,17 @@ class _Rules:
         return name
 
     def _alert(
-        self, kind: str, expression: str, duration: str, severity: str, metric: str, summary: str, description: str
+        self,
+        kind: str,
+        expression: str,
+        duration: str,
+        severity: str,
+        metric: str,
+        summary: str,
+        description: str,
+        **further_labels: str,
     ) -> None:
-        labels = {"severity": severity, "metric": template_text(metric)}
+        labels = {"severity": severity, "metric": template_text(metric), **further_labels}
         annotations = {"summary": summary, "description": description.rstrip()}
         self.alerts.append(Rule(self._title + kind, expression, labels, duration, annotations))
 
@@ -127,6 +135,7 @@ class _Rules:
             "up",
             f"No target of {self._app} answers",
             f"Every scrape of the job {self._app} has failed for 5 minutes, or Prometheus has no target of it.",
+            job=self._app,  # which the comparison within absent() removes
         )
         self._alert(
             "TargetDown",
