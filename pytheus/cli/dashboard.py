@@ -5,6 +5,7 @@ Rules:
 - A module is imported, and its metrics are those of `pytheus.REGISTRY`, with the collectors that ``pytheus run`` adds.
   An object of a module is taken as it is. The text of a scrape comes from a URL or a file, and no code is imported.
 - A file is replaced in one step, and only if its text changes.
+- Messages show no credentials of a URL (`pytheus.cli.click_support.call`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from pytheus.dashboard import (
     grafana_dashboard,
     prometheus_rules,
 )
-from pytheus.plugins.address import redact
 from pytheus.registry.contract import check_registry
 
 __all__ = ["command"]
@@ -91,7 +91,7 @@ def command(target: str, app: str | None, output: Path, error_ratio: float, late
     name = app or _app_of(target)
     families = _families_of(target)
     if not families:
-        raise click.ClickException(f"{redact(target)!r} has no metrics; name the module that defines them, or a scrape")
+        raise click.ClickException(f"{target!r} has no metrics; name the module that defines them, or a scrape")
     thresholds = AlertThresholds(error_ratio, latency, saturation)
     dashboard = grafana_dashboard(name, families, thresholds)
     rules = prometheus_rules(name, families, thresholds)
@@ -134,24 +134,32 @@ def _families_of(target: str) -> list[FamilyInfo]:
 
 
 def _scrape(url: str) -> tuple[bytes, str]:
+    from base64 import b64encode
     from http.client import HTTPException
+    from urllib.parse import unquote
     from urllib.request import Request, urlopen
 
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise click.BadParameter(f"{redact(url)!r} is not a URL of http or https")
+    headers = {"Accept": _ACCEPT}
     try:
-        with urlopen(Request(url, headers={"Accept": _ACCEPT}), timeout=_TIMEOUT_SECONDS) as response:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise click.BadParameter(f"{url!r} is not a URL of http or https")
+        credentials, is_given, address = parts.netloc.rpartition("@")
+        if is_given:
+            headers["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
+        request = Request(parts._replace(netloc=address).geturl(), headers=headers)
+        with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
             content: bytes = response.read()
             return content, response.headers.get("Content-Type", "text/plain")
     except (OSError, ValueError, HTTPException) as error:
-        raise click.ClickException(f"{redact(url)!r} cannot be scraped: {error}") from error
+        raise click.ClickException(f"{url!r} cannot be scraped: {error}") from error
 
 
 def _parsed(text: bytes, content_type: str, source: str) -> list[FamilyInfo]:
     try:
         return families_of_exposition(text, content_type)
     except ValueError as error:
-        raise click.ClickException(f"{redact(source)!r} is not an exposition: {error}") from error
+        raise click.ClickException(f"{source!r} is not an exposition: {error}") from error
 
 
 def _replace(path: Path, text: str) -> bool:

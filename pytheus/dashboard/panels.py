@@ -30,6 +30,7 @@ from pytheus.dashboard.promql import (
     rate,
     saturation,
     selector,
+    stored_labels,
 )
 from pytheus.dashboard.requests import HttpRequests, error_ratio, http_requests, request_rate
 from pytheus.dashboard.rules import AlertThresholds
@@ -162,7 +163,7 @@ def _panels(family: FamilyInfo, limit: FamilyInfo | None) -> Iterator[Panel]:
         case "info":
             yield panel("", "short", Query(selector(family.name, scope)), kind="table")
         case "stateset":
-            by = ("instance", *labels, state_label(family.name))
+            by = ("instance", *labels, *stored_labels([state_label(family.name)]))
             expression = aggregated("max", by, selector(family.name, scope))
             yield panel("", "bool_on_off", Query(expression, _legend(by)), kind="state-timeline")
         case "gauge" | "unknown":
@@ -194,7 +195,7 @@ def _operator(gauge: FamilyInfo) -> str:
 
 
 def _legend(labels: Iterable[str], otherwise: str = "") -> str:
-    """The legend of lines by `labels`; `otherwise` names the only line if there are none."""
+    """The legend of lines by `labels`; `otherwise` names the only line if there is no label."""
     names = tuple(labels)
     if any(re.search(r"[{}$]|\[\[", name) for name in names):
         return ""  # Grafana would read them as something else; it shows all labels instead

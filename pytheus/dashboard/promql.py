@@ -35,6 +35,7 @@ __all__ = [
     "rate",
     "saturation",
     "selector",
+    "stored_labels",
 ]
 
 LABELS_AT_MOST: Final = 2
@@ -101,12 +102,17 @@ def matcher(label: str, operator: str, value: str) -> str:
 
 
 def labels_of(family: FamilyInfo) -> tuple[str, ...]:
-    """Return the labels of `family` as they are in Prometheus, without those that cannot be grouped by.
+    """Return the labels of `family` as `stored_labels` does."""
+    return stored_labels(family.labels)
 
-    >>> labels_of(FamilyInfo("hits_total", "counter", "", ("job", "code")))
+
+def stored_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return `labels` as they are in Prometheus, without those that cannot be grouped by.
+
+    >>> stored_labels(["job", "code"])
     ('exported_job', 'code')
     """
-    renamed = (f"exported_{label}" if label in ("job", "instance") else label for label in family.labels)
+    renamed = (f"exported_{label}" if label in ("job", "instance") else label for label in labels)
     return tuple(label for label in renamed if label.lower() not in _NOT_GROUPED)
 
 

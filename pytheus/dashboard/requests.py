@@ -151,7 +151,7 @@ def request_rate(family: FamilyInfo, scope: Scope, labels: Iterable[str], *match
 
 
 def error_rate(family: FamilyInfo, errors: str, scope: Scope, labels: Iterable[str]) -> str:
-    """Return the errors per second among the requests that `family` counts, by `labels`; 0 if there are none."""
+    """Return the errors per second among the requests that `family` counts, by `labels`; 0 without errors."""
     by = tuple(labels)
     found, all_ = (request_rate(family, scope, by, *matchers) for matchers in ((errors,), ()))
     return f"{found} or 0 * ({all_})"

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 __all__ = ["Rule", "rule_file", "scalar", "template_text"]
 
 _PLAIN: Final = re.compile(r"[ -~]*")
-# Beside the controls: line ends, the byte order mark, surrogates and the two that are no characters.
+# Beside the controls: line ends, the byte order mark, surrogates and the two noncharacters.
 _ESCAPED: Final = re.compile('[\\\\"\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
 _TEMPLATE: Final = re.compile(r"\{\{|\}\}")
 

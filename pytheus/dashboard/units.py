@@ -1,4 +1,4 @@
-"""Grafana's ids of units, for the units of metrics.
+"""Grafana's ids of units, by the units of metrics.
 
 A metric's unit is that of its definition, or else the end of its name, as Prometheus's conventions place it.
 https://prometheus.io/docs/practices/naming/#base-units
