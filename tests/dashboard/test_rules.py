@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # libcst brings it, without types
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

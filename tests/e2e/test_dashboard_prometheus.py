@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # libcst brings it, without types
+import yaml
 from hypothesis import given, settings
 
 from pytheus.dashboard import FamilyInfo, grafana_dashboard, prometheus_rules
