@@ -30,6 +30,7 @@ Packages:
 - `plugins`: choosing a registry by name, and loading it
 - `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
 - `mypy_plugin`: a mypy plugin that checks label names
+- `dashboard`: dashboards of Grafana and rules of Prometheus
 - `migrate`: rewriting sources that use prometheus_client, or pytheus 0.6
 - `cli`: the command `pytheus`
 - `__pyinstaller`: a hook of PyInstaller

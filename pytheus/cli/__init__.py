@@ -2,11 +2,12 @@
 
 - `__main__`: the table of subcommands
 - `check`: ``pytheus check``
-- `check_target`: the registry that ``pytheus check`` checks, found by name
+- `check_target`: the registry that ``pytheus check`` checks, found by name; objects and modules by name
 - `click_support`: shared parts of the commands that are written with click
 - `command`: the command of ``pytheus run -- COMMAND``, and the service of its metrics
 - `completion`: ``pytheus completion``
 - `config`: ``pytheus config``
+- `dashboard`: ``pytheus dashboard``
 - `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``

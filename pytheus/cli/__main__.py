@@ -28,6 +28,7 @@ _SUBCOMMANDS: Final = {
     "config": "show which registry would be used, from where, and with which options",
     "plugins": "list the registries that can be chosen by name",
     "check": "check that a registry keeps the contract",
+    "dashboard": "write a Grafana dashboard and Prometheus rules for a registry",
     "migrate": "rewrite sources from prometheus_client or pytheus 0.6",
     "new": "start a distribution of your own: a registry plugin",
     "completion": "print a script that lets bash, zsh or fish complete these commands",

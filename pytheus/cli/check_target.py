@@ -29,7 +29,7 @@ from pytheus.plugins.resolve import make_builtin_registry
 from pytheus.registry.contract import Registry, check_registry
 from pytheus.testing.conformance import RegistryConformance
 
-__all__ = ["Target", "Typed", "object_at", "target_of"]
+__all__ = ["Target", "Typed", "module_at", "object_at", "target_of"]
 
 _OBJECT: Final = re.compile(r"(?P<module>[^\W\d][\w.]*|.+\.py):(?P<attribute>[^\W\d][\w.]*)")
 
@@ -160,7 +160,7 @@ def object_at(text: str) -> object:
     named = _OBJECT.fullmatch(text)
     if named is None:
         raise click.BadParameter(f"{text!r} is neither MODULE:OBJECT nor FILE.py:OBJECT")
-    found = _module(named["module"])
+    found = module_at(named["module"])
     for name in named["attribute"].split("."):
         try:
             found = getattr(found, name)
@@ -169,7 +169,8 @@ def object_at(text: str) -> object:
     return found
 
 
-def _module(name: str) -> object:
+def module_at(name: str) -> object:
+    """The module of that name, or of a file ``FILE.py``; raises `click.BadParameter` if it cannot be imported."""
     import importlib
 
     is_file = name.endswith(".py")

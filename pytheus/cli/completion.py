@@ -11,7 +11,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from pytheus.cli import check, config, migrate, new, plugins
+from pytheus.cli import check, config, dashboard, migrate, new, plugins
 from pytheus.cli.click_support import plugin_names
 
 __all__ = ["command", "complete"]
@@ -55,5 +55,6 @@ def _run() -> None:
 
 
 def _everything() -> click.Group:
-    commands = [_run, plugins.command, check.command, new.command, config.command, migrate.command, command]
+    modules = (plugins, check, new, config, dashboard, migrate)
+    commands = [_run, *(module.command for module in modules), command]
     return click.Group("pytheus", commands=commands)

@@ -1,0 +1,132 @@
+"""The metrics of HTTP requests, by every profile of the middleware and by usual names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from pytheus.dashboard import FamilyInfo, families_of_registry
+from pytheus.dashboard.promql import Scope
+from pytheus.dashboard.requests import counts_status, error_ratio, http_requests
+from pytheus.middleware import WsgiMiddleware
+from pytheus.middleware.profiles import PROFILES
+from pytheus.registry import CollectorRegistry
+
+SHOP = Scope('job="shop"', "5m")
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+    return [b"no"]
+
+
+def measured(**options: Any) -> list[FamilyInfo]:
+    registry = CollectorRegistry()
+    app = WsgiMiddleware(application, registry=registry, route=lambda environ: "/orders/{id}", **options)
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    assert list(app(environ, lambda *_: lambda _: None)) == [b"no"]
+    return families_of_registry(registry)
+
+
+@pytest.mark.parametrize(
+    ("names", "counted", "errors", "route", "duration", "duration_route"),
+    [
+        (
+            "otel",
+            "http_server_request_duration_seconds",
+            'error_type!=""',
+            "http_route",
+            "http_server_request_duration_seconds",
+            "http_route",
+        ),
+        (
+            "fastapi-instrumentator",
+            "http_requests_total",
+            'status=~"5.."',
+            "handler",
+            "http_request_duration_seconds",
+            "handler",
+        ),
+        (
+            "starlette-exporter",
+            "starlette_requests_total",
+            'status_code=~"5.."',
+            "path",
+            "starlette_request_duration_seconds",
+            "path",
+        ),
+        (
+            "flask-exporter",
+            "flask_http_request_duration_seconds",
+            'status=~"5.."',
+            "path",
+            "flask_http_request_duration_seconds",
+            "path",
+        ),
+        (
+            "django-prometheus",
+            "django_http_responses_total_by_status_view_method_total",
+            'status=~"5.."',
+            "view",
+            "django_http_requests_latency_seconds_by_view_method",
+            "view",
+        ),
+    ],
+)
+def test_each_profile_is_recognised(
+    names: str, counted: str, errors: str, route: str, duration: str, duration_route: str
+) -> None:
+    found = http_requests(measured(names=names))
+    assert found is not None
+    assert (found.counted.name, found.errors, found.route) == (counted, errors, route)
+    assert (found.duration.name, found.duration_route) == (duration, duration_route)
+    assert (found.active is None) == (not PROFILES[names].has_active)
+
+
+def test_no_profile_is_left_out() -> None:
+    assert set(PROFILES) == {
+        "otel",
+        "fastapi-instrumentator",
+        "starlette-exporter",
+        "flask-exporter",
+        "django-prometheus",
+    }
+
+
+def test_a_prefix_does_not_hide_a_profile() -> None:
+    found = http_requests(measured(prefix="shop"))
+    assert found is not None
+    assert found.duration.name == "shop_http_server_request_duration_seconds"
+    assert found.active is not None
+    assert found.active.name == "shop_http_server_active_requests"
+
+
+def test_names_of_an_application_that_measures_by_itself() -> None:
+    duration = FamilyInfo("shop_http_request_duration_seconds", "histogram", "", ("method", "path"))
+    counter = FamilyInfo("shop_http_requests_total", "counter", "", ("path", "code"))
+    active = FamilyInfo("shop_http_requests_in_progress", "gauge", "")
+    assert http_requests([duration, counter, active]) == (counter, 'code=~"5.."', "path", duration, "path", active)
+    assert http_requests([duration]) == (duration, None, "path", duration, "path", None)
+
+
+@pytest.mark.parametrize("name", ["job_duration_seconds", "http_client_duration_seconds", "http_request_size_bytes"])
+def test_other_histograms_are_not_taken_for_requests(name: str) -> None:
+    assert http_requests([FamilyInfo(name, "histogram", "", ("path", "status"))]) is None
+
+
+def test_a_counter_of_requests_counts_errors_by_its_status() -> None:
+    assert counts_status(FamilyInfo("rpc_requests_total", "counter", "", ("status_code",))) == 'status_code=~"5.."'
+    assert counts_status(FamilyInfo("orders_total", "counter", "", ("status",))) is None
+    assert counts_status(FamilyInfo("rpc_requests", "gauge", "", ("status",))) is None
+
+
+def test_the_ratio_is_zero_where_no_series_counts_errors() -> None:
+    counter = FamilyInfo("hits_total", "counter", "", ("code",))
+    assert error_ratio(counter, 'code=~"5.."', SHOP, ()) == (
+        '(sum(rate(hits_total{job="shop",code=~"5.."}[5m])) or 0 * (sum(rate(hits_total{job="shop"}[5m]))))'
+        ' / (sum(rate(hits_total{job="shop"}[5m])))'
+    )
