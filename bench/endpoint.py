@@ -4,8 +4,8 @@
     python3 bench/endpoint.py --markdown  the table as Markdown
     python3 bench/endpoint.py --quick     without a million series
 
-The first run makes the environments, see bench/environments.py. It takes five minutes, mostly those of the slower
-servers.
+The first run makes the environments, see bench/environments.py. It takes a quarter of an hour, mostly that of the
+slower servers.
 
 Rules:
 
@@ -13,7 +13,7 @@ Rules:
 - All clients of a burst connect before the first of them reads; each asks for gzip as Prometheus does, and gives up
   after a minute. Every series is written before each burst.
 - A time is from the first connection of the burst to the last byte of the response. The best of several bursts counts.
-- The CPU is that of the server's process, by the system's count.
+- The CPU is that of the server's process in all bursts, by the system's count.
 - The memory is the largest resident size of a burst, beside that of the server before it.
 - The machine's cores are also those of the clients, which are one process.
 """
@@ -28,10 +28,10 @@ import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 if __name__ == "__main__":
     # The checkout in the place of this directory; last for a server, whose pytheus is the installed one.
@@ -52,6 +52,7 @@ CLIENTS: Final = (20, 50, 200)
 ROUNDS: Final = 5
 MANY_SERIES: Final = 1_000_000
 MANY_CLIENTS: Final = 5
+IDLE_CLIENTS: Final = 12
 PATIENCE_SECONDS: Final = 60.0
 MANY_PATIENCE_SECONDS: Final = 180.0
 
@@ -116,11 +117,32 @@ class Server:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def _forget_peak(self) -> None:
+        with open(f"/proc/{self._process.pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")  # the peak begins at the present size
+
+    def peak_of_idle(self, clients: int, patience_seconds: float) -> int:
+        """Return the largest resident size while clients scrape one after the other, and take nothing but the status.
+
+        They do not ask for gzip, and each begins after a write to each series.
+        """
+        self._forget_peak()
+        with contextlib.ExitStack() as stack:
+            for _ in range(clients):
+                self.write()
+                connection = stack.enter_context(socket.socket())
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.settimeout(patience_seconds)
+                connection.connect(("127.0.0.1", self._port))
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                if b" 200 " not in connection.recv(32):
+                    raise RuntimeError("expected a response with status 200 but got another one")
+            return self.resident_bytes(peak=True)
+
     def burst(self, clients: int, patience_seconds: float) -> Burst:
         """Scrape with `clients` at once, after a write to each series."""
         self.write()
-        with open(f"/proc/{self._process.pid}/clear_refs", "w", encoding="ascii") as file:
-            file.write("5")  # the peak begins at the present size
+        self._forget_peak()
         cpu_seconds = self._cpu_seconds()
         seconds, answer = scrape_at_once(self._port, clients, patience_seconds)
         if seconds and text_of(answer).count(b"\n") != self._count + 2:
@@ -207,23 +229,25 @@ def burst_rows(columns: Mapping[str, tuple[Library, str]]) -> list[list[str]]:
     rows = []
     for clients in CLIENTS:
         every = [best[key, clients] for key in columns]
-        rows.append([f"{clients} scrapers at once: p50", *(_time(bursts, lambda each: each.p50) for bursts in every)])
-        rows.append([f"{clients} scrapers at once: p99", *(_time(bursts, lambda each: each.p99) for bursts in every)])
-        rows.append([f"{clients} scrapers at once: CPU of each scrape", *map(_cpu, every)])
+        rows.append([f"{clients} scrapers at once: p50", *(time_cell(bursts, "p50") for bursts in every)])
+        rows.append([f"{clients} scrapers at once: p99", *(time_cell(bursts, "p99") for bursts in every)])
+        rows.append([f"{clients} scrapers at once: CPU of each scrape", *map(cpu_cell, every)])
     return rows
 
 
-def _time(bursts: Sequence[Burst], figure: Callable[[Burst], float]) -> str:
-    complete = [figure(burst) for burst in bursts if burst.is_complete]
+def time_cell(bursts: Sequence[Burst], figure: Literal["p50", "p99"]) -> str:
+    """Return the best `figure` of bursts, or how many clients got a response."""
+    complete = [burst.p50 if figure == "p50" else burst.p99 for burst in bursts if burst.is_complete]
     if len(complete) < len(bursts):
         worst = min(bursts, key=lambda burst: len(burst.seconds))
         return f"{len(worst.seconds)} of {worst.clients} served in {PATIENCE_SECONDS:g} s"
     return f"{min(complete) * 1e3:,.1f} ms"
 
 
-def _cpu(bursts: Sequence[Burst]) -> str:
-    costs = [burst.cpu_seconds / len(burst.seconds) for burst in bursts if burst.seconds]
-    return f"{min(costs) * 1e3:,.2f} ms" if costs else "-"
+def cpu_cell(bursts: Sequence[Burst]) -> str:
+    """Return the CPU of each scrape in all bursts, because one burst is shorter than the system's tick."""
+    served = sum(len(burst.seconds) for burst in bursts)
+    return f"{sum(burst.cpu_seconds for burst in bursts) / served * 1e3:,.2f} ms" if served else "-"
 
 
 def memory_rows(columns: Mapping[str, tuple[Library, str]]) -> list[list[str]]:
@@ -241,10 +265,13 @@ def memory_rows(columns: Mapping[str, tuple[Library, str]]) -> list[list[str]]:
                     f"{max(burst.seconds):.1f} s" if burst.is_complete else f"{len(burst.seconds)} of {clients} served"
                 )
                 cell += [f"{burst.peak_bytes / 2**20:,.0f} MiB", time]
+            say(f"{title}: {library.title}, {IDLE_CLIENTS} clients that take nothing")
+            cell.append(f"{server.peak_of_idle(IDLE_CLIENTS, MANY_PATIENCE_SECONDS) / 2**20:,.0f} MiB")
             cells.append(cell)
     heads = [f"{title}: resident before a scrape"]
     for scrapers in ("1 scraper", f"{MANY_CLIENTS} scrapers at once"):
         heads += [f"{title}, {scrapers}: peak", f"{title}, {scrapers}: the last response"]
+    heads.append(f"{title}, {IDLE_CLIENTS} scrapers that take nothing, without gzip: peak")
     return [[head, *(cell[index] for cell in cells)] for index, head in enumerate(heads)]
 
 
