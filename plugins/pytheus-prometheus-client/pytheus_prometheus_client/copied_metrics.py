@@ -3,7 +3,7 @@
 Rules:
 
 - A counter, a histogram and a summary grow by the difference to the copy before. So a child of a fork, which inherits
-  the numbers of its parent, counts what it adds itself; and a number that begins again goes on from the sum.
+  the numbers of its parent, counts its own additions; and a number that begins again goes on from the sum.
 - A gauge is set, unless its mode is "sum", which grows by the difference as well.
 - An info is an info. Of a summary the sum and the count are copied. Other types become gauges.
 - A family that cannot be copied, such as one whose name pytheus has already, raises an error, and changes nothing.
