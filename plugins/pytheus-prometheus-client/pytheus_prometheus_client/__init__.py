@@ -12,6 +12,9 @@ Modules:
 - `peer_collector`: their metrics in a registry of pytheus
 - `pytheus_collector`: the metrics of pytheus in their registry
 - `families`: their families as those of pytheus
+- `copies`: custom collectors that a registry of several processes merges
+- `copied_metrics`: the metrics that copy them
+- `copied_labels`: the labels of copied series, and the layer that shows them
 - `loops`: bridges into each other come to an end
 """
 
@@ -21,6 +24,9 @@ from typing import TYPE_CHECKING
 
 from pytheus.plugins import hookimpl
 from pytheus.registry import REGISTRY
+from pytheus_prometheus_client.copied_labels import with_copies
+from pytheus_prometheus_client.copies import CollectorCopies
+from pytheus_prometheus_client.endpoints import is_merged
 from pytheus_prometheus_client.installation import install, install_beside, uninstall
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
@@ -28,16 +34,24 @@ from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 if TYPE_CHECKING:
     from pytheus.registry import Registry
 
-__all__ = ["PeerCollector", "PytheusCollector", "install", "pytheus_wrap_registry", "uninstall"]
+__all__ = [
+    "CollectorCopies",
+    "PeerCollector",
+    "PytheusCollector",
+    "install",
+    "pytheus_wrap_registry",
+    "uninstall",
+    "with_copies",
+]
 
 
 @hookimpl
 def pytheus_wrap_registry(registry: Registry) -> Registry | None:
-    """Install the seam when a registry is chosen, unless it is installed; the registry stays as it is.
+    """Install the seam when a registry is chosen, unless it is installed; a registry of several processes shows copies.
 
     `pytheus_prometheus_client_startup` has installed it before, if Python called that at the process's start. This hook
     is for other processes: those in which the configuration file names the plugin and no variable does, and those of
     a Python that reads no startup files.
     """
     install_beside(REGISTRY, registry)
-    return None
+    return with_copies(registry) if is_merged(registry) else None

@@ -37,6 +37,7 @@ __all__ = [
     "Attachment",
     "TheirMetric",
     "Twins",
+    "holds",
     "is_plain",
     "local",
     "named",
@@ -116,7 +117,7 @@ class Attachment:
         self._is_sum = getattr(theirs, "_multiprocess_mode", "sum") in ("sum", "livesum", "all", "liveall")
         # Whether a gauge begins again; the latest number of all processes stays until another is set.
         self._is_renewed = outlived is not None and "mostrecent" not in getattr(theirs, "_multiprocess_mode", "")
-        is_shared = _holds(registry, self._our_name)
+        is_shared = holds(registry, self._our_name)
         self._ours = self._make(theirs, registry) if is_shared or not is_late else self._begun(theirs, registry)
         # The metric to unregister at the end; None if the program has an equal one.
         self.registered: _Ours | None = None if is_shared else self._ours
@@ -312,7 +313,7 @@ Twins: TypeAlias = dict[int, Attachment]
 """By the id of the metric: those of one name, each of another registry of prometheus_client, which share a metric."""
 
 
-def _holds(registry: Registry, name: str) -> bool:
+def holds(registry: Registry, name: str) -> bool:
     """Return whether a collector in `registry` has `name`."""
     if isinstance(registry, Lookup):
         return registry.find(name) is not None

@@ -6,8 +6,9 @@ Rules:
   `get_sample_value()`, get those of this process. So do a push and a text file, of which each process may have its own.
 - An encoder is known by its code. Programs import `generate_latest` by name, also before the installation, and so a
   function in its place would not reach them.
-- In the place of each metric is its merged family. A collector that has no numbers of prometheus_client shows those of
-  this process, but for ``process_*`` and ``python_*`` of pytheus, which come first.
+- In the place of each metric is its merged family, and in the place of a collector the families that are copied from
+  it (`CollectorCopies`). Another collector shows the numbers of this process, but for ``process_*`` and ``python_*`` of
+  pytheus, which come first.
 - The default registry shows also the other families of a scrape, such as metrics that only other processes have, but
   not those that this process has in other registries.
 """
@@ -24,8 +25,10 @@ from prometheus_client import CollectorRegistry as TheirRegistry
 from prometheus_client import Metric as TheirFamily
 from prometheus_client.registry import RestrictedRegistry
 
+from pytheus.names import prefix_lead
 from pytheus.registry import Registry, walk
 from pytheus_prometheus_client.attachments import TheirMetric
+from pytheus_prometheus_client.copied_labels import copied_names
 from pytheus_prometheus_client.installed import OF_THE_PROCESS, Installation
 from pytheus_prometheus_client.peer_collector import TheirCollector, target_family
 
@@ -66,6 +69,7 @@ def merged_families(installation: Installation, endpoint: _Endpoint) -> list[The
     names: set[str] = cast(Any, endpoint)._name_set if is_restricted else set()
     merged = {family.name: family for family in installation.merged(with_created=True)}
     elsewhere = installation.exposed_names()
+    lead = prefix_lead(installation.registry.prefix)
     found: list[TheirFamily] = []
     target = registry.get_target_info()
     if target:
@@ -75,6 +79,10 @@ def merged_families(installation: Installation, endpoint: _Endpoint) -> list[The
         family = None if name is None else merged.pop(name, None)
         if family is not None:
             found.append(family)
+            continue
+        copied = copied_names(collector)
+        if copied is not None:
+            found += [merged.pop(lead + each) for each in copied if lead + each in merged]
             continue
         is_of_process = registry is prometheus_client.REGISTRY and isinstance(collector, OF_THE_PROCESS)
         for shown in collector.collect():
@@ -91,5 +99,6 @@ def merged_families(installation: Installation, endpoint: _Endpoint) -> list[The
 def _collectors(registry: TheirRegistry, names: Iterable[str]) -> list[TheirCollector]:
     """Return the collectors that may have a sample of these names, as a restricted registry finds them."""
     named = [registry._names_to_collectors[name] for name in names if name in registry._names_to_collectors]
-    found: dict[int, TheirCollector] = {id(each): each for each in (*registry._collectors_without_names, *named)}
+    copied = [each for each in list(registry._collector_to_names) if copied_names(each) is not None]
+    found = {id(each): each for each in (*registry._collectors_without_names, *named, *copied)}
     return list(found.values())

@@ -34,6 +34,7 @@ from pytheus.metrics import Metric
 from pytheus.names import base_name, prefix_lead
 from pytheus.registry import Registry, definition_of, originals
 from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
+from pytheus_prometheus_client.copied_labels import copied_names
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
 from pytheus_prometheus_client.peer_collector import PeerCollector
@@ -160,6 +161,8 @@ class Installation:
             return
         if isinstance(collector, OF_THE_PROCESS) and self._leaves_out_process:
             return
+        if copied_names(collector) is not None:
+            return
         bridge = PeerCollector(collector)
         try:
             self.registry.register(bridge)
@@ -182,16 +185,20 @@ class Installation:
 
     def remove(self, registry: TheirRegistry, collector: TheirCollector) -> None:
         """Detach or unbridge `collector`, which `registry` no longer has."""
-        bridge = self._bridges.pop(collector, None)
-        if bridge is not None:
-            self._unregister(bridge)
-        elif isinstance(collector, TheirMetric):
+        if not self.end_bridge(collector) and isinstance(collector, TheirMetric):
             held = self._holders.get(registry)
             if held is not None and collector in held:
                 held.discard(collector)
                 attachment = self.attachment_of(collector)
                 if attachment is not None and not self._is_held(collector):
                     self._detach(attachment)
+
+    def end_bridge(self, collector: TheirCollector) -> bool:
+        """Let pytheus no longer show the numbers of this process that `collector` has; return whether it did."""
+        bridge = self._bridges.pop(collector, None)
+        if bridge is not None:
+            self._unregister(bridge)
+        return bridge is not None
 
     def _is_held(self, theirs: TheirMetric) -> bool:
         """Return whether a registry of prometheus_client has the metric."""

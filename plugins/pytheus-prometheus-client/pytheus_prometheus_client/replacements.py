@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector as TheirCollector
 from prometheus_client.registry import RestrictedRegistry
 
 from pytheus_prometheus_client.attachments import TheirMetric, show, tell
+from pytheus_prometheus_client.copied_labels import COPIES, copied_names
 from pytheus_prometheus_client.endpoints import merged_families, shows_all, writes_endpoint
 from pytheus_prometheus_client.installed import INSTALLED, Installation, attachment_of, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
@@ -66,6 +67,9 @@ def _register(former: Callable[..., None]) -> Callable[..., None]:
 
 def _unregister(former: Callable[..., None]) -> Callable[..., None]:
     def unregister(self: TheirRegistry, collector: TheirCollector) -> None:
+        if copied_names(collector) is not None:
+            for copies in list(COPIES):
+                copies.copy()
         former(self, collector)
         _change(lambda installation: installation.remove(self, collector))
 

@@ -355,38 +355,50 @@ import os
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import make_wsgi_app
-import pytheus
+from pytheus_prometheus_client import CollectorCopies
 
-handled = MeterProvider([PrometheusMetricReader()]).get_meter("app").create_counter("items")
-theirs, ours = make_wsgi_app(), pytheus.make_wsgi_app()
+meter = MeterProvider([PrometheusMetricReader(scope_info_enabled=False)]).get_meter("app")
+handled, sizes = meter.create_counter("items"), meter.create_histogram("sizes")
+copies = CollectorCopies(interval_seconds=0.2)
+theirs = make_wsgi_app()
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/metrics":
         return theirs(environ, start_response)
-    if environ["PATH_INFO"] == "/ours":
-        return ours(environ, start_response)
-    handled.add(1, {"pid": str(os.getpid())})
+    # Which labels there are differs from worker to worker.
+    handled.add(1, {f"worker_{os.getpid()}": "yes", "method": "GET"})
+    handled.add(1)
+    sizes.record(3)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """
 
 
-def test_a_collector_without_numbers_of_prometheus_client_is_exposed_by_its_process(
-    group: Callable[[], Group], web: Web
+@pytest.mark.parametrize("in_redis", [False, True], ids=["", "redis"])
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
+def test_opentelemetry_whose_numbers_are_copied(
+    in_redis: bool,
+    preload: tuple[str, ...],
+    group: Callable[[], Group],
+    web: Web,
+    start_redis: Callable[[], int],
+    wait_until: WaitUntil,
 ) -> None:
-    # OpenTelemetry keeps the numbers itself, so that no other process can know them.
-    servers = group()
-    servers.run(OPENTELEMETRY, GUNICORN)
-    answered = web.ask(f"{servers.url}/items/5", REQUESTS, workers=WORKERS)
-    for path in ("metrics", "ours"):
-        seen: dict[str, float] = {}
-        while len(seen) < WORKERS:
-            found = web.samples(f"{servers.url}/{path}")
-            of_one = {pid: found[name] for name in found for pid in answered if f'pid="{pid}"' in name}
-            assert len(of_one) == 1
-            seen |= of_one
-        assert seen == answered
-    servers.end()
+    registry = registry_in_redis(start_redis()) if in_redis else "multiprocess"
+    servers = [group() for _ in range(2 if in_redis else 1)]
+    expected = {"items_total": 0.0}
+    for server in servers:
+        server.run(OPENTELEMETRY, (*GUNICORN, *preload), registry)
+        for pid, count in web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS).items():
+            expected[f'items_total{{method="GET",worker_{pid}="yes"}}'] = float(count)
+            expected["items_total"] += count
+    expected |= {"sizes_sum": 3 * expected["items_total"], "sizes_count": expected["items_total"]}
+    expected['sizes_bucket{le="5.0"}'] = expected["items_total"]
+    for server in servers:
+        for series, value in expected.items():
+            server.wait_for(series, value, wait_until)
+    for server in servers:
+        server.end()
 
 
 JUPYTER: Final = ("jupyter_server", "--allow-root", "--no-browser", "--IdentityProvider.token=", "--port", "PORT")

@@ -1,4 +1,4 @@
-"""Several processes with metrics of prometheus_client: their sums and gauges, forks, and kills."""
+"""Several processes with metrics of prometheus_client: their sums and gauges, copies, forks, and kills."""
 
 from __future__ import annotations
 
@@ -57,6 +57,11 @@ def test_after_a_storm_of_kills_everything_that_was_done_is_counted_once(tmp_pat
 def test_a_fork_waits_for_no_lock_of_another_thread(tmp_path: Path) -> None:
     counted, ended = run("fork_worker.py", tmp_path / "shards", FORKS).split()
     assert (float(counted), int(ended)) == (3.0 * FORKS, 0)
+
+
+@pytest.mark.parametrize("way", ["exit", "unregister", "multiprocessing", "kill"])
+def test_copies_of_processes_that_have_ended_count_once(way: str, tmp_path: Path) -> None:
+    assert run("copies_worker.py", tmp_path / "shards", way, 4).splitlines() == ["jobs_total 24.0"] * 2
 
 
 _LIVE_SUM = """
