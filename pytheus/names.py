@@ -14,7 +14,6 @@ names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -256,6 +255,8 @@ def validate_label_names(
 
 
 def _suggested(name: str, names: NameRules | None) -> str:
+    import re
+
     other = ", or names='utf8' if only Prometheus 3 reads it" if names is None and name else ""
     mended = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     if mended[:1].isdigit():

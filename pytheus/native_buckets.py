@@ -10,8 +10,6 @@ Rules:
 https://prometheus.io/docs/specs/native_histograms/
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, NoReturn

@@ -1,7 +1,5 @@
 """Families, samples, exemplars and rows: the data of collectors and formats."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, Self, TypeVar
@@ -29,7 +27,7 @@ __all__ = [
     "new_exemplar",
 ]
 
-K = TypeVar("K", bound="str | tuple[str, ...]")
+K = TypeVar("K", bound=str | tuple[str, ...])
 
 # "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code
 # points": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars

@@ -42,7 +42,6 @@ Modules:
 
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.asgi import make_asgi_app
 from pytheus.exposition.checked import CheckedFamily
 from pytheus.exposition.failures import HearsFailures
 from pytheus.exposition.formats import (
@@ -54,13 +53,14 @@ from pytheus.exposition.formats import (
     RenderRequest,
 )
 from pytheus.exposition.text import CONTENT_TYPE, generate_metrics
-from pytheus.exposition.wsgi import make_wsgi_app
 from pytheus.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pytheus.exposition.asgi import make_asgi_app
     from pytheus.exposition.families import scrape_families
     from pytheus.exposition.routes import Exposition, expose
     from pytheus.exposition.server import start_http_server
+    from pytheus.exposition.wsgi import make_wsgi_app
 
 __all__ = [
     "CONTENT_TYPE",
@@ -86,8 +86,10 @@ if not TYPE_CHECKING:  # because a checker would assume that the package has eve
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "pytheus.exposition.asgi": ["make_asgi_app"],
             "pytheus.exposition.families": ["scrape_families"],
             "pytheus.exposition.routes": ["Exposition", "expose"],
             "pytheus.exposition.server": ["start_http_server"],
+            "pytheus.exposition.wsgi": ["make_wsgi_app"],
         },
     )

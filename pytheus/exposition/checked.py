@@ -11,8 +11,6 @@ Rules:
 - An exemplar that cannot be exposed is left out alone, because it is an extra.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 

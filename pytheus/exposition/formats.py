@@ -4,8 +4,6 @@ A scrape can use the formats of all registries that it reaches, the outermost fi
 `pytheus.exposition.standard`; `pytheus.exposition.negotiation` chooses one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 

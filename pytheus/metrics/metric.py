@@ -44,7 +44,6 @@ __all__ = ["Metric"]
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-M = TypeVar("M", bound="Metric[AnyLabels]")
 
 
 @mypyc_attr(serializable=True, allow_interpreted_subclasses=True)
@@ -426,6 +425,10 @@ class Metric(Handle, Generic[L, C, D]):
             if value is not None
         ]
         return f"<{self.__class__.__name__} {series.definition.name}{'{' + ', '.join(labels) + '}' if labels else ''}>"
+
+
+# After the class, because a bound that is a string would be compiled at each import.
+M = TypeVar("M", bound=Metric[AnyLabels])
 
 
 def _mapping(labels: object) -> DefaultLabels:

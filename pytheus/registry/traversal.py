@@ -4,8 +4,6 @@
 the only loop over collectors that yield collectors.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn, Self, TypeVar, cast

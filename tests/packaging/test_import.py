@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 _REPORT = """
-import json, os, sys, threading  # before anything is watched
+import builtins, json, os, sys, threading  # before anything is watched
 
 before = set(sys.modules)
 read = []
@@ -30,6 +30,14 @@ class Watched(dict):
 os.environ = Watched(os.environ)
 sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
 
+compiled = []
+compile_ = builtins.compile
+def compile(source, filename, *mode, **options):
+    if filename == "<string>":  # no file, which has no bytecode yet
+        compiled.append(source)
+    return compile_(source, filename, *mode, **options)
+builtins.compile = compile
+
 import pytheus
 
 code = (".py", ".pyc", ".so", ".pyd")
@@ -37,6 +45,7 @@ report = {
     "modules": sorted(set(sys.modules) - before),
     "threads": threading.active_count(),
     "read": sorted({str(name) for name in read if str(name).startswith("PYTHEUS")}),
+    "compiled": compiled.copy(),
     "opened": [path for path in opened if not path.endswith(code) and ".pyc." not in path],
 }
 # Last, because it makes pytheus choose the registry, which may read files and import modules.
@@ -97,6 +106,15 @@ def test_importing_leaves_alone_what_the_default_path_does_not_need(report: dict
 )
 def test_importing_has_no_effect(report: dict[str, object], subject: str, seen: object) -> None:
     assert report[subject] == seen
+
+
+def test_importing_compiles_no_annotation(report: dict[str, object]) -> None:
+    """The first text that a process compiles takes a millisecond, because Python then makes the types of `ast`.
+
+    A NamedTuple compiles each annotation that is a string, as all are after ``from __future__ import annotations``, and
+    so does the bound of a TypeVar.
+    """
+    assert report["compiled"] == []
 
 
 def test_importing_prints_nothing(tmp_path: Path) -> None:
