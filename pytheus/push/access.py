@@ -101,7 +101,7 @@ class Access:
         return bool(self.username or self.bearer_token or self.bearer_token_file is not None)
 
     def authorization(self) -> tuple[str, tuple[str, ...]]:
-        """Return the value of ``Authorization``, "" if there is none, and the secrets that no error may show.
+        """Return the value of ``Authorization``, or "", and the secrets that no error may show.
 
         Reads the files. Raises `InvalidReceiverError` if one cannot be read or its content cannot be sent.
         """

@@ -7,7 +7,7 @@ Rules:
 - A response has any status. Only the body's beginning is kept, for messages.
 - Redirects are not followed, because credentials and metrics are for the receiver that was named. Proxies are not used,
   and no variable of the environment is read.
-- An error names the receiver, what happened and the remedy, and contains no credential.
+- An error names the receiver, the failure and the remedy, and contains no credential.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class HttpClient:
             connection.close()
 
     def refusal(self, response: HttpResponse, remedy: str = "") -> PushError:
-        """Return the error for a response that is no success: it contains what the receiver said, and `remedy`."""
+        """Return the error for a response that tells a failure: it contains the words of the receiver, and `remedy`."""
         status = response.status
         reason = http.client.responses.get(status, "")
         message = f"{self._subject} at {self.shown} refused the request with status {status} {reason}".rstrip()
@@ -150,7 +150,7 @@ class HttpClient:
             return "raise the receiver's limit, or send fewer metrics"
         if status >= 500 or status == 429:
             return "try again later, and look into the receiver's log"
-        return "change what the receiver rejects"
+        return "correct the metrics that the receiver rejects"
 
     def _said(self, body: bytes) -> str:
         text = _NOT_SHOWN.sub(" ", body.decode("utf-8", "replace")).strip()

@@ -45,7 +45,7 @@ class Deadline:
         self._moment: Final = time.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Return the seconds that are left, more than 0; raises `TimeoutError` if there are none."""
+        """Return the seconds that are left, more than 0; raises `TimeoutError` if the time is over."""
         left = self._moment - time.monotonic()
         if left < _LEAST_SECONDS:
             raise TimeoutError("the time is over")

@@ -276,7 +276,7 @@ def test_an_answer_before_the_whole_body_is_read() -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "remedy"),
     [
-        (400, {}, "change what the receiver rejects"),
+        (400, {}, "correct the metrics that the receiver rejects"),
         (401, {}, "pass credentials in the URL or in access=Access(...)"),
         (404, {}, "check the path of the URL"),
         (413, {}, "raise the receiver's limit, or send fewer metrics"),
