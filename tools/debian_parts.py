@@ -1,4 +1,4 @@
-"""Installs the programs from Debian that some tests run: prometheus with its parts, curl, redis-server, valgrind, protoc.
+"""Installs the programs from Debian that some tests run: Prometheus's, curl, redis-server, valgrind, protoc.
 
     python3 tools/debian_parts.py          those that `dev.py test` needs
     python3 tools/debian_parts.py --all    Go and client_golang as well, for `dev.py test --all`

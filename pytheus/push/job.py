@@ -53,8 +53,8 @@ class _JobMetrics:
         self._name: Final = name
         self._duration: Final = self._gauge("batch_job_duration_seconds", "How long the last run took.")
         self._success: Final = self._gauge("batch_job_success", "1 if the last run succeeded, 0 if it failed.")
-        self._last_success: Final = self._gauge(_LAST_SUCCESS, "When the last run that succeeded ended.")
-        self.has_succeeded = False
+        # A gateway would take a family without series for one that has lost them.
+        self._last_success: Gauge | None = None
 
     def _gauge(self, name: str, description: str) -> Gauge:
         return Gauge(name, description, ["job_name"], registry=self.registry)
@@ -65,9 +65,15 @@ class _JobMetrics:
         if success:
             self.set_last_success(time.time())
 
+    @property
+    def has_succeeded(self) -> bool:
+        return self._last_success is not None
+
     def set_last_success(self, moment: float) -> None:
-        self._last_success.labels(self._name).set(moment)
-        self.has_succeeded = True
+        gauge = self._last_success
+        if gauge is None:
+            gauge = self._last_success = self._gauge(_LAST_SUCCESS, "When the last run that succeeded ended.")
+        gauge.labels(self._name).set(moment)
 
 
 class Beginning(NamedTuple):
