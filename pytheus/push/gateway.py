@@ -57,7 +57,11 @@ def push(
 ) -> None:
     """Send the metrics of `registry` to the Pushgateway at `url`, in the group of `job` and `grouping`.
 
-        >>> push("http://127.0.0.1:9091", "nightly", grouping={"instance": "db1"})  # doctest: +SKIP
+        >>> try:
+        ...     push("http://127.0.0.1:9", "nightly", grouping={"instance": "db1"})
+        ... except PushError as error:
+        ...     print(error.reason)
+        connection
 
     `url` is where the gateway's pages begin, such as ``http://gateway:9091``; a user name and password in it, or
     `access`, are its credentials. With `method` "replace", all older metrics of the group are removed; with "merge",
@@ -85,9 +89,13 @@ def delete(
     access: Access | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> None:
-    """Remove the group of `job` and `grouping` from the Pushgateway at `url`; a group that does not exist is no error.
+    """Remove the group of `job` and `grouping` from the Pushgateway at `url`, if it exists.
 
-        >>> delete("http://127.0.0.1:9091", "nightly", grouping={"instance": "db1"})  # doctest: +SKIP
+        >>> try:
+        ...     delete("http://127.0.0.1:9", "nightly", grouping={"instance": "db1"})
+        ... except PushError as error:
+        ...     print(error.reason)
+        connection
 
     The parameters, the limit of time and the errors are those of `push`.
     https://github.com/prometheus/pushgateway#delete-method

@@ -177,7 +177,7 @@ class JobRun:
             with open(path, encoding="utf-8", errors="replace") as file:
                 content = file.read(_MAX_OLD_BYTES)
         except OSError:
-            return  # there is none
+            return  # this run is the first
         from pytheus.textformat import line_head
 
         own = line_head(_LAST_SUCCESS, {"job_name": self.name})
@@ -189,12 +189,16 @@ class JobRun:
 class job:
     """Measures a job and sends its metrics once, at its end. A context manager, and a decorator of functions.
 
+        >>> import pathlib, tempfile
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
         >>> registry = CollectorRegistry()
         >>> rows = Counter("rows_copied_total", "Rows copied.", registry=registry)
-        >>> with job("nightly", registry, push="http://127.0.0.1:9091"):  # doctest: +SKIP
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "nightly.prom")
+        >>> with job("nightly", registry, textfile=path):
         ...     rows.inc(500)
+        >>> 'batch_job_success{job_name="nightly"} 1.0' in path.read_text()
+        True
 
     Sends the metrics of `registry`, and three gauges with the label ``job_name``: ``batch_job_duration_seconds``,
     ``batch_job_success`` (1 or 0) and ``batch_job_last_success_timestamp_seconds``. They are sent also if the block
