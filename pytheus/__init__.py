@@ -27,6 +27,7 @@ Packages:
 - `collectors`: metrics about the process, its garbage collector and its Python
 - `compose`: registries made of other registries
 - `shards`: registries that merge the metrics of several processes
+- `push`: sending metrics that no Prometheus scrapes
 - `plugins`: choosing a registry by name, and loading it
 - `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
 - `mypy_plugin`: a mypy plugin that checks label names

@@ -27,6 +27,7 @@ __all__ = [
     "IncompatiblePluginError",
     "GaugeModeError",
     "InvalidNameError",
+    "InvalidReceiverError",
     "LabelError",
     "NotACollectorError",
     "NotANumberError",
@@ -38,6 +39,7 @@ __all__ = [
     "PluginBlockedError",
     "PluginError",
     "PluginLoadError",
+    "PushError",
     "PytheusError",
     "PytheusWarning",
     "ReadOnlyError",
@@ -169,6 +171,23 @@ class ShardStoreError(PytheusError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class PushError(PytheusError):
+    """Metrics could not be sent to a receiver, or written to a file.
+
+    `reason` is a word for metrics and logs: "timeout", "name", "connection", "tls", "response" (it is not HTTP),
+    "status", "collection" or "file". `status` is that of a receiver that refused the request, otherwise None.
+    """
+
+    def __init__(self, message: str, *, reason: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+class InvalidReceiverError(PytheusError, ValueError):
+    """The URL of a receiver, or a setting for it, is not valid."""
 
 
 class CollectorError(PytheusError):

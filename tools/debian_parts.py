@@ -1,4 +1,4 @@
-"""Installs the programs from Debian that some tests run: prometheus, promtool, curl, redis-server, valgrind, protoc.
+"""Installs the programs from Debian that some tests run: Prometheus's, curl, redis-server, valgrind, protoc.
 
     python3 tools/debian_parts.py          those that `dev.py test` needs
     python3 tools/debian_parts.py --all    Go and client_golang as well, for `dev.py test --all`
@@ -20,6 +20,8 @@ from pathlib import Path
 PACKAGES = {
     "prometheus": ("prometheus",),
     "promtool": ("prometheus",),
+    "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "prometheus-pushgateway": ("prometheus-pushgateway",),
     "curl": ("curl",),
     "redis-server": ("redis-server",),
     "valgrind": ("valgrind",),
@@ -29,7 +31,7 @@ PACKAGES = {
 
 FOR_ALL = {"go": ("golang-go", "golang-github-prometheus-client-golang-dev")}
 
-SERVICES = ("prometheus", "redis-server")
+SERVICES = ("prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "redis-server")
 
 APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
 

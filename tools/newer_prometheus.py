@@ -1,4 +1,4 @@
-"""Downloads newer Prometheus servers than the machine's Debian has; installs nothing.
+"""Downloads newer Prometheus servers and Pushgateways than the machine's Debian has; installs nothing.
 
     python3 tools/newer_prometheus.py
 
@@ -17,11 +17,12 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent.parent / ".venv" / "prometheus"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SOURCES = (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*"))
-SUITES = ("trixie", "sid")
+SUITES = {"trixie": ("prometheus",), "sid": ("prometheus", "prometheus-pushgateway")}
+"""The packages of each suite."""
 
 
 def main() -> int:
-    missing = [suite for suite in SUITES if not program_of(suite).exists()]
+    missing = [suite for suite in SUITES if not all(program.exists() for program in programs_of(suite))]
     if not missing:
         return 0
     try:
@@ -34,8 +35,8 @@ def main() -> int:
     return 0
 
 
-def program_of(suite: str) -> Path:
-    return FOLDER / suite / "usr" / "bin" / "prometheus"
+def programs_of(suite: str) -> list[Path]:
+    return [FOLDER / suite / "usr" / "bin" / package for package in SUITES[suite]]
 
 
 def mirror() -> str:
@@ -75,7 +76,8 @@ def fetch(suite: str, environ: dict[str, str]) -> None:
     print(f"downloading Prometheus from Debian's {suite} into {FOLDER.name}/", flush=True)
     folder = FOLDER / suite
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "-qq", "download", f"prometheus/{suite}"], cwd=folder, env=environ, check=True)
+    packages = [f"{package}/{suite}" for package in SUITES[suite]]
+    subprocess.run(["apt-get", "-qq", "download", *packages], cwd=folder, env=environ, check=True)
     for package in folder.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
         package.unlink()

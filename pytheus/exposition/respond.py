@@ -36,7 +36,16 @@ from pytheus.names import shown
 from pytheus.registry.contract import Registry
 from pytheus.registry.traversal import Proxy, walk, wrapped_registries
 
-__all__ = ["Pending", "Response", "ScrapeRequest", "answer_scrape", "answer_text", "pending_steps", "servable"]
+__all__ = [
+    "Pending",
+    "Response",
+    "ScrapeRequest",
+    "answer_scrape",
+    "answer_text",
+    "collect_within",
+    "pending_steps",
+    "servable",
+]
 
 _DEFAULT_SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
 _SHORTEST_SECONDS: Final = 0.1
@@ -167,6 +176,15 @@ def answer_scrape(
     except StopIteration as end:
         response: Response = end.value
         return response
+
+
+def collect_within(registry: Registry, choice: Choice, seconds: float) -> Response:
+    """Return the response of a collection of `registry` as `choice` says, after at most `seconds`.
+
+    Waits in this thread. May be called from any thread and by several at once.
+    """
+    request = ScrapeRequest("GET", timeout=repr(seconds), limit_seconds=seconds)
+    return _wait(Pending(registry, choice, request, time.monotonic()), None)
 
 
 def _wait(pending: Pending, has_left: Callable[[], bool] | None) -> Response:

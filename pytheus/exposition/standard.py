@@ -15,7 +15,7 @@ from pytheus.exposition.walk import Walk
 from pytheus.registry.contract import Registry
 from pytheus.registry.traversal import FailedSeries
 
-__all__ = ["STANDARD_FORMATS", "TEXT", "AnyWalk", "StandardFormat", "encoded"]
+__all__ = ["PROTOBUF", "STANDARD_FORMATS", "TEXT", "AnyWalk", "StandardFormat", "encoded"]
 
 # Large enough for a send of its own.
 _PART_SIZE: Final = 256 * 1024
@@ -99,12 +99,15 @@ def _begin_protobuf(registry: Registry, request: RenderRequest) -> AnyWalk:
 _OPENMETRICS: Final = "application/openmetrics-text; version={}; charset=utf-8"
 _PROTOBUF: Final = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
+PROTOBUF: Final = StandardFormat(_PROTOBUF, _PROTOBUF, _begin_protobuf)
+"""The protobuf format, which alone has native histograms."""
+
 STANDARD_FORMATS: Final = (
     TEXT,
     _TEXT_1,
     StandardFormat(_OPENMETRICS.format("1.0.0"), _OPENMETRICS.format("1.0.0"), _begin_openmetrics),
     # The draft before 1.0.0, which all versions of Prometheus name as well. Their parser is the same for both.
     StandardFormat(_OPENMETRICS.format("0.0.1"), _OPENMETRICS.format("0.0.1"), _begin_openmetrics),
-    StandardFormat(_PROTOBUF, _PROTOBUF, _begin_protobuf),
+    PROTOBUF,
 )
 """All of them; of several that a client prefers equally, the first is used."""

@@ -1,0 +1,37 @@
+"""Sending metrics that no Prometheus scrapes: of batch jobs, functions, and machines behind a firewall.
+
+Modules:
+
+- `gateway`: the Pushgateway
+- `job`: a job that ends, with its outcome
+- `termination`: SIGTERM while a job runs
+- `textfile`: files for node_exporter, and standard output
+- `rendering`: the metrics of a registry as bytes, within a limit of time
+- `access`: credentials and TLS for a receiver
+- `address`: the URL of a receiver, and how it is shown
+- `client`: the HTTP client that sends
+- `deadline`: sockets and names within a limit of time
+"""
+
+from typing import TYPE_CHECKING
+
+from pytheus.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pytheus.push.access import Access
+    from pytheus.push.gateway import delete, push
+    from pytheus.push.job import job
+    from pytheus.push.textfile import write_stdout, write_textfile
+
+__all__ = ["Access", "delete", "job", "push", "write_stdout", "write_textfile"]
+
+if not TYPE_CHECKING:  # because a checker would assume that the package has every name
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "pytheus.push.access": ["Access"],
+            "pytheus.push.gateway": ["delete", "push"],
+            "pytheus.push.job": ["job"],
+            "pytheus.push.textfile": ["write_stdout", "write_textfile"],
+        },
+    )
