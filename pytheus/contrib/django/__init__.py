@@ -15,7 +15,7 @@ Modules:
 - `middleware`: the middleware and the view
 - `database`: queries and connections of databases
 - `cache`: operations of caches
-- `apps`: what the settings configure
+- `apps`: the settings
 """
 
 from pytheus.contrib.django.cache import measure_caches

@@ -1,4 +1,4 @@
-"""What the settings configure: ``pytheus.contrib.django`` as an installed app measures databases and caches."""
+"""Reads the settings: ``pytheus.contrib.django`` as an installed app measures databases and caches."""
 
 from __future__ import annotations
 
