@@ -22,7 +22,7 @@ Packages:
 - `exposition`: the text format, WSGI and ASGI applications, and an HTTP server
 - `middleware`: middleware that measures ASGI and WSGI applications
 - `tasks`: the tasks of any queue, measured
-- `contrib`: parts that belong to one framework: Django's middleware and view, the tasks of Celery
+- `contrib`: parts that belong to one framework: the views, databases and caches of Django, the tasks of Celery
 - `instrumentation`: the middleware, put around the applications of frameworks by `pytheus run --instrument`
 - `collectors`: metrics about the process, its garbage collector and its Python
 - `compose`: registries made of other registries

@@ -16,6 +16,7 @@ SHORTEST, LONGEST = 40, 450
 MAY_BE_SHORT = ("__init__.py", "__main__.py", "conftest.py")
 
 EXCEPTIONS: dict[str, str] = {
+    "pytheus/contrib/django/apps.py": "where Django looks for the configuration of an installed app",
     "pytheus/version.py": "the one module that tells the build, and that the build backend reads",
     "pytheus/yielding.py": "used by several packages, which share no other module",
 }

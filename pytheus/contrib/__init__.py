@@ -3,5 +3,5 @@
 Modules:
 
 - `celery`: the tasks of Celery, by its signals
-- `django`: middleware and a view for Django
+- `django`: views, databases and caches of Django, and a view that serves the metrics
 """

@@ -1,14 +1,5 @@
 """Middleware that measures the views of a Django project, and a view that serves the metrics.
 
-In the settings::
-
-    MIDDLEWARE = ["pytheus.contrib.django.MetricsMiddleware", ...]
-    PYTHEUS_MIDDLEWARE = {"exclude": ["^/healthz$"]}
-
-In the URLs::
-
-    path("metrics", metrics_view)
-
 https://docs.djangoproject.com/en/stable/topics/http/middleware/
 """
 

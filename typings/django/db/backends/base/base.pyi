@@ -1,0 +1,4 @@
+class BaseDatabaseWrapper:
+    alias: str
+    vendor: str
+    execute_wrappers: list[object]
