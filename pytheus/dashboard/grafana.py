@@ -192,6 +192,7 @@ def _target(query: Query, ref: str, *, is_table: bool) -> dict[str, object]:
         "format": "table" if is_table else "time_series",
         "instant": is_table,
         "range": not is_table,
+        "exemplar": query.has_exemplars,
     }
 
 

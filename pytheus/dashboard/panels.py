@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytheus.dashboard.families import FamilyInfo
-from pytheus.dashboard.pairs import limit_pairs
+from pytheus.dashboard.pairs import error_pairs, limit_pairs
 from pytheus.dashboard.promql import (
     LABELS_AT_MOST,
     QUANTILES,
@@ -30,9 +30,10 @@ from pytheus.dashboard.promql import (
     rate,
     saturation,
     selector,
+    share,
     stored_labels,
 )
-from pytheus.dashboard.requests import HttpRequests, error_ratio, http_requests, request_rate
+from pytheus.dashboard.requests import HttpRequests, error_matcher, error_ratio, event_rate, http_requests
 from pytheus.dashboard.rules import AlertThresholds
 from pytheus.dashboard.units import OTHER_RATE, RATIO, REQUEST_RATE, SECONDS, is_timestamp, rate_unit, unit_id
 from pytheus.names import state_label
@@ -51,10 +52,14 @@ _AVERAGED: Final = frozenset({RATIO, "percent", "celsius", "fahrenheit", "kelvin
 
 
 class Query(NamedTuple):
-    """An expression, and the names of its lines: labels in double braces, or "" for all labels."""
+    """An expression, and the names of its lines: labels in double braces, or "" for all labels.
+
+    `has_exemplars` asks for the exemplars of its series, too.
+    """
 
     expression: str
     legend: str = ""
+    has_exemplars: bool = False
 
 
 class Panel(NamedTuple):
@@ -92,8 +97,11 @@ def rows_of(families: Sequence[FamilyInfo], thresholds: AlertThresholds) -> list
     rows.append(Row("Saturation", [_saturation_panel(*pair, thresholds.saturation_ratio) for pair in pairs]))
     limits = {pair.usage.name: pair.limit for pair in pairs}
     shown |= {limit.name for limit in limits.values()}
+    totals = {pair.errors.name: pair.total for pair in error_pairs(families)}
     for title, members in _by_prefix([family for family in families if family.name not in shown]):
-        panels = (panel for family in members for panel in _panels(family, limits.get(family.name)))
+        panels = (
+            panel for family in members for panel in _panels(family, limits.get(family.name), totals.get(family.name))
+        )
         rows.append(Row(title, list(panels)))
     return [row for row in rows if row.panels]
 
@@ -129,7 +137,7 @@ def _grouped(families: Iterable[FamilyInfo], words: int) -> dict[str, list[Famil
 # Panels by type --------------------------------------------------------------------------------------------------
 
 
-def _panels(family: FamilyInfo, limit: FamilyInfo | None) -> Iterator[Panel]:
+def _panels(family: FamilyInfo, limit: FamilyInfo | None, total: FamilyInfo | None) -> Iterator[Panel]:
     scope = DASHBOARD_SCOPE
     labels = labels_of(family)[:LABELS_AT_MOST]
 
@@ -148,8 +156,7 @@ def _panels(family: FamilyInfo, limit: FamilyInfo | None) -> Iterator[Panel]:
                 "per second", rate_unit(family), Query(rate(family.name, scope, labels), _legend(labels, family.name))
             )
         case "histogram" | "gaugehistogram":
-            quantiles = (Query(quantile(family, q, scope), f"p{q * 100:g}") for q in QUANTILES)
-            yield panel("quantiles", unit_id(family), *quantiles)
+            yield panel("quantiles", unit_id(family), *_quantiles(family))
             if family.type == "histogram":
                 observed = observations(family, scope, labels)
                 yield panel("observations per second", OTHER_RATE, Query(observed, _legend(labels, family.name)))
@@ -168,6 +175,20 @@ def _panels(family: FamilyInfo, limit: FamilyInfo | None) -> Iterator[Panel]:
             yield panel("", "bool_on_off", Query(expression, _legend(by)), kind="state-timeline")
         case "gauge" | "unknown":
             yield from _gauge_panels(family, limit, labels)
+    if total is not None:
+        by = labels_of(total)[:LABELS_AT_MOST]
+        yield panel(f"share of {total.name}", RATIO, Query(share(family, total, scope, by), _legend(by, family.name)))
+    if (errors := error_matcher(family)) is not None:
+        by = tuple(label for label in labels_of(family) if label != errors.label)[:LABELS_AT_MOST]
+        yield panel("share of errors", RATIO, Query(error_ratio(family, errors, scope, by), _legend(by, family.name)))
+
+
+def _quantiles(family: FamilyInfo) -> tuple[Query, ...]:
+    """The quantiles of a histogram; one of them has the exemplars, which are those of all."""
+    return tuple(
+        Query(quantile(family, q, DASHBOARD_SCOPE), f"p{q * 100:g}", has_exemplars=q == QUANTILES[-1])
+        for q in QUANTILES
+    )
 
 
 def _gauge_panels(family: FamilyInfo, limit: FamilyInfo | None, labels: tuple[str, ...]) -> Iterator[Panel]:
@@ -212,7 +233,7 @@ def _request_panels(requests: HttpRequests, thresholds: AlertThresholds) -> Iter
         "requests/rate",
         "Requests per second",
         counted.description,
-        (Query(request_rate(counted, scope, route), _legend(route, "all")),),
+        (Query(event_rate(counted, scope, route), _legend(route, "all")),),
         REQUEST_RATE,
     )
     if requests.errors is not None:
@@ -228,7 +249,7 @@ def _request_panels(requests: HttpRequests, thresholds: AlertThresholds) -> Iter
         "requests/duration",
         "Duration, quantiles",
         duration.description,
-        tuple(Query(quantile(duration, q, scope), f"p{q * 100:g}") for q in QUANTILES),
+        _quantiles(duration),
         SECONDS,
         threshold=thresholds.latency_seconds,
     )

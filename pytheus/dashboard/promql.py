@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pytheus.dashboard.families import FamilyInfo
 from pytheus.escaping import is_legacy_label, is_legacy_name
 
 __all__ = [
     "LABELS_AT_MOST",
+    "Matcher",
     "QUANTILES",
     "Scope",
     "aggregated",
     "labels_of",
-    "matcher",
     "mean",
     "observations",
     "quantile",
@@ -35,6 +35,7 @@ __all__ = [
     "rate",
     "saturation",
     "selector",
+    "share",
     "stored_labels",
 ]
 
@@ -56,6 +57,21 @@ class Scope(NamedTuple):
     window: str
 
 
+class Matcher(NamedTuple):
+    """One matcher of a selector.
+
+    >>> print(Matcher("code", "=~", "5.."))
+    code=~"5.."
+    """
+
+    label: str
+    operator: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+    def __str__(self) -> str:
+        return f"{_label(self.label)}{self.operator}{quote(self.value)}"
+
+
 def quote(text: str) -> str:
     """Return `text` as a string of PromQL.
 
@@ -73,7 +89,7 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
-def selector(name: str, scope: Scope, *matchers: str) -> str:
+def selector(name: str, scope: Scope, *matchers: Matcher) -> str:
     """Return a selector of the series `name` in `scope`.
 
     >>> selector("up", Scope('job="shop"', "5m"))
@@ -81,7 +97,7 @@ def selector(name: str, scope: Scope, *matchers: str) -> str:
     >>> selector("http.requests", Scope('job="shop"', "5m"))
     '{"http.requests",job="shop"}'
     """
-    within = [matcher for matcher in (scope.matchers, *matchers) if matcher]
+    within = [matcher for matcher in (scope.matchers, *map(str, matchers)) if matcher]
     lead = ""
     if not is_legacy_name(name):
         within.insert(0, quote(name))
@@ -90,15 +106,6 @@ def selector(name: str, scope: Scope, *matchers: str) -> str:
     else:
         lead = name
     return f"{lead}{{{','.join(within)}}}"
-
-
-def matcher(label: str, operator: str, value: str) -> str:
-    """Return one matcher of a selector.
-
-    >>> matcher("code", "=~", "5..")
-    'code=~"5.."'
-    """
-    return f"{_label(label)}{operator}{quote(value)}"
 
 
 def labels_of(family: FamilyInfo) -> tuple[str, ...]:
@@ -130,7 +137,7 @@ def aggregated(operator: str, labels: Iterable[str], operand: str) -> str:
     return f"{operator} by ({by}) ({operand})" if by else f"{operator}({operand})"
 
 
-def rate(name: str, scope: Scope, labels: Iterable[str], *matchers: str) -> str:
+def rate(name: str, scope: Scope, labels: Iterable[str], *matchers: Matcher) -> str:
     """Return the increase per second of the counter `name`, added up by `labels`.
 
     >>> rate("hits_total", Scope('job="shop"', "5m"), ["code"])
@@ -139,7 +146,7 @@ def rate(name: str, scope: Scope, labels: Iterable[str], *matchers: str) -> str:
     return aggregated("sum", labels, f"rate({selector(name, scope, *matchers)}[{scope.window}])")
 
 
-def observations(family: FamilyInfo, scope: Scope, labels: Iterable[str], *matchers: str) -> str:
+def observations(family: FamilyInfo, scope: Scope, labels: Iterable[str], *matchers: Matcher) -> str:
     """Return the observations per second of a histogram or summary, by `labels`.
 
     A server that scrapes native histograms has no series ``_count`` for them, unless it is told to.
@@ -176,6 +183,12 @@ def quantile(family: FamilyInfo, q: float, scope: Scope, labels: Iterable[str] =
     if not family.is_native:
         return classic
     return f"histogram_quantile({q:g}, {aggregated('sum', by, buckets(family.name))}) or {classic}"
+
+
+def share(part: FamilyInfo, whole: FamilyInfo, scope: Scope, labels: Iterable[str]) -> str:
+    """Return the share of the counter `whole` that `part` counts, by `labels`, which both have."""
+    by = tuple(labels)
+    return f"{rate(part.name, scope, by)} / {rate(whole.name, scope, by)}"
 
 
 def saturation(usage: FamilyInfo, limit: FamilyInfo, scope: Scope) -> str:

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.dashboard.families import FamilyInfo
-from pytheus.dashboard.promql import Scope, matcher, observations, rate
+from pytheus.dashboard.promql import Matcher, Scope, observations, rate
 from pytheus.middleware.profiles import PROFILES, Measure, Profile
 
-__all__ = ["HttpRequests", "counts_status", "error_rate", "error_ratio", "http_requests", "request_rate"]
+__all__ = ["HttpRequests", "error_matcher", "error_ratio", "event_rate", "http_requests"]
 
 _STATUS_LABEL: Final = re.compile(r"(?:.*[_.])?(?:status|code|status_code)")
 _ROUTE_LABEL: Final = re.compile(r"(?:.*[_.])?(?:route|path|path_template|handler|endpoint|url_rule|view)")
@@ -27,6 +27,7 @@ _DURATION: Final = re.compile(r"(?:.*[_.:])?http[_.](?:server[_.])?requests?[_.]
 _COUNTER: Final = re.compile(r"(?:.*[_.:])?http[_.](?:server[_.])?(?:requests?|responses?)(?:[_.]total)?")
 _ACTIVE: Final = re.compile(r"(?:.*[_.:])?http.*(?:in[_.]?progress|active|in[_.]?flight).*")
 _OF_REQUESTS: Final = re.compile(r"http|request|response")
+_ERROR_LABEL: Final = re.compile(r"error[_.]type")
 _SERVER_ERROR: Final = "5.."
 
 
@@ -39,7 +40,7 @@ class HttpRequests(NamedTuple):
     """
 
     counted: FamilyInfo
-    errors: str | None
+    errors: Matcher | None
     route: str | None
     duration: FamilyInfo
     duration_route: str | None
@@ -53,8 +54,8 @@ def http_requests(families: Sequence[FamilyInfo]) -> HttpRequests | None:
     >>> labels += ("network_protocol_version", "error_type")
     >>> duration = FamilyInfo("http_server_request_duration_seconds", "histogram", "", labels)
     >>> found = http_requests([duration])
-    >>> found.route, found.errors
-    ('http_route', 'error_type!=""')
+    >>> print(found.route, found.errors)
+    http_route error_type!=""
     """
     for profile in PROFILES.values():
         main = next(measure for measure in profile.measures if measure.is_main)
@@ -94,7 +95,7 @@ def _by_usual_names(families: Sequence[FamilyInfo]) -> HttpRequests | None:
     status = _matching(counted.labels, _STATUS_LABEL)
     return HttpRequests(
         counted,
-        None if status is None else matcher(status, "=~", _SERVER_ERROR),
+        None if status is None else Matcher(status, "=~", _SERVER_ERROR),
         _matching(counted.labels, _ROUTE_LABEL),
         duration,
         _matching(duration.labels, _ROUTE_LABEL),
@@ -123,41 +124,43 @@ def _label(labels: Mapping[str, str], meaning: str) -> str | None:
     return next((label for label, attribute in labels.items() if attribute == meaning), None)
 
 
-def _errors(labels: Mapping[str, str]) -> str | None:
+def _errors(labels: Mapping[str, str]) -> Matcher | None:
     if (label := _label(labels, "error_type")) is not None:
-        return matcher(label, "!=", "")
+        return Matcher(label, "!=", "")
     if (label := _label(labels, "status_text")) is not None:
-        return matcher(label, "=~", _SERVER_ERROR)
+        return Matcher(label, "=~", _SERVER_ERROR)
     return None
 
 
-def counts_status(family: FamilyInfo) -> str | None:
-    """Return the matcher of server errors for a counter of requests with a label for the status, or None.
+def error_matcher(family: FamilyInfo) -> Matcher | None:
+    """Return the matcher of the series of `family` that count errors, or None if its labels do not tell them apart.
 
-    >>> counts_status(FamilyInfo("http_requests_total", "counter", "", ("method", "code")))
-    'code=~"5.."'
+    They do by a label `error_type`, as OpenTelemetry has it, which is empty without an error; and a counter of requests
+    by a label of the status.
+
+    >>> print(error_matcher(FamilyInfo("db_client_operation_duration_seconds", "histogram", "", ("error_type",))))
+    error_type!=""
+    >>> print(error_matcher(FamilyInfo("http_requests_total", "counter", "", ("method", "code"))))
+    code=~"5.."
     """
+    error_type = _matching(family.labels, _ERROR_LABEL)
+    if error_type is not None and family.type in ("counter", "histogram"):
+        return Matcher(error_type, "!=", "")
     status = _matching(family.labels, _STATUS_LABEL)
     if family.type != "counter" or status is None or _OF_REQUESTS.search(family.name) is None:
         return None
-    return matcher(status, "=~", _SERVER_ERROR)
+    return Matcher(status, "=~", _SERVER_ERROR)
 
 
-def request_rate(family: FamilyInfo, scope: Scope, labels: Iterable[str], *matchers: str) -> str:
-    """Return the requests per second that `family` counts, a counter or a histogram, by `labels`."""
+def event_rate(family: FamilyInfo, scope: Scope, labels: Iterable[str], *matchers: Matcher) -> str:
+    """Return the events per second that `family` counts, a counter or a histogram, by `labels`."""
     if family.type == "counter":
         return rate(family.name, scope, labels, *matchers)
     return observations(family, scope, labels, *matchers)
 
 
-def error_rate(family: FamilyInfo, errors: str, scope: Scope, labels: Iterable[str]) -> str:
-    """Return the errors per second among the requests that `family` counts, by `labels`; 0 without errors."""
+def error_ratio(family: FamilyInfo, errors: Matcher, scope: Scope, labels: Iterable[str]) -> str:
+    """Return the share of the events of `family` that `errors` matches, by `labels`; 0 if no series has an error."""
     by = tuple(labels)
-    found, all_ = (request_rate(family, scope, by, *matchers) for matchers in ((errors,), ()))
-    return f"{found} or 0 * ({all_})"
-
-
-def error_ratio(family: FamilyInfo, errors: str, scope: Scope, labels: Iterable[str]) -> str:
-    """Return the share of errors among the requests that `family` counts, by `labels`."""
-    by = tuple(labels)
-    return f"({error_rate(family, errors, scope, by)}) / ({request_rate(family, scope, by)})"
+    failed, all_ = event_rate(family, scope, by, errors), event_rate(family, scope, by)
+    return f"({failed} or 0 * ({all_})) / ({all_})"

@@ -21,16 +21,17 @@ from pytheus.dashboard.pairs import LimitPair, error_pairs, limit_pairs
 from pytheus.dashboard.promql import (
     LABELS_AT_MOST,
     QUANTILES,
+    Matcher,
     Scope,
     labels_of,
-    matcher,
     mean,
     quantile,
     rate,
     saturation,
     selector,
+    share,
 )
-from pytheus.dashboard.requests import HttpRequests, counts_status, error_ratio, http_requests
+from pytheus.dashboard.requests import HttpRequests, error_matcher, error_ratio, http_requests
 from pytheus.dashboard.rule_file import Rule, rule_file, template_text
 from pytheus.dashboard.units import SECONDS, unit_id
 from pytheus.escaping import escape_name
@@ -80,7 +81,7 @@ class _Rules:
     """The rules of one application, in the order of its families."""
 
     def __init__(self, app: str, families: Sequence[FamilyInfo], thresholds: AlertThresholds) -> None:
-        self._scope = Scope(matcher("job", "=", app), _WINDOW)
+        self._scope = Scope(str(Matcher("job", "=", app)), _WINDOW)
         self._app = template_text(app)
         self._title = "".join(word[:1].upper() + word[1:] for word in re.split(r"[\W_]+", app, flags=re.ASCII))
         self._thresholds = thresholds
@@ -95,8 +96,8 @@ class _Rules:
         if requests is not None:
             self._requests(requests)
         for pair in error_pairs(families):
-            errors, total = (rate(family.name, self._scope, ("job",)) for family in pair)
-            self._errors(pair.errors, f"{_base(pair.errors)}_per_{_base(pair.total)}", f"{errors} / {total}")
+            ratio = share(pair.errors, pair.total, self._scope, ("job",))
+            self._errors(pair.errors, f"{_base(pair.errors)}_per_{_base(pair.total)}", ratio)
         for limited in limit_pairs(families):
             self._saturation(limited)
 
@@ -151,10 +152,6 @@ class _Rules:
         labels = labels_of(family)[:LABELS_AT_MOST]
         if family.type == "counter":
             self._record(labels, _base(family), "rate5m", rate(family.name, self._scope, ("job", *labels)))
-            errors = counts_status(family)
-            if errors is not None and (requests is None or family.name != requests.counted.name):
-                ratio = error_ratio(family, errors, self._scope, ("job",))
-                self._errors(family, f"{_base(family)}_errors_per_{_base(family)}", ratio)
         elif family.type == "histogram":
             name = ""
             for q in QUANTILES:
@@ -166,9 +163,12 @@ class _Rules:
                 self._beyond_buckets(family)
         elif family.type == "summary":
             self._record(labels, family.name, "mean5m", mean(family, self._scope, ("job", *labels)))
+        errors = error_matcher(family)
+        if errors is not None and (requests is None or family.name != requests.counted.name):
+            self._errors_of_labels(family, errors)
 
     def _latency(self, family: FamilyInfo) -> str:
-        return selector(self._quantiles[family.name], self._scope, matcher("quantile", "=", f"{_LATENCY_QUANTILE:g}"))
+        return selector(self._quantiles[family.name], self._scope, Matcher("quantile", "=", f"{_LATENCY_QUANTILE:g}"))
 
     def _beyond_buckets(self, family: FamilyInfo) -> None:
         """An alert for durations of which 1 % do not fit into a bucket, so that no quantile tells how long they are."""
@@ -187,9 +187,7 @@ class _Rules:
 
     def _requests(self, requests: HttpRequests) -> None:
         if requests.errors is not None:
-            base = _base(requests.counted)
-            ratio = error_ratio(requests.counted, requests.errors, self._scope, ("job",))
-            self._errors(requests.counted, f"{base}_errors_per_{base}", ratio, severity="critical")
+            self._errors_of_labels(requests.counted, requests.errors, severity="critical")
         # A quantile of classic buckets is never greater than the highest bound.
         threshold, bound = self._thresholds.latency_seconds, requests.duration.bound
         reached = f"> {threshold:g}" if bound is None or bound > threshold else f">= {bound:g}"
@@ -203,6 +201,10 @@ class _Rules:
             "The 99th percentile of the duration is {{ $value | humanizeDuration }}"
             f" (alert: {reached} s). {template_text(requests.duration.description)}",
         )
+
+    def _errors_of_labels(self, family: FamilyInfo, errors: Matcher, severity: str = "warning") -> None:
+        ratio = error_ratio(family, errors, self._scope, ("job",))
+        self._errors(family, f"{_base(family)}_errors_per_{_base(family)}", ratio, severity)
 
     def _errors(self, family: FamilyInfo, metric: str, ratio: str, severity: str = "warning") -> None:
         recorded = self._record((), metric, "ratio_rate5m", ratio)

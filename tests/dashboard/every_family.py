@@ -42,6 +42,7 @@ EVERY = [
     FamilyInfo("shop_mode", "stateset", "Mode.", ("zone",)),
     FamilyInfo("shop_waiting_seconds", "gaugehistogram", "Now.", bound=1.0),
     FamilyInfo("shop_passed", "unknown", "Of others.", ("a",)),
+    FamilyInfo("shop_tasks_total", "counter", "Tasks.", ("task", "state", "error_type")),
     FamilyInfo("http_requests_total", "counter", "Requests.", ("method", "status", "handler")),
     FamilyInfo("http_request_duration_seconds", "histogram", "Durations.", ("method", "handler"), bound=1.0),
     FamilyInfo("http_requests_inprogress", "gauge", "Requests now."),

@@ -117,6 +117,29 @@ def test_a_summary_has_its_mean_its_observations_and_the_quantiles_that_it_expos
     assert queries(quantiles) == [("max by (instance, quantile) (size_bytes)", "{{instance}} {{quantile}}")]
 
 
+def test_a_family_with_a_label_of_errors_has_their_share() -> None:
+    counted, share = only(FamilyInfo("tasks_total", "counter", "", ("task", "error_type", "state")))
+    assert queries(counted) == [("sum by (task, error_type) (rate(tasks_total[w]))", "{{task}} {{error_type}}")]
+    ((expression, legend),) = queries(share)
+    assert expression.endswith(" / (sum by (task, state) (rate(tasks_total[w])))")
+    assert (legend, unit(share)) == ("{{task}} {{state}}", "percentunit")
+
+
+def test_errors_have_their_share_of_the_total() -> None:
+    families = [FamilyInfo(name, "counter", "", ("queue", "kind")) for name in ("jobs_total", "jobs_failed_total")]
+    assert queries(panels_of(families)["jobs_failed_total, share of jobs_total"]) == [
+        (
+            "sum by (queue, kind) (rate(jobs_failed_total[w])) / sum by (queue, kind) (rate(jobs_total[w]))",
+            "{{queue}} {{kind}}",
+        )
+    ]
+
+
+def test_exemplars_are_asked_for_once_beside_quantiles() -> None:
+    panels = only(FamilyInfo("wait_seconds", "histogram", ""))
+    assert [[target["exemplar"] for target in panel["targets"]] for panel in panels] == [[False, False, True], [False]]
+
+
 def test_requests_come_first_with_rate_errors_and_duration() -> None:
     panels = list(panels_of(EVERY).values())
     assert [panel["title"] for panel in panels[:7]] == [

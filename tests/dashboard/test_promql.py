@@ -6,10 +6,10 @@ import pytest
 
 from pytheus.dashboard import FamilyInfo
 from pytheus.dashboard.promql import (
+    Matcher,
     Scope,
     aggregated,
     labels_of,
-    matcher,
     mean,
     observations,
     quantile,
@@ -57,11 +57,11 @@ def test_labels_of_the_target_are_renamed_and_words_of_the_grammar_are_left_out(
     family = FamilyInfo("hits_total", "counter", "", ("job", "instance", "inf", "without", "code", "http.route"))
     assert labels_of(family) == ("exported_job", "exported_instance", "code", "http.route")
     assert aggregated("sum", labels_of(family)[3:], "x") == 'sum by ("http.route") (x)'
-    assert matcher("http.route", "!=", "") == '"http.route"!=""'
+    assert str(Matcher("http.route", "!=", "")) == '"http.route"!=""'
 
 
 def test_a_rate_is_of_the_increase_and_then_added_up() -> None:
-    assert rate("a_total", SHOP, (), 'code="5"') == 'sum(rate(a_total{job="shop",code="5"}[5m]))'
+    assert rate("a_total", SHOP, (), Matcher("code", "=", "5")) == 'sum(rate(a_total{job="shop",code="5"}[5m]))'
 
 
 def test_native_buckets_come_first_and_classic_ones_are_the_fallback() -> None:

@@ -9,13 +9,14 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from pytheus.dashboard import FamilyInfo, families_of_registry
-from pytheus.dashboard.promql import Scope
-from pytheus.dashboard.requests import counts_status, error_ratio, http_requests
+from pytheus.dashboard.promql import Matcher, Scope
+from pytheus.dashboard.requests import error_matcher, error_ratio, http_requests
 from pytheus.middleware import WsgiMiddleware
 from pytheus.middleware.profiles import PROFILES
 from pytheus.registry import CollectorRegistry
 
 SHOP = Scope('job="shop"', "5m")
+SERVER_ERRORS = Matcher("code", "=~", "5..")
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -82,7 +83,7 @@ def test_each_profile_is_recognised(
 ) -> None:
     found = http_requests(measured(names=names))
     assert found is not None
-    assert (found.counted.name, found.errors, found.route) == (counted, errors, route)
+    assert (found.counted.name, str(found.errors), found.route) == (counted, errors, route)
     assert (found.duration.name, found.duration_route) == (duration, duration_route)
     assert (found.active is None) == (not PROFILES[names].has_active)
 
@@ -109,7 +110,7 @@ def test_names_of_an_application_that_measures_by_itself() -> None:
     duration = FamilyInfo("shop_http_request_duration_seconds", "histogram", "", ("method", "path"))
     counter = FamilyInfo("shop_http_requests_total", "counter", "", ("path", "code"))
     active = FamilyInfo("shop_http_requests_in_progress", "gauge", "")
-    assert http_requests([duration, counter, active]) == (counter, 'code=~"5.."', "path", duration, "path", active)
+    assert http_requests([duration, counter, active]) == (counter, SERVER_ERRORS, "path", duration, "path", active)
     assert http_requests([duration]) == (duration, None, "path", duration, "path", None)
 
 
@@ -118,15 +119,25 @@ def test_other_histograms_are_not_taken_for_requests(name: str) -> None:
     assert http_requests([FamilyInfo(name, "histogram", "", ("path", "status"))]) is None
 
 
-def test_a_counter_of_requests_counts_errors_by_its_status() -> None:
-    assert counts_status(FamilyInfo("rpc_requests_total", "counter", "", ("status_code",))) == 'status_code=~"5.."'
-    assert counts_status(FamilyInfo("orders_total", "counter", "", ("status",))) is None
-    assert counts_status(FamilyInfo("rpc_requests", "gauge", "", ("status",))) is None
+@pytest.mark.parametrize(
+    ("family", "errors"),
+    [
+        (FamilyInfo("rpc_requests_total", "counter", "", ("status_code",)), 'status_code=~"5.."'),
+        (FamilyInfo("tasks_total", "counter", "", ("task", "error_type")), 'error_type!=""'),
+        (FamilyInfo("db.duration", "histogram", "", ("error.type",)), '"error.type"!=""'),
+        (FamilyInfo("orders_total", "counter", "", ("status",)), None),
+        (FamilyInfo("rpc_requests", "gauge", "", ("status", "error_type")), None),
+        (FamilyInfo("rpc_requests_total", "counter", ""), None),
+    ],
+)
+def test_errors_are_told_apart_by_labels(family: FamilyInfo, errors: str | None) -> None:
+    found = error_matcher(family)
+    assert (None if found is None else str(found)) == errors
 
 
 def test_the_ratio_is_zero_where_no_series_counts_errors() -> None:
     counter = FamilyInfo("hits_total", "counter", "", ("code",))
-    assert error_ratio(counter, 'code=~"5.."', SHOP, ()) == (
+    assert error_ratio(counter, SERVER_ERRORS, SHOP, ()) == (
         '(sum(rate(hits_total{job="shop",code=~"5.."}[5m])) or 0 * (sum(rate(hits_total{job="shop"}[5m]))))'
         ' / (sum(rate(hits_total{job="shop"}[5m])))'
     )

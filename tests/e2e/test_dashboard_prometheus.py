@@ -248,6 +248,8 @@ def test_rates_are_those_of_the_counted_work(scene: Scene) -> None:
     for name in ("shop_both_seconds", "shop_native_seconds"):
         # The server extrapolates where it knows no zero, by up to a scrape at the window's begin.
         assert 100.0 <= scene.counted(f"{name}, observations per second")[""] <= 200.0
+    (failed,) = scene.of_panel("shop_jobs_failed_total, share of shop_jobs_total").values()
+    assert failed == {"": 0.25}
     if scene.is_utf8:
         assert scene.counted("shop.visits_total, per second") == {"/": 6.0}
 
