@@ -16,9 +16,13 @@
 - `migrate`: ``pytheus migrate``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
+- `push`: ``pytheus push``
 - `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
 - `run`: ``pytheus run``
+- `run_options`: its options by flag, variable and configuration file alike
 - `serving_options`: the options of its server
+- `sending_options`: the options of the receivers that get the metrics of a program that ends
+- `end_of_run`: the end of such a program
 - `sidecar`: the command in this process, and a process beside it that serves its metrics
 """

@@ -29,6 +29,7 @@ _SUBCOMMANDS: Final = {
     "plugins": "list the registries that can be chosen by name",
     "check": "check that a registry keeps the contract",
     "dashboard": "write a Grafana dashboard and Prometheus rules for a registry",
+    "push": "send metrics once: to a Pushgateway, a file or standard output",
     "migrate": "rewrite sources from prometheus_client or pytheus 0.6",
     "new": "start a distribution of your own: a registry plugin",
     "completion": "print a script that lets bash, zsh or fish complete these commands",

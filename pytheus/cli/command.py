@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn
 
+from pytheus.cli.sending_options import SendingOptions
 from pytheus.cli.serving_options import ServingOptions
 from pytheus.plugins.config import plugins_variable
 from pytheus.plugins.plan import plan
@@ -36,10 +37,11 @@ _NAMING_THE_PROCESS: Final = ("LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID")
 
 
 class Serving(NamedTuple):
-    """The choice of a registry, and how its metrics are served."""
+    """The choice of a registry, how its metrics are served, or None, and how they are sent at the end."""
 
     registry: str | None
-    server: ServingOptions
+    server: ServingOptions | None
+    sending: SendingOptions = SendingOptions()
 
 
 class Command(NamedTuple):
@@ -51,20 +53,21 @@ class Command(NamedTuple):
 
 @contextmanager
 def serving(options: Serving) -> Iterator[dict[str, str]]:
-    """Serve the metrics of a registry that processes share; gives the variables by which the command chooses it.
+    """Serve the metrics of a registry that processes share, if `options` say so.
 
-    Raises `PytheusError` and OSError if that is not possible.
+    Gives the variables by which the command chooses it. Raises `PytheusError` and OSError if that is not possible.
     """
     with shared_address(plan(options.registry)) as url:
         configure(url)
         try:
-            server = options.server.start()
+            server = None if options.server is None else options.server.start()
             try:
-                if not options.server.quiet:
+                if server is not None and options.server is not None and not options.server.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
                 yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
             finally:
-                server.close()
+                if server is not None:
+                    server.close()
         finally:
             resolved = REGISTRY.registry
             if isinstance(resolved, Closable):

@@ -11,7 +11,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from pytheus.cli import check, config, dashboard, migrate, new, plugins
+from pytheus.cli import check, config, dashboard, migrate, new, plugins, push
 from pytheus.cli.click_support import plugin_names
 
 __all__ = ["command", "complete"]
@@ -47,6 +47,9 @@ def command(shell: str) -> int:
 @click.option("--registry", shell_complete=plugin_names, help="the registry's plugin")
 @click.option("--port", type=int, help="the port to serve at")
 @click.option("--addr", help="the address to serve at")
+@click.option("--job", help="the name under which the metrics are sent when the program ends")
+@click.option("--push-gateway", help="the Pushgateway to send them to")
+@click.option("--textfile", type=click.Path(), help="a file for node_exporter to write them to")
 @click.option("--quiet", is_flag=True, help="do not print the metrics' address")
 @click.option("-m", "module", help="a module to run")
 @click.argument("program", nargs=-1, type=click.Path())
@@ -55,6 +58,6 @@ def _run() -> None:
 
 
 def _everything() -> click.Group:
-    modules = (plugins, check, new, config, dashboard, migrate)
+    modules = (plugins, check, new, config, dashboard, push, migrate)
     commands = [_run, *(module.command for module in modules), command]
     return click.Group("pytheus", commands=commands)

@@ -50,6 +50,12 @@ def run_as_child(command: Command, options: Serving) -> int:
         os.close(start)
         os.close(failed)
         try:
+            sending = None
+            if options.sending.has_receiver:
+                from pytheus.cli.end_of_run import job_run
+
+                run = job_run(options.sending)
+                sending = run, run.start()
             with serving(options) as variables:
                 with os.fdopen(starter, "wb") as pipe:
                     pipe.write(json.dumps(variables).encode())
@@ -58,7 +64,11 @@ def run_as_child(command: Command, options: Serving) -> int:
                     error = report.read()  # it ends when the command begins
                 if error:
                     raise PytheusError(error.decode())
-                return _wait(child, watched)
+                code = _wait(child, watched)
+                if sending is not None:
+                    run, began = sending
+                    run.finish(began, success=code == 0)
+                return code
         finally:
             if starter >= 0:
                 os.close(starter)  # the child ends then

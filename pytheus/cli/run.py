@@ -23,7 +23,8 @@ from typing import Final, Literal
 # modules are imported with the plugin.
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
-from pytheus.cli.serving_options import FLAGS, ServingOptions, serving_options
+from pytheus.cli.sending_options import SENDING_FLAGS, sending_options
+from pytheus.cli.serving_options import FLAGS, ServingOptions, has_address, serving_options
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
 from pytheus.plugins import configure
@@ -35,7 +36,7 @@ __all__ = ["run"]
 
 _USAGE: Final = (
     "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE]"
-    " [--instrument auto|NAMES] [--quiet]"
+    " [--instrument auto|NAMES] [--quiet] [--job NAME (--push-gateway URL | --textfile FILE)]"
     " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
 
@@ -43,6 +44,7 @@ _HELP: Final = f"""\
 {_USAGE}
 
 Run a program as python would, with its arguments, exit code, signals and tracebacks, and serve its metrics at /metrics.
+With --push-gateway or --textfile, send them when it ends; they are also served if --port, --addr or --path is given.
 
   SCRIPT             a file, or a directory or zip file with a __main__.py
   -m MODULE          a module or package, as for `python -m`
@@ -56,6 +58,13 @@ Run a program as python would, with its arguments, exit code, signals and traceb
   --instrument auto  measure the requests to applications of Starlette, FastAPI, Litestar, Flask and Django, without a
                      change to them; or some of these, as in --instrument fastapi,flask
   --quiet            do not print the metrics' address and the measured frameworks to stderr
+  --job NAME         the name under which the metrics are sent when the program ends, with its duration and outcome
+  --push-gateway URL the Pushgateway to send them to
+  --grouping LABELS  further labels of the group there, as in instance=db1,zone=a
+  --textfile FILE    a file for node_exporter to write them to, such as /var/lib/node_exporter/nightly.prom
+  --push-timeout-seconds S  how long the end may take longer, 10 by default
+  --push-token-file, --push-ca-file, --push-cert-file, --push-key-file FILE
+                     a bearer token, the authorities to trust, and a certificate with its key for the Pushgateway
   -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the chosen registry, which must
                      be one that processes can share. Without a command of that name, it is a SCRIPT in any case
 
@@ -65,6 +74,7 @@ Each option can also be set by a variable, as PYTHEUS_RUN_PORT for --port, and i
 """
 
 _REFUSED: Final = 2
+_FLAGS: Final = FLAGS | SENDING_FLAGS
 
 
 class _UsageError(Exception):
@@ -77,7 +87,7 @@ class _Options:
     def __init__(self, arguments: Sequence[str]) -> None:
         self.registry: str | None = None
         self.flags: dict[str, str] = {}
-        """The options of the server, by name."""
+        """The options of the server and of the receivers, by name."""
         self.help = False
         self.command: tuple[str, list[str]] | None = None
         """A command's path, and its arguments with its name."""
@@ -136,7 +146,7 @@ class _Options:
         if name == "--quiet" and not equals:
             self.flags["quiet"] = "true"
             return
-        if name not in ("--registry", *FLAGS) or name == "--quiet":
+        if name not in ("--registry", *_FLAGS) or name == "--quiet":
             # Without its value, which may be a URL with a password.
             raise _UsageError(f"unknown option {name.partition(':')[0]!r} before the program; {_USAGE}")
         if not equals:
@@ -148,7 +158,7 @@ class _Options:
         if name == "--registry":
             self.registry = value
         else:
-            self.flags[FLAGS[name]] = value
+            self.flags[_FLAGS[name]] = value
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -166,20 +176,29 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         served = serving_options(options.flags)
+        sending = sending_options(options.flags)
+        serves = not sending.has_receiver or has_address(options.flags)
+        ending = None
+        if sending.has_receiver:
+            from pytheus.cli.end_of_run import EndOfRun, job_run
+
+            ending = EndOfRun(job_run(sending))
         _instrument(served)
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
-            serving = Serving(options.registry, served)
+            serving = Serving(options.registry, served if serves else None, sending)
             if (warning := warning_of(options.command[1])) is not None:
                 print(f"pytheus run: warning: {warning}", file=sys.stderr, flush=True)
             return run_command(Command(*options.command), serving)
         program = options.find()
         configure(options.registry)
-        server = served.start()
-        register_runtime_collectors(REGISTRY)
+        server = None
+        if serves:
+            server = served.start()
+            register_runtime_collectors(REGISTRY)
         os.environ[RUN_VARIABLE] = announce_serving()
         os.environ.update(plugins_variable())
         if hasattr(os, "register_at_fork"):
@@ -200,9 +219,17 @@ def run(arguments: Sequence[str]) -> int:
     if options.registry is not None:
         # So that processes which the program starts make the same choice.
         os.environ["PYTHEUS_REGISTRY"] = options.registry
-    if not served.quiet:
+    if server is not None and not served.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
-    program.run()
+    if ending is None:
+        program.run()
+        return 0
+    ending.begin()
+    try:
+        program.run()
+    except BaseException as error:
+        ending.note(error)
+        raise
     return 0
 
 

@@ -1,35 +1,17 @@
-"""How ``pytheus run`` serves the metrics: options by flag, environment variable and configuration file alike.
-
-    --max-scrapes 80            PYTHEUS_RUN_MAX_SCRAPES=80            [tool.pytheus.run]
-                                                                      max_scrapes = 80
-
-Rules:
-
-- A flag decides over the variable, that over the file, that over the default. An empty variable counts as unset.
-- Variables begin with ``PYTHEUS_RUN_``, because Kubernetes sets ``PYTHEUS_PORT`` for a service that is named pytheus.
-  ``PYTHEUS_INSTRUMENT`` does not, because all processes of the program read it.
-- One rule for each option checks its text, wherever it is from. An error names the source.
-"""
+"""How ``pytheus run`` serves the metrics: options by flag, environment variable and configuration file alike."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-from pytheus.exceptions import ConfigurationError
+from pytheus.cli.run_options import RunOptions, flags_of, seconds, variables_of
 from pytheus.exposition.response import LIMIT_SECONDS
 from pytheus.exposition.server import MAX_SCRAPES, MetricsServer, checked_path, start_http_server
-from pytheus.plugins.config import Configuration, load_configuration
+from pytheus.plugins.config import load_configuration
 from pytheus.registry import REGISTRY
 
-__all__ = ["FLAGS", "VARIABLES", "ServingOptions", "serving_options"]
-
-
-T = TypeVar("T")
-
-_SHOWN: Final = re.compile(r"[\w.:/-]{1,40}", re.ASCII)
+__all__ = ["FLAGS", "VARIABLES", "ServingOptions", "has_address", "serving_options"]
 
 
 class ServingOptions(NamedTuple):
@@ -69,12 +51,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII) is None or float(text) == 0:
-        raise ValueError("a positive number of seconds")
-    return float(text)
-
-
 def _path(text: str) -> str:
     try:
         return checked_path(text)
@@ -96,12 +72,10 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-FLAGS: Final = {f"--{name.replace('_', '-')}": name for name in ServingOptions._fields}
+FLAGS: Final = flags_of(ServingOptions._fields)
 """The names of the options by their flags; all but ``--quiet`` take a value."""
 
-VARIABLES: Final = {name: f"PYTHEUS_RUN_{name.upper()}" for name in ServingOptions._fields} | {
-    "instrument": "PYTHEUS_INSTRUMENT"
-}
+VARIABLES: Final = variables_of(ServingOptions._fields) | {"instrument": "PYTHEUS_INSTRUMENT"}
 """The environment variables of the options, by their names."""
 
 
@@ -113,49 +87,21 @@ def serving_options(flags: Mapping[str, str]) -> ServingOptions:
         >>> serving_options({"port": "0", "quiet": "true"}).port
         0
     """
-    given = _Given(flags, load_configuration())
+    given = RunOptions(flags, load_configuration(), VARIABLES)
     default = ServingOptions()
     return ServingOptions(
         given.value("port", _port, default.port),
         given.value("addr", str, default.addr),
         given.value("path", _path, default.path),
         given.value("max_scrapes", _count, default.max_scrapes),
-        given.value("timeout_seconds", _seconds, default.timeout_seconds),
+        given.value("timeout_seconds", seconds, default.timeout_seconds),
         given.value("web_config", str, default.web_config),
         given.value("quiet", _boolean, default.quiet),
         given.value("instrument", _frameworks, default.instrument),
     )
 
 
-class _Given:
-    """The texts of options, from the sources in their order."""
-
-    def __init__(self, flags: Mapping[str, str], configuration: Configuration) -> None:
-        self._flags: Final = flags
-        self._configuration: Final = configuration
-
-    def value(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        source, text = self._find(name)
-        if text is None:
-            return default
-        if not text:
-            raise ConfigurationError(f"{source} takes a value but got an empty one; leave it out for the default")
-        try:
-            return parse(text)
-        except ValueError as error:
-            got = repr(text) if _SHOWN.fullmatch(text) and "://" not in text else "another text"
-            raise ConfigurationError(f"{source} takes {error} but got {got}") from None
-
-    def _find(self, name: str) -> tuple[str, str | None]:
-        """The words for the source that decides, and the text there, or None."""
-        if name in self._flags:
-            return f"--{name.replace('_', '-')}", self._flags[name]
-        variable = VARIABLES[name]
-        if text := os.environ.get(variable, "").strip():
-            return variable, text
-        path, value = self._configuration.path, self._configuration.run.get(name)
-        if value is None or path is None:
-            return "", None
-        # Like the paths in a web configuration, it starts in the directory of the file that has it.
-        text = os.path.join(os.path.dirname(path), str(value)) if name == "web_config" and value else str(value)
-        return f"{name!r} in [tool.pytheus.run] of {path}", text
+def has_address(flags: Mapping[str, str]) -> bool:
+    """Return whether `flags`, the environment or the configuration file say where to serve."""
+    given = RunOptions(flags, load_configuration(), VARIABLES)
+    return any(given.find(name)[1] is not None for name in ("port", "addr", "path", "web_config"))

@@ -6,7 +6,8 @@ Rules:
   signals, as service managers and socket activation require. So this process becomes the command (exec), and a process
   of a session of its own serves until the command has ended (`Sidecar`).
 - The exception is the first process of a container, which must wait for orphans: it serves, and the command is its
-  child (`pytheus.cli.init_process`). The same is done where a process cannot be watched by a descriptor.
+  child (`pytheus.cli.init_process`). The same is done where a process cannot be watched by a descriptor, and where
+  metrics are sent with the command's outcome, which only its parent knows.
 - The process that serves tells the other one that it does, or why it cannot.
 """
 
@@ -33,7 +34,7 @@ def run_command(command: Command, options: Serving) -> int:
 
     Raises `PytheusError` and OSError for errors before it starts.
     """
-    if os.getpid() != 1 and hasattr(os, "pidfd_open"):
+    if os.getpid() != 1 and hasattr(os, "pidfd_open") and not options.sending.has_receiver:
         try:
             itself = os.pidfd_open(os.getpid())
         except OSError:

@@ -64,11 +64,20 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     """The options of ``pytheus run``, which checks their values."""
 
     addr: str | UnsetType = UNSET
+    grouping: str | UnsetType = UNSET
     instrument: str | UnsetType = UNSET
+    job: str | UnsetType = UNSET
     max_scrapes: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     port: int | UnsetType = UNSET
+    push_ca_file: str | UnsetType = UNSET
+    push_cert_file: str | UnsetType = UNSET
+    push_gateway: str | UnsetType = UNSET
+    push_key_file: str | UnsetType = UNSET
+    push_timeout_seconds: float | UnsetType = UNSET
+    push_token_file: str | UnsetType = UNSET
     quiet: bool | UnsetType = UNSET
+    textfile: str | UnsetType = UNSET
     timeout_seconds: float | UnsetType = UNSET
     web_config: str | UnsetType = UNSET
 
@@ -119,6 +128,7 @@ _EXPECTED: Final = {
     "port": "an integer",
     "max_scrapes": "an integer",
     "timeout_seconds": "a number",
+    "push_timeout_seconds": "a number",
     "quiet": "true or false",
 }
 _EXAMPLES: Final = {

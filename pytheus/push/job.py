@@ -35,7 +35,7 @@ from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
-__all__ = ["Beginning", "JobRun", "job"]
+__all__ = ["Beginning", "JobRun", "is_success", "job"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,6 +83,11 @@ class Beginning(NamedTuple):
     pid: int
 
 
+def is_success(error: BaseException | None) -> bool:
+    """Return whether a program that ended with `error`, or with None, succeeded."""
+    return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
+
+
 class JobRun:
     """Runs of one job; see `job` for the parameters. `start` begins a run, and `finish` ends it and sends."""
 
@@ -125,14 +130,18 @@ class JobRun:
         """Return the beginning of a run, for `finish`."""
         return Beginning(time.perf_counter(), os.getpid())
 
-    def finish(self, began: Beginning, error: BaseException | None) -> None:
-        """End the run that `began`, with the exception `error` if it raised one, and send. Raises no `Exception`.
+    @property
+    def longest_seconds(self) -> float:
+        """How long `finish` takes at most, beside the time of the disk."""
+        return len(self._receivers) * self._seconds
+
+    def finish(self, began: Beginning, *, success: bool) -> None:
+        """End the run that `began`, and send its metrics with its outcome. Raises no `Exception`.
 
         In a process that was forked since the beginning, nothing happens.
         """
         if began.pid != os.getpid():
             return
-        success = error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
         self._metrics.record(time.perf_counter() - began.moment, success=success)
         self.error = None
         for receiver in self._receivers:
@@ -300,6 +309,6 @@ class _Block:
     ) -> None:
         self._termination.defer()
         try:
-            self._run.finish(self._began, error)
+            self._run.finish(self._began, success=is_success(error))
         finally:
             self._termination.end()

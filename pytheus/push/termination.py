@@ -7,10 +7,12 @@ Rules:
 - The signal becomes a `SystemExit`, which ends the job as any exception does. Afterwards the process ends by the
   signal, as it would have without the job.
 - While metrics are sent, a first signal waits until they are, and a second one ends the process at once.
+- A forked child has the default action again, because it sends nothing.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -64,3 +66,14 @@ class Termination:
         self._is_received = True
         if not self._is_deferred:
             raise SystemExit(_STATUS)
+
+
+def _after_fork_in_child() -> None:
+    """Restore the default action, which a pool of processes expects of its children."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(getattr(handler, "__self__", None), Termination):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

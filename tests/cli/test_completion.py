@@ -26,7 +26,7 @@ def completed(shell: str, *words: str) -> list[str]:
 
 
 def test_commands_are_completed() -> None:
-    commands = ("check", "completion", "config", "dashboard", "migrate", "new", "plugins", "run")
+    commands = ("check", "completion", "config", "dashboard", "migrate", "new", "plugins", "push", "run")
     assert completed("bash", "") == [f"plain,{command}" for command in commands]
 
 

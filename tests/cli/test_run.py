@@ -389,7 +389,16 @@ def test_nothing_is_loaded_that_a_program_may_want_to_name_itself(tmp_path: Path
     )
     ended = run(tmp_path, "--port", "0", "program.py")
     ours = [
-        f"pytheus.cli.{name}" for name in ("__main__", "forked_children", "python_runner", "run", "serving_options")
+        f"pytheus.cli.{name}"
+        for name in (
+            "__main__",
+            "forked_children",
+            "python_runner",
+            "run",
+            "run_options",
+            "sending_options",
+            "serving_options",
+        )
     ]
     assert ended.out == f"set()\n{' '.join(ours)}\n", ended.err
 

@@ -108,7 +108,7 @@ def test_a_url_is_not_shown() -> None:
         ("addr = ''", r"'addr' in .* takes a value but got an empty one; leave it out for the default"),
         (
             "prot = 1",
-            r"\[tool.pytheus.run\] has the unknown key 'prot'; did you mean 'port'\? it takes: addr, instrument,",
+            r"\[tool.pytheus.run\] has the unknown key 'prot'; did you mean 'port'\? it takes: addr, grouping,",
         ),
     ],
 )
