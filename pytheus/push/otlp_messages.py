@@ -22,16 +22,15 @@ from math import inf
 from struct import pack
 from typing import Final, TypeAlias
 
-from pytheus.native_buckets import NativeHistogram
 from pytheus.protobufformat import double, doubles, nested, signed, text_field, varint
 from pytheus.push.readings import Labels, Shape
 from pytheus.push.snapshot import Block, Measurement, Snapshot
-from pytheus.push.templates import Template, cumulative
+from pytheus.push.templates import Output, Packed, Piece, Template, cumulative, size_of
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_bound
 from pytheus.version import __version__
 
-__all__ = ["AttributeValue", "OtlpEncoder", "OtlpRequest"]
+__all__ = ["AttributeValue", "OtlpEncoder"]
 
 AttributeValue: TypeAlias = str | bool | int | float
 """The value of an attribute of a resource."""
@@ -78,7 +77,7 @@ class OtlpEncoder:
         >>> registry = CollectorRegistry()
         >>> Gauge("jobs", "Jobs.", registry=registry).set(3)
         >>> [(message, points)] = OtlpEncoder({"service.name": "shop"}).encode(SnapshotReader(registry).read())
-        >>> points, b"shop" in message
+        >>> points, b"shop" in bytes(message)
         (1, True)
     """
 
@@ -87,53 +86,56 @@ class OtlpEncoder:
         self._resource: Final = nested(b"\x0a", attributes)
         self._scope: Final = nested(b"\x0a", text_field(b"\x0a", "pytheus") + text_field(b"\x12", __version__))
         self._templates: dict[Block, Template | None] = {}
+        self._outputs: list[Output] = []
 
-    def encode(self, snapshot: Snapshot) -> list[tuple[bytes, int]]:
-        """Return the requests of `snapshot` with the number of data points in each."""
+    def encode(self, snapshot: Snapshot) -> list[tuple[memoryview, int]]:
+        """Return the requests of `snapshot` with the number of data points in each.
+
+        They are valid until the next snapshot is encoded.
+        """
         nanoseconds = round(snapshot.time * 1e9)
-        requests: list[tuple[bytes, int]] = []
-        metrics: list[bytes] = []
-        points = 0
+        requests: list[tuple[list[Piece], int]] = []
         templates: dict[Block, Template | None] = {}
         for measurement in snapshot.measurements:
             block = measurement.block
-            if points and points + len(block.series) > _SERIES_PER_REQUEST:
-                requests.append((self._request(metrics), points))
-                metrics, points = [], 0
+            count = len(block.series)
             if block in self._templates:
                 templates[block] = self._templates[block]
             else:
                 templates[block] = _template(block)
-            metrics += _metrics(measurement, templates[block], nanoseconds)
-            points += len(block.series)
-        if points:
-            requests.append((self._request(metrics), points))
+            if not requests or requests[-1][1] + count > _SERIES_PER_REQUEST:
+                requests.append(([], 0))
+            pieces, points = requests.pop()
+            pieces += _metrics(measurement, templates[block], nanoseconds)
+            requests.append((pieces, points + count))
         self._templates = templates
-        return requests
+        while len(self._outputs) < len(requests):
+            self._outputs.append(Output())
+        return [
+            (self._request(pieces, output), points)
+            for (pieces, points), output in zip(requests, self._outputs, strict=False)
+            if points
+        ]
 
-    def _request(self, metrics: Sequence[bytes]) -> bytes:
-        size = len(self._scope) + sum(map(len, metrics))
+    def _request(self, metrics: Sequence[Piece], output: Output) -> memoryview:
+        size = len(self._scope) + size_of(metrics)
         scoped = b"\x12" + varint(size)
         whole = b"\x0a" + varint(len(self._resource) + len(scoped) + size)
-        return b"".join((whole, self._resource, scoped, self._scope, *metrics))
+        return output.join([b"".join((whole, self._resource, scoped, self._scope)), *metrics])
 
 
-def _metrics(measurement: Measurement, template: Template | None, nanoseconds: int) -> list[bytes]:
+def _metrics(measurement: Measurement, template: Template | None, nanoseconds: int) -> list[Piece]:
     block = measurement.block
     shape = block.shape
     if shape.type == "gaugehistogram":
         return _gauges_of_histogram(measurement, nanoseconds)
     if measurement.natives:
-        pieces = _exponential_points(measurement, nanoseconds)
-        return [_metric(shape, shape.name, _EXPONENTIAL, pieces)]
-    data = _data(shape)
+        return _metric(shape, shape.name, _EXPONENTIAL, _exponential_points(measurement, nanoseconds))
     if template is None or measurement.exemplars or measurement.times:
-        pieces = _points_apart(measurement, nanoseconds)
-    else:
-        columns = _columns(shape, measurement.numbers)
-        columns[0] = [nanoseconds] * len(block.series)
-        pieces = [template.pack(columns)]
-    return [_metric(shape, shape.name, data, pieces)]
+        return _metric(shape, shape.name, _data(shape), _points_apart(measurement, nanoseconds))
+    columns = _columns(shape, measurement.numbers)
+    columns[0] = [nanoseconds] * len(block.series)
+    return _metric(shape, shape.name, _data(shape), [Packed(template, columns)])
 
 
 def _data(shape: Shape) -> tuple[bytes, bytes]:
@@ -144,15 +146,14 @@ def _data(shape: Shape) -> tuple[bytes, bytes]:
     return _HISTOGRAM if shape.is_histogram else _GAUGE
 
 
-def _metric(shape: Shape, name: str, data: tuple[bytes, bytes], points: Iterable[bytes]) -> bytes:
+def _metric(shape: Shape, name: str, data: tuple[bytes, bytes], points: Sequence[Piece]) -> list[Piece]:
     key, more = data
-    parts = list(points)
-    size = sum(map(len, parts)) + len(more)
+    size = size_of(points) + len(more)
     head = text_field(b"\x0a", name) + text_field(b"\x12", shape.description)
     if shape.unit:
         head += text_field(b"\x1a", _UNITS.get(shape.unit, shape.unit))
     head += key + varint(size)
-    return b"".join((b"\x12", varint(len(head) + size), head, *parts, more))
+    return [b"\x12" + varint(len(head) + size) + head, *points, more]
 
 
 # Data points ----------------------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def _template(block: Block) -> Template | None:
     return Template(heads, form, constants)
 
 
-def _points_apart(measurement: Measurement, nanoseconds: int) -> list[bytes]:
+def _points_apart(measurement: Measurement, nanoseconds: int) -> list[Piece]:
     """Return the data points one by one, because their times differ or some have exemplars."""
     block = measurement.block
     shape = block.shape
@@ -227,7 +228,7 @@ def _points_apart(measurement: Measurement, nanoseconds: int) -> list[bytes]:
     key = b"\x42" if shape.is_histogram else b"\x2a"
     for place, _, exemplar in measurement.exemplars:
         exemplars.setdefault(place, []).append(nested(key, _exemplar(exemplar, nanoseconds)))
-    points: list[bytes] = []
+    points: list[Piece] = []
     for place, (labels, start) in enumerate(zip(block.series, block.starts, strict=True)):
         columns = _columns(shape, measurement.numbers[place * width : (place + 1) * width])
         columns[0] = [_time(measurement, place, nanoseconds)]
@@ -236,14 +237,14 @@ def _points_apart(measurement: Measurement, nanoseconds: int) -> list[bytes]:
     return points
 
 
-def _exponential_points(measurement: Measurement, nanoseconds: int) -> list[bytes]:
+def _exponential_points(measurement: Measurement, nanoseconds: int) -> list[Piece]:
     block = measurement.block
     width = block.shape.width
     exemplars: dict[int, list[bytes]] = {}
     for place, slot, exemplar in measurement.exemplars:
         if slot < 0:  # those of classic buckets are among them
             exemplars.setdefault(place, []).append(nested(b"\x5a", _exemplar(exemplar, nanoseconds)))
-    points: list[bytes] = []
+    points: list[Piece] = []
     for place, native in enumerate(measurement.natives):
         if native is None:
             continue
@@ -267,11 +268,11 @@ def _exponential_points(measurement: Measurement, nanoseconds: int) -> list[byte
     return points
 
 
-def _gauges_of_histogram(measurement: Measurement, nanoseconds: int) -> list[bytes]:
+def _gauges_of_histogram(measurement: Measurement, nanoseconds: int) -> list[Piece]:
     block = measurement.block
     shape = block.shape
     below, counts = cumulative(measurement.numbers, shape.width)
-    families: dict[str, list[bytes]] = {"_bucket": [], "_gsum": [], "_gcount": []}
+    families: dict[str, list[Piece]] = {"_bucket": [], "_gsum": [], "_gcount": []}
     for place, labels in enumerate(block.series):
         time = _time(measurement, place, nanoseconds)
         numbers = below[place * shape.width : (place + 1) * shape.width]
@@ -281,7 +282,10 @@ def _gauges_of_histogram(measurement: Measurement, nanoseconds: int) -> list[byt
         for suffix, shown, number in series:
             point = _attributes(_ATTRIBUTE, shown) + b"\x19" + pack("<Q", time) + b"\x21" + double(number)
             families[suffix].append(nested(b"\x0a", point))
-    return [_metric(shape, shape.name + suffix, _GAUGE, points) for suffix, points in families.items()]
+    pieces: list[Piece] = []
+    for suffix, points in families.items():
+        pieces += _metric(shape, shape.name + suffix, _GAUGE, points)
+    return pieces
 
 
 def _time(measurement: Measurement, place: int, nanoseconds: int) -> int:
@@ -319,7 +323,7 @@ def _exemplar(exemplar: Exemplar, nanoseconds: int) -> bytes:
 
 
 def _id_bytes(text: str, length: int) -> bytes:
-    """Return the bytes of an id in hexadecimal digits, or b"" if it is none."""
+    """Return the bytes of an id in hexadecimal digits, or b"" if it is another text."""
     if len(text) != 2 * length:
         return b""
     try:

@@ -1,4 +1,4 @@
-"""What one collector tells of its series: from its numbers, from its rows, or from families that it makes.
+"""The series of one collector: from its numbers, from its rows, or from families that it makes.
 
 Rules:
 
@@ -34,7 +34,7 @@ _CREATED = "_created"
 
 
 class Shape(NamedTuple):
-    """What the series of a family have in common.
+    """The properties that all series of a family share.
 
     `name` is that of the family in the text format, with the registry's prefix. `bounds` are those of the classic
     buckets of a histogram, without +Inf; a histogram without classic buckets has none and `is_native`. The numbers of
@@ -157,7 +157,9 @@ def _label_names(definition: Definition, name: str, escaping: Escaping) -> tuple
 def _shape(definition: Definition, name: str) -> Shape:
     type_ = definition.type
     is_native = definition.native is not None
-    return Shape(text_name(name, type_), type_, definition.description, definition.unit, definition.bounds, (), is_native)
+    return Shape(
+        text_name(name, type_), type_, definition.description, definition.unit, definition.bounds, (), is_native
+    )
 
 
 def _plain(

@@ -22,7 +22,7 @@ from pytheus.native_buckets import NativeHistogram
 from pytheus.protobufformat import double, label_pairs, native_count, native_fields, nested, text_field, varint
 from pytheus.push.readings import Labels, Shape
 from pytheus.push.snapshot import Block, Measurement, Snapshot
-from pytheus.push.templates import Template, cumulative
+from pytheus.push.templates import Output, Packed, Piece, Template, cumulative
 from pytheus.samples import Exemplar
 from pytheus.textformat import format_bound
 
@@ -55,16 +55,19 @@ _NATIVE_SLOT: Final = -1
 
 
 class RemoteRequest(NamedTuple):
-    """The message of a request, not compressed, and the number of samples, histograms and exemplars in it."""
+    """The message of a request, not compressed, and the number of samples, histograms and exemplars in it.
 
-    message: bytes
+    The message is valid until the next snapshot is encoded.
+    """
+
+    message: memoryview
     samples: int
     histograms: int
     exemplars: int
 
 
 class _Symbols:
-    """The texts of a request of 2.0, each with its place; `base` has the first ones."""
+    """The texts of a request of 2.0, each with its place; the first ones are in `base`."""
 
     def __init__(self, base: _Symbols | None = None) -> None:
         self._base: Final = base
@@ -95,10 +98,11 @@ class _Symbols:
 
 
 class _Group:
-    """The blocks of one request and what is kept of each."""
+    """The blocks of one request, and their templates."""
 
     def __init__(self) -> None:
         self.symbols = _Symbols()
+        self.output = Output()
         self.templates: dict[Block, Template | None] = {}
         self.points = 0
         self.made = 0
@@ -115,7 +119,7 @@ class RemoteWriteEncoder:
         >>> registry = CollectorRegistry()
         >>> Gauge("jobs", "Jobs.", registry=registry).set(3)
         >>> [request] = RemoteWriteEncoder("1.0", {"job": "shop"}).encode(SnapshotReader(registry).read())
-        >>> request.samples, b"shop" in request.message
+        >>> request.samples, b"shop" in bytes(request.message)
         (1, True)
     """
 
@@ -180,8 +184,7 @@ class RemoteWriteEncoder:
         metadata: bool,
     ) -> RemoteRequest:
         samples = histograms = exemplars = 0
-        # Each piece ends with the key of the series after it.
-        packed: list[bytes] = []
+        packed: list[Piece] = []
         others: list[bytes] = []
         symbols = _Symbols(group.symbols)
         time = varint(milliseconds & 0xFFFFFFFFFFFFFFFF)
@@ -194,7 +197,7 @@ class RemoteWriteEncoder:
                 numbers = _numbers_of_points(measurement)
                 samples += len(numbers)
                 if fits and not measurement.times:
-                    packed.append(template.pack({0: numbers, 1: [end] * len(numbers)}))
+                    packed.append(Packed(template, {0: numbers, 1: [end] * len(numbers)}))
                 else:
                     others += self._apart(measurement, numbers, milliseconds, symbols)
             if measurement.natives:
@@ -214,18 +217,19 @@ class RemoteWriteEncoder:
                     body = _native_message(_NO_BUCKETS, _STALE, 0, milliseconds, b"")
                     head = self._head(block, block.shape.stem, block.series[place], symbols)
                     others.append(head + nested(self._histogram_key, body))
-        pieces: list[bytes] = []
+        pieces: list[Piece] = []
         if self._is_2:
             pieces += (group.symbols.message(), symbols.message())
-        if packed:
-            pieces.append(self._key)
-            pieces += packed
-            pieces[-1] = pieces[-1][:-1]
         pieces += [nested(self._key, other) for other in others]
         if metadata and not self._is_2:
             shapes = {measurement.block.shape: None for measurement in measurements}
             pieces += map(_metadata_1, shapes)
-        return RemoteRequest(b"".join(pieces), samples, histograms, exemplars)
+        if packed:
+            # Each ends with the key of a series after it.
+            pieces.append(self._key)
+            pieces += packed
+        message = group.output.join(pieces, len(self._key) if packed else 0)
+        return RemoteRequest(message, samples, histograms, exemplars)
 
     # Series -----------------------------------------------------------------------------------------------------------
 
@@ -355,7 +359,15 @@ def _milliseconds(measurement: Measurement, place: int, milliseconds: int) -> in
 
 
 def _native_message(native: NativeHistogram, total: bytes, count: int, milliseconds: int, more: bytes) -> bytes:
-    pieces = (b"\x08", varint(count), b"\x19", total, native_fields(native, _NATIVE_KEYS), b"\x78", varint(milliseconds))
+    pieces = (
+        b"\x08",
+        varint(count),
+        b"\x19",
+        total,
+        native_fields(native, _NATIVE_KEYS),
+        b"\x78",
+        varint(milliseconds),
+    )
     return b"".join((*pieces, more))
 
 

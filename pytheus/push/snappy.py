@@ -23,7 +23,7 @@ _LITERAL_BYTES: Final = 65536
 _WHOLE_HEAD: Final = b"\xf4\xff\xff"
 
 
-def snappy_block(content: bytes) -> bytes:
+def snappy_block(content: bytes | memoryview) -> bytes:
     """Return `content` as a block, compressed if there is a library that can.
 
     >>> literal_block(b"abc")
@@ -32,15 +32,15 @@ def snappy_block(content: bytes) -> bytes:
     return _library()(content)
 
 
-def literal_block(content: bytes) -> bytes:
+def literal_block(content: bytes | memoryview) -> bytes:
     """Return `content` as a block of literals."""
-    pieces = [varint(len(content))]
+    pieces: list[bytes | memoryview] = [varint(len(content))]
     whole = len(content) - len(content) % _LITERAL_BYTES
     for begin in range(0, whole, _LITERAL_BYTES):
         pieces.append(_WHOLE_HEAD)
         pieces.append(content[begin : begin + _LITERAL_BYTES])
     rest = content[whole:]
-    if rest:
+    if len(rest):
         length = len(rest) - 1
         if length < 60:
             pieces.append(bytes([length << 2]))
@@ -53,7 +53,7 @@ def literal_block(content: bytes) -> bytes:
 
 
 @lru_cache(None)
-def _library() -> Callable[[bytes], bytes]:
+def _library() -> Callable[[bytes | memoryview], bytes]:
     try:
         snappy: Any = import_module("cramjam").snappy  # Any, because it is optional
     except (ImportError, AttributeError):  # not installed, not for this interpreter, or another version

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.definitions import Definition
@@ -22,7 +22,7 @@ from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.walk import scrape
 from pytheus.metrics.metric import Metric
-from pytheus.metrics.series_numbers import series_numbers
+from pytheus.metrics.series_numbers import SeriesNumbers, series_numbers
 from pytheus.native_buckets import NativeHistogram
 from pytheus.push.readings import Labels, Reading, Shape, of_families, of_numbers, of_rows
 from pytheus.registry.capabilities import HasRows
@@ -109,6 +109,7 @@ class _Kept(NamedTuple):
     starts: list[float]
     blocks: list[Block]
     exemplars: frozenset[object]
+    numbers: SeriesNumbers | None
 
 
 class SnapshotReader:
@@ -200,9 +201,11 @@ class _Encoder:
         name = lead + definition.name
         if definition.name_rules != "legacy":
             name = escape_name(name, escaping)
-        numbers = series_numbers(collector) if isinstance(collector, Metric) else None
-        if numbers is not None:
-            return [self._measure(key, definition, of_numbers(numbers, definition, name, escaping))]
+        if isinstance(collector, Metric):
+            kept = self._kept.get(key)
+            numbers = series_numbers(collector, None if kept is None else kept.numbers)
+            if numbers is not None:
+                return [self._measure(key, definition, of_numbers(numbers, definition, name, escaping), numbers)]
         collector.refresh()
         return [self._measure(key, definition, of_rows(collector.rows(), definition, name, escaping))]
 
@@ -215,7 +218,9 @@ class _Encoder:
     def encode_end(self) -> Iterable[list[Measurement]]:
         return ()
 
-    def _measure(self, key: object, definition: Definition | None, reading: Reading) -> list[Measurement]:
+    def _measure(
+        self, key: object, definition: Definition | None, reading: Reading, numbers: SeriesNumbers | None = None
+    ) -> list[Measurement]:
         kept = self._kept.get(key)
         if kept is not None and (kept.shape != reading.shape or kept.definition is not definition):
             kept = None
@@ -233,7 +238,7 @@ class _Encoder:
                         within = (place % per_block, slot, exemplar)
                         exemplars.setdefault(place // per_block, []).append(within)
         blocks = self._blocks(kept, reading, per_block)
-        self.found[key] = _Kept(definition, reading.shape, reading.identities, reading.starts, blocks, shown)
+        self.found[key] = _Kept(definition, reading.shape, reading.identities, reading.starts, blocks, shown, numbers)
         measurements: list[Measurement] = []
         width = reading.shape.width
         for number, block in enumerate(blocks):

@@ -98,7 +98,9 @@ def series_of(request: Any) -> list[tuple[dict[str, str], Any]]:
     found: list[tuple[dict[str, str], Any]] = []
     for series in request.timeseries:
         pairs = plain(request, series)
-        assert pairs == sorted(pairs) and len(dict(pairs)) == len(pairs) and all(value for _, value in pairs)
+        assert pairs == sorted(pairs)
+        assert len(dict(pairs)) == len(pairs)
+        assert all(value for _, value in pairs)
         found.append((dict(pairs), series))
     return found
 

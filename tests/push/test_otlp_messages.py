@@ -31,7 +31,7 @@ def _parsed(snapshot: Snapshot, encoder: OtlpEncoder | None = None) -> list[Any]
     """The messages of a snapshot. Fails if anything in them is unknown, or the data points were counted wrongly."""
     messages: list[Any] = []
     for body, points in (encoder or OtlpEncoder({})).encode(snapshot):
-        message = service.ExportMetricsServiceRequest.FromString(body)
+        message = service.ExportMetricsServiceRequest.FromString(bytes(body))
         assert points > 0
         _fail_on_unknown(message)
         messages.append(message)

@@ -29,8 +29,8 @@ class Custom(CustomCollector):
         yield from self.families
 
 
-def _parsed(version: RemoteWriteVersion, body: bytes) -> Any:
-    return parsed_1(body) if version == "1.0" else parsed_2(body)
+def _parsed(version: RemoteWriteVersion, body: memoryview) -> Any:
+    return parsed_1(bytes(body)) if version == "1.0" else parsed_2(bytes(body))
 
 
 def _requests(version: RemoteWriteVersion, requests: list[RemoteRequest]) -> list[tuple[Any, dict[str, str], Any]]:
@@ -238,7 +238,7 @@ def test_the_bits_of_the_number_that_ends_a_series(version: RemoteWriteVersion, 
     reader = SnapshotReader(registry)
     reader.read()
     [request] = RemoteWriteEncoder(version).encode(reader.end())
-    assert struct.pack("<Q", 0x7FF0000000000002) in request.message
+    assert struct.pack("<Q", 0x7FF0000000000002) in bytes(request.message)
 
 
 def test_the_types_and_descriptions_of_1(registry: CollectorRegistry) -> None:
@@ -246,10 +246,10 @@ def test_the_types_and_descriptions_of_1(registry: CollectorRegistry) -> None:
     Histogram("h", "H.", registry=registry).observe(1)
     encoder, snapshot = RemoteWriteEncoder("1.0"), SnapshotReader(registry).read()
     [request] = encoder.encode(snapshot, metadata=True)
-    told = [(one.type, one.metric_family_name, one.help, one.unit) for one in parsed_1(request.message).metadata]
+    told = [(one.type, one.metric_family_name, one.help, one.unit) for one in parsed_1(bytes(request.message)).metadata]
     assert told == [(1, "sold_bytes_total", "Sold.", "bytes"), (3, "h", "H.", "")]
     [request] = encoder.encode(snapshot)
-    assert not parsed_1(request.message).metadata
+    assert not parsed_1(bytes(request.message)).metadata
 
 
 def test_what_only_2_has(registry: CollectorRegistry) -> None:
@@ -318,9 +318,10 @@ def test_any_labels_and_numbers(series: dict[tuple[str, str], float], more: dict
     snapshot = SnapshotReader(registry, escaping="allow-utf-8").read()
     expected = {}
     for (first, second), number in series.items():
-        labels = {"__name__": "g", "é b": first, "a": second, **more}
-        expected[frozenset((name, value) for name, value in labels.items() if value)] = struct.pack("d", number)
-    for version in "1.0", "2.0":
-        found = _requests(version, RemoteWriteEncoder(version, more).encode(snapshot))  # type: ignore[arg-type]  # one
+        every = {"__name__": "g", "é b": first, "a": second, **more}
+        expected[frozenset((name, value) for name, value in every.items() if value)] = struct.pack("d", number)
+    versions: tuple[RemoteWriteVersion, ...] = ("1.0", "2.0")
+    for version in versions:
+        found = _requests(version, RemoteWriteEncoder(version, more).encode(snapshot))
         numbers = {frozenset(labels.items()): struct.pack("d", one.samples[0].value) for _, labels, one in found}
         assert numbers == expected
