@@ -42,6 +42,7 @@ COMPILED_MODULES = [
     "pytheus/metrics/histogram.py",
     "pytheus/metrics/summary.py",
     "pytheus/metrics/cells.py",
+    "pytheus/metrics/series_numbers.py",
     "pytheus/shards/layout.py",
     "pytheus/shards/merge.py",
     "pytheus/shards/merge_cache.py",

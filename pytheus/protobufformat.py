@@ -22,6 +22,7 @@ __all__ = [
     "COUNTER",
     "GAUGE",
     "HISTOGRAM",
+    "NATIVE_KEYS",
     "SUMMARY",
     "UNTYPED",
     "KeptMessage",
@@ -38,9 +39,14 @@ __all__ = [
     "histogram_start",
     "label_pairs",
     "metric_message",
+    "native_count",
+    "native_fields",
+    "nested",
     "number_message",
     "quantile_message",
+    "signed",
     "summary_message",
+    "text_field",
     "varint",
 ]
 
@@ -54,6 +60,13 @@ COUNTER: Final = b"\x1a"
 SUMMARY: Final = b"\x22"
 UNTYPED: Final = b"\x2a"
 HISTOGRAM: Final = b"\x3a"
+
+NATIVE_KEYS: Final = (b"\x28", b"\x31", b"\x38", b"\x4a", b"\x52", b"\x62", b"\x6a")
+"""The keys of the fields of ``Histogram`` with native buckets.
+
+They are those of the schema, the zero threshold, the count of the zero bucket, and of the spans and deltas of the
+negative buckets, then of the positive ones.
+"""
 
 # The numbers of ``MetricType``, by the type of a family. Infos and state sets are gauges, as in the text format.
 _TYPES: Final[dict[str, int]] = {
@@ -160,17 +173,19 @@ def doubles(numbers: Sequence[float]) -> bytes:
     return packed.tobytes()
 
 
-def _signed(number: int) -> bytes:
+def signed(number: int) -> bytes:
     """Return a whole number of either sign as ``sint32`` and ``sint64`` have it."""
     return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
-def _nested(key: bytes, message: bytes) -> bytes:
+def nested(key: bytes, message: bytes) -> bytes:
+    """Return the field of a message within another: key, length and message."""
     return b"".join((key, varint(len(message)), message))
 
 
-def _text(key: bytes, text: str) -> bytes:
-    return _nested(key, text.encode())
+def text_field(key: bytes, text: str) -> bytes:
+    """Return the field of a text."""
+    return nested(key, text.encode())
 
 
 def _timestamp(key: bytes, seconds: float) -> bytes:
@@ -178,7 +193,7 @@ def _timestamp(key: bytes, seconds: float) -> bytes:
     whole = floor(seconds)
     nanos = int((seconds - whole) * 1e9)
     # A negative int64 takes ten bytes.
-    return _nested(key, b"".join((b"\x08", varint(whole & 0xFFFFFFFFFFFFFFFF), b"\x10", varint(nanos))))
+    return nested(key, b"".join((b"\x08", varint(whole & 0xFFFFFFFFFFFFFFFF), b"\x10", varint(nanos))))
 
 
 def family_head(name: str, type_: str, description: str, unit: str) -> bytes:
@@ -187,14 +202,14 @@ def family_head(name: str, type_: str, description: str, unit: str) -> bytes:
     text = description.encode()
     type_number = varint(_TYPES[type_])
     head = b"".join((b"\x0a", varint(len(shown)), shown, b"\x12", varint(len(text)), text, b"\x18", type_number))
-    return head + _text(b"\x2a", unit) if unit else head
+    return head + text_field(b"\x2a", unit) if unit else head
 
 
 def label_pairs(labels: Iterable[tuple[str, str]]) -> bytes:
     """Return the fields of a ``Metric`` that hold its labels."""
     pieces: list[bytes] = []
     for name, value in labels:
-        pieces.append(_nested(b"\x0a", _text(b"\x0a", name) + _text(b"\x12", value)))
+        pieces.append(nested(b"\x0a", text_field(b"\x0a", name) + text_field(b"\x12", value)))
     return b"".join(pieces)
 
 
@@ -228,7 +243,7 @@ def counter_message(value: float, exemplar: bytes, created: float | None) -> byt
     """Return a ``Counter``; `exemplar` is a message, or empty."""
     pieces = [b"\x09", double(value)]
     if exemplar:
-        pieces.append(_nested(b"\x12", exemplar))
+        pieces.append(nested(b"\x12", exemplar))
     if created is not None:
         pieces.append(_timestamp(b"\x1a", created))
     return b"".join(pieces)
@@ -293,46 +308,51 @@ def histogram_message(
     because Prometheus rejects the whole scrape otherwise; those of the classic buckets are at most that.
     """
     if native is not None:
-        # https://github.com/prometheus/prometheus/blob/main/model/histogram/histogram.go, Validate: with a sum that is
-        # NaN, the count includes the values that are in no bucket.
-        count = int(native.total if isnan(total) else native.total - native.nan_count)
+        count = native_count(native, total)
     pieces = histogram_head(count, total)
     for bound, below, exemplar in buckets:
         head = bucket_head(min(below, count))
         if exemplar:
-            bucket = head[2:] + bucket_tail(bound) + _nested(b"\x1a", exemplar)
-            pieces.append(_nested(b"\x1a", bucket))
+            bucket = head[2:] + bucket_tail(bound) + nested(b"\x1a", exemplar)
+            pieces.append(nested(b"\x1a", bucket))
         else:
             pieces.append(head)
             pieces.append(bucket_tail(bound))
     if native is not None:
-        pieces.append(_native_fields(native))
+        pieces.append(native_fields(native))
     if created is not None:
         pieces.append(histogram_start(created))
     for exemplar in exemplars:
-        pieces.append(_nested(b"\x82\x01", exemplar))
+        pieces.append(nested(b"\x82\x01", exemplar))
     return b"".join(pieces)
 
 
-def _native_fields(native: NativeHistogram) -> bytes:
+def native_count(native: NativeHistogram, total: float) -> int:
+    """Return the number of observations beside the sum `total`, as Prometheus wants it to match the buckets.
+
+    With a sum that is NaN, it includes the values that are in no bucket:
+    https://github.com/prometheus/prometheus/blob/main/model/histogram/histogram.go, Validate.
+    """
+    return int(native.total if isnan(total) else native.total - native.nan_count)
+
+
+def native_fields(native: NativeHistogram, keys: Sequence[bytes] = NATIVE_KEYS) -> bytes:
+    """Return the fields of native buckets by their `keys`, in the order of `NATIVE_KEYS`."""
+    schema, threshold, zeros, negative_span, negative_delta, positive_span, positive_delta = keys
     zero_count = int(native.zero_count)
-    pieces = [
-        b"\x28",
-        _signed(native.schema),
-        b"\x31",
-        double(native.zero_threshold),
-        b"\x38",
-        varint(zero_count),
-    ]
+    pieces = [schema, signed(native.schema), threshold, double(native.zero_threshold), zeros, varint(zero_count)]
     has_spans = False
-    for span_key, delta_key, buckets in (b"\x4a", b"\x52", native.negative), (b"\x62", b"\x6a", native.positive):
+    for span_key, delta_key, buckets in (
+        (negative_span, negative_delta, native.negative),
+        (positive_span, positive_delta, native.positive),
+    ):
         spans, deltas = spans_and_deltas({index: count for index, count in buckets.items() if count})
         for offset, length in spans:
             has_spans = True
-            pieces.append(_nested(span_key, b"".join((b"\x08", _signed(offset), b"\x10", varint(length)))))
+            pieces.append(nested(span_key, b"".join((b"\x08", signed(offset), b"\x10", varint(length)))))
         if deltas:
-            pieces.append(_nested(delta_key, b"".join([_signed(delta) for delta in deltas])))
+            pieces.append(nested(delta_key, b"".join([signed(delta) for delta in deltas])))
     if not has_spans and not zero_count and not native.zero_threshold:
         # A span of no buckets, without which a reader takes the histogram for one without native buckets.
-        pieces.append(b"\x62\x04\x08\x00\x10\x00")
+        pieces.append(positive_span + b"\x04\x08\x00\x10\x00")
     return b"".join(pieces)

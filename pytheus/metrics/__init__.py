@@ -11,6 +11,7 @@ Modules:
 - `metric`: the base of all types: definition, registration, labels
 - `handle`: the base of `metric`: a series, and the place of its numbers
 - `series`: the series of one metric by their label values
+- `series_numbers`: the numbers of all series at once
 - `cells`: single numbers of a series, for other libraries' metric objects
 - `label_class`: labels from a dataclass, NamedTuple or TypedDict
 - `label_values`: the text of a label value

@@ -6,6 +6,12 @@ Modules:
 - `job`: a job that ends, with its outcome
 - `termination`: SIGTERM while a job runs
 - `textfile`: files for node_exporter, and standard output
+- `remote_messages`: the messages of remote write
+- `otlp_messages`: the message of OTLP
+- `snapshot`: the numbers of a registry at one moment
+- `readings`: the series of one collector
+- `templates`: messages in which only numbers change
+- `snappy`: the compression of remote write
 - `rendering`: the metrics of a registry as bytes, within a limit of time
 - `access`: credentials and TLS for a receiver
 - `address`: the URL of a receiver, and how it is shown

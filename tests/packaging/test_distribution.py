@@ -122,13 +122,13 @@ def test_the_metadata_says_who_may_use_it(metadata: Message) -> None:
     ("extra", "names"),
     [
         (False, ["pluggy", "msgspec"]),
-        (True, ["click", "isal", "backports.zstd", "bcrypt", "PyYAML", "click", "libcst"]),
+        (True, ["click", "isal", "backports.zstd", "cramjam", "bcrypt", "PyYAML", "click", "libcst"]),
     ],
 )
 def test_the_dependencies_are_few_and_the_others_are_extras(metadata: Message, extra: bool, names: list[str]) -> None:
     required = [name for name in metadata.get_all("Requires-Dist", []) if ("extra ==" in name) is extra]
     assert [name.split(">=")[0] for name in required] == names
-    assert metadata.get_all("Provides-Extra") == ["cli", "gzip", "zstd", "web", "migrate"]
+    assert metadata.get_all("Provides-Extra") == ["cli", "gzip", "zstd", "snappy", "web", "migrate"]
 
 
 def test_a_fresh_environment_can_use_the_wheel(wheel: Path, tmp_path: Path, make_venv: Callable[[Path], str]) -> None:

@@ -1,0 +1,281 @@
+"""The numbers of a registry at one moment, for receivers that take series with a time.
+
+Rules:
+
+- The walk is that of a scrape: the same names, prefixes, checks and failures.
+- The series of a family are in blocks, which never change. A block stays the same object as long as its series are the
+  same, so that an encoder can keep the bytes of each series, and a queue of snapshots has little but numbers.
+- An exemplar is in the first snapshot that finds it, and in no later one.
+- A series that the snapshot before has and this one lacks has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from pytheus.definitions import Definition
+from pytheus.escaping import Escaping, escape_name
+from pytheus.exposition.checked import CheckedFamily, checked_families
+from pytheus.exposition.formats import RenderRequest
+from pytheus.exposition.walk import scrape
+from pytheus.metrics.metric import Metric
+from pytheus.metrics.series_numbers import SeriesNumbers, series_numbers
+from pytheus.native_buckets import NativeHistogram
+from pytheus.push.readings import Labels, Reading, Shape, of_families, of_numbers, of_rows
+from pytheus.registry.capabilities import HasRows
+from pytheus.registry.contract import Collector, Registry
+from pytheus.samples import Exemplar
+
+__all__ = ["Block", "Measurement", "Snapshot", "SnapshotReader"]
+
+_NUMBERS_PER_BLOCK: Final = 2048
+# Estimates of the memory that a series, a label, an exemplar and a native bucket take, which bound a queue.
+_SERIES_BYTES: Final = 160
+_LABEL_BYTES: Final = 80
+_EXEMPLAR_BYTES: Final = 500
+_BUCKET_BYTES: Final = 100
+
+
+class Block:
+    """Some series of one family. Immutable, and equal to no other.
+
+    `starts` has the start time of each in seconds since the Unix epoch, or 0.0.
+    """
+
+    __slots__ = ("series", "shape", "starts")
+
+    def __init__(self, shape: Shape, series: list[Labels], starts: list[float]) -> None:
+        self.shape: Final = shape
+        self.series: Final = series
+        self.starts: Final = starts
+
+    @property
+    def size_bytes(self) -> int:
+        """About the memory that it takes."""
+        return sum([_SERIES_BYTES + _LABEL_BYTES * len(labels) for labels in self.series])
+
+
+class Measurement(NamedTuple):
+    """The numbers of a block at one moment: for each series those that `Shape` tells.
+
+    `exemplars` are by the places of the series and of the number that they belong to, -1 for native buckets. `natives`
+    and `times` are empty or have an item for each series: its native buckets, and a time in seconds other than that of
+    the snapshot.
+    """
+
+    block: Block
+    numbers: array[float]
+    exemplars: tuple[tuple[int, int, Exemplar], ...] = ()
+    natives: tuple[NativeHistogram | None, ...] = ()
+    times: tuple[float | None, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """About the memory that it takes without its block."""
+        size = 8 * len(self.numbers) + _EXEMPLAR_BYTES * len(self.exemplars)
+        for native in self.natives:
+            if native is not None:
+                size += _BUCKET_BYTES * (8 + len(native.positive) + len(native.negative))
+        return size
+
+
+class Snapshot(NamedTuple):
+    """The numbers of a registry at `time`, in seconds since the Unix epoch.
+
+    `ended` are the series that have ended: blocks, with the places of series in them. `size_bytes` is about the memory
+    that it takes beside the snapshot before.
+    """
+
+    time: float
+    measurements: list[Measurement]
+    ended: list[tuple[Block, list[int]]]
+    size_bytes: int
+
+    @property
+    def samples(self) -> int:
+        """The number of numbers and native histograms in it."""
+        return sum([len(one.numbers) + len(one.natives) for one in self.measurements])
+
+
+class _Kept(NamedTuple):
+    """A family in the snapshot before. The definition keeps the id of its key from being used again."""
+
+    definition: Definition | None
+    shape: Shape
+    identities: Sequence[object]
+    starts: list[float]
+    blocks: list[Block]
+    exemplars: frozenset[object]
+    numbers: SeriesNumbers | None
+
+
+class SnapshotReader:
+    """Reads one snapshot of `registry` after the other.
+
+    With `native`, a histogram with native buckets has these, and classic ones only if it has bounds; otherwise every
+    histogram has classic buckets. One thread at a time may use it.
+
+        >>> from pytheus import Counter
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry(prefix="shop")
+        >>> Counter("orders_total", "Orders placed.", registry=registry).inc(3)
+        >>> [measured] = SnapshotReader(registry).read().measurements
+        >>> measured.block.shape.name, list(measured.numbers)
+        ('shop_orders_total', [3.0])
+    """
+
+    def __init__(self, registry: Registry, *, escaping: Escaping = "underscores", native: bool = True) -> None:
+        self._registry: Final = registry
+        self._request: Final = RenderRequest(escaping)
+        self._native: Final = native
+        self._kept: dict[object, _Kept] = {}
+        self._former: list[Block] = []
+
+    def read(self) -> Snapshot:
+        """Return the present numbers. Raises the errors of a scrape."""
+        encoder = _Encoder(self._kept, self._request.escaping, self._native)
+        moment = time.time()
+        measurements: list[Measurement] = []
+        for part in scrape(self._registry, encoder, self._request):
+            measurements += part
+        self._kept = encoder.found
+        blocks = [measurement.block for measurement in measurements]
+        ended = _ended(self._former, blocks)
+        self._former = blocks
+        size = sum([block.size_bytes for block in encoder.new_blocks])
+        return Snapshot(moment, measurements, ended, size + sum([one.size_bytes for one in measurements]))
+
+    def end(self) -> Snapshot:
+        """Return a snapshot in which all series of the one before have ended."""
+        ended = _ended(self._former, [])
+        self._former = []
+        self._kept = {}
+        return Snapshot(time.time(), [], ended, 0)
+
+
+def _ended(former: list[Block], present: list[Block]) -> list[tuple[Block, list[int]]]:
+    same = set(map(id, former)) & set(map(id, present))
+    gone = [block for block in former if id(block) not in same]
+    if not gone:
+        return []
+    living: dict[tuple[object, ...], set[Labels]] = {}
+    for block in present:
+        if id(block) not in same:
+            living.setdefault(block.shape.identity, set()).update(map(_sorted, block.series))
+    ended: list[tuple[Block, list[int]]] = []
+    for block in gone:
+        others = living.get(block.shape.identity, set())
+        places = [place for place, labels in enumerate(block.series) if _sorted(labels) not in others]
+        if places:
+            ended.append((block, places))
+    return ended
+
+
+def _sorted(labels: Labels) -> Labels:
+    return tuple(sorted(labels))
+
+
+class _Encoder:
+    """Turns collectors into measurements, as an exposition format turns them into bytes."""
+
+    def __init__(self, kept: dict[object, _Kept], escaping: Escaping, native: bool) -> None:
+        self._kept: Final = kept
+        self._escaping: Final = escaping
+        self._native: Final = native
+        self.found: Final[dict[object, _Kept]] = {}
+        self.new_blocks: Final[list[Block]] = []
+
+    def supports(self, collector: Collector, /) -> bool:
+        return callable(getattr(collector, "rows", None)) and callable(getattr(collector, "refresh", None))
+
+    def encode_collector(self, collector: HasRows, definition: Definition, lead: str, /) -> list[list[Measurement]]:
+        escaping = self._escaping
+        key = (id(definition), lead)
+        if definition.native is not None and not self._native:
+            # Every collector with rows is one.
+            families = checked_families(collector, lead, escaping)  # type: ignore[arg-type]  # as said above
+            return [self._measure((key, at), definition, one) for at, one in enumerate(of_families(families))]
+        name = lead + definition.name
+        if definition.name_rules != "legacy":
+            name = escape_name(name, escaping)
+        if isinstance(collector, Metric):
+            kept = self._kept.get(key)
+            numbers = series_numbers(collector, None if kept is None else kept.numbers)
+            if numbers is not None:
+                return [self._measure(key, definition, of_numbers(numbers, definition, name, escaping), numbers)]
+        collector.refresh()
+        return [self._measure(key, definition, of_rows(collector.rows(), definition, name, escaping))]
+
+    def encode_family(self, family: CheckedFamily, /) -> list[Measurement]:
+        measurements: list[Measurement] = []
+        for place, reading in enumerate(of_families((family,))):
+            measurements += self._measure((family.name, place), None, reading)
+        return measurements
+
+    def encode_end(self) -> Iterable[list[Measurement]]:
+        return ()
+
+    def _measure(
+        self, key: object, definition: Definition | None, reading: Reading, numbers: SeriesNumbers | None = None
+    ) -> list[Measurement]:
+        kept = self._kept.get(key)
+        if kept is not None and (kept.shape != reading.shape or kept.definition is not definition):
+            kept = None
+        exemplars: dict[int, list[tuple[int, int, Exemplar]]] = {}
+        shown: frozenset[object] = frozenset()
+        per_block = max(1, _NUMBERS_PER_BLOCK // reading.shape.width)
+        if reading.exemplars:
+            shown = frozenset([_exemplar_key(*one) for one in reading.exemplars])
+            former = frozenset() if kept is None else kept.exemplars
+            if not shown <= former:
+                place_of = {series: place for place, series in enumerate(reading.keys())}
+                for series, slot, exemplar in reading.exemplars:
+                    place = place_of.get(series)
+                    if place is not None and _exemplar_key(series, slot, exemplar) not in former:
+                        within = (place % per_block, slot, exemplar)
+                        exemplars.setdefault(place // per_block, []).append(within)
+        blocks = self._blocks(kept, reading, per_block)
+        self.found[key] = _Kept(definition, reading.shape, reading.identities, reading.starts, blocks, shown, numbers)
+        measurements: list[Measurement] = []
+        width = reading.shape.width
+        for number, block in enumerate(blocks):
+            begin = number * per_block
+            end = begin + per_block
+            measurements.append(
+                Measurement(
+                    block,
+                    array("d", reading.numbers[begin * width : end * width]),
+                    tuple(exemplars.get(number, ())),
+                    tuple(reading.natives[begin:end]),
+                    tuple(reading.times[begin:end]),
+                )
+            )
+        return measurements
+
+    def _blocks(self, kept: _Kept | None, reading: Reading, per_block: int) -> list[Block]:
+        identities, starts = reading.identities, reading.starts
+        if kept is not None and kept.identities == identities and kept.starts == starts:
+            return kept.blocks
+        blocks: list[Block] = []
+        for begin in range(0, len(identities), per_block):
+            end = begin + per_block
+            at = len(blocks)
+            if (
+                kept is not None
+                and at < len(kept.blocks)
+                and kept.identities[begin:end] == identities[begin:end]
+                and kept.starts[begin:end] == starts[begin:end]
+            ):
+                blocks.append(kept.blocks[at])
+            else:
+                block = Block(reading.shape, reading.labels_between(begin, end), starts[begin:end])
+                self.new_blocks.append(block)
+                blocks.append(block)
+        return blocks
+
+
+def _exemplar_key(series: object, slot: int, exemplar: Exemplar) -> object:
+    return (series, slot, exemplar.value, exemplar.timestamp, *exemplar.labels.items())
