@@ -85,6 +85,8 @@ class AsgiExchange(Exchange[Scope]):
             if "trailers" in message:
                 self.has_trailers = bool(message["trailers"])
             self.start(message["status"])  # type: ignore[arg-type]  # an int, and a cast is a call
+            if self.is_disconnected:
+                self.leave_unanswered()  # such as by an error page for the exception that says so
             return
         if kind in _BODIES:
             if self.recorder.measures_sizes:

@@ -3,8 +3,8 @@
 Rules:
 
 - The exchange ends once: at the response's last byte, or when the application returns, raises or is closed before that.
-- The status is that of the response. Without one, it is the exception's `status_code`, else 500; if the client left,
-  it is 499.
+- The status is that of the response. Without one, it is the exception's `status_code`, else 500; if the client left
+  before the response started, it is 499.
 - An error is named as OpenTelemetry names it: a status from 500 on by its number, an exception by its class.
   https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 """
@@ -164,13 +164,17 @@ class Exchange(Generic[S]):
             else:
                 self.error_type = CLIENT_GONE if self.is_disconnected else self.raised
         elif self.is_disconnected:
-            self.status, self.error_type = _CLIENT_CLOSED_REQUEST, CLIENT_GONE
+            self.leave_unanswered()
         elif error is None:
             self.error_type = INCOMPLETE
         else:
             status = getattr(error, "status_code", None)
             self.status, self.error_type = int(status) if isinstance(status, int) else 500, self.raised
         self.end()
+
+    def leave_unanswered(self) -> None:
+        """Note that the client had left before the response started, so that none reaches it."""
+        self.status, self.error_type = _CLIENT_CLOSED_REQUEST, CLIENT_GONE
 
     def leave_out(self) -> None:
         """End the exchange without a record, with those of middleware around it."""

@@ -148,6 +148,8 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         """Return `body` as the server gets it: the exchange ends when it is exhausted or closed."""
         wrapper: object = self.source.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
+            if self.recorder.measures_sizes:
+                self.response_size = content_length(self.response_headers().get("content-length")) or 0
             return self._measured_file(body)
         if isinstance(body, (list, tuple)):
             return _SizedBody(self, body)
