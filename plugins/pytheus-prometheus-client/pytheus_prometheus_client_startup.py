@@ -30,7 +30,8 @@ _WATCHED = (_PEER, "pytheus_prometheus_client")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from pytheus_startup import Watch
 
@@ -44,10 +45,27 @@ def begin() -> None:
         return
     if _PEER in sys.modules:
         _install_if_named()
-    elif _watch() is None:
+        return
+    try:
         from pytheus_startup import Watch
-
+    except ImportError as error:  # pytheus is not installed
+        if not any(isinstance(finder, _Missing) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Missing(error))
+        return
+    if _watch() is None:
         sys.meta_path.insert(0, Watch(_WATCHED, _executed))
+
+
+class _Missing:
+    """A finder that raises from the import of prometheus_client, because a dependency of the plugin is missing."""
+
+    def __init__(self, error: ImportError) -> None:
+        self._error = error
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
+        """Raise the error if prometheus_client is to be imported, and otherwise find nothing."""
+        if name == _PEER:
+            raise _not_started(self._error) from self._error
 
 
 def _watch() -> Watch | None:
@@ -73,11 +91,15 @@ def _install_if_named() -> None:
 
             install()
     except ImportError as error:
-        # Not an ImportError, by which many libraries conclude that prometheus_client is not installed.
-        raise RuntimeError(
-            f"plugin {NAME!r} (PYTHEUS_PLUGINS) could not be started: {type(error).__name__}: {error}; install"
-            f" {_DISTRIBUTION} with its dependencies, or remove the entry"
-        ) from error
+        raise _not_started(error) from error
+
+
+def _not_started(error: ImportError) -> RuntimeError:
+    # Not an ImportError, by which many libraries conclude that prometheus_client is not installed.
+    return RuntimeError(
+        f"plugin {NAME!r} (PYTHEUS_PLUGINS) could not be started: {type(error).__name__}: {error}; install"
+        f" {_DISTRIBUTION} with its dependencies, or remove the entry"
+    )
 
 
 def _is_named() -> bool:

@@ -1,16 +1,19 @@
 """Processes whose custom collector is copied, and which end in several ways; prints the sum of all.
 
 Run as a program with the directory of the registry, the way in which the processes end, and how many there are. The
-parent counts as well, before it forks, and each child has the parent's numbers from then.
+parent counts as well, before it forks, and each child has the parent's numbers from then. In a storm it prints first
+how many jobs the children have reported as copied.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -61,10 +64,13 @@ def main(directory: str, way: str, children: int) -> None:
     jobs = Jobs()
     prometheus_client.REGISTRY.register(jobs)
     copies = CollectorCopies(prometheus_client.REGISTRY, registry, interval_seconds=LONGEST_SECONDS)
-    run = start if way == "multiprocessing" else fork
-    for _ in range(children):
-        jobs.add(1)
-        run(way, jobs, copies)
+    if way == "storm":
+        print(sum(reported(jobs, copies) for _ in range(children)))
+    else:
+        run = start if way == "multiprocessing" else fork
+        for _ in range(children):
+            jobs.add(1)
+            run(way, jobs, copies)
     for text in (generate_metrics(registry), prometheus_client.generate_latest().decode()):
         print(next(line for line in text.splitlines() if line.startswith("jobs_total ")))
 
@@ -76,6 +82,28 @@ def fork(way: str, jobs: Jobs, copies: CollectorCopies) -> int:
         child(way, jobs, copies)
         sys.exit()
     return os.waitpid(pid, 0)[1]
+
+
+def reported(jobs: Jobs, copies: CollectorCopies) -> int:
+    """Kill a child that copies each job that it counts; return how many it has reported."""
+    jobs.add(1)
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(LONGEST_SECONDS)
+        while True:
+            jobs.add(1)
+            copies.copy()
+            os.write(tell, b".")
+    os.close(tell)
+    found = len(os.read(told, 1))
+    time.sleep(random.uniform(0, 0.02))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    while more := os.read(told, 65536):
+        found += len(more)
+    os.close(told)
+    return found
 
 
 def start(way: str, jobs: Jobs, copies: CollectorCopies) -> int:

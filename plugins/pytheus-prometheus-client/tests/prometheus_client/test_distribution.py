@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Start
 
 pytestmark = [pytest.mark.once, pytest.mark.network, pytest.mark.slow]
 
@@ -64,3 +70,28 @@ def test_the_wheel_without_its_dependencies_leaves_python_as_it_is(distributions
         program = [python, "-I", "-c", "print('started')"]
         done = subprocess.run(program, env=os.environ | {"PYTHEUS_PLUGINS": plugins}, capture_output=True, text=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+
+
+GUIDE: Final = "docs/how-to/prometheus-client.md"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt-get install curl)")
+def test_the_five_commands_of_the_guide_from_nothing(
+    checkout: Path,
+    tmp_path: Path,
+    make_venv: Callable[[Path], str],
+    start: Start,
+    unused_port: Callable[[], int],
+) -> None:
+    guide = (checkout / GUIDE).read_text()
+    (tmp_path / "app.py").write_text(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0])
+    install, *commands = re.findall(r"^\$ (.*)$", guide.partition("## Five commands")[2], re.MULTILINE)[:5]
+    python = make_venv(tmp_path / "environment")
+    environ = {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}", "PYTHEUS_PURE": "1"}
+    # PYTHEUS_PURE saves the minutes that a compiler takes.
+    assert start("bash", "-c", install, cwd=checkout, **environ).process.wait(timeout=500) == 0
+    script = "\n".join([*commands, "kill $!", "wait"])
+    for port in ("9464", "8000"):
+        script = script.replace(port, str(unused_port()))
+    done = start("bash", "-c", script, cwd=tmp_path, **environ)
+    done.wait_for(r'^orders_total{shop="north"} 100\.0$')

@@ -355,16 +355,20 @@ import os
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import make_wsgi_app
+import pytheus
 from pytheus_prometheus_client import CollectorCopies
 
 meter = MeterProvider([PrometheusMetricReader(scope_info_enabled=False)]).get_meter("app")
 handled, sizes = meter.create_counter("items"), meter.create_histogram("sizes")
-copies = CollectorCopies(interval_seconds=0.2)
-theirs = make_wsgi_app()
+if "COPIED" in os.environ:
+    copies = CollectorCopies(interval_seconds=0.2)
+theirs, ours = make_wsgi_app(), pytheus.make_wsgi_app()
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/metrics":
         return theirs(environ, start_response)
+    if environ["PATH_INFO"] == "/ours":
+        return ours(environ, start_response)
     # Which labels there are differs from worker to worker.
     handled.add(1, {f"worker_{os.getpid()}": "yes", "method": "GET"})
     handled.add(1)
@@ -388,7 +392,7 @@ def test_opentelemetry_whose_numbers_are_copied(
     servers = [group() for _ in range(2 if in_redis else 1)]
     expected = {"items_total": 0.0}
     for server in servers:
-        server.run(OPENTELEMETRY, (*GUNICORN, *preload), registry)
+        server.run(OPENTELEMETRY, (*GUNICORN, *preload), registry, COPIED="yes")
         for pid, count in web.ask(f"{server.url}/items/5", REQUESTS, workers=WORKERS).items():
             expected[f'items_total{{method="GET",worker_{pid}="yes"}}'] = float(count)
             expected["items_total"] += count
@@ -399,6 +403,21 @@ def test_opentelemetry_whose_numbers_are_copied(
             server.wait_for(series, value, wait_until)
     for server in servers:
         server.end()
+
+
+def test_opentelemetry_is_exposed_by_its_process_unless_it_is_copied(group: Callable[[], Group], web: Web) -> None:
+    servers = group()
+    servers.run(OPENTELEMETRY, GUNICORN)
+    answered = web.ask(f"{servers.url}/items/5", REQUESTS, workers=WORKERS)
+    for path in ("metrics", "ours"):
+        seen: dict[str, float] = {}
+        while len(seen) < WORKERS:
+            found = web.samples(f"{servers.url}/{path}")
+            of_one = {pid: found[name] for name in found for pid in answered if f'worker_{pid}="yes"' in name}
+            assert len(of_one) == 1
+            seen |= of_one
+        assert seen == answered
+    servers.end()
 
 
 JUPYTER: Final = ("jupyter_server", "--allow-root", "--no-browser", "--IdentityProvider.token=", "--port", "PORT")

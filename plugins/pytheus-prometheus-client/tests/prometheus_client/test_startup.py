@@ -218,6 +218,22 @@ except ImportError:
 """
     done = python(source, **NAMED)
     assert "RuntimeError: plugin 'prometheus-client' (PYTHEUS_PLUGINS) could not be started: " in done.stderr
+
+
+def test_without_pytheus_the_import_of_prometheus_client_raises(python: Python) -> None:
+    source = """
+import os, sys
+sys.modules["pytheus_startup"] = None
+os.environ["PYTHEUS_PLUGINS"] = "prometheus-client"
+import pytheus_prometheus_client_startup
+for _ in range(2):
+    pytheus_prometheus_client_startup.begin()
+import json
+import prometheus_client
+"""
+    done = python(source)
+    assert done.stderr.count("RuntimeError: plugin 'prometheus-client' (PYTHEUS_PLUGINS) could not be started: ") == 1
+    assert "install pytheus-prometheus-client with its dependencies" in done.stderr
     assert done.stdout == ""
 
 
