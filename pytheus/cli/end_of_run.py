@@ -25,7 +25,7 @@ from pytheus.background_threads import start_without_signals
 from pytheus.cli.sending_options import SendingOptions
 from pytheus.exposition import protobuf  # noqa: F401  # for native histograms
 from pytheus.push.access import Access
-from pytheus.push.job import Beginning, JobRun, is_success
+from pytheus.push.jobs import Beginning, JobRun, is_success
 from pytheus.push.termination import Termination
 from pytheus.registry import REGISTRY
 

@@ -3,7 +3,7 @@
 Modules:
 
 - `gateway`: the Pushgateway
-- `job`: a job that ends, with its outcome
+- `jobs`: jobs that end, with their outcome
 - `termination`: SIGTERM while a job runs
 - `textfile`: files for node_exporter, and standard output
 - `remote_messages`: the messages of remote write
@@ -26,7 +26,7 @@ from pytheus.lazy import lazy_names
 if TYPE_CHECKING:
     from pytheus.push.access import Access
     from pytheus.push.gateway import delete, push
-    from pytheus.push.job import job
+    from pytheus.push.jobs import job
     from pytheus.push.textfile import write_stdout, write_textfile
 
 __all__ = ["Access", "delete", "job", "push", "write_stdout", "write_textfile"]
@@ -37,7 +37,7 @@ if not TYPE_CHECKING:  # because a checker would assume that the package has eve
         {
             "pytheus.push.access": ["Access"],
             "pytheus.push.gateway": ["delete", "push"],
-            "pytheus.push.job": ["job"],
+            "pytheus.push.jobs": ["job"],
             "pytheus.push.textfile": ["write_stdout", "write_textfile"],
         },
     )

@@ -50,7 +50,7 @@ INSTALLING = ("docs/tutorial-plugin.md", "docs/how-to/write-a-registry.md")
 """Documents that install packages, with pip and from an index, into a virtual environment of their own."""
 SLOW = ("docs/how-to/django.md", "docs/how-to/flask.md", "docs/how-to/litestar.md")
 """Documents that start several servers each; docs/how-to/fastapi.md does the same and is not among them."""
-DEBIAN_PROGRAMS = ("curl", "prometheus", "promtool", "redis-server")
+DEBIAN_PROGRAMS = ("curl", "prometheus", "prometheus-pushgateway", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 90
 

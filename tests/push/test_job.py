@@ -204,6 +204,15 @@ def test_an_invalid_argument_is_refused_before_the_job_begins(
         job(name, **arguments)  # type: ignore[arg-type]  # arguments of several types
 
 
+def test_a_module_of_the_package_hides_no_name() -> None:
+    """An import of a module sets an attribute of its package."""
+    import pkgutil
+
+    import pytheus.push
+
+    assert not {module.name for module in pkgutil.iter_modules(pytheus.push.__path__)} & set(pytheus.push.__all__)
+
+
 # Processes -----------------------------------------------------------------------------------------------------------
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs the processes and signals of POSIX")
