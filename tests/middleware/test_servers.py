@@ -238,7 +238,7 @@ def test_a_client_that_leaves_its_upload(served: Served) -> None:
 
 
 def test_a_client_that_leaves_before_the_response(served: Served) -> None:
-    """1.3: 11, 22: it is in progress until the application has ended; the response is then sent to nobody."""
+    """1.3: 11, 22: it is in progress until the application has ended; no client gets the response then."""
     (served.directory / "may-end").unlink(missing_ok=True)
     with served.connection() as client:
         client.sendall(b"GET /waits HTTP/1.1\r\nHost: shop\r\n\r\n")
