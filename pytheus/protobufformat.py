@@ -95,13 +95,9 @@ class KeptNumbers:
         self.numbers: vec[float] = vec[float](numbers)
         self.around: list[bytes] = around
         packed = doubles(numbers)
-        pieces: list[bytes] = []
-        place = 0
-        for bytes_before in around[:-1]:
-            pieces.append(bytes_before)
-            pieces.append(packed[place : place + 8])
-            place += 8
-        pieces.append(around[-1])
+        pieces = [b""] * (2 * len(numbers) + 1)
+        pieces[::2] = around
+        pieces[1::2] = [packed[place : place + 8] for place in range(0, len(packed), 8)]
         self.messages: bytes = b"".join(pieces)
 
     def belongs_to(self, owners: list[object]) -> bool:
@@ -162,15 +158,17 @@ def varint(number: int) -> bytes:
 
 def double(number: float) -> bytes:
     """Return the eight bytes of a double."""
-    return doubles((number,))
-
-
-def doubles(numbers: Sequence[float]) -> bytes:
-    """Return the bytes of several doubles."""
-    packed = array("d", numbers)  # and not struct, which would take a quarter of a millisecond of each import
+    packed = array("d", (number,))  # and not struct, which would take a quarter of a millisecond of each import
     if byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
+
+
+def doubles(numbers: Sequence[float]) -> bytes:
+    """Return the bytes of several doubles, without an object for each."""
+    from struct import pack
+
+    return pack(f"<{len(numbers)}d", *numbers)
 
 
 def signed(number: int) -> bytes:

@@ -210,23 +210,21 @@ class Scalar(Metric[L, C, D]):
 
     def _kept_chunk(self, chunk: list[Scalar], former: KeptNumbers | None, key: bytes) -> KeptNumbers:
         """Return the messages of the series in `chunk`; those of `former` that have not changed."""
+        if former is not None and not LOCKED and former.owners == chunk:
+            # Without an object for each number, because most scrapes find most of them unchanged.
+            values = former.numbers
+            is_same = True
+            for index, child in enumerate(chunk):
+                if child._view is not None:
+                    break
+                if is_same:
+                    value = child._value
+                    if value != values[index] or (not value and copysign(1.0, value) != copysign(1.0, values[index])):
+                        is_same = False
+            else:
+                return former if is_same else former.with_numbers([child._value for child in chunk])
         shown: list[object] = []
         numbers: list[float] = []
-        is_same = former is not None and len(former.owners) == len(chunk)
-        if former is not None and is_same:
-            # Without an object for each number, because most scrapes find most of them unchanged.
-            owners = former.owners
-            values = former.numbers
-            for index, child in enumerate(chunk):
-                if child._view is not None or LOCKED or owners[index] is not child:
-                    is_same = False
-                    break
-                value = child._value
-                if value != values[index] or (not value and copysign(1.0, value) != copysign(1.0, values[index])):
-                    is_same = False
-                    break
-        if former is not None and is_same:
-            return former
         for child in chunk:
             number = child._value if child._view is None and not LOCKED else self._number_of(child)
             if number is not None:
