@@ -38,8 +38,10 @@ TIMEOUT_SECONDS: Final = 10.0
 
 _VERBS: Final[dict[str, str]] = {"replace": "PUT", "merge": "POST"}
 _SUBJECT: Final = "the Pushgateway"
-# An older gateway, or another receiver of the same paths, may not read protobuf.
+# An older gateway, or another receiver of the same paths, may not read protobuf. VictoriaMetrics, which is known by its
+# header, answers that it has stored it.
 _NO_PROTOBUF: Final = (400, 406, 415)
+_VICTORIA_METRICS: Final = "x-server-hostname"
 _IN_BASE64: Final = re.compile(r"\.{0,2}|.*/.*", re.DOTALL)
 
 
@@ -63,7 +65,8 @@ def push(
         ...     print(error.reason)
         connection
 
-    `url` is where the gateway's pages begin, such as ``http://gateway:9091``; a user name and password in it, or
+    `url` is where the gateway's pages begin, such as ``http://gateway:9091``, or
+    ``http://victoria:8428/api/v1/import/prometheus`` of VictoriaMetrics; a user name and password in it, or
     `access`, are its credentials. With `method` "replace", all older metrics of the group are removed; with "merge",
     families of other names stay. `format` "auto" is text, or protobuf if there are native histograms. `gzip` compresses
     the request, which helps over slow networks only.
@@ -142,7 +145,8 @@ class Gateway:
             deadline = Deadline(self._client.timeout_seconds)
         metrics = rendered(registry, self._left(deadline) / 2, format, also)
         response = self._send(metrics, method, deadline, gzip)
-        if response.status in _NO_PROTOBUF and format == "auto" and "protobuf" in metrics.content_type:
+        reads_no_protobuf = response.status in _NO_PROTOBUF or _VICTORIA_METRICS in response.headers
+        if reads_no_protobuf and format == "auto" and "protobuf" in metrics.content_type:
             as_text = rendered(registry, self._left(deadline) / 2, "text", also)
             response = self._send(as_text, method, deadline, gzip)
         self._check(response)
