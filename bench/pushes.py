@@ -1,4 +1,4 @@
-"""Measures what a push to a Pushgateway costs the program that sends it: pytheus beside prometheus_client.
+"""Measures the CPU that a push to a Pushgateway takes of the program: pytheus beside prometheus_client.
 
     python3 bench/pushes.py             the table
     python3 bench/pushes.py --markdown  the table as Markdown
