@@ -29,7 +29,7 @@ from pytheus.push.rendering import PushFormat, Rendered, rendered
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
-__all__ = ["Gateway", "PushMethod", "delete", "push"]
+__all__ = ["Gateway", "PushMethod", "delete", "is_text", "push"]
 
 PushMethod: TypeAlias = Literal["replace", "merge"]
 """Whether a push replaces the whole group, or only the families that it has."""
@@ -187,23 +187,23 @@ class Gateway:
 
 def _group_path(job: str, grouping: Mapping[str, str]) -> str:
     """Return the path of a group; its labels are in the order of their names."""
-    if not _is_text(job) or not job:
+    if not is_text(job) or not job:
         raise InvalidReceiverError(f"a job's name is text that is not empty but got {shown(job)}; name the job")
     parts = ["/metrics", _part("job", job)]
     if not isinstance(grouping, Mapping):
         raise InvalidReceiverError(f"grouping maps label names to values but got {shown(grouping)}")
     for name in grouping:
-        if not _is_text(name) or not name or name.startswith("__") or name == "job":
+        if not is_text(name) or not name or name.startswith("__") or name == "job":
             remedy = "pass it as job" if name == "job" else "take a label name that does not begin with '__'"
             raise InvalidReceiverError(f"grouping got the label {shown(name)}; {remedy}")
     for name, value in sorted(grouping.items()):
-        if not _is_text(value):
+        if not is_text(value):
             raise InvalidReceiverError(f"grouping takes text for {name!r} but got {shown(value)}; write str(...)")
         parts.append(_part(escape_label_name(name, "values"), value))
     return "/".join(parts)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Return whether `value` is text that UTF-8 can encode, which excludes lone surrogates."""
     return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
 
