@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -97,7 +99,7 @@ def command(
             return 0
         _send(gateway, source, registry, "merge" if merge else "replace")
         return 0
-    body = _read(source) if source is not None else _collected(_registry(registry), timeout_seconds)
+    body = _read(source) if source is not None else _collected(registry, timeout_seconds)
     if receiver == "-":
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
@@ -112,15 +114,17 @@ def _send(gateway: Gateway, source: str | None, registry: str | None, method: Pu
     if source is not None:
         gateway.push_text(_read(source), method=method)
     else:
-        gateway.push(_registry(registry), method=method)
+        with _shared(registry) as shared:
+            gateway.push(shared, method=method)
 
 
-def _registry(named: str | None) -> Registry:
-    """Return the chosen registry; raises `SelectionError` if it is in the memory of one process."""
+@contextmanager
+def _shared(named: str | None) -> Iterator[Registry]:
+    """The chosen registry, in a context; raises `SelectionError` if it is in the memory of one process."""
     from pytheus.exceptions import SelectionError
     from pytheus.plugins.plan import plan
     from pytheus.plugins.resolve import configure
-    from pytheus.registry import REGISTRY
+    from pytheus.registry import REGISTRY, Closable
 
     planned = plan(named)
     if planned.problem is not None:
@@ -131,13 +135,19 @@ def _registry(named: str | None) -> Registry:
             " processes share, such as --registry multiprocess:///DIRECTORY, or name a file by --from"
         )
     configure(named)
-    return REGISTRY
+    try:
+        yield REGISTRY
+    finally:
+        resolved = REGISTRY.registry
+        if isinstance(resolved, Closable):
+            resolved.close()
 
 
-def _collected(registry: Registry, seconds: float) -> bytes:
+def _collected(named: str | None, seconds: float) -> bytes:
     from pytheus.push.rendering import rendered
 
-    return rendered(registry, seconds, "text").body
+    with _shared(named) as shared:
+        return rendered(shared, seconds, "text").body
 
 
 def _read(source: str) -> bytes:

@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pytheus.exceptions import InvalidReceiverError
@@ -34,7 +33,7 @@ _OWN_HEADERS: Final = frozenset(
 _MAX_FILE_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Access:
     """The credentials for a receiver, and the certificates of both sides.
 
@@ -84,7 +83,7 @@ class Access:
             raise InvalidReceiverError(
                 "Access(...) got a bearer token that cannot be sent; it consists of printable ASCII without spaces"
             )
-        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+        object.__setattr__(self, "headers", dict(self.headers))  # which pickle can copy, unlike a proxy
         for name, value in self.headers.items():
             _check_header(name, value)
         if self.authorization_is_given and any(name.lower() == "authorization" for name in self.headers):

@@ -23,7 +23,7 @@ from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.plugins.redaction import hide
 from pytheus.push.access import Access
 from pytheus.push.address import parse_receiver
-from pytheus.push.deadline import Deadline, TimedSocket, connect
+from pytheus.push.deadline import Deadline, TimedSocket, checked_seconds, connect
 from pytheus.version import __version__
 
 __all__ = ["USER_AGENT", "HttpClient", "HttpResponse"]
@@ -58,7 +58,7 @@ class HttpClient:
     ) -> None:
         self._address: Final = parse_receiver(url, f"the URL of {subject}")
         self._access: Final = self._complete(Access() if access is None else access, subject)
-        self.timeout_seconds: Final = _checked_seconds(timeout_seconds, subject)
+        self.timeout_seconds: Final = checked_seconds(timeout_seconds, subject)
         self._subject: Final = subject
         # With the stamps of the files that it was made from.
         self._context: tuple[tuple[object, ...], ssl.SSLContext] | None = None
@@ -250,11 +250,3 @@ def _beginning(response: http.client.HTTPResponse) -> bytes:
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
-
-
-def _checked_seconds(timeout_seconds: float, subject: str) -> float:
-    if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
-        raise InvalidReceiverError(
-            f"timeout_seconds for {subject} is a positive number but got {timeout_seconds!r:.40}; pass seconds"
-        )
-    return float(timeout_seconds)

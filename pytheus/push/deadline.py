@@ -21,8 +21,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from pytheus.background_threads import start_without_signals
+from pytheus.exceptions import InvalidReceiverError
 
-__all__ = ["Deadline", "TimedSocket", "connect"]
+__all__ = ["Deadline", "TimedSocket", "checked_seconds", "connect"]
 
 _SEND_BYTES: Final = 64 * 1024
 _LEAST_SECONDS: Final = 0.001
@@ -50,6 +51,15 @@ class Deadline:
         if left < _LEAST_SECONDS:
             raise TimeoutError("the time is over")
         return left
+
+
+def checked_seconds(timeout_seconds: float, subject: str) -> float:
+    """Return `timeout_seconds` if it is a positive number; raise `InvalidReceiverError` for `subject` otherwise."""
+    if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
+        raise InvalidReceiverError(
+            f"timeout_seconds for {subject} is a positive number but got {timeout_seconds!r:.40}; pass seconds"
+        )
+    return float(timeout_seconds)
 
 
 def connect(host: str, port: int, deadline: Deadline, context: ssl.SSLContext | None) -> TimedSocket:

@@ -29,7 +29,7 @@ from pytheus.push.rendering import PushFormat, Rendered, rendered
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
-__all__ = ["Gateway", "PushMethod", "delete", "push"]
+__all__ = ["Gateway", "PushMethod", "delete", "is_text", "push"]
 
 PushMethod: TypeAlias = Literal["replace", "merge"]
 """Whether a push replaces the whole group, or only the families that it has."""
@@ -38,8 +38,10 @@ TIMEOUT_SECONDS: Final = 10.0
 
 _VERBS: Final[dict[str, str]] = {"replace": "PUT", "merge": "POST"}
 _SUBJECT: Final = "the Pushgateway"
-# An older gateway, or another receiver of the same paths, may not read protobuf.
+# An older gateway, or another receiver of the same paths, may not read protobuf. VictoriaMetrics, which is known by its
+# header, answers that it has stored it.
 _NO_PROTOBUF: Final = (400, 406, 415)
+_VICTORIA_METRICS: Final = "x-server-hostname"
 _IN_BASE64: Final = re.compile(r"\.{0,2}|.*/.*", re.DOTALL)
 
 
@@ -63,7 +65,8 @@ def push(
         ...     print(error.reason)
         connection
 
-    `url` is where the gateway's pages begin, such as ``http://gateway:9091``; a user name and password in it, or
+    `url` is where the gateway's pages begin, such as ``http://gateway:9091``, or
+    ``http://victoria:8428/api/v1/import/prometheus`` of VictoriaMetrics; a user name and password in it, or
     `access`, are its credentials. With `method` "replace", all older metrics of the group are removed; with "merge",
     families of other names stay. `format` "auto" is text, or protobuf if there are native histograms. `gzip` compresses
     the request, which helps over slow networks only.
@@ -142,7 +145,8 @@ class Gateway:
             deadline = Deadline(self._client.timeout_seconds)
         metrics = rendered(registry, self._left(deadline) / 2, format, also)
         response = self._send(metrics, method, deadline, gzip)
-        if response.status in _NO_PROTOBUF and format == "auto" and "protobuf" in metrics.content_type:
+        reads_no_protobuf = response.status in _NO_PROTOBUF or _VICTORIA_METRICS in response.headers
+        if reads_no_protobuf and format == "auto" and "protobuf" in metrics.content_type:
             as_text = rendered(registry, self._left(deadline) / 2, "text", also)
             response = self._send(as_text, method, deadline, gzip)
         self._check(response)
@@ -183,23 +187,23 @@ class Gateway:
 
 def _group_path(job: str, grouping: Mapping[str, str]) -> str:
     """Return the path of a group; its labels are in the order of their names."""
-    if not _is_text(job) or not job:
+    if not is_text(job) or not job:
         raise InvalidReceiverError(f"a job's name is text that is not empty but got {shown(job)}; name the job")
     parts = ["/metrics", _part("job", job)]
     if not isinstance(grouping, Mapping):
         raise InvalidReceiverError(f"grouping maps label names to values but got {shown(grouping)}")
     for name in grouping:
-        if not _is_text(name) or not name or name.startswith("__") or name == "job":
+        if not is_text(name) or not name or name.startswith("__") or name == "job":
             remedy = "pass it as job" if name == "job" else "take a label name that does not begin with '__'"
             raise InvalidReceiverError(f"grouping got the label {shown(name)}; {remedy}")
     for name, value in sorted(grouping.items()):
-        if not _is_text(value):
+        if not is_text(value):
             raise InvalidReceiverError(f"grouping takes text for {name!r} but got {shown(value)}; write str(...)")
         parts.append(_part(escape_label_name(name, "values"), value))
     return "/".join(parts)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Return whether `value` is text that UTF-8 can encode, which excludes lone surrogates."""
     return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
 

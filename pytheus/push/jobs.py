@@ -26,8 +26,8 @@ from pytheus.lazy import logger
 from pytheus.metrics.gauge import Gauge
 from pytheus.names import shown
 from pytheus.push.access import Access
-from pytheus.push.deadline import Deadline
-from pytheus.push.gateway import TIMEOUT_SECONDS, Gateway
+from pytheus.push.deadline import Deadline, checked_seconds
+from pytheus.push.gateway import TIMEOUT_SECONDS, Gateway, is_text
 from pytheus.push.rendering import rendered
 from pytheus.push.termination import Termination
 from pytheus.push.textfile import replace_file
@@ -103,7 +103,7 @@ class JobRun:
         timeout_seconds: float = TIMEOUT_SECONDS,
         mode: int = 0o644,
     ) -> None:
-        if not isinstance(name, str) or not name:
+        if not is_text(name) or not name:
             raise InvalidReceiverError(f"a job's name is text that is not empty but got {shown(name)}; name the job")
         if push is None and textfile is None:
             raise InvalidReceiverError(
@@ -121,7 +121,7 @@ class JobRun:
         if textfile is not None:
             self._receivers.append(self._write)
         self._mode: Final = mode
-        self._seconds: Final = timeout_seconds
+        self._seconds: Final = checked_seconds(timeout_seconds, f"job {name!r}")
         self._metrics: Final = _JobMetrics(name)
         self.error: Exception | None = None
         """The first error of the last sending, or None."""

@@ -19,6 +19,7 @@ import tempfile
 from typing import Final
 
 from pytheus.exceptions import PushError
+from pytheus.push.deadline import checked_seconds
 from pytheus.push.rendering import rendered
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -46,7 +47,8 @@ def write_textfile(
     late or raises is left out and counted, as in a scrape. The disk has no limit. Raises `PushError` if the file cannot
     be written, and the old one stays. May be called from any thread, and by several processes, of which the last wins.
     """
-    replace_file(path, rendered(registry, timeout_seconds, "text").body, mode)
+    seconds = checked_seconds(timeout_seconds, "the file")
+    replace_file(path, rendered(registry, seconds, "text").body, mode)
 
 
 def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -57,7 +59,8 @@ def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIME
 
     Collectors have `timeout_seconds`, as for `write_textfile`. Raises `PushError` if it cannot be written.
     """
-    text = rendered(registry, timeout_seconds, "text").body.decode()
+    seconds = checked_seconds(timeout_seconds, "standard output")
+    text = rendered(registry, seconds, "text").body.decode()
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

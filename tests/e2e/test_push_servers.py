@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram
 from pytheus.exceptions import PushError
-from pytheus.push import delete, job, push, write_textfile
+from pytheus.push import Access, delete, job, push, write_textfile
 from pytheus.registry import CollectorRegistry
 from tests.conftest import unused_port, wait_until
 from tests.e2e.every_type import GAUGE_HISTOGRAMS, NATIVE_HISTOGRAMS, Series, every_type, underscored
@@ -219,6 +220,64 @@ def test_groups_are_replaced_merged_and_deleted(program: str, start: Start, tmp_
     delete(url, "a/b", grouping=grouping)
     assert metrics_of(url) == {}
     delete(url, "a/b", grouping=grouping)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the certificates of both sides, and the gateway's configuration, which names them."""
+    bcrypt, trustme = pytest.importorskip("bcrypt"), pytest.importorskip("trustme")
+    home = tmp_path_factory.mktemp("secured")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(home / "ca.pem"))
+    for name, host in (("server", "127.0.0.1"), ("client", "shop.example")):
+        issued = authority.issue_cert(host)
+        issued.private_key_pem.write_to_path(str(home / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(str(home / f"{name}.crt"))
+    hashed = bcrypt.hashpw(b"hunter2", bcrypt.gensalt(4)).decode()
+    (home / "web.yml").write_text(
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+        "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
+        f"basic_auth_users:\n  shop: {hashed}\n"
+    )
+    return home
+
+
+@gateways
+def test_a_gateway_with_tls_and_passwords(program: str, start: Start, secured: Path) -> None:
+    registry = CollectorRegistry()
+    Gauge("a", "A.", registry=registry).set(1)
+    address = f"127.0.0.1:{unused_port()}"
+    options = ("--persistence.file=", f"--web.config.file={secured / 'web.yml'}")
+    gateway = start(program, f"--web.listen-address={address}", *options, cwd=secured)
+    gateway.wait_for("TLS is enabled")
+    wait_until(lambda: is_open(address), "the gateway to listen")
+    files: dict[str, Any] = {"ca_file": secured / "ca.pem"}
+    showing = files | {"cert_file": secured / "client.crt", "key_file": secured / "client.key"}
+
+    def reason(url: str, **access: Any) -> tuple[str, str]:
+        with pytest.raises(PushError) as caught:
+            push(url, "secured", registry, access=Access(**access))
+        assert "hunter2" not in str(caught.value)
+        return caught.value.reason, str(caught.value)
+
+    push(f"https://shop:hunter2@{address}", "secured", registry, access=Access(**showing))
+    push(f"https://{address}", "secured", registry, access=Access(username="shop", password="hunter2", **showing))
+    delete(f"https://shop:hunter2@{address}", "secured", access=Access(**showing))
+    assert reason(f"https://shop:hunter2@{address}")[0] == "tls"
+    assert reason(f"https://shop:hunter2@{address}", **files)[0] in ("tls", "connection", "response")
+    kind, words = reason(f"https://shop:hunter22@{address}", **showing)
+    assert (kind, "status 401" in words, "check the credentials" in words) == ("status", True, True)
+    kind, words = reason(f"https://{address}", **showing)
+    assert "pass credentials in the URL or in access=Access(...)" in words
+    # The gateway answers in plain text that it wants TLS.
+    kind, words = reason(f"http://shop:hunter2@{address}")
+    assert (kind, "an HTTP request to an HTTPS server" in words) == ("status", True)
+
+
+def is_open(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as connection:
+        return connection.connect_ex((host, int(port))) == 0
 
 
 @gateways

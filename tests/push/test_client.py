@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import pickle
 import socket
 import ssl
 from pathlib import Path
@@ -390,6 +391,11 @@ def test_access_that_contradicts_itself_is_refused(arguments: dict[str, object])
     with pytest.raises(InvalidReceiverError) as caught:
         Access(**arguments)  # type: ignore[arg-type]  # arguments of several types
     assert "hunter2" not in str(caught.value)
+
+
+def test_access_reaches_another_process() -> None:
+    access = pickle.loads(pickle.dumps(Access(bearer_token="abc", headers={"X-A": "b"})))
+    assert (access.bearer_token, access.headers) == ("abc", {"X-A": "b"})
 
 
 def test_credentials_are_given_once() -> None:

@@ -77,6 +77,13 @@ def test_a_gateway_that_does_not_take_protobuf_gets_text(shop: CollectorRegistry
         assert len(receiver.requests) == 3
 
 
+def test_a_receiver_that_stores_no_protobuf_and_says_it_did_gets_text(shop: CollectorRegistry) -> None:
+    Histogram("wait_seconds", "Wait.", native=True, registry=shop).observe(0.5)
+    with Receiver(answering(200, X_Server_Hostname="victoria")) as receiver:
+        push(receiver.url, "nightly", shop)
+    assert [request.headers["content-type"] == TEXT for request in receiver.requests] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("job", "grouping", "path"),
     [

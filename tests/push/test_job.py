@@ -192,6 +192,8 @@ def test_a_registry_that_fails_does_not_hide_the_outcome(
     ("name", "arguments", "message"),
     [
         ("", {"textfile": "a"}, "a job's name is text"),
+        ("\ud800", {"textfile": "a"}, "a job's name is text"),
+        ("nightly", {"textfile": "a", "timeout_seconds": 0}, "timeout_seconds for job 'nightly' is a positive number"),
         ("nightly", {}, "job 'nightly' has no receiver; pass push=URL"),
         ("nightly", {"push": "gateway:9091"}, "begins with http://"),
         ("nightly", {"push": "http://a", "timeout_seconds": 0}, "timeout_seconds"),

@@ -8,12 +8,13 @@ import resource
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytheus import Counter
-from pytheus.exceptions import PushError
+from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.push import write_stdout, write_textfile
 from pytheus.registry import CollectorRegistry
 
@@ -75,6 +76,14 @@ def test_a_folder_that_does_not_exist_is_named(shop: CollectorRegistry, tmp_path
     with pytest.raises(PushError, match=r"nightly\.prom cannot be written: No such file or directory") as caught:
         write_textfile(path, shop)
     assert caught.value.reason == "file"
+
+
+@pytest.mark.parametrize(
+    "write", [lambda: write_textfile("a", timeout_seconds=0), lambda: write_stdout(timeout_seconds=-1)]
+)
+def test_a_limit_is_a_positive_number(write: Callable[[], None]) -> None:
+    with pytest.raises(InvalidReceiverError, match=r"timeout_seconds for .* is a positive number"):
+        write()
 
 
 def test_a_long_name_leaves_space_for_its_successor(shop: CollectorRegistry, tmp_path: Path) -> None:

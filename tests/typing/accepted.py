@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import assert_type
 
 import numpy as np
@@ -29,6 +30,7 @@ from pytheus import (
     generate_metrics,
 )
 from pytheus.metrics import ExceptionCount, Family, InProgress, LabelSource, Timer
+from pytheus.push import Access, delete, job, push, write_textfile
 from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, NullRegistry, Registry
 
 counter = Counter("c_total", "C.", ["a", "b"], default_labels={"a": "0", "b": "1"}, labels_from={"a": ["1", "2"]})
@@ -283,3 +285,29 @@ for collector in (Custom(), Plain(), Mixed(), counter, stateset):
     registry.unregister(collector)
 assert_type(list(registry), list[Collector])
 assert_type(counter in registry, bool)
+
+# Pushes --------------------------------------------------------------------------------------------------------------
+
+
+@job("nightly", push="http://gateway:9091", grouping={"instance": "db1"}, access=Access(bearer_token="abc"))
+def copy_rows(count: int, *, table: str = "") -> str:
+    return table * count
+
+
+@job("nightly", registry, textfile=Path("nightly.prom"))
+async def copy_later(count: int) -> float:
+    return count
+
+
+def send() -> None:
+    assert_type(copy_rows(3, table="a"), str)
+    with job("nightly", AlwaysPrefixed(), textfile="nightly.prom") as measured:
+        pass
+    assert_type(measured.error, Exception | None)
+    push("http://gateway:9091", "nightly", PlainAttribute(), method="merge", format="protobuf")
+    delete("http://gateway:9091", "nightly", grouping={"instance": "db1"})
+    write_textfile(Path("a.prom"), registry, mode=0o640)
+
+
+async def send_later() -> None:
+    assert_type(await copy_later(3), float)
