@@ -114,7 +114,7 @@ class BackgroundWriter:
         self._status = WriterStatus()
         # The problems that were logged since the last success.
         self._logged: Final[set[str]] = set()
-        self._has_read = False
+        self._is_finished = False
         self._next_reading = 0.0
         self._process = 0
         self._worker: Final = Worker(f"pytheus-{name.replace(' ', '-')}", self._tick)
@@ -133,6 +133,7 @@ class BackgroundWriter:
         if self._worker.is_running and self._process == os.getpid():
             return
         self._process = os.getpid()
+        self._is_finished = False
         # Many processes that start at once read and send at different times.
         first = self._interval * random.random()
         self._next_reading = time.monotonic() + first
@@ -160,7 +161,9 @@ class BackgroundWriter:
 
     # In the thread ----------------------------------------------------------------------------------------------------
 
-    def _tick(self) -> float:
+    def _tick(self) -> float | None:
+        if self._is_finished:
+            return None
         try:
             return self._step()
         except BaseException as error:
@@ -186,7 +189,6 @@ class BackgroundWriter:
 
     def _read(self) -> None:
         self._offer(self._reader.read())
-        self._has_read = True
 
     def _offer(self, snapshot: Snapshot) -> None:
         for dropped in self._delivery.offer(_Batch(snapshot), snapshot.size_bytes):
@@ -199,11 +201,11 @@ class BackgroundWriter:
     def _attempt(self, timeout_seconds: float) -> bool:
         """Send the next request; return whether the receiver took or refused it."""
         batch = self._delivery.begin()
+        bodies = batch.bodies
         try:
-            if batch.bodies is None:
-                batch.bodies = self._protocol.encode(batch.snapshot)
+            if bodies is None:
+                bodies = batch.bodies = self._protocol.encode(batch.snapshot)
                 batch.done = 0
-            bodies = batch.bodies
             outcome = Outcome(Verdict.DELIVERED)
             if batch.done < len(bodies):
                 outcome = self._protocol.send(bodies[batch.done], timeout_seconds)
@@ -230,7 +232,7 @@ class BackgroundWriter:
             self._drop(batch, outcome.message)
             return True
         batch.done += 1
-        if batch.done < len(bodies):
+        if bodies is not None and batch.done < len(bodies):
             self._delivery.again()
             return True
         self._delivery.finish()
@@ -250,6 +252,7 @@ class BackgroundWriter:
             logger(__name__).warning("%s to %s: %s", self._name, self._protocol.shown, message, exc_info=error)
 
     def _finish(self, end: float) -> None:
+        self._is_finished = True
         if self._leadership is None or self._leadership.acquire():
             try:
                 self._read()

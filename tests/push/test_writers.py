@@ -5,17 +5,12 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
@@ -23,21 +18,10 @@ from pytheus import Counter, Gauge, Histogram
 from pytheus.exceptions import InvalidReceiverError
 from pytheus.push import Access, OtlpExporter, RemoteWriter
 from pytheus.registry import CollectorRegistry
-from tests.push.receivers import Answer, Received, Receiver, answering, closed_port
+from tests.push.receivers import Answer, Receiver, answering, closed_port
 from tests.push.remote_schema import parsed_1, parsed_2, series_of
 from tests.push.snappy_reader import decoded
-
-Writer: TypeAlias = RemoteWriter | OtlpExporter
-
-PATIENCE_SECONDS = 60
-WRITTEN = answering(204, X_Prometheus_Remote_Write_Samples_Written="1000")
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.005)
+from tests.push.writing import PATIENCE_SECONDS, WRITTEN, Writer, first, hanging, numbers_in, otlp, remote, until
 
 
 @pytest.fixture
@@ -47,32 +31,6 @@ def orders(registry: CollectorRegistry) -> Counter:
     return counter
 
 
-def _numbers(requests: list[Received], name: str = "orders_total") -> list[float]:
-    """The numbers of a series in requests of remote write, in their order."""
-    found: list[float] = []
-    for request in requests:
-        is_2 = "v2" in request.headers["content-type"]
-        message: Any = (parsed_2 if is_2 else parsed_1)(decoded(request.body))
-        for labels, series in series_of(message):
-            if labels["__name__"] == name:
-                found += [sample.value for sample in series.samples]
-    return found
-
-
-def _first(*answers: Answer) -> Answer:
-    """The answers of a receiver to its first requests; the last one answers all others."""
-    rest = list(answers)
-
-    def answer(connection: socket.socket, request: Received) -> None:
-        (rest.pop(0) if len(rest) > 1 else rest[0])(connection, request)
-
-    return answer
-
-
-def _hang(receiver: list[Receiver]) -> Answer:
-    return lambda connection, request: receiver[0].released.wait(PATIENCE_SECONDS)
-
-
 GARBAGE: Answer = lambda connection, request: connection.sendall(b"\x00\x01 garbage \xff\r\n\r\n")  # noqa: E731
 NOTHING: Answer = lambda connection, request: None  # noqa: E731
 
@@ -80,7 +38,7 @@ NOTHING: Answer = lambda connection, request: None  # noqa: E731
 def test_2_is_used_with_a_receiver_that_knows_it(registry: CollectorRegistry, orders: Counter) -> None:
     with Receiver(WRITTEN) as receiver:
         with RemoteWriter(receiver.url, registry, interval_seconds=0.05, labels={"job": "shop"}) as writer:
-            _until(lambda: writer.status.delivered >= 3)
+            until(lambda: writer.status.delivered >= 3)
         requests = list(receiver.requests)
     assert {request.target for request in requests} == {"/api/v1/write"}
     for request in requests:
@@ -88,14 +46,14 @@ def test_2_is_used_with_a_receiver_that_knows_it(registry: CollectorRegistry, or
         assert request.headers["content-type"] == "application/x-protobuf;proto=io.prometheus.write.v2.Request"
         assert request.headers["x-prometheus-remote-write-version"] == "2.0.0"
         assert request.headers["user-agent"].startswith("pytheus/")
-    numbers = _numbers(requests)
+    numbers = numbers_in(requests)
     assert numbers[:-1] == [3.0] * (len(numbers) - 1)
     assert math.isnan(numbers[-1])  # the series has ended
 
 
 @pytest.mark.parametrize("answer", [answering(204), answering(415), answering(400, b"cannot read")])
 def test_1_is_used_with_any_other_receiver(registry: CollectorRegistry, orders: Counter, answer: Answer) -> None:
-    with Receiver(_first(answer, answering(204))) as receiver:
+    with Receiver(first(answer, answering(204))) as receiver:
         writer = RemoteWriter(receiver.url + "/write", registry, interval_seconds=60, labels={})
         writer.start()
         writer.close()
@@ -103,7 +61,7 @@ def test_1_is_used_with_any_other_receiver(registry: CollectorRegistry, orders: 
     versions = [request.headers["x-prometheus-remote-write-version"] for request in requests]
     assert versions == ["2.0.0", "0.1.0", "0.1.0"]
     assert requests[0].target == "/write"
-    assert _numbers(requests[:2]) == [3.0, 3.0]
+    assert numbers_in(requests[:2]) == [3.0, 3.0]
     [told] = parsed_1(decoded(requests[1].body)).metadata
     assert (told.type, told.metric_family_name, told.help) == (1, "orders_total", "Orders.")
     assert writer.status.delivered == 1
@@ -128,27 +86,19 @@ def test_fewer_numbers_written_than_sent(registry: CollectorRegistry, orders: Co
 def test_a_receiver_without_native_histograms_gets_classic_ones(registry: CollectorRegistry, orders: Counter) -> None:
     Histogram("h", "H.", buckets=[], native=True, registry=registry).observe(0.3)
     refusal = answering(500, b"native histograms are disabled\n")
-    with Receiver(_first(refusal, WRITTEN)) as receiver:
+    with Receiver(first(refusal, WRITTEN)) as receiver:
         writer = RemoteWriter(receiver.url, registry, interval_seconds=0.05).start()
-        _until(lambda: writer.status.delivered >= 9)
+        until(lambda: writer.status.delivered >= 9)
         writer.close()
-        first, second, *rest = receiver.requests
-    assert [bool(one.histograms) for _, one in series_of(parsed_2(decoded(first.body)))] == [False, True]
+        one, other, *rest = receiver.requests
+    assert [bool(series.histograms) for _, series in series_of(parsed_2(decoded(one.body)))] == [False, True]
     # The same numbers but for the native buckets, then classic ones.
-    assert [labels["__name__"] for labels, _ in series_of(parsed_2(decoded(second.body)))] == ["orders_total"]
-    assert _numbers(rest, "h_count")[0] == 1.0
+    assert [labels["__name__"] for labels, _ in series_of(parsed_2(decoded(other.body)))] == ["orders_total"]
+    assert numbers_in(rest, "h_count")[0] == 1.0
     assert (writer.status.dropped, writer.status.failures) == (0, 0)
 
 
-def _remote(url: str, registry: CollectorRegistry, **options: Any) -> Writer:
-    return RemoteWriter(url, registry, version="1.0", labels={}, interval_seconds=0.05, **options)
-
-
-def _otlp(url: str, registry: CollectorRegistry, **options: Any) -> Writer:
-    return OtlpExporter(url, registry, interval_seconds=0.05, **options)
-
-
-WRITERS = pytest.mark.parametrize("make", [_remote, _otlp])
+WRITERS = pytest.mark.parametrize("make", [remote, otlp])
 
 
 @WRITERS
@@ -158,9 +108,9 @@ WRITERS = pytest.mark.parametrize("make", [_remote, _otlp])
 def test_an_attempt_that_may_succeed_later_is_repeated(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer], answer: Answer
 ) -> None:
-    with Receiver(_first(answer, answering(200))) as receiver:
+    with Receiver(first(answer, answering(200))) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.delivered >= 2)
+        until(lambda: writer.status.delivered >= 2)
         assert writer.status.failures == 1
         assert writer.status.error == ""
         bodies = [request.body for request in receiver.requests]
@@ -174,19 +124,19 @@ def test_an_attempt_that_may_succeed_later_is_repeated(
 def test_a_refusal_drops_the_request_and_no_other(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer], status: int
 ) -> None:
-    with Receiver(_first(answering(status, b"no, because"), answering(200))) as receiver:
+    with Receiver(first(answering(status, b"no, because"), answering(200))) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.delivered >= 1)
+        until(lambda: writer.status.delivered >= 1)
         writer.close()
     assert writer.status.dropped == 1
     assert writer.status.failures == 0
 
 
 def test_a_status_that_only_remote_write_repeats(registry: CollectorRegistry, orders: Counter) -> None:
-    for make, dropped, failures in (_remote, 0, 1), (_otlp, 1, 0):
-        with Receiver(_first(answering(500), answering(200))) as receiver:
+    for make, dropped, failures in (remote, 0, 1), (otlp, 1, 0):
+        with Receiver(first(answering(500), answering(200))) as receiver:
             writer = make(receiver.url, registry).start()
-            _until(lambda writer=writer: writer.status.delivered >= 1)  # type: ignore[misc]  # bound now
+            until(lambda writer=writer: writer.status.delivered >= 1)  # type: ignore[misc]  # bound now
             writer.close()
         assert (writer.status.dropped, writer.status.failures) == (dropped, failures)
 
@@ -195,10 +145,10 @@ def test_a_status_that_only_remote_write_repeats(registry: CollectorRegistry, or
 def test_the_receiver_says_how_long_to_wait(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
 ) -> None:
-    with Receiver(_first(answering(429, Retry_After="3000"), answering(200))) as receiver:
+    with Receiver(first(answering(429, Retry_After="3000"), answering(200))) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.failures == 1)
-        _until(lambda: writer.status.queued >= 5)  # it goes on reading, but does not send
+        until(lambda: writer.status.failures == 1)
+        until(lambda: writer.status.queued >= 5)  # it goes on reading, but does not send
         assert len(receiver.requests) == 1
         writer.close()
 
@@ -211,7 +161,7 @@ def test_a_receiver_that_is_away(
     port = closed_port()
     with caplog.at_level(logging.INFO):
         writer = make(f"http://127.0.0.1:{port}", registry, max_queue_bytes=400).start()
-        _until(lambda: writer.status.dropped > 3)
+        until(lambda: writer.status.dropped > 3)
         status = writer.status
         assert status.queued_bytes <= 400
         assert status.queued >= 2
@@ -225,19 +175,19 @@ def test_a_receiver_that_is_away(
 def test_numbers_that_waited_arrive_in_their_order(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
 ) -> None:
-    away = _first(answering(503), answering(503), answering(200))
+    away = first(answering(503), answering(503), answering(200))
     with Receiver(away) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.failures == 2)
+        until(lambda: writer.status.failures == 2)
         orders.inc(4)
         waiting = writer.status.queued
         assert waiting > 1
-        _until(lambda: writer.status.delivered > waiting + 2)
+        until(lambda: writer.status.delivered > waiting + 2)
         requests = receiver.requests[2:]
         writer.close()
     assert writer.status.dropped == 0
-    if make is _remote:
-        numbers = _numbers(requests)
+    if make is remote:
+        numbers = numbers_in(requests)
         assert numbers[0] == 3.0
         assert numbers == sorted(numbers)
         times = [series.samples[0].timestamp for request in requests for _, series in series_of(parsed_1(decoded(request.body)))]  # fmt: skip  # noqa: E501
@@ -249,10 +199,10 @@ def test_a_receiver_that_hangs_delays_nobody(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
 ) -> None:
     receivers: list[Receiver] = []
-    with Receiver(_hang(receivers)) as receiver:
+    with Receiver(hanging(receivers)) as receiver:
         receivers.append(receiver)
         writer = make(receiver.url, registry, timeout_seconds=50, close_seconds=0.2).start()
-        _until(lambda: len(receiver.requests) == 1)
+        until(lambda: len(receiver.requests) == 1)
         begin = time.monotonic()
         orders.inc()
         assert writer.status.failures == 0
@@ -266,10 +216,10 @@ def test_a_request_has_a_limit_of_time(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
 ) -> None:
     receivers: list[Receiver] = []
-    with Receiver(_hang(receivers)) as receiver:
+    with Receiver(hanging(receivers)) as receiver:
         receivers.append(receiver)
         writer = make(receiver.url, registry, timeout_seconds=0.1).start()
-        _until(lambda: writer.status.failures == 1)
+        until(lambda: writer.status.failures == 1)
         assert "did not answer within 0.1 seconds" in writer.status.error
         writer.close()
 
@@ -286,7 +236,7 @@ def test_a_certificate_that_is_not_trusted(
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with Receiver(answering(200), context=context) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.failures == 1)
+        until(lambda: writer.status.failures == 1)
         assert "is not trusted" in writer.status.error
         assert writer.status.dropped == 0
         writer.close()
@@ -298,7 +248,7 @@ def test_no_credential_is_shown(
 ) -> None:
     with Receiver(answering(403, b"hunter2 is wrong")) as receiver:
         writer = make(receiver.url.replace("//", "//shop:hunter2@"), registry).start()
-        _until(lambda: writer.status.dropped > 0)
+        until(lambda: writer.status.dropped > 0)
         assert receiver.requests[0].headers["authorization"].startswith("Basic ")
         shown = f"{writer!r} {writer.status} {caplog.text}"
         writer.close()
@@ -362,7 +312,7 @@ def test_a_collector_that_raises_is_left_out(
     Gauge("bad", "Bad.", registry=registry).set_function(lambda: 1 / 0)
     with Receiver(answering(200)) as receiver:
         writer = make(receiver.url, registry).start()
-        _until(lambda: writer.status.delivered >= 2)
+        until(lambda: writer.status.delivered >= 2)
         writer.close()
     assert writer.status.failures == 0
 
@@ -377,7 +327,7 @@ def test_a_collector_that_hangs_delays_only_the_writer(registry: CollectorRegist
 
     Gauge("slow", "Slow.", registry=registry).set_function(hang)
     with Receiver(answering(200)) as receiver:
-        writer = _remote(receiver.url, registry, close_seconds=0.1).start()
+        writer = remote(receiver.url, registry, close_seconds=0.1).start()
         assert entered.wait(PATIENCE_SECONDS)
         orders.inc()
         writer.close()
@@ -422,142 +372,6 @@ def test_a_resource_that_is_not_valid() -> None:
         OtlpExporter("http://127.0.0.1:9", CollectorRegistry(), resource={"a": None})  # type: ignore[dict-item]  # tested
 
 
-# Processes ------------------------------------------------------------------------------------------------------------
-
-PROGRAM = """
-import os, sys
-from pytheus import Counter, REGISTRY
-from pytheus.push import RemoteWriter
-orders = Counter("orders_total", "Orders.")
-orders.inc(3)
-writer = RemoteWriter(sys.argv[1], version="1.0", labels={}, interval_seconds=0.05, close_seconds=float(sys.argv[2]))
-writer.start()
-"""
-
-
-def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-
-
-@pytest.mark.once
-def test_a_program_that_ends_sends_its_last_numbers() -> None:
-    with Receiver(answering(204)) as receiver:
-        result = _run(PROGRAM + "orders.inc(4)", receiver.url, "5")
-        numbers = _numbers(receiver.requests)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert numbers[-2] == 7.0
-    assert math.isnan(numbers[-1])
-
-
-@pytest.mark.once
-def test_a_program_ends_although_the_receiver_hangs() -> None:
-    receivers: list[Receiver] = []
-    with Receiver(_hang(receivers)) as receiver:
-        receivers.append(receiver)
-        begin = time.monotonic()
-        result = _run(PROGRAM, receiver.url, "0.2")
-        assert time.monotonic() - begin < 30
-    assert result.returncode == 0
-    assert "did not send its last numbers within 0.2 seconds" in result.stderr or "did not answer" in result.stderr
-
-
-@pytest.mark.once
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_the_child_of_a_fork_writes_nothing() -> None:
-    """And the parent goes on."""
-    program = PROGRAM + (
-        "import time, warnings\n"
-        "while not writer.status.delivered: time.sleep(0.01)\n"
-        "warnings.simplefilter('error')\n"
-        "for _ in range(5):\n"
-        "    child = os.fork()\n"
-        "    if child == 0:\n"
-        "        orders.inc(1000)\n"
-        "        writer.close()\n"
-        "        sys.exit(0)\n"
-        "    assert os.waitpid(child, 0)[1] == 0\n"
-        "before = writer.status.delivered\n"
-        "while writer.status.delivered < before + 2: time.sleep(0.01)\n"
-    )
-    with Receiver(answering(204)) as receiver:
-        result = _run(program, receiver.url, "5")
-        numbers = _numbers(receiver.requests)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert set(numbers[:-1]) == {3.0}
-
-
-@pytest.mark.once
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_the_child_of_a_fork_can_start_a_writer() -> None:
-    program = PROGRAM + (
-        "child = os.fork()\n"
-        "if child == 0:\n"
-        "    orders.inc(1000)\n"
-        "    writer.start()\n"
-        "    sys.exit(0)\n"
-        "assert os.waitpid(child, 0)[1] == 0\n"
-    )
-    with Receiver(answering(204)) as receiver:
-        result = _run(program, receiver.url, "5")
-        numbers = _numbers(receiver.requests)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert {3.0, 1003.0} <= set(numbers)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="there are no locks of files")
-def test_one_of_several_writers_holds_the_lock(registry: CollectorRegistry, orders: Counter, tmp_path: Path) -> None:
-    """The other takes over when it ends, and series go on."""
-    with Receiver(answering(204)) as receiver:
-        first, second = (
-            RemoteWriter(
-                receiver.url,
-                registry,
-                version="1.0",
-                labels={"writer": name},
-                interval_seconds=0.05,
-                lock_file=tmp_path / "lock",
-            )
-            for name in ("first", "second")
-        )
-        first.start()
-        _until(lambda: first.status.delivered > 0)
-        second.start()
-        before = first.status.delivered
-        _until(lambda: first.status.delivered > before + 3)
-        assert second.status.delivered == 0
-        first.close()
-        _until(lambda: second.status.delivered > 0)
-        second.close()
-        numbers = _numbers(receiver.requests)
-    assert set(numbers) == {3.0}  # no series has ended
-
-
-@pytest.mark.once
-@pytest.mark.skipif(os.name != "posix", reason="there are no signals")
-def test_the_lock_of_a_killed_process_is_free(registry: CollectorRegistry, orders: Counter, tmp_path: Path) -> None:
-    lock = str(tmp_path / "lock")
-    with Receiver(answering(204)) as receiver:
-        program = PROGRAM.replace("close_seconds", f"lock_file={lock!r}, close_seconds") + "import time; time.sleep(99)"
-        holder = subprocess.Popen([sys.executable, "-c", program, receiver.url, "5"])
-        try:
-            _until(lambda: len(receiver.requests) > 0)
-            writer = _remote(receiver.url, registry, lock_file=lock).start()
-            holder.send_signal(signal.SIGKILL)
-            _until(lambda: writer.status.delivered > 0)
-            writer.close()
-        finally:
-            holder.kill()
-            holder.wait(PATIENCE_SECONDS)
-
-
-def test_importing_reads_nothing_heavy() -> None:
-    program = (
-        "import sys, pytheus, pytheus.push; print([name for name in sys.modules if name in ('ssl', 'http.client')])"
-    )
-    assert _run(program).stdout.strip() == "[]"
-
-
 @pytest.fixture(autouse=True)
 def _no_writer_is_left() -> Iterator[None]:
     yield
@@ -567,5 +381,5 @@ def _no_writer_is_left() -> Iterator[None]:
 
 def _hanging() -> bool:
     """Whether the threads of writers end once nothing holds them any more."""
-    _until(lambda: not any(thread.name in ("pytheus-remote-write", "pytheus-OTLP") for thread in threading.enumerate()))
+    until(lambda: not any(thread.name in ("pytheus-remote-write", "pytheus-OTLP") for thread in threading.enumerate()))
     return True
