@@ -126,6 +126,8 @@ class RemoteWriteEncoder:
     def __init__(self, version: RemoteWriteVersion, labels: Mapping[str, str] | None = None) -> None:
         self._is_2: Final = version == "2.0"
         self._labels: Final = {} if labels is None else {name: value for name, value in labels.items() if value}
+        self.natives = True
+        """Whether native buckets are encoded."""
         self._groups: list[_Group] = []
         # The keys of a series in a request, and of a native histogram in a series.
         self._key: Final = b"\x2a" if self._is_2 else b"\x0a"
@@ -200,11 +202,13 @@ class RemoteWriteEncoder:
                     packed.append(Packed(template, {0: numbers, 1: [end] * len(numbers)}))
                 else:
                     others += self._apart(measurement, numbers, milliseconds, symbols)
-            if measurement.natives:
+            if measurement.natives and self.natives:
                 found = self._natives(measurement, milliseconds, symbols)
                 histograms += len(found)
                 others += found
             for place, slot, exemplar in measurement.exemplars:
+                if not self.natives and (template is None or slot == _NATIVE_SLOT):
+                    continue
                 exemplars += 1
                 others.append(self._exemplar(block, place, slot, exemplar, milliseconds, symbols))
         for block, places in ended:
@@ -212,7 +216,7 @@ class RemoteWriteEncoder:
                 for name, labels in _series_of(block.shape, block.series[place]):
                     samples += 1
                     others.append(self._series(self._head(block, name, labels, symbols), b"", _STALE, time))
-                if block.shape.is_native:
+                if block.shape.is_native and self.natives:
                     histograms += 1
                     body = _native_message(_NO_BUCKETS, _STALE, 0, milliseconds, b"")
                     head = self._head(block, block.shape.stem, block.series[place], symbols)
@@ -220,15 +224,16 @@ class RemoteWriteEncoder:
         pieces: list[Piece] = []
         if self._is_2:
             pieces += (group.symbols.message(), symbols.message())
-        pieces += [nested(self._key, other) for other in others]
         if metadata and not self._is_2:
             shapes = {measurement.block.shape: None for measurement in measurements}
             pieces += map(_metadata_1, shapes)
+        # The numbers come first, because Prometheus ignores an exemplar of a series that it does not know yet. Each
+        # packed series ends with the key of the next one.
         if packed:
-            # Each ends with the key of a series after it.
-            pieces.append(self._key)
-            pieces += packed
-        message = group.output.join(pieces, len(self._key) if packed else 0)
+            pieces += (self._key, *packed)
+        for place, other in enumerate(others):
+            pieces.append(nested(b"" if packed and place == 0 else self._key, other))
+        message = group.output.join(pieces, len(self._key) if packed and not others else 0)
         return RemoteRequest(message, samples, histograms, exemplars)
 
     # Series -----------------------------------------------------------------------------------------------------------

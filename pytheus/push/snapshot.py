@@ -73,6 +73,13 @@ class Measurement(NamedTuple):
     times: tuple[float | None, ...] = ()
 
     @property
+    def samples(self) -> int:
+        """The number of numbers and native histograms in it."""
+        shape = self.block.shape
+        natives = sum([native is not None for native in self.natives])
+        return natives if shape.is_native and not shape.bounds else len(self.numbers) + natives
+
+    @property
     def size_bytes(self) -> int:
         """About the memory that it takes without its block."""
         size = 8 * len(self.numbers) + _EXEMPLAR_BYTES * len(self.exemplars)
@@ -97,7 +104,7 @@ class Snapshot(NamedTuple):
     @property
     def samples(self) -> int:
         """The number of numbers and native histograms in it."""
-        return sum([len(one.numbers) + len(one.natives) for one in self.measurements])
+        return sum([one.samples for one in self.measurements])
 
 
 class _Kept(NamedTuple):
@@ -115,8 +122,8 @@ class _Kept(NamedTuple):
 class SnapshotReader:
     """Reads one snapshot of `registry` after the other.
 
-    With `native`, a histogram with native buckets has these, and classic ones only if it has bounds; otherwise every
-    histogram has classic buckets. One thread at a time may use it.
+    With `native`, which can be set later, a histogram with native buckets has these, and classic ones only if it has
+    bounds; otherwise every histogram has classic buckets. One thread at a time may use it.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
@@ -130,14 +137,15 @@ class SnapshotReader:
     def __init__(self, registry: Registry, *, escaping: Escaping = "underscores", native: bool = True) -> None:
         self._registry: Final = registry
         self._request: Final = RenderRequest(escaping)
-        self._native: Final = native
+        self.native = native
         self._kept: dict[object, _Kept] = {}
         self._former: list[Block] = []
+        self._latest = 0.0
 
     def read(self) -> Snapshot:
         """Return the present numbers. Raises the errors of a scrape."""
-        encoder = _Encoder(self._kept, self._request.escaping, self._native)
-        moment = time.time()
+        encoder = _Encoder(self._kept, self._request.escaping, self.native)
+        moment = self._latest = time.time()
         measurements: list[Measurement] = []
         for part in scrape(self._registry, encoder, self._request):
             measurements += part
@@ -149,11 +157,11 @@ class SnapshotReader:
         return Snapshot(moment, measurements, ended, size + sum([one.size_bytes for one in measurements]))
 
     def end(self) -> Snapshot:
-        """Return a snapshot in which all series of the one before have ended."""
+        """Return a snapshot in which all series of the one before have ended, at a later millisecond than that."""
         ended = _ended(self._former, [])
         self._former = []
         self._kept = {}
-        return Snapshot(time.time(), [], ended, 0)
+        return Snapshot(max(time.time(), self._latest + 0.002), [], ended, 0)
 
 
 def _ended(former: list[Block], present: list[Block]) -> list[tuple[Block, list[int]]]:

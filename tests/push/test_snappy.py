@@ -10,40 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytheus.push.snappy import literal_block, snappy_block
+from tests.push.snappy_reader import decoded
 
 LENGTHS = [0, 1, 59, 60, 61, 255, 256, 257, 65_535, 65_536, 65_537, 131_072, 200_000]
-
-
-def _decoded(block: bytes) -> bytes:
-    """The content of a block that has literals only."""
-    length, at, shift = 0, 0, 0
-    while True:
-        length |= (block[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if block[at - 1] < 128:
-            break
-    content = b""
-    while at < len(block):
-        assert block[at] & 3 == 0
-        size, at = block[at] >> 2, at + 1
-        if size >= 60:
-            more = size - 59
-            size, at = int.from_bytes(block[at : at + more], "little"), at + more
-        content, at = content + block[at : at + size + 1], at + size + 1
-    assert len(content) == length
-    return content
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_literals(length: int) -> None:
     content = bytes(range(256)) * (length // 256 + 1)
-    assert _decoded(literal_block(content[:length])) == content[:length]
+    assert decoded(literal_block(content[:length])) == content[:length]
 
 
 @pytest.mark.property
 @given(st.binary(max_size=1000))
 def test_any_literals(content: bytes) -> None:
-    assert _decoded(literal_block(content)) == content
+    assert decoded(literal_block(content)) == content
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -52,6 +33,7 @@ def test_a_library_reads_both(length: int) -> None:
     content = b"a label, " * (length // 9 + 1)
     for block in literal_block(content[:length]), snappy_block(content[:length]):
         assert bytes(cramjam.snappy.decompress_raw(block)) == content[:length]
+        assert decoded(block) == content[:length]
     if length > 1000:
         assert len(snappy_block(content[:length])) < length / 5
 

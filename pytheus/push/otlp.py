@@ -1,0 +1,216 @@
+"""OTLP over HTTP: the numbers of a registry to a collector of OpenTelemetry, and to others that speak its protocol.
+
+Rules:
+
+- Status 429, 502, 503 and 504, and no response at all, mean another attempt; any other refusal drops the request. A
+  success that tells of data points which were not stored is logged, and not tried again.
+- Variables of the environment are read by ``pytheus run`` only.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from pytheus.exceptions import InvalidReceiverError
+from pytheus.push.access import Access
+from pytheus.push.address import parse_receiver
+from pytheus.push.client import HttpClient
+from pytheus.push.otlp_messages import AttributeValue, OtlpEncoder
+from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
+from pytheus.push.snapshot import Snapshot, SnapshotReader
+from pytheus.push.writer import BackgroundWriter, WriterStatus
+from pytheus.registry.contract import Registry
+from pytheus.registry.proxy import REGISTRY
+
+__all__ = ["OtlpExporter"]
+
+_SUBJECT: Final = "the receiver of OTLP"
+_DEFAULT_PATH: Final = "/v1/metrics"
+_HEADERS: Final = {"Content-Type": "application/x-protobuf"}
+_RETRIED: Final = (429, 502, 503, 504)
+
+
+class OtlpExporter:
+    """Sends the numbers of `registry` by OTLP to the receiver at `url` every `interval_seconds`, beside the program.
+
+        >>> with OtlpExporter("http://127.0.0.1:9", service_name="shop", close_seconds=0.1) as exporter:
+        ...     exporter.status.delivered
+        0
+
+    `url` is the address for metrics, ``/v1/metrics`` without a path; a user name and password in it, or `access`, are
+    its credentials, and `access` has other headers. `service_name` and `resource` are the attributes of the program;
+    by default ``service.instance.id`` is the host's name. Each series has the name that it has in a scrape, and is
+    cumulative. Histograms with native buckets are exponential histograms, even if they have classic buckets, too. With
+    `gzip`, requests are compressed.
+
+    The other arguments, `start`, `close`, forks and registries of several processes are as for `RemoteWriter`. A
+    series that ends is not told. Raises `InvalidReceiverError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        registry: Registry = REGISTRY,
+        *,
+        service_name: str = "unknown_service:python",
+        resource: Mapping[str, AttributeValue] | None = None,
+        interval_seconds: float = 60.0,
+        access: Access | None = None,
+        gzip: bool = True,
+        timeout_seconds: float = 10.0,
+        close_seconds: float = 5.0,
+        max_queue_bytes: int = 16 * 1024 * 1024,
+        lock_file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        attributes = _checked_resource(resource)
+        attributes.setdefault("service.name", service_name)
+        attributes.setdefault("service.instance.id", socket.gethostname())
+        self._writer: Final = BackgroundWriter(
+            "OTLP",
+            _Otlp(url, access, timeout_seconds, attributes, gzip),
+            SnapshotReader(registry, escaping="allow-utf-8"),
+            interval_seconds=interval_seconds,
+            timeout_seconds=timeout_seconds,
+            close_seconds=close_seconds,
+            max_queue_bytes=max_queue_bytes,
+            ends_series=False,
+            lock_file=lock_file,
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._writer)
+
+    @property
+    def status(self) -> WriterStatus:
+        """The work so far. May be read from any thread."""
+        return self._writer.status
+
+    def start(self) -> Self:
+        """Start sending, unless it has started; returns the exporter. Does not wait."""
+        self._writer.start()
+        return self
+
+    def close(self) -> None:
+        """Send the last numbers, and stop; waits `close_seconds` at most. Idempotent."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Otlp:
+    """The protocol, for the writer's thread."""
+
+    def __init__(
+        self,
+        url: str,
+        access: Access | None,
+        timeout_seconds: float,
+        resource: Mapping[str, AttributeValue],
+        gzip: bool,
+    ) -> None:
+        self._client: Final = HttpClient(url, access, timeout_seconds=timeout_seconds, subject=_SUBJECT)
+        self._path: Final = "" if parse_receiver(url).path else _DEFAULT_PATH
+        self._encoder: Final = OtlpEncoder(resource)
+        self._headers: Final = {**_HEADERS, "Content-Encoding": "gzip"} if gzip else _HEADERS
+
+    @property
+    def shown(self) -> str:
+        return self._client.shown
+
+    def encode(self, snapshot: Snapshot) -> list[bytes]:
+        messages = [message for message, _ in self._encoder.encode(snapshot)]
+        if self._headers is _HEADERS:
+            return list(map(bytes, messages))
+        from pytheus.exposition.compression import compressed
+
+        # Once, and not at each attempt.
+        return [b"".join(compressed([bytes(message)], "gzip")) for message in messages]
+
+    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+        response = self._client.request(
+            "POST", self._path, body, headers=self._headers, timeout_seconds=timeout_seconds
+        )
+        if 200 <= response.status < 300:
+            rejected, words = partial_success(response.body)
+            if not rejected and not words:
+                return Outcome(Verdict.DELIVERED)
+            said = f", and said: {words[:400]}" if words else ""
+            return Outcome(Verdict.DELIVERED, f"{_SUBJECT} at {self.shown} did not store {rejected} data points{said}")
+        message = str(self._client.refusal(response))
+        if response.status in _RETRIED:
+            return Outcome(Verdict.FAILED, message, retry_after_seconds(response.headers, time.time()))
+        return Outcome(Verdict.REFUSED, message)
+
+
+def partial_success(body: bytes) -> tuple[int, str]:
+    """Return the number of rejected data points and the words in an ``ExportMetricsServiceResponse``.
+
+        >>> partial_success(bytes.fromhex("0a06 0803 1202 6e6f"))
+        (3, 'no')
+
+    A body of another form, such as JSON, has none.
+    """
+    try:
+        partial = _fields(body).get(1, b"")
+        if not isinstance(partial, bytes):
+            return 0, ""
+        fields = _fields(partial)
+    except (IndexError, ValueError):
+        return 0, ""
+    rejected, words = fields.get(1, 0), fields.get(2, b"")
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else ""
+    shown = "".join([letter if letter.isprintable() else " " for letter in text])
+    return rejected if isinstance(rejected, int) else 0, shown
+
+
+def _fields(message: bytes) -> dict[int, int | bytes]:
+    """Return the fields of a message that are whole numbers or have a length. Raises `IndexError` or `ValueError`."""
+    fields: dict[int, int | bytes] = {}
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        value, place = _varint(message, place)
+        if key & 7 == 0:
+            fields[key >> 3] = value
+        elif key & 7 == 2 and place + value <= len(message):
+            fields[key >> 3] = message[place : place + value]
+            place += value
+        else:
+            raise ValueError("another message")
+    return fields
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    number = shift = 0
+    while shift < 64:
+        byte = message[place]
+        place += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, place
+        shift += 7
+    raise ValueError("another message")
+
+
+def _checked_resource(resource: Mapping[str, AttributeValue] | None) -> dict[str, AttributeValue]:
+    checked: dict[str, AttributeValue] = {}
+    for name, value in (resource or {}).items():
+        if not isinstance(name, str) or not name or not isinstance(value, str | bool | int | float):
+            raise InvalidReceiverError(
+                f"resource takes a text, bool, int or float by name but got {name!r:.40}: {type(value).__name__}"
+            )
+        checked[name] = value
+    return checked

@@ -1,0 +1,249 @@
+"""Remote write: the numbers of a registry to Prometheus and to others that speak its protocol, at intervals.
+
+Rules:
+
+- Version 2.0 until the receiver shows that it does not know it: by its status, or by a success without the headers of
+  2.0, because a receiver of 1.0 answers 204 and stores nothing. The same numbers are then sent in 1.0.
+- Status 5xx and 429, and no response at all, mean another attempt; any other refusal drops the request.
+- A receiver that refuses all numbers because it has native histograms switched off, as Prometheus before 3.8 has by
+  default, gets classic buckets from then on.
+- All series that the writer sent end when it is closed.
+
+https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ and https://prometheus.io/docs/specs/prw/remote_write_spec/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias, get_args
+
+from pytheus.escaping import ESCAPINGS, Escaping
+from pytheus.exceptions import InvalidReceiverError
+from pytheus.names import shown, validate_label_names, validate_text
+from pytheus.push.access import Access
+from pytheus.push.address import parse_receiver
+from pytheus.push.client import HttpClient, HttpResponse
+from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
+from pytheus.push.remote_messages import RemoteRequest, RemoteWriteEncoder, RemoteWriteVersion
+from pytheus.push.snappy import snappy_block
+from pytheus.push.snapshot import Snapshot, SnapshotReader
+from pytheus.push.writer import BackgroundWriter, WriterStatus
+from pytheus.registry.contract import Registry
+from pytheus.registry.proxy import REGISTRY
+
+__all__ = ["AnyRemoteWriteVersion", "RemoteWriter"]
+
+AnyRemoteWriteVersion: TypeAlias = Literal["auto", "1.0", "2.0"]
+"""The version of the protocol: "auto" is 2.0 with receivers that know it, and 1.0 with others."""
+
+_SUBJECT: Final = "the receiver of remote write"
+_DEFAULT_PATH: Final = "/api/v1/write"
+_METADATA_SECONDS: Final = 60.0
+
+_HEADERS: Final[dict[str, dict[str, str]]] = {
+    "1.0": {
+        "Content-Encoding": "snappy",
+        "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0",
+    },
+    "2.0": {
+        "Content-Encoding": "snappy",
+        "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        "X-Prometheus-Remote-Write-Version": "2.0.0",
+    },
+}
+# As Prometheus says it: https://github.com/prometheus/prometheus/blob/main/storage/interface.go
+_NO_NATIVES: Final = re.compile(rb"native histograms are disabled", re.IGNORECASE)
+# With which a receiver of 1.0 may answer a request of 2.0 that it cannot read.
+_MAYBE_1: Final = (400, 406, 415, 501)
+
+
+class RemoteWriter:
+    """Writes the numbers of `registry` to the receiver at `url` every `interval_seconds`, beside the program.
+
+        >>> with RemoteWriter("http://127.0.0.1:9/api/v1/write", close_seconds=0.1) as writer:
+        ...     writer.status.delivered
+        0
+
+    `url` is the receiver's address, ``/api/v1/write`` without a path; a user name and password in it, or `access`, are
+    its credentials. `labels` are added to each series that lacks them; by default ``instance`` with the host's name.
+    Use them to distinguish processes, because two that write the same series overwrite each other.
+
+    `version` "auto" is 2.0 with receivers that know it, and 1.0 with others. `timeout_seconds` limits a request. While
+    the receiver is away, snapshots wait in a queue of about `max_queue_bytes`; then the oldest are dropped. With
+    `native_histograms` false, a histogram with native buckets is sent with classic ones, for receivers without native
+    histograms. `escaping` is how names are written that are not legacy names: "allow-utf-8" if the receiver takes them.
+
+    `start` and `close` are the beginning and the end of a ``with`` block, or are called. `close` sends the last numbers
+    and ends all series, within `close_seconds`; the end of the program closes the writer, too, but a signal that kills
+    it does not. The writer belongs to the process that started it: the child of a fork writes nothing. Of a registry
+    that processes share, one process writes the numbers of all; start the writer in the parent, or in each of them with
+    the same `lock_file`, whose holder writes until it ends. Raises `InvalidReceiverError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        registry: Registry = REGISTRY,
+        *,
+        interval_seconds: float = 15.0,
+        labels: Mapping[str, str] | None = None,
+        version: AnyRemoteWriteVersion = "auto",
+        access: Access | None = None,
+        timeout_seconds: float = 10.0,
+        close_seconds: float = 5.0,
+        max_queue_bytes: int = 16 * 1024 * 1024,
+        native_histograms: bool = True,
+        escaping: Escaping = "underscores",
+        lock_file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if version not in get_args(AnyRemoteWriteVersion):
+            raise InvalidReceiverError(f"version is auto, 1.0 or 2.0 but got {shown(version)}")
+        if escaping not in ESCAPINGS:
+            raise InvalidReceiverError(f"escaping is one of {', '.join(ESCAPINGS)} but got {shown(escaping)}")
+        reader = SnapshotReader(registry, escaping=escaping, native=native_histograms)
+        self._writer: Final = BackgroundWriter(
+            "remote write",
+            _RemoteWrite(url, access, timeout_seconds, version, _checked_labels(labels), reader),
+            reader,
+            interval_seconds=interval_seconds,
+            timeout_seconds=timeout_seconds,
+            close_seconds=close_seconds,
+            max_queue_bytes=max_queue_bytes,
+            ends_series=True,
+            lock_file=lock_file,
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._writer)
+
+    @property
+    def status(self) -> WriterStatus:
+        """The work so far. May be read from any thread."""
+        return self._writer.status
+
+    def start(self) -> Self:
+        """Start writing, unless it has started; returns the writer. Does not wait."""
+        self._writer.start()
+        return self
+
+    def close(self) -> None:
+        """Write the last numbers, end all series, and stop; waits `close_seconds` at most. Idempotent."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _RemoteWrite:
+    """The protocol, for the writer's thread."""
+
+    def __init__(
+        self,
+        url: str,
+        access: Access | None,
+        timeout_seconds: float,
+        version: AnyRemoteWriteVersion,
+        labels: Mapping[str, str],
+        reader: SnapshotReader,
+    ) -> None:
+        self._reader: Final = reader
+        self._client: Final = HttpClient(url, access, timeout_seconds=timeout_seconds, subject=_SUBJECT)
+        self._path: Final = "" if parse_receiver(url).path else _DEFAULT_PATH
+        self._may_fall_back: Final = version == "auto"
+        self._version: RemoteWriteVersion = "1.0" if version == "1.0" else "2.0"
+        self._labels: Final = labels
+        self._encoder = RemoteWriteEncoder(self._version, labels)
+        self._is_known = False
+        self._last_metadata = -_METADATA_SECONDS
+        # The request that each body came from, by the body's id.
+        self._requests: dict[int, RemoteRequest] = {}
+
+    @property
+    def shown(self) -> str:
+        return self._client.shown
+
+    def encode(self, snapshot: Snapshot) -> list[bytes]:
+        now = time.monotonic()
+        metadata = now - self._last_metadata >= _METADATA_SECONDS
+        if metadata:
+            self._last_metadata = now
+        bodies: list[bytes] = []
+        self._requests = {}
+        for request in self._encoder.encode(snapshot, metadata=metadata):
+            body = snappy_block(request.message)
+            self._requests[id(body)] = request
+            bodies.append(body)
+        return bodies
+
+    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+        response = self._client.request(
+            "POST", self._path, body, headers=_HEADERS[self._version], timeout_seconds=timeout_seconds
+        )
+        status = response.status
+        if 200 <= status < 300:
+            if self._version == "2.0":
+                return self._written(response, self._requests[id(body)])
+            return Outcome(Verdict.DELIVERED)
+        is_unknown = status == 415 or (not self._is_known and status in _MAYBE_1)
+        if self._may_fall_back and self._version == "2.0" and is_unknown:
+            return self._fall_back()
+        message = str(self._client.refusal(response))
+        if self._encoder.natives and _NO_NATIVES.search(response.body):
+            self._encoder.natives = self._reader.native = False
+            return Outcome(Verdict.OTHER_FORM)
+        if status == 429 or status >= 500:
+            return Outcome(Verdict.FAILED, message, retry_after_seconds(response.headers, time.time()))
+        return Outcome(Verdict.REFUSED, message)
+
+    def _written(self, response: HttpResponse, request: RemoteRequest) -> Outcome:
+        """Return the outcome of a success by the numbers that the receiver says it has written."""
+        written = [
+            _count(response.headers.get(f"x-prometheus-remote-write-{kind}-written", ""))
+            for kind in ("samples", "histograms", "exemplars")
+        ]
+        if all(count is None for count in written):
+            if self._may_fall_back:
+                return self._fall_back()
+            return Outcome(
+                Verdict.REFUSED, f"{_SUBJECT} at {self.shown} does not say that it wrote anything; it may know 1.0 only"
+            )
+        self._is_known = True
+        samples, histograms, _ = written
+        if (samples or 0) < request.samples or (histograms or 0) < request.histograms:
+            return Outcome(
+                Verdict.DELIVERED,
+                f"{_SUBJECT} at {self.shown} wrote {samples or 0} of {request.samples} numbers and"
+                f" {histograms or 0} of {request.histograms} native histograms; look into its log",
+            )
+        return Outcome(Verdict.DELIVERED)
+
+    def _fall_back(self) -> Outcome:
+        self._version = "1.0"
+        natives = self._encoder.natives
+        self._encoder = RemoteWriteEncoder("1.0", self._labels)
+        self._encoder.natives = natives
+        self._last_metadata = -_METADATA_SECONDS
+        return Outcome(Verdict.OTHER_FORM)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def _checked_labels(labels: Mapping[str, str] | None) -> dict[str, str]:
+    if labels is None:
+        return {"instance": socket.gethostname()}
+    subject = "remote write"
+    names = validate_label_names(tuple(labels), subject, names="legacy")
+    return {name: validate_text(labels[name], f"the label {name!r} of {subject}") for name in names}

@@ -1,0 +1,331 @@
+"""The background writer: a thread that reads a registry at intervals and sends the numbers to a receiver.
+
+Rules:
+
+- The program never waits: not for a receiver, a name, a queue or a collector. `close`, and the end of the program, wait
+  at most for the stated time, with one attempt for each request.
+- One thread reads and sends. A send that takes longer than the interval delays the next reading, and a collector that
+  hangs delays everything, except `close`.
+- A snapshot is encoded when it is sent, so a queue of snapshots holds little but numbers, and another version of the
+  protocol can be chosen for all of them.
+- The writer belongs to the process that started it. The child of a fork writes nothing, so that the numbers of a
+  registry that processes share are written once. `lock_file` chooses one of several processes that all start a writer.
+- A problem is logged when it begins and when it ends, and not at each attempt.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from pytheus.exceptions import InvalidReceiverError, PushError
+from pytheus.interruption import is_interruption
+from pytheus.lazy import logger
+from pytheus.push.delivery import Delivery
+from pytheus.push.leadership import Leadership
+from pytheus.push.outcomes import Outcome, Verdict
+from pytheus.push.snapshot import Snapshot, SnapshotReader
+from pytheus.worker import Worker
+
+__all__ = ["BackgroundWriter", "SnapshotProtocol", "WriterStatus", "checked_seconds"]
+
+_LEAST_INTERVAL_SECONDS: Final = 0.05
+_END_SECONDS: Final = 0.1
+_LOGGED_AT_MOST: Final = 20
+
+
+class WriterStatus(NamedTuple):
+    """The work of a writer since it was made.
+
+    `delivered` and `dropped` count numbers and native histograms; of the latter some were refused by the receiver, and
+    others did not fit into the queue. `failures` counts attempts that failed. `queued` is the number of snapshots that
+    wait, and `queued_bytes` about their size. `error` is the last problem, "" after a success.
+    """
+
+    delivered: int = 0
+    dropped: int = 0
+    failures: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
+    error: str = ""
+
+
+class SnapshotProtocol(Protocol):
+    """A protocol in which snapshots are sent. Only the writer's thread calls it."""
+
+    @property
+    def shown(self) -> str:
+        """The receiver's URL without credentials."""
+        ...
+
+    def encode(self, snapshot: Snapshot) -> list[bytes]:
+        """Return the bodies of the requests."""
+        ...
+
+    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+        """Send one of them. Raises `PushError` if there is no response, and `InvalidReceiverError`."""
+        ...
+
+
+class _Batch:
+    """A snapshot to send: its requests, once they are encoded, and how many of them are delivered."""
+
+    __slots__ = ("bodies", "done", "snapshot")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot: Final = snapshot
+        self.bodies: list[bytes] | None = None
+        self.done = 0
+
+
+class BackgroundWriter:
+    """Reads `reader` every `interval_seconds` and sends the snapshots by `protocol`."""
+
+    def __init__(
+        self,
+        name: str,
+        protocol: SnapshotProtocol,
+        reader: SnapshotReader,
+        *,
+        interval_seconds: float,
+        timeout_seconds: float,
+        close_seconds: float,
+        max_queue_bytes: int,
+        ends_series: bool,
+        lock_file: str | os.PathLike[str] | None,
+    ) -> None:
+        self._name: Final = name
+        self._protocol: Final = protocol
+        self._reader: Final = reader
+        self._interval: Final = checked_seconds(interval_seconds, "interval_seconds", name, _LEAST_INTERVAL_SECONDS)
+        self._timeout: Final = checked_seconds(timeout_seconds, "timeout_seconds", name)
+        self._close_seconds: Final = checked_seconds(close_seconds, "close_seconds", name)
+        if isinstance(max_queue_bytes, bool) or not isinstance(max_queue_bytes, int) or max_queue_bytes < 1:
+            raise InvalidReceiverError(
+                f"max_queue_bytes for {name} is a positive whole number but got {max_queue_bytes!r:.40}"
+            )
+        self._ends_series: Final = ends_series and lock_file is None
+        self._leadership: Final = None if lock_file is None else Leadership(lock_file)
+        self._delivery: Final = Delivery[_Batch](max_queue_bytes, random.random)
+        self._status = WriterStatus()
+        # The problems that were logged since the last success.
+        self._logged: Final[set[str]] = set()
+        self._is_finished = False
+        self._next_reading = 0.0
+        self._process = 0
+        self._worker: Final = Worker(f"pytheus-{name.replace(' ', '-')}", self._tick)
+
+    def __repr__(self) -> str:
+        state = "running" if self._worker.is_running else "not running"
+        return f"<{self._name} to {self._protocol.shown}, {state}>"
+
+    @property
+    def status(self) -> WriterStatus:
+        """The work so far. May be read from any thread."""
+        return self._status._replace(queued=self._delivery.length, queued_bytes=self._delivery.size_bytes)
+
+    def start(self) -> None:
+        """Start the thread, unless it runs in this process."""
+        if self._worker.is_running and self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._is_finished = False
+        # Many processes that start at once read and send at different times.
+        first = self._interval * random.random()
+        self._next_reading = time.monotonic() + first
+        _watch(self)
+        self._worker.start(first)
+
+    def close(self) -> None:
+        """Send the last numbers, with one attempt for each request, and end the thread."""
+        if not self._worker.is_running or self._process != os.getpid():
+            return
+        _unwatch(self)
+        end = time.monotonic() + self._close_seconds
+        try:
+            self._worker.submit(lambda: self._finish(end), self._close_seconds)
+        except TimeoutError:
+            logger(__name__).warning(
+                "%s to %s did not send its last numbers within %g seconds; the receiver is too slow, or a collector is",
+                self._name,
+                self._protocol.shown,
+                self._close_seconds,
+            )
+        self._worker.stop(min(_END_SECONDS, max(0.0, end - time.monotonic())))
+        if self._leadership is not None:
+            self._leadership.release()
+
+    # In the thread ----------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> float | None:
+        if self._is_finished:
+            return None
+        try:
+            return self._step()
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            self._report(f"{type(error).__name__}: {error}", error)
+            return self._interval
+
+    def _step(self) -> float:
+        now = time.monotonic()
+        if now >= self._next_reading:
+            # An interval that has passed meanwhile is skipped.
+            late = (now - self._next_reading) // self._interval
+            self._next_reading += self._interval * (late + 1)
+            if self._leadership is None or self._leadership.acquire():
+                self._read()
+        wait = self._delivery.wait(now)
+        if wait == 0.0:
+            self._attempt(self._timeout)
+            wait = self._delivery.wait(time.monotonic())
+        until_reading = max(0.0, self._next_reading - time.monotonic())
+        return until_reading if wait is None else min(wait, until_reading)
+
+    def _read(self) -> None:
+        self._offer(self._reader.read())
+
+    def _offer(self, snapshot: Snapshot) -> None:
+        for dropped in self._delivery.offer(_Batch(snapshot), snapshot.size_bytes):
+            self._drop(dropped, "the queue is full")
+
+    def _drop(self, batch: _Batch, reason: str) -> None:
+        self._status = self._status._replace(dropped=self._status.dropped + batch.snapshot.samples)
+        self._report(f"numbers were dropped, because {reason}")
+
+    def _attempt(self, timeout_seconds: float) -> bool:
+        """Send the next request; return whether the receiver took or refused it."""
+        batch = self._delivery.begin()
+        bodies = batch.bodies
+        try:
+            if bodies is None:
+                bodies = batch.bodies = self._protocol.encode(batch.snapshot)
+                batch.done = 0
+            outcome = Outcome(Verdict.DELIVERED)
+            if batch.done < len(bodies):
+                outcome = self._protocol.send(bodies[batch.done], timeout_seconds)
+        except (PushError, InvalidReceiverError) as error:
+            outcome = Outcome(Verdict.FAILED, str(error))
+        except BaseException as error:
+            self._delivery.finish()  # because it would fail again
+            if is_interruption(error):
+                raise
+            self._drop(batch, f"they could not be encoded: {type(error).__name__}: {error}")
+            return True
+        verdict = outcome.verdict
+        if verdict is Verdict.FAILED:
+            self._delivery.fail(time.monotonic(), outcome.retry_after_seconds)
+            self._status = self._status._replace(failures=self._status.failures + 1)
+            self._report(outcome.message)
+            return False
+        if verdict is Verdict.OTHER_FORM:
+            batch.bodies = None
+            self._delivery.again()
+            return True
+        if verdict is Verdict.REFUSED:
+            self._delivery.finish()
+            self._drop(batch, outcome.message)
+            return True
+        batch.done += 1
+        if bodies is not None and batch.done < len(bodies):
+            self._delivery.again()
+            return True
+        self._delivery.finish()
+        self._status = self._status._replace(delivered=self._status.delivered + batch.snapshot.samples)
+        if outcome.message:
+            self._report(outcome.message)
+        elif self._status.error:
+            self._status = self._status._replace(error="")
+            self._logged.clear()
+            logger(__name__).info("%s to %s works again", self._name, self._protocol.shown)
+        return True
+
+    def _report(self, message: str, error: BaseException | None = None) -> None:
+        self._status = self._status._replace(error=message)
+        if message not in self._logged and len(self._logged) < _LOGGED_AT_MOST:
+            self._logged.add(message)
+            logger(__name__).warning("%s to %s: %s", self._name, self._protocol.shown, message, exc_info=error)
+
+    def _finish(self, end: float) -> None:
+        self._is_finished = True
+        if self._leadership is None or self._leadership.acquire():
+            try:
+                self._read()
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
+                self._report(f"{type(error).__name__}: {error}", error)
+            if self._ends_series:
+                self._offer(self._reader.end())
+        while self._delivery.length:
+            left = end - time.monotonic()
+            if left <= 0 or not self._attempt(min(self._timeout, left)):
+                break
+
+    # Forks ------------------------------------------------------------------------------------------------------------
+
+    def _before_fork(self) -> None:
+        if self._process == os.getpid():
+            self._worker.before_fork()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._process == os.getpid():
+            self._worker.after_fork_in_parent(0.0)
+
+    def _after_fork_in_child(self) -> None:
+        self._worker.after_fork_in_child()
+        if self._leadership is not None:
+            self._leadership.forget()
+
+
+# Writers that run. A writer is kept alive by its thread, too.
+_running: Final[set[BackgroundWriter]] = set()
+_is_hooked = False
+
+
+def _watch(writer: BackgroundWriter) -> None:
+    global _is_hooked
+    _running.add(writer)
+    if not _is_hooked:
+        _is_hooked = True
+        atexit.register(_close_all)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=lambda: _each(BackgroundWriter._before_fork),
+                after_in_parent=lambda: _each(BackgroundWriter._after_fork_in_parent),
+                after_in_child=_after_fork_in_child,
+            )
+
+
+def _unwatch(writer: BackgroundWriter) -> None:
+    _running.discard(writer)
+
+
+def _each(call: Callable[[BackgroundWriter], None]) -> None:
+    for writer in list(_running):
+        call(writer)
+
+
+def _after_fork_in_child() -> None:
+    _each(BackgroundWriter._after_fork_in_child)
+    _running.clear()
+
+
+def _close_all() -> None:
+    for writer in list(_running):
+        writer.close()
+
+
+def checked_seconds(seconds: float, argument: str, subject: str, least: float = 0.001) -> float:
+    """Return `seconds` if it is a number of seconds, at least `least`; otherwise raise `InvalidReceiverError`."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not least <= seconds <= 86_400:
+        raise InvalidReceiverError(
+            f"{argument} for {subject} is a number of seconds from {least:g} to 86400 but got {seconds!r:.40}"
+        )
+    return float(seconds)
