@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -32,7 +31,6 @@ USER_AGENT: Final = f"pytheus/{__version__}"
 
 _MAX_BODY_BYTES: Final = 64 * 1024
 _MAX_SAID_CHARACTERS: Final = 400
-_NOT_SHOWN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
 class HttpResponse(NamedTuple):
@@ -153,7 +151,7 @@ class HttpClient:
         return "correct the metrics that the receiver rejects"
 
     def _said(self, body: bytes) -> str:
-        text = _NOT_SHOWN.sub(" ", body.decode("utf-8", "replace")).strip()
+        text = _printable(body.decode("utf-8", "replace"))
         try:
             secrets = self._access.authorization()[1]
         except InvalidReceiverError:
@@ -210,7 +208,7 @@ class HttpClient:
             return PushError(
                 f"{subject} cannot be reached: {hide(secrets, detail)}; check that it runs there", reason="connection"
             )
-        detail = hide(secrets, f"{type(error).__name__} {_NOT_SHOWN.sub(' ', str(error))}".strip()[:80])
+        detail = hide(secrets, _printable(f"{type(error).__name__} {error}")[:80])
         return PushError(f"{subject} sent another response than HTTP: {detail}; check the address", reason="response")
 
 
@@ -238,6 +236,11 @@ def _exchange(
         response.close()
     fields = {name.lower(): value for name, value in response.getheaders()}
     return HttpResponse(response.status, fields, content)
+
+
+def _printable(text: str) -> str:
+    """Return `text` in one line, without characters that change a terminal or the direction of writing."""
+    return " ".join("".join([character if character.isprintable() else " " for character in text]).split())
 
 
 def _beginning(response: http.client.HTTPResponse) -> bytes:

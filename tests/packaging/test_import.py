@@ -80,6 +80,7 @@ NOT_NEEDED = [
     "pluggy",
     "pytheus.cli",
     "pytheus.collectors",
+    "pytheus.push",
     "socket",
     "tempfile",
     "tomllib",

@@ -10,6 +10,8 @@ import ssl
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.push import Access
@@ -260,6 +262,35 @@ def test_garbage_is_no_response(answer: Answer) -> None:
     with Receiver(answer) as receiver:
         error = failure(HttpClient(receiver.url))
     assert error.reason in ("response", "connection")
+
+
+FRAGMENTS = (
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 999 \r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: -1\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"\r\n",
+    b"5\r\nhello\r\n",
+    b"ffffffffffff\r\n",
+    b"0\r\n\r\n",
+)
+
+
+@pytest.mark.property
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=40), max_size=8))
+def test_any_bytes_are_a_response_or_an_error(parts: list[bytes]) -> None:
+    with Receiver(lambda connection, request: connection.sendall(b"".join(parts))) as receiver:
+        try:
+            response = HttpClient(receiver.url).request("POST", "/metrics", b"a 1\n")
+        except PushError as error:
+            assert error.reason in ("response", "connection")
+            assert str(error).isprintable()
+        else:
+            assert 100 <= response.status <= 999
+            assert len(response.body) <= 65536
+            assert str(HttpClient(receiver.url).refusal(response)).isprintable()
 
 
 def test_an_answer_before_the_whole_body_is_read() -> None:
