@@ -79,6 +79,9 @@ show()
 
 _WORKER = """
 import logging
+import os
+import sys
+import time
 
 from celery import signals
 from celery.contrib.testing.worker import start_worker
@@ -107,7 +110,11 @@ with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=6
         send.delay()
     signals.before_task_publish.disconnect(forge)
     assert send.apply_async(countdown=0.1).get(timeout=60) == 1
-show()
+    while metrics.finished.labels("send", "success", "").value < 9:  # a result comes before it is counted
+        time.sleep(0.01)
+    show()
+    sys.stdout.flush()
+    os._exit(0)  # the end of a worker takes seconds
 """
 
 
