@@ -5,7 +5,7 @@
 
 Needs pytheus, celery, django, django-prometheus and prometheus-client installed. A task runs as in a worker, without a
 broker: alone, with signals that reach functions which do nothing, with those of pytheus, and with functions that count
-in prometheus_client. Events are what a worker with ``-E`` publishes for celery-exporter, by a broker in memory.
+in prometheus_client. Events are those that a worker with ``-E`` publishes for celery-exporter, by a broker in memory.
 Statements are SQLite's, and caches local memory. The variants take turns, and the best window of each counts.
 """
 
@@ -28,7 +28,7 @@ from pytheus import COMPILED
 from pytheus.registry import CollectorRegistry
 
 Variants = dict[str, Callable[[], None]]
-"""What one operation is in each variant; the first is the operation alone."""
+"""One operation, in each variant; the first is the operation alone."""
 
 OPERATIONS = 500
 """Operations in one window."""
