@@ -1,7 +1,7 @@
 """Installs the programs from Debian that some tests run: Prometheus's, curl, redis-server, valgrind, protoc.
 
     python3 tools/debian_parts.py          those that `dev.py test` needs
-    python3 tools/debian_parts.py --all    Go and client_golang as well, for `dev.py test --all`
+    python3 tools/debian_parts.py --all    Go, client_golang and PostgreSQL as well, for `dev.py test --all`
 
 Needs apt-get and root; without them it says which tests will be skipped, and exits with 0. No service is started, now
 or at the next boot. Does nothing where the programs are there already.
@@ -29,9 +29,12 @@ PACKAGES = {
 }
 """The packages of each program, and of the files that its tests read."""
 
-FOR_ALL = {"go": ("golang-go", "golang-github-prometheus-client-golang-dev")}
+FOR_ALL = {
+    "go": ("golang-go", "golang-github-prometheus-client-golang-dev"),
+    "pg_ctlcluster": ("postgresql",),
+}
 
-SERVICES = ("prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "redis-server")
+SERVICES = ("postgresql", "prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "redis-server")
 
 APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
 

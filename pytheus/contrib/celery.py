@@ -144,11 +144,13 @@ class _Receivers:
         if (task_id, get_ident()) in self._runs or error_type == "Reject":
             return
         if error_type == "TimeLimitExceeded":
-            # Celery 5.7 tells of it when the limit is reached, and again when the process has ended.
-            if task_id in self._timed_out:
+            # Celery 5.7 tells of it when the limit is reached, and again, then with the request, when the process has
+            # ended; other versions and pools tell of it once.
+            if sender.request.id != task_id:
+                self._timed_out.append(task_id)
+            elif task_id in self._timed_out:
                 self._timed_out.remove(task_id)
                 return
-            self._timed_out.append(task_id)
         self.metrics.count(sender.name, "failure", exception)
 
     def _retried(self, *, sender: Task, request: Context, reason: object = None, **named: object) -> None:
@@ -177,7 +179,7 @@ def _cause_of(retry: object) -> BaseException | str:
 def _queued_at(request: Context) -> float | None:
     """Return when the task of `request` could have run at the earliest; None if its client does not measure."""
     stamp: object = request.__dict__.get(STAMP)
-    if not isinstance(stamp, (int, float)):
+    if not (isinstance(stamp, float) and stamp > 0):
         return None
     eta = request.eta
     if eta is not None:
@@ -186,4 +188,4 @@ def _queued_at(request: Context) -> float | None:
             return max(stamp, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
         except ValueError:
             pass  # another client's format
-    return float(stamp)
+    return stamp

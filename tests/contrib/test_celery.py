@@ -25,6 +25,7 @@ from pytheus.contrib.celery import measure_tasks
 app = Celery("shop", broker="memory://", backend="cache+memory://")
 app.conf.worker_hijack_root_logger = False
 app.conf.broker_transport_options = {"polling_interval": 0.01}
+app.conf.worker_timer_precision = 0.05
 metrics = measure_tasks(app, known=["elsewhere"])
 
 
@@ -78,10 +79,23 @@ show()
 
 _WORKER = """
 import logging
+import os
+import sys
+import time
+
+from celery import signals
 from celery.contrib.testing.worker import start_worker
+from pytheus.contrib.celery import STAMP
 from shop import *
 
 logging.disable()
+stamps = iter((float("-inf"), float("nan"), -1.0, True, "5", 10**400, None))
+
+
+def forge(headers, **_):  # after the one of pytheus
+    headers[STAMP] = next(stamps)
+
+
 with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60):
     assert send.delay(retries=2).get(timeout=60) == 1
     fails.delay().get(timeout=60, propagate=False)
@@ -91,8 +105,16 @@ with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=6
     app.send_task("made up")
     app.send_task("made up, too")
     app.send_task("elsewhere")
-    assert send.apply_async(countdown=1).get(timeout=60) == 1
-show()
+    signals.before_task_publish.connect(forge)
+    for _ in range(7):
+        send.delay()
+    signals.before_task_publish.disconnect(forge)
+    assert send.apply_async(countdown=0.1).get(timeout=60) == 1
+    while metrics.finished.labels("send", "success", "").value < 9:  # a result comes before it is counted
+        time.sleep(0.01)
+    show()
+    sys.stdout.flush()
+    os._exit(0)  # the end of a worker takes seconds
 """
 
 
@@ -130,7 +152,7 @@ def test_a_worker(tmp_path: Path) -> None:
     assert {name: value for name, value in samples.items() if "in_progress" in name and value} == {}
     assert {name: value for name, value in samples.items() if "_finished_total" in name} == {
         "celery_tasks_finished_total|send|retry|TimeoutError": 2,
-        "celery_tasks_finished_total|send|success|": 2,
+        "celery_tasks_finished_total|send|success|": 9,
         "celery_tasks_finished_total|send|revoked|expired": 1,
         "celery_tasks_finished_total|fails|failure|KeyError": 1,
         "celery_tasks_finished_total|ends|ignored|": 1,
@@ -138,14 +160,14 @@ def test_a_worker(tmp_path: Path) -> None:
         "celery_tasks_finished_total|_OTHER|rejected|NotRegistered": 3,
     }
     assert {name: value for name, value in samples.items() if "_published_total" in name} == {
-        "celery_tasks_published_total|send": 5,
+        "celery_tasks_published_total|send": 12,
         "celery_tasks_published_total|fails": 1,
         "celery_tasks_published_total|ends": 2,
         "celery_tasks_published_total|elsewhere": 1,
         "celery_tasks_published_total|_OTHER": 2,
     }
     assert {name: value for name, value in samples.items() if "_received_total" in name} == {
-        "celery_tasks_received_total|send": 4,  # not the expired one
+        "celery_tasks_received_total|send": 11,  # not the expired one
         "celery_tasks_received_total|fails": 1,
         "celery_tasks_received_total|ends": 2,
     }

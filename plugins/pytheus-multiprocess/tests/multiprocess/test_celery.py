@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from pytheus import generate_metrics
 from pytheus.testing import parse_exposition
+from pytheus_multiprocess import multiprocess_registry
 
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import WaitUntil
@@ -216,25 +219,37 @@ def serve_metrics(**_):
 
 @pytest.mark.once
 @pytest.mark.slow
-def test_a_port_of_its_own(tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]) -> None:
+def test_a_worker_with_a_port_of_its_own_is_killed(
+    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "served.py").write_text(OWN_PORT)
     broker = start_broker(start, tmp_path, unused_port())
     environ = {"BROKER": broker, "PYTHEUS_REGISTRY": f"multiprocess://{tmp_path / 'shards'}"}
     worker = start(*_CELERY, "-A", "served", "worker", "-c", "2", cwd=tmp_path, **environ)
     url = worker.wait_for(r"metrics at (http://\S+)")[1]
-    publish = "from shop import add\nfor number in range(50): add.delay(number, 1)"
-    subprocess.run([sys.executable, "-c", publish], cwd=tmp_path, env=os.environ | environ, timeout=100, check=True)
+
+    def publish(task: str, times: int) -> None:
+        program = f"import shop\nfor number in range({times}): shop.{task}"
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=os.environ | environ, timeout=100, check=True)
+
+    def shows(*lines: str) -> bool:
+        assert worker.process.poll() is None, worker.output
+        text = httpx.get(url, timeout=60).text
+        return all(line in text for line in lines)
 
     # The client shares the directory, so its count is there as well.
-    lines = (
-        'celery_tasks_published_total{task="add"} 50',
-        'finished_total{task="add",state="success",error_type=""} 50',
-    )
+    publish("add.delay(1, number)", 50)
+    published = 'celery_tasks_published_total{task="add"} 50'
+    added = 'celery_tasks_finished_total{task="add",state="success",error_type=""} 50'
+    wait_until(lambda: shows(published, added), "the tasks")
+    publish("sleeps.delay()", 2)
+    wait_until(lambda: shows('celery_tasks_in_progress{task="sleeps"} 2'), "the endless tasks to run")
+    os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
 
-    def are_counted() -> bool:
-        assert worker.process.poll() is None, worker.output
-        return all(line in httpx.get(url, timeout=60).text for line in lines)
-
-    wait_until(are_counted, "the tasks")
-    assert worker.end() == 0
+    registry = multiprocess_registry(tmp_path / "shards", process_metrics=False)
+    text = generate_metrics(registry)
+    registry.close()
+    assert added in text
+    assert "celery_tasks_in_progress{" not in text
