@@ -24,5 +24,7 @@
 - `serving_options`: the options of its server
 - `sending_options`: the options of the receivers that get the metrics of a program that ends
 - `end_of_run`: the end of such a program
+- `writing_options`: the options of the receivers that get the metrics while a program runs
+- `writers`: the writers of such a program
 - `sidecar`: the command in this process, and a process beside it that serves its metrics
 """

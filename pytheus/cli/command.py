@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from pytheus.cli.sending_options import SendingOptions
 from pytheus.cli.serving_options import ServingOptions
+from pytheus.cli.writing_options import WritingOptions
 from pytheus.plugins.config import plugins_variable
 from pytheus.plugins.plan import plan
 from pytheus.plugins.resolve import configure, shared_address
@@ -37,11 +38,12 @@ _NAMING_THE_PROCESS: Final = ("LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID")
 
 
 class Serving(NamedTuple):
-    """The choice of a registry, how its metrics are served, or None, and how they are sent at the end."""
+    """The choice of a registry, how its metrics are served, or None, sent at the end, and written meanwhile."""
 
     registry: str | None
     server: ServingOptions | None
     sending: SendingOptions = SendingOptions()
+    writing: WritingOptions = WritingOptions()
 
 
 class Command(NamedTuple):
@@ -64,7 +66,8 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             try:
                 if server is not None and options.server is not None and not options.server.quiet:
                     print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
-                yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
+                with _writing(options.writing):
+                    yield {"PYTHEUS_REGISTRY": url, RUN_VARIABLE: announce_serving()} | plugins_variable()
             finally:
                 if server is not None:
                     server.close()
@@ -72,6 +75,17 @@ def serving(options: Serving) -> Iterator[dict[str, str]]:
             resolved = REGISTRY.registry
             if isinstance(resolved, Closable):
                 resolved.close()
+
+
+@contextmanager
+def _writing(options: WritingOptions) -> Iterator[None]:
+    if not options.has_receiver:
+        yield
+        return
+    from pytheus.cli.writers import Writers
+
+    with Writers(options).running():
+        yield
 
 
 def execute(command: Command, variables: Mapping[str, str], meant_for: int) -> NoReturn:

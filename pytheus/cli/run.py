@@ -25,6 +25,7 @@ from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.cli.sending_options import SENDING_FLAGS, sending_options
 from pytheus.cli.serving_options import FLAGS, ServingOptions, has_address, serving_options
+from pytheus.cli.writing_options import WRITING_FLAGS, writing_options
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
 from pytheus.plugins import configure
@@ -37,6 +38,7 @@ __all__ = ["run"]
 _USAGE: Final = (
     "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE]"
     " [--instrument auto|NAMES] [--quiet] [--job NAME (--push-gateway URL | --textfile FILE)]"
+    " [--remote-write URL] [--otlp URL]"
     " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
 
@@ -44,7 +46,8 @@ _HELP: Final = f"""\
 {_USAGE}
 
 Run a program as python would, with its arguments, exit code, signals and tracebacks, and serve its metrics at /metrics.
-With --push-gateway or --textfile, send them when it ends; they are also served if --port, --addr or --path is given.
+With --push-gateway or --textfile, send them when it ends, with --remote-write or --otlp, write them while it runs; they
+are also served if --port, --addr or --path is given.
 
   SCRIPT             a file, or a directory or zip file with a __main__.py
   -m MODULE          a module or package, as for `python -m`
@@ -65,6 +68,13 @@ With --push-gateway or --textfile, send them when it ends; they are also served 
   --push-timeout-seconds S  how long the end may take longer, 10 by default
   --push-token-file, --push-ca-file, --push-cert-file, --push-key-file FILE
                      a bearer token, the authorities to trust, and a certificate with its key for the Pushgateway
+  --remote-write URL a Prometheus, or another receiver of remote write, to write them to every 15 seconds
+  --remote-write-labels LABELS  labels of each series there, as in job=shop,instance=web1; the host's name by default
+  --remote-write-token-file, --remote-write-ca-file FILE
+                     a bearer token, and the authorities to trust
+  --otlp URL         a receiver of OTLP over HTTP to write them to every 60 seconds; `env` takes the address in
+                     OTEL_EXPORTER_OTLP_ENDPOINT. OpenTelemetry's other variables hold, too
+  --write-interval-seconds S  another interval for both
   -- COMMAND         any program, such as gunicorn, as a process of its own; it shares the chosen registry, which must
                      be one that processes can share. Without a command of that name, it is a SCRIPT in any case
 
@@ -74,7 +84,7 @@ Each option can also be set by a variable, as PYTHEUS_RUN_PORT for --port, and i
 """
 
 _REFUSED: Final = 2
-_FLAGS: Final = FLAGS | SENDING_FLAGS
+_FLAGS: Final = FLAGS | SENDING_FLAGS | WRITING_FLAGS
 
 
 class _UsageError(Exception):
@@ -177,19 +187,25 @@ def run(arguments: Sequence[str]) -> int:
     try:
         served = serving_options(options.flags)
         sending = sending_options(options.flags)
-        serves = not sending.has_receiver or has_address(options.flags)
+        writing = writing_options(options.flags)
+        serves = not (sending.has_receiver or writing.has_receiver) or has_address(options.flags)
         ending = None
         if sending.has_receiver:
             from pytheus.cli.end_of_run import EndOfRun, job_run
 
             ending = EndOfRun(job_run(sending))
+        writers = None
+        if writing.has_receiver:
+            from pytheus.cli.writers import Writers
+
+            writers = Writers(writing)
         _instrument(served)
         if options.command is not None:
             from pytheus.cli.command import Command, Serving
             from pytheus.cli.interpreter import warning_of
             from pytheus.cli.sidecar import run_command
 
-            serving = Serving(options.registry, served if serves else None, sending)
+            serving = Serving(options.registry, served if serves else None, sending, writing)
             if (warning := warning_of(options.command[1])) is not None:
                 print(f"pytheus run: warning: {warning}", file=sys.stderr, flush=True)
             return run_command(Command(*options.command), serving)
@@ -198,6 +214,7 @@ def run(arguments: Sequence[str]) -> int:
         server = None
         if serves:
             server = served.start()
+        if serves or writers is not None:
             register_runtime_collectors(REGISTRY)
         os.environ[RUN_VARIABLE] = announce_serving()
         os.environ.update(plugins_variable())
@@ -221,10 +238,13 @@ def run(arguments: Sequence[str]) -> int:
         os.environ["PYTHEUS_REGISTRY"] = options.registry
     if server is not None and not served.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
+    if ending is not None:
+        ending.begin()
+    if writers is not None:
+        writers.begin()  # and ends before, because the last begun ends first
     if ending is None:
         program.run()
         return 0
-    ending.begin()
     try:
         program.run()
     except BaseException as error:

@@ -68,6 +68,7 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     instrument: str | UnsetType = UNSET
     job: str | UnsetType = UNSET
     max_scrapes: int | UnsetType = UNSET
+    otlp: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
     port: int | UnsetType = UNSET
     push_ca_file: str | UnsetType = UNSET
@@ -77,9 +78,14 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     push_timeout_seconds: float | UnsetType = UNSET
     push_token_file: str | UnsetType = UNSET
     quiet: bool | UnsetType = UNSET
+    remote_write: str | UnsetType = UNSET
+    remote_write_ca_file: str | UnsetType = UNSET
+    remote_write_labels: str | UnsetType = UNSET
+    remote_write_token_file: str | UnsetType = UNSET
     textfile: str | UnsetType = UNSET
     timeout_seconds: float | UnsetType = UNSET
     web_config: str | UnsetType = UNSET
+    write_interval_seconds: float | UnsetType = UNSET
 
 
 class Table(Struct, forbid_unknown_fields=True):

@@ -398,6 +398,7 @@ def test_nothing_is_loaded_that_a_program_may_want_to_name_itself(tmp_path: Path
             "run_options",
             "sending_options",
             "serving_options",
+            "writing_options",
         )
     ]
     assert ended.out == f"set()\n{' '.join(ours)}\n", ended.err
