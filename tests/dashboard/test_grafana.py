@@ -53,6 +53,11 @@ def unit(panel: dict[str, Any]) -> str:
             "binBps",
         ),
         (
+            FamilyInfo("sent_packets_total", "counter", ""),
+            [("sum(rate(sent_packets_total[w]))", "sent_packets_total")],
+            "pps",
+        ),
+        (
             FamilyInfo("level_celsius", "gauge", "", ("zone",)),
             [("avg by (instance, zone) (level_celsius)", "{{instance}} {{zone}}")],
             "celsius",
@@ -222,6 +227,50 @@ def test_panels_keep_their_ids_when_families_are_added_or_reordered() -> None:
     after = {title: panel["id"] for title, panel in panels_of([*gauges("new", "shop_new"), *reversed(EVERY)]).items()}
     assert after.items() >= before.items()
     assert set(after) - set(before) == {"Application", "new", "shop_new"}
+
+
+def test_the_variables_are_the_data_source_the_job_and_the_instances() -> None:
+    templating: Any = grafana_dashboard("shop", [])["templating"]
+    datasource = {"type": "prometheus", "uid": "${datasource}"}
+    common = {"type": "query", "datasource": datasource, "refresh": 2, "sort": 1, "multi": True}
+    assert templating["list"] == [
+        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},
+        common
+        | {
+            "name": "job",
+            "label": "Job",
+            "query": {"query": "label_values(up, job)", "refId": "job"},
+            "includeAll": False,
+            "current": {"text": ["shop"], "value": ["shop"]},
+        },
+        common
+        | {
+            "name": "instance",
+            "label": "Instance",
+            "query": {"query": 'label_values(up{job=~"$job"}, instance)', "refId": "instance"},
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"text": ["All"], "value": ["$__all"]},
+        },
+    ]
+
+
+def test_rows_are_open_and_contain_no_panels_themselves() -> None:
+    (row,) = [panel for panel in panels_of(gauges("a")).values() if panel["type"] == "row"]
+    assert (row["collapsed"], row["panels"], row["gridPos"]) == (False, [], {"x": 0, "y": 0, "w": 24, "h": 1})
+
+
+def test_the_file_is_indented_and_has_letters_as_they_are() -> None:
+    assert dashboard_text({"title": "é", "panels": []}) == '{\n  "title": "é",\n  "panels": []\n}\n'
+
+
+def test_ids_are_apart_also_where_keys_are_one() -> None:
+    # The title of a row is the name of a family, and its key, too.
+    twice = [FamilyInfo("a", "gauge", ""), FamilyInfo("a", "gauge", "")]
+    dashboard: Any = grafana_dashboard("shop", twice)
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < id_ < 2**31 for id_ in ids)
 
 
 def test_the_uid_is_that_of_the_application_and_short_enough() -> None:
