@@ -204,6 +204,22 @@ def test_a_prefix_with_many_families_has_rows_by_its_next_word() -> None:
     assert rows == ["shop_cart", "shop"]
 
 
+def test_a_prefix_is_divided_beyond_twelve_families_and_into_rows_of_three_at_least() -> None:
+    twelve = gauges(*(f"shop_cart_{end}" for end in "abcdef"), *(f"shop_{end}" for end in "ghijkl"))
+    assert list(panels_of(twelve)) == ["shop", *(family.name for family in twelve)]
+    more = gauges("shop_cart_a", "shop_cart_b", "shop_cart_c", "shop_till_a", "shop_till_b", "alone")
+    more += gauges(*(f"shop_{end}" for end in "defghijk"))
+    assert list(panels_of(more)) == [
+        "Application",
+        "alone",
+        "shop_cart",
+        *("shop_cart_a", "shop_cart_b", "shop_cart_c"),
+        "shop",
+        *("shop_till_a", "shop_till_b"),
+        *(f"shop_{end}" for end in "defghijk"),
+    ]
+
+
 def test_each_panel_has_a_place_of_its_own() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels_of(EVERY).values():
