@@ -126,16 +126,16 @@ def test_a_family_with_a_label_of_errors_has_their_share() -> None:
     counted, share = only(FamilyInfo("tasks_total", "counter", "", ("task", "error_type", "state")))
     assert queries(counted) == [("sum by (task, error_type) (rate(tasks_total[w]))", "{{task}} {{error_type}}")]
     ((expression, legend),) = queries(share)
-    assert expression.endswith(" / (sum by (task, state) (rate(tasks_total[w])))")
-    assert (legend, unit(share)) == ("{{task}} {{state}}", "percentunit")
+    assert expression.endswith(" / (sum by (task) (rate(tasks_total[w])))")
+    assert (legend, unit(share)) == ("{{task}}", "percentunit")
 
 
 def test_errors_have_their_share_of_the_total() -> None:
     families = [FamilyInfo(name, "counter", "", ("queue", "kind")) for name in ("jobs_total", "jobs_failed_total")]
     assert queries(panels_of(families)["jobs_failed_total, share of jobs_total"]) == [
         (
-            "sum by (queue, kind) (rate(jobs_failed_total[w])) / sum by (queue, kind) (rate(jobs_total[w]))",
-            "{{queue}} {{kind}}",
+            "sum by (queue) (rate(jobs_failed_total[w])) / sum by (queue) (rate(jobs_total[w]))",
+            "{{queue}}",
         )
     ]
 
@@ -163,6 +163,18 @@ def test_requests_come_first_with_rate_errors_and_duration() -> None:
     assert not any("http_requests_total" in panel["title"] for panel in panels)
 
 
+def test_rate_and_duration_may_have_labels_of_the_route_of_their_own() -> None:
+    duration = FamilyInfo("http_request_duration_seconds", "histogram", "", ("handler",))
+    counter = FamilyInfo("http_requests_total", "counter", "", ("path", "code"))
+    panels = panels_of([duration, counter])
+    assert [
+        panels[title]["targets"][0]["legendFormat"] for title in ("Requests per second", "Duration, p95 by route")
+    ] == [
+        "{{path}}",
+        "{{handler}}",
+    ]
+
+
 def test_a_limit_is_a_line_beside_its_gauge_and_a_share_in_a_row_of_its_own() -> None:
     panels = panels_of([FamilyInfo("queue", "gauge", "Waiting."), FamilyInfo("queue_limit", "gauge", "Most.")])
     assert list(panels) == ["Saturation", "queue, share of queue_limit", "Application", "queue"]
@@ -171,6 +183,14 @@ def test_a_limit_is_a_line_beside_its_gauge_and_a_share_in_a_row_of_its_own() ->
         ("sum by (instance) (queue_limit)", "{{instance}} limit"),
     ]
     assert panels["queue"]["description"] == "Waiting. Limit: Most."
+    panels = panels_of([FamilyInfo("q", "gauge", "", ("kind", "zone")), FamilyInfo("q_max", "gauge", "", ("zone",))])
+    assert queries(panels["q"])[1] == ("sum by (instance, zone) (q_max)", "{{instance}} {{zone}} limit")
+
+
+def test_a_label_that_grafana_would_replace_is_left_to_its_own_legend() -> None:
+    for label in ("$job", "a}}b", "[[job]]"):
+        (panel,) = only(FamilyInfo("hits_total", "counter", "", (label,)))
+        assert panel["targets"][0]["legendFormat"] == "__auto"
 
 
 def test_thresholds_are_lines() -> None:
