@@ -92,8 +92,10 @@ def test_the_threshold_of_the_latency_is_one_that_buckets_can_reach() -> None:
 
 
 def test_errors_by_labels_have_one_alert_each() -> None:
-    labels = ("http_request_method", "http_response_status_code", "http_route", "url_scheme")
-    labels += ("network_protocol_version", "error_type")
+    labels = (
+        *("http_request_method", "http_response_status_code", "http_route"),
+        *("url_scheme", "network_protocol_version", "error_type"),
+    )
     families = [
         FamilyInfo("http_server_request_duration_seconds", "histogram", "", labels),
         FamilyInfo("tasks_total", "counter", "", ("task", "error_type")),
