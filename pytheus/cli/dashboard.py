@@ -147,7 +147,8 @@ def _scrape(url: str) -> tuple[bytes, str]:
         credentials, is_given, address = parts.netloc.rpartition("@")
         if is_given:
             headers["Authorization"] = f"Basic {b64encode(unquote(credentials).encode()).decode()}"
-        request = Request(parts._replace(netloc=address).geturl(), headers=headers)
+        address_of_metrics = parts._replace(netloc=address, path=parts.path or "/metrics")  # as Prometheus does
+        request = Request(address_of_metrics.geturl(), headers=headers)
         with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
             content: bytes = response.read()
             return content, response.headers.get("Content-Type", "text/plain")

@@ -5,8 +5,9 @@ Rules:
 - The first row has the rate, the errors and the duration of HTTP requests, the second one the gauges that have a limit.
   Every other family has one or two panels in the row of its prefix, or in a row of all families whose prefix occurs
   once; process and interpreter come last.
-- A family is added up over its labels but the first two, so that a panel has few lines. A gauge keeps the instance,
-  because the sum over targets of a temperature or a time means nothing.
+- A family is added up over its labels but the first two, so that a panel has few lines; a share of errors over all but
+  the first, because the second is often the kind of the end. A gauge keeps the instance, because the sum over targets
+  of a temperature or a time means nothing.
 - Expressions read no recorded series, so that a dashboard works without the rules.
 """
 
@@ -176,10 +177,10 @@ def _panels(family: FamilyInfo, limit: FamilyInfo | None, total: FamilyInfo | No
         case "gauge" | "unknown":
             yield from _gauge_panels(family, limit, labels)
     if total is not None:
-        by = labels_of(total)[:LABELS_AT_MOST]
+        by = labels_of(total)[:1]
         yield panel(f"share of {total.name}", RATIO, Query(share(family, total, scope, by), _legend(by, family.name)))
     if (errors := error_matcher(family)) is not None:
-        by = tuple(label for label in labels_of(family) if label != errors.label)[:LABELS_AT_MOST]
+        by = tuple(label for label in labels_of(family) if label != errors.label)[:1]
         yield panel("share of errors", RATIO, Query(error_ratio(family, errors, scope, by), _legend(by, family.name)))
 
 

@@ -97,16 +97,16 @@ def test_credentials_of_a_url_are_sent_as_basic_authentication(pytheus: Pytheus,
     seen: list[str] = []
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        seen.append(environ["HTTP_AUTHORIZATION"])
+        seen.append(f"{environ['PATH_INFO']} {environ['HTTP_AUTHORIZATION']}")
         start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
         return [b"# TYPE hits_total counter\nhits_total 1\n"]
 
     with make_server("127.0.0.1", 0, application) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        assert pytheus("dashboard", f"http://me:a%2Fb@127.0.0.1:{server.server_port}/m", "--app", "shop").code == 0
+        assert pytheus("dashboard", f"http://me:a%2Fb@127.0.0.1:{server.server_port}", "--app", "shop").code == 0
         thread.join()
-    assert seen == [f"Basic {b64encode(b'me:a/b').decode()}"]
+    assert seen == [f"/metrics Basic {b64encode(b'me:a/b').decode()}"]
 
 
 @pytest.mark.parametrize(

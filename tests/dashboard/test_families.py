@@ -10,6 +10,7 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.compose import labelled
 from pytheus.dashboard import FamilyInfo, families_of_exposition, families_of_registry
 from pytheus.exposition import expose
+from pytheus.native_buckets import NativeHistogram
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family, Sample
 from tests.e2e.every_type import every_type
@@ -52,6 +53,30 @@ def test_the_names_have_the_prefix_and_the_suffixes_of_samples() -> None:
 def test_labels_of_a_layer_are_labels_of_the_family(registry: CollectorRegistry) -> None:
     Counter("jobs_total", "Jobs.", ["queue"], registry=registry)
     assert families_of_registry(labelled(registry, region="eu"))[0].labels == ("queue", "region")
+
+
+def test_a_family_has_nothing_that_is_not_said() -> None:
+    assert FamilyInfo("a", "gauge", "")[3:] == ((), "", "", None, False, False)
+
+
+class Native:
+    def collect(self) -> Iterator[Family]:
+        native = NativeHistogram(0, 1e-3, 0, {1: 2}, {})
+        yield Family("wait", "histogram", "", [Sample("_sum", {}, 3.0), Sample("_count", {}, 2.0, native=native)])
+        yield Family("size", "summary", "", [Sample("_sum", {}, 3.0), Sample("_count", {}, 2.0)])
+        yield Family("level", "gauge", "", [Sample("", {}, 3.0)])
+
+
+def test_families_of_a_custom_collector_have_what_their_samples_have(registry: CollectorRegistry) -> None:
+    registry.register(Native())
+    families = families_of_registry(registry)
+    assert [family.name for family in families if family.is_native] == ["wait"]
+    assert [family.name for family in families if family.has_quantiles] == []
+
+
+def test_a_family_without_a_type_is_unknown() -> None:
+    text = "# TYPE a_info gauge\na_info 2\n# TYPE b untyped\nb 1\n"
+    assert [family.type for family in families_of_exposition(text)] == ["gauge", "unknown"]
 
 
 class Quantiles:

@@ -53,6 +53,11 @@ def unit(panel: dict[str, Any]) -> str:
             "binBps",
         ),
         (
+            FamilyInfo("sent_packets_total", "counter", ""),
+            [("sum(rate(sent_packets_total[w]))", "sent_packets_total")],
+            "pps",
+        ),
+        (
             FamilyInfo("level_celsius", "gauge", "", ("zone",)),
             [("avg by (instance, zone) (level_celsius)", "{{instance}} {{zone}}")],
             "celsius",
@@ -121,16 +126,16 @@ def test_a_family_with_a_label_of_errors_has_their_share() -> None:
     counted, share = only(FamilyInfo("tasks_total", "counter", "", ("task", "error_type", "state")))
     assert queries(counted) == [("sum by (task, error_type) (rate(tasks_total[w]))", "{{task}} {{error_type}}")]
     ((expression, legend),) = queries(share)
-    assert expression.endswith(" / (sum by (task, state) (rate(tasks_total[w])))")
-    assert (legend, unit(share)) == ("{{task}} {{state}}", "percentunit")
+    assert expression.endswith(" / (sum by (task) (rate(tasks_total[w])))")
+    assert (legend, unit(share)) == ("{{task}}", "percentunit")
 
 
 def test_errors_have_their_share_of_the_total() -> None:
     families = [FamilyInfo(name, "counter", "", ("queue", "kind")) for name in ("jobs_total", "jobs_failed_total")]
     assert queries(panels_of(families)["jobs_failed_total, share of jobs_total"]) == [
         (
-            "sum by (queue, kind) (rate(jobs_failed_total[w])) / sum by (queue, kind) (rate(jobs_total[w]))",
-            "{{queue}} {{kind}}",
+            "sum by (queue) (rate(jobs_failed_total[w])) / sum by (queue) (rate(jobs_total[w]))",
+            "{{queue}}",
         )
     ]
 
@@ -158,6 +163,18 @@ def test_requests_come_first_with_rate_errors_and_duration() -> None:
     assert not any("http_requests_total" in panel["title"] for panel in panels)
 
 
+def test_rate_and_duration_may_have_labels_of_the_route_of_their_own() -> None:
+    duration = FamilyInfo("http_request_duration_seconds", "histogram", "", ("handler",))
+    counter = FamilyInfo("http_requests_total", "counter", "", ("path", "code"))
+    panels = panels_of([duration, counter])
+    assert [
+        panels[title]["targets"][0]["legendFormat"] for title in ("Requests per second", "Duration, p95 by route")
+    ] == [
+        "{{path}}",
+        "{{handler}}",
+    ]
+
+
 def test_a_limit_is_a_line_beside_its_gauge_and_a_share_in_a_row_of_its_own() -> None:
     panels = panels_of([FamilyInfo("queue", "gauge", "Waiting."), FamilyInfo("queue_limit", "gauge", "Most.")])
     assert list(panels) == ["Saturation", "queue, share of queue_limit", "Application", "queue"]
@@ -166,6 +183,14 @@ def test_a_limit_is_a_line_beside_its_gauge_and_a_share_in_a_row_of_its_own() ->
         ("sum by (instance) (queue_limit)", "{{instance}} limit"),
     ]
     assert panels["queue"]["description"] == "Waiting. Limit: Most."
+    panels = panels_of([FamilyInfo("q", "gauge", "", ("kind", "zone")), FamilyInfo("q_max", "gauge", "", ("zone",))])
+    assert queries(panels["q"])[1] == ("sum by (instance, zone) (q_max)", "{{instance}} {{zone}} limit")
+
+
+def test_a_label_that_grafana_would_replace_is_left_to_its_own_legend() -> None:
+    for label in ("$job", "a}}b", "[[job]]"):
+        (panel,) = only(FamilyInfo("hits_total", "counter", "", (label,)))
+        assert panel["targets"][0]["legendFormat"] == "__auto"
 
 
 def test_thresholds_are_lines() -> None:
@@ -199,6 +224,22 @@ def test_a_prefix_with_many_families_has_rows_by_its_next_word() -> None:
     assert rows == ["shop_cart", "shop"]
 
 
+def test_a_prefix_is_divided_beyond_twelve_families_and_into_rows_of_three_at_least() -> None:
+    twelve = gauges(*(f"shop_cart_{end}" for end in "abcdef"), *(f"shop_{end}" for end in "ghijkl"))
+    assert list(panels_of(twelve)) == ["shop", *(family.name for family in twelve)]
+    more = gauges("shop_cart_a", "shop_cart_b", "shop_cart_c", "shop_till_a", "shop_till_b", "alone")
+    more += gauges(*(f"shop_{end}" for end in "defghijk"))
+    assert list(panels_of(more)) == [
+        "Application",
+        "alone",
+        "shop_cart",
+        *("shop_cart_a", "shop_cart_b", "shop_cart_c"),
+        "shop",
+        *("shop_till_a", "shop_till_b"),
+        *(f"shop_{end}" for end in "defghijk"),
+    ]
+
+
 def test_each_panel_has_a_place_of_its_own() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels_of(EVERY).values():
@@ -222,6 +263,50 @@ def test_panels_keep_their_ids_when_families_are_added_or_reordered() -> None:
     after = {title: panel["id"] for title, panel in panels_of([*gauges("new", "shop_new"), *reversed(EVERY)]).items()}
     assert after.items() >= before.items()
     assert set(after) - set(before) == {"Application", "new", "shop_new"}
+
+
+def test_the_variables_are_the_data_source_the_job_and_the_instances() -> None:
+    templating: Any = grafana_dashboard("shop", [])["templating"]
+    datasource = {"type": "prometheus", "uid": "${datasource}"}
+    common = {"type": "query", "datasource": datasource, "refresh": 2, "sort": 1, "multi": True}
+    assert templating["list"] == [
+        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},
+        common
+        | {
+            "name": "job",
+            "label": "Job",
+            "query": {"query": "label_values(up, job)", "refId": "job"},
+            "includeAll": False,
+            "current": {"text": ["shop"], "value": ["shop"]},
+        },
+        common
+        | {
+            "name": "instance",
+            "label": "Instance",
+            "query": {"query": 'label_values(up{job=~"$job"}, instance)', "refId": "instance"},
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"text": ["All"], "value": ["$__all"]},
+        },
+    ]
+
+
+def test_rows_are_open_and_contain_no_panels_themselves() -> None:
+    (row,) = [panel for panel in panels_of(gauges("a")).values() if panel["type"] == "row"]
+    assert (row["collapsed"], row["panels"], row["gridPos"]) == (False, [], {"x": 0, "y": 0, "w": 24, "h": 1})
+
+
+def test_the_file_is_indented_and_has_letters_as_they_are() -> None:
+    assert dashboard_text({"title": "é", "panels": []}) == '{\n  "title": "é",\n  "panels": []\n}\n'
+
+
+def test_ids_are_apart_also_where_keys_are_one() -> None:
+    # The title of a row is the name of a family, and its key, too.
+    twice = [FamilyInfo("a", "gauge", ""), FamilyInfo("a", "gauge", "")]
+    dashboard: Any = grafana_dashboard("shop", twice)
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < id_ < 2**31 for id_ in ids)
 
 
 def test_the_uid_is_that_of_the_application_and_short_enough() -> None:

@@ -30,6 +30,7 @@ NATIVE = FamilyInfo("wait_seconds", "histogram", "", is_native=True)
         ('a "quoted" \\ word', r'"a \"quoted\" \\ word"'),
         ("line\nend\ttab\x00", r'"line\x0aend\x09tab\x00"'),
         ("$job and ${job} and [[job]]", r'"\x24job and \x24{job} and \x5b[job]]"'),
+        ("\x7f \x80", r'"\x7f \u0080"'),
         ("\x85 \u2028 \ufeff", r'"\u0085 \u2028 \ufeff"'),
     ],
 )
@@ -72,6 +73,11 @@ def test_native_buckets_come_first_and_classic_ones_are_the_fallback() -> None:
     assert observations(NATIVE, SHOP, ()) == (
         'sum(histogram_count(rate(wait_seconds{job="shop"}[5m]))) or sum(rate(wait_seconds_count{job="shop"}[5m]))'
     )
+
+
+def test_observations_of_classic_buckets_are_the_increase_of_their_count() -> None:
+    family = FamilyInfo("wait_seconds", "histogram", "")
+    assert observations(family, SHOP, ["a"]) == 'sum by (a) (rate(wait_seconds_count{job="shop"}[5m]))'
 
 
 def test_buckets_of_a_gauge_histogram_have_no_rate() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pytheus.dashboard import FamilyInfo, families_of_registry
 from pytheus.dashboard.promql import Matcher, Scope
-from pytheus.dashboard.requests import error_matcher, error_ratio, http_requests
+from pytheus.dashboard.requests import error_matcher, error_ratio, event_rate, http_requests
 from pytheus.middleware import WsgiMiddleware
 from pytheus.middleware.profiles import PROFILES
 from pytheus.registry import CollectorRegistry
@@ -112,6 +112,29 @@ def test_names_of_an_application_that_measures_by_itself() -> None:
     active = FamilyInfo("shop_http_requests_in_progress", "gauge", "")
     assert http_requests([duration, counter, active]) == (counter, SERVER_ERRORS, "path", duration, "path", active)
     assert http_requests([duration]) == (duration, None, "path", duration, "path", None)
+
+
+def test_a_name_of_a_profile_with_another_type_or_without_its_labels_is_not_its_metric() -> None:
+    duration, status = "flask_http_request_duration_seconds", ("method", "path", "status")
+    counter = FamilyInfo(duration, "counter", "", status)
+    histogram = FamilyInfo(duration, "histogram", "", status)
+    other = FamilyInfo("flask_http_request_total", "histogram", "", status)
+    found = http_requests([counter, other, histogram])
+    assert found is not None
+    assert (found.counted, found.duration) == (histogram, histogram)
+    # By usual names, because the label of the profile is missing.
+    found = http_requests([FamilyInfo(duration, "histogram", "", ("path", "code"))])
+    assert found is not None
+    assert str(found.errors) == 'code=~"5.."'
+
+
+def test_requests_are_counted_by_the_counter_or_by_the_observations() -> None:
+    assert event_rate(FamilyInfo("hits_total", "counter", ""), SHOP, ["a"]) == (
+        'sum by (a) (rate(hits_total{job="shop"}[5m]))'
+    )
+    assert event_rate(FamilyInfo("wait", "histogram", ""), SHOP, (), SERVER_ERRORS) == (
+        'sum(rate(wait_count{job="shop",code=~"5.."}[5m]))'
+    )
 
 
 @pytest.mark.parametrize("name", ["job_duration_seconds", "http_client_duration_seconds", "http_request_size_bytes"])

@@ -87,6 +87,36 @@ def test_the_threshold_of_the_latency_is_one_that_buckets_can_reach() -> None:
     text = prometheus_rules("shop", EVERY, AlertThresholds(latency_seconds=2.5))
     assert alert(text, "ShopLatency", "http_request_duration_seconds")["expr"].endswith(" >= 1")
 
+    text = prometheus_rules("shop", EVERY, AlertThresholds(latency_seconds=1.0))
+    assert alert(text, "ShopLatency", "http_request_duration_seconds")["expr"].endswith(" >= 1")
+
+
+def test_errors_by_labels_have_one_alert_each() -> None:
+    labels = (
+        *("http_request_method", "http_response_status_code", "http_route"),
+        *("url_scheme", "network_protocol_version", "error_type"),
+    )
+    families = [
+        FamilyInfo("http_server_request_duration_seconds", "histogram", "", labels),
+        FamilyInfo("tasks_total", "counter", "", ("task", "error_type")),
+        FamilyInfo("rpc_requests_total", "counter", "", ("code",)),
+    ]
+    text = prometheus_rules("shop", families)
+    assert [
+        (rule["labels"]["metric"], rule["labels"]["severity"], rule["expr"])
+        for rule in rules_of(text)
+        if rule.get("alert") == "ShopErrors"
+    ] == [
+        ("tasks_total", "warning", 'job:tasks_errors_per_tasks:ratio_rate5m{job="shop"} > 0.05'),
+        ("rpc_requests_total", "warning", 'job:rpc_requests_errors_per_rpc_requests:ratio_rate5m{job="shop"} > 0.05'),
+        (
+            "http_server_request_duration_seconds",
+            "critical",
+            "job:http_server_request_duration_seconds_errors_per_http_server_request_duration_seconds"
+            ':ratio_rate5m{job="shop"} > 0.05',
+        ),
+    ]
+
 
 def test_names_that_become_one_legacy_name_are_recorded_apart() -> None:
     families = [FamilyInfo(name, "counter", "") for name in ("a.b_total", "a_b_total", "a-b_total")]
