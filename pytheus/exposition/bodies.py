@@ -49,7 +49,7 @@ class Body(Sequence[bytes]):
         return len(self._parts)
 
     def __iter__(self) -> Iterator[bytes]:
-        # A generator, so that whoever iterates keeps the body: an application server may have nothing else of it.
+        # A generator, because it keeps the body: an application server may have nothing else of it.
         yield from self._parts
 
 

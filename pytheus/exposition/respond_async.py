@@ -51,8 +51,9 @@ async def send_in_time(messages: Iterable[Message], send: Send) -> None:
     elif wait is _wait_on_asyncio:
         import asyncio
 
+        limit = asyncio.timeout(_SEND_SECONDS)
         try:
-            async with asyncio.timeout(_SEND_SECONDS) as limit:
+            async with limit:
                 await _send_all(messages, send)
         except TimeoutError:
             if not limit.expired():
