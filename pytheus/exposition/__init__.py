@@ -16,6 +16,7 @@ Modules:
 - `compression`: gzip and zstd
 - `name_selection`: the families that a client selects
 - `response`: HTTP responses
+- `bodies`: those that clients have not taken yet
 - `routes`: the exposition for a route of one's own
 - `collection`: a collection that clients share, with a deadline
 - `collection_lanes`: which collections run, and which wait

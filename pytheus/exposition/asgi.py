@@ -8,7 +8,7 @@ blocks neither the event loop nor its default executor.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, leave_unmeasured, servable
@@ -71,13 +71,13 @@ class MetricsApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            from pytheus.exposition.respond_async import answer_scrape_async
+            from pytheus.exposition.respond_async import answer_scrape_async, send_in_time
 
             leave_unmeasured(scope)
             answer_without_slash(MetricsApp)
             response = await answer_scrape_async(self._registry, _request(scope, self._limit_seconds), receive)
             if response is not None:
-                await _send(response, send)
+                await send_in_time(_messages(response), send)
         elif kind == "lifespan":
             await _live(receive, send)
         elif kind == "websocket":
@@ -104,13 +104,13 @@ def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:
     )
 
 
-async def _send(response: Response, send: Send) -> None:
+def _messages(response: Response) -> Iterator[Message]:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    yield {"type": "http.response.start", "status": response.status, "headers": headers}
     for part in response.parts[:-1]:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
+        yield {"type": "http.response.body", "body": part, "more_body": True}
     last = response.parts[-1] if response.parts else b""
-    await send({"type": "http.response.body", "body": last, "more_body": False})
+    yield {"type": "http.response.body", "body": last, "more_body": False}
 
 
 async def _live(receive: Receive, send: Send) -> None:

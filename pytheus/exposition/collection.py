@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from operator import itemgetter, length_hint
@@ -107,18 +107,21 @@ class Collection:
         self._deadline = float("inf")
         self._latest = float("inf")
         self._listeners: list[Callable[[], object]] = []
-        self._responses: dict[str, Response] | None = None
+        # By coding; the clients have them, and this collection only until then, because a thread of it may hang.
+        self._responses: dict[str, Response] = {}
+        self._has_response = False
 
     # Those who wait ---------------------------------------------------------------------------------------------------
 
-    def expect(self, coding: str, deadline: float, latest: float) -> None:
+    def expect(self, coding: str, deadline: float, latest: float) -> Mapping[str, Response]:
         """Prepare a response in `coding` at `deadline`, in any case before `latest`.
 
-        Call it before the start.
+        Returns the mapping that has it under `coding` then. Call it before the start.
         """
         self._codings.add(coding)
         self._waits.append((deadline, latest))
         self._hurry_former(deadline, latest)
+        return self._responses
 
     def hurry(self, deadline: float, latest: float) -> None:
         """End the collection at `deadline` if it would take longer."""
@@ -139,7 +142,7 @@ class Collection:
     def subscribe(self, listener: Callable[[], object]) -> None:
         """Call `listener` once there is a response, from any thread; now if there is one."""
         with self._lock:
-            if self._responses is None:
+            if not self._has_response:
                 self._listeners.append(listener)
                 return
         listener()
@@ -147,12 +150,7 @@ class Collection:
     @property
     def has_response(self) -> bool:
         """Whether there is a response."""
-        return self._responses is not None
-
-    def response(self, coding: str) -> Response | None:
-        """Return the response in `coding`, or None while the collection waits or runs."""
-        responses = self._responses
-        return None if responses is None else responses[coding]
+        return self._has_response
 
     def tend(self, now: float) -> None:
         """Keep the deadline, and go on beside a collector that takes long. Call it at short intervals."""
@@ -163,7 +161,7 @@ class Collection:
         is_due = False
         successor: _Leg | None = None
         with self._lock:
-            if self._responses is not None or not self._legs:
+            if self._has_response or not self._legs:
                 return
             is_lost = now >= self._latest
             if not self._is_closed:
@@ -354,14 +352,18 @@ class Collection:
         stitched: list[str | bytes] = []
         for _, start, end, parts in ranges:
             stitched += parts[start:end]
+        for leg in self._legs:
+            leg.parts.clear()  # the thread of one may hang
         stitched += walk.encode_end()
         return stitched
 
     def _publish(self, responses: dict[str, Response]) -> None:
         with self._lock:
-            if self._responses is not None:
+            if self._has_response:
                 return
-            self._responses = responses
+            self._responses.update(responses)
+            self._responses = {}
+            self._has_response = True
             self._is_closed = True
             listeners, self._listeners = self._listeners, []
         for listener in listeners:
@@ -370,10 +372,11 @@ class Collection:
 
 
 def _taken_from(parts: list[str | bytes]) -> Iterator[str | bytes]:
-    """Return the parts and remove them, so that the text of a large registry is not in memory twice."""
-    parts.reverse()
-    while parts:
-        yield parts.pop()
+    """Return the parts and forget each, so that the text of a large registry is not in memory twice."""
+    remaining = parts[::-1]
+    parts.clear()
+    while remaining:
+        yield remaining.pop()
 
 
 def _log_failure(registry: Registry) -> None:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pytheus.escaping import Escaping
 from pytheus.exposition.collection import Collection
-from pytheus.exposition.response import Choice
+from pytheus.exposition.response import Choice, Response
 from pytheus.registry.contract import Registry
 
 __all__ = ["join_collection"]
@@ -64,11 +65,11 @@ _lanes: Final[dict[_Place, _Lane]] = {}
 
 def join_collection(
     registry: Registry, choice: Choice, coding: str, deadline: float, latest: float
-) -> Collection | None:
+) -> tuple[Collection, Mapping[str, Response]] | None:
     """Return the collection of `registry` as `choice` says that begins next: now, or when it is its turn.
 
-    Its response, in the compression `coding`, comes at `deadline`, in any case before `latest`; both are times of
-    `time.monotonic`. Returns None if too many other selections of families wait.
+    Its response, in the compression `coding`, comes into the mapping at `deadline`, in any case before `latest`; both
+    are times of `time.monotonic`. Returns None if too many other selections of families wait.
     """
     question = _Question(id(registry), id(choice.format), choice.request.escaping, choice.request.names)
     place: _Place = id(registry) if question.names else question
@@ -89,10 +90,10 @@ def join_collection(
                 end=partial(_advance, place, question),
             )
             (lane.running if begins else lane.waiting)[question] = collection
-        collection.expect(coding, deadline, latest)
+        responses = collection.expect(coding, deadline, latest)
     if begins:
         collection.start()
-    return collection
+    return collection, responses
 
 
 def _advance(place: _Place, question: _Question, ended: Collection) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, TypeAlias
 
+from pytheus.exposition.bodies import is_too_much_held
 from pytheus.exposition.collection_lanes import join_collection
 from pytheus.exposition.compression import best_coding
 from pytheus.exposition.name_selection import TooManyNamesError, names_in
@@ -28,6 +29,7 @@ from pytheus.exposition.response import (
     choose_format,
     failed_response,
     late_response,
+    overload_response,
     servable,
 )
 from pytheus.interruption import is_interruption
@@ -89,7 +91,9 @@ class Pending:
         self._latest: Final = asked_at + seconds - margin / 2
         self._deadline: Final = self._latest - margin / 2
         self._coding: Final = best_coding(request.accept_encoding)
-        self._collection: Final = join_collection(registry, choice, self._coding, self._deadline, self._latest)
+        joined = join_collection(registry, choice, self._coding, self._deadline, self._latest)
+        self._collection: Final = None if joined is None else joined[0]
+        self._responses: Final = {} if joined is None else joined[1]
         self._pause_seconds = _FIRST_PAUSE_SECONDS
 
     def subscribe(self, listener: Callable[[], object]) -> None:
@@ -103,7 +107,7 @@ class Pending:
         """Return the response, or None if it takes longer."""
         if self._collection is None:
             return busy_response()
-        response = self._collection.response(self._coding)
+        response = self._responses.get(self._coding)
         if response is None:
             now = time.monotonic()
             if now >= self._latest:
@@ -130,6 +134,8 @@ def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
     method = request.method
     if method not in ("GET", "HEAD"):
         return answer_text(method, 405, f"{method} is not allowed here; metrics are read with GET\n")
+    if is_too_much_held():
+        return overload_response(method)
     asked_at = time.monotonic()
     try:
         names = names_in(request.query)

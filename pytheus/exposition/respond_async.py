@@ -7,15 +7,19 @@ moment.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Final, TypeAlias
 
 from pytheus.exposition.respond import Pending, Response, ScrapeRequest, answer_scrape, pending_steps
 from pytheus.registry.contract import Registry
 
-__all__ = ["answer_scrape_async"]
+__all__ = ["answer_scrape_async", "send_in_time"]
 
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, object]]]
+Message: TypeAlias = MutableMapping[str, object]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_SEND_SECONDS: Final = 30.0  # as the built-in server
 
 
 async def answer_scrape_async(registry: Registry, request: ScrapeRequest, receive: Receive) -> Response | None:
@@ -34,6 +38,33 @@ async def answer_scrape_async(registry: Registry, request: ScrapeRequest, receiv
     except StopIteration as end:
         final: Response = end.value
         return final
+
+
+async def send_in_time(messages: Iterable[Message], send: Send) -> None:
+    """Send all messages, or leave a client that has not taken them within 30 seconds: the server then closes it."""
+    wait = _wait_on_this_loop()
+    if wait is _wait_on_trio:
+        import trio
+
+        with trio.move_on_after(_SEND_SECONDS):
+            await _send_all(messages, send)
+    elif wait is _wait_on_asyncio:
+        import asyncio
+
+        limit = asyncio.timeout(_SEND_SECONDS)
+        try:
+            async with limit:
+                await _send_all(messages, send)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # an error of the server
+    else:
+        await _send_all(messages, send)
+
+
+async def _send_all(messages: Iterable[Message], send: Send) -> None:
+    for message in messages:
+        await send(message)
 
 
 def _wait_on_this_loop() -> Callable[[Pending, Receive], Awaitable[Response | None]] | None:

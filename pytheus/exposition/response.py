@@ -12,9 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
+from pytheus.exposition.bodies import Body
 from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
 from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
@@ -64,14 +65,15 @@ class Response(NamedTuple):
     """A complete HTTP response.
 
     `status` is the code, `headers` are in the order to send them, and `parts` are the body. The parts are sent one by
-    one, because joining those of a large registry would block all other threads.
+    one, because joining those of a large registry would block all other threads. Keep the response until all are sent:
+    metrics that are not sent yet are limited together (`pytheus.exposition.bodies`).
 
     The headers include `Content-Length`, which for HEAD is the length of the body for GET.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    parts: tuple[bytes, ...]
+    parts: Sequence[bytes]
 
     @property
     def body(self) -> bytes:
@@ -147,8 +149,9 @@ def metrics_response(body: list[bytes], choice: Choice, coding: str) -> Response
 
         body = compressed(body, coding)
         headers.append(("Content-Encoding", coding))
-    headers.append(("Content-Length", str(_size(body))))
-    return Response(200, tuple(headers), tuple(body))
+    sent = Body(body)
+    headers.append(("Content-Length", str(sent.size)))
+    return Response(200, tuple(headers), sent)
 
 
 def failed_response() -> Response:
@@ -167,7 +170,7 @@ def busy_response() -> Response:
 
 
 def overload_response(method: str) -> Response:
-    """Return the response if a server has no thread for the scrape."""
+    """Return the response if a server has no thread for the scrape, or no memory for its response."""
     response = answer_text(method, 503, "too many scrapes at once; try again\n")
     return response.with_header("Retry-After", "1")
 

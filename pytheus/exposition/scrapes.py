@@ -3,8 +3,7 @@
 Rules:
 
 - At most `limit` run at once; a client counts until it has its whole response, because the response takes memory.
-- None starts while the responses that clients have not taken yet are large together. Clients that share a collection
-  share its response, which counts once.
+- None starts while the responses that clients have not taken yet are large together (`pytheus.exposition.bodies`).
 - A client that takes its response slowly gives way to a request that waits: the slowest first, by bytes per second.
 - The threads start in the thread that accepts, so they inherit its signal mask (`pytheus.background_threads`).
 """
@@ -17,6 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
+from pytheus.exposition.bodies import is_too_much_held
 from pytheus.exposition.channel import Channel
 from pytheus.exposition.http1 import Request, response_head
 from pytheus.exposition.response import Response
@@ -25,7 +25,6 @@ from pytheus.lazy import logger
 
 __all__ = ["Scrapes"]
 
-_HELD_BYTES_AT_MOST: Final = 256 * 1024 * 1024
 _SEND_SECONDS: Final = 30.0
 _SLOW_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 1.0
@@ -34,14 +33,13 @@ Respond = Callable[[Request, Channel], Response]
 
 
 class _Scrape:
-    """A request, its response once there is one, and when it began to be sent."""
+    """A request, and when its response began to be sent."""
 
-    __slots__ = ("channel", "request", "response", "sent_since", "thread")
+    __slots__ = ("channel", "request", "sent_since", "thread")
 
     def __init__(self, request: Request, channel: Channel) -> None:
         self.request: Final = request
         self.channel: Final = channel
-        self.response: Response | None = None
         self.sent_since: float | None = None
         self.thread: threading.Thread | None = None
 
@@ -65,13 +63,7 @@ class Scrapes:
     @property
     def is_full(self) -> bool:
         """Whether no other scrape may start."""
-        return len(self._running) >= self._limit or self._held_bytes() >= _HELD_BYTES_AT_MOST
-
-    def _held_bytes(self) -> int:
-        with self._lock:
-            responses = [scrape.response for scrape in self._running if scrape.response is not None]
-        parts = {id(response.parts): response.parts for response in responses}
-        return sum(len(part) for each in parts.values() for part in each)
+        return len(self._running) >= self._limit or is_too_much_held()
 
     def start(self, request: Request, channel: Channel, respond: Respond) -> None:
         """Send the response of `respond` from a new thread, which closes the connection."""
@@ -120,7 +112,7 @@ class Scrapes:
     def _serve(self, scrape: _Scrape, respond: Respond) -> None:
         channel = scrape.channel
         try:
-            scrape.response = response = respond(scrape.request, channel)
+            response = respond(scrape.request, channel)
             scrape.sent_since = time.monotonic()
             channel.send_all((response_head(response), *response.parts), _SEND_SECONDS)
             channel.finish(_LINGER_SECONDS if scrape.request.has_body else 0.0)

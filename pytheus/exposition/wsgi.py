@@ -52,7 +52,7 @@ def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
             has_left=lambda: _client_has_left(environ),
         )
         start_response(f"{response.status} {response.phrase}", list(response.headers))
-        return list(response.parts)
+        return response.parts
 
     return metrics_app
 

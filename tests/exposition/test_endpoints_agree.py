@@ -19,10 +19,11 @@ import uvicorn
 import waitress.server  # type: ignore[import-untyped]  # has no types
 
 from pytheus import Counter, make_asgi_app, make_wsgi_app, start_http_server
+from pytheus.exposition import bodies, respond_async
 from pytheus.registry import CollectorRegistry, Registry
-from pytheus.samples import Family
+from pytheus.samples import Family, Sample
 from tests.conftest import wait_until
-from tests.exposition.conftest import Gate, Plain, add_queues, fail, read, waiting_clients
+from tests.exposition.conftest import Custom, Gate, Plain, add_queues, fail, read, waiting_clients
 
 _PATIENCE_SECONDS = 120
 _COMPARED = ("content-type", "content-encoding", "content-length", "vary", "allow")
@@ -61,7 +62,9 @@ def _uvicorn(stack: ExitStack, registry: Registry) -> int:
 
 
 def _waitress(stack: ExitStack, registry: Registry) -> int:
-    server: Any = waitress.server.create_server(make_wsgi_app(registry), host="127.0.0.1", port=0, threads=16)
+    channels: dict[int, Any] = {}  # of its own, because several servers run
+    app = make_wsgi_app(registry)
+    server: Any = waitress.server.create_server(app, map=channels, host="127.0.0.1", port=0, threads=16)
     logging.getLogger("waitress").setLevel(logging.CRITICAL)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -174,14 +177,19 @@ def test_the_clients_of_all_of_them_share_a_collection(shop: CollectorRegistry, 
 
 
 def test_they_keep_the_same_deadline(shop: CollectorRegistry, serve: Serve) -> None:
-    shop.register(Gate())
-    for server, port in serve(shop).items():
-        begun = time.monotonic()
-        status, _, body = ask(port, "GET", "", "X-Prometheus-Scrape-Timeout-Seconds: 0.4")
-        assert status == 200, server
-        assert b"shop_orders_total 1.0" in body
-        assert b'collector="Gate"' in body
-        assert time.monotonic() - begun < 30, server  # not the 120 seconds for which the collector waits
+    gate = Gate()
+    shop.register(gate)
+    try:
+        for server, port in serve(shop).items():
+            begun = time.monotonic()
+            status, _, body = ask(port, "GET", "", "X-Prometheus-Scrape-Timeout-Seconds: 0.4")
+            assert status == 200, server
+            assert b"shop_orders_total 1.0" in body
+            assert b'collector="Gate"' in body
+            assert time.monotonic() - begun < 30, server  # not the 120 seconds for which the collector waits
+        wait_until(lambda: bodies.held_bytes() == 0, "the responses to be forgotten, although a thread still collects")
+    finally:
+        gate.open.set()
 
 
 def test_it_serves_while_the_event_loop_of_the_application_is_blocked(shop: CollectorRegistry) -> None:
@@ -205,3 +213,51 @@ def test_a_metric_of_the_application_is_seen_by_all(serve: Serve) -> None:
     for count, (server, port) in enumerate(ports.items(), start=1):
         orders.inc()
         assert f"\norders_total {count}.0\n".encode() in ask(port)[2], server
+
+
+# A large response that a client does not take -------------------------------------------------------------------------
+
+
+def large_registry() -> CollectorRegistry:
+    """A registry whose text has 25 megabytes, more than the system keeps for a connection."""
+    samples = [Sample("", {"n": f"{n:01000}"}, 1.0) for n in range(25_000)]
+    registry = CollectorRegistry()
+    registry.register(Custom(Family("bytes", "gauge", "Much.", samples)))
+    return registry
+
+
+def _takes_nothing(stack: ExitStack, port: int) -> None:
+    """Ask for the metrics, and take the status alone until the stack ends."""
+    connection = stack.enter_context(socket.socket())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(_PATIENCE_SECONDS)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_responses_that_clients_do_not_take_are_limited_for_all_servers(
+    shop: CollectorRegistry, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_HELD_BYTES_AT_MOST", 20_000_000)
+    registry = large_registry()
+    small = serve(shop)
+    port = serve(registry)["uvicorn"]
+
+    with ExitStack() as stack:
+        _takes_nothing(stack, port)
+        refused = {server: ask(small[server]) for server in ("uvicorn", "waitress")}
+        assert {status for status, _, _ in refused.values()} == {503}
+        assert refused["uvicorn"] == refused["waitress"]
+    wait_until(lambda: bodies.held_bytes() == 0, "the response to be given up")
+
+    assert [ask(port)[0] for port in small.values()] == [200] * 3
+
+
+def test_an_asgi_server_leaves_a_client_that_takes_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(respond_async, "_SEND_SECONDS", 0.1)
+    registry = large_registry()
+    port = serve(registry)["uvicorn"]
+    with ExitStack() as stack:
+        _takes_nothing(stack, port)
+        wait_until(lambda: bodies.held_bytes() == 0, "the response to be given up")

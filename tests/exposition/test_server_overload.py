@@ -13,6 +13,7 @@ import pytest
 
 from pytheus import start_http_server
 from pytheus.exposition import arrivals as arrivals_module
+from pytheus.exposition import bodies
 from pytheus.exposition import scrapes as scrapes_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
@@ -144,7 +145,7 @@ def test_large_responses_that_clients_do_not_take_are_limited(
 ) -> None:
     monkeypatch.setattr(arrivals_module, "_TURN_SECONDS", _PATIENCE_SECONDS)
     monkeypatch.setattr(scrapes_module, "_SLOW_SECONDS", 0.1)
-    monkeypatch.setattr(scrapes_module, "_HELD_BYTES_AT_MOST", 10_000_000)
+    monkeypatch.setattr(bodies, "_HELD_BYTES_AT_MOST", 10_000_000)
     large = CollectorRegistry()
     _large(large)
     with start_http_server(0, registry=shop, registries={"/large": large}) as server, ExitStack() as idle:
@@ -153,7 +154,7 @@ def test_large_responses_that_clients_do_not_take_are_limited(
             connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
             # Either it holds a response now, or the one before has given way to it.
             assert connection.recv(13) == b"HTTP/1.1 200 "
-            assert server._scrapes._held_bytes() > 10_000_000
+            assert bodies.held_bytes() > 10_000_000
 
         assert get(server, "/metrics")[0] == 200
 
@@ -177,12 +178,12 @@ def test_a_response_that_clients_share_is_held_once(
         gate.open.set()
         for client in clients:
             assert client.recv(13) == b"HTTP/1.1 200 "
-        one = server._scrapes._held_bytes()
+        one = bodies.held_bytes()
         for client in clients[2:]:
             client.close()
         wait_until(lambda: own_threads().count("pytheus-scrape") == 2, "the others to leave")
 
-        assert server._scrapes._held_bytes() == one
+        assert bodies.held_bytes() == one
 
 
 def test_a_client_that_reads_nothing_is_cut_off(
