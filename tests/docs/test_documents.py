@@ -140,7 +140,15 @@ class Reader:
             stack.enter_context(mock.patch.dict(os.environ, PATH=path))
             stack.enter_context(contextlib.chdir(directory))
             stack.callback(self._end_background)
+            stack.callback(self._forget)
             yield
+
+    def _forget(self) -> None:
+        """Let the document's metrics end, because the plugin for prometheus_client finds those that live."""
+        vars(self.module).clear()
+        plugin = sys.modules.get("pytheus_prometheus_client")
+        if plugin is not None:
+            plugin.uninstall()
 
     def _with_free_ports(self, text: str) -> str:
         return re.sub(r"\b\d{4,5}\b", lambda found: self._ports.get(found[0], found[0]), text)
