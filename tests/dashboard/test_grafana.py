@@ -15,6 +15,8 @@ from pytheus.dashboard import AlertThresholds, FamilyInfo, dashboard_text, grafa
 from pytheus.dashboard.promql import LABELS_AT_MOST
 from tests.dashboard.every_family import EVERY, FAMILIES, ODD_TEXTS
 
+pytestmark = pytest.mark.once
+
 
 def panels_of(families: Sequence[FamilyInfo], app: str = "shop") -> dict[str, dict[str, Any]]:
     panels: Any = grafana_dashboard(app, families)["panels"]
