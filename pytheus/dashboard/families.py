@@ -161,14 +161,11 @@ def _parsed(family: ParsedFamily) -> FamilyInfo:
 
 
 def _type_of(family: ParsedFamily, samples: list[ParsedSample]) -> MetricType:
-    for kind in KINDS.values():
-        if family.type not in (kind.type, kind.text_type):
-            continue
-        if family.type == "gauge" and family.name.endswith("_info") and all(each.value == 1 for each in samples):
-            return "info"
-        if family.type == "gauge" and samples and state_label(family.name) in dict(samples[0].labels):
-            return "stateset"
-        if family.type == "histogram" and samples and not any(each.name.endswith("_count") for each in samples):
-            return "gaugehistogram"
-        return kind.type
-    return "unknown"
+    if family.type == "gauge" and family.name.endswith("_info") and all(each.value == 1 for each in samples):
+        return "info"
+    if family.type == "gauge" and samples and state_label(family.name) in dict(samples[0].labels):
+        return "stateset"
+    if family.type == "histogram" and samples and not any(each.name.endswith("_count") for each in samples):
+        return "gaugehistogram"
+    # The types that the text format has no word for come later in the table than those that it calls them.
+    return next(kind.type for kind in KINDS.values() if family.type in (kind.type, kind.text_type))

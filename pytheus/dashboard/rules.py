@@ -153,12 +153,10 @@ class _Rules:
         if family.type == "counter":
             self._record(labels, _base(family), "rate5m", rate(family.name, self._scope, ("job", *labels)))
         elif family.type == "histogram":
-            name = ""
             for q in QUANTILES:
                 expression = quantile(family, q, self._scope, ("job",))
-                level = ("job", "quantile")
-                name = self._record(level, family.name, "histogram_quantile_rate5m", expression, f"{q:g}")
-            self._quantiles[family.name] = name
+                level, operations = ("job", "quantile"), "histogram_quantile_rate5m"
+                self._quantiles[family.name] = self._record(level, family.name, operations, expression, f"{q:g}")
             if requests is None or family.name != requests.duration.name:
                 self._beyond_buckets(family)
         elif family.type == "summary":

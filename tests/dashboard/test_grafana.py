@@ -15,10 +15,14 @@ from pytheus.dashboard import AlertThresholds, FamilyInfo, dashboard_text, grafa
 from pytheus.dashboard.promql import LABELS_AT_MOST
 from tests.dashboard.every_family import EVERY, FAMILIES, ODD_TEXTS
 
+pytestmark = pytest.mark.once
+
 
 def panels_of(families: Sequence[FamilyInfo], app: str = "shop") -> dict[str, dict[str, Any]]:
     panels: Any = grafana_dashboard(app, families)["panels"]
-    return {panel["title"]: panel for panel in panels}
+    by_title = {panel["title"]: panel for panel in panels}
+    assert len(by_title) == len(panels), "a panel occurs twice"
+    return by_title
 
 
 def only(family: FamilyInfo) -> list[dict[str, Any]]:

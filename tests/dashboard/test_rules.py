@@ -19,6 +19,7 @@ from pytheus.dashboard.rule_file import Rule, rule_file, scalar, template_text
 from pytheus.escaping import is_legacy_name
 from tests.dashboard.every_family import EVERY, FAMILIES, ODD_TEXTS, legacy_families
 
+pytestmark = pytest.mark.once
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 
 
