@@ -18,7 +18,17 @@ from pytheus.exposition import scrapes as scrapes_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family, Sample
-from tests.exposition.conftest import Gate, WaitUntil, get, open_to, own_threads, read, talk, waiting_clients
+from tests.exposition.conftest import (
+    Gate,
+    WaitUntil,
+    get,
+    held_bytes,
+    open_to,
+    own_threads,
+    read,
+    talk,
+    waiting_clients,
+)
 
 _PATIENCE_SECONDS = 120
 
@@ -154,7 +164,7 @@ def test_large_responses_that_clients_do_not_take_are_limited(
             connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
             # Either it holds a response now, or the one before has given way to it.
             assert connection.recv(13) == b"HTTP/1.1 200 "
-            assert bodies.held_bytes() > 10_000_000
+            assert held_bytes() > 10_000_000
 
         assert get(server, "/metrics")[0] == 200
 
@@ -178,12 +188,12 @@ def test_a_response_that_clients_share_is_held_once(
         gate.open.set()
         for client in clients:
             assert client.recv(13) == b"HTTP/1.1 200 "
-        one = bodies.held_bytes()
+        one = held_bytes()
         for client in clients[2:]:
             client.close()
         wait_until(lambda: own_threads().count("pytheus-scrape") == 2, "the others to leave")
 
-        assert bodies.held_bytes() == one
+        assert held_bytes() == one
 
 
 def test_a_client_that_reads_nothing_is_cut_off(
