@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -205,6 +205,30 @@ def test_a_client_that_reads_nothing_is_cut_off(
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         wait_until(lambda: "pytheus-scrape" in own_threads(), "the scrape to begin")
         wait_until(lambda: "pytheus-scrape" not in own_threads(), "the scrape to end")
+
+
+def test_without_threads_to_spare_a_client_that_takes_nothing_gives_way(
+    shop: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrapes_module, "_SLOW_SECONDS", 0.1)
+    start = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name == "pytheus-scrape":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    large = CollectorRegistry()
+    _large(large)
+    with start_http_server(0, registry=shop, registries={"/large": large}) as server, open_to(server) as connection:
+        monkeypatch.setattr(threading.Thread, "start", start_others)
+        connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+        assert connection.recv(13) == b"HTTP/1.1 200 "
+
+        assert get(server, "/metrics")[0] == 200
+
+        with suppress(ConnectionError):
+            assert len(read(connection)) < 25_000_000
 
 
 # Broken and hostile connections --------------------------------------------------------------------------------------
