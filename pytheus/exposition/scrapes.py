@@ -68,7 +68,8 @@ class Scrapes:
     def start(self, request: Request, channel: Channel, respond: Respond) -> None:
         """Send the response of `respond` from a new thread, which closes the connection."""
         scrape = _Scrape(request, channel)
-        thread = threading.Thread(target=self._serve, args=(scrape, respond), name="pytheus-scrape", daemon=True)
+        arguments = (scrape, respond, _SEND_SECONDS)
+        thread = threading.Thread(target=self._serve, args=arguments, name="pytheus-scrape", daemon=True)
         scrape.thread = thread
         with self._lock:
             self._running.add(scrape)
@@ -76,7 +77,8 @@ class Scrapes:
         try:
             thread.start()
         except RuntimeError:  # no more threads: the machine's limit, or the interpreter is about to end
-            self._serve(scrape, respond)
+            # This thread reads the requests of all clients, so a slow one gives way at once.
+            self._serve(scrape, respond, _SLOW_SECONDS)
 
     def abort_slowest(self) -> None:
         """Break the connection of the client that takes its response slowest, if one is slow."""
@@ -109,12 +111,12 @@ class Scrapes:
         self._running.clear()
         return channels
 
-    def _serve(self, scrape: _Scrape, respond: Respond) -> None:
+    def _serve(self, scrape: _Scrape, respond: Respond, send_seconds: float) -> None:
         channel = scrape.channel
         try:
             response = respond(scrape.request, channel)
             scrape.sent_since = time.monotonic()
-            channel.send_all((response_head(response), *response.parts), _SEND_SECONDS)
+            channel.send_all((response_head(response), *response.parts), send_seconds)
             channel.finish(_LINGER_SECONDS if scrape.request.has_body else 0.0)
         except OSError:
             pass  # the client has left, or was too slow

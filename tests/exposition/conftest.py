@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from pytheus import Counter, Gauge, start_http_server
-from pytheus.exposition import collection_lanes
+from pytheus.exposition import bodies, collection_lanes
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import Collector, CollectorRegistry
 from pytheus.samples import Family, Sample
@@ -114,6 +116,13 @@ def waiting_clients() -> int:
     """How many clients wait for a collection that has not begun, in this process."""
     lanes = list(collection_lanes._lanes.values())
     return sum(len(collection._waits) for lane in lanes for collection in lane.waiting.values())
+
+
+def held_bytes() -> int:
+    """The size of all bodies that are not taken yet; without those that are garbage."""
+    if sys.implementation.name != "cpython":
+        gc.collect()
+    return bodies.held_bytes()
 
 
 class Gate:

@@ -23,7 +23,7 @@ from pytheus.exposition import bodies, respond_async
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus.samples import Family, Sample
 from tests.conftest import wait_until
-from tests.exposition.conftest import Custom, Gate, Plain, add_queues, fail, read, waiting_clients
+from tests.exposition.conftest import Custom, Gate, Plain, add_queues, fail, held_bytes, read, waiting_clients
 
 _PATIENCE_SECONDS = 120
 _COMPARED = ("content-type", "content-encoding", "content-length", "vary", "allow")
@@ -187,7 +187,7 @@ def test_they_keep_the_same_deadline(shop: CollectorRegistry, serve: Serve) -> N
             assert b"shop_orders_total 1.0" in body
             assert b'collector="Gate"' in body
             assert time.monotonic() - begun < 30, server  # not the 120 seconds for which the collector waits
-        wait_until(lambda: bodies.held_bytes() == 0, "the responses to be forgotten, although a thread still collects")
+        wait_until(lambda: held_bytes() == 0, "the responses to be forgotten, although a thread still collects")
     finally:
         gate.open.set()
 
@@ -249,7 +249,7 @@ def test_responses_that_clients_do_not_take_are_limited_for_all_servers(
         refused = {server: ask(small[server]) for server in ("uvicorn", "waitress")}
         assert {status for status, _, _ in refused.values()} == {503}
         assert refused["uvicorn"] == refused["waitress"]
-    wait_until(lambda: bodies.held_bytes() == 0, "the response to be given up")
+    wait_until(lambda: held_bytes() == 0, "the response to be given up")
 
     assert [ask(port)[0] for port in small.values()] == [200] * 3
 
@@ -260,4 +260,4 @@ def test_an_asgi_server_leaves_a_client_that_takes_nothing(serve: Serve, monkeyp
     port = serve(registry)["uvicorn"]
     with ExitStack() as stack:
         _takes_nothing(stack, port)
-        wait_until(lambda: bodies.held_bytes() == 0, "the response to be given up")
+        wait_until(lambda: held_bytes() == 0, "the response to be given up")

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -18,7 +18,17 @@ from pytheus.exposition import scrapes as scrapes_module
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family, Sample
-from tests.exposition.conftest import Gate, WaitUntil, get, open_to, own_threads, read, talk, waiting_clients
+from tests.exposition.conftest import (
+    Gate,
+    WaitUntil,
+    get,
+    held_bytes,
+    open_to,
+    own_threads,
+    read,
+    talk,
+    waiting_clients,
+)
 
 _PATIENCE_SECONDS = 120
 
@@ -154,7 +164,7 @@ def test_large_responses_that_clients_do_not_take_are_limited(
             connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
             # Either it holds a response now, or the one before has given way to it.
             assert connection.recv(13) == b"HTTP/1.1 200 "
-            assert bodies.held_bytes() > 10_000_000
+            assert held_bytes() > 10_000_000
 
         assert get(server, "/metrics")[0] == 200
 
@@ -178,12 +188,12 @@ def test_a_response_that_clients_share_is_held_once(
         gate.open.set()
         for client in clients:
             assert client.recv(13) == b"HTTP/1.1 200 "
-        one = bodies.held_bytes()
+        one = held_bytes()
         for client in clients[2:]:
             client.close()
         wait_until(lambda: own_threads().count("pytheus-scrape") == 2, "the others to leave")
 
-        assert bodies.held_bytes() == one
+        assert held_bytes() == one
 
 
 def test_a_client_that_reads_nothing_is_cut_off(
@@ -195,6 +205,30 @@ def test_a_client_that_reads_nothing_is_cut_off(
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         wait_until(lambda: "pytheus-scrape" in own_threads(), "the scrape to begin")
         wait_until(lambda: "pytheus-scrape" not in own_threads(), "the scrape to end")
+
+
+def test_without_threads_to_spare_a_client_that_takes_nothing_gives_way(
+    shop: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrapes_module, "_SLOW_SECONDS", 0.1)
+    start = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name == "pytheus-scrape":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    large = CollectorRegistry()
+    _large(large)
+    with start_http_server(0, registry=shop, registries={"/large": large}) as server, open_to(server) as connection:
+        monkeypatch.setattr(threading.Thread, "start", start_others)
+        connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+        assert connection.recv(13) == b"HTTP/1.1 200 "
+
+        assert get(server, "/metrics")[0] == 200
+
+        with suppress(ConnectionError):
+            assert len(read(connection)) < 25_000_000
 
 
 # Broken and hostile connections --------------------------------------------------------------------------------------
