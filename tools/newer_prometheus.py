@@ -1,4 +1,4 @@
-"""Downloads newer Prometheus servers and Pushgateways than the machine's Debian has; installs nothing.
+"""Downloads newer Prometheus servers, Pushgateways and VictoriaMetrics than this Debian has; installs nothing.
 
     python3 tools/newer_prometheus.py
 
@@ -17,7 +17,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent.parent / ".venv" / "prometheus"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SOURCES = (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*"))
-SUITES = {"trixie": ("prometheus",), "sid": ("prometheus", "prometheus-pushgateway")}
+SUITES = {"trixie": ("prometheus",), "sid": ("prometheus", "prometheus-pushgateway", "victoria-metrics")}
 """The packages of each suite."""
 
 

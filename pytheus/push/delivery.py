@@ -90,7 +90,7 @@ class Delivery(Generic[T]):
         return max(0.0, self._due - now)
 
     def begin(self) -> T:
-        """Return the item to send now; `finish` or `fail` tells the outcome. Raises `RuntimeError` if there is none."""
+        """Return the item to send now; `finish` or `fail` tells the outcome. Raises `RuntimeError` without one."""
         if not self._items or self._is_sending:
             raise RuntimeError("there is no item to send, or one is being sent")
         self._is_sending = True

@@ -111,7 +111,7 @@ class OtlpExporter:
 
 
 class _Otlp:
-    """The protocol, for the writer's thread."""
+    """The protocol. Only the writer's thread uses it."""
 
     def __init__(
         self,

@@ -146,7 +146,7 @@ class RemoteWriter:
 
 
 class _RemoteWrite:
-    """The protocol, for the writer's thread."""
+    """The protocol. Only the writer's thread uses it."""
 
     def __init__(
         self,

@@ -195,7 +195,7 @@ def test_numbers_that_waited_arrive_in_their_order(
 
 
 @WRITERS
-def test_a_receiver_that_hangs_delays_nobody(
+def test_a_receiver_that_hangs_delays_no_write(
     registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
 ) -> None:
     receivers: list[Receiver] = []
