@@ -1,7 +1,8 @@
 """The peer's own tests pass with the seam wherever they pass without.
 
 They are those of the sdist, which is downloaded. If a test that passes without the seam fails with it, all tests run
-again with it, in the same order, up to three times: one that fails each time is broken by the seam.
+again with it, in the same order, up to three times, and then once without: one that fails each time with the seam, and
+passes without it a second time, is broken by the seam. One of their tests of TLS fails nearly always.
 """
 
 from __future__ import annotations
@@ -101,5 +102,7 @@ def test_what_passes_without_the_seam_passes_with_it(suite: Suite, without: set[
         broken -= suite.passed(registry)
         if not broken:
             break
+    if broken:
+        broken &= suite.passed(None)
     print(f"\n{len(without)} tests pass without the seam, {len(without - broken)} of them with it over {registry}")
     assert sorted(broken) == []
