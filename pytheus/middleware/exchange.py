@@ -42,8 +42,11 @@ METHODS: Final[dict[object, str]] = {
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 }
 SCHEMES: Final[dict[object, str]] = {"http": "http", "https": "https", "ws": "ws", "wss": "wss"}
-_VERSIONS: Final = {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}
-PROTOCOLS: Final[dict[object, str]] = _VERSIONS | {f"HTTP/{version}": text for version, text in _VERSIONS.items()}
+PROTOCOLS: Final[dict[object, str]] = {
+    f"{protocol}{version}": text  # ASGI has the version alone
+    for protocol in ("", "HTTP/")
+    for version, text in {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}.items()
+}
 
 CLIENT_GONE: Final = "client_disconnected"
 INCOMPLETE: Final = "incomplete_response"
