@@ -28,6 +28,7 @@ MODULES = {
     "litestar.app": "litestar",
     "flask.app": "flask",
     "django.core.handlers.base": "django",
+    "celery.app.base": "celery",
     # Frameworks that are not supported, which is said.
     "aiohttp.web": "aiohttp",
     "bottle": "bottle",

@@ -1,7 +1,7 @@
 """Measures the cost of HTTP middleware per request, beside each framework's own popular instrumentator.
 
     python -P bench/middleware.py
-    python -P bench/middleware.py --windows 50
+    python -P bench/middleware.py --windows 1000
 
 Needs pytheus, fastapi and flask installed, and the instrumentators of `PEERS`; one that is missing is left out. The
 same application handles the same request without a server: alone, within pytheus' middleware, and within the
@@ -28,7 +28,7 @@ from pytheus import COMPILED
 from pytheus.middleware import AsgiMiddleware, WsgiMiddleware
 from pytheus.registry import CollectorRegistry
 
-REQUESTS = 500
+REQUESTS = 50
 """Requests in one window."""
 
 Run = Callable[[], float]
@@ -166,7 +166,7 @@ def costs(makers: tuple[Callable[[], Run], ...], windows: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.middleware", description="Measures HTTP middleware.")
-    parser.add_argument("--windows", type=int, default=40, help="windows of each application (default: %(default)s)")
+    parser.add_argument("--windows", type=int, default=400, help="windows of each application (default: %(default)s)")
     windows = parser.parse_args().windows
     print(f"pytheus {'compiled' if COMPILED else 'pure'}, Python {sys.version.split()[0]}, best of {windows} windows\n")
     rows = [["beside", "pytheus", "instrumentator", "ratio"]]

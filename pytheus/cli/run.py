@@ -58,8 +58,8 @@ are also served if --port, --addr or --path is given.
   --web-config FILE  TLS, client certificates, passwords and tokens, as in Prometheus's exporters
   --max-scrapes N    how many scrapes run at once, 40 by default; others are refused with status 503
   --timeout-seconds S  the longest wait for a scrape, 25 by default
-  --instrument auto  measure the requests to applications of Starlette, FastAPI, Litestar, Flask and Django, without a
-                     change to them; or some of these, as in --instrument fastapi,flask
+  --instrument auto  measure the requests to applications of Starlette, FastAPI, Litestar, Flask and Django, and the
+                     tasks of Celery, without a change to them; or some of these, as in --instrument fastapi,flask
   --quiet            do not print the metrics' address and the measured frameworks to stderr
   --job NAME         the name under which the metrics are sent when the program ends, with its duration and outcome
   --push-gateway URL the Pushgateway to send them to

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from celery.app.task import Context, Task
     from celery.worker.request import Request
 
-__all__ = ["measure_tasks"]
+__all__ = ["is_measured", "measure_tasks"]
 
 STAMP: Final = "pytheus_published_at"
 """The header of a message with the time of its publication, in seconds since the Unix epoch."""
@@ -73,6 +73,11 @@ def measure_tasks(
     if app not in receivers.apps:
         receivers.apps.append(app)
     return receivers.metrics
+
+
+def is_measured(app: Celery) -> bool:
+    """Return whether `measure_tasks` was called for `app`, with any registry."""
+    return any(app in receivers.apps for receivers in _receivers.values())
 
 
 class _Receivers:

@@ -6,6 +6,7 @@ Modules:
 - `instruments`: the table of frameworks, and how one is instrumented
 - `applications`: the classes of Starlette, FastAPI, Litestar and Flask
 - `django`: the middleware that a Django project gets
+- `celery`: the tasks of Celery
 - `report`: the lines on stderr
 """
 

@@ -16,6 +16,7 @@ from pytheus.instrumentation.applications import (
     instrument_litestar,
     instrument_starlette,
 )
+from pytheus.instrumentation.celery import instrument_celery
 from pytheus.instrumentation.django import instrument_django
 from pytheus.instrumentation.report import say_not_measured
 from pytheus.instrumentation.selection import FRAMEWORKS, selected
@@ -29,6 +30,7 @@ INSTRUMENTS: Final[Mapping[str, Callable[[ModuleType, Names], None]]] = {
     "litestar": instrument_litestar,
     "flask": instrument_flask,
     "django": instrument_django,
+    "celery": instrument_celery,
 }
 """Each changes the classes of a framework's module, so that applications are measured with these names."""
 

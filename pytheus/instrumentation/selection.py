@@ -18,7 +18,7 @@ from pytheus.middleware.options import Names
 __all__ = ["AUTO", "FRAMEWORKS", "parse", "selected"]
 
 AUTO: Final = "auto"
-FRAMEWORKS: Final = ("starlette", "fastapi", "litestar", "flask", "django")
+FRAMEWORKS: Final = ("starlette", "fastapi", "litestar", "flask", "django", "celery")
 """The frameworks that are supported, in the order in which messages name them."""
 
 _NAMES: Final[tuple[str, ...]] = get_args(Names)
@@ -43,6 +43,8 @@ def parse(text: str) -> Mapping[str, Names]:
             every = cast("Names", names)
             continue
         _check(framework, FRAMEWORKS, "frameworks, or auto for all")
+        if framework == "celery" and equals:
+            raise ValueError(f"names of HTTP metrics, which celery does not have, but got {names!r}")
         found[framework] = cast("Names", names)
     if every is not None:
         found = {**dict.fromkeys(FRAMEWORKS, every), **found}

@@ -42,7 +42,11 @@ METHODS: Final[dict[object, str]] = {
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY")
 }
 SCHEMES: Final[dict[object, str]] = {"http": "http", "https": "https", "ws": "ws", "wss": "wss"}
-PROTOCOLS: Final[dict[object, str]] = {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}
+PROTOCOLS: Final[dict[object, str]] = {
+    f"{protocol}{version}": text  # ASGI has the version alone
+    for protocol in ("", "HTTP/")
+    for version, text in {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}.items()
+}
 
 CLIENT_GONE: Final = "client_disconnected"
 INCOMPLETE: Final = "incomplete_response"
@@ -58,6 +62,9 @@ class Measures(Protocol[S]):
 
     @property
     def is_automatic(self) -> bool: ...
+
+    @property
+    def needs_path(self) -> bool: ...
 
     @property
     def measures_first_byte(self) -> bool: ...

@@ -79,6 +79,7 @@ class Recorder(Generic[S]):
         self._exclude_methods: Final = frozenset(map(str.upper, options.get("exclude_methods", ())))
         self._exclude_if: Final = options.get("exclude_if")
         self._is_excluded: Final = _matcher(options)
+        self.needs_path: Final = self._is_excluded is not None
 
         self.measures_first_byte: Final = is_http and options.get("first_byte", False)
         self.measures_sizes: Final = is_http and options.get("sizes", profile.has_sizes)
@@ -154,7 +155,12 @@ class Recorder(Generic[S]):
                 route = self._route_of(exchange)
             else:
                 route = self._own_route(exchange.source)
-            self.release(exchange)
+            active = exchange.active
+            if active is not None:
+                exchange.active = None
+                active.dec()
+            # Otherwise the scope and the exchange would refer to each other until the garbage collector runs.
+            exchange.source.pop(EXCHANGE_KEY, None)
             if not route:
                 if self._drops_unmatched:
                     return

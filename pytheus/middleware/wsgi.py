@@ -6,6 +6,7 @@ https://peps.python.org/pep-3333/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
+from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
@@ -89,8 +90,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         environ = self.source
         self.method: str = METHODS.get(environ["REQUEST_METHOD"], OTHER)
         self.scheme: str = SCHEMES.get(environ["wsgi.url_scheme"], OTHER)
-        self.protocol: str = PROTOCOLS.get(environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"), OTHER)
-        self.path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        self.protocol: str = PROTOCOLS.get(environ.get("SERVER_PROTOCOL"), OTHER)
+        if self.recorder.needs_path:
+            self.path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if self.recorder.measures_sizes:
             self.request_size: int = content_length(environ.get("CONTENT_LENGTH")) or 0
 
@@ -108,7 +110,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             write = self.start_response_of(status, headers, exc_info)
         try:
             self.headers = headers
-            self.start(int(status[:3]))
+            self.status = int(status[:3])
+            if self.recorder.measures_first_byte:
+                self.first_byte = perf_counter() - self.began
             request = self.source.get("werkzeug.request")
             if request is not None:
                 self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
@@ -123,36 +127,20 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
 
         return measured_write
 
-    def end_complete(self) -> None:
-        """End the exchange, whose body is exhausted."""
-        if self.status:
-            self.end()
-        else:
-            self.end_early()
-
-    def note_part(self, part: bytes) -> None:
-        """Note a part of the body, which the server takes now."""
-        self.parts += 1
-        if self.parts == 2:
-            self.is_stream = self.recorder.is_stream(self)
-        if self.recorder.measures_sizes:
-            self.response_size: int = self.response_size + len(part)
-
     def close(self) -> None:
-        """End the exchange, unless its body was exhausted: the client has left."""
-        if not self.has_ended:
-            self.is_stream: bool = self.parts > 0 and self.recorder.is_stream(self)
-            self.end_early()
+        """End the exchange, whose body is not exhausted: the client has left."""
+        self.is_stream: bool = self.parts > 0 and self.recorder.is_stream(self)
+        self.end_early()
 
     def measured(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return `body` as the server gets it: the exchange ends when it is exhausted or closed."""
+        if isinstance(body, (list, tuple)):
+            return _SizedBody(self, body)
         wrapper: object = self.source.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             if self.recorder.measures_sizes:
                 self.response_size = content_length(self.response_headers().get("content-length")) or 0
             return self._measured_file(body)
-        if isinstance(body, (list, tuple)):
-            return _SizedBody(self, body)
         return _Body(self, body)
 
     def _measured_file(self, body: Iterable[bytes]) -> Iterable[bytes]:
@@ -176,29 +164,32 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
 class _Body:
     """The body of a response; ends the exchange."""
 
-    __slots__ = ("_body", "_exchange", "_iterator")
+    __slots__ = ("_body", "_exchange")
 
     def __init__(self, exchange: WsgiExchange, body: Iterable[bytes]) -> None:
         self._exchange: Final = exchange
         self._body: Final = body
-        self._iterator: Iterator[bytes] = iter(())
 
     def __iter__(self) -> Iterator[bytes]:
-        self._iterator = iter(self._body)
-        return self
-
-    def __next__(self) -> bytes:
         exchange = self._exchange
+        has_sizes = exchange.recorder.measures_sizes
         try:
-            part = next(self._iterator)
-        except StopIteration:
-            exchange.end_complete()
-            raise
+            for part in self._body:
+                exchange.parts += 1
+                if exchange.parts == 2:
+                    exchange.is_stream = exchange.recorder.is_stream(exchange)
+                if has_sizes:
+                    exchange.response_size += len(part)
+                yield part
+        except GeneratorExit:
+            raise  # the server has left it, and calls `close`
         except BaseException as error:
             exchange.end_early(error)
             raise
-        exchange.note_part(part)
-        return part
+        if exchange.status:
+            exchange.end()
+        else:
+            exchange.end_early()
 
     def close(self) -> None:
         """Close the body of the application; the client has left if it is not exhausted."""
@@ -207,7 +198,8 @@ class _Body:
             if callable(close):
                 close()
         finally:
-            self._exchange.close()
+            if not self._exchange.has_ended:
+                self._exchange.close()
 
 
 class _SizedBody(_Body):

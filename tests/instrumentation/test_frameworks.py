@@ -143,3 +143,40 @@ def test_other_frameworks_than_those_named_are_not_measured(instrument: str, run
     printed, errors = run(f"{ASK}{STARLETTE}\ncounts()", instrument)
     assert printed == []
     assert errors == [] if instrument == "flask" else len(errors) == 1
+
+
+CELERY = """
+from celery import Celery
+
+app = Celery("shop", broker="memory://", backend="cache+memory://")
+
+@app.task(name="send")
+def send():
+    return 1
+{by_hand}
+send.delay()
+assert send.apply().get(disable_sync_subtasks=False) == 1
+import pytheus
+print("\\n".join(line for line in pytheus.generate_metrics({registry}).splitlines() if "_total{{" in line))
+"""
+SENT = [
+    'celery_tasks_published_total{task="send"} 1.0',
+    'celery_tasks_finished_total{task="send",state="success",error_type=""} 1.0',
+]
+
+
+def test_the_tasks_of_celery(run: Run) -> None:
+    printed, errors = run(CELERY.format(by_hand="", registry=""))
+    assert printed == SENT
+    assert errors == [f"pytheus: measuring celery {version('celery')} (names: celery)"]
+
+
+def test_tasks_that_the_program_measures_are_measured_once(run: Run) -> None:
+    by_hand = """
+from pytheus.contrib.celery import measure_tasks
+from pytheus.registry import CollectorRegistry
+own = CollectorRegistry()
+measure_tasks(app, registry=own)
+"""
+    assert run(CELERY.format(by_hand=by_hand, registry="own")) == (SENT, [])
+    assert run(CELERY.format(by_hand=by_hand, registry="")) == ([""], [])

@@ -30,10 +30,11 @@ def test_the_frameworks_and_their_names(text: str, expected: dict[str, str]) -> 
     [
         (
             "fastpai",
-            "frameworks, or auto for all (starlette, fastapi, litestar, flask, django) but got 'fastpai'; did",
+            "frameworks, or auto for all (starlette, fastapi, litestar, flask, django, celery) but got 'fastpai'; did",
         ),
         ("flask=flask-exprter", "got 'flask-exprter'; did you mean 'flask-exporter'?"),
         ("flask=", "names of metrics (otel, "),
+        ("celery=otel", "names of HTTP metrics, which celery does not have, but got 'otel'"),
         ("flask,", "but got another text"),
         ("", "but got another text"),
         ("https://user:secret@host", "but got another text"),

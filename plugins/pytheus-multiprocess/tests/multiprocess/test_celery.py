@@ -208,6 +208,34 @@ def test_the_sums_of_a_pool(
     assert worker.end() == 0
 
 
+@pytest.mark.once
+@pytest.mark.slow
+def test_a_worker_that_knows_no_pytheus(
+    tmp_path: Path, start: Start, wait_until: WaitUntil, unused_port: Callable[[], int]
+) -> None:
+    source = SHOP.replace("measure_tasks(app)", "").replace("from pytheus.contrib.celery import measure_tasks", "")
+    (tmp_path / "shop.py").write_text(source)
+    broker = start_broker(start, tmp_path, unused_port())
+    run = (
+        *(sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0"),
+        "--instrument",
+        "auto",
+        "--",
+    )
+    worker = start(*run, *_CELERY, "-A", "shop", "worker", "-c", "4", cwd=tmp_path, BROKER=broker)
+    url = worker.wait_for(r"pytheus: serving metrics at (http://\S+)")[1]
+    client = "from shop import add\nfor number in range(100): add.delay(number, 1)"
+    subprocess.run([sys.executable, "-c", client], cwd=tmp_path, env=os.environ | {"BROKER": broker}, check=True)
+
+    def finished() -> list[str]:
+        lines = httpx.get(url, timeout=60).text.splitlines()
+        return [line for line in lines if line.startswith("celery_tasks_finished_total{")]
+
+    expected = ['celery_tasks_finished_total{task="add",state="success",error_type=""} 100.0']
+    wait_until(lambda: finished() == expected, "all tasks")
+    assert worker.end() == 0
+
+
 OWN_PORT = """
 from celery.signals import worker_init
 

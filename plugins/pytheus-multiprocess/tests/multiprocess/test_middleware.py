@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.multiprocess.conftest import WaitUntil
 
-    from tests.conftest import Start
+    from tests.conftest import Prometheus, Start
 
 AUTO = ["--instrument", "auto"]
 
@@ -52,6 +53,18 @@ def item(request, item):
 
 urlpatterns = [path("items/<item>", item)]
 app = get_wsgi_application()
+"""
+
+STARLETTE = """
+import os
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+async def item(request):
+    return PlainTextResponse(str(os.getpid()), 404 if request.path_params["item"] == "0" else 200)
+
+app = Starlette(routes=[Mount("/items", routes=[Route("/{item}", item)])])
 """
 
 LITESTAR = """
@@ -120,10 +133,10 @@ _COUNT = "http_server_request_duration_seconds_count"
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            FASTAPI,
+            STARLETTE,
             "gunicorn app:app -w 4 -k uvicorn.workers.UvicornWorker -b {address}",
             AUTO,
-            id="FastAPI, gunicorn with uvicorn's workers, instrumented",
+            id="Starlette, gunicorn with uvicorn's workers, instrumented",
             marks=pytest.mark.slow,
         ),
     ],
@@ -136,8 +149,9 @@ def test_the_sums_of_four_workers(
     start: Start,
     wait_until: WaitUntil,
     unused_port: Callable[[], int],
+    start_prometheus: Callable[..., Prometheus],
 ) -> None:
-    """1.1: 34. 1.3: 22."""
+    """1.1: 34. 1.3: 22. Where pytheus instruments the application, by the PromQL of a Prometheus that scrapes it."""
     (tmp_path / "app.py").write_text(source)
     port = unused_port()
     run = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", *options, "--")
@@ -177,4 +191,21 @@ def test_the_sums_of_four_workers(
 
     # A client may have its response before the worker has counted it.
     wait_until(lambda: counted() == {**made, "active": 0}, f"the sums {made}")
+    if options and shutil.which("prometheus"):
+        # Not after the last request: the scrapes overlap with the load.
+        prometheus = start_prometheus(start, tmp_path, shop=metrics.split("/")[2])
+        for item in range(50):
+            get(f"/items/{item}")
+        made["200"] += 49
+        made["404"] += 1
+        count = f'{_COUNT}{{http_route=~"/items/.*"}}'
+
+        def by_promql(query: str) -> dict[str, float]:
+            return {labels["http_response_status_code"]: value for labels, value in prometheus.query(query)}
+
+        by_status = f"sum by (http_response_status_code) ({count})"
+        wait_until(lambda: by_promql(by_status) == made, f"PromQL to give {made}")
+        bucket = f'{_COUNT.removesuffix("count")}bucket{{http_route=~"/items/.*", le="+Inf"}}'
+        assert by_promql(f"sum by (http_response_status_code) ({bucket})") == made
+        assert [value for _, value in prometheus.query("sum(http_server_active_requests)")] == [0]
     assert program.end() == 0
