@@ -91,7 +91,7 @@ class _Receivers:
         )
         self._registry: Final = registry  # whose id is the key
         self._runs: Final[dict[tuple[str, int], TaskRun]] = {}
-        self._timed_out: Final[deque[str]] = deque(maxlen=100)
+        self._timed_out: Final[deque[tuple[str, bool]]] = deque(maxlen=100)
 
     def connect(self) -> None:
         """Connect each receiver to its signal."""
@@ -149,13 +149,12 @@ class _Receivers:
         if (task_id, get_ident()) in self._runs or error_type == "Reject":
             return
         if error_type == "TimeLimitExceeded":
-            # Celery 5.7 tells of it when the limit is reached, and again, then with the request, when the process has
-            # ended; other versions and pools tell of it once.
-            if sender.request.id != task_id:
-                self._timed_out.append(task_id)
-            elif task_id in self._timed_out:
-                self._timed_out.remove(task_id)
+            # Celery 5.7 tells of it twice, with and without the request; other versions and pools tell of it once.
+            has_request = sender.request.id == task_id
+            if (task_id, not has_request) in self._timed_out:
+                self._timed_out.remove((task_id, not has_request))
                 return
+            self._timed_out.append((task_id, has_request))
         self.metrics.count(sender.name, "failure", exception)
 
     def _retried(self, *, sender: Task, request: Context, reason: object = None, **named: object) -> None:
