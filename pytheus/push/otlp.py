@@ -139,9 +139,9 @@ class _Otlp:
         # Once, and not at each attempt.
         return [b"".join(compressed([bytes(message)], "gzip")) for message in messages]
 
-    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+    def send(self, request: bytes, timeout_seconds: float) -> Outcome:
         response = self._client.request(
-            "POST", self._path, body, headers=self._headers, timeout_seconds=timeout_seconds
+            "POST", self._path, request, headers=self._headers, timeout_seconds=timeout_seconds
         )
         if 200 <= response.status < 300:
             rejected, words = partial_success(response.body)

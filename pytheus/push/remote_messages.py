@@ -57,10 +57,10 @@ _NATIVE_SLOT: Final = -1
 class RemoteRequest(NamedTuple):
     """The message of a request, not compressed, and the number of samples, histograms and exemplars in it.
 
-    The message is valid until the next snapshot is encoded.
+    A message of an encoder is valid until it encodes the next snapshot.
     """
 
-    message: memoryview
+    message: bytes | memoryview
     samples: int
     histograms: int
     exemplars: int

@@ -166,34 +166,27 @@ class _RemoteWrite:
         self._encoder = RemoteWriteEncoder(self._version, labels)
         self._is_known = False
         self._last_metadata = -_METADATA_SECONDS
-        # The request that each body came from, by the body's id.
-        self._requests: dict[int, RemoteRequest] = {}
 
     @property
     def shown(self) -> str:
         return self._client.shown
 
-    def encode(self, snapshot: Snapshot) -> list[bytes]:
+    def encode(self, snapshot: Snapshot) -> list[RemoteRequest]:
         now = time.monotonic()
         metadata = now - self._last_metadata >= _METADATA_SECONDS
         if metadata:
             self._last_metadata = now
-        bodies: list[bytes] = []
-        self._requests = {}
-        for request in self._encoder.encode(snapshot, metadata=metadata):
-            body = snappy_block(request.message)
-            self._requests[id(body)] = request
-            bodies.append(body)
-        return bodies
+        requests = self._encoder.encode(snapshot, metadata=metadata)
+        return [request._replace(message=snappy_block(request.message)) for request in requests]
 
-    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
-        response = self._client.request(
-            "POST", self._path, body, headers=_HEADERS[self._version], timeout_seconds=timeout_seconds
-        )
+    def send(self, request: RemoteRequest, timeout_seconds: float) -> Outcome:
+        headers = _HEADERS[self._version]
+        body = bytes(request.message)
+        response = self._client.request("POST", self._path, body, headers=headers, timeout_seconds=timeout_seconds)
         status = response.status
         if 200 <= status < 300:
             if self._version == "2.0":
-                return self._written(response, self._requests[id(body)])
+                return self._written(response, request)
             return Outcome(Verdict.DELIVERED)
         is_unknown = status == 415 or (not self._is_known and status in _MAYBE_1)
         if self._may_fall_back and self._version == "2.0" and is_unknown:

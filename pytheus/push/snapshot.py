@@ -159,9 +159,13 @@ class SnapshotReader:
     def end(self) -> Snapshot:
         """Return a snapshot in which all series of the one before have ended, at a later millisecond than that."""
         ended = _ended(self._former, [])
+        self.forget()
+        return Snapshot(max(time.time(), self._latest + 0.002), [], ended, 0)
+
+    def forget(self) -> None:
+        """Forget all series; the next snapshot has every exemplar again."""
         self._former = []
         self._kept = {}
-        return Snapshot(max(time.time(), self._latest + 0.002), [], ended, 0)
 
 
 def _ended(former: list[Block], present: list[Block]) -> list[tuple[Block, list[int]]]:

@@ -20,7 +20,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.interruption import is_interruption
@@ -54,41 +54,44 @@ class WriterStatus(NamedTuple):
     error: str = ""
 
 
-class SnapshotProtocol(Protocol):
-    """A protocol in which snapshots are sent. Only the writer's thread calls it."""
+R = TypeVar("R")
+
+
+class SnapshotProtocol(Protocol[R]):
+    """A protocol in which snapshots are sent, as requests of the type `R`. Only the writer's thread calls it."""
 
     @property
     def shown(self) -> str:
         """The receiver's URL without credentials."""
         ...
 
-    def encode(self, snapshot: Snapshot) -> list[bytes]:
-        """Return the bodies of the requests."""
+    def encode(self, snapshot: Snapshot) -> list[R]:
+        """Return the requests, which stay valid."""
         ...
 
-    def send(self, body: bytes, timeout_seconds: float) -> Outcome:
+    def send(self, request: R, timeout_seconds: float) -> Outcome:
         """Send one of them. Raises `PushError` if there is no response, and `InvalidReceiverError`."""
         ...
 
 
-class _Batch:
+class _Batch(Generic[R]):
     """A snapshot to send: its requests, once they are encoded, and how many of them are delivered."""
 
-    __slots__ = ("bodies", "done", "snapshot")
+    __slots__ = ("done", "requests", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot: Final = snapshot
-        self.bodies: list[bytes] | None = None
+        self.requests: list[R] | None = None
         self.done = 0
 
 
-class BackgroundWriter:
+class BackgroundWriter(Generic[R]):
     """Reads `reader` every `interval_seconds` and sends the snapshots by `protocol`."""
 
     def __init__(
         self,
         name: str,
-        protocol: SnapshotProtocol,
+        protocol: SnapshotProtocol[R],
         reader: SnapshotReader,
         *,
         interval_seconds: float,
@@ -110,14 +113,19 @@ class BackgroundWriter:
             )
         self._ends_series: Final = ends_series and lock_file is None
         self._leadership: Final = None if lock_file is None else Leadership(lock_file)
-        self._delivery: Final = Delivery[_Batch](max_queue_bytes, random.random)
-        self._status = WriterStatus()
-        # The problems that were logged since the last success.
-        self._logged: Final[set[str]] = set()
-        self._is_finished = False
+        self._max_queue_bytes: Final = max_queue_bytes
         self._next_reading = 0.0
         self._process = 0
+        self._begin()
         self._worker: Final = Worker(f"pytheus-{name.replace(' ', '-')}", self._tick)
+
+    def _begin(self) -> None:
+        """Begin with an empty queue."""
+        self._delivery = Delivery[_Batch[R]](self._max_queue_bytes, random.random)
+        self._status = WriterStatus()
+        # The problems that were logged since the last success.
+        self._logged: set[str] = set()
+        self._is_finished = False
 
     def __repr__(self) -> str:
         state = "running" if self._worker.is_running else "not running"
@@ -132,6 +140,10 @@ class BackgroundWriter:
         """Start the thread, unless it runs in this process."""
         if self._worker.is_running and self._process == os.getpid():
             return
+        if self._process not in (0, os.getpid()):
+            # The queue and the series are those of the parent, and perhaps half a change of them.
+            self._begin()
+            self._reader.forget()
         self._process = os.getpid()
         self._is_finished = False
         # Many processes that start at once read and send at different times.
@@ -194,21 +206,21 @@ class BackgroundWriter:
         for dropped in self._delivery.offer(_Batch(snapshot), snapshot.size_bytes):
             self._drop(dropped, "the queue is full")
 
-    def _drop(self, batch: _Batch, reason: str) -> None:
+    def _drop(self, batch: _Batch[R], reason: str) -> None:
         self._status = self._status._replace(dropped=self._status.dropped + batch.snapshot.samples)
         self._report(f"numbers were dropped, because {reason}")
 
     def _attempt(self, timeout_seconds: float) -> bool:
         """Send the next request; return whether the receiver took or refused it."""
         batch = self._delivery.begin()
-        bodies = batch.bodies
+        requests = batch.requests
         try:
-            if bodies is None:
-                bodies = batch.bodies = self._protocol.encode(batch.snapshot)
+            if requests is None:
+                requests = batch.requests = self._protocol.encode(batch.snapshot)
                 batch.done = 0
             outcome = Outcome(Verdict.DELIVERED)
-            if batch.done < len(bodies):
-                outcome = self._protocol.send(bodies[batch.done], timeout_seconds)
+            if batch.done < len(requests):
+                outcome = self._protocol.send(requests[batch.done], timeout_seconds)
         except (PushError, InvalidReceiverError) as error:
             outcome = Outcome(Verdict.FAILED, str(error))
         except BaseException as error:
@@ -224,7 +236,7 @@ class BackgroundWriter:
             self._report(outcome.message)
             return False
         if verdict is Verdict.OTHER_FORM:
-            batch.bodies = None
+            batch.requests = None
             self._delivery.again()
             return True
         if verdict is Verdict.REFUSED:
@@ -232,7 +244,7 @@ class BackgroundWriter:
             self._drop(batch, outcome.message)
             return True
         batch.done += 1
-        if bodies is not None and batch.done < len(bodies):
+        if requests is not None and batch.done < len(requests):
             self._delivery.again()
             return True
         self._delivery.finish()
@@ -284,11 +296,11 @@ class BackgroundWriter:
 
 
 # Writers that run. A writer is kept alive by its thread, too.
-_running: Final[set[BackgroundWriter]] = set()
+_running: Final[set[BackgroundWriter[Any]]] = set()  # Any, because they have requests of several types
 _is_hooked = False
 
 
-def _watch(writer: BackgroundWriter) -> None:
+def _watch(writer: BackgroundWriter[R]) -> None:
     global _is_hooked
     _running.add(writer)
     if not _is_hooked:
@@ -302,11 +314,11 @@ def _watch(writer: BackgroundWriter) -> None:
             )
 
 
-def _unwatch(writer: BackgroundWriter) -> None:
+def _unwatch(writer: BackgroundWriter[R]) -> None:
     _running.discard(writer)
 
 
-def _each(call: Callable[[BackgroundWriter], None]) -> None:
+def _each(call: Callable[[BackgroundWriter[Any]], None]) -> None:
     for writer in list(_running):
         call(writer)
 

@@ -29,7 +29,7 @@ class Custom(CustomCollector):
         yield from self.families
 
 
-def _parsed(version: RemoteWriteVersion, body: memoryview) -> Any:
+def _parsed(version: RemoteWriteVersion, body: bytes | memoryview) -> Any:
     return parsed_1(bytes(body)) if version == "1.0" else parsed_2(bytes(body))
 
 
