@@ -161,7 +161,7 @@ class TaskRun:
     __slots__ = ("_active", "_began", "_label", "_metrics", "has_ended")
 
     def __init__(self, metrics: TaskMetrics, label: str) -> None:
-        self.has_ended = False
+        self.has_ended: bool = False
         self._metrics: Final = metrics
         self._label: Final = label
         self._active: Final = metrics.in_progress.labels(label)

@@ -110,9 +110,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             write = self.start_response_of(status, headers, exc_info)
         try:
             self.headers = headers
-            self.status = int(status[:3])
+            self.status: int = int(status[:3])
             if self.recorder.measures_first_byte:
-                self.first_byte = perf_counter() - self.began
+                self.first_byte: float = perf_counter() - self.began
             request = self.source.get("werkzeug.request")
             if request is not None:
                 self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
@@ -139,7 +139,7 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         wrapper: object = self.source.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             if self.recorder.measures_sizes:
-                self.response_size = content_length(self.response_headers().get("content-length")) or 0
+                self.response_size: int = content_length(self.response_headers().get("content-length")) or 0
             return self._measured_file(body)
         return _Body(self, body)
 
