@@ -7,10 +7,10 @@ from django.apps import AppConfig
 from pytheus.contrib.django.cache import measure_caches
 from pytheus.contrib.django.database import measure_databases
 
-__all__ = ["MetricsConfig"]
+__all__: list[str] = []  # Django finds the class by its base
 
 
-class MetricsConfig(AppConfig):
+class _MetricsConfig(AppConfig):
     """Measures databases with the options in ``PYTHEUS_DATABASES``, and caches with those in ``PYTHEUS_CACHES``.
 
     Each is a mapping of arguments of `measure_databases` or `measure_caches`; None leaves them unmeasured.
