@@ -50,6 +50,8 @@ def command(shell: str) -> int:
 @click.option("--job", help="the name under which the metrics are sent when the program ends")
 @click.option("--push-gateway", help="the Pushgateway to send them to")
 @click.option("--textfile", type=click.Path(), help="a file for node_exporter to write them to")
+@click.option("--remote-write", help="a receiver of remote write, to write them to at intervals")
+@click.option("--otlp", help="a receiver of OTLP, to write them to at intervals")
 @click.option("--quiet", is_flag=True, help="do not print the metrics' address")
 @click.option("-m", "module", help="a module to run")
 @click.argument("program", nargs=-1, type=click.Path())

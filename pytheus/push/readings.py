@@ -180,13 +180,13 @@ def _plain(
     )
 
 
-def of_families(families: Iterable[CheckedFamily]) -> Iterator[Reading]:
-    """Yield the readings of families; each has one or several."""
+def of_families(families: Iterable[CheckedFamily], *, native: bool) -> Iterator[Reading]:
+    """Yield the readings of families; each has one or several. With `native` false, native buckets are left out."""
     for family in families:
         if family.type in ("histogram", "gaugehistogram", "summary"):
             found = distributions(family.type, [sample for sample in family.samples if sample.suffix != _CREATED])
             if found is not None:
-                yield from _of_distributions(family, found)
+                yield from _of_distributions(family, found, native)
             else:
                 yield from _of_samples(family, "unknown")
         else:
@@ -197,11 +197,12 @@ def _created_of(family: CheckedFamily) -> dict[frozenset[tuple[str, str]], float
     return {frozenset(one.labels.items()): one.value for one in family.samples if one.suffix == _CREATED}
 
 
-def _of_distributions(family: CheckedFamily, found: list[Distribution]) -> Iterator[Reading]:
+def _of_distributions(family: CheckedFamily, found: list[Distribution], native: bool) -> Iterator[Reading]:
     created = _created_of(family)
     groups: dict[tuple[tuple[float, ...], bool], list[Distribution]] = {}
     for one in found:
-        groups.setdefault((tuple([point for point, _ in one.points]), one.counted.native is not None), []).append(one)
+        is_native = native and one.counted.native is not None
+        groups.setdefault((tuple([point for point, _ in one.points]), is_native), []).append(one)
     for (points, is_native), members in groups.items():
         is_summary = family.type == "summary"
         shape = Shape(
@@ -230,7 +231,8 @@ def _of_distributions(family: CheckedFamily, found: list[Distribution]) -> Itera
                 below = sample.value
                 if sample.exemplar is not None:
                     exemplars.append((labels, slot, sample.exemplar))
-            exemplars += [(labels, -1, exemplar) for exemplar in one.counted.exemplars]
+            if is_native:
+                exemplars += [(labels, -1, exemplar) for exemplar in one.counted.exemplars]
         natives = [one.counted.native for one in members] if is_native else []
         times = [one.counted.timestamp for one in members]
         yield _plain(shape, series, starts, numbers, exemplars, natives, times)

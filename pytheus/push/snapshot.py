@@ -209,7 +209,8 @@ class _Encoder:
         if definition.native is not None and not self._native:
             # Every collector with rows is one.
             families = checked_families(collector, lead, escaping)  # type: ignore[arg-type]  # as said above
-            return [self._measure((key, at), definition, one) for at, one in enumerate(of_families(families))]
+            readings = of_families(families, native=False)
+            return [self._measure((key, at), definition, one) for at, one in enumerate(readings)]
         name = lead + definition.name
         if definition.name_rules != "legacy":
             name = escape_name(name, escaping)
@@ -223,7 +224,7 @@ class _Encoder:
 
     def encode_family(self, family: CheckedFamily, /) -> list[Measurement]:
         measurements: list[Measurement] = []
-        for place, reading in enumerate(of_families((family,))):
+        for place, reading in enumerate(of_families((family,), native=self._native)):
             measurements += self._measure((family.name, place), None, reading)
         return measurements
 
