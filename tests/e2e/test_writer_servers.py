@@ -14,7 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from pytheus import Counter
 from pytheus.push import OtlpExporter, RemoteWriter
+from pytheus.registry import CollectorRegistry
 from tests.conftest import Prometheus, unused_port, wait_until
 from tests.e2e.every_type import (
     GAUGE_HISTOGRAMS,
@@ -155,6 +157,35 @@ def test_a_server_with_native_histograms_switched_off(program: str, start: Start
     writer.close()
     assert "+Inf" in found or version_of(program) >= (3, 8)
     assert writer.status.dropped == 0
+
+
+def test_no_number_is_lost_while_prometheus_is_away(start: Start, tmp_path: Path) -> None:
+    """It is stopped and started again; the numbers of the time between arrive afterwards."""
+    (tmp_path / "prometheus.yml").write_text("")
+    address = f"127.0.0.1:{unused_port()}"
+    command = [PROGRAMS[0], f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'tsdb'}"]
+    command += ["--web.enable-remote-write-receiver", f"--web.listen-address={address}"]
+    registry = CollectorRegistry()
+    ticks = Counter("ticks_total", "Ticks.", registry=registry)
+    with RemoteWriter(f"http://{address}", registry, interval_seconds=0.1, labels={"job": "written"}) as writer:
+        for _ in range(2):
+            before = writer.status.delivered
+            server = start(*command, cwd=tmp_path)
+            wait_until(lambda server=server: _answers(server, f"http://{address}/-/ready"), "Prometheus")  # type: ignore[misc]  # bound now
+            wait_until(lambda before=before: writer.status.delivered > before + 3, "numbers")  # type: ignore[misc]
+            server.process.terminate()
+            server.process.wait(60)
+            ticks.inc()
+            wait_until(lambda: writer.status.queued > 5, "numbers that wait")
+        server = start(*command, cwd=tmp_path)
+        wait_until(lambda: writer.status.queued == 0, "numbers that waited to arrive")
+        delivered, status = writer.status.delivered, writer.status
+        result = Prometheus(f"http://{address}", set()).ask("query", query='ticks_total{job="written"}[1h]')["result"]
+    assert (status.dropped, status.error) == (0, "")
+    assert status.failures > 0
+    ((*values,),) = [series["values"] for series in result]
+    assert len(values) >= delivered  # each snapshot has one number
+    assert {float(value) for _, value in values} == {0.0, 1.0, 2.0}
 
 
 # VictoriaMetrics ------------------------------------------------------------------------------------------------------
