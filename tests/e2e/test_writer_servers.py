@@ -76,7 +76,11 @@ def _prometheus(start: Start, program: str, home: Path, features: Sequence[str])
 
 
 def _victoria(start: Start, home: Path) -> str:
-    arguments = (f"-storageDataPath={home / 'data'}", "-search.latencyOffset=0s", "-memory.allowedBytes=64MB")
+    arguments = (
+        f"-storageDataPath={home / 'data'}",
+        "-search.latencyOffset=0s",
+        "-memory.allowedBytes=64MB",
+    )
     return _listening(start, VICTORIAS[-1], home, "/health", arguments, "-httpListenAddr")
 
 
@@ -204,7 +208,9 @@ def _comparable(series: Series) -> Series:
 
 def _of_victoria(url: str, at: float) -> Series:
     """Its numbers by the labels of the application."""
-    result = Prometheus(url, set()).ask("query", query='{__name__=~"shop_.*"}', time=f"{at:.3f}")["result"]
+    # Never the same query, because it remembers the series of one for ten seconds.
+    query = f'{{__name__=~"shop_.*|at_{time.monotonic_ns()}"}}'
+    result = Prometheus(url, set()).ask("query", query=query, time=f"{at:.3f}")["result"]
     series: Series = {}
     for each in result:
         own = {name: text for name, text in each["metric"].items() if not name.startswith(("service.", "scope."))}
