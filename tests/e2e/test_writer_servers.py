@@ -14,7 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from pytheus import Counter
 from pytheus.push import OtlpExporter, RemoteWriter
+from pytheus.registry import CollectorRegistry
 from tests.conftest import Prometheus, unused_port, wait_until
 from tests.e2e.every_type import (
     GAUGE_HISTOGRAMS,
@@ -74,7 +76,11 @@ def _prometheus(start: Start, program: str, home: Path, features: Sequence[str])
 
 
 def _victoria(start: Start, home: Path) -> str:
-    arguments = (f"-storageDataPath={home / 'data'}", "-search.latencyOffset=0s", "-memory.allowedBytes=64MB")
+    arguments = (
+        f"-storageDataPath={home / 'data'}",
+        "-search.latencyOffset=0s",
+        "-memory.allowedBytes=64MB",
+    )
     return _listening(start, VICTORIAS[-1], home, "/health", arguments, "-httpListenAddr")
 
 
@@ -157,6 +163,35 @@ def test_a_server_with_native_histograms_switched_off(program: str, start: Start
     assert writer.status.dropped == 0
 
 
+def test_no_number_is_lost_while_prometheus_is_away(start: Start, tmp_path: Path) -> None:
+    """It is stopped and started again; the numbers of the time between arrive afterwards."""
+    (tmp_path / "prometheus.yml").write_text("")
+    address = f"127.0.0.1:{unused_port()}"
+    command = [PROGRAMS[0], f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'tsdb'}"]
+    command += ["--web.enable-remote-write-receiver", f"--web.listen-address={address}"]
+    registry = CollectorRegistry()
+    ticks = Counter("ticks_total", "Ticks.", registry=registry)
+    with RemoteWriter(f"http://{address}", registry, interval_seconds=0.1, labels={"job": "written"}) as writer:
+        for _ in range(2):
+            before = writer.status.delivered
+            server = start(*command, cwd=tmp_path)
+            wait_until(lambda server=server: _answers(server, f"http://{address}/-/ready"), "Prometheus")  # type: ignore[misc]  # bound now
+            wait_until(lambda before=before: writer.status.delivered > before + 3, "numbers")  # type: ignore[misc]
+            server.process.terminate()
+            server.process.wait(60)
+            ticks.inc()
+            wait_until(lambda: writer.status.queued > 5, "numbers that wait")
+        server = start(*command, cwd=tmp_path)
+        wait_until(lambda: writer.status.queued == 0, "numbers that waited to arrive")
+        delivered, status = writer.status.delivered, writer.status
+        result = Prometheus(f"http://{address}", set()).ask("query", query='ticks_total{job="written"}[1h]')["result"]
+    assert (status.dropped, status.error) == (0, "")
+    assert status.failures > 0
+    ((*values,),) = [series["values"] for series in result]
+    assert len(values) >= delivered  # each snapshot has one number
+    assert {float(value) for _, value in values} == {0.0, 1.0, 2.0}
+
+
 # VictoriaMetrics ------------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +208,9 @@ def _comparable(series: Series) -> Series:
 
 def _of_victoria(url: str, at: float) -> Series:
     """Its numbers by the labels of the application."""
-    result = Prometheus(url, set()).ask("query", query='{__name__=~"shop_.*"}', time=f"{at:.3f}")["result"]
+    # Never the same query, because it remembers the series of one for ten seconds.
+    query = f'{{__name__=~"shop_.*|at_{time.monotonic_ns()}"}}'
+    result = Prometheus(url, set()).ask("query", query=query, time=f"{at:.3f}")["result"]
     series: Series = {}
     for each in result:
         own = {name: text for name, text in each["metric"].items() if not name.startswith(("service.", "scope."))}
