@@ -77,8 +77,10 @@ def compiled_modules() -> Sequence[Extension]:
     )
     if os.name == "posix":
         for extension in extensions:
-            # So that the compiler may inline the library's functions, and calls of them need no table.
-            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]
+            # Hidden, so that the compiler may inline the library's functions, and calls of them need no table. It does
+            # not know which arguments a parser leaves out, where the quick part of introspection.h is inlined.
+            flags = ["-fvisibility=hidden", "-Wno-maybe-uninitialized"]
+            extension.extra_compile_args = [*extension.extra_compile_args, *flags]
     generated = Path("build", "__native_pytheus.c")
     add_introspection(generated, COMPILED_MODULES)
     guard_interpreters(generated)

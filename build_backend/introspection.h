@@ -107,6 +107,28 @@ static PYTHEUS_APART int Pytheus_Parse(PyObject *const *args, Py_ssize_t nargs, 
     return fits;
 }
 
+#if defined(__GNUC__) && !defined(Py_GIL_DISABLED)
+/* The most common calls, with one positional argument or none, without a call of the parser: no compiler inlines a function
+   of variable arguments. The parser knows how many arguments fit once it has been called. */
+static inline int Pytheus_IsParsed(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                                   const CPyArg_Parser *parser, PyObject **first)
+{
+    if (kwnames != NULL || nargs > 1 || parser->kwtuple == NULL || nargs < parser->min || nargs > parser->max)
+        return 0;
+    if (nargs)
+        *first = args[0];
+    return 1;
+}
+
+#define PYTHEUS_FIRST(first, ...) first
+#define CPyArg_ParseStackAndKeywordsSimple(args, nargs, kwnames, parser, ...)                          \
+    (Pytheus_IsParsed(args, nargs, kwnames, parser, PYTHEUS_FIRST(__VA_ARGS__, NULL))                  \
+     || CPyArg_ParseStackAndKeywordsSimple(args, nargs, kwnames, parser, __VA_ARGS__))
+#define CPyArg_ParseStackAndKeywordsOneArg(args, nargs, kwnames, parser, only)                         \
+    (((nargs) == 1 && (kwnames) == NULL && (*(only) = (args)[0], 1))                                   \
+     || CPyArg_ParseStackAndKeywordsOneArg(args, nargs, kwnames, parser, only))
+#endif
+
 /* An argument of a type that compiled code cannot take. */
 static PYTHEUS_COLD void Pytheus_WrongType(const char *name, const char *parameter, const char *expected,
                                            PyObject *given)

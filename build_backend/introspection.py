@@ -11,9 +11,10 @@ errors. So the C code that it generates is completed before a C compiler reads i
 - Where the arguments of a call do not fit, a Python function with the same parameters words the error.
 - An argument of a type that native code does not take is refused with the names of class, method and parameter.
 
-Two calls get faster: one without keywords of a function that takes any, by the parser of introspection.h, and one of a
-method in `_OWN`. Any other call that succeeds runs the same instructions as without all this. The build stops if a
-piece that is to be completed is not in the generated code, as may happen with another version of mypyc.
+Three calls get faster, by introspection.h: one without keywords of a function that takes any, one of a method in
+`_OWN`, and one with a single positional argument or none. Any other call that succeeds runs the same instructions as
+without all this. The build stops if a piece that is to be completed is not in the generated code, as may happen with
+another version of mypyc.
 """
 
 from __future__ import annotations
