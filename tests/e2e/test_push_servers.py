@@ -252,7 +252,7 @@ def test_a_gateway_with_tls_and_passwords(program: str, start: Start, secured: P
     gateway.wait_for("TLS is enabled")
     wait_until(lambda: is_open(address), "the gateway to listen")
     files: dict[str, Any] = {"ca_file": secured / "ca.pem"}
-    showing = files | {"cert_file": secured / "client.crt", "key_file": secured / "client.key"}
+    showing: dict[str, Any] = files | {"cert_file": secured / "client.crt", "key_file": secured / "client.key"}
 
     def reason(url: str, **access: Any) -> tuple[str, str]:
         with pytest.raises(PushError) as caught:
