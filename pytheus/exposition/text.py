@@ -59,7 +59,7 @@ def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[Te
 
 
 def _comment(registry: Registry) -> str:
-    """The reason why nothing is exposed, for a person who wonders about an empty page."""
+    """Return a comment with the reason if `registry` exposes nothing on purpose, or else ""."""
     note = unexposed_note(registry)
     return f"# {note}\n" if note else ""
 
