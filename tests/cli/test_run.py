@@ -216,6 +216,7 @@ def test_a_registry_that_is_chosen_reaches_the_programs_children(
 
 
 _PUSHING = """
+from pytheus.plugins import hookimpl
 from pytheus.registry import CollectorRegistry
 
 class Pushing:
@@ -228,7 +229,8 @@ class Pushing:
     def collect(self):
         return []
 
-def create(options):
+@hookimpl
+def pytheus_make_registry(options):
     return Pushing()
 """
 
@@ -238,7 +240,7 @@ def test_a_registry_that_exposes_nothing_is_told(program: Path) -> None:
     info = site / "pushing-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pushing\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[pytheus]\npushing = pushing_registry:create\n")
+    (info / "entry_points.txt").write_text("[pytheus]\npushing = pushing_registry\n")
     (site / "pushing_registry.py").write_text(_PUSHING)
     chosen = ("--port", "0", "--registry", "pushing")
     told = "Pushing holds 3 collector(s) and exposes none of them, because it sends their numbers elsewhere."
