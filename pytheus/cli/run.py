@@ -31,6 +31,7 @@ from pytheus.exceptions import OptionError, PytheusError
 from pytheus.plugins import configure
 from pytheus.plugins.config import plugins_variable
 from pytheus.registry import REGISTRY
+from pytheus.registry.traversal import unexposed_note
 from pytheus.unserved import RUN_VARIABLE, announce_serving
 
 __all__ = ["run"]
@@ -238,6 +239,8 @@ def run(arguments: Sequence[str]) -> int:
         os.environ["PYTHEUS_REGISTRY"] = options.registry
     if server is not None and not served.quiet:
         print(f"pytheus: serving metrics at {server.url}", file=sys.stderr, flush=True)
+    if (serves or writers is not None) and not served.quiet and (note := unexposed_note(REGISTRY)):
+        print(f"pytheus run: warning: {note}", file=sys.stderr, flush=True)
     if ending is not None:
         ending.begin()
     if writers is not None:

@@ -16,6 +16,7 @@ from pytheus.names import base_name, text_name
 from pytheus.registry.capabilities import TextRenderer, has_plain_text
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.traversal import unexposed_note
 from pytheus.textformat import format_number, header, line_head, quoted_name
 
 __all__ = ["CONTENT_TYPE", "TextEncoder", "begin_walk", "generate_metrics"]
@@ -41,15 +42,26 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
 
     `registry` is any object that satisfies `pytheus.registry.Registry`. A collector that raises is left out, logged
     once and counted in ``pytheus_collector_errors_total{collector="..."}``; with `strict` it raises `CollectorError`.
+    For a registry that holds collectors and exposes none, the result is a comment that says so.
     Raises `NotARegistryError` if `registry` is not a registry. May be called from any thread, by several at once.
     https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
     """
-    return "".join(scrape(registry, TextEncoder(), strict=strict))
+    return "".join(scrape(registry, TextEncoder(), strict=strict)) or _comment(registry)
 
 
 def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[TextRenderer, str]:
     """Return a scrape of `registry` that can be encoded as text by several threads."""
-    return Walk(registry, TextEncoder(request), request)
+    encoder = TextEncoder(request)
+    walk = Walk(registry, encoder, request)
+    if not walk.collectors:
+        encoder.comment = _comment(registry)
+    return walk
+
+
+def _comment(registry: Registry) -> str:
+    """Return a comment with the reason if `registry` exposes nothing on purpose, or else ""."""
+    note = unexposed_note(registry)
+    return f"# {note}\n" if note else ""
 
 
 # OpenMetrics has it for counters, histograms and summaries: https://prometheus.io/docs/specs/om/open_metrics_spec/
@@ -60,10 +72,12 @@ _GAUGES: Final = ("_created", "_gsum", "_gcount")
 class TextEncoder:
     """Encodes families; a metric, or another `TextRenderer`, writes its own lines."""
 
-    __slots__ = ("_escaping",)
+    __slots__ = ("_escaping", "comment")
 
     def __init__(self, request: RenderRequest = _DEFAULT) -> None:
         self._escaping: Final = request.escaping
+        self.comment: str = ""
+        """A line to end with."""
 
     def supports(self, collector: Collector, /) -> bool:
         # Without isinstance(..., TextRenderer), which takes 10 microseconds; the walk checks for a definition.
@@ -104,4 +118,4 @@ class TextEncoder:
         )
 
     def encode_end(self) -> tuple[str, ...]:
-        return ()
+        return (self.comment,) if self.comment else ()

@@ -26,6 +26,7 @@ __all__ = [
     "originals",
     "registered_collectors",
     "report_failed_series",
+    "unexposed_note",
     "walk",
     "wrapped_registries",
 ]
@@ -123,6 +124,26 @@ def originals(registry: Registry) -> list[Collector]:
 def registered_collectors(registry: Registry) -> list[Collector]:
     """Return the collectors of `registry` as they were registered if it is `HoldsCollectors`, or else `collect()`'s."""
     return list(registry.registered_collectors() if isinstance(registry, HoldsCollectors) else registry.collect())
+
+
+def unexposed_note(registry: Registry) -> str:
+    """Return a sentence if `registry` holds collectors and exposes none, because it sends their numbers; or else "".
+
+    Resolves proxies, and calls no collector.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> unexposed_note(CollectorRegistry())
+        ''
+    """
+    for current in walk(registry, resolve=True):
+        if isinstance(current, HoldsCollectors) and not any(True for _ in current.collect()):
+            held = len(list(current.registered_collectors()))
+            if held:
+                return (
+                    f"{type(current).__name__} holds {held} collector(s) and exposes none of them,"
+                    " because it sends their numbers elsewhere."
+                )
+    return ""
 
 
 def definition_of(collector: object) -> Definition | None:

@@ -46,17 +46,17 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "examples/*/*.md", "plugins/*/*.md")
     for path in CHECKOUT.glob(pattern)
 )
-INSTALLING = ("docs/tutorial-plugin.md", "docs/how-to/write-a-registry.md")
+INSTALLING = ("docs/tutorial-plugin.md", "docs/tutorial-plugin-statsd.md", "docs/how-to/write-a-registry.md")
 """Documents that install packages, with pip and from an index, into a virtual environment of their own."""
 SLOW = ("docs/how-to/django.md", "docs/how-to/flask.md", "docs/how-to/litestar.md")
 """Documents that start several servers each; docs/how-to/fastapi.md does the same and is not among them."""
-DEBIAN_PROGRAMS = ("curl", "prometheus", "prometheus-pushgateway", "promtool", "redis-server")
+DEBIAN_PROGRAMS = ("curl", "npm", "prometheus", "prometheus-pushgateway", "promtool", "redis-server")
 SHOWN_ONLY = ("", "text", "mermaid", "promql")
 PATIENCE_SECONDS = 90
 
 _FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<language>\w*)[^\n]*\n"))
 _COMMENT = re.compile(r" *<!-- *(file|skip|exits|prints|eventually)(?:: *(.*?))? *-->\n\s*")
-_PORT = re.compile(r"(?:127\.0\.0\.1:|localhost:|--port[ =]|port=|start_http_server\()(\d{4,5})\b")
+_PORT = re.compile(r"(?:127\.0\.0\.1:|localhost:|--port[ =]|port=|mgmt_port: |start_http_server\()(\d{4,5})\b")
 _run_python = PythonEvaluator()
 # What a command says of a step that takes long on a busy machine.
 _PROGRESS = re.compile(r"^pytheus \w+: .* \(\d+ s\)\n", re.MULTILINE)

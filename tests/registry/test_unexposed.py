@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 
 from pytheus import Counter, generate_metrics
-from pytheus.compose import prefixed
+from pytheus.compose import prefixed, union
 from pytheus.exceptions import ConflictError, PytheusWarning
-from pytheus.registry import Collector, CollectorRegistry, CollectorRegistryProxy, HoldsCollectors, NullRegistry
+from pytheus.exposition import expose
+from pytheus.registry import (
+    Collector,
+    CollectorRegistry,
+    CollectorRegistryProxy,
+    HoldsCollectors,
+    NullRegistry,
+    Registry,
+)
 from pytheus.registry.lookup import find_collector
 
 
@@ -130,3 +139,24 @@ def test_nothing_is_told_where_nothing_was_registered() -> None:
         proxy.set_registry(CollectorRegistry())
         proxy.set_registry(NullRegistry())
         proxy.set_registry(CollectorRegistry())
+
+
+@pytest.mark.parametrize("wrap", [lambda registry: registry, CollectorRegistryProxy, lambda one: prefixed(one, "shop")])
+def test_its_text_says_why_it_is_empty(wrap: Callable[[Registry], Registry]) -> None:
+    pushing = Pushing()
+    assert generate_metrics(wrap(pushing)) == ""
+    Counter("hits_total", "Hits.", registry=pushing)
+    comment = "# Pushing holds 1 collector(s) and exposes none of them, because it sends their numbers elsewhere.\n"
+    assert generate_metrics(wrap(pushing)) == comment
+    assert expose(wrap(pushing), "text/plain")[0].decode() == comment
+    assert expose(wrap(pushing), "application/openmetrics-text")[0] == b"# EOF\n"
+
+
+def test_a_registry_that_exposes_something_has_no_comment() -> None:
+    pushing, shown = Pushing(), CollectorRegistry()
+    Counter("sent_total", "Sent.", registry=pushing)
+    Counter("hits_total", "Hits.", registry=shown)
+    assert "# Pushing" not in generate_metrics(union(shown, pushing))
+    deriving = Deriving()
+    Counter("hits_total", "Hits.", registry=deriving)
+    assert expose(deriving, "text/plain", names=["other"])[0] == b""
