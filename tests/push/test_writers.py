@@ -297,7 +297,9 @@ def test_a_partial_success_is_told_and_not_repeated(registry: CollectorRegistry,
     assert exporter.status.failures == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"partialSuccess":{}}', b"\xff", b"\x0a\x00", gzip.compress(b"", mtime=0)])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"partialSuccess":{}}', b"\xff", b"\x0a\x00", gzip.compress(b"", mtime=0)]
+)
 def test_another_body_of_a_success(registry: CollectorRegistry, orders: Counter, body: bytes) -> None:
     with Receiver(answering(200, body)) as receiver:
         exporter = OtlpExporter(receiver.url, registry).start()
