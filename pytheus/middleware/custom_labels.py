@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import TypeVar
 
+from pytheus.definitions import caller_location
 from pytheus.exceptions import PytheusWarning
 from pytheus.metrics.label_types import LabelValue
 from pytheus.middleware.exchange import Exchange
@@ -38,10 +39,12 @@ def custom_labels(
         if name in own:
             import warnings
 
-            warnings.warn(
+            path, _, line = caller_location().rpartition(":")
+            warnings.warn_explicit(
                 f"{subject} sets the label {name!r} itself, so labels[{name!r}] has no effect; choose another name",
                 PytheusWarning,
-                stacklevel=4,
+                path or "<unknown>",
+                int(line or 1),
             )
         elif callable(value):
             import inspect

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from time import perf_counter
+from types import GenericAlias
 from typing import TYPE_CHECKING, Final, Generic, Protocol, SupportsInt, TypeVar
+
+from pytheus.compilation import mypyc_attr
 
 if TYPE_CHECKING:
     from pytheus.metrics import Gauge, LabelValue
@@ -90,10 +93,12 @@ class Measures(Protocol[S]):
         """Count a failure. To be called where the error is handled."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange(Generic[S]):
     """The base of `AsgiExchange` and `WsgiExchange`, which tell it of the response."""
 
-    # No __slots__: the defaults below cost nothing per request.
+    # No __slots__: in plain Python, the defaults below cost nothing per request. A subclass has no other defaults for
+    # them, which the code here would not see where it is compiled.
 
     method: str
     scheme: str
@@ -190,6 +195,11 @@ class Exchange(Generic[S]):
             self.recorder.release(self)
         if self.outer is not None:
             self.outer.leave_out()
+
+    @classmethod
+    def __class_getitem__(cls, item: object) -> GenericAlias:
+        # The compiled build has no `typing.Generic` among its bases; see build_backend/erasing.py.
+        return GenericAlias(cls, item)
 
 
 def class_name(error: BaseException) -> str:

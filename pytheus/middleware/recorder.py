@@ -16,10 +16,10 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Callable, Collection, MutableMapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from functools import lru_cache, partial
 from time import perf_counter
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from pytheus.exceptions import ConflictError
 from pytheus.exposition.response import EXCHANGE_KEY
@@ -40,6 +40,9 @@ S = TypeVar("S", bound=MutableMapping[str, object])
 _STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
 
 
+AnyRecorder: TypeAlias = "Recorder[MutableMapping[str, object]]"
+
+
 class Recorder(Generic[S]):
     """The metrics of one middleware, by its names or by `profile`.
 
@@ -57,18 +60,20 @@ class Recorder(Generic[S]):
         is_automatic: bool = False,
     ) -> None:
         check_names(options, subject)
-        name = options.get("names", "otel")
+        # Any, because compiled code would refuse a value of another type in words of its own.
+        given: Mapping[str, Any] = options
+        name = given.get("names", "otel")
         is_http = profile is None
         _check_choice(name, PROFILES, "names", subject)
         if profile is None:
             profile = PROFILES[name]
-        _check_choice(options.get("unmatched", "count"), ("count", "drop"), "unmatched", subject)
-        _check_choice(options.get("streams", "drop"), ("drop", "separate", "count"), "streams", subject)
+        _check_choice(given.get("unmatched", "count"), ("count", "drop"), "unmatched", subject)
+        _check_choice(given.get("streams", "drop"), ("drop", "separate", "count"), "streams", subject)
         self._registry: Final = options.get("registry", REGISTRY)
         self.key: Final = (name, is_http, options.get("prefix"), id(self._registry))
         self._unmatched: Final = profile.unmatched
         self._drops_unmatched: Final = options.get("unmatched", "count") == "drop"
-        self._groups_status: Final = options.get("group_status", profile.group_status)
+        self._groups_status: Final = bool(given.get("group_status", profile.group_status))
         self._streams: Final = options.get("streams", "drop")
         self._is_stream: Final = options.get("is_stream")
         self._own_route: Final = options.get("route")
@@ -81,8 +86,8 @@ class Recorder(Generic[S]):
         self._is_excluded: Final = _matcher(options)
         self.needs_path: Final = self._is_excluded is not None
 
-        self.measures_first_byte: Final = is_http and options.get("first_byte", False)
-        self.measures_sizes: Final = is_http and options.get("sizes", profile.has_sizes)
+        self.measures_first_byte: Final = is_http and bool(given.get("first_byte", False))
+        self.measures_sizes: Final = is_http and bool(given.get("sizes", profile.has_sizes))
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
         self._made: Final = Records(
             options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options)
@@ -109,7 +114,8 @@ class Recorder(Generic[S]):
         # Otherwise a request costs a step for each of these.
         self._may_exclude = bool(self._exclude_methods or self._exclude_if or self._is_excluded)
         self._is_replaced = False
-        _recorders.add(cast("Recorder[MutableMapping[str, object]]", self))
+        self._reference: Final = partial(_itself, cast(AnyRecorder, self))
+        _references.add(self._reference)
 
     def begin(self, exchange: Exchange[S]) -> bool:
         """Begin to measure `exchange`; returns False if it is not to be measured."""
@@ -238,7 +244,7 @@ class Recorder(Generic[S]):
 
     def _replaces_automatic(self) -> bool:
         """Remove the metrics of automatic middleware with the same names; returns whether there was one."""
-        same = [each for each in _recorders if each.key == self.key]
+        same = [each for each in _recorders() if each.key == self.key]
         if self.is_automatic or not same or not all(each.is_automatic for each in same):
             return False
         for each in same:
@@ -304,16 +310,25 @@ def _matcher(options: MiddlewareOptions[S]) -> Callable[[str], bool] | None:
     return is_excluded
 
 
-_recorders: Final[weakref.WeakSet[Recorder[MutableMapping[str, object]]]] = weakref.WeakSet()
+def _itself(recorder: AnyRecorder) -> AnyRecorder:
+    return recorder
+
+
+# To each recorder, from an object that it holds: a compiled class has no weak references.
+_references: Final[weakref.WeakSet[partial[AnyRecorder]]] = weakref.WeakSet()
+
+
+def _recorders() -> list[AnyRecorder]:
+    return [reference() for reference in list(_references)]
 
 
 def has_middleware_of_program() -> bool:
     """Return whether this process has middleware that pytheus has not added by itself."""
-    return any(not recorder.is_automatic for recorder in list(_recorders))
+    return any(not recorder.is_automatic for recorder in _recorders())
 
 
 def _after_fork_in_child() -> None:
-    for recorder in list(_recorders):
+    for recorder in _recorders():
         recorder.forget_in_progress()
 
 

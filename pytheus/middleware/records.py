@@ -6,9 +6,9 @@ series and writes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from operator import attrgetter
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from pytheus.exceptions import ConflictError
 from pytheus.metrics import Counter, Gauge, Histogram, Summary
@@ -22,10 +22,10 @@ __all__ = ["Record", "Records", "values_of"]
 
 S = TypeVar("S", bound=MutableMapping[str, object])
 
-Record = Callable[[Exchange[S]], None]
+Record: TypeAlias = "Callable[[Exchange[S]], None]"
 """Counts an exchange in one metric."""
 
-Values = Callable[[Exchange[S]], tuple[LabelValue, ...]]
+Values: TypeAlias = "Callable[[Exchange[S]], tuple[LabelValue, ...]]"
 """Returns the labels of an exchange in one metric."""
 
 
@@ -73,7 +73,8 @@ class Records(Generic[S]):
     def active(self) -> tuple[Gauge, Values[S]] | None:
         """Return the gauge of requests in progress, and the function that returns its labels, if it is wanted."""
         name, description, attributes = self._profile.active
-        if not self._options.get("in_progress", self._profile.has_active):
+        options: Mapping[str, Any] = self._options  # Any, as in `Recorder`
+        if not options.get("in_progress", self._profile.has_active):
             return None
         labels, labels_of = list(attributes), values_of(tuple(attributes.values()))
         app_name = self._options.get("app_name", self._profile.app_name)
@@ -102,8 +103,9 @@ class Records(Generic[S]):
             metric = Summary(name, measure.description, labels, registry=self._registry)
             self._metrics.append(metric)
             return _observing(metric, labels_of, value_of, None)
-        buckets = self._options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
-        native = self._options.get("native", False) if measure.is_main else False
+        options: Mapping[str, Any] = self._options  # Any, as in `Recorder`
+        buckets = options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
+        native = options.get("native", False) if measure.is_main else False
         metric = Histogram(name, measure.description, labels, buckets=buckets, native=native, registry=self._registry)
         self._metrics.append(metric)
         is_duration = measure.value == "seconds"

@@ -29,13 +29,13 @@ _NO_STATUS: Final = 1005
 class WebSocketExchange(AsgiExchange):
     """A WebSocket, with the `receive` and `send` that the application gets."""
 
-    method: str = "GET"
     close_code: str = ""
-    unfinished: str = INCOMPLETE
 
     def read_request(self) -> None:
         """Read the scope before routers change it."""
         scope = self.source
+        self.method: str = "GET"
+        self.unfinished: str = INCOMPLETE
         self.scheme: str = SCHEMES.get(scope.get("scheme", "ws"), OTHER)
         self.protocol: str = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
         self.path: str = cast("str", scope["path"])

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sized
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
+from pytheus.compilation import mypyc_attr
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 from pytheus.middleware.recorder import Recorder
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["WsgiMiddleware"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WsgiMiddleware:
     """Measures the requests to a WSGI application: their duration, route, status, and how many are in progress.
 
