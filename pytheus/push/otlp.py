@@ -15,8 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from pytheus.exceptions import InvalidReceiverError
 from pytheus.push.access import Access
@@ -25,7 +24,7 @@ from pytheus.push.client import HttpClient
 from pytheus.push.otlp_messages import AttributeValue, OtlpEncoder
 from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
 from pytheus.push.snapshot import Snapshot, SnapshotReader
-from pytheus.push.writer import BackgroundWriter, WriterStatus
+from pytheus.push.writer import BackgroundWriter, Writer
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
@@ -37,7 +36,7 @@ _HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 _RETRIED: Final = (429, 502, 503, 504)
 
 
-class OtlpExporter:
+class OtlpExporter(Writer):
     """Sends the numbers of `registry` by OTLP to the receiver at `url` every `interval_seconds`, beside the program.
 
         >>> with OtlpExporter("http://127.0.0.1:9", service_name="shop", close_seconds=0.1) as exporter:
@@ -72,42 +71,19 @@ class OtlpExporter:
         attributes = _checked_resource(resource)
         attributes.setdefault("service.name", service_name)
         attributes.setdefault("service.instance.id", socket.gethostname())
-        self._writer: Final = BackgroundWriter(
-            "OTLP",
-            _Otlp(url, access, timeout_seconds, attributes, gzip),
-            SnapshotReader(registry, escaping="allow-utf-8"),
-            interval_seconds=interval_seconds,
-            timeout_seconds=timeout_seconds,
-            close_seconds=close_seconds,
-            max_queue_bytes=max_queue_bytes,
-            ends_series=False,
-            lock_file=lock_file,
+        super().__init__(
+            BackgroundWriter(
+                "OTLP",
+                _Otlp(url, access, timeout_seconds, attributes, gzip),
+                SnapshotReader(registry, escaping="allow-utf-8"),
+                interval_seconds=interval_seconds,
+                timeout_seconds=timeout_seconds,
+                close_seconds=close_seconds,
+                max_queue_bytes=max_queue_bytes,
+                ends_series=False,
+                lock_file=lock_file,
+            )
         )
-
-    def __repr__(self) -> str:
-        return repr(self._writer)
-
-    @property
-    def status(self) -> WriterStatus:
-        """The work so far. May be read from any thread."""
-        return self._writer.status
-
-    def start(self) -> Self:
-        """Start sending, unless it has started; returns the exporter. Does not wait."""
-        self._writer.start()
-        return self
-
-    def close(self) -> None:
-        """Send the last numbers, and stop; waits `close_seconds` at most. Idempotent."""
-        self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Otlp:

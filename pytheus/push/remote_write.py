@@ -19,8 +19,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from pytheus.escaping import ESCAPINGS, Escaping
 from pytheus.exceptions import InvalidReceiverError
@@ -32,7 +31,7 @@ from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
 from pytheus.push.remote_messages import RemoteRequest, RemoteWriteEncoder, RemoteWriteVersion
 from pytheus.push.snappy import snappy_block
 from pytheus.push.snapshot import Snapshot, SnapshotReader
-from pytheus.push.writer import BackgroundWriter, WriterStatus
+from pytheus.push.writer import BackgroundWriter, Writer
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
@@ -63,7 +62,7 @@ _NO_NATIVES: Final = re.compile(rb"native histograms are disabled", re.IGNORECAS
 _MAYBE_1: Final = (400, 406, 415, 501)
 
 
-class RemoteWriter:
+class RemoteWriter(Writer):
     """Writes the numbers of `registry` to the receiver at `url` every `interval_seconds`, beside the program.
 
         >>> with RemoteWriter("http://127.0.0.1:9/api/v1/write", close_seconds=0.1) as writer:
@@ -107,42 +106,19 @@ class RemoteWriter:
         if escaping not in ESCAPINGS:
             raise InvalidReceiverError(f"escaping is one of {', '.join(ESCAPINGS)} but got {shown(escaping)}")
         reader = SnapshotReader(registry, escaping=escaping, native=native_histograms)
-        self._writer: Final = BackgroundWriter(
-            "remote write",
-            _RemoteWrite(url, access, timeout_seconds, version, _checked_labels(labels), reader),
-            reader,
-            interval_seconds=interval_seconds,
-            timeout_seconds=timeout_seconds,
-            close_seconds=close_seconds,
-            max_queue_bytes=max_queue_bytes,
-            ends_series=True,
-            lock_file=lock_file,
+        super().__init__(
+            BackgroundWriter(
+                "remote write",
+                _RemoteWrite(url, access, timeout_seconds, version, _checked_labels(labels), reader),
+                reader,
+                interval_seconds=interval_seconds,
+                timeout_seconds=timeout_seconds,
+                close_seconds=close_seconds,
+                max_queue_bytes=max_queue_bytes,
+                ends_series=True,
+                lock_file=lock_file,
+            )
         )
-
-    def __repr__(self) -> str:
-        return repr(self._writer)
-
-    @property
-    def status(self) -> WriterStatus:
-        """The work so far. May be read from any thread."""
-        return self._writer.status
-
-    def start(self) -> Self:
-        """Start writing, unless it has started; returns the writer. Does not wait."""
-        self._writer.start()
-        return self
-
-    def close(self) -> None:
-        """Write the last numbers, end all series, and stop; waits `close_seconds` at most. Idempotent."""
-        self._writer.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _RemoteWrite:

@@ -20,7 +20,8 @@ import os
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, Self
 
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.interruption import is_interruption
@@ -31,7 +32,7 @@ from pytheus.push.outcomes import Outcome, Verdict
 from pytheus.push.snapshot import Snapshot, SnapshotReader
 from pytheus.worker import Worker
 
-__all__ = ["BackgroundWriter", "SnapshotProtocol", "WriterStatus", "checked_seconds"]
+__all__ = ["BackgroundWriter", "SnapshotProtocol", "Writer", "WriterStatus", "checked_seconds"]
 
 _LEAST_INTERVAL_SECONDS: Final = 0.05
 _END_SECONDS: Final = 0.1
@@ -293,6 +294,41 @@ class BackgroundWriter(Generic[R]):
         self._worker.after_fork_in_child()
         if self._leadership is not None:
             self._leadership.forget()
+
+
+class Writer:
+    """The base of `RemoteWriter` and `OtlpExporter`: how a program uses a background writer, which it owns."""
+
+    def __init__(self, writer: BackgroundWriter) -> None:
+        self._writer: Final = writer
+
+    def __repr__(self) -> str:
+        return repr(self._writer)
+
+    @property
+    def status(self) -> WriterStatus:
+        """The work so far. May be read from any thread."""
+        return self._writer.status
+
+    def start(self) -> Self:
+        """Start sending, unless it has started; returns the writer. Does not wait."""
+        self._writer.start()
+        return self
+
+    def close(self) -> None:
+        """Send the last numbers, end all series where the protocol can, and stop.
+
+        Waits `close_seconds` at most. Idempotent.
+        """
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 # Writers that run. A writer is kept alive by its thread, too.
