@@ -21,7 +21,7 @@ import random
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, Self
+from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.interruption import is_interruption
@@ -299,7 +299,7 @@ class BackgroundWriter(Generic[R]):
 class Writer:
     """The base of `RemoteWriter` and `OtlpExporter`: how a program uses a background writer, which it owns."""
 
-    def __init__(self, writer: BackgroundWriter) -> None:
+    def __init__(self, writer: BackgroundWriter[Any]) -> None:  # Any: whatever its requests are
         self._writer: Final = writer
 
     def __repr__(self) -> str:
