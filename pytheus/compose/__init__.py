@@ -31,6 +31,7 @@ through the layer in the next scrape, and `unregister` takes the collector that 
 layers.
 """
 
+from pytheus.compose.base import Layer
 from pytheus.compose.expiring import ExpiringRegistry, expiring
 from pytheus.compose.filtered import FamilyHead, FilteredRegistry, filtered
 from pytheus.compose.labelled import LabelledRegistry, labelled
@@ -45,6 +46,7 @@ __all__ = [
     "FamilyHead",
     "FilteredRegistry",
     "LabelledRegistry",
+    "Layer",
     "Wrapper",
     "LimitedRegistry",
     "PrefixedRegistry",

@@ -55,7 +55,17 @@ def checked_names(names: Iterable[str], source: str) -> frozenset[str]:
 
 
 class Layer(Composition):
-    """The base of layers around one registry, which by itself changes nothing. May be used from any thread."""
+    """The base of layers around one registry, which by itself changes nothing. May be used from any thread.
+
+        >>> from pytheus.registry import CollectorRegistry
+        >>> class Sorted(Layer):
+        ...     def collect(self):
+        ...         return iter(sorted(super().collect(), key=lambda collector: collector.name))
+        >>> Sorted(CollectorRegistry(), "Sorted(...)").prefix is None
+        True
+
+    `source` names the call in the error if `registry` is not a registry, which is a `NotARegistryError`.
+    """
 
     __slots__ = ("_registry",)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import gc
 import importlib
 import io
 import json
@@ -145,7 +146,11 @@ class Reader:
 
     def _forget(self) -> None:
         """Let the document's metrics end, because the plugin for prometheus_client finds those that live."""
-        vars(self.module).clear()
+        with warnings.catch_warnings():
+            # A reader's session ends so, too, with the directories and files that the blocks leave open.
+            warnings.simplefilter("ignore", ResourceWarning)
+            vars(self.module).clear()
+            gc.collect()
         plugin = sys.modules.get("pytheus_prometheus_client")
         if plugin is not None:
             plugin.uninstall()

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol, cast
 
-from pytheus.compose.base import Layer
+from pytheus.compose import Layer
 from pytheus.metrics import CustomCollector
 from pytheus.registry import Collector, Registry, definition_of, walk
 from pytheus.samples import Family, Sample
