@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, Summary
+from pytheus.atomic import LOCKED
 from pytheus.exposition import generate_metrics
 from pytheus.metrics import Metric
 from pytheus.metrics.series_numbers import SeriesNumbers, series_numbers
@@ -85,8 +86,9 @@ def test_the_same_series_have_the_same_lists() -> None:
     assert first is not None
     assert second is not None
     assert (first.numbers, second.numbers) == ([2.0, 3.0], [3.0, 3.0])
-    assert second.owners is first.owners
-    assert second.starts is first.starts
+    # Under locks, each number is read by its own way.
+    assert (second.owners is first.owners, second.starts is first.starts) == (not LOCKED, not LOCKED)
+    assert (second.owners, second.starts) == (first.owners, first.starts)
 
 
 @pytest.mark.parametrize("change", ["add", "remove", "clear", "again"])
