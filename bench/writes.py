@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter, process_time
@@ -58,6 +59,10 @@ def best(action: Callable[[], object], clock: Callable[[], float], windows: int,
     return found
 
 
+def _read_and_encode(reader: SnapshotReader, encoder: RemoteWriteEncoder | OtlpEncoder) -> object:
+    return encoder.encode(reader.read())
+
+
 def encoded(count: int, windows: int) -> dict[str, dict[str, float]]:
     """Return the seconds of each format, by the metric whose series are encoded."""
     figures: dict[str, dict[str, float]] = {}
@@ -73,10 +78,10 @@ def encoded(count: int, windows: int) -> dict[str, dict[str, float]]:
         reader = SnapshotReader(registry)
         first, second, otlp = RemoteWriteEncoder("1.0"), RemoteWriteEncoder("2.0"), OtlpEncoder({"service.name": "a"})
         actions: dict[str, Callable[[], object]] = {
-            "text": lambda registry=registry: generate_metrics(registry),  # type: ignore[misc]  # bound now
-            "remote write 1.0": lambda reader=reader, encoder=first: encoder.encode(reader.read()),  # type: ignore[misc]
-            "remote write 2.0": lambda reader=reader, encoder=second: encoder.encode(reader.read()),  # type: ignore[misc]
-            "OTLP": lambda reader=reader, encoder=otlp: encoder.encode(reader.read()),  # type: ignore[misc]
+            "text": partial(generate_metrics, registry),
+            "remote write 1.0": partial(_read_and_encode, reader, first),
+            "remote write 2.0": partial(_read_and_encode, reader, second),
+            "OTLP": partial(_read_and_encode, reader, otlp),
         }
 
         def change(changes: list[Callable[[float], None]] = changes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import urlopen
@@ -163,6 +164,10 @@ def test_a_server_with_native_histograms_switched_off(program: str, start: Start
     assert writer.status.dropped == 0
 
 
+def _has_delivered(writer: RemoteWriter, numbers: int) -> bool:
+    return writer.status.delivered > numbers
+
+
 def test_no_number_is_lost_while_prometheus_is_away(start: Start, tmp_path: Path) -> None:
     """It is stopped and started again; the numbers of the time between arrive afterwards."""
     (tmp_path / "prometheus.yml").write_text("")
@@ -176,7 +181,7 @@ def test_no_number_is_lost_while_prometheus_is_away(start: Start, tmp_path: Path
             before = writer.status.delivered
             server = start(*command, cwd=tmp_path)
             wait_until(lambda server=server: _answers(server, f"http://{address}/-/ready"), "Prometheus")  # type: ignore[misc]  # bound now
-            wait_until(lambda before=before: writer.status.delivered > before + 3, "numbers")  # type: ignore[misc]
+            wait_until(partial(_has_delivered, writer, before + 3), "numbers")
             server.process.terminate()
             server.process.wait(60)
             ticks.inc()

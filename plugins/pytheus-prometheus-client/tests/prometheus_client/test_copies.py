@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import prometheus_client
 import pytest
@@ -78,7 +78,8 @@ def copied() -> Iterator[Callable[..., CollectorCopies]]:
     made: list[CollectorCopies] = []
 
     def copy(*arguments: object, **options: object) -> CollectorCopies:
-        made.append(CollectorCopies(*arguments, **{"interval_seconds": NEVER, **options}))  # type: ignore[arg-type]
+        given: Any = {"interval_seconds": NEVER, **options}
+        made.append(CollectorCopies(*arguments, **given))  # type: ignore[arg-type]  # of several types
         return made[-1]
 
     yield copy
