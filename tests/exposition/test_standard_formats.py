@@ -87,7 +87,7 @@ def test_each_is_a_format_as_that_of_a_plugin(standard: NegotiatedFormat, shop: 
 def test_each_client_gets_what_it_asks_for(
     accept: str, media_type: str, escaping: str, shop: CollectorRegistry
 ) -> None:
-    response = scrape(shop, accept)  # of a client that says how long it waits, which no browser does
+    response = answer_scrape(shop, "GET", accept=accept, page=False)
     answer = TEXT if media_type.startswith("text/plain") else media_type
     expected = answer if escaping == "underscores" else f"{answer}; escaping={escaping}"
     assert content_type(response) == expected
