@@ -1,4 +1,4 @@
-"""Measures what an open page costs the program that it looks at, with the pytheus that is installed.
+"""Measures the CPU of an open page in the program that it shows, with the pytheus that is installed.
 
     python3 bench/page.py                        a minute each
     python3 bench/page.py --seconds 10 --series 10000
@@ -6,7 +6,7 @@
 Rules:
 
 - The program is a process of its own that serves the series and does nothing else. Each second, it writes all of them.
-- The client does what the page does: each second it reads the families on the screen by `name[]`, 40 series for each
+- The client is like the page: each second it reads the families on the screen by `name[]`, 40 series for each
   name, as protobuf, and every five seconds the overview. It asks for gzip, as browsers do, on a new connection.
 - The CPU is that of the program's process, by the system's count, less that of the same time without a client.
 """
@@ -108,7 +108,7 @@ def _look(url: str, queries: list[str], seconds: int) -> tuple[int, int]:
 
 def main() -> None:
     """Print the share of a core, for each number of series."""
-    parser = argparse.ArgumentParser(prog="python3 bench/page.py", description="Measures what an open page costs.")
+    parser = argparse.ArgumentParser(prog="python3 bench/page.py", description="Measures the CPU of an open page.")
     parser.add_argument("--series", type=int, action="append", help="1000 and 10000 by default")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)

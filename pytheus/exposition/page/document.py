@@ -5,8 +5,8 @@ Rules:
 - `page.html` refers to a style sheet as ``<link rel="stylesheet" href="page.css">``, and to a script as
   ``<script src="page.js"></script>``, each in a line of its own. The text of the file comes in the place of either.
 - The document has no text of the program and none of the request: the server never writes HTML.
-- The content security policy allows what the document has, by its hashes, and connections to its own origin; nothing
-  else is loaded or run, and no text becomes markup (``require-trusted-types-for``).
+- The content security policy allows the scripts and styles of the document, by their hashes, and connections to its own
+  origin. Nothing else is loaded or run, and no text becomes markup (``require-trusted-types-for``).
   https://www.w3.org/TR/CSP3/
 """
 
