@@ -118,3 +118,10 @@ def test_hints_cost_an_import_of_pytheus_nothing() -> None:
     program = "import sys, pytheus; hasattr(pytheus, '__wrapped__'); print('pytheus.migrate' in sys.modules)"
     assert run(program).stdout == "False\n"
     assert run("import sys, pytheus; hasattr(pytheus, 'Enum'); print('libcst' in sys.modules)").stdout == "False\n"
+
+
+def test_an_application_that_only_counts_loads_no_exposition() -> None:
+    count = "import sys, pytheus\npytheus.Counter('hits_total', 'Hits.').inc()\nprint('pytheus.exposition' in sys.modules)\n"
+    assert (
+        run(f"{count}print(pytheus.exposition.generate_metrics is pytheus.generate_metrics)").stdout == "False\nTrue\n"
+    )
