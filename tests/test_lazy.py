@@ -121,7 +121,8 @@ def test_hints_cost_an_import_of_pytheus_nothing() -> None:
 
 
 def test_an_application_that_only_counts_loads_no_exposition() -> None:
-    count = "import sys, pytheus\npytheus.Counter('hits_total', 'Hits.').inc()\nprint('pytheus.exposition' in sys.modules)\n"
-    assert (
-        run(f"{count}print(pytheus.exposition.generate_metrics is pytheus.generate_metrics)").stdout == "False\nTrue\n"
+    count = (
+        "import sys, pytheus; pytheus.Counter('hits_total', 'Hits.').inc(); print('pytheus.exposition' in sys.modules)"
     )
+    use = "print(pytheus.exposition.generate_metrics is pytheus.generate_metrics)"
+    assert run(f"{count}\n{use}").stdout == "False\nTrue\n"
