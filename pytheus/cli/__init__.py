@@ -8,6 +8,7 @@
 - `completion`: ``pytheus completion``
 - `config`: ``pytheus config``
 - `dashboard`: ``pytheus dashboard``
+- `exposition_source`: an exposition from a URL, a file or standard input
 - `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
@@ -19,6 +20,7 @@
 - `push`: ``pytheus push``
 - `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
+- `reading_options`: the options of commands that read an exposition
 - `run`: ``pytheus run``
 - `run_options`: its options by flag, variable and configuration file alike
 - `serving_options`: the options of its server

@@ -17,7 +17,10 @@ Modules:
 - `runner`: running the kit without pytest
 - `assertions`: assertions about metrics and expositions, and the value of one sample
 - `fixtures`: pytest fixtures
-- `parse`: a strict parser of the text format and of OpenMetrics
+- `parse`: the parser of every format
+- `parse_text`, `parse_leniently`, `parse_protobuf`: its parts: text and OpenMetrics by the book, as Prometheus reads
+  them, and protobuf
+- `parsed`: families and samples as it returns them
 - `lint`: naming conventions
 """
 

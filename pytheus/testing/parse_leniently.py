@@ -1,0 +1,179 @@
+"""The lenient parser of the text formats, which reads all that Prometheus reads.
+
+Rules:
+
+- A sample belongs to the family of its name, wherever that was announced: a type of its own decides, then the suffixes
+  of a histogram and others, such as ``_bucket``. Without any, its family has the type "untyped".
+- White space may be wherever Prometheus allows it, lines may be empty, and the last one needs no line feed.
+- Of a second type, help text or unit, the last one counts. A series that occurs twice is kept twice.
+- A backslash is itself before another character than a backslash, a quote and an n:
+  https://github.com/prometheus/prometheus/blob/main/model/textparse/promparse.go
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NoReturn
+
+from pytheus.samples import Exemplar
+from pytheus.testing.parsed import ParsedFamily, ParsedSample
+
+__all__ = ["parse_leniently"]
+
+_SPACE: Final = r"[ \t]*"
+_NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
+# Anything in braces, in which a quoted text may have braces, too.
+_BRACES: Final = rf'\{{((?:[^"{{}}\n]|{_QUOTED})*)\}}'
+_SAMPLE: Final = re.compile(
+    rf"({_NAME})?{_SPACE}(?:{_BRACES})?{_SPACE}([^\s#]+)(?:[ \t]+([^\s#]+))?(?:[ \t]+#{_SPACE}(.*))?", re.ASCII
+)
+_EXEMPLAR: Final = re.compile(rf"{_BRACES}{_SPACE}(\S+)(?:[ \t]+(\S+))?", re.ASCII)
+_ITEM: Final = re.compile(
+    rf"{_SPACE}(?:(?:({_NAME}|{_QUOTED}){_SPACE}={_SPACE}({_QUOTED}))|({_QUOTED})){_SPACE}(?:,|$)", re.ASCII
+)
+_HEADER: Final = re.compile(rf"#[ \t]+(HELP|TYPE|UNIT)[ \t]+({_NAME}|{_QUOTED})(?:[ \t]+(.*))?", re.ASCII)
+_ESCAPE: Final = re.compile(r'\\[\\n"]')
+_ESCAPES: Final = {"\\\\": "\\", "\\n": "\n", '\\"': '"'}
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?|nan", re.I | re.ASCII
+)
+_SHOWN_CHARACTERS: Final = 120
+
+_SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
+    "counter": ("_total", "_created"),
+    "gauge": (),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
+    "summary": ("_sum", "_count", "_created"),
+    "info": ("_info",),
+    "stateset": (),
+    "unknown": (),
+    "untyped": (),
+}
+
+
+def parse_leniently(text: str, *, is_openmetrics: bool = False) -> dict[str, ParsedFamily]:
+    """Return the families of `text` by name; raises `ValueError` with the number of a line that is neither.
+
+    >>> parse_leniently("hits 3").popitem()
+    ('hits', ParsedFamily('hits', 'untyped', 1 samples))
+    """
+    return _Parser(is_openmetrics).parse(text)
+
+
+class _Parser:
+    def __init__(self, is_openmetrics: bool) -> None:
+        self._is_openmetrics: Final = is_openmetrics
+        self._families: Final[dict[str, ParsedFamily]] = {}
+        # By the name of a sample.
+        self._owners: Final[dict[str, ParsedFamily]] = {}
+        self._line = ""
+        self._number = 0
+
+    def parse(self, text: str) -> dict[str, ParsedFamily]:
+        for number, line in enumerate(text.split("\n"), 1):
+            line = line.strip(" \t\r")
+            if not line:
+                continue
+            self._line, self._number = line, number
+            if line[0] != "#":
+                self._read_sample(line)
+            elif self._is_openmetrics and line == "# EOF":
+                break
+            else:
+                self._read_header(line)
+        # A help text alone is not a family.
+        return {name: family for name, family in self._families.items() if family.type or family.samples}
+
+    def _refuse(self, reason: str) -> NoReturn:
+        line = self._line
+        shown = repr(line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "...")
+        raise ValueError(f"line {self._number} {reason}: {shown}")
+
+    def _read_header(self, line: str) -> None:
+        match = _HEADER.fullmatch(line)
+        if match is None:
+            return  # a comment
+        kind, name, rest = match[1], _unquoted(match[2]), match[3] or ""
+        family = self._families.get(name)
+        if family is None:
+            family = self._families[name] = ParsedFamily(name, "", "")
+        if kind == "HELP":
+            family.description = _unescaped(rest)
+        elif kind == "UNIT":
+            family.unit = rest
+        else:
+            family.type = rest if rest in _SUFFIXES else "untyped"
+            self._owners[name] = family
+            for suffix in _SUFFIXES[family.type]:
+                self._owners.setdefault(name + suffix, family)
+
+    def _read_sample(self, line: str) -> None:
+        match = _SAMPLE.fullmatch(line)
+        if match is None:
+            self._refuse("is not a sample")
+        name, braces, value, timestamp, exemplar = match.groups()
+        labels: tuple[tuple[str, str], ...] = ()
+        if braces:
+            quoted, labels = self._read_labels(braces)
+            name = name or quoted
+        if not name:
+            self._refuse("has no name")
+        family = self._owners.get(name)
+        if family is None:
+            family = self._families.get(name)
+            if family is None:
+                family = self._families[name] = ParsedFamily(name, "", "")
+            family.type = family.type or "untyped"
+            self._owners[name] = family
+        moment = None
+        if timestamp is not None:
+            moment = self._read_number(timestamp)
+            if not self._is_openmetrics:
+                moment /= 1000
+        found = None if exemplar is None else self._read_exemplar(exemplar)
+        family.samples.append(ParsedSample(name, labels, self._read_number(value), moment, found))
+
+    def _read_labels(self, braces: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+        quoted: str | None = None
+        labels: dict[str, str] = {}
+        place = 0
+        while place < len(braces):
+            match = _ITEM.match(braces, place)
+            if match is None:
+                if not braces[place:].strip(" \t"):
+                    break
+                self._refuse('has other labels than NAME="TEXT", separated by commas')
+            label, value, metric = match.groups()
+            if metric is not None:
+                quoted = _unquoted(metric)
+            else:
+                label = _unquoted(label)
+                if label in labels:
+                    self._refuse(f"has the label {label!r} twice")
+                labels[label] = _unescaped(value[1:-1])
+            place = match.end()
+        return quoted, tuple(sorted(labels.items()))
+
+    def _read_exemplar(self, text: str) -> Exemplar:
+        match = _EXEMPLAR.fullmatch(text)
+        if match is None:
+            self._refuse("has an exemplar that is not '{LABELS} VALUE TIMESTAMP'")
+        braces, value, timestamp = match.groups()
+        _, labels = self._read_labels(braces)
+        moment = None if timestamp is None else self._read_number(timestamp)
+        return Exemplar(dict(labels), self._read_number(value), moment)
+
+    def _read_number(self, text: str) -> float:
+        if _NUMBER.fullmatch(text) is None:
+            self._refuse(f"has {text[:_SHOWN_CHARACTERS]!r}, which is not a number")
+        return float(text)
+
+
+def _unquoted(text: str) -> str:
+    return _unescaped(text[1:-1]) if text.startswith('"') else text
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda escape: _ESCAPES[escape[0]], text) if "\\" in text else text
