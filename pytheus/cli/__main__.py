@@ -28,6 +28,8 @@ _SUBCOMMANDS: Final = {
     "config": "show which registry would be used, from where, and with which options",
     "plugins": "list the registries that can be chosen by name",
     "check": "check that a registry keeps the contract",
+    "scrape": "show the metrics of a URL or a file, as text or JSON",
+    "diff": "compare two scrapes: families, series, values",
     "dashboard": "write a Grafana dashboard and Prometheus rules for a registry",
     "push": "send metrics once: to a Pushgateway, a file or standard output",
     "migrate": "rewrite sources from prometheus_client or pytheus 0.6",

@@ -139,7 +139,8 @@ class ExpositionSource:
         self._target: Final = target
         self._reading: Final = Reading() if reading is None else reading
         self._accept: Final = accept
-        self.url: Final = _with_names(url_of(target), names)
+        self._names: Final = tuple(names)
+        self.url: Final = url_of(target)
         """The URL, with its credentials, or None for a file or standard input."""
         self.shown: Final[str] = self._shown_file() if self.url is None else self._check()
 
@@ -189,6 +190,7 @@ class ExpositionSource:
         reading = self._reading
         deadline = Deadline(reading.timeout_seconds)
         access = reading.access
+        query = "&".join([f"name%5B%5D={quote(name, safe='')}" for name in self._names])
         for _ in range(_REDIRECTS_AT_MOST + 1):
             client = HttpClient(url, access, timeout_seconds=reading.timeout_seconds, subject=_SUBJECT)
             # The client leaves out a slash at the end of the path.
@@ -200,6 +202,7 @@ class ExpositionSource:
             response = client.request(
                 "GET",
                 slash,
+                query=query,
                 headers={
                     "Accept": self._accept,
                     "Accept-Encoding": accepted_codings(),
@@ -212,6 +215,7 @@ class ExpositionSource:
             if response.status not in _REDIRECTS or not location:
                 return self._exposition(client, response)
             url, access = _redirected(url, location, access, client.shown)
+            query = ""  # which a redirect keeps, if its server wants that
         raise SourceError(f"{_SUBJECT} at {self.shown} redirects more than {_REDIRECTS_AT_MOST} times; check the URL")
 
     def _exposition(self, client: HttpClient, response: HttpResponse) -> Exposition:
@@ -270,14 +274,6 @@ def url_of(target: str) -> str | None:
     except ValueError:
         return url  # whose check gives the reason
     return url if parts.path else parts._replace(path=_PATH).geturl()
-
-
-def _with_names(url: str | None, names: Iterable[str]) -> str | None:
-    selected = "&".join(f"name%5B%5D={quote(name, safe='')}" for name in names)
-    if url is None or not selected:
-        return url
-    parts = urlsplit(url)
-    return parts._replace(query=f"{parts.query}&{selected}" if parts.query else selected).geturl()
 
 
 def _redirected(url: str, location: str, access: Access, shown: str) -> tuple[str, Access]:

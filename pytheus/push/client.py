@@ -91,12 +91,13 @@ class HttpClient:
         path: str = "",
         body: bytes = b"",
         *,
+        query: str = "",
         headers: Mapping[str, str] | None = None,
         gzip: bool = False,
         timeout_seconds: float | None = None,
         max_response_bytes: int = _MAX_BODY_BYTES,
     ) -> HttpResponse:
-        """Send `body` to the receiver's URL with `path` added, which is percent-encoded; returns the response.
+        """Send `body` to the receiver's URL with `path` and `query` added, percent-encoded; returns the response.
 
         Returns a response of any status; `refusal` makes an error of one. With `gzip`, compresses the body and says so.
         `timeout_seconds` replaces that of the client. Of the response's body, at most `max_response_bytes` are read.
@@ -107,8 +108,9 @@ class HttpClient:
         address = self._address
         authorization, secrets = self._access.authorization()
         target = f"{address.path}{path}" or "/"
-        if address.query:
-            target += f"?{address.query}"
+        queries = "&".join(filter(None, (address.query, query)))
+        if queries:
+            target += f"?{queries}"
         sent = {
             "Host": address.authority,
             "User-Agent": USER_AGENT,

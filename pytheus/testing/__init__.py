@@ -20,7 +20,8 @@ Modules:
 - `parse`: the parser of every format
 - `parse_text`, `parse_leniently`, `parse_protobuf`: its parts: text and OpenMetrics by the book, as Prometheus reads
   them, and protobuf
-- `parsed`: families and samples as it returns them
+- `protobuf_wire`, `protobuf_schema`: a reader of protobuf messages, and their fields
+- `parsed`: families and samples as `parse` returns them
 - `lint`: naming conventions
 """
 

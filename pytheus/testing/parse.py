@@ -30,7 +30,7 @@ def parse_exposition(
         >>> parse_exposition(text, "application/openmetrics-text; version=1.0.0")["hits"].samples[0].exemplar
         Exemplar(labels={'trace_id': '4bf92f35'}, value=1.0, timestamp=None)
 
-    Raises `ValueError` for an exposition that the format does not allow, with the number of the line or of the byte, and
+    Raises `ValueError` for an exposition that the format does not allow, with the number of the line or the byte, and
     for errors of a registry: a family or a series that occurs twice, a sample outside of its family, and in
     OpenMetrics a histogram whose buckets do not add up. Also for another `content_type`.
 

@@ -26,13 +26,13 @@ _QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
 # Anything in braces, in which a quoted text may have braces, too.
 _BRACES: Final = rf'\{{((?:[^"{{}}\n]|{_QUOTED})*)\}}'
 _SAMPLE: Final = re.compile(
-    rf"({_NAME})?{_SPACE}(?:{_BRACES})?{_SPACE}([^\s#]+)(?:[ \t]+([^\s#]+))?(?:[ \t]+#{_SPACE}(.*))?", re.ASCII
+    rf'({_NAME})?{_SPACE}(?:{_BRACES})?{_SPACE}([^\s#{{}}"]+)(?:[ \t]+([^\s#]+))?(?:[ \t]+#{_SPACE}(.*))?', re.ASCII
 )
 _EXEMPLAR: Final = re.compile(rf"{_BRACES}{_SPACE}(\S+)(?:[ \t]+(\S+))?", re.ASCII)
 _ITEM: Final = re.compile(
     rf"{_SPACE}(?:(?:({_NAME}|{_QUOTED}){_SPACE}={_SPACE}({_QUOTED}))|({_QUOTED})){_SPACE}(?:,|$)", re.ASCII
 )
-_HEADER: Final = re.compile(rf"#[ \t]+(HELP|TYPE|UNIT)[ \t]+({_NAME}|{_QUOTED})(?:[ \t]+(.*))?", re.ASCII)
+_HEADER: Final = re.compile(rf"[ \t]*#[ \t]+(HELP|TYPE|UNIT)[ \t]+({_NAME}|{_QUOTED})(?:[ \t](.*))?", re.ASCII)
 _ESCAPE: Final = re.compile(r'\\[\\n"]')
 _ESCAPES: Final = {"\\\\": "\\", "\\n": "\n", '\\"': '"'}
 _NUMBER: Final = re.compile(
@@ -72,17 +72,19 @@ class _Parser:
         self._number = 0
 
     def parse(self, text: str) -> dict[str, ParsedFamily]:
+        if "\r" in text and text.count("\r\n") == text.count("\n"):  # not in a help text, but from another system
+            text = text.replace("\r\n", "\n")
         for number, line in enumerate(text.split("\n"), 1):
-            line = line.strip(" \t\r")
-            if not line:
+            stripped = line.strip(" \t\r")
+            if not stripped:
                 continue
-            self._line, self._number = line, number
-            if line[0] != "#":
-                self._read_sample(line)
-            elif self._is_openmetrics and line == "# EOF":
+            self._line, self._number = stripped, number
+            if stripped[0] != "#":
+                self._read_sample(stripped)
+            elif self._is_openmetrics and stripped == "# EOF":
                 break
             else:
-                self._read_header(line)
+                self._read_header(line)  # because a help text may end with blanks
         # A help text alone is not a family.
         return {name: family for name, family in self._families.items() if family.type or family.samples}
 
@@ -102,8 +104,9 @@ class _Parser:
         if kind == "HELP":
             family.description = _unescaped(rest)
         elif kind == "UNIT":
-            family.unit = rest
+            family.unit = rest.strip()
         else:
+            rest = rest.strip()
             family.type = rest if rest in _SUFFIXES else "untyped"
             self._owners[name] = family
             for suffix in _SUFFIXES[family.type]:
@@ -119,7 +122,7 @@ class _Parser:
             quoted, labels = self._read_labels(braces)
             name = name or quoted
         if not name:
-            self._refuse("has no name")
+            self._refuse("is not a sample" if braces is None else "has no name")
         family = self._owners.get(name)
         if family is None:
             family = self._families.get(name)
