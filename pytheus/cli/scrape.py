@@ -138,7 +138,7 @@ def stats_document(exposition: Exposition, families: Iterable[ParsedFamily]) -> 
 def _write(exposition: Exposition, names: Iterable[str], *, raw: bool) -> None:
     """Write the body to stdout."""
     body = exposition.body
-    stream = click.get_binary_stream("stdout")
+    stream = sys.stdout.buffer
     if exposition.format == "protobuf":
         if not raw:
             from pytheus.cli.protobuf_text import protobuf_text
