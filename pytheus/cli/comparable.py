@@ -33,7 +33,13 @@ Point = tuple[str, float | None]
 """The suffix of a number, and its bound or quantile."""
 
 _OWN_LABELS: Final = {"_bucket": "le", "": "quantile"}
-_DISTRIBUTIONS: Final = ("histogram", "gaugehistogram", "summary")
+_PARTS: Final = {
+    "histogram": ("_bucket", "_sum", "_count"),
+    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
+    "summary": ("", "_sum", "_count"),
+}
+_DISTRIBUTIONS: Final = tuple(_PARTS)
+_ENDS: Final = frozenset(["_total", "_info", *(end for ends in _PARTS.values() for end in ends if end)])
 _ESCAPED: Final[tuple[Escaping, ...]] = tuple(each for each in ESCAPINGS if each != "allow-utf-8")
 
 
@@ -100,13 +106,15 @@ def comparable(exposition: Exposition) -> Comparable:
 
 
 def aligned(one: Comparable, other: Comparable) -> tuple[Comparable, Comparable]:
-    """Return both with the names of one escaped, if the other has them escaped."""
+    """Return both with the names of one escaped, if the other has them escaped, and with families that are as whole."""
     is_legacy, other_is_legacy = _has_legacy_names(one), _has_legacy_names(other)
     if is_legacy and not other_is_legacy:
-        return one, _escaped_as(other, one)
-    if other_is_legacy and not is_legacy:
-        return _escaped_as(one, other), other
-    return one, other
+        other = _escaped_as(other, one)
+    elif other_is_legacy and not is_legacy:
+        one = _escaped_as(one, other)
+    if one.format == other.format:
+        return one, other
+    return _with_wholes(one, other), _with_wholes(other, one)
 
 
 def _gathered(parsed: Iterable[ParsedFamily], *, is_openmetrics: bool) -> dict[str, ComparableFamily]:
@@ -118,7 +126,7 @@ def _gathered(parsed: Iterable[ParsedFamily], *, is_openmetrics: bool) -> dict[s
         stem = name if type_ in ("gauge", "unknown", "stateset") else _stem(each, name)
         for sample in each.samples:
             _add(family, sample, sample.name.removeprefix(stem) if sample.name != name else "")
-    _merge_parts(families)
+    _merge_gauge_histograms(families)
     _merge_created(families)
     return families
 
@@ -166,33 +174,40 @@ def _without(labels: Labels, own: str) -> tuple[Labels, float | None]:
     return labels, None
 
 
-def _merge_parts(families: dict[str, ComparableFamily]) -> None:
-    """Add the families that are parts of a histogram to its family."""
-    for name in list(families):
-        stem = name.removesuffix("_bucket")
-        buckets = families[name]
-        if stem != name and stem not in families and buckets.type == "unknown" and "le" in buckets.label_names:
-            families[stem] = ComparableFamily(stem, "unknown", buckets.description, buckets.unit)
-            for end in ("_bucket", "_sum", "_count", "_gsum", "_gcount"):
-                _merge_part(families, stem, end, "unknown")
+def _merge_gauge_histograms(families: dict[str, ComparableFamily]) -> None:
+    """Add the sums and counts of gauge histograms, which are families of their own in text."""
     for name, family in list(families.items()):
         if family.type == "histogram" and not any(("_count", None) in each.numbers for each in family.series.values()):
             for end in ("_gsum", "_gcount"):
-                if _merge_part(families, name, end, "gauge"):
+                if name + end in families and families[name + end].type == "gauge":
+                    _merge(family, families.pop(name + end), end)
                     family.type = "gaugehistogram"
 
 
-def _merge_part(families: dict[str, ComparableFamily], stem: str, end: str, type_: str) -> bool:
-    part = families.get(stem + end)
-    if part is None or part.type != type_:
-        return False
-    series = families[stem].series
+def _merge(whole: ComparableFamily, part: ComparableFamily, end: str) -> None:
+    """Add the numbers of `part`, whose name is that of `whole` with the suffix `end`."""
+    own_label = "le" if end == "_bucket" else "quantile" if not end else ""
     for labels, each in part.series.items():
-        own, bound = _without(labels, "le") if end == "_bucket" else (labels, None)
+        own, bound = _without(labels, own_label)
         for value in each.numbers.values():
-            series.setdefault(own, ComparableSeries()).numbers[end, bound] = value
-    del families[part.name]
-    return True
+            whole.series.setdefault(own, ComparableSeries()).numbers[end, bound] = value
+
+
+def _with_wholes(each: Comparable, other: Comparable) -> Comparable:
+    """Return `each` with the families joined that the format of `other` shows as one."""
+    families = dict(each.families)
+    for name, whole in other.families.items():
+        if whole.type not in _DISTRIBUTIONS or (name in families and families[name].type != "unknown"):
+            continue
+        parts = [end for end in _PARTS[whole.type] if name + end in families and families[name + end].type == "unknown"]
+        if parts and parts != [""]:
+            joined = ComparableFamily(name, "unknown", whole.description, whole.unit)
+            for end in parts:
+                part = families.pop(name + end)
+                joined.description, joined.unit = part.description, part.unit
+                _merge(joined, part, end)
+            families[name] = joined
+    return replace(each, families=families)
 
 
 def _merge_created(families: dict[str, ComparableFamily]) -> None:
@@ -218,16 +233,24 @@ def _has_legacy_names(each: Comparable) -> bool:
 
 def _escaped_as(each: Comparable, other: Comparable) -> Comparable:
     schemes = [scheme for scheme in _ESCAPED if scheme == other.escaping] or list(_ESCAPED)
-    candidates = [_escaped(each.families, scheme) for scheme in schemes]
+    candidates = [_escaped(each.families, scheme, other.families) for scheme in schemes]
     # The scheme by which most families have the same name.
     best = max(candidates, key=lambda families: len(families.keys() & other.families.keys()))
     return replace(each, families=best)
 
 
-def _escaped(families: Mapping[str, ComparableFamily], scheme: Escaping) -> dict[str, ComparableFamily]:
+def _escaped(
+    families: Mapping[str, ComparableFamily], scheme: Escaping, others: Mapping[str, ComparableFamily]
+) -> dict[str, ComparableFamily]:
     escaped: dict[str, ComparableFamily] = {}
     for family in families.values():
         name = escape_name(family.name, scheme)
+        stem, underscore, end = family.name.rpartition("_")
+        if name not in others and f"_{end}" in _ENDS:
+            # Some formats escape a name before its suffix is added.
+            shorter = escape_name(stem, scheme)
+            if shorter + underscore + end in others or (family.type == "unknown" and shorter in others):
+                name = shorter + underscore + end
         series = {
             tuple(sorted([(escape_label_name(label, scheme), value) for label, value in labels])): each
             for labels, each in family.series.items()

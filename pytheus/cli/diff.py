@@ -42,8 +42,8 @@ _DAY_SECONDS: Final = 86_400
         "\b\nexit codes: 0 if both are the same, 1 if they differ, 2 if they could not be compared."
     ),
 )
-@click.argument("one", metavar=f"A ({TARGET_METAVAR})")
-@click.argument("other", metavar="[B]", required=False)
+@click.argument("one", metavar=f"A ({TARGET_METAVAR})", type=click.Path(allow_dash=True))
+@click.argument("other", metavar="[B]", required=False, type=click.Path(allow_dash=True))
 @click.option(
     "--after",
     type=click.FloatRange(0, _DAY_SECONDS),

@@ -170,10 +170,8 @@ def _types(before: ComparableFamily, after: ComparableFamily, formats: tuple[str
     if formats[0] == formats[1]:
         return one, other
     one, other = ("gauge" if each in _GAUGES else each for each in (one, other))
-    # A histogram or summary that contradicts itself is shown in parts, whose type is unknown.
-    if "unknown" in (one, other) and {one, other} & {"histogram", "gaugehistogram", "summary"}:
-        return "unknown", "unknown"
-    return one, other
+    # It is unknown where a format does not allow it: a counter without "_total", a histogram that contradicts itself.
+    return ("unknown", "unknown") if "unknown" in (one, other) else (one, other)
 
 
 def _compare_sets(changes: dict[str, Change[object]], part: str, before: frozenset[T], after: frozenset[T]) -> None:

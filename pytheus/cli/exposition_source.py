@@ -89,7 +89,7 @@ class Exposition:
 
     `source` names where they are from, without credentials: the URL after redirects, the file, or "standard input".
     `coding` is the compression, or "", and `received_bytes` the length with it. `timings` are those of the last
-    request.
+    request, since the beginning of the first.
     """
 
     source: str
@@ -195,10 +195,6 @@ class ExpositionSource:
             client = HttpClient(url, access, timeout_seconds=reading.timeout_seconds, subject=_SUBJECT)
             # The client leaves out a slash at the end of the path.
             slash = "/" if urlsplit(url).path.endswith("/") else ""
-            try:
-                left = deadline.remaining()
-            except TimeoutError:
-                left = 0.001  # the client tells that it is over
             response = client.request(
                 "GET",
                 slash,
@@ -206,9 +202,9 @@ class ExpositionSource:
                 headers={
                     "Accept": self._accept,
                     "Accept-Encoding": accepted_codings(),
-                    "X-Prometheus-Scrape-Timeout-Seconds": f"{left:.3f}",
+                    "X-Prometheus-Scrape-Timeout-Seconds": f"{reading.timeout_seconds - deadline.elapsed():.3f}",
                 },
-                timeout_seconds=left,
+                deadline=deadline,
                 max_response_bytes=reading.max_bytes + 1,
             )
             location = response.headers.get("location", "")

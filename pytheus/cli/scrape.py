@@ -44,7 +44,7 @@ _NAME: Final = re.compile(
         "\b\nexit codes: 0; 1 if the exposition is damaged or has none of the families; 2 if there is none."
     ),
 )
-@click.argument("target", metavar=TARGET_METAVAR)
+@click.argument("target", metavar=TARGET_METAVAR, type=click.Path(allow_dash=True))
 @click.option(
     "--format",
     "wanted",

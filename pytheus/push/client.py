@@ -35,7 +35,7 @@ _MAX_SAID_CHARACTERS: Final = 400
 
 
 class Timings(NamedTuple):
-    """When each step of a request was complete, in seconds since its beginning.
+    """When each step of a request was complete, in seconds since the beginning of its limit of time.
 
     The steps are the address of the name, the connection, TLS (at once without it), the head of the response, and its
     body.
@@ -95,16 +95,18 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         gzip: bool = False,
         timeout_seconds: float | None = None,
+        deadline: Deadline | None = None,
         max_response_bytes: int = _MAX_BODY_BYTES,
     ) -> HttpResponse:
         """Send `body` to the receiver's URL with `path` and `query` added, percent-encoded; returns the response.
 
         Returns a response of any status; `refusal` makes an error of one. With `gzip`, compresses the body and says so.
-        `timeout_seconds` replaces that of the client. Of the response's body, at most `max_response_bytes` are read.
-        Raises `PushError` if there is no valid response in time, and `InvalidReceiverError` if a file with a credential
-        or certificate cannot be used.
+        `timeout_seconds` replaces that of the client, and `deadline` both, for several requests. Of the response's
+        body, at most `max_response_bytes` are read. Raises `PushError` if there is no valid response in time, and
+        `InvalidReceiverError` if a file with a credential or certificate cannot be used.
         """
-        deadline = Deadline(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
+        if deadline is None:
+            deadline = Deadline(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
         address = self._address
         authorization, secrets = self._access.authorization()
         target = f"{address.path}{path}" or "/"
