@@ -232,7 +232,7 @@ def _has_legacy_names(each: Comparable) -> bool:
 
 
 def _escaped_as(each: Comparable, other: Comparable) -> Comparable:
-    schemes = [scheme for scheme in _ESCAPED if scheme == other.escaping] or list(_ESCAPED)
+    schemes: list[Escaping] = [scheme for scheme in _ESCAPED if scheme == other.escaping] or [*_ESCAPED]
     candidates = [_escaped(each.families, scheme, other.families) for scheme in schemes]
     # The scheme by which most families have the same name.
     best = max(candidates, key=lambda families: len(families.keys() & other.families.keys()))

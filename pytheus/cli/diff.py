@@ -75,7 +75,7 @@ def command(
     """Compare the metrics of A and B, each a URL, a FILE, or standard input.
 
     Shown are families that came, went, or changed type, help, unit, labels or buckets, and series that came or went.
-    Differences of format, such as counters without _total in OpenMetrics, are none.
+    Differences of format, such as counters without _total in OpenMetrics, are left out.
     """
     if other is None:
         if after is None:

@@ -4,8 +4,9 @@ Rules:
 
 - `difference(one, other)` mirrors `difference(other, one)`. That of an exposition and itself is empty. The order of
   families, series and labels does not matter.
-- What a format cannot tell is not compared: units in text; native buckets outside of protobuf, and, if formats differ,
-  the classic buckets beside them; infos and state sets outside of OpenMetrics; histograms that a format shows in parts.
+- Parts that a format cannot tell are not compared: units in text; native buckets outside of protobuf, and, if formats
+  differ, the classic buckets beside them; infos and state sets outside of OpenMetrics; histograms that a format shows
+  in parts.
 - Labels are compared by the names of all series of a family, and only if both sides have series.
 - A number that counts is greater later. If it is less, or if the series says that it began later, it was reset.
 """

@@ -41,7 +41,7 @@ _NAME: Final = re.compile(
         "  pytheus scrape localhost:9464 --json | jq '.families[].name'\n"
         "  pytheus scrape http://127.0.0.1:9464/metrics --format protobuf --name http_server_duration_seconds\n"
         "  pytheus scrape https://shop:hunter2@shop.example/metrics --stats > metrics.prom\n\n"
-        "\b\nexit codes: 0; 1 if the exposition is damaged or has none of the families; 2 if there is none."
+        "\b\nexit codes: 0; 1 if the exposition is damaged or lacks a family; 2 if it is not available."
     ),
 )
 @click.argument("target", metavar=TARGET_METAVAR, type=click.Path(allow_dash=True))

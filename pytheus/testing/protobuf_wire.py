@@ -1,4 +1,4 @@
-"""A reader of protobuf messages, without a library, for the messages of `pytheus.testing.protobuf_schema`.
+"""A reader of the protobuf messages of `pytheus.testing.protobuf_schema`, without a library.
 
 Rules, https://protobuf.dev/programming-guides/encoding/:
 

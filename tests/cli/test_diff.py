@@ -170,7 +170,7 @@ def address() -> Iterator[str]:
             counter.inc(3)
             return []
 
-    registry.register(Growing())  # type: ignore[arg-type]  # its families are none
+    registry.register(Growing())  # type: ignore[arg-type]  # it yields nothing
     server = start_http_server(0, registry=registry)
     yield f"127.0.0.1:{server.port}"
     server.close()
