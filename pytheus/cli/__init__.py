@@ -18,6 +18,8 @@
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `interpreter`: the Python of a command, and whether it has pytheus
 - `meant`: the command that the user of ``pytheus run`` may have meant
+- `lint`: ``pytheus lint``
+- `metrics_target`: the target of commands that take a module, a registry or a scrape
 - `migrate`: ``pytheus migrate``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``

@@ -30,6 +30,7 @@ _SUBCOMMANDS: Final = {
     "check": "check that a registry keeps the contract",
     "scrape": "show the metrics of a URL or a file, as text or JSON",
     "diff": "compare two scrapes: families, series, values",
+    "lint": "check metrics against Prometheus's conventions",
     "dashboard": "write a Grafana dashboard and Prometheus rules for a registry",
     "push": "send metrics once: to a Pushgateway, a file or standard output",
     "migrate": "rewrite sources from prometheus_client or pytheus 0.6",

@@ -2,15 +2,13 @@
 
 Rules:
 
-- A module is imported, and its metrics are those of `pytheus.REGISTRY`, with the collectors that ``pytheus run`` adds.
-  An object of a module is taken as it is. A scrape comes from a URL, a file or standard input, and no code is imported.
+- The target is a registry or a scrape (`pytheus.cli.metrics_target`).
 - A file is replaced in one step, and only if its text changes.
 - Messages show no credentials of a URL (`pytheus.cli.click_support.call`).
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from pathlib import Path
@@ -18,8 +16,8 @@ from typing import Final
 
 import click
 
-from pytheus.cli.check_target import module_at, object_at
 from pytheus.cli.exposition_source import ACCEPT, ExpositionSource, Reading, SourceError, url_of
+from pytheus.cli.metrics_target import METRICS_METAVAR, is_exposition, registry_at
 from pytheus.cli.reading_options import reading_options
 from pytheus.dashboard import (
     AlertThresholds,
@@ -30,7 +28,6 @@ from pytheus.dashboard import (
     grafana_dashboard,
     prometheus_rules,
 )
-from pytheus.registry.contract import check_registry
 
 __all__ = ["command"]
 
@@ -46,7 +43,7 @@ _DEFAULTS: Final = AlertThresholds()
         "\b\nexit codes: 0; 2 if the target is not available or has no metrics."
     ),
 )
-@click.argument("target", metavar="MODULE[:OBJECT]|URL|FILE|-")
+@click.argument("target", metavar=METRICS_METAVAR)
 @click.option("--app", metavar="NAME", help="The title, and the job in Prometheus. By default from the target.")
 @click.option(
     "--output",
@@ -122,23 +119,13 @@ def _app_of(target: str) -> str:
 
 
 def _families_of(target: str, reading: Reading) -> list[FamilyInfo]:
-    if url_of(target) is not None or target == "-" or (os.path.isfile(target) and not target.endswith(".py")):
+    if is_exposition(target):
         exposition = ExpositionSource(target, reading, accept=ACCEPT["openmetrics"]).read()
         try:
             return families_of_exposition(exposition.body, exposition.content_type)
         except ValueError as error:
             raise SourceError(f"{exposition.source} is not an exposition: {error}") from error
-    if ":" not in target:
-        from pytheus.collectors import register_runtime_collectors
-        from pytheus.registry import REGISTRY
-
-        module_at(target)
-        register_runtime_collectors()
-        return families_of_registry(REGISTRY)
-    found = object_at(target)
-    if isinstance(found, type) or inspect.isroutine(found):
-        found = found()
-    return families_of_registry(check_registry(found, f"{target!r}"))
+    return families_of_registry(registry_at(target))
 
 
 def _replace(path: Path, text: str) -> bool:

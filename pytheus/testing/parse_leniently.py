@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 from pytheus.samples import Exemplar
 from pytheus.testing.parsed import ParsedFamily, ParsedSample
 
-__all__ = ["parse_leniently"]
+__all__ = ["LenientParser", "parse_leniently"]
 
 _SPACE: Final = r"[ \t]*"
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -26,7 +26,8 @@ _QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
 # Anything in braces, in which a quoted text may have braces, too.
 _BRACES: Final = rf'\{{((?:[^"{{}}\n]|{_QUOTED})*)\}}'
 _SAMPLE: Final = re.compile(
-    rf'({_NAME})?{_SPACE}(?:{_BRACES})?{_SPACE}([^\s#{{}}"]+)(?:[ \t]+([^\s#]+))?(?:[ \t]+#{_SPACE}(.*))?', re.ASCII
+    rf'({_NAME})?(?:{_SPACE}{_BRACES}{_SPACE}|[ \t]+)([^\s#{{}}"]+)(?:[ \t]+([^\s#]+))?(?:[ \t]+#{_SPACE}(.*))?',
+    re.ASCII,
 )
 _EXEMPLAR: Final = re.compile(rf"{_BRACES}{_SPACE}(\S+)(?:[ \t]+(\S+))?", re.ASCII)
 _ITEM: Final = re.compile(
@@ -59,48 +60,58 @@ def parse_leniently(text: str, *, is_openmetrics: bool = False) -> dict[str, Par
     >>> parse_leniently("hits 3").popitem()
     ('hits', ParsedFamily('hits', 'untyped', 1 samples))
     """
-    return _Parser(is_openmetrics).parse(text)
+    return LenientParser(is_openmetrics).parse(text)
 
 
-class _Parser:
+class LenientParser:
+    """The state of one parse. A subclass that overrides `read_line`, or a part of it, sees each line."""
+
     def __init__(self, is_openmetrics: bool) -> None:
-        self._is_openmetrics: Final = is_openmetrics
-        self._families: Final[dict[str, ParsedFamily]] = {}
+        self.is_openmetrics: Final = is_openmetrics
+        self.families: Final[dict[str, ParsedFamily]] = {}
         # By the name of a sample.
         self._owners: Final[dict[str, ParsedFamily]] = {}
         self._line = ""
-        self._number = 0
+        self.number = 0
 
     def parse(self, text: str) -> dict[str, ParsedFamily]:
+        """Return the families in `text`."""
         if "\r" in text and text.count("\r\n") == text.count("\n"):  # not in a help text, but from another system
             text = text.replace("\r\n", "\n")
         for number, line in enumerate(text.split("\n"), 1):
             stripped = line.strip(" \t\r")
             if not stripped:
                 continue
-            self._line, self._number = stripped, number
-            if stripped[0] != "#":
-                self._read_sample(stripped)
-            elif self._is_openmetrics and stripped == "# EOF":
+            self._line, self.number = stripped, number
+            if self.is_openmetrics and stripped == "# EOF":
                 break
-            else:
-                self._read_header(line)  # because a help text may end with blanks
+            # A help text may end with blanks.
+            self.read_line(line if stripped[0] == "#" else stripped)
         # A help text alone is not a family.
-        return {name: family for name, family in self._families.items() if family.type or family.samples}
+        return {name: family for name, family in self.families.items() if family.type or family.samples}
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def read_line(self, line: str) -> None:
+        """Read a line that is not empty."""
+        if line.lstrip(" \t")[0] == "#":
+            self.read_header(line)
+        else:
+            self.read_sample(line)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise `ValueError` about the present line."""
         line = self._line
         shown = repr(line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "...")
-        raise ValueError(f"line {self._number} {reason}: {shown}")
+        raise ValueError(f"line {self.number} {reason}: {shown}")
 
-    def _read_header(self, line: str) -> None:
+    def read_header(self, line: str) -> None:
+        """Read a line that begins with "#"."""
         match = _HEADER.fullmatch(line)
         if match is None:
             return  # a comment
         kind, name, rest = match[1], _unquoted(match[2]), match[3] or ""
-        family = self._families.get(name)
+        family = self.families.get(name)
         if family is None:
-            family = self._families[name] = ParsedFamily(name, "", "")
+            family = self.families[name] = ParsedFamily(name, "", "")
         if kind == "HELP":
             family.description = _unescaped(rest)
         elif kind == "UNIT":
@@ -112,31 +123,35 @@ class _Parser:
             for suffix in _SUFFIXES[family.type]:
                 self._owners.setdefault(name + suffix, family)
 
-    def _read_sample(self, line: str) -> None:
+    def read_sample(self, line: str) -> ParsedFamily:
+        """Read a sample; returns its family, whose last sample it is."""
         match = _SAMPLE.fullmatch(line)
         if match is None:
-            self._refuse("is not a sample")
+            self.refuse("is not a sample")
         name, braces, value, timestamp, exemplar = match.groups()
         labels: tuple[tuple[str, str], ...] = ()
         if braces:
             quoted, labels = self._read_labels(braces)
             name = name or quoted
         if not name:
-            self._refuse("is not a sample" if braces is None else "has no name")
+            self.refuse("is not a sample" if braces is None else "has no name")
         family = self._owners.get(name)
         if family is None:
-            family = self._families.get(name)
+            family = self.families.get(name)
             if family is None:
-                family = self._families[name] = ParsedFamily(name, "", "")
+                family = self.families[name] = ParsedFamily(name, "", "")
             family.type = family.type or "untyped"
             self._owners[name] = family
         moment = None
         if timestamp is not None:
-            moment = self._read_number(timestamp)
-            if not self._is_openmetrics:
-                moment /= 1000
-        found = None if exemplar is None else self._read_exemplar(exemplar)
+            moment = self.read_timestamp(timestamp)
+        found = None if exemplar is None else self.read_exemplar(exemplar)
         family.samples.append(ParsedSample(name, labels, self._read_number(value), moment, found))
+        return family
+
+    def read_timestamp(self, text: str) -> float:
+        """Return the seconds that `text` means."""
+        return self._read_number(text) / (1 if self.is_openmetrics else 1000)
 
     def _read_labels(self, braces: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
         quoted: str | None = None
@@ -147,22 +162,23 @@ class _Parser:
             if match is None:
                 if not braces[place:].strip(" \t"):
                     break
-                self._refuse('has other labels than NAME="TEXT", separated by commas')
+                self.refuse('has other labels than NAME="TEXT", separated by commas')
             label, value, metric = match.groups()
             if metric is not None:
                 quoted = _unquoted(metric)
             else:
                 label = _unquoted(label)
                 if label in labels:
-                    self._refuse(f"has the label {label!r} twice")
+                    self.refuse(f"has the label {label!r} twice")
                 labels[label] = _unescaped(value[1:-1])
             place = match.end()
         return quoted, tuple(sorted(labels.items()))
 
-    def _read_exemplar(self, text: str) -> Exemplar:
+    def read_exemplar(self, text: str) -> Exemplar:
+        """Return the exemplar of a sample."""
         match = _EXEMPLAR.fullmatch(text)
         if match is None:
-            self._refuse("has an exemplar that is not '{LABELS} VALUE TIMESTAMP'")
+            self.refuse("has an exemplar that is not '{LABELS} VALUE TIMESTAMP'")
         braces, value, timestamp = match.groups()
         _, labels = self._read_labels(braces)
         moment = None if timestamp is None else self._read_number(timestamp)
@@ -170,7 +186,7 @@ class _Parser:
 
     def _read_number(self, text: str) -> float:
         if _NUMBER.fullmatch(text) is None:
-            self._refuse(f"has {text[:_SHOWN_CHARACTERS]!r}, which is not a number")
+            self.refuse(f"has {text[:_SHOWN_CHARACTERS]!r}, which is not a number")
         return float(text)
 
 
