@@ -1,7 +1,7 @@
 """Measures the CPU of an open page in the program that it shows, with the pytheus that is installed.
 
-    python3 bench/page.py                        a minute each
-    python3 bench/page.py --seconds 10 --series 10000
+    python3 bench/page_polling.py                        a minute each
+    python3 bench/page_polling.py --seconds 10 --series 10000
 
 Rules:
 
@@ -108,7 +108,9 @@ def _look(url: str, queries: list[str], seconds: int) -> tuple[int, int]:
 
 def main() -> None:
     """Print the share of a core, for each number of series."""
-    parser = argparse.ArgumentParser(prog="python3 bench/page.py", description="Measures the CPU of an open page.")
+    parser = argparse.ArgumentParser(
+        prog="python3 bench/page_polling.py", description="Measures the CPU of an open page."
+    )
     parser.add_argument("--series", type=int, action="append", help="1000 and 10000 by default")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
