@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
-from pytheus.plugins.config import SETTINGS, SettingChoice, choose_setting
+from pytheus.plugins.description import layer_arguments, plan_document, process_settings
 from pytheus.plugins.plan import Plan, plan, tables_without_effect
-from pytheus.plugins.redaction import shown_value
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
@@ -38,40 +37,18 @@ def command(registry: str | None, as_json: bool) -> int:
     """
     planned = plan(registry)
     planned = planned._replace(warnings=tuple(dict.fromkeys((*planned.warnings, *tables_without_effect(planned)))))
-    chosen = {key: choose_setting(key, planned.activation.configuration) for key in SETTINGS}
     if as_json:
-        print_json(_document(planned, chosen))
+        looked_at = [looked_at._asdict() for looked_at in planned.activation.configuration.looked_at]
+        print_json({**plan_document(planned), "looked_at": looked_at})
     else:
-        _print(planned, chosen)
+        _print(planned)
     # A warning that ends with a question is about a name that is probably misspelt.
     is_misspelt = any(warning.endswith("?") for warning in (*planned.warnings, *planned.activation.warnings))
     return 1 if planned.problems or is_misspelt else 0
 
 
-def _document(planned: Plan, chosen: dict[str, SettingChoice]) -> dict[str, object]:
-    distribution, version = planned.provider or (None, None)
-    settings = planned.activation.settings
-    return {
-        "registry": {
-            "address": planned.address.shown,
-            "name": planned.address.name,
-            "origin": planned.choice.origin,
-            "source": planned.choice.source,
-            "distribution": distribution,
-            "version": version,
-        },
-        "problems": planned.problems,
-        "warnings": [*planned.warnings, *planned.activation.warnings],
-        "options": {key: {"value": value, "source": source} for key, value, source in planned.options.describe()},
-        "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
-        "wrap": [{"layer": layer.name, "arguments": _arguments(layer)} for layer in settings.wrap],
-        **{key: setting._asdict() for key, setting in chosen.items()},
-        "configuration": settings.path,
-        "looked_at": [looked_at._asdict() for looked_at in planned.activation.configuration.looked_at],
-    }
-
-
-def _print(planned: Plan, chosen: dict[str, SettingChoice]) -> None:
+def _print(planned: Plan) -> None:
+    chosen = process_settings(planned.activation)
     settings = planned.activation.settings
     provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
     named = [f"{named} (by {named.setting})" for named in settings.named]
@@ -104,8 +81,4 @@ def _word(value: bool | str) -> str:
 
 
 def _layer(layer: WrapLayer) -> str:
-    return str(layer._replace(arguments=_arguments(layer)))
-
-
-def _arguments(layer: WrapLayer) -> dict[str, object]:
-    return {key: shown_value(key, value, is_known=True) for key, value in layer.arguments.items()}
+    return str(layer._replace(arguments=layer_arguments(layer)))

@@ -31,14 +31,17 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS) -> ASGIApp:
+def make_asgi_app(
+    registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS, page: bool = True
+) -> ASGIApp:
     """Return an ASGI application that serves the metrics of `registry`.
 
     It can be mounted at any path, and Starlette serves it with and without a slash at the end. Methods other than GET
     and HEAD get status 405, WebSockets are refused, and lifespan
     events are confirmed. It may serve several scrapes at once, which share collections. Collectors run in threads of
     pytheus. Those that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out
-    and counted; see docs/how-to/expose.md. On event loops other than those of asyncio and trio, it blocks the loop.
+    and counted; see docs/how-to/expose.md. With `page`, a browser gets a page that shows the metrics; see
+    docs/how-to/look.md. On event loops other than those of asyncio and trio, it blocks the loop.
     Raises `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> import asyncio
@@ -52,7 +55,7 @@ def make_asgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
         http.response.start
         http.response.body
     """
-    return MetricsApp(servable(registry), checked_limit(timeout_seconds))
+    return MetricsApp(servable(registry), checked_limit(timeout_seconds), page=page)
 
 
 class MetricsApp:
@@ -61,10 +64,11 @@ class MetricsApp:
     An object, because Starlette takes a function for an endpoint that gets a request: ``Route("/metrics", app)``.
     """
 
-    __slots__ = ("_limit_seconds", "_registry")
+    __slots__ = ("_limit_seconds", "_page", "_registry")
 
-    def __init__(self, registry: Registry, limit_seconds: float) -> None:
+    def __init__(self, registry: Registry, limit_seconds: float, *, page: bool) -> None:
         self._registry: Final = registry
+        self._page: Final = page
         self._limit_seconds: Final = limit_seconds
         answer_without_slash(MetricsApp)
 
@@ -75,7 +79,8 @@ class MetricsApp:
 
             leave_unmeasured(scope)
             answer_without_slash(MetricsApp)
-            response = await answer_scrape_async(self._registry, _request(scope, self._limit_seconds), receive)
+            request = _request(scope, self._limit_seconds, page=self._page)
+            response = await answer_scrape_async(self._registry, request, receive)
             if response is not None:
                 await send_in_time(_messages(response), send)
         elif kind == "lifespan":
@@ -91,7 +96,7 @@ class MetricsApp:
         return f"<MetricsApp of {self._registry!r}>"
 
 
-def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:
+def _request(scope: Scope, limit_seconds: float, *, page: bool) -> ScrapeRequest:
     from pytheus.exposition.respond import ScrapeRequest
 
     return ScrapeRequest(
@@ -101,6 +106,7 @@ def _request(scope: Scope, limit_seconds: float) -> ScrapeRequest:
         timeout=_field(scope, b"x-prometheus-scrape-timeout-seconds"),
         query=cast("bytes", scope.get("query_string", b"")).decode("latin-1"),
         limit_seconds=limit_seconds,
+        page=page,
     )
 
 

@@ -36,7 +36,7 @@ from pytheus.exposition.collector_threads import (
 from pytheus.exposition.failures import record_failure
 from pytheus.exposition.formats import render
 from pytheus.exposition.response import Choice, Response, failed_response, late_response, metrics_response
-from pytheus.exposition.standard import AnyWalk, StandardFormat, encoded
+from pytheus.exposition.standard import AnyWalk, StandardFormat
 from pytheus.foreign_calls import NotReturnedError, calling_by
 from pytheus.lazy import logger
 from pytheus.names import shown
@@ -327,7 +327,8 @@ class Collection:
             for collector, error in self._skipped.copy():
                 record_failure(self._registry, collector, error)
             if body is None and self._walk is not None and self._has_metrics:
-                body = encoded(self._stitched(self._walk))
+                assert self._standard is not None  # because there is a walk
+                body = self._standard.joined(self._stitched(self._walk))
             if body is None:
                 response = late_response()
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import Final, Protocol, runtime_checkable
 
@@ -50,10 +51,11 @@ OTHERS: Final = "(others)"
 class Failures:
     """The failures of one registry's collectors.
 
-    Created at the first failure; `counter` counts them by collector.
+    Created at the first failure; `counter` counts them by collector, and `latest` has the text of the latest error of
+    each, and its time in seconds since the Unix epoch. The text may contain a credential.
     """
 
-    __slots__ = ("_logged", "counter")
+    __slots__ = ("_logged", "counter", "latest")
 
     def __init__(self) -> None:
         self.counter: Final = Counter(
@@ -62,6 +64,7 @@ class Failures:
             ["collector"],
             registry=None,
         )
+        self.latest: Final[dict[str, tuple[str, float]]] = {}
         self._logged: dict[str, object] = {}
 
     def record(self, collector: str, error: BaseException, subject: str) -> None:
@@ -81,6 +84,8 @@ class Failures:
                 name,
                 exc_info=error,
             )
+        text = f"{type(error).__qualname__}: {described(error)}"
+        self.latest[name] = (text[:_CHARACTERS_AT_MOST], time.time())
         series.inc()
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "RenderRequest",
     "content_type_of",
     "formats_of",
+    "headers_of",
     "render",
 ]
 
@@ -174,6 +175,11 @@ def formats_of(registry: Registry) -> list[AnyFormat]:
 def content_type_of(chosen: AnyFormat, request: RenderRequest) -> str:
     """Return the value of ``Content-Type`` for the exposition of `request` in the format `chosen`."""
     return chosen.content_type(request) if isinstance(chosen, HasContentType) else chosen.media_type
+
+
+def headers_of(chosen: AnyFormat) -> tuple[tuple[str, str], ...]:
+    """Return further header fields of a response in the format `chosen`; only formats of `pytheus.exposition.page` have any."""
+    return getattr(chosen, "response_headers", ())
 
 
 def render(chosen: AnyFormat, registry: Registry, request: RenderRequest) -> list[bytes]:

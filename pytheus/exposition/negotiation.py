@@ -7,6 +7,9 @@ Rules:
   lacks does not exclude the format, because Prometheus adds hints such as ``escaping=allow-utf-8``. A parameter that
   both have must be equal. https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 - The escaping is that of the range that the format was chosen by, or "underscores" if it has none or an unknown one.
+- The page and its overview are offered only to a client that names them: a browser, or the page itself. Java sends
+  ``text/html`` by default as well, with types of images, and serves programs that scrape. A browser that names images
+  also names ``application/xhtml+xml``.
 - Prometheus sends no ``escaping`` with protobuf. There the escaping is "allow-utf-8" if some range asks for that.
   client_golang takes it from the last range, and so writes underscores. That deviation loses no name: a client that can
   read UTF-8 names in one format can read them in all.
@@ -22,10 +25,22 @@ from typing import Final, NamedTuple
 from pytheus.escaping import ESCAPINGS, Escaping
 from pytheus.exposition.formats import AnyFormat
 
-__all__ = ["MAX_ACCEPT_CHARACTERS", "MediaType", "Negotiated", "negotiate", "parse_media_type", "weight"]
+__all__ = [
+    "MAX_ACCEPT_CHARACTERS",
+    "OVERVIEW_TYPE",
+    "MediaType",
+    "Negotiated",
+    "negotiate",
+    "parse_media_type",
+    "wants_page",
+    "weight",
+]
 
 MAX_ACCEPT_CHARACTERS: Final = 2048
 """The longest ``Accept`` that is parsed, because parsing takes time. Prometheus sends about 300 characters."""
+
+OVERVIEW_TYPE: Final = "application/vnd.pytheus.overview+json"
+"""The media type of the overview that the page for browsers reads."""
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
 #   weight = OWS ";" OWS "q=" qvalue
@@ -115,6 +130,24 @@ _offered: Final = lru_cache(32)(parse_media_type)
 def weight(text: str) -> float:
     """Return a ``q`` value as a number; 0, "not acceptable", if it is invalid."""
     return float(text) if _QVALUE.fullmatch(text) is not None else 0.0
+
+
+@lru_cache(32)  # as `_ranges`; for a scrape it is all that the page costs
+def wants_page(accept: str) -> bool:
+    """Return whether a client that sends `accept` is offered the page for browsers and its overview.
+
+    >>> wants_page("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), wants_page("*/*")
+    (True, False)
+    """
+    named = {
+        f"{each.media_range.type}/{each.media_range.subtype}"
+        for each in (_ranges(accept) if len(accept) <= MAX_ACCEPT_CHARACTERS else ())
+        if each.quality
+    }
+    if OVERVIEW_TYPE in named:
+        return True
+    has_images = any(each.startswith("image/") for each in named)
+    return "text/html" in named and (not has_images or "application/xhtml+xml" in named)
 
 
 def negotiate(accept: str, formats: Iterable[AnyFormat]) -> Negotiated:

@@ -60,7 +60,7 @@ class ScrapeRequest(NamedTuple):
     """The `method` of a request in capitals, and its header fields that matter, "" if they are missing.
 
     Several fields of one name are joined by commas. `query` is the part of the address after "?". `limit_seconds` is
-    the server's limit for the wait.
+    the server's limit for the wait. `page` says whether a browser gets the page.
     """
 
     method: str
@@ -69,6 +69,7 @@ class ScrapeRequest(NamedTuple):
     timeout: str = ""
     query: str = ""
     limit_seconds: float = LIMIT_SECONDS
+    page: bool = True
 
     @property
     def wait_seconds(self) -> float:
@@ -146,7 +147,9 @@ def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
             resolved = yield Pending(registry, _RESOLVING, request, asked_at)
             if resolved.status != 200:
                 return resolved
-        choice = choose_format(registry, request.accept, names, request.wait_seconds)
+        # A client that says how long it waits scrapes, whatever it accepts.
+        page = request.page and not request.timeout
+        choice = choose_format(registry, request.accept, names, request.wait_seconds, page=page)
     except BaseException as error:
         if is_interruption(error):
             raise
@@ -166,6 +169,7 @@ def answer_scrape(
     timeout: str = "",
     query: str = "",
     limit_seconds: float = LIMIT_SECONDS,
+    page: bool = True,
     has_left: Callable[[], bool] | None = None,
 ) -> Response:
     """Return the response to a scrape of `registry`: metrics or an error; see `ScrapeRequest` for the parameters.
@@ -173,7 +177,7 @@ def answer_scrape(
     Waits in this thread. `has_left` returns whether the client has closed its connection; the response does not matter
     then. May be called from any thread and by several at once.
     """
-    request = ScrapeRequest(method, accept, accept_encoding, timeout, query, limit_seconds)
+    request = ScrapeRequest(method, accept, accept_encoding, timeout, query, limit_seconds, page)
     steps = pending_steps(registry, request)
     try:
         pending = next(steps)

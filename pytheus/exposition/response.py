@@ -5,6 +5,7 @@ Rules:
 - GET and HEAD get the same headers; any other method gets status 405 and the header `Allow`.
 - Every client gets the text format, unless it prefers another one of `pytheus.exposition.standard`, or one that a
   registry offers that the scrape reaches (`pytheus.exposition.formats`).
+- A browser gets a page, unless the application has switched it off (`pytheus.exposition.page`).
 - An error of the registry or of a format becomes status 500 with a short text, and metrics that are late become 503.
   The traceback is logged and never sent.
 - A large body is compressed if the client accepts that. `Vary` is sent in both cases, so that caches store both.
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
 from pytheus.exposition.bodies import Body
-from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of
+from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of, headers_of
 from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
@@ -122,19 +123,27 @@ def choose_format(
     accept: str,
     names: frozenset[str] = frozenset(),
     timeout_seconds: float | None = None,
+    *,
+    page: bool = False,
 ) -> Choice:
     """Return the format for a client that sends `accept`; resolves proxies, and raises errors of the registry.
 
-    Of several that the client prefers equally, text comes first, then the formats of registries.
+    Of several that the client prefers equally, text comes first, then the formats of registries. With `page`, a browser
+    gets the page, and the page its overview.
     """
     from pytheus.exposition.standard import STANDARD_FORMATS, TEXT
 
     offered = formats_of(registry)
     if not accept:
         return Choice(TEXT, RenderRequest(names=names, timeout_seconds=timeout_seconds))
-    from pytheus.exposition.negotiation import negotiate
+    from pytheus.exposition.negotiation import negotiate, wants_page
 
-    chosen, escaping = negotiate(accept, (TEXT, *offered, *STANDARD_FORMATS))
+    formats = (TEXT, *offered, *STANDARD_FORMATS)
+    if page and wants_page(accept):
+        from pytheus.exposition.page import PAGE_FORMATS
+
+        formats += PAGE_FORMATS
+    chosen, escaping = negotiate(accept, formats)
     return Choice(chosen, RenderRequest(escaping, names, timeout_seconds))
 
 
@@ -143,6 +152,7 @@ def metrics_response(body: list[bytes], choice: Choice, coding: str) -> Response
     headers = [
         ("Content-Type", content_type_of(*choice)),
         ("Vary", "Accept, Accept-Encoding"),
+        *headers_of(choice.format),
     ]
     if coding and _size(body) >= _WORTH_COMPRESSING_BYTES:
         from pytheus.exposition.compression import compressed

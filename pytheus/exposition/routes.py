@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytheus.exceptions import InvalidNameError
 from pytheus.exposition.compression import best_coding
-from pytheus.exposition.formats import render
+from pytheus.exposition.formats import headers_of, render
 from pytheus.exposition.response import choose_format, metrics_response, servable
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
@@ -39,8 +39,23 @@ class Exposition(NamedTuple):
         return headers
 
 
+class _WithHeaders(Exposition):
+    """An exposition with further headers. Three items, as the other ones, because callers unpack them."""
+
+    _further: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {**super().headers, **dict(self._further)}
+
+
 def expose(
-    registry: Registry = REGISTRY, accept: str = "", *, accept_encoding: str = "", names: Iterable[str] = ()
+    registry: Registry = REGISTRY,
+    accept: str = "",
+    *,
+    accept_encoding: str = "",
+    names: Iterable[str] = (),
+    page: bool = True,
 ) -> Exposition:
     """Return the metrics of `registry` in the format that a client prefers.
 
@@ -60,6 +75,9 @@ def expose(
     families to expose, by the names that `registry` exposes, with its prefix; none selects all. Prometheus sends them
     as query parameters ``name[]``. A body that is too small for it is not compressed.
 
+    With `page`, a browser gets the page for browsers; send all of `Exposition.headers`, and pass on the names, by which
+    the page reads what it shows.
+
     Collectors run in this thread, without a deadline. One that raises is left out and counted, as in
     `generate_metrics`. Raises `NotARegistryError` if `registry` is not a registry, and the errors of a registry or of a
     plugin's format. May be called from any thread, by several at once.
@@ -68,8 +86,14 @@ def expose(
         raise InvalidNameError(
             f"expose(...) takes names as several texts but got {names!r:.80}; write ({names!r:.80},)"
         )
-    choice = choose_format(servable(registry), accept, frozenset(names))
+    choice = choose_format(servable(registry), accept, frozenset(names), page=page)
     body = render(choice.format, registry, choice.request)
     response = metrics_response(body, choice, best_coding(accept_encoding))
     headers = dict(response.headers)
-    return Exposition(response.body, headers["Content-Type"], headers.get("Content-Encoding", ""))
+    further = headers_of(choice.format)
+    exposition = (_WithHeaders if further else Exposition)(
+        response.body, headers["Content-Type"], headers.get("Content-Encoding", "")
+    )
+    if isinstance(exposition, _WithHeaders):
+        exposition._further = further
+    return exposition

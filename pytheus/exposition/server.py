@@ -76,6 +76,7 @@ def start_http_server(
     max_scrapes: int = MAX_SCRAPES,
     web_config: str | os.PathLike[str] | None = None,
     path: str = "/metrics",
+    page: bool = True,
 ) -> MetricsServer:
     """Serve `registry` at `path` in background threads.
 
@@ -86,6 +87,8 @@ def start_http_server(
 
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
     the response and counted; see docs/how-to/expose.md. More than `max_scrapes` at once are refused with status 503.
+
+    With `page`, a browser gets a page that shows the metrics; see docs/how-to/look.md.
 
     `web_config` is the path of a file that turns on TLS, client certificates, passwords and bearer tokens, in the
     format of Prometheus's exporters (https://github.com/prometheus/exporter-toolkit); see docs/how-to/secure.md. It is
@@ -108,7 +111,8 @@ def start_http_server(
     """
     if registries is not None and path in registries:
         raise ValueError(f"registries has the path {path!r}, which serves `registry`; pass that one as registry=...")
-    return MetricsServer(port, addr, {path: registry, **(registries or {})}, timeout_seconds, max_scrapes, web_config)
+    routes = {path: registry, **(registries or {})}
+    return MetricsServer(port, addr, routes, timeout_seconds, max_scrapes, web_config, page=page)
 
 
 class MetricsServer:
@@ -135,7 +139,10 @@ class MetricsServer:
         timeout_seconds: float = LIMIT_SECONDS,
         max_scrapes: int = MAX_SCRAPES,
         web_config: str | os.PathLike[str] | None = None,
+        *,
+        page: bool = True,
     ) -> None:
+        self._page: Final = page
         self._limit_seconds: Final = checked_limit(timeout_seconds)
         self._routes: Final = {checked_path(path): servable(registry) for path, registry in registries.items()}
         self._scrapes: Final = Scrapes(_checked_max_scrapes(max_scrapes), self._scrape_ended)
@@ -352,6 +359,7 @@ class MetricsServer:
                 timeout=fields.get("x-prometheus-scrape-timeout-seconds", ""),
                 query=request.query,
                 limit_seconds=self._limit_seconds,
+                page=self._page,
                 has_left=channel.has_left,
             )
         paths = "".join(f"{path}\n" for path in self._routes)

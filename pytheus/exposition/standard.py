@@ -42,14 +42,18 @@ class StandardFormat:
         """Return a scrape that several threads can encode; see `Walk`."""
         return self._begin(registry, request)
 
+    def joined(self, parts: Iterable[Any]) -> list[bytes]:
+        """Return the parts of all collectors, in the order of the registry, as the body, in parts."""
+        return encoded(parts)
+
     def render(self, registry: Registry, request: RenderRequest, /) -> list[bytes]:
         """Return the exposition of `registry`, in parts. Raises the errors of `Walk`."""
-        parts: list[str | bytes] = []
+        parts: list[Any] = []
         with FailedSeries() as failed:
             walk = self.begin(registry, request)
             walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, failed)
         parts += walk.encode_end()
-        return encoded(parts)
+        return self.joined(parts)
 
     def __repr__(self) -> str:
         return f"<{self.media_type}>"

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["make_wsgi_app"]
 
 
-def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS) -> WSGIApplication:
+def make_wsgi_app(
+    registry: Registry = REGISTRY, *, timeout_seconds: float = LIMIT_SECONDS, page: bool = True
+) -> WSGIApplication:
     """Return a WSGI application that serves the metrics of `registry`.
 
     It can be mounted at any path. Methods other than GET and HEAD get status 405. It may serve several scrapes at once,
     which share collections. Collectors run in threads of pytheus. Those that have not finished when the client's
-    timeout is over, or after `timeout_seconds`, are left out and counted; see docs/how-to/expose.md. Raises
-    `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
+    timeout is over, or after `timeout_seconds`, are left out and counted; see docs/how-to/expose.md. With `page`, a browser
+    gets a page that shows the metrics; see docs/how-to/look.md. Raises `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
@@ -49,6 +51,7 @@ def make_wsgi_app(registry: Registry = REGISTRY, *, timeout_seconds: float = LIM
             timeout=environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", ""),
             query=environ.get("QUERY_STRING", ""),
             limit_seconds=limit_seconds,
+            page=page,
             has_left=lambda: _client_has_left(environ),
         )
         start_response(f"{response.status} {response.phrase}", list(response.headers))

@@ -394,6 +394,10 @@ class Metric(Handle, Generic[L, C, D]):
                 names=definition.name_rules,
             )
 
+    def series_labels(self) -> list[tuple[str, ...]]:
+        """Return the label values of every series; see `pytheus.registry.HasSeriesLabels`."""
+        return list(self._series.children)
+
     def _label_dict(self) -> dict[str, str]:
         return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))
 

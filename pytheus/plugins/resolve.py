@@ -29,6 +29,7 @@ from pytheus.registry.capabilities import Closable
 from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Registry, check_registry
 from pytheus.registry.null import NullRegistry
+from pytheus.registry.origin import note_origin
 from pytheus.registry.proxy import REGISTRY
 from pytheus.registry.traversal import walk
 from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
@@ -78,7 +79,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
         planned.options.refuse_unread()
         if RUN_VARIABLE in os.environ and not isinstance(registry, NullRegistry):
             _warn_if_unserved(planned)
-        return registry if alone else _activated(registry, active, activation, made_here=True)
+        return registry if alone else _with_origin(_activated(registry, active, activation, made_here=True), planned)
 
     from pytheus.plugins.loader import MAKE, Plugin
 
@@ -92,7 +93,15 @@ def resolve_registry(choice: str | None = None) -> Registry:
         return registry
     if set(plugin.implements) - {MAKE}:
         active.insert(0, (plugin, planned.options))
-    return _activated(registry, active, activation, made_here=made_here)
+    return _with_origin(_activated(registry, active, activation, made_here=made_here), planned)
+
+
+def _with_origin(registry: Registry, planned: Plan) -> Registry:
+    """`registry`, whose origin is known from here on."""
+    from pytheus.plugins.description import PlanOrigin
+
+    note_origin(registry, PlanOrigin(planned))
+    return registry
 
 
 def configure(registry: Registry | str | None = None) -> Registry:
@@ -126,7 +135,13 @@ def _as_configured(registry: Registry) -> Registry:
     if not active and not activation.configuration.wrap:
         return registry
     checked = check_registry(registry, "configure(...)")
-    return checked if _was_activated(checked) else _activated(checked, active, activation, made_here=False)
+    if _was_activated(checked):
+        return checked
+    from pytheus.plugins.description import GivenOrigin
+
+    activated = _activated(checked, active, activation, made_here=False)
+    note_origin(activated, GivenOrigin(activation))
+    return activated
 
 
 @contextmanager

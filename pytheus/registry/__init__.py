@@ -3,6 +3,8 @@
 - `contract`: the protocols `Registry` and `Collector`, and the check that an object is a registry
 - `capabilities`: the optional protocols of registries and collectors
 - `storage`: the protocols of memory that a registry provides for a metric's numbers
+- `origin`: the choice that made a registry
+- `processes`: the protocol of a registry that shows several processes
 - `traversal`: the registries below a registry, and the definition and families of a collector
 - `collector_registry`: the registry that keeps its collectors in this process
 - `null`: the registry that keeps no collectors
@@ -18,6 +20,7 @@ from pytheus.registry.capabilities import (
     HasPlainText,
     HasPrecedence,
     HasRows,
+    HasSeriesLabels,
     HoldsCollectors,
     Lookup,
     SeriesExpirable,
@@ -45,6 +48,7 @@ __all__ = [
     "HasPlainText",
     "HasPrecedence",
     "HasRows",
+    "HasSeriesLabels",
     "HoldsCollectors",
     "FloatBuffer",
     "Wrapper",

@@ -21,6 +21,7 @@ __all__ = [
     "HasPlainText",
     "HasPrecedence",
     "HasRows",
+    "HasSeriesLabels",
     "HoldsCollectors",
     "Lookup",
     "SeriesExpirable",
@@ -162,6 +163,18 @@ class HasRows(HasDefinition, Protocol):
         scrape it is reported (`pytheus.registry.report_failed_series`); elsewhere, the error of the first that failed
         is raised.
         """
+        ...
+
+
+@runtime_checkable
+class HasSeriesLabels(HasRows, Protocol):
+    """A collector that returns the labels of its series without their numbers, which takes a fraction of the time.
+
+    Fallback: the labels of the rows.
+    """
+
+    def series_labels(self) -> list[tuple[str, ...]]:
+        """Return the label values of every series, in the order of definition. Runs no user code."""
         ...
 
 

@@ -150,6 +150,13 @@ class MergedFamily:
             rows.append(Row(labels, totals[start : start + size], None, exemplars.get(labels), True, created))
         return rows
 
+    def series_labels(self) -> list[tuple[str, ...]]:
+        """The label values of every series; see `pytheus.registry.HasSeriesLabels`."""
+        if self._extra:
+            width = len(self.definition.labels)
+            return [tuple(extra.labels.values())[:width] for extra in self._extra]
+        return [series.labels for series in self._listing]
+
     def refresh(self) -> None:
         """Do nothing, because the processes called their gauges' functions before."""
 

@@ -22,7 +22,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import ShardStoreError
@@ -48,6 +48,9 @@ from pytheus.shards.snapshot import Snapshot, snapshot_of
 from pytheus.shards.store import FlushOnRelease, ForkAware, HasClock, HasCollectors, HasHealth, Reading, ShardStore
 from pytheus.shards.tracked_storage import Moves, ProcessStorage, storage_of
 from pytheus.unserved import RUN_VARIABLE, warn_if_unserved
+
+if TYPE_CHECKING:
+    from pytheus.registry.processes import ProcessInfo
 
 __all__ = ["ShardedRegistry"]
 
@@ -286,6 +289,13 @@ class ShardedRegistry(RefusesPeers):
             family.without(missing[id(family.merged)], own_tokens) if id(family.merged) in missing else family
             for family in families
         ]
+
+    def processes(self) -> list[ProcessInfo]:
+        """The processes that the latest scrape has shown, and the archive; see `pytheus.registry.processes`."""
+        from pytheus.shards.processes import processes_of
+
+        reading = self._reading
+        return [] if reading is None else processes_of(reading)
 
     def _publish(self, metrics: list[HasRows], *, last: bool = False) -> None:
         try:

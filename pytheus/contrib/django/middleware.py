@@ -166,17 +166,18 @@ def _view_of(exchange: Exchange[dict[str, object]]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def metrics_view(request: HttpRequest, registry: Registry = REGISTRY) -> HttpResponse:
-    """Serve the metrics of `registry`, in the format that the client prefers; a scrape is not measured."""
+def metrics_view(request: HttpRequest, registry: Registry = REGISTRY, *, page: bool = True) -> HttpResponse:
+    """Serve the metrics of `registry`, in the format that the client prefers; a scrape is not measured.
+
+    With `page`, a browser gets a page that shows the metrics. The URL's arguments set both:
+    ``path("metrics", metrics_view, {"page": False})``.
+    """
     leave_unmeasured(request.META)
     exposition = expose(
         registry,
         request.headers.get("Accept", ""),
         accept_encoding=request.headers.get("Accept-Encoding", ""),
         names=request.GET.getlist("name[]"),
+        page=page,
     )
-    response = HttpResponse(exposition.body, content_type=exposition.content_type)
-    if exposition.content_encoding:
-        response.headers["Content-Encoding"] = exposition.content_encoding
-    response.headers["Vary"] = "Accept, Accept-Encoding"
-    return response
+    return HttpResponse(exposition.body, headers=exposition.headers)
