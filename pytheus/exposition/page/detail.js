@@ -412,12 +412,11 @@ class Detail {
     if (signature === this.columnsShown) return;
     this.columnsShown = signature;
     const { unit } = family;
-    const number = (/** @type {string} */ id, /** @type {string} */ title, /** @type {(series: Series) => number} */ of, /** @type {(value: number) => string} */ text, width = "92px") => ({
+    const number = (/** @type {string} */ id, /** @type {string} */ title, /** @type {(series: Series) => number} */ of, /** @type {(value: number) => string} */ text, width = "74px") => ({
       id, title, width, className: "number", sortable: true, render: (/** @type {HTMLElement} */ cell, /** @type {Series} */ item) => {
         const value = of(item);
         setText(cell, Number.isNaN(value) && id !== "value" ? "–" : text(value));
         setAttribute(cell, "title", exactNumber(value));
-        cell.classList.toggle("changed", item.isChanged);
         cell.classList.toggle("zero", value === 0);
       } });
     const columns = /** @type {Column<Series>[]} */ (shown.map((name) => ({
@@ -433,11 +432,11 @@ class Detail {
     if (family.isDistribution) {
       columns.push(number("value", "Count", (each) => each.value, (value) => human(value)));
       if (family.isCumulative) columns.push(number("rate", "Rate", (each) => each.rate, (value) => humanRate(value)));
-      columns.push(number("average", "Average", (each) => (each.metric ? each.metric.sum / each.metric.count : NaN), (value) => human(value, unit)));
+      if (!quantiles.length) columns.push(number("average", "Average", (each) => (each.metric ? each.metric.sum / each.metric.count : NaN), (value) => human(value, unit)));
       for (const q of quantiles) columns.push(number(`q:${q}`, `p${significant(q * 100, 6)}`, (each) => this.quantile(each, q), (value) => human(value, unit)));
     } else {
-      columns.push(number("value", family.type === "counter" ? "Total" : "Value", (each) => each.value, (value) => human(value, unit), "124px"));
-      if (family.isCumulative) columns.push(number("rate", "Rate", (each) => each.rate, (value) => humanRate(value, unit), "104px"));
+      columns.push(number("value", family.type === "counter" ? "Total" : "Value", (each) => each.value, (value) => human(value, unit), "110px"));
+      if (family.isCumulative) columns.push(number("rate", "Rate", (each) => each.rate, (value) => humanRate(value, unit), "84px"));
     }
     if (family.type !== "info") {
       columns.push({ id: "trend", title: "Trend", width: `${SPARK_WIDTH + 8}px`, className: "trend", create: (cell) => {

@@ -84,7 +84,6 @@ class Series {
     this.value = NaN; // the number; of distributions, the count
     this.total = 0; // of what only grows: the increases since the first reading, resets left out
     this.rate = NaN;
-    this.isChanged = false;
     this.reading = -1; // the last one that had it
     this.metric = /** @type {Metric | null} */ (null);
     this.history = /** @type {History | null} */ (null);
@@ -151,7 +150,6 @@ class Family {
     this.sum = /** @type {DistributionSum | null} */ (null); // of all observations
     this.recent = /** @type {{time: number, increase: DistributionSum}[]} */ ([]);
     this.resets = 0;
-    this.isChanged = false;
   }
 
   /** @param {Listed} listed */
@@ -186,7 +184,6 @@ class Family {
     this.next = /** @type {Series[]} */ ([]);
     this.increase = 0;
     this.isReset = false;
-    this.nowChanged = false;
     this.sumNow = this.isDistribution ? new DistributionSum() : null;
     this.increaseNow = this.isDistribution ? new DistributionSum() : null;
   }
@@ -213,8 +210,6 @@ class Family {
   /** @param {Series} series @param {Metric} metric @param {boolean} isNew */
   measure(series, metric, isNew) {
     const value = metric.kind === "histogram" || metric.kind === "summary" ? metric.count : metric.value;
-    series.isChanged = !isNew && value !== series.value && !(Number.isNaN(value) && Number.isNaN(series.value));
-    this.nowChanged ||= series.isChanged;
     // A series that came later began at 0, unless the family was not read to its end.
     const isFirst = isNew && (this.reading === 1 || this.isCut);
     if (this.isCumulative) {
@@ -252,7 +247,6 @@ class Family {
     this.isAbsent = false;
     this.series = this.next;
     this.readAt = this.time;
-    this.isChanged = this.nowChanged;
     if (this.isReset) this.resets++;
     if (this.known.size > this.series.length) {
       for (const [key, series] of this.known) if (series.reading < this.reading - GONE_READINGS) this.known.delete(key);

@@ -103,7 +103,7 @@ function human(value, unit = "") {
 /** How much in each second. @param {number} value @param {string} [unit] */
 function humanRate(value, unit = "") {
   if (unit === "ratio" || unit === "date" || unit === "percent") unit = "";
-  return human(value, unit) + "/s";
+  return (showExact || unit || Math.abs(value) >= 1e3 || Number.isInteger(value) ? human(value, unit) : (value < 0 ? MINUS : "") + significant(Math.abs(value))) + "/s";
 }
 
 /** @param {number} change a fraction */

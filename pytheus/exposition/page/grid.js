@@ -11,7 +11,7 @@
 /** @template T */
 class Grid {
   /**
-   * @param {{label: string, id: string, rowHeight: number, open: (item: T) => void, sort?: (column: string) => void,
+   * @param {{label: string, id: string, rowHeight: number, role?: "grid" | "treegrid", open: (item: T) => void, sort?: (column: string) => void,
    *   moved?: (item: T) => void, scrolled?: () => void, row?: (row: HTMLElement, item: T) => boolean | void, key?: (event: KeyboardEvent, item: T | undefined) => boolean}} options
    *   `row` dresses a row before its cells, and returns whether it has only the first cell, across all columns
    */
@@ -24,7 +24,7 @@ class Grid {
     this.spare = /** @type {any[]} */ ([]);
     this.head = h("div.grid-head", { role: "row", "aria-rowindex": 1 });
     this.body = h("div.grid-body", { role: "rowgroup" });
-    this.element = h("div.grid", { role: "grid", tabindex: 0, "aria-label": options.label, id: options.id, onscroll: () => this.later(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.keyed(event) },
+    this.element = h("div.grid", { role: options.role ?? "grid", tabindex: 0, "aria-label": options.label, id: options.id, onscroll: () => this.later(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.keyed(event) },
       h("div", { role: "rowgroup" }, this.head), this.body);
     this.body.addEventListener("click", (/** @type {MouseEvent} */ event) => {
       const row = /** @type {Element} */ (event.target).closest("[role=row]");

@@ -39,6 +39,7 @@ function summaryOf(family) {
     if (shown?.count) return { text: `avg ${human(shown.sum / shown.count, unit)}`, note: `Average of the observations ${when}: ${exactNumber(shown.sum / shown.count)}` };
     return { text: "no data", note: "No observations" };
   }
+  if (unit === "date" && !showExact) return { text: ago(family.most), note: `${series.length > 1 ? "The latest: " : ""}${dateText(family.most)}, ${exactNumber(family.most)}` };
   if (type === "counter" || series.length === 1) return { text: human(family.total, unit), note: exactNumber(family.total) + (series.length > 1 ? " in all series" : "") };
   return { text: `max ${human(family.most, unit)}`, note: `From ${exactNumber(family.least)} to ${exactNumber(family.most)}, in ${counted(series.length, "series", "series")}` };
 }
@@ -57,7 +58,7 @@ class FamilyList {
     this.opened = /** @type {Family | null} */ (null);
     this.sortedAt = 0;
     this.grid = /** @type {Grid<Family | Group>} */ (new Grid({
-      label: "Metric families", id: "list", rowHeight: 30,
+      label: "Metric families", id: "list", rowHeight: 40, role: "treegrid",
       open: (item) => ("group" in item ? this.toggle(item) : page.open(item)),
       sort: (column) => this.sortBy(column, column === this.sort && !this.isReversed),
       scrolled: () => page.wanted(),
@@ -65,6 +66,7 @@ class FamilyList {
         const isGroup = "group" in item;
         row.classList.toggle("group", isGroup);
         row.classList.toggle("open", item === this.opened);
+        setAttribute(row, "aria-level", isGroup || this.sort !== "name" ? "1" : "2");
         setAttribute(row, "aria-expanded", isGroup ? String(!this.closed.has(item.group)) : null);
         setAttribute(row, "aria-selected", isGroup ? null : String(item === this.opened));
         return isGroup;
@@ -88,44 +90,43 @@ class FamilyList {
       {
         id: "name", title: "Name", width: "minmax(0, 1fr)", className: "name", sortable: true,
         create: (cell) => {
-          const name = h("span.family-name"), help = h("span.family-help");
-          cell.append(name, help);
-          return { name, help };
+          const name = h("span.family-name"), type = h("span"), help = h("span.family-help");
+          cell.append(name, h("span.second", null, type, " ", help));
+          return { name, type, help };
         },
-        render: (cell, item, { name, help }) => {
+        render: (cell, item, { name, type, help }) => {
           if ("group" in item) {
-            setText(name, item.group);
+            setText(name, item.group || "other");
+            type.replaceChildren();
             setText(help, `${counted(item.families.length, "family", "families")}, ${counted(item.series, "series", "series")}`);
             setAttribute(cell, "title", null);
           } else {
             setMarked(name, item.name, this.words);
+            if (type.firstElementChild?.getAttribute("data-type") !== item.type) type.replaceChildren(typeTag(item.type));
             setText(help, clipped(item.help, 160));
             setAttribute(cell, "title", clipped(item.help ? `${item.name}\n${item.help}` : item.name, 600));
           }
         },
       },
-      { id: "type", title: "Type", width: "78px", className: "only-wide", render: (cell, item) => {
-        const family = /** @type {Family} */ (item);
-        if (cell.firstElementChild?.getAttribute("data-type") !== family.type) cell.replaceChildren(typeTag(family.type));
-      } },
-      { id: "series", title: "Series", width: "58px", className: "number", sortable: true, render: (cell, item) => {
+      { id: "series", title: "Series", width: "54px", className: "number", sortable: true, render: (cell, item) => {
         const family = /** @type {Family} */ (item);
         setText(cell, family.count === null && !family.reading ? "" : human(family.size));
       } },
-      { id: "value", title: "Now", width: "116px", className: "number value", render: (cell, item) => {
-        const family = /** @type {Family} */ (item);
-        const { text, note } = summaryOf(family);
-        setText(cell, text);
-        setAttribute(cell, "title", note || null);
-        cell.classList.toggle("changed", family.isChanged);
-        cell.classList.toggle("stale", family.isAbsent);
-      } },
-      { id: "rate", title: "Rate", width: "84px", className: "number only-wide", sortable: true, help: "Increase a second, over the last 10 seconds", render: (cell, item) => {
-        const family = /** @type {Family} */ (item);
-        const { rate } = family;
-        setText(cell, Number.isNaN(rate) ? "" : humanRate(rate, family.isDistribution ? "" : family.unit));
-        cell.classList.toggle("zero", rate === 0);
-      } },
+      { id: "rate", title: "Now, rate", width: "112px", className: "number", sortable: true, help: "The number now, and its increase a second over the last 10 seconds",
+        create: (cell) => {
+          const value = h("span.value"), rate = h("span.second");
+          cell.append(value, rate);
+          return { value, rate };
+        },
+        render: (cell, item, { value, rate }) => {
+          const family = /** @type {Family} */ (item);
+          const { text, note } = summaryOf(family);
+          setText(value, text);
+          setAttribute(cell, "title", note || null);
+          value.classList.toggle("stale", family.isAbsent);
+          const speed = family.rate;
+          setText(rate, Number.isNaN(speed) ? "" : humanRate(speed, family.isDistribution ? "" : family.unit));
+        } },
       { id: "change", title: "Change", width: "66px", className: "number only-wide", sortable: true, help: "Against a minute ago; of what only grows, of its rate", render: (cell, item) => {
         const { change } = /** @type {Family} */ (item);
         setText(cell, change ? humanChange(change) : "");
@@ -222,13 +223,18 @@ class FamilyList {
   grouped() {
     const parts = this.families.length > 1 && this.families.every(({ name }) => groupOf(name, 1) === groupOf(this.families[0].name, 1)) ? 2 : 1;
     const groups = /** @type {Map<string, Group>} */ (new Map());
+    const sizes = new Map();
+    for (const { name } of this.families) sizes.set(groupOf(name, parts), (sizes.get(groupOf(name, parts)) ?? 0) + 1);
+    const alone = /** @type {Group} */ ({ group: "", families: [], series: 0 }); // those whose group would have one family
     for (const family of this.matching) {
-      const name = groupOf(family.name, parts);
-      let group = groups.get(name);
+      const own = groupOf(family.name, parts);
+      const name = sizes.get(own) > 1 ? own : "";
+      let group = name ? groups.get(name) : alone;
       if (!group) groups.set(name, group = { group: name, families: [], series: 0 });
       group.families.push(family);
       group.series += family.size;
     }
+    if (alone.families.length) groups.set("", alone);
     // The same object for the same group, so that it stays the active row.
     for (const item of this.grid.items) {
       const group = "group" in item && groups.get(item.group);

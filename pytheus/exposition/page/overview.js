@@ -18,7 +18,7 @@ function inWords(value) {
 
 /** @param {[string, unknown][]} entries */
 function facts(entries) {
-  return h("dl.facts", null, ...entries.filter(([, value]) => value !== undefined).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value instanceof Node ? value : inWords(value)))));
+  return h("dl.facts", null, ...entries.filter(([, value]) => value instanceof Node || (value !== 0 && inWords(value) !== "–")).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value instanceof Node ? value : inWords(value)))));
 }
 
 /** @param {string} title @param {...any} content */

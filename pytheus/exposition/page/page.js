@@ -161,6 +161,7 @@ function toWellFormed(text) {
 function openFamily(family) {
   if (family === detail.family) {
     if (family) detail.title.focus({ preventScroll: true });
+    else document.body.classList.toggle("shows-overview"); // on a narrow screen, where the list covers it
     return;
   }
   const before = detail.family;
@@ -176,6 +177,7 @@ function openFamily(family) {
 function showFamily(family) {
   const host = byId("detail");
   document.body.classList.toggle("has-detail", family !== null);
+  document.body.classList.remove("shows-overview");
   if (family) {
     if (!host.contains(detail.element)) host.replaceChildren(detail.element);
     detail.show(family);
@@ -241,10 +243,12 @@ function keyed(event) {
     if (target === search) {
       if (search.value) setSearch("");
       else list.grid.element.focus();
-    } else if (target === detail.filter && detail.filter.value) {
-      detail.filter.value = "";
-      detail.words = [];
-      detail.list();
+    } else if (target === detail.filter) {
+      if (detail.filter.value) {
+        detail.filter.value = "";
+        detail.words = [];
+        detail.list();
+      } else detail.grid.element.focus();
     } else if (detail.series) detail.select(null);
     else if (detail.family) openFamily(null);
     else if (search.value) setSearch("");

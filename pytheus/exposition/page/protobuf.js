@@ -7,7 +7,7 @@
 class DecodeError extends Error {}
 
 const SLICE_MS = 8; // a frame is 16 ms
-const TEXT = new TextDecoder();
+const TEXT = new TextDecoder("utf-8", { ignoreBOM: true }); // a label may begin with one
 
 /** Let the browser handle input and paint. */
 const pause = "scheduler" in globalThis && globalThis.scheduler.yield
