@@ -15,9 +15,7 @@ class Shop:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         own = self.registry
-        self.requests = Counter(
-            "http_requests_total", "Requests answered.", ["method", "route", "code"], registry=own
-        )
+        self.requests = Counter("http_requests_total", "Requests answered.", ["method", "route", "code"], registry=own)
         self.latency = Histogram(
             "http_request_duration_seconds", "Time of a request.", ["route"], buckets=[0.1, 0.5, 1, 5], registry=own
         )

@@ -101,4 +101,4 @@ def test_axe_finds_nothing_serious(show: Opener, axe: str, theme: str, width: in
     tab.press("Escape")
     tab.run("showState({error: new SourceError('busy', 'all scrapes are taken'), retryAt: 9e9, took: 0})")
     found += [f"failure: {one}" for one in findings(tab)]
-    assert found == [], '\n'.join(found)
+    assert found == [], "\n".join(found)

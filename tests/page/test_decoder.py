@@ -20,7 +20,9 @@ from tests.page.conftest import literal, number
 # The registries have counters of any name.
 pytestmark = pytest.mark.filterwarnings("ignore:counter .* has no suffix:pytheus.exceptions.PytheusWarning")
 
-ACCEPT = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8"
+ACCEPT = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8"
+)
 
 # Numbers are texts, because JSON has neither infinities nor NaN.
 DECODE = """
@@ -159,6 +161,8 @@ def test_it_reads_what_the_schema_reads(scripts: Tab, registry: CollectorRegistr
 @settings(max_examples=100)
 def test_what_is_not_the_format_is_an_error_of_the_decoder(scripts: Tab, body: bytes) -> None:
     script = f"await ({DECODE})({literal(base64.b64encode(body).decode())}, [])"
-    outcome = scripts.run(f"await (async () => {{ try {{ {script.replace('await ', 'return await ', 1)} }} catch (error) {{"
-                          " return error instanceof DecodeError ? 'DecodeError' : String(error); } })()")
+    outcome = scripts.run(
+        f"await (async () => {{ try {{ {script.replace('await ', 'return await ', 1)} }} catch (error) {{"
+        " return error instanceof DecodeError ? 'DecodeError' : String(error); } })()"
+    )
     assert isinstance(outcome, list) or outcome == "DecodeError"

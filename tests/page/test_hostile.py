@@ -69,7 +69,12 @@ def make_hostile() -> CollectorRegistry:
 def check(tab: Tab) -> None:
     assert tab.run("globalThis.attacked ?? null") is None
     assert tab.run(f"[...document.querySelectorAll({json.dumps(FOREIGN)})].map((each) => each.outerHTML)") == []
-    assert tab.run("[...document.querySelectorAll('*')].filter((each) => each.getAttributeNames().some((name) => name.startsWith('on'))).length") == 0
+    assert (
+        tab.run(
+            "[...document.querySelectorAll('*')].filter((each) => each.getAttributeNames().some((name) => name.startsWith('on'))).length"
+        )
+        == 0
+    )
 
 
 def test_no_text_of_a_program_becomes_markup(show: Opener) -> None:
@@ -117,7 +122,15 @@ def test_no_error_or_address_of_the_registry_becomes_markup(show: Opener) -> Non
             "pid": text,
             "uptime_seconds": text,
             "families": [
-                {"name": text, "type": text, "unit": text, "help": text, "series": text, "labels": [text], "values": text},
+                {
+                    "name": text,
+                    "type": text,
+                    "unit": text,
+                    "help": text,
+                    "series": text,
+                    "labels": [text],
+                    "values": text,
+                },
                 {"name": text + "2", "type": text, "labels": text},
                 {"name": 3},
                 text,
@@ -161,6 +174,8 @@ def test_the_policy_stops_what_would_get_past(show: Opener) -> None:
     tab.run("document.querySelector('img').remove()")
     assert tab.run("globalThis.attacked ?? null") is None
     tab.wait_for(lambda: len(tab.errors) >= 2, "the violations of the policy")
-    assert all("violates" in error or "Content Security Policy" in error or "Trusted" in error for error in tab.errors), tab.errors
+    assert all(
+        "violates" in error or "Content Security Policy" in error or "Trusted" in error for error in tab.errors
+    ), tab.errors
     tab.errors.clear()
     tab.requests[:] = [url for url in tab.requests if "attacker.example" not in url]

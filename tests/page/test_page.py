@@ -26,8 +26,10 @@ def shop() -> Shop:
 
 
 def names(tab: Tab) -> list[str]:
-    shown: list[str] = tab.run(f"[...document.querySelectorAll('#list .row:not(.group)')].filter((row) => !row.hidden)"
-        ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => row.querySelector('.family-name').textContent)")
+    shown: list[str] = tab.run(
+        f"[...document.querySelectorAll('#list .row:not(.group)')].filter((row) => !row.hidden)"
+        ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => row.querySelector('.family-name').textContent)"
+    )
     return shown
 
 
@@ -255,7 +257,9 @@ def test_the_grid_tells_all_its_rows(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry)
     tab.wait("document.querySelectorAll('#list .row').length > 8")
     assert tab.run("document.getElementById('list').getAttribute('aria-rowcount')") == "12"
-    assert tab.run("[...document.querySelectorAll('#list .row')].map((row) => Number(row.ariaRowIndex)).sort((a, b) => a - b)") == [*range(2, 13)]
+    assert tab.run(
+        "[...document.querySelectorAll('#list .row')].map((row) => Number(row.ariaRowIndex)).sort((a, b) => a - b)"
+    ) == [*range(2, 13)]
 
 
 def test_colours_follow_the_system_and_the_switch(show: Opener, shop: Shop) -> None:
@@ -341,7 +345,9 @@ class Between:
                 if between.failure is not None and "text/html" not in self.headers["Accept"]:
                     status, fields, body = between.failure
                 else:
-                    request = Request(target.url + self.path.removeprefix("/metrics"), headers={"Accept": self.headers["Accept"]})
+                    request = Request(
+                        target.url + self.path.removeprefix("/metrics"), headers={"Accept": self.headers["Accept"]}
+                    )
                     with urlopen(request, timeout=60) as response:
                         status, fields, body = 200, {"Content-Type": response.headers["Content-Type"]}, response.read()
                 self.send_response(status)
