@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pytheus.cli.click_support import REGISTRY_OPTION, print_json, print_problems, table
-from pytheus.plugins.description import layer_arguments, plan_document, process_settings
-from pytheus.plugins.plan import Plan, plan, tables_without_effect
+from pytheus.plugins.plan import Plan, layer_arguments, plan, tables_without_effect
 
 if TYPE_CHECKING:
     from pytheus.plugins.layers import WrapLayer
@@ -39,7 +38,7 @@ def command(registry: str | None, as_json: bool) -> int:
     planned = planned._replace(warnings=tuple(dict.fromkeys((*planned.warnings, *tables_without_effect(planned)))))
     if as_json:
         looked_at = [looked_at._asdict() for looked_at in planned.activation.configuration.looked_at]
-        print_json({**plan_document(planned), "looked_at": looked_at})
+        print_json({**planned.document(), "looked_at": looked_at})
     else:
         _print(planned)
     # A warning that ends with a question is about a name that is probably misspelt.
@@ -48,7 +47,7 @@ def command(registry: str | None, as_json: bool) -> int:
 
 
 def _print(planned: Plan) -> None:
-    chosen = process_settings(planned.activation)
+    chosen = planned.activation.process_settings
     settings = planned.activation.settings
     provider = click.style("not available", fg="red") if planned.provider is None else " ".join(planned.provider)
     named = [f"{named} (by {named.setting})" for named in settings.named]

@@ -24,7 +24,7 @@ from typing import Final, Literal
 from pytheus.cli.forked_children import watch_forked_children
 from pytheus.cli.python_runner import Program, ProgramNotFoundError, find_module, find_script
 from pytheus.cli.sending_options import SENDING_FLAGS, sending_options
-from pytheus.cli.serving_options import FLAGS, ServingOptions, has_address, serving_options
+from pytheus.cli.serving_options import FLAGS, SWITCHES, ServingOptions, has_address, serving_options
 from pytheus.cli.writing_options import WRITING_FLAGS, writing_options
 from pytheus.collectors import register_runtime_collectors
 from pytheus.exceptions import OptionError, PytheusError
@@ -38,7 +38,7 @@ __all__ = ["run"]
 
 _USAGE: Final = (
     "usage: pytheus run [--registry NAME|URL] [--port 9464] [--addr 127.0.0.1] [--web-config FILE]"
-    " [--instrument auto|NAMES] [--quiet] [--job NAME (--push-gateway URL | --textfile FILE)]"
+    " [--instrument auto|NAMES] [--no-page] [--quiet] [--job NAME (--push-gateway URL | --textfile FILE)]"
     " [--remote-write URL] [--otlp URL]"
     " (SCRIPT | -m MODULE | -- COMMAND) [ARGS...]"
 )
@@ -61,6 +61,7 @@ are also served if --port, --addr or --path is given.
   --timeout-seconds S  the longest wait for a scrape, 25 by default
   --instrument auto  measure the requests to applications of Starlette, FastAPI, Litestar, Flask and Django, and the
                      tasks of Celery, without a change to them; or some of these, as in --instrument fastapi,flask
+  --no-page          browsers get the metrics as text, and not the page that shows them
   --quiet            do not print the metrics' address and the measured frameworks to stderr
   --job NAME         the name under which the metrics are sent when the program ends, with its duration and outcome
   --push-gateway URL the Pushgateway to send them to
@@ -154,10 +155,10 @@ class _Options:
 
     def _set(self, option: str, rest: list[str]) -> None:
         name, equals, value = option.partition("=")
-        if name == "--quiet" and not equals:
-            self.flags["quiet"] = "true"
+        if name in SWITCHES and not equals:
+            self.flags[_FLAGS[name]] = "true"
             return
-        if name not in ("--registry", *_FLAGS) or name == "--quiet":
+        if name not in ("--registry", *_FLAGS) or name in SWITCHES:
             # Without its value, which may be a URL with a password.
             raise _UsageError(f"unknown option {name.partition(':')[0]!r} before the program; {_USAGE}")
         if not equals:

@@ -11,11 +11,11 @@ from pytheus.exposition.server import MAX_SCRAPES, MetricsServer, checked_path, 
 from pytheus.plugins.config import load_configuration
 from pytheus.registry import REGISTRY
 
-__all__ = ["FLAGS", "VARIABLES", "ServingOptions", "has_address", "serving_options"]
+__all__ = ["FLAGS", "SWITCHES", "VARIABLES", "ServingOptions", "has_address", "serving_options"]
 
 
 class ServingOptions(NamedTuple):
-    """The options of the server, whether its address is not printed, and the frameworks to instrument."""
+    """The options of the server, whether browsers get no page, and its address is not printed, and the frameworks."""
 
     port: int = 9464
     addr: str = "127.0.0.1"
@@ -23,6 +23,7 @@ class ServingOptions(NamedTuple):
     max_scrapes: int = MAX_SCRAPES
     timeout_seconds: float = LIMIT_SECONDS
     web_config: str | None = None
+    no_page: bool = False
     quiet: bool = False
     instrument: str | None = None
 
@@ -36,6 +37,7 @@ class ServingOptions(NamedTuple):
             timeout_seconds=self.timeout_seconds,
             max_scrapes=self.max_scrapes,
             web_config=self.web_config,
+            page=not self.no_page,
         )
 
 
@@ -73,7 +75,9 @@ def _boolean(text: str) -> bool:
 
 
 FLAGS: Final = flags_of(ServingOptions._fields)
-"""The names of the options by their flags; all but ``--quiet`` take a value."""
+"""The names of the options by their flags; all but those in `SWITCHES` take a value."""
+
+SWITCHES: Final = ("--no-page", "--quiet")
 
 VARIABLES: Final = variables_of(ServingOptions._fields) | {"instrument": "PYTHEUS_INSTRUMENT"}
 """The environment variables of the options, by their names."""
@@ -96,6 +100,7 @@ def serving_options(flags: Mapping[str, str]) -> ServingOptions:
         given.value("max_scrapes", _count, default.max_scrapes),
         given.value("timeout_seconds", seconds, default.timeout_seconds),
         given.value("web_config", str, default.web_config),
+        given.value("no_page", _boolean, default.no_page),
         given.value("quiet", _boolean, default.quiet),
         given.value("instrument", _frameworks, default.instrument),
     )

@@ -41,7 +41,7 @@ def make_asgi_app(
     events are confirmed. It may serve several scrapes at once, which share collections. Collectors run in threads of
     pytheus. Those that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out
     and counted; see docs/how-to/expose.md. With `page`, a browser gets a page that shows the metrics; see
-    docs/how-to/look.md. On event loops other than those of asyncio and trio, it blocks the loop.
+    docs/how-to/look-at-metrics.md. On event loops other than those of asyncio and trio, it blocks the loop.
     Raises `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> import asyncio

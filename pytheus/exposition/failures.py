@@ -43,6 +43,7 @@ class HearsFailures(Protocol):
 # A collector may call itself something else at each scrape.
 _NAMES_AT_MOST: Final = 256
 _CHARACTERS_AT_MOST: Final = 256
+_ERROR_CHARACTERS_AT_MOST: Final = 1024
 
 OTHERS: Final = "(others)"
 """The name under which collectors are counted after the first 256 names."""
@@ -85,7 +86,7 @@ class Failures:
                 exc_info=error,
             )
         text = f"{type(error).__qualname__}: {described(error)}"
-        self.latest[name] = (text[:_CHARACTERS_AT_MOST], time.time())
+        self.latest[name] = (text[:_ERROR_CHARACTERS_AT_MOST], time.time())
         series.inc()
 
 

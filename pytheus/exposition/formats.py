@@ -178,7 +178,7 @@ def content_type_of(chosen: AnyFormat, request: RenderRequest) -> str:
 
 
 def headers_of(chosen: AnyFormat) -> tuple[tuple[str, str], ...]:
-    """Return further header fields of a response in the format `chosen`; only formats of `pytheus.exposition.page` have any."""
+    """Return further header fields of a response in the format `chosen`, which those of the page have."""
     return getattr(chosen, "response_headers", ())
 
 

@@ -147,9 +147,7 @@ def pending_steps(registry: Registry, request: ScrapeRequest) -> Steps:
             resolved = yield Pending(registry, _RESOLVING, request, asked_at)
             if resolved.status != 200:
                 return resolved
-        # A client that says how long it waits scrapes, whatever it accepts.
-        page = request.page and not request.timeout
-        choice = choose_format(registry, request.accept, names, request.wait_seconds, page=page)
+        choice = choose_format(registry, request.accept, names, request.wait_seconds, page=request.page)
     except BaseException as error:
         if is_interruption(error):
             raise

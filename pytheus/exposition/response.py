@@ -138,11 +138,13 @@ def choose_format(
         return Choice(TEXT, RenderRequest(names=names, timeout_seconds=timeout_seconds))
     from pytheus.exposition.negotiation import negotiate, wants_page
 
-    formats = (TEXT, *offered, *STANDARD_FORMATS)
+    formats: tuple[AnyFormat, ...] = (TEXT, *offered, *STANDARD_FORMATS)
     if page and wants_page(accept):
-        from pytheus.exposition.page import PAGE_FORMATS
+        from pytheus.exposition.page import PAGE, PAGE_FORMATS
 
-        formats += PAGE_FORMATS
+        formats += PAGE_FORMATS  # the last ones, so that a client must prefer them to all others
+        if negotiate(accept, formats).format is PAGE:
+            return Choice(PAGE)
     chosen, escaping = negotiate(accept, formats)
     return Choice(chosen, RenderRequest(escaping, names, timeout_seconds))
 

@@ -88,7 +88,7 @@ def start_http_server(
     Collectors that have not finished when the client's timeout is over, or after `timeout_seconds`, are left out of
     the response and counted; see docs/how-to/expose.md. More than `max_scrapes` at once are refused with status 503.
 
-    With `page`, a browser gets a page that shows the metrics; see docs/how-to/look.md.
+    With `page`, a browser gets a page that shows the metrics; see docs/how-to/look-at-metrics.md.
 
     `web_config` is the path of a file that turns on TLS, client certificates, passwords and bearer tokens, in the
     format of Prometheus's exporters (https://github.com/prometheus/exporter-toolkit); see docs/how-to/secure.md. It is

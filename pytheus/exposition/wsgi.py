@@ -21,8 +21,9 @@ def make_wsgi_app(
 
     It can be mounted at any path. Methods other than GET and HEAD get status 405. It may serve several scrapes at once,
     which share collections. Collectors run in threads of pytheus. Those that have not finished when the client's
-    timeout is over, or after `timeout_seconds`, are left out and counted; see docs/how-to/expose.md. With `page`, a browser
-    gets a page that shows the metrics; see docs/how-to/look.md. Raises `NotARegistryError` if `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
+    timeout is over, or after `timeout_seconds`, are left out and counted; see docs/how-to/expose.md. With `page`, a
+    browser gets a page that shows the metrics; see docs/how-to/look-at-metrics.md. Raises `NotARegistryError` if
+    `registry` is not a registry, and `ValueError` if `timeout_seconds` is not positive.
 
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry

@@ -396,7 +396,8 @@ class Metric(Handle, Generic[L, C, D]):
 
     def series_labels(self) -> list[tuple[str, ...]]:
         """Return the label values of every series; see `pytheus.registry.HasSeriesLabels`."""
-        return list(self._series.children)
+        series = self._series
+        return [key for key in list(series.children) if self._labels is series.unbound or matches(self._labels, key)]
 
     def _label_dict(self) -> dict[str, str]:
         return dict(zip(self._series.definition.labels, cast("tuple[str, ...]", self._labels), strict=True))

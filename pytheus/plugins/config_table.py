@@ -68,6 +68,7 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     instrument: str | UnsetType = UNSET
     job: str | UnsetType = UNSET
     max_scrapes: int | UnsetType = UNSET
+    no_page: bool | UnsetType = UNSET
     otlp: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
     port: int | UnsetType = UNSET
@@ -135,6 +136,7 @@ _EXPECTED: Final = {
     "max_scrapes": "an integer",
     "timeout_seconds": "a number",
     "push_timeout_seconds": "a number",
+    "no_page": "true or false",
     "quiet": "true or false",
 }
 _EXAMPLES: Final = {

@@ -24,20 +24,33 @@ from pytheus.plugins.address import (
     parse_address,
 )
 from pytheus.plugins.config import (
+    SETTINGS,
     Choice,
     Configuration,
     NamedPlugin,
     PluginSettings,
+    SettingChoice,
     choose,
+    choose_setting,
     load_configuration,
     settings_with,
 )
 from pytheus.plugins.options import RegistryOptions
+from pytheus.plugins.redaction import shown_value
 
 if TYPE_CHECKING:
     from pytheus.plugins.catalog import Claim, PluginInfo
+    from pytheus.plugins.layers import WrapLayer
 
-__all__ = ["ActivationPlan", "Plan", "PlannedPlugin", "plan", "plan_activation", "tables_without_effect"]
+__all__ = [
+    "ActivationPlan",
+    "Plan",
+    "PlannedPlugin",
+    "layer_arguments",
+    "plan",
+    "plan_activation",
+    "tables_without_effect",
+]
 
 
 class PlannedPlugin(NamedTuple):
@@ -76,6 +89,25 @@ class ActivationPlan(NamedTuple):
     plugins: tuple[PlannedPlugin, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def process_settings(self) -> dict[str, SettingChoice]:
+        """The settings of the whole process, by their keys; raises `ConfigurationError`."""
+        return {key: choose_setting(key, self.configuration) for key in SETTINGS}
+
+    def document(self) -> dict[str, object]:
+        """This plan for JSON, without credentials; see `pytheus.registry.origin`."""
+        settings = self.settings
+        return {
+            "plugins": {"named": [named._asdict() for named in settings.named], "blocked": dict(settings.blocked)},
+            "wrap": [{"layer": layer.name, "arguments": layer_arguments(layer)} for layer in settings.wrap],
+            **{key: setting._asdict() for key, setting in self.process_settings.items()},
+            "configuration": settings.path,
+        }
+
+    def scrub(self, text: str) -> str:
+        """`text`, because layers and named plugins have no credentials."""
+        return text
+
 
 class Plan(NamedTuple):
     """The registry that would be used.
@@ -91,6 +123,28 @@ class Plan(NamedTuple):
     problem: SelectionError | None
     warnings: tuple[str, ...]
     activation: ActivationPlan
+
+    def document(self) -> dict[str, object]:
+        """This plan for JSON, without credentials; see `pytheus.registry.origin`."""
+        distribution, version = self.provider or (None, None)
+        return {
+            "registry": {
+                "address": self.address.shown,
+                "name": self.address.name,
+                "origin": self.choice.origin,
+                "source": self.choice.source,
+                "distribution": distribution,
+                "version": version,
+            },
+            "problems": self.problems,
+            "warnings": [*self.warnings, *self.activation.warnings],
+            "options": {key: {"value": value, "source": source} for key, value, source in self.options.describe()},
+            **self.activation.document(),
+        }
+
+    def scrub(self, text: str) -> str:
+        """`text` with ``***`` in place of the credentials of the registry's options."""
+        return self.options.scrub(text)
 
     @property
     def subject(self) -> str:
@@ -124,6 +178,11 @@ class Plan(NamedTuple):
             if planned.claim is not None and _is_claim_of(plugin, planned.claim):
                 return f"by {planned.named.setting}"
         return None
+
+
+def layer_arguments(layer: WrapLayer) -> dict[str, object]:
+    """The arguments of a layer, without credentials."""
+    return {key: shown_value(key, value, is_known=True) for key, value in layer.arguments.items()}
 
 
 def _is_claim_of(plugin: PluginInfo, claim: Claim) -> bool:

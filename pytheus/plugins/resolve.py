@@ -98,9 +98,7 @@ def resolve_registry(choice: str | None = None) -> Registry:
 
 def _with_origin(registry: Registry, planned: Plan) -> Registry:
     """`registry`, whose origin is known from here on."""
-    from pytheus.plugins.description import PlanOrigin
-
-    note_origin(registry, PlanOrigin(planned))
+    note_origin(registry, planned)
     return registry
 
 
@@ -137,10 +135,8 @@ def _as_configured(registry: Registry) -> Registry:
     checked = check_registry(registry, "configure(...)")
     if _was_activated(checked):
         return checked
-    from pytheus.plugins.description import GivenOrigin
-
     activated = _activated(checked, active, activation, made_here=False)
-    note_origin(activated, GivenOrigin(activation))
+    note_origin(activated, activation)
     return activated
 
 

@@ -30,6 +30,7 @@ shards; `ShardedRegistry` makes a registry of it. See docs/explanation/shards.md
 | `published` | the record of the collectors that a scrape shows |
 | `health` | `ShardHealth`: failures, counted, logged and exposed |
 | `c_forks` | notices forks that C code makes without telling Python |
+| `processes` | the processes of one reading |
 | `registry` | `ShardedRegistry` |
 """
 

@@ -24,6 +24,7 @@ VALUES = {
     "max_scrapes": ("7", 7),
     "timeout_seconds": ("2.5", 2.5),
     "web_config": ("/etc/web.yml", "/etc/web.yml"),
+    "no_page": ("true", True),
     "quiet": ("true", True),
     "instrument": ("auto", "auto"),
 }
@@ -32,6 +33,7 @@ WRONG = {
     "path": ["metrics", "/a b", "/a?b", "/\u00e9"],
     "max_scrapes": ["0", "-1", "1.5", "many", "1000000", "\u0661"],
     "timeout_seconds": ["0", "-1", "inf", "nan", "1e9", "soon"],
+    "no_page": ["maybe"],
     "quiet": ["maybe"],
     "instrument": ["everything", "flask=otle", "auto,"],
 }
@@ -62,9 +64,8 @@ def test_a_flag_decides_over_a_variable_and_that_over_the_file(
     name: str, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, value = VALUES[name]
-    other = {"port": "1", "max_scrapes": "1", "timeout_seconds": "1", "quiet": "0", "instrument": "flask"}.get(
-        name, "/other"
-    )
+    numbers = dict.fromkeys(("port", "max_scrapes", "timeout_seconds"), "1")
+    other = {**numbers, "no_page": "0", "quiet": "0", "instrument": "flask"}.get(name, "/other")
 
     def chosen(flags: dict[str, str]) -> object:
         return getattr(serving_options(flags), name)

@@ -165,3 +165,28 @@ def test_the_names_of_django_prometheus(tmp_path: Path) -> None:
     assert [key for key in found if key[0] == "django_http_exceptions_total_by_type_total"] == [
         ("django_http_exceptions_total_by_type_total", "ValueError")
     ]
+
+
+_BROWSER = """
+import json
+import django
+from django.conf import settings
+from django.test import RequestFactory
+
+settings.configure(ALLOWED_HOSTS=["*"], USE_TZ=True, LOGGING_CONFIG=None)
+django.setup(set_prefix=False)
+from pytheus.contrib.django import metrics_view
+
+request = RequestFactory().get("/metrics", HTTP_ACCEPT="text/html,application/xhtml+xml,*/*;q=0.8")
+print(json.dumps([dict(metrics_view(request, page=page).headers) for page in (True, False)]))
+"""
+
+
+@pytest.mark.once
+def test_a_browser_gets_the_page_unless_it_is_switched_off() -> None:
+    done = subprocess.run([sys.executable, "-P", "-c", _BROWSER], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    with_page, without = json.loads(done.stdout)
+    assert with_page["Content-Type"] == "text/html; charset=utf-8"
+    assert with_page["Content-Security-Policy"].startswith("default-src 'none'; script-src 'sha256-")
+    assert without == {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Vary": "Accept, Accept-Encoding"}

@@ -22,6 +22,7 @@ from pytheus.exposition import arrivals as arrivals_module
 from pytheus.exposition import authentication as authentication_module
 from pytheus.exposition.authentication import Credentials
 from pytheus.exposition.http1 import parse_head
+from pytheus.exposition.negotiation import OVERVIEW_TYPE
 from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import Gate, WaitUntil, add_queues, open_to, own_threads, read
@@ -290,6 +291,15 @@ def test_a_password_is_needed(serve: Callable[..., MetricsServer]) -> None:
     assert (status, fields["www-authenticate"], body) == (401, 'Basic realm="metrics"', b"authentication is required\n")
     for _ in range(2):  # hashed, and remembered
         assert fetch(server, Authorization=basic("prometheus", PASSWORD))[0] == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", OVERVIEW_TYPE])
+def test_the_page_needs_it_too(serve: Callable[..., MetricsServer], accept: str) -> None:
+    server = serve(USERS)
+
+    assert fetch(server, Accept=accept)[::2] == (401, b"authentication is required\n")
+    status, fields, _ = fetch(server, Accept=accept, Authorization=basic("prometheus", PASSWORD))
+    assert (status, fields["content-type"].partition(";")[0]) == (200, accept)
 
 
 WRONG = [

@@ -58,7 +58,7 @@ def sdist_names(dist: Path) -> list[str]:
         return [name.partition("/")[2] for name in archive.getnames()]
 
 
-@pytest.mark.parametrize("pattern", ["*.py", "*.template", "py.typed"])
+@pytest.mark.parametrize("pattern", ["*.py", "*.template", "py.typed", "*.html", "*.css", "*.js"])
 def test_the_wheel_and_the_sdist_hold_the_package(
     checkout: Path, wheel_names: list[str], sdist_names: list[str], pattern: str
 ) -> None:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 # Names that are loaded at first use, a server, a registry that configuration selects, and every metric type.
 PROGRAM = """
 import sys
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytheus
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary, generate_metrics, start_http_server
@@ -30,8 +30,10 @@ Summary("size_bytes", "Size.").observe(3)
 Info("build", "Build.").info(v="1")
 StateSet("door", "Door.", states=["open"]).state("open")
 server = start_http_server(0)
-text = urlopen(f"http://127.0.0.1:{server.port}/metrics").read().decode()
+text = urlopen(server.url).read().decode()
+page = urlopen(Request(server.url, headers={"Accept": "text/html"})).read().decode()
 server.close()
+assert "<style>" in page and "<script>" in page, page
 assert text.split("# HELP pytheus")[0] in generate_metrics(), text
 print(sorted(line for line in text.splitlines() if line.startswith(("orders_total", "wait_seconds_count", "build"))))
 print(type(pytheus.REGISTRY.registry).__name__, [plugin.name for plugin in available_plugins()], pytheus.COMPILED)

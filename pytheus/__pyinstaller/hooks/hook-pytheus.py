@@ -2,6 +2,7 @@
 
 - Names that are loaded at first use, and plugins, which a name in the configuration selects, are not in the code as
   imports. Installed plugins are all taken, with the metadata by which they are found.
+- The page for browsers is made of files that are no modules.
 - PyInstaller does not see the imports of a compiled module. Its source is beside it, and is read here.
 """
 
@@ -12,7 +13,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from PyInstaller.utils.hooks import collect_entry_point, collect_submodules, copy_metadata
+from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, collect_submodules, copy_metadata
 
 # A frozen program that uses one of these imports it.
 _UNNEEDED = ("pytheus.__pyinstaller", "pytheus.cli", "pytheus.mypy_plugin", "pytheus.testing")
@@ -38,6 +39,7 @@ def _imports_of_compiled_modules() -> Iterator[str]:
 
 datas, hiddenimports = collect_entry_point("pytheus")
 datas += copy_metadata("pytheus")
+datas += collect_data_files("pytheus.exposition.page")
 hiddenimports += collect_submodules("pytheus", filter=_is_needed)
 hiddenimports += sorted(set(_imports_of_compiled_modules()))
 if importlib.util.find_spec("pytheus__mypyc") is not None:

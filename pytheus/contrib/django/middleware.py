@@ -180,4 +180,7 @@ def metrics_view(request: HttpRequest, registry: Registry = REGISTRY, *, page: b
         names=request.GET.getlist("name[]"),
         page=page,
     )
-    return HttpResponse(exposition.body, headers=exposition.headers)
+    response = HttpResponse(exposition.body, content_type=exposition.content_type)
+    for name, value in exposition.headers.items():
+        response.headers[name] = value
+    return response

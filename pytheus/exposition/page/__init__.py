@@ -4,6 +4,7 @@ Modules and files:
 
 - `document`: the page, one HTML document without any data
 - `overview`: what it shows besides numbers, as JSON
+- `scrubbing`: errors without credentials
 - `page.html`, `page.css`, `page.js`: the sources of the document
 
 The document is a constant. It reads families and their numbers from the path that it came from, in the formats that

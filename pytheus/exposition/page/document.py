@@ -30,11 +30,10 @@ _SCRIPT: Final = re.compile(r'<script src="([\w-]+\.js)"></script>')
 class Page:
     """The format of the page, which is the same for every registry."""
 
-    __slots__ = ("__weakref__", "body", "response_headers")
-
-    media_type: Final = "text/html; charset=utf-8"
+    __slots__ = ("__weakref__", "body", "media_type", "response_headers")
 
     def __init__(self) -> None:
+        self.media_type: Final = "text/html; charset=utf-8"
         styles: list[str] = []
         scripts: list[str] = []
 
@@ -58,7 +57,7 @@ class Page:
         )
         """The header fields that it needs besides those of every response."""
 
-    def render(self, _: Registry, /) -> list[bytes]:
+    def render(self, registry: Registry, /) -> list[bytes]:
         """Return the document, in one part."""
         return [self.body]
 
@@ -67,7 +66,7 @@ class Page:
 
 
 def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files("pytheus.exposition.page").joinpath(name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from pytheus import Counter, generate_metrics
 from pytheus.collectors import register_runtime_collectors
 from pytheus.compose import labelled, union
 from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
+from pytheus.registry.processes import HasProcesses, ProcessInfo
 from pytheus.shards import ShardedRegistry
 from pytheus_multiprocess import multiprocess_registry
 
@@ -273,3 +275,31 @@ def test_without_process_metrics_the_runtime_collectors_describe_the_process(dir
     text = generate_metrics(_register(registry), strict=True)
     registry.close()
     assert re.search(r"^process_open_fds \d", text, re.M)
+
+
+# Who they are --------------------------------------------------------------------------------------------------------
+
+
+def test_a_scrape_tells_which_processes_it_shows(worker: Start, registry: Registry) -> None:
+    one, other = worker(), worker()
+    for each in one, other:
+        each.do("jobs.labels('mail').inc(); jobs.labels('sms').inc()")
+    own = {one.process.pid, other.process.pid}
+
+    def told() -> list[ProcessInfo]:
+        generate_metrics(registry)
+        assert isinstance(registry, HasProcesses)
+        return [process for process in registry.processes() if process.pid != os.getpid()]
+
+    processes = told()
+    assert {process.pid for process in processes} == own
+    assert {(process.state, process.host) for process in processes} == {("alive", socket.gethostname())}
+    assert len({process.series for process in processes}) == 1
+
+    other.end()
+    processes = told()
+    assert [(process.pid, process.state) for process in processes] == [
+        (one.process.pid, "alive"),
+        (None, "archive"),
+    ]
+    assert processes[1].series >= 2

@@ -391,3 +391,14 @@ def test_no_password_is_shown() -> None:
         assert "hunter2" not in shown
     assert store.options.password == "hunter2"
     registry.close()
+
+
+def test_a_scrape_tells_which_processes_it_shows(make_registry: Make) -> None:
+    one, other = make_registry(), make_registry()
+    for registry in one, other:
+        Counter("jobs_total", "Jobs.", registry=registry).inc()
+        generate_metrics(registry)  # which publishes
+    generate_metrics(one)
+    told = {(process.pid, process.host, process.state, process.series) for process in one.processes()}
+    assert told == {(os.getpid(), socket.gethostname(), "alive", 1)}
+    assert len({process.id for process in one.processes()}) == 2
