@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol, for the tests and figures of the page for browsers.
+"""A headless Chromium, driven over its DevTools protocol. It serves the tests and the figures of the page.
 
     with Chromium() as browser, browser.tab() as tab:
         tab.open("http://127.0.0.1:9464/metrics")
@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -75,7 +75,7 @@ class Chromium:
         self._replies: Final[dict[int, dict[str, Any]]] = {}
         self._tabs: Final[dict[str, Tab]] = {}
 
-    def __enter__(self) -> Chromium:
+    def __enter__(self) -> Self:
         path = program()
         if path is None:
             raise FileNotFoundError("chromium is not installed; on Debian: apt-get install chromium")
@@ -192,7 +192,7 @@ class Tab:
         return self._browser.send(method, self._session, **parameters)
 
     def noted(self, method: str, event: dict[str, Any]) -> None:
-        """Keep what the tests ask for of an event."""
+        """Keep the part of an event that the tests read."""
         if method == "Network.requestWillBeSent":
             self.requests.append(event["request"]["url"])
         elif method == "Network.responseReceived":
@@ -219,7 +219,7 @@ class Tab:
         self.wait("!globalThis.isOld && document.readyState !== 'loading'")
 
     def run(self, script: str) -> Any:
-        """Return the value of an expression, waiting for a promise, as of JSON. Top-level names of the page are known."""
+        """Return the value of an expression as of JSON. It may `await`, and knows the top-level names of the page."""
         parameters = {"awaitPromise": True, "returnByValue": True, "userGesture": True, "replMode": True}
         result = self.send("Runtime.evaluate", expression=script, **parameters)
         if "exceptionDetails" in result:
@@ -244,17 +244,17 @@ class Tab:
         self.wait_for(is_true, condition, seconds)
         return value
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Return once `condition()` is true; raise `TimeoutError` with `what` was awaited if it never is."""
+    def wait_for(self, condition: Callable[[], bool], awaited: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Return once `condition()` is true. Raises `TimeoutError`, which names `awaited`, if it never is."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {seconds} s in vain for {what}")
+                raise TimeoutError(f"waited {seconds} s in vain for {awaited}")
             with contextlib.suppress(TimeoutError):
                 self._browser.receive(0.02)
 
     def text(self, selector: str) -> str:
-        """Return the visible text of the first element that `selector` selects, "" if there is none."""
+        """Return the visible text of the first element that `selector` selects, "" without one."""
         return str(self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def press(self, *keys: str) -> None:
@@ -291,5 +291,5 @@ class Tab:
         self.send("Emulation.setEmulatedMedia", features=pairs)
 
     def screenshot(self, path: Path) -> None:
-        """Save what is on screen as PNG."""
+        """Save the visible part of the page as PNG."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))

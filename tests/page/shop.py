@@ -1,4 +1,4 @@
-"""A shop's registry with every type of metric, for the tests of the page."""
+"""A shop's registry with every type of metric."""
 
 from __future__ import annotations
 

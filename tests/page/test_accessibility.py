@@ -1,7 +1,7 @@
 """axe-core finds nothing serious or critical: in the list and the details, in light and dark, wide and narrow.
 
-axe-core (MPL-2.0, https://github.com/dequelabs/axe-core) comes from the npm registry when the tests run, and is no part of
-this repository. Without npm or the registry, the tests skip.
+axe-core (MPL-2.0, https://github.com/dequelabs/axe-core) comes from the npm registry when the tests run. The repository
+has no copy of it. Without npm or the registry, the tests skip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page's decoder reads of any registry what Prometheus's own schema reads, however its bytes are cut into chunks."""
+"""The page's decoder reads of any registry what Prometheus's own schema reads, in chunks of any sizes."""
 
 from __future__ import annotations
 
@@ -35,9 +35,13 @@ async (encoded, cuts) => {
     family: (each) => { head = each; families.push({ ...each, metrics: [] }); },
     metric: (metric, buffer) => {
       const { kind, value, count, sum, bounds, counts, native, quantiles, exemplars, created, at } = metric;
-      const shown = { labels: decodeLabels(buffer.slice(metric.labelsFrom, metric.labelsTo)), kind, created: text(created), at: text(at),
-        exemplars: (exemplars ?? []).map((each) => [each.labels, text(each.value), text(each.at)]) };
-      if (kind === "histogram") Object.assign(shown, { count, sum: text(sum), bounds: text(bounds), counts, native: native && { ...native, sum: text(native.sum), threshold: text(native.threshold) } });
+      const labels = decodeLabels(buffer.slice(metric.labelsFrom, metric.labelsTo));
+      const shown = { labels, kind, created: text(created), at: text(at) };
+      shown.exemplars = (exemplars ?? []).map((each) => [each.labels, text(each.value), text(each.at)]);
+      const texts = native && { ...native, sum: text(native.sum), threshold: text(native.threshold) };
+      if (kind === "histogram") {
+        Object.assign(shown, { count, sum: text(sum), bounds: text(bounds), counts, native: texts });
+      }
       else if (kind === "summary") Object.assign(shown, { count, sum: text(sum), quantiles: text(quantiles) });
       else shown.value = text(value);
       families.at(-1).metrics.push(shown);
@@ -45,9 +49,13 @@ async (encoded, cuts) => {
     },
     end: () => { head = null; },
   };
-  const places = [0, ...cuts.map((part) => Math.floor(part * bytes.length)), bytes.length].sort((a, b) => a - b);
+  const places = [...cuts.map((part) => Math.floor(part * bytes.length)), bytes.length].sort((a, b) => a - b);
   const stream = new ReadableStream({ start(controller) {
-    for (let index = 1; index < places.length; index++) if (places[index] > places[index - 1]) controller.enqueue(bytes.slice(places[index - 1], places[index]));
+    let from = 0;
+    for (const to of places) {
+      if (to > from) controller.enqueue(bytes.slice(from, to));
+      from = to;
+    }
     controller.close();
   } });
   return [await readFamilies(stream, sink, 1e9), families];
@@ -112,7 +120,8 @@ def check_metric(ours: dict[str, Any], theirs: Any) -> None:
             assert native["positive"] == buckets_of(message.positive_span, message.positive_delta)
             assert native["negative"] == buckets_of(message.negative_span, message.negative_delta)
         else:
-            assert not (message.positive_span or message.negative_span or message.zero_count or message.zero_threshold)
+            native_parts = [message.positive_span, message.negative_span, message.zero_count, message.zero_threshold]
+            assert not any(native_parts)
         if bounds or native is None:
             if math.inf not in bounds:
                 bounds.append(math.inf)

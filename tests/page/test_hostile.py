@@ -13,7 +13,7 @@ from pytheus import Counter, Gauge, Histogram, Info, StateSet
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Exemplar, Family, Sample
 from tests.page.conftest import Opener
-from tests.page.test_page import details, until_details
+from tests.page.reading import details, until_details
 
 CORPUS = (
     "<script>globalThis.attacked = 1</script>",
@@ -29,12 +29,15 @@ CORPUS = (
     "{{constructor.constructor('attacked=1')()}} ${attacked=1} %3Cscript%3E",
     "\u202e\u2066\u0000\ufeff\u2028\u2029 right to left",
     "__proto__",
-    "&lt;script&gt; &#x3c;script&#x3e; <ſcript>",
+    "&lt;script&gt; &#x3c;script&#x3e; <\u017fcript>",
     "x" * 5000 + "<b>",
     "🙂" * 300,
 )
 
-FOREIGN = "script:not(head script, body > script), img, iframe, object, embed, base, link:not([rel=icon]), form:not(#tools), style:not(head > style), #detail a, #list a, #detail b, #list b"
+FOREIGN = (
+    "script:not(body > script), img, iframe, object, embed, base, link:not([rel=icon]), form:not(#tools),"
+    " style:not(head > style), #detail a, #list a, #detail b, #list b"
+)
 
 
 def make_hostile() -> CollectorRegistry:
@@ -69,12 +72,8 @@ def make_hostile() -> CollectorRegistry:
 def check(tab: Tab) -> None:
     assert tab.run("globalThis.attacked ?? null") is None
     assert tab.run(f"[...document.querySelectorAll({json.dumps(FOREIGN)})].map((each) => each.outerHTML)") == []
-    assert (
-        tab.run(
-            "[...document.querySelectorAll('*')].filter((each) => each.getAttributeNames().some((name) => name.startsWith('on'))).length"
-        )
-        == 0
-    )
+    attributes = "[...document.querySelectorAll('*')].flatMap((each) => each.getAttributeNames())"
+    assert tab.run(f"{attributes}.filter((name) => name.startsWith('on'))") == []
 
 
 def test_no_text_of_a_program_becomes_markup(show: Opener) -> None:
@@ -97,7 +96,7 @@ def test_no_text_of_a_program_becomes_markup(show: Opener) -> None:
     check(tab)
 
 
-@pytest.mark.parametrize("text", CORPUS)
+@pytest.mark.parametrize("text", CORPUS, ids=range(len(CORPUS)))
 def test_no_address_becomes_markup(show: Opener, text: str) -> None:
     shown = quote(text[:1000].encode("utf-8"))
     tab = show(CollectorRegistry(), f"#family={shown}&q={shown}&sort={shown}")
@@ -144,8 +143,9 @@ def test_no_error_or_address_of_the_registry_becomes_markup(show: Opener) -> Non
         tab.run("showFamily(null)")
         tab.run(f"showState({{error: new SourceError('status', {json.dumps(text)}), retryAt: 0, took: 0}})")
         check(tab)
-    for odd in ({}, [], {"families": 3, "processes": "x", "registry": "y"}, {"families": [[]], "plugins": "p"}):
-        tab.run(f"takeOverview({json.dumps(odd)})")
+    odd = ("{}", "[]", '{"families": 3, "processes": "x", "registry": "y"}', '{"families": [[]], "plugins": "p"}')
+    for each in odd:
+        tab.run(f"takeOverview({each})")
     check(tab)
 
 
@@ -167,7 +167,7 @@ def test_the_policy_stops_what_would_get_past(show: Opener) -> None:
     tab = show(CollectorRegistry())
     with pytest.raises(Exception, match="TrustedHTML"):
         tab.run("document.body.innerHTML = '<b>x</b>'")
-    with pytest.raises(Exception, match="TrustedScript|unsafe-eval"):
+    with pytest.raises(Exception, match=r"TrustedScript|unsafe-eval"):
         tab.run("setTimeout('attacked = 1')")
     tab.run("document.body.append(Object.assign(document.createElement('img'), {src: 'http://attacker.example/x'}))")
     tab.run("fetch('http://attacker.example/').catch(() => undefined)")

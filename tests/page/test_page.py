@@ -1,56 +1,22 @@
-"""The page in a browser: search, sort, live numbers, details, keys, colours, and what it says of failures."""
+"""The page in a browser: search, sort, live numbers, details, keys, colours, and many series."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.request import Request, urlopen
 
 import pytest
 
-from bench.chromium import Tab
-from pytheus import Counter, Gauge, start_http_server
-from pytheus.exposition.server import MetricsServer
+from pytheus import Counter, Gauge
 from pytheus.registry import CollectorRegistry
 from tests.page.conftest import Opener
+from tests.page.reading import details, names, until, until_details
 from tests.page.shop import Shop
-
-NAMES = "[...document.querySelectorAll('#list .row:not(.group):not([hidden]) .family-name')].map((each) => each.textContent)"
 
 
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
-
-
-def names(tab: Tab) -> list[str]:
-    shown: list[str] = tab.run(
-        f"[...document.querySelectorAll('#list .row:not(.group)')].filter((row) => !row.hidden)"
-        ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map((row) => row.querySelector('.family-name').textContent)"
-    )
-    return shown
-
-
-def row(tab: Tab, name: str) -> str:
-    """The text of a family's row, blanks made one."""
-    text = tab.run(
-        f"[...document.querySelectorAll('#list .row')].find((row) => !row.hidden && row.querySelector('.family-name').textContent === {json.dumps(name)})?.innerText"
-    )
-    return " ".join(str(text).replace("\u202f", " ").split())
-
-
-def details(tab: Tab) -> str:
-    return " ".join(tab.text("#detail").replace("\u202f", " ").split())
-
-
-def until(tab: Tab, name: str, text: str) -> None:
-    tab.wait_for(lambda: text in row(tab, name), f"{text!r} in the row of {name}, which is {row(tab, name)!r}")
-
-
-def until_details(tab: Tab, text: str) -> None:
-    tab.wait_for(lambda: text in details(tab), f"{text!r} in the details")
 
 
 # The list ------------------------------------------------------------------------------------------------------------
@@ -201,9 +167,9 @@ def test_the_overview_names_the_registry_failures_and_the_largest_families(show:
             raise ConnectionError("the <b>database</b> refused")
 
     shop.registry.register(Broken())  # type: ignore[arg-type]  # its collectors are never reached
-    urlopen_page = show(shop.registry)
-    until_details(urlopen_page, "1 failed collector")
-    text = details(urlopen_page)
+    tab = show(shop.registry)
+    until_details(tab, "1 failed collector")
+    text = details(tab)
     assert "ConnectionError" in text
     assert "CollectorRegistry" in text
     assert "http_requests_total" in text
@@ -222,7 +188,7 @@ def test_exact_numbers_and_copies(show: Opener, shop: Shop) -> None:
     tab.wait("globalThis.copied === 'shop_cache_size_bytes'")
 
 
-# Keys, colours, sizes --------------------------------------------------------------------------------------------------
+# Keys, colours, sizes -------------------------------------------------------------------------------------------------
 
 
 def test_everything_is_reached_by_keys(show: Opener, shop: Shop) -> None:
@@ -257,9 +223,8 @@ def test_the_grid_tells_all_its_rows(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry)
     tab.wait("document.querySelectorAll('#list .row').length > 8")
     assert tab.run("document.getElementById('list').getAttribute('aria-rowcount')") == "12"
-    assert tab.run(
-        "[...document.querySelectorAll('#list .row')].map((row) => Number(row.ariaRowIndex)).sort((a, b) => a - b)"
-    ) == [*range(2, 13)]
+    indexes = "[...document.querySelectorAll('#list .row')].map((row) => Number(row.ariaRowIndex))"
+    assert sorted(tab.run(indexes)) == [*range(2, 13)]
 
 
 def test_colours_follow_the_system_and_the_switch(show: Opener, shop: Shop) -> None:
@@ -294,7 +259,7 @@ def test_a_narrow_screen_shows_the_list_or_the_details(show: Opener, shop: Shop)
     until_details(tab, "Registry")
 
 
-# Many series -----------------------------------------------------------------------------------------------------------
+# Many series ----------------------------------------------------------------------------------------------------------
 
 
 def test_of_ten_thousand_series_only_what_is_on_screen_is_elements_and_asked_for(show: Opener) -> None:
@@ -326,107 +291,3 @@ def test_of_a_large_family_the_first_series_are_read_and_that_is_told(show: Open
     tab.click(".note button")
     tab.wait("detail.family.reading === 2")
     assert len(tab.requests) > asked
-
-
-# Failures --------------------------------------------------------------------------------------------------------------
-
-
-class Between:
-    """A proxy of a metrics server, that fails as it is told to."""
-
-    def __init__(self, target: MetricsServer) -> None:
-        between = self
-        self.failure: tuple[int, dict[str, str], bytes] | None = None
-        self.seen = 0
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                between.seen += 1
-                if between.failure is not None and "text/html" not in self.headers["Accept"]:
-                    status, fields, body = between.failure
-                else:
-                    request = Request(
-                        target.url + self.path.removeprefix("/metrics"), headers={"Accept": self.headers["Accept"]}
-                    )
-                    with urlopen(request, timeout=60) as response:
-                        status, fields, body = 200, {"Content-Type": response.headers["Content-Type"]}, response.read()
-                self.send_response(status)
-                for name, value in fields.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def between(shop: Shop) -> Iterator[Between]:
-    with start_http_server(0, registry=shop.registry) as server:
-        between = Between(server)
-        yield between
-        between.close()
-
-
-@pytest.mark.parametrize(
-    ("status", "fields", "body", "told"),
-    [
-        (401, {}, b"Sign in <b>first</b>", "Not signed in"),
-        (503, {"Retry-After": "40"}, b"all scrapes are taken", "The server is busy"),
-        (500, {}, b"<script>alert(1)</script>", "The server failed"),
-        (200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>", "Unexpected response"),
-        (200, {"Content-Type": "application/vnd.pytheus.overview+json"}, b"[nonsense", "Unexpected response"),
-    ],
-)
-def test_a_failure_is_told_and_retried_later(
-    tab: Tab, between: Between, status: int, fields: dict[str, str], body: bytes, told: str
-) -> None:
-    tab.open(f"http://127.0.0.1:{between.port}/metrics")
-    until(tab, "shop_queue_depth", "max 12")
-    between.failure = (status, fields, body)
-    tab.run("poller.overviewDue = 0")
-    tab.wait(f"byId('state-text').textContent.startsWith({json.dumps(told)})")
-    assert told in tab.text("#banner")
-    assert "max 12" in row(tab, "shop_queue_depth")
-    assert tab.run("document.querySelector('#banner b, #banner script, #banner h1')") is None
-    if "Retry-After" in fields:
-        assert tab.run("poller.retryAt - performance.now()") > 30_000
-    seen = between.seen
-    tab.run("await new Promise((resolve) => setTimeout(resolve, 700))")
-    assert between.seen - seen <= 1
-    between.failure = None
-    tab.run("poller.retry()")
-    tab.wait("byId('state').dataset.state === 'live' && byId('banner').hidden")
-    tab.errors[:] = [error for error in tab.errors if "status of" not in error]
-
-
-def test_a_server_that_is_away_and_comes_back(tab: Tab, shop: Shop) -> None:
-    with start_http_server(0, registry=shop.registry) as server:
-        tab.open(server.url)
-        until(tab, "shop_queue_depth", "max 12")
-    tab.wait("byId('state-text').textContent.startsWith('No connection')")
-    tab.wait("poller.failures > 1")
-    assert tab.run("poller.retryAt - performance.now()") > 500
-    shop.depth.labels("mail").set(77)
-    with start_http_server(server.port, registry=shop.registry):
-        tab.click("#retry")
-        until(tab, "shop_queue_depth", "max 77")
-        assert tab.text("#state").startswith("Live")
-    tab.errors[:] = [error for error in tab.errors if "ERR_" not in error]
-
-
-def test_a_restart_is_told(show: Opener, shop: Shop) -> None:
-    tab = show(shop.registry)
-    tab.wait("poller.took > 0")
-    tab.run("takeOverview({...page.data, pid: 1})")
-    tab.wait("byId('state-text').textContent.includes('restarted')")

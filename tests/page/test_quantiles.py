@@ -55,10 +55,10 @@ def native(q: float, histogram: NativeHistogram, total: float) -> float:
         rank, seen, ordered = q * count, 0.0, buckets
     else:
         rank, seen, ordered = (1 - q) * count, 0.0, buckets[::-1]
-    for lower, upper, size in ordered:
-        seen += size
-        if seen >= rank:
-            break
+    place = 0
+    while (seen := seen + ordered[place][2]) < rank:
+        place += 1
+    lower, upper, size = ordered[place]
     part = (rank - (seen - size)) / size if q < 0.5 else (seen - rank) / size
     if lower <= 0 <= upper:
         return lower + (upper - lower) * part
@@ -170,9 +170,8 @@ def test_native_histograms_add_up_as_those_of_several_processes(
         for values, growth, threshold in zip((first, second), growths, thresholds, strict=True)
     ]
     shown = [as_native(part, 0.0) for part in parts]
-    sum_ = scripts.run(
-        f"((sum) => ({{...sum, threshold: String(sum.threshold)}}))(addNative({literal(shown[0])}, {literal(shown[1])}))"
-    )
+    added = f"addNative({literal(shown[0])}, {literal(shown[1])})"
+    sum_ = scripts.run(f"((sum) => ({{...sum, threshold: String(sum.threshold)}}))({added})")
     expected = as_native(combined(parts), 0.0)
     assert number(sum_.pop("threshold")) == pytest.approx(expected.pop("threshold"), rel=1e-12)
     assert sum_ == expected
