@@ -64,6 +64,8 @@ _PATH: Final = "/metrics"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_AT_MOST: Final = 5
 _SUBJECT: Final = "the endpoint"
+# So many samples take about a gigabyte; lines may be shorter than a server's.
+_LINES_AT_MOST: Final = 2_000_000
 
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
 _TYPED: Final = re.compile(rf"(?:(?:[^/@\s]+@)?{_HOST}?:)?[0-9]{{1,5}}(?:[/?].*)?", re.DOTALL)
@@ -108,6 +110,8 @@ class Exposition:
         """Return the families by name, newly parsed; raises `SourceError` for damage, with its line or byte."""
         from pytheus.testing.parse import parse_exposition
 
+        if self.format != "protobuf" and self.body.count(b"\n") > _LINES_AT_MOST:
+            raise SourceError(f"{self.source} has more than {_LINES_AT_MOST} lines; select families by --name")
         try:
             return parse_exposition(self.body, self.content_type, strict=False)
         except UnicodeDecodeError as error:

@@ -199,6 +199,16 @@ def test_a_terminal_is_not_changed_by_a_server(tmp_path: Path) -> None:
     assert shown == 'a{b="\\x1b[2J\\u202ec\\x9b"} 1\r\n'
 
 
+def test_a_document_changes_no_terminal(tmp_path: Path, pytheus: Pytheus) -> None:
+    path = tmp_path / "metrics"
+    path.write_text(HOSTILE + 'b{c="\U000e0001é"} 1\n')
+    ended = pytheus("scrape", str(path), "--json")
+    assert all(character.isprintable() or character == "\n" for character in ended.out)
+    first, second = ended.document["families"]
+    assert first["samples"][0]["labels"]["b"] == "\x1b[2J\u202ec\x9b"
+    assert second["samples"][0]["labels"]["c"] == "\U000e0001é"
+
+
 def test_a_pipe_gets_the_bytes(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     path = tmp_path / "metrics"
     path.write_bytes(HOSTILE.encode() + b"\xff 1\n")
