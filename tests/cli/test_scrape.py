@@ -139,10 +139,13 @@ def test_families_are_selected_though_the_server_exposes_all(
     assert {sample.name for family in found.values() for sample in family.samples} == {"a_total", "a.c_total"}
 
 
-def test_a_family_that_is_missing_is_told(address: str, pytheus: Pytheus) -> None:
-    ended = pytheus("scrape", address, "--name", "orders_total", "--name", "order_total", "--json")
+def test_a_family_that_is_missing_is_told(address: str, tmp_path: Path, pytheus: Pytheus) -> None:
+    ended = pytheus("scrape", address, "--name", "orders_total", "--name", "absent", "--json")
     assert (ended.code, len(ended.document["families"])) == (1, 1)
-    assert ended.err == f"pytheus scrape: http://{address}/metrics has no family 'order_total'\n"
+    assert ended.err == f"pytheus scrape: http://{address}/metrics has no family 'absent'\n"
+    with_file = tmp_path / "metrics"
+    with_file.write_text("orders_total 1\n")
+    assert pytheus("scrape", str(with_file), "--name", "order_total").err.endswith("; did you mean 'orders_total'?\n")
 
 
 @pytest.mark.parametrize(
