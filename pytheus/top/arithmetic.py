@@ -16,7 +16,7 @@ def fell(before: Value, now: Value) -> bool:
     if isinstance(before, Distribution):
         if not isinstance(now, Distribution):
             return True
-        return now.count < before.count or (
+        return now.observations < before.observations or (
             now.bounds == before.bounds and any(map(_is_less, now.counts, before.counts))
         )
     return isinstance(now, Distribution) or now < before
@@ -49,7 +49,12 @@ def increase(before: Value, now: Value) -> Value:
         if native is None:
             return now  # a bucket has fewer observations, so the histogram began again
     return Distribution(
-        now.count - before.count, now.sum - before.sum, now.bounds if counts else (), counts, now.quantiles, native
+        now.observations - before.observations,
+        now.sum - before.sum,
+        now.bounds if counts else (),
+        counts,
+        now.quantiles,
+        native,
     )
 
 
@@ -79,7 +84,7 @@ def total(values: Sequence[Value]) -> Value:
     Quantiles of summaries cannot be added; those of a single one are kept.
 
     >>> total([Distribution(2.0, 3.0, (math.inf,), (2.0,)), Distribution(1.0, 1.0, (math.inf,), (1.0,))])
-    Distribution(count=3.0, sum=4.0, bounds=(inf,), counts=(3.0,), quantiles=(), native=None)
+    Distribution(observations=3.0, sum=4.0, bounds=(inf,), counts=(3.0,), quantiles=(), native=None)
     """
     if len(values) == 1:
         return values[0]
@@ -92,7 +97,7 @@ def total(values: Sequence[Value]) -> Value:
         counts = tuple(map(sum, zip(*[part.counts for part in parts], strict=True)))
     natives = [part.native for part in parts if part.native is not None]
     return Distribution(
-        sum([part.count for part in parts]),
+        sum([part.observations for part in parts]),
         sum([part.sum for part in parts]),
         bounds if counts else (),
         counts,

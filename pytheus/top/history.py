@@ -43,7 +43,7 @@ class Increase(NamedTuple):
     @property
     def per_second(self) -> float:
         """The rate of a counter, or that of a distribution's observations."""
-        amount = self.value.count if isinstance(self.value, Distribution) else self.value
+        amount = self.value.observations if isinstance(self.value, Distribution) else self.value
         return amount / self.seconds if self.seconds > 0 else math.nan
 
 
@@ -63,24 +63,27 @@ class History:
     """The readings of one target. Not thread-safe.
 
     >>> history = History()
-    >>> hits = Series(FamilyInfo("hits_total", "counter"), "hits_total", ())
+    >>> family, hits = FamilyInfo("hits_total", "counter"), Series("hits_total", "hits_total", ())
     >>> for second, hits_now in enumerate([10.0, 14.0, 3.0]):
-    ...     history.add(float(second), Snapshot((hits.family,), [hits], [hits_now]))
+    ...     history.add(float(second), Snapshot((family,), [hits], [hits_now]))
     >>> history.increase(hits, 60)
     Increase(value=7.0, seconds=2.0)
     """
 
     def __init__(self, numbers_at_most: int = _NUMBERS_AT_MOST) -> None:
-        self._numbers_at_most: Final = numbers_at_most
+        self.numbers_at_most: Final = numbers_at_most
         self._readings: deque[_Reading] = deque()
         self._positions: dict[Series, int] = {}
         self._free: list[int] = []
         # The numbers of the readings in which a series was seen last, and in which it was last reset.
         self._seen: list[int] = []
         self._resets: dict[int, int] = {}
-        self._number = 0
+        self.number = 0
+        """The number of all readings so far."""
         self._order: tuple[Sequence[Series], list[int]] = ([], [])
-        self._numbers = 0
+        self.numbers = 0
+        # The place of the start of a window, of the reading of that number.
+        self._window = (0, 0.0, 0)
         self.families: dict[str, FamilyInfo] = {}
         """The families of the last whole reading, by name."""
         self.series: list[Series] = []
@@ -92,13 +95,13 @@ class History:
         values: list[Value | None] = [None] * len(self._seen)
         for position, value in zip(positions, snapshot.values, strict=True):
             values[position] = value
-        self._number += 1
-        number, seen = self._number, self._seen
+        self.number += 1
+        number, seen = self.number, self._seen
         for position in positions:
             seen[position] = number
         self._note_resets(values)
         size = _size(snapshot.values)
-        self._numbers += size
+        self.numbers += size
         self._readings.append(_Reading(at, values, size))
         if is_whole:
             self.families = {family.name: family for family in snapshot.families}
@@ -132,19 +135,19 @@ class History:
         for position, (before, now) in enumerate(zip(self._readings[-1].values, values, strict=False)):
             # An unchanged value is often the same object.
             if before is not now and before is not None and now is not None and fell(before, now):
-                self._resets[position] = self._number
+                self._resets[position] = self.number
 
     def _trim(self) -> None:
         readings = self._readings
         removed = False
         while len(readings) > _READINGS_AT_MOST or (
-            len(readings) > _READINGS_AT_LEAST and self._numbers > self._numbers_at_most
+            len(readings) > _READINGS_AT_LEAST and self.numbers > self.numbers_at_most
         ):
-            self._numbers -= readings.popleft().size
+            self.numbers -= readings.popleft().size
             removed = True
         if not removed:
             return
-        oldest = self._number - len(readings) + 1
+        oldest = self.number - len(readings) + 1
         gone = [one for one, position in self._positions.items() if self._seen[position] < oldest]
         for one in gone:
             position = self._positions.pop(one)
@@ -167,16 +170,16 @@ class History:
         position = self._positions.get(series)
         if position is None:
             return None
-        return next((value for reading in reversed(self._readings) if (value := reading.get(position)) is not None), None)
+        return next(
+            (value for reading in reversed(self._readings) if (value := reading.get(position)) is not None), None
+        )
 
     def points(self, series: Series) -> list[Point]:
         """Return the values of `series`, the oldest first."""
         position = self._positions.get(series)
         if position is None:
             return []
-        return [
-            Point(reading.at, value) for reading in self._readings if (value := reading.get(position)) is not None
-        ]
+        return [Point(reading.at, value) for reading in self._readings if (value := reading.get(position)) is not None]
 
     def increase(self, series: Series, window_seconds: float) -> Increase | None:
         """Return what was added to `series` in the last `window_seconds`, or None if that is not known.
@@ -186,32 +189,45 @@ class History:
         position = self._positions.get(series)
         if position is None or len(self._readings) < 2:
             return None
-        end: Point | None = None
-        start: Point | None = None
-        number = self._number + 1
-        for reading in reversed(self._readings):
-            number -= 1
-            value = reading.get(position)
-            if value is None:
-                continue
-            if end is None:
-                end = Point(reading.at, value)
-                continue
-            start = Point(reading.at, value)
-            if end.at - reading.at >= window_seconds * 0.99:
-                break
-        if end is None or start is None:
-            return None
-        if self._resets.get(position, 0) > number - 1:
-            points = [point for point in self.points(series) if point.at >= start.at]
-            return Increase(total([increase(a.value, b.value) for a, b in _pairs(points)]), end.at - start.at)
-        return Increase(increase(start.value, end.value), end.at - start.at)
+        place = self._start(window_seconds)
+        # Of most series the first and the last reading of the window are enough.
+        first, last = self._readings[place], self._readings[-1]
+        start, end = first.get(position), last.get(position)
+        if (
+            start is None
+            or end is None
+            or self._resets.get(position, 0) > self.number - len(self._readings) + 1 + place
+        ):
+            points = [
+                Point(reading.at, value)
+                for reading in list(self._readings)[place:]
+                if (value := reading.get(position)) is not None
+            ]
+            if len(points) < 2:
+                return None
+            added = total([increase(a.value, b.value) for a, b in _pairs(points)])
+            return Increase(added, points[-1].at - points[0].at)
+        return Increase(increase(start, end), last.at - first.at)
 
-    def increases(self, series: Series) -> list[tuple[float, Increase]]:
-        """Return the moment of each reading of `series` but the first, and what was added since the one before."""
+    def _start(self, window_seconds: float) -> int:
+        """Return the place of the reading with which a window begins that ends with the last one."""
+        number, seconds, place = self._window
+        if number == self.number and seconds == window_seconds:
+            return place
+        readings = self._readings
+        place = len(readings) - 2
+        # The moments of readings are not exact.
+        while place > 0 and readings[-1].at - readings[place].at < window_seconds * 0.95:
+            place -= 1
+        self._window = (self.number, window_seconds, place)
+        return place
+
+    def increases(self, series: Series, readings: int | None = None) -> list[tuple[float, Increase]]:
+        """Return the moment of each of the last `readings` of `series`, and what was added since the one before."""
+        points = self.points(series)
         return [
             (later.at, Increase(increase(earlier.value, later.value), later.at - earlier.at))
-            for earlier, later in _pairs(self.points(series))
+            for earlier, later in _pairs(points if readings is None else points[-readings:])
         ]
 
 

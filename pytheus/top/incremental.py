@@ -11,10 +11,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final, NamedTuple
 
 from pytheus.testing.parse import ParsedFamily, parse_exposition
-from pytheus.top.values import FamilyInfo, Series, Shape, Snapshot, Value, shapes_of
+from pytheus.top.values import Distribution, FamilyInfo, Series, Shape, Snapshot, Value, shapes_of
 
 __all__ = ["IncrementalParser", "TooManySeriesError"]
 
@@ -22,6 +23,7 @@ _PROTOBUF: Final = "application/vnd.google.protobuf"
 _SERIES_AT_MOST: Final = 500_000
 _METRIC_KEY: Final = 0x22  # the field `metric` of a `MetricFamily`
 _LONGEST_VARINT: Final = 10
+_DOUBLE: Final = Struct("<d")
 
 
 class TooManySeriesError(ValueError):
@@ -158,7 +160,10 @@ def _split(body: bytes, start: int, end: int) -> _Split:
     while place < end:
         field = place
         key = body[place]
-        length, value = _varint(body, place + 1)
+        # The lengths of most series have one byte.
+        length, value = (
+            (body[place + 1], place + 2) if place + 1 < end and body[place + 1] < 128 else _varint(body, place + 1)
+        )
         if key & 7 == 0:
             place = value
         elif key & 7 == 2:
@@ -188,6 +193,8 @@ class _Family:
     def __init__(self, content_type: str) -> None:
         self._content_type: Final = content_type
         self._metrics: list[bytes] = []
+        # Where the number is in the bytes of a counter or gauge, by the position of the series.
+        self._places: dict[int, int] = {}
         self.info: FamilyInfo | None = None
         self.series: list[Series] = []
         self.values: list[Value] = []
@@ -198,18 +205,47 @@ class _Family:
         if self._metrics == metrics and metrics:
             return
         if self.info is not None and len(metrics) == len(self._metrics) == len(self.values):
-            changed = [index for index, metric in enumerate(metrics) if metric != self._metrics[index]]
+            values = list(self.values)
+            changed: list[int] = []
+            for index, (metric, before) in enumerate(zip(metrics, self._metrics, strict=True)):
+                if metric == before:
+                    continue
+                number = self._number(index, metric, before)
+                if number is None:
+                    changed.append(index)
+                else:
+                    values[index] = number
+            if not changed:
+                self._metrics, self.values = metrics, values
+                return
             if len(changed) < len(metrics):
                 part = split.head + b"".join([metrics[index] for index in changed])
-                _, series, values = self._parse(_length(len(part)) + part)
+                _, series, parsed = self._parse(_length(len(part)) + part)
                 if series == [self.series[index] for index in changed]:
-                    self._metrics = metrics
-                    self.values = list(self.values)
-                    for index, value in zip(changed, values, strict=True):
-                        self.values[index] = value
+                    for index, value in zip(changed, parsed, strict=True):
+                        values[index] = value
+                    self._metrics, self.values = metrics, values
                     return
         self.info, self.series, self.values = self._parse(message)
         self._metrics = metrics
+        self._places = {}
+
+    def _number(self, index: int, metric: bytes, before: bytes) -> float | None:
+        """Return the number of a counter or gauge, if it is all that differs in the bytes of its series."""
+        value = self.values[index]
+        if isinstance(value, Distribution) or len(metric) != len(before):
+            return None
+        place = self._places.get(index)
+        if place is None:
+            packed = _DOUBLE.pack(value)
+            if before.count(packed) != 1:
+                return None
+            place = self._places[index] = before.index(packed)
+        after = place + _DOUBLE.size
+        if metric[:place] != before[:place] or metric[after:] != before[after:]:
+            return None
+        number: float = _DOUBLE.unpack_from(metric, place)[0]
+        return number
 
     def _parse(self, message: bytes) -> tuple[FamilyInfo, list[Series], list[Value]]:
         [family] = parse_exposition(message, self._content_type, strict=False).values()

@@ -29,7 +29,7 @@ def quantile_of(value: Distribution, q: float) -> float:
     Native buckets come first, because they are finer. A summary has the quantiles that its program computed.
     """
     if value.native is not None:
-        return native_quantile(value.native, q, count=value.count, total=value.sum)
+        return native_quantile(value.native, q, count=value.observations, total=value.sum)
     if value.counts:
         return classic_quantile(value.bounds, value.counts, q)
     return dict(value.quantiles).get(q, math.nan)
@@ -93,8 +93,9 @@ def native_quantile(native: NativeHistogram, q: float, *, count: float | None = 
     from_below = math.isnan(total) or q < 0.5
     rank = (q if from_below else 1 - q) * number
     seen = 0.0
-    low = high = inside = 0.0
-    for low, high, inside in buckets if from_below else reversed(buckets):
+    low, high, inside = buckets[0]
+    for bucket in buckets if from_below else reversed(buckets):
+        low, high, inside = bucket
         seen += inside
         if seen >= rank:
             break
@@ -112,6 +113,6 @@ def native_quantile(native: NativeHistogram, q: float, *, count: float | None = 
 
 def _power(exponent: float) -> float:
     try:
-        return 2.0**exponent
+        return math.exp2(exponent)
     except OverflowError:
         return math.inf

@@ -32,16 +32,14 @@ class FamilyInfo(NamedTuple):
 
 
 class Series(NamedTuple):
-    """The identity of a series: the name of its family, or of its sample if that differs, and its labels."""
+    """The identity of a series: the names of its family and of its sample, which differ at times, and its labels.
 
-    family: FamilyInfo
+    A histogram or summary has the name of its family.
+    """
+
+    family: str
     name: str
     labels: Labels
-
-    @property
-    def is_cumulative(self) -> bool:
-        """Whether the value only rises, except when its program starts again."""
-        return self.family.type == "counter"
 
 
 class Distribution(NamedTuple):
@@ -51,7 +49,7 @@ class Distribution(NamedTuple):
     that a summary tells, pairs of the quantile and its value. `native` has the native buckets.
     """
 
-    count: float = math.nan
+    observations: float = math.nan
     sum: float = math.nan
     bounds: tuple[float, ...] = ()
     counts: tuple[float, ...] = ()
@@ -132,7 +130,7 @@ def shapes_of(info: FamilyInfo, family: ParsedFamily) -> list[Shape]:
     >>> family = parse_exposition(text)["x"]
     >>> [shape] = shapes_of(FamilyInfo("x", "summary"), family)
     >>> shape.value([sample.value for sample in family.samples])
-    Distribution(count=2.0, sum=9.0, bounds=(), counts=(), quantiles=((0.5, 3.0),), native=None)
+    Distribution(observations=2.0, sum=9.0, bounds=(), counts=(), quantiles=((0.5, 3.0),), native=None)
     """
     if info.type not in ("histogram", "gaugehistogram", "summary"):
         shapes = list(_scalars(info, family.samples))
@@ -149,13 +147,13 @@ def shapes_of(info: FamilyInfo, family: ParsedFamily) -> list[Shape]:
                 labels = tuple([pair for pair in labels if pair[0] != own])
                 if math.isnan(key):  # not a part that the type has
                     found[sample.name, sample.labels] = shape = Shape(
-                        Series(info, sample.name, sample.labels), is_distribution=False
+                        Series(info.name, sample.name, sample.labels), is_distribution=False
                     )
                     shape.add("count", 0.0, place)
                     continue
             shape_or_none = found.get((info.name, labels))
             if shape_or_none is None:
-                series = Series(info, info.name, labels)
+                series = Series(info.name, info.name, labels)
                 shape_or_none = found[info.name, labels] = Shape(series, is_distribution=True)
             shape_or_none.add(part, key, place)
         shapes = list(found.values())
@@ -168,7 +166,7 @@ def _scalars(info: FamilyInfo, samples: Iterable[ParsedSample]) -> Iterator[Shap
     for place, sample in enumerate(samples):
         if sample.name.endswith("_created") and sample.name != info.name and info.type == "counter":
             continue
-        shape = Shape(Series(info, sample.name, sample.labels), is_distribution=False)
+        shape = Shape(Series(info.name, sample.name, sample.labels), is_distribution=False)
         shape.add("count", 0.0, place)
         yield shape
 
