@@ -44,7 +44,7 @@ _TRY_SECONDS: Final = 3.0
         "\b\nexamples:\n  pytheus top :9464\n  pytheus top 1234\n"
         "  pytheus top http://127.0.0.1:9464/metrics --filter 'http !bucket' --sort rate\n"
         "  pytheus top :9464 --once --rates | sort -k2 -h\n\n"
-        "\b\nexit codes: 0; 2 if the target is not available, or is not an exposition; 130 after Ctrl-C."
+        "\b\nexit codes: 0; 2 if the target is not available or not an exposition; 130 after Ctrl-C."
     ),
 )
 @click.argument("target", metavar="URL|PID|FILE|-")
@@ -110,9 +110,15 @@ class _Reader:
     def __init__(self, target: str, reading: Reading) -> None:
         self._target: Final = target
         self._reading: Final = reading
+        self._shown: Final = ExpositionSource(target, reading).shown
 
     def __call__(self, names: tuple[str, ...], format_: Format) -> Response:
-        exposition = ExpositionSource(self._target, self._reading, accept=_ACCEPT[format_], names=names).read()
+        source = ExpositionSource(self._target, self._reading, accept=_ACCEPT[format_], names=names)
+        try:
+            exposition = source.read()
+        except SourceError as error:
+            # The user did not write the names in the URL.
+            raise SourceError(str(error).replace(source.shown, self._shown)) from error
         return Response(exposition.body, exposition.content_type)
 
 
@@ -150,7 +156,7 @@ def _print(read: _Reader, state: State, *, rates: bool, ascii_only: bool) -> int
     history = History()
     table = Table(history, ascii_only=ascii_only)
     table.window = state.window_seconds
-    target = Target(read, "protobuf")
+    target = Target(read)
     try:
         for is_last in (False, True) if rates else (True,):
             outcome = target.read()

@@ -44,10 +44,21 @@ def series_lines(table: Table, series: Series, columns: int, height: int) -> lis
     numbers = table.history_of(series)
     what = "rate per second" if info.type in ("counter", "histogram", "summary") else "value"
     lines += _graph_lines(table, info, numbers, what, columns, _GRAPH_LINES if height >= 18 else 3)
-    observed = table.observed(series)
+    observed, when = _observed(table, series)
     if observed is not None and (observed.counts or observed.native is not None):
-        lines += bucket_lines(observed, unit_of(info), columns, ascii_only=ascii_only)
+        lines += bucket_lines(observed, unit_of(info), columns, when, ascii_only=ascii_only)
     return lines
+
+
+def _observed(table: Table, series: Series) -> tuple[Distribution | None, str]:
+    """The observations of the window, or all if it has none, and the words for which."""
+    observed, value = table.observed(series), table.value(series)
+    if observed is None or not isinstance(value, Distribution):
+        return None, ""
+    if observed is not value and observed.observations:
+        added = table.increase(series)
+        return observed, f"of the last {_over(added.seconds)}" if added is not None else ""
+    return value, "since its start"
 
 
 def family_lines(table: Table, family: str, columns: int, at_most: int) -> list[Line]:
@@ -85,7 +96,10 @@ def _heading(info: FamilyInfo, name: str, columns: int, *, ascii_only: bool) -> 
     kind = info.type + (f", {safe(info.unit, ascii_only=ascii_only)}" if info.unit else "")
     title = cut(safe(name, ascii_only=ascii_only), max(1, columns - width(kind) - 2), ascii_only=ascii_only)
     lines: list[Line] = [
-        (Span(0, title, "bold"), Span(width(title) + 2, cut(kind, max(0, columns - width(title) - 2)), "dim"))
+        (
+            Span(0, title, "bold"),
+            Span(width(title) + 2, cut(kind, max(0, columns - width(title) - 2), ascii_only=ascii_only), "dim"),
+        )
     ]
     if info.description:
         text = safe(info.description.replace("\n", " "), ascii_only=ascii_only)
@@ -110,18 +124,31 @@ def _numbers(table: Table, info: FamilyInfo, series: Series, columns: int) -> li
         told.append(("value", "not in the last reading"))
     if added is not None:
         own = "" if isinstance(added.value, Distribution) else unit
-        told.append((f"rate of {duration(added.seconds)}", f"{rate(added.per_second, own, ascii_only=ascii_only)}/s"))
-    observed = table.observed(series)
-    if observed is not None:
-        if added is not None and isinstance(added.value, Distribution) and added.value.observations:
+        told.append((f"rate over {_over(added.seconds)}", f"{rate(added.per_second, own, ascii_only=ascii_only)}/s"))
+        if isinstance(added.value, Distribution) and added.value.observations:
             mean = added.value.sum / added.value.observations
-            told.append((f"mean of {duration(added.seconds)}", quantity(mean, unit, ascii_only=ascii_only)))
-        quantiles = _SHOWN_QUANTILES if not observed.quantiles else tuple(q for q, _ in observed.quantiles)
-        for q in quantiles:
-            number = quantile_of(observed, q)
-            if not math.isnan(number):
-                told.append((f"p{100 * q:g}", quantity(number, unit, ascii_only=ascii_only)))
-    return _flowing([f"{name} {text}" for name, text in told], columns, ascii_only=ascii_only)
+            told.append((f"mean over {_over(added.seconds)}", quantity(mean, unit, ascii_only=ascii_only)))
+    lines = _flowing([f"{name} {text}" for name, text in told], columns, ascii_only=ascii_only)
+    observed, when = _observed(table, series)
+    if observed is None:
+        return lines
+    found = [
+        (q, quantile_of(observed, q))
+        for q in ([q for q, _ in observed.quantiles] if observed.quantiles else _SHOWN_QUANTILES)
+    ]
+    quantiles = [
+        f"p{100 * q:g} {quantity(number, unit, ascii_only=ascii_only)}" for q, number in found if not math.isnan(number)
+    ]
+    if quantiles:
+        # A summary's quantiles are those of a time that its program chose.
+        head = "quantiles:" if observed.quantiles else f"quantiles {when}:"
+        lines += _flowing([head, *quantiles], columns, ascii_only=ascii_only)
+    return lines
+
+
+def _over(seconds: float) -> str:
+    """A time, to the second."""
+    return f"{seconds:.0f}s" if 1 <= seconds < 59.5 else duration(round(seconds)) if seconds > 1 else duration(seconds)
 
 
 def _flowing(texts: Sequence[str], columns: int, *, ascii_only: bool) -> list[Line]:
@@ -151,22 +178,24 @@ def _graph_lines(
     if is_rate:
         unit = "" if info.type != "counter" else "ratio" if unit == "seconds" else unit
     span = known[-1][0] - known[0][0]
-    title = f"{what}, the last {duration(round(span))}" if span >= 0.5 else what
+    title = f"{what}, the last {_over(span)}" if span >= 0.5 else what
     lines: list[Line] = [(), (Span(0, cut(title, columns, ascii_only=ascii_only), "dim"),)]
     for place, row in enumerate(rows):
         edge = high if place == 0 else low if place == len(rows) - 1 else None
         text = "" if edge is None else quantity(edge, unit, ascii_only=ascii_only)
         lines.append(
             (
-                Span(0, fitted(text, min(_EDGE, columns), right=True)),
-                Span(_EDGE + 1, cut(row, max(0, columns - _EDGE - 1)), "good"),
+                Span(0, fitted(text, min(_EDGE, columns), right=True, ascii_only=ascii_only)),
+                Span(_EDGE + 1, cut(row, max(0, columns - _EDGE - 1), ascii_only=ascii_only), "good"),
             )
         )
     return lines
 
 
-def bucket_lines(observed: Distribution, unit: str, columns: int, *, ascii_only: bool = False) -> list[Line]:
-    """Return a bar for each bucket, with the bucket's upper bound and its number of observations."""
+def bucket_lines(
+    observed: Distribution, unit: str, columns: int, when: str = "", *, ascii_only: bool = False
+) -> list[Line]:
+    """Return a bar for each bucket, with its bounds and its number of observations; `when` they were made."""
     buckets: list[tuple[str, float]] = []
     if observed.native is not None:
         for low, high, count in native_buckets(observed.native):
@@ -181,17 +210,19 @@ def bucket_lines(observed: Distribution, unit: str, columns: int, *, ascii_only:
             below = count
     if not buckets:
         return []
-    lines: list[Line] = [(), (Span(0, cut("observations by bucket", columns, ascii_only=ascii_only), "dim"),)]
+    lines: list[Line] = [(), (Span(0, cut(f"observations {when}", columns, ascii_only=ascii_only), "dim"),)]
     highest = max([count for _, count in buckets])
     names = max(width(name) for name, _ in buckets[:_BUCKETS_AT_MOST])
     size = max(1, columns - names - 11)
     for name, count in buckets[:_BUCKETS_AT_MOST]:
         share = count / highest if highest > 0 else 0.0
         bar = _bar(share, size, ascii_only=ascii_only)
-        text = f"{fitted(name, names, right=True)} {fitted(quantity(count), 8, right=True)} {bar}"
+        text = f"{fitted(name, names, right=True, ascii_only=ascii_only)} {quantity(count):>8} {bar}"
         lines.append((Span(0, cut(text, columns, ascii_only=ascii_only)),))
     if len(buckets) > _BUCKETS_AT_MOST:
-        lines.append((Span(0, cut(f"and {len(buckets) - _BUCKETS_AT_MOST} more", columns), "dim"),))
+        lines.append(
+            (Span(0, cut(f"and {len(buckets) - _BUCKETS_AT_MOST} more", columns, ascii_only=ascii_only), "dim"),)
+        )
     return lines
 
 

@@ -193,21 +193,21 @@ class History:
         # Of most series the first and the last reading of the window are enough.
         first, last = self._readings[place], self._readings[-1]
         start, end = first.get(position), last.get(position)
-        if (
-            start is None
-            or end is None
-            or self._resets.get(position, 0) > self.number - len(self._readings) + 1 + place
-        ):
-            points = [
-                Point(reading.at, value)
-                for reading in list(self._readings)[place:]
-                if (value := reading.get(position)) is not None
-            ]
-            if len(points) < 2:
-                return None
-            added = total([increase(a.value, b.value) for a, b in _pairs(points)])
-            return Increase(added, points[-1].at - points[0].at)
-        return Increase(increase(start, end), last.at - first.at)
+        is_reset = self._resets.get(position, 0) > self.number - len(self._readings) + 1 + place
+        if start is not None and end is not None and not is_reset and _has_native(start) == _has_native(end):
+            return Increase(increase(start, end), last.at - first.at)
+        points = [
+            Point(reading.at, value)
+            for reading in list(self._readings)[place:]
+            if (value := reading.get(position)) is not None
+        ]
+        # The text formats leave the native buckets out.
+        natives = [point for point in points if _has_native(point.value)]
+        points = natives if len(natives) > 1 else points
+        if len(points) < 2:
+            return None
+        added = total([increase(a.value, b.value) for a, b in _pairs(points)])
+        return Increase(added, points[-1].at - points[0].at)
 
     def _start(self, window_seconds: float) -> int:
         """Return the place of the reading with which a window begins that ends with the last one."""
@@ -229,6 +229,10 @@ class History:
             (later.at, Increase(increase(earlier.value, later.value), later.at - earlier.at))
             for earlier, later in _pairs(points if readings is None else points[-readings:])
         ]
+
+
+def _has_native(value: Value) -> bool:
+    return isinstance(value, Distribution) and value.native is not None
 
 
 def _pairs(points: Sequence[Point]) -> Iterator[tuple[Point, Point]]:

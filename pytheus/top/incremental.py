@@ -41,12 +41,15 @@ class IncrementalParser:
     """
 
     def __init__(self) -> None:
+        self._content_type = ""
         self._text: _Text | None = None
         self._messages: dict[bytes, _Family] = {}
         self._series: list[Series] = []
 
     def parse(self, body: bytes, content_type: str) -> Snapshot:
         """Return the series of `body`; raises `ValueError` if it is not an exposition, or has too many series."""
+        if content_type != self._content_type:
+            self._content_type, self._text, self._messages = content_type, None, {}
         if content_type.partition(";")[0].strip().lower() == _PROTOBUF:
             return self._parse_protobuf(body, content_type)
         text = body.decode("utf-8")

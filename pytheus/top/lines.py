@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytheus.top.cells import cut, width
 
-__all__ = ["Line", "Span", "Style", "text_of", "wrapped"]
+__all__ = ["Line", "Span", "Style", "clipped", "text_of", "wrapped"]
 
 Style: TypeAlias = Literal["", "bold", "dim", "reverse", "error", "warning", "good", "name", "label"]
 """How a text looks; each is readable without colour, too."""
@@ -38,6 +38,23 @@ def text_of(line: Line) -> str:
         text += _WORD_SPACES * (span.column - used) + span.text
         used = max(used, span.column) + width(span.text)
     return text
+
+
+def clipped(line: Line, columns: int, *, ascii_only: bool = False) -> Line:
+    """Return the part of a line that is within `columns`.
+
+    >>> clipped((Span(0, "hits"), Span(6, "3")), 3)
+    (Span(column=0, text='hi…', style=''),)
+    """
+    if not line or line[-1].column + width(line[-1].text) <= columns:
+        return line
+    return tuple(
+        [
+            span._replace(text=cut(span.text, columns - span.column, ascii_only=ascii_only))
+            for span in line
+            if span.column < columns
+        ]
+    )
 
 
 def wrapped(text: str, columns: int, *, at_most: int = 1000, ascii_only: bool = False) -> list[str]:

@@ -2,8 +2,8 @@
 
 Rules:
 
-- Text is read first, because it is parsed fastest, and then protobuf, which alone has native histograms. Where there
-  are such, protobuf is read from then on, otherwise text, and protobuf again from time to time.
+- Protobuf is read first, because it alone has native histograms. Where there are none, text is read from then on, which
+  is parsed faster, and protobuf again when other histograms appear, and from time to time.
 - Two readings begin `interval_seconds` apart; a target that takes longer is left alone for as long as it took.
 - After a failure the pause is doubled, up to half a minute. It is that of the interval again after a reading.
 - The thread ends with the program and keeps nobody's program alive.
@@ -63,10 +63,10 @@ class Failure(NamedTuple):
 class Target:
     """Reads one target in the format that suits it. Not thread-safe."""
 
-    def __init__(self, read: Read, first: Format = "text") -> None:
+    def __init__(self, read: Read) -> None:
         self._read: Final = read
         self._parsers: dict[tuple[tuple[str, ...], Format], IncrementalParser] = {}
-        self._format: Format = first
+        self._format: Format = "protobuf"
         self._probe_at = 0.0
         self._histograms: frozenset[str] | None = None
 

@@ -67,9 +67,11 @@ def quantity(value: float, unit: str = "", *, ascii_only: bool = False) -> str:
 def rate(per_second: float, unit: str = "", *, ascii_only: bool = False) -> str:
     """Return the text of an increase per second; seconds per second are a share of time.
 
-    >>> rate(0.25, "seconds"), rate(12.5)
-    ('25.0%', '12.5')
+    >>> rate(0.25, "seconds"), rate(12)
+    ('25.0%', '12.0')
     """
+    if not unit and 0 < abs(per_second) < 1000:
+        return _digits(per_second)  # with its decimals, also if it is whole at the moment
     return quantity(per_second, "ratio" if unit == "seconds" else unit, ascii_only=ascii_only)
 
 
@@ -82,6 +84,8 @@ def duration(seconds: float, *, ascii_only: bool = False) -> str:
     sign, size = ("-" if seconds < 0 else ""), abs(seconds)
     if size == 0:
         return "0s"
+    if size < 1e-12:
+        return f"{seconds:.0e}s"
     if size < 59.95:
         for limit, factor, name in (
             (0.9995e-6, 1e9, "ns"),
@@ -97,14 +101,16 @@ def duration(seconds: float, *, ascii_only: bool = False) -> str:
     if whole < 86400:
         return f"{sign}{whole // 3600}h{whole % 3600 // 60:02}m"
     days, hours = whole // 86400, whole % 86400 // 3600
-    return f"{sign}{days}d{hours:02}h" if days < 1000 else f"{sign}{_scaled(days, 1000, _DECIMAL)}d"
+    if days < 1000:
+        return f"{sign}{days}d{hours:02}h"
+    return f"{sign}{_scaled(days, 1000, _DECIMAL)}d" if days < 1e18 else f"{seconds:.0e}s"
 
 
 def _digits(value: float) -> str:
     """Three digits, and those before the point."""
     size = abs(value)
     if size != 0 and size < 0.001:
-        return f"{value:.1e}"
+        return f"{value:.1e}" if size > 1e-6 else f"{value:.0e}"
     decimals = (
         0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.1 or size == 0 else 4 if size < 0.01 else 3
     )
@@ -124,5 +130,5 @@ def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:
         size /= base
         power += 1
     if size >= 1000:
-        return f"{value:.2e}"
+        return f"{value:.1e}"
     return f"{'-' if value < 0 else ''}{_digits(size)}{names[power]}"

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pytheus.top.cells import cut, fitted, safe, width
 from pytheus.top.details import family_lines, series_lines
-from pytheus.top.lines import Line, Span, Style, wrapped
+from pytheus.top.lines import Line, Span, Style, clipped, wrapped
 from pytheus.top.quantities import duration
 from pytheus.top.state import KEYS, State
 from pytheus.top.table import RowKey, Table
@@ -61,10 +61,12 @@ def columns_for(columns: int, *, families: bool) -> list[str]:
 def window_text(seconds: float) -> str:
     """Return a window as it is shown.
 
-    >>> window_text(10.0), window_text(math.inf)
-    ('10s', 'all')
+    >>> window_text(10.0), window_text(0.5), window_text(60.0), window_text(math.inf)
+    ('10s', '0.5s', '1m', 'all')
     """
-    return "all" if math.isinf(seconds) else duration(seconds).removesuffix("00s")
+    if math.isinf(seconds):
+        return "all"
+    return f"{seconds:g}s" if seconds < 60 else duration(seconds).removesuffix("00s")
 
 
 class Screen:
@@ -121,7 +123,8 @@ class Screen:
             body = self._table(columns, space)
         lines = lines[: max(height - 1, 1)] + body[: max(space, 0)]
         lines += [()] * (height - 1 - len(lines))
-        return [*lines[: height - 1], bottom] if height > 1 else lines[:1]
+        shown = [*lines[: height - 1], bottom] if height > 1 else lines[:1]
+        return [clipped(line, columns, ascii_only=self._ascii) for line in shown]
 
     def page(self, height: int) -> int:
         """Return the rows by which a page moves."""
@@ -162,12 +165,12 @@ class Screen:
         text = f"! {safe(status.error, ascii_only=self._ascii)}"
         lines = wrapped(text, columns, at_most=_ERROR_LINES_AT_MOST, ascii_only=self._ascii)
         told = (
-            f"reading again in {duration(math.ceil(status.retry_seconds))}"
+            f"reading again in {window_text(math.ceil(status.retry_seconds))}"
             if status.retry_seconds > 0
             else "reading again"
         )
         if status.age_seconds is not None:
-            told += f"; the numbers are {duration(math.ceil(status.age_seconds))} old"
+            told += f"; the numbers are {window_text(math.ceil(status.age_seconds))} old"
         shown: list[Line] = [(Span(0, line, "error"),) for line in lines]
         return [*shown, (Span(0, cut(f"  {told}", columns, ascii_only=self._ascii), "warning"),)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 __all__ = ["graph", "resampled", "sparkline"]
@@ -16,24 +17,31 @@ _GAP: Final = " "
 def resampled(points: Sequence[tuple[float, float]], columns: int) -> list[float]:
     """Return one number per column, of `points` in the order of their times; NaN where there is no point.
 
-    Each column is as long as the others and has the mean of its points. The last one ends with the last point. With
-    fewer points than columns, each point has one column, at the right.
+    Each column is as long as the others and has the mean of its points. The last one ends with the last point. Columns
+    are not shorter than the usual time between two points, so that few points fill few columns.
 
     >>> resampled([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0), (3.0, 7.0)], 2)
     [2.0, 6.0]
+    >>> resampled([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0), (4.0, 7.0)], 80)
+    [1.0, 3.0, 5.0, nan, 7.0]
     """
     if not points or columns <= 0:
         return []
-    if len(points) <= columns:
-        return [value for _, value in points]
-    first, last = points[0][0], points[-1][0]
-    span = (last - first) or 1.0
+    times = [at for at, _ in points]
+    gaps = sorted([later - earlier for earlier, later in pairwise(times)])
+    usual = gaps[len(gaps) // 2] if gaps else 0.0
+    span = times[-1] - times[0]
+    if usual > 0 and span / usual < columns - 0.5:
+        columns = round(span / usual) + 1
+        places = [round((at - times[0]) / usual) for at in times]
+    else:
+        places = [int((at - times[0]) / span * columns) if span > 0 else 0 for at in times]
+        columns = columns if span > 0 else 1
     sums, counts = [0.0] * columns, [0] * columns
-    for at, value in points:
+    for place, (_, value) in zip(places, points, strict=True):
         if math.isfinite(value):
-            place = min(columns - 1, int((at - first) / span * columns))
-            sums[place] += value
-            counts[place] += 1
+            sums[min(place, columns - 1)] += value
+            counts[min(place, columns - 1)] += 1
     return [total / count if count else math.nan for total, count in zip(sums, counts, strict=True)]
 
 

@@ -103,8 +103,12 @@ class Table:
             if len(self._titles) > 2 * len(self.history.series) + 10_000:
                 self._titles.clear()
             title = title_of(key, ascii_only=self.ascii_only)
-            # Searched with its plain labels, too, which a terminal may not be able to show.
-            plain = "" if isinstance(key, str) else " " + " ".join([f"{name}={value}" for name, value in key.labels])
+            plain = ""
+            if not isinstance(key, str) and (key.labels or not key.name.isascii()):
+                # As it is written, which the terminal may not be able to show.
+                pairs = [f'{name}="{value}"' for name, value in key.labels]
+                plain = f" {key.name}{{{','.join(pairs)}}} {' '.join(pairs)}"
+                plain += plain.replace('"', "")
             found = self._titles[key] = (title, (title + plain).lower())
         return found
 
