@@ -10,18 +10,16 @@ Rules:
 from __future__ import annotations
 
 import os
-import time
 from typing import Final
 
 import click
 
 from pytheus.cli.exposition_source import ExpositionSource, Reading, SourceError
 from pytheus.cli.reading_options import reading_options
-from pytheus.top.history import History
-from pytheus.top.plain import plain_lines
+from pytheus.top.plain import read_lines
 from pytheus.top.polling import Format, Response, Target
 from pytheus.top.state import INTERVALS, State
-from pytheus.top.table import COLUMNS, Table
+from pytheus.top.table import COLUMNS
 from pytheus.top.terminal import is_capable, is_unicode
 
 __all__ = ["command"]
@@ -42,7 +40,7 @@ _TRY_SECONDS: Final = 3.0
     "top",
     epilog=(
         "\b\nexamples:\n  pytheus top :9464\n  pytheus top 1234\n"
-        "  pytheus top http://127.0.0.1:9464/metrics --filter 'http !bucket' --sort rate\n"
+        "  pytheus top http://127.0.0.1:9464/metrics --filter 'http !500' --sort rate\n"
         "  pytheus top :9464 --once --rates | sort -k2 -h\n\n"
         "\b\nexit codes: 0; 2 if the target is not available or not an exposition; 130 after Ctrl-C."
     ),
@@ -60,7 +58,11 @@ _TRY_SECONDS: Final = 3.0
     "--filter", "filtered", default="", metavar="WORDS", help="Show series that have all WORDS, and no !WORD."
 )
 @click.option(
-    "--sort", type=click.Choice(COLUMNS[:-1]), default="name", show_default=True, help="The column to sort by."
+    "--sort",
+    type=click.Choice([column for column in COLUMNS[:-1] if column != "series"]),
+    default="name",
+    show_default=True,
+    help="The column to sort by.",
 )
 @click.option("--once", is_flag=True, help="Print plain text once, as into a pipe.")
 @click.option("--rates", is_flag=True, help="Read a second time, after the interval, before printing once.")
@@ -147,25 +149,16 @@ def _source(target: str, reading: Reading) -> _Source:
         else:
             return _Source(listener.url, f"{listener.url} (process {target})")
     raise click.ClickException(
-        f"process {target} listens, but serves no metrics at /metrics ({'; '.join(tried)}); name the URL of its metrics,"
-        " or start the program with `pytheus run`"
+        f"process {target} listens, but serves no metrics at /metrics ({'; '.join(tried)}); name the URL of its"
+        " metrics, or start the program with `pytheus run`"
     )
 
 
 def _print(read: _Reader, state: State, *, rates: bool, ascii_only: bool) -> int:
-    history = History()
-    table = Table(history, ascii_only=ascii_only)
-    table.window = state.window_seconds
-    target = Target(read)
     try:
-        for is_last in (False, True) if rates else (True,):
-            outcome = target.read()
-            history.add(outcome.at, outcome.snapshot)
-            if not is_last:
-                time.sleep(max(0.0, outcome.at + state.interval_seconds - time.monotonic()))
+        lines = read_lines(read, state, rates=rates, ascii_only=ascii_only)
     except ValueError as error:
         raise click.ClickException(f"the target is not an exposition: {error}") from error
-    rows = table.keys(filtered=state.filtered, sort=state.sort)
-    for line in plain_lines(table, rows):
+    for line in lines:
         click.echo(line)
     return 0

@@ -14,7 +14,7 @@ group alone knows terminals, threads and ``/proc``.
 - `lines`: lines of a screen
 - `table`: rows, their order and cells
 - `details`: one series or family
-- `state`: what is looked at, and what keys change
+- `state`: the view, the cursor and the filter, and how keys change them
 - `screen`: the lines of the whole screen
 - `plain`: the table as plain text
 - `keys`: bytes as keys

@@ -27,7 +27,7 @@ def _is_less(now: float, before: float) -> bool:
 
 
 def increase(before: Value, now: Value) -> Value:
-    """Return what was added from `before` to `now`; all that is there now, if it was reset.
+    """Return the difference from `before` to `now`; all of `now`, if the series was reset.
 
     The quantiles of a summary are those of `now`.
 

@@ -42,8 +42,8 @@ def series_lines(table: Table, series: Series, columns: int, height: int) -> lis
     lines.append(())
     lines += _numbers(table, info, series, columns)
     numbers = table.history_of(series)
-    what = "rate per second" if info.type in ("counter", "histogram", "summary") else "value"
-    lines += _graph_lines(table, info, numbers, what, columns, _GRAPH_LINES if height >= 18 else 3)
+    subject = "rate per second" if info.type in ("counter", "histogram", "summary") else "value"
+    lines += _graph_lines(table, info, numbers, subject, columns, _GRAPH_LINES if height >= 18 else 3)
     observed, when = _observed(table, series)
     if observed is not None and (observed.counts or observed.native is not None):
         lines += bucket_lines(observed, unit_of(info), columns, when, ascii_only=ascii_only)
@@ -62,7 +62,7 @@ def _observed(table: Table, series: Series) -> tuple[Distribution | None, str]:
 
 
 def family_lines(table: Table, family: str, columns: int, at_most: int) -> list[Line]:
-    """Return what is known of a family, in at most so many lines."""
+    """Return the type, the labels and the rate of a family, in at most so many lines."""
     ascii_only = table.ascii_only
     info, members = table.info(family), table.members(family)
     lines = _heading(info, family, columns, ascii_only=ascii_only)
@@ -165,20 +165,20 @@ def _flowing(texts: Sequence[str], columns: int, *, ascii_only: bool) -> list[Li
 
 
 def _graph_lines(
-    table: Table, info: FamilyInfo, numbers: Sequence[tuple[float, float]], what: str, columns: int, height: int
+    table: Table, info: FamilyInfo, numbers: Sequence[tuple[float, float]], subject: str, columns: int, height: int
 ) -> list[Line]:
     ascii_only = table.ascii_only
     known = [(at, value) for at, value in numbers if math.isfinite(value)]
     if not known:
-        return [(), (Span(0, cut(f"{what}: after the next reading", columns, ascii_only=ascii_only), "dim"),)]
+        return [(), (Span(0, cut(f"{subject}: after the next reading", columns, ascii_only=ascii_only), "dim"),)]
     size = max(1, columns - _EDGE - 1)
     rows, low, high = graph(resampled(known, size), height, ascii_only=ascii_only)
-    is_rate = what.startswith("rate")
+    is_rate = subject.startswith("rate")
     unit = unit_of(info)
     if is_rate:
         unit = "" if info.type != "counter" else "ratio" if unit == "seconds" else unit
     span = known[-1][0] - known[0][0]
-    title = f"{what}, the last {_over(span)}" if span >= 0.5 else what
+    title = f"{subject}, the last {_over(span)}" if span >= 0.5 else subject
     lines: list[Line] = [(), (Span(0, cut(title, columns, ascii_only=ascii_only), "dim"),)]
     for place, row in enumerate(rows):
         edge = high if place == 0 else low if place == len(rows) - 1 else None

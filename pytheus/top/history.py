@@ -1,12 +1,12 @@
-"""The readings of the last minutes, as many as a bound of memory allows, and what was added between two of them.
+"""The readings of the last minutes, as many as a bound of memory allows, and the increases between two of them.
 
 Rules:
 
 - A reading is a list of values by the position of their series. A series that is in no reading any more gives up its
   position.
-- A counter that falls was reset, because its program started again: what it has now was added since. The same holds for
+- A counter that falls was reset, because its program started again: its value was added since. The same holds for
   a histogram or summary of which any count fell.
-- Only what was seen is counted: a series adds nothing before its second reading.
+- Only observed increases count: a series adds nothing before its second reading.
 - A reading of some families leaves the values of the others as they are not known.
 """
 
@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 class Increase(NamedTuple):
-    """What was added to a series in `seconds`."""
+    """The increase of a series in `seconds`."""
 
     value: Value
     seconds: float
@@ -182,7 +182,7 @@ class History:
         return [Point(reading.at, value) for reading in self._readings if (value := reading.get(position)) is not None]
 
     def increase(self, series: Series, window_seconds: float) -> Increase | None:
-        """Return what was added to `series` in the last `window_seconds`, or None if that is not known.
+        """Return the increase of `series` in the last `window_seconds`, or None if that is not known.
 
         Begins at the last reading that is at least as old, or else at the first one, so that one interval is known.
         """
@@ -223,7 +223,7 @@ class History:
         return place
 
     def increases(self, series: Series, readings: int | None = None) -> list[tuple[float, Increase]]:
-        """Return the moment of each of the last `readings` of `series`, and what was added since the one before."""
+        """Return the moment of each of the last `readings` of `series`, and the increase since the one before."""
         points = self.points(series)
         return [
             (later.at, Increase(increase(earlier.value, later.value), later.at - earlier.at))

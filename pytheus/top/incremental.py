@@ -2,7 +2,7 @@
 
 Rules:
 
-- `parse_exposition` says what a response means; it is lenient here, because a program that breaks a rule is looked at
+- `parse_exposition` says how a response is read; it is lenient here, because a program that breaks a rule is looked at
   all the more. This module only finds the parts that it need not parse: lines of the text formats whose series is
   known, and the messages of series in protobuf that are the same bytes as before.
 - If anything else differs, even the order, the whole response is parsed.
@@ -15,7 +15,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from pytheus.testing.parse import ParsedFamily, parse_exposition
-from pytheus.top.values import Distribution, FamilyInfo, Series, Shape, Snapshot, Value, shapes_of
+from pytheus.top.values import Distribution, FamilyInfo, Labels, Series, Shape, Snapshot, Value, shapes_of
 
 __all__ = ["IncrementalParser", "TooManySeriesError"]
 
@@ -24,6 +24,8 @@ _SERIES_AT_MOST: Final = 500_000
 _METRIC_KEY: Final = 0x22  # the field `metric` of a `MetricFamily`
 _LONGEST_VARINT: Final = 10
 _DOUBLE: Final = Struct("<d")
+# The keys of the numbers in the messages of series, by the types of families.
+_SCALARS: Final = {"gauge": 0x12, "counter": 0x1A, "untyped": 0x2A}
 
 
 class TooManySeriesError(ValueError):
@@ -229,6 +231,8 @@ class _Family:
                         values[index] = value
                     self._metrics, self.values = metrics, values
                     return
+        if metrics and self._read_scalars(split):
+            return
         self.info, self.series, self.values = self._parse(message)
         self._metrics = metrics
         self._places = {}
@@ -250,6 +254,29 @@ class _Family:
         number: float = _DOUBLE.unpack_from(metric, place)[0]
         return number
 
+    def _read_scalars(self, split: _Split) -> bool:
+        """Take the series of a counter or gauge, if their messages are plain; returns whether they are."""
+        [family] = parse_exposition(_length(len(split.head)) + split.head, self._content_type, strict=False).values()
+        key = _SCALARS.get(family.type)
+        if key is None:
+            return False
+        name = family.name
+        series: list[Series] = []
+        values: list[Value] = []
+        places: dict[int, int] = {}
+        for index, metric in enumerate(split.metrics):
+            found = _scalar(metric, key)
+            if found is None:
+                return False
+            labels, place = found
+            series.append(Series(name, name, labels))
+            values += _DOUBLE.unpack_from(metric, place)
+            places[index] = place
+        self.info = self.info or FamilyInfo(name, family.type, family.description, family.unit)
+        self.series, self.values, self._places = series, values, places
+        self._metrics = split.metrics
+        return True
+
     def _parse(self, message: bytes) -> tuple[FamilyInfo, list[Series], list[Value]]:
         [family] = parse_exposition(message, self._content_type, strict=False).values()
         info = self.info
@@ -258,6 +285,42 @@ class _Family:
         shapes = shapes_of(info, family)
         numbers = [sample.value for sample in family.samples]
         return info, [shape.series for shape in shapes], [shape.value(numbers, family.samples) for shape in shapes]
+
+
+def _scalar(metric: bytes, key: int) -> tuple[Labels, int] | None:
+    """Return the labels of a counter or gauge, and the place of its number, if its message has the usual fields.
+
+    Those are labels, each with a name and a value, and the number with the field `key`, all of less than 128 bytes.
+    `parse_exposition` reads every other message.
+    """
+    try:
+        length, place = _varint(metric, 1)
+        if place + length != len(metric):
+            return None
+        labels: list[tuple[str, str]] = []
+        while metric[place] == 0x0A:
+            end = place + 2 + metric[place + 1]
+            middle = place + 4 + metric[place + 3]
+            if (
+                metric[place + 1] > 127
+                or metric[place + 2] != 0x0A
+                or metric[middle] != 0x12
+                or middle + 2 + metric[middle + 1] != end
+            ):
+                return None
+            labels.append((str(metric[place + 4 : middle], "utf-8"), str(metric[middle + 2 : end], "utf-8")))
+            place = end
+        if metric[place] != key or metric[place + 2] != 0x09 or place + 2 + metric[place + 1] != len(metric):
+            return None
+    except (IndexError, ValueError):
+        return None
+    if len(labels) > 1:
+        if len(dict(labels)) < len(labels):
+            return None
+        labels.sort()
+    # The number comes first, then an exemplar and the time of its beginning, if it has them.
+    rest = metric[place + 11 : place + 12]
+    return (tuple(labels), place + 3) if rest in (b"", b"\x12", b"\x1a") else None
 
 
 def _length(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The loop of the screen: what was read, what was typed, and what is drawn."""
+"""The loop of the screen: readings and keys come in, and frames are drawn."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 Rules:
 
-- Protobuf is read first, because it alone has native histograms. Where there are none, text is read from then on, which
-  is parsed faster, and protobuf again when other histograms appear, and from time to time.
+- Protobuf is read first, because it alone has native histograms. Without any, text is read from then on, which is
+  parsed faster, and protobuf again when other histograms appear, and from time to time.
 - Two readings begin `interval_seconds` apart; a target that takes longer is left alone for as long as it took.
 - After a failure the pause is doubled, up to half a minute. It is that of the interval again after a reading.
-- The thread ends with the program and keeps nobody's program alive.
+- The thread ends with the program and does not keep it running.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _is_native(value: float | Distribution) -> bool:
 
 
 class Poller:
-    """A thread that reads a target and keeps what it read until `take`; `wake` is called when there is something."""
+    """A thread that reads a target and keeps the outcomes until `take`; `wake` is called when there is something."""
 
     def __init__(self, read: Read, wake: Callable[[], None], *, interval_seconds: float = 1.0) -> None:
         self._target: Final = Target(read)
@@ -134,7 +134,7 @@ class Poller:
             self._changed.notify()
 
     def take(self) -> list[Reading | Failure]:
-        """Return what was read since the last call."""
+        """Return the outcomes since the last call."""
         taken: list[Reading | Failure] = []
         while self._outcomes:
             taken.append(self._outcomes.popleft())

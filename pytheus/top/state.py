@@ -1,4 +1,4 @@
-"""What the user looks at, and what each key changes.
+"""The view of the user, and how each key changes it.
 
 Rules:
 
@@ -39,7 +39,7 @@ KEYS: Final = (
     ("?", "this help"),
     ("q Ctrl-C", "quit"),
 )
-"""Keys and what they do."""
+"""Keys and their effects."""
 
 _FILTER_CHARACTERS_AT_MOST: Final = 200
 _SCROLL_COLUMNS: Final = 10
@@ -114,7 +114,7 @@ class State:
         return (self.family,) if view == "family" and self.family is not None else ()
 
     def press(self, key: str, rows: Sequence[RowKey], page: int) -> None:
-        """Do what `key` does; `rows` are those of the table, and `page` is the number of lines on the screen."""
+        """Carry out the effect of `key`; `rows` are those of the table, and `page` is the rows that a page moves by."""
         if self.is_editing:
             self._type(key)
             return

@@ -79,14 +79,14 @@ def title_of(key: RowKey, *, ascii_only: bool = False) -> str:
 
 
 class Table:
-    """The rows of `history`, for a window of rates and quantiles. Not thread-safe."""
+    """The rows of `history`, with a window of rates and quantiles. Not thread-safe."""
 
     def __init__(self, history: History, *, ascii_only: bool = False) -> None:
         self.history: Final = history
         self.ascii_only: Final = ascii_only
         self.window = WINDOWS[0]
         self._titles: dict[RowKey, tuple[str, str]] = {}
-        # By the name of a family, for one list of series.
+        # By the name of a family; of one list of series.
         self._members: tuple[Sequence[Series], dict[str, list[Series]]] = ([], {})
 
     def info(self, key: RowKey) -> FamilyInfo:
@@ -185,7 +185,7 @@ class Table:
         return total(values) if values else None
 
     def increase(self, key: RowKey) -> Increase | None:
-        """Return what was added within the window; None if that is not known, or the value may fall."""
+        """Return the increase within the window; None if that is not known, or the value may fall."""
         if self.info(key).type not in _CUMULATIVE:
             return None
         if isinstance(key, Series):
@@ -251,7 +251,7 @@ class Table:
         return quantity(value, unit_of(info), ascii_only=self.ascii_only)
 
     def history_of(self, series: Series) -> list[tuple[float, float]]:
-        """Return the moments and numbers that a graph shows: rates of what is counted, and values of a gauge."""
+        """Return the moments and numbers that a graph shows: rates of counts, and values of a gauge."""
         if self.info(series).type in _CUMULATIVE:
             return [(at, added.per_second) for at, added in self.history.increases(series)]
         return [

@@ -43,7 +43,7 @@ class Series(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """The value of a histogram or summary at one moment, or what was added to it between two moments.
+    """The value of a histogram or summary at one moment, or its increase between two moments.
 
     `counts` are cumulative, one per upper bound in `bounds`, which rise and end with infinity. `quantiles` are those
     that a summary tells, pairs of the quantile and its value. `native` has the native buckets.
