@@ -48,7 +48,7 @@ def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr() == (
         "",
         "pytheus: unknown command 'rum';"
-        " the commands are: run, config, plugins, check, scrape, diff, lint, dashboard, push, migrate, new,"
+        " the commands are: run, config, plugins, check, scrape, diff, lint, dashboard, top, push, migrate, new,"
         " completion\n",
     )
 
