@@ -21,7 +21,7 @@ from pytheus.cli.click_support import print_json, print_lines, visible
 from pytheus.cli.comparable import Comparable, ComparableFamily, Labels, comparable
 from pytheus.cli.exposition_diff import Change, Difference, FamilyDifference, NumberDifference, difference
 from pytheus.cli.exposition_document import number_document
-from pytheus.cli.exposition_source import ACCEPT, ExpositionSource, FormatName, Reading, url_of
+from pytheus.cli.exposition_source import ACCEPT, ExpositionSource, FormatName, Reading, SourceError, url_of
 from pytheus.cli.reading_options import TARGET_METAVAR, reading_options
 from pytheus.textformat import format_bound, format_labels
 
@@ -30,6 +30,7 @@ __all__ = ["command"]
 _SERIES_AT_MOST: Final = 5
 _NUMBERS_AT_MOST: Final = 20
 _DAY_SECONDS: Final = 86_400
+_SUFFIXES: Final = frozenset(["_bucket", "_sum", "_count", "_gsum", "_gcount", "_created"])
 
 
 @click.command(
@@ -84,6 +85,9 @@ def command(
     if one == other == "-":
         raise click.UsageError("standard input can be read only once; name a file for one of both")
     before, later, seconds = _read(one, other, after, wanted, names, reading)
+    for name in names:
+        if not any(_has_name(each, name) for each in (*before.families, *later.families)):
+            raise SourceError(f"neither {before.source} nor {later.source} has a family {name!r}; check its name")
     found = difference(before, later, numbers=values)
     limits = (None, None) if show_all else (_SERIES_AT_MOST, _NUMBERS_AT_MOST)
     if as_json:
@@ -116,10 +120,16 @@ def _read(
 def _comparable(target: str, accept: str, names: Sequence[str], reading: Reading) -> Comparable:
     found = comparable(ExpositionSource(target, reading, accept=accept, names=names).read())
     if names:
-        # A family is named as in any format.
-        kept = {name: each for name, each in found.families.items() if {name, name.removesuffix("_total")} & set(names)}
+        kept = {name: each for name, each in found.families.items() if any(_has_name(name, given) for given in names)}
         return Comparable(found.source, found.format, kept, found.escaping)
     return found
+
+
+def _has_name(family: str, name: str) -> bool:
+    """Return whether `name` is that of the family in some format, or of one of its samples."""
+    if name in (family, family.removesuffix("_total"), family.removesuffix("_info")):
+        return True
+    return name.startswith(family) and name[len(family) :] in _SUFFIXES
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------

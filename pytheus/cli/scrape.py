@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "selected_families", "stats_document"]
 
+_HINTS_AMONG: Final = 10_000
 _UNPRINTABLE: Final = re.compile(r"[^\n\t -~]+")
 # The name in a line of a text.
 _NAME: Final = re.compile(
@@ -104,8 +107,10 @@ def command(
             document["stats"] = stats_document(exposition, shown.values())
         print_json(document)
     missing = [name for name in names if not selected_families(families, [name])]
-    if missing:
-        click.echo(f"pytheus scrape: {exposition.source} has no family {', '.join(map(repr, missing))}", err=True)
+    for name in missing:
+        close = get_close_matches(name, islice(families, _HINTS_AMONG), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        click.echo(f"pytheus scrape: {exposition.source} has no family {name!r}{hint}", err=True)
     return 1 if missing else 0
 
 

@@ -275,6 +275,17 @@ def test_a_body_that_ends_too_early_is_refused() -> None:
         assert "closed the connection after 3 of 5 bytes" in refusal(receiver.url)
 
 
+def test_chunks_are_read_and_their_end_is_needed() -> None:
+    def chunked(connection: socket.socket, request: Received) -> None:
+        end = b"0\r\n\r\n" if request.target == "/whole" else b""
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + b"2\r\na \r\n2\r\n1\n\r\n" + end)
+
+    with Receiver(chunked) as receiver:
+        assert read(f"{receiver.url}/whole").body == b"a 1\n"
+        assert "ended its response too early" in refusal(f"{receiver.url}/part")
+
+
 @pytest.mark.parametrize("coding", ["", "gzip"])
 def test_a_body_is_bounded(coding: str) -> None:
     body = b"#" * 2000
@@ -331,6 +342,8 @@ def test_a_redirect_to_another_server_gets_no_credentials(access: Access) -> Non
         ("file:///etc/passwd", "redirects to another scheme than http"),
         ("http://[::1", "redirects to an invalid address"),
         ("http://127.0.0.1:99999/", "redirects to an invalid address"),
+        ("http://a b/\x01", "redirects to an invalid address"),
+        ("//", "redirects more than 5 times"),
         ("", "refused the request with status 302 Found"),
     ],
 )

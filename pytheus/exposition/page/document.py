@@ -4,6 +4,8 @@ Rules:
 
 - `page.html` refers to a style sheet as ``<link rel="stylesheet" href="page.css">``, and to a script as
   ``<script src="page.js"></script>``, each in a line of its own. The text of the file comes in the place of either.
+- Comments in lines of their own, types and indentation of scripts are left out. No text of theirs has several lines,
+  begins a line with two slashes, or has the beginning of a comment with types.
 - The document has no text of the program and none of the request: the server never writes HTML.
 - The content security policy allows the scripts and styles of the document, by their hashes, and connections to its own
   origin. Nothing else is loaded or run, and no text becomes markup (``require-trusted-types-for``).
@@ -25,6 +27,10 @@ __all__ = ["PAGE", "Page"]
 
 _STYLE: Final = re.compile(r'<link rel="stylesheet" href="([\w-]+\.css)">')
 _SCRIPT: Final = re.compile(r'<script src="([\w-]+\.js)"></script>')
+_COMMENT: Final = r"/\*\*(?:(?!\*/).)*\*/"
+_FOR_AUTHORS: Final = re.compile(
+    rf"^[ \t]*//[^\n]*\n|^[ \t]*{_COMMENT}[ \t]*\n|{_COMMENT} ?|^[ \t]+", re.MULTILINE | re.DOTALL
+)
 
 
 class Page:
@@ -38,7 +44,7 @@ class Page:
         scripts: list[str] = []
 
         def inlined(tag: str, found: re.Match[str], hashes: list[str]) -> str:
-            text = _file(found[1])
+            text = _FOR_AUTHORS.sub("", _file(found[1]))
             if f"</{tag}" in text.lower():
                 raise ValueError(f"{found[1]} has the text '</{tag}', which would end the element that it is put into")
             hashes.append(_hash(text))
