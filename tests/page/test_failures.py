@@ -120,5 +120,5 @@ def test_a_server_that_is_away_and_comes_back(tab: Tab, shop: Shop) -> None:
 def test_a_restart_is_told(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry)
     tab.wait("poller.took > 0")
-    tab.run("takeOverview({...page.data, pid: 1})")
+    tab.run("await takeOverview({...page.data, pid: 1})")
     tab.wait("byId('state-text').textContent.includes('restarted')")

@@ -138,14 +138,14 @@ def test_no_error_or_address_of_the_registry_becomes_markup(show: Opener) -> Non
             "processes": [{"id": text, "state": text, "pid": text, "age": text, text[:30]: text}, text],
             "failed": [{"collector": text, "error": text, "count": text, "at": text}, None],
         }
-        tab.run(f"takeOverview({json.dumps(hostile)})")
+        tab.run(f"await takeOverview({json.dumps(hostile)})")
         tab.run("showFamily(list.families[0])")
         tab.run("showFamily(null)")
         tab.run(f"showState({{error: new SourceError('status', {json.dumps(text)}), retryAt: 0, took: 0}})")
         check(tab)
     odd = ("{}", "[]", '{"families": 3, "processes": "x", "registry": "y"}', '{"families": [[]], "plugins": "p"}')
     for each in odd:
-        tab.run(f"takeOverview({each})")
+        tab.run(f"await takeOverview({each})")
     check(tab)
 
 

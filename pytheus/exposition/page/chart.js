@@ -24,9 +24,15 @@ function sparkline() {
   const line = svg("path.line", null);
   const dot = svg("circle.dot", { r: 1.8 });
   const element = svg("svg.spark", { viewBox: `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`, "aria-hidden": "true", width: SPARK_WIDTH, height: SPARK_HEIGHT }, line, dot);
-  let shown = "";
+  let shown = "", subject = /** @type {any} */ (null), drawn = -1;
   return {
     element,
+    /** Draw unless this reading of it is drawn. @param {any} of @param {number} reading @param {() => [number, number][]} points */
+    show(of, reading, points) {
+      if (of === subject && reading === drawn) return;
+      [subject, drawn] = [of, reading];
+      this.draw(points());
+    },
     /** @param {[number, number][]} points */
     draw(points) {
       const last = points[points.length - 1]?.[0] ?? 0;

@@ -197,7 +197,7 @@ class Detail {
     let text = "", action = null;
     if (!isSelectable(family)) text = "The name is too long to be selected, so that its numbers cannot be read here.";
     else if (family.isAbsent) text = "The last response had nothing of this family. Its collector may have failed, or it was removed.";
-    else if (family.isCut) text = `The first ${GROUPED.format(family.series.length)} of ${counted(family.size, "series", "series")} were read; sums and cardinality are of these.`;
+    else if (family.isCut) text = `The first ${grouped(family.series.length)} of ${counted(family.size, "series", "series")} were read; sums and cardinality are of these.`;
     else if (family.size > AUTOMATIC_SERIES && !family.reading) text = `${counted(family.size, "series", "series")}: reading the first ones.`;
     if (this.series && this.series.reading !== family.reading) text = "This series was not in the last response.";
     if (family.size > AUTOMATIC_SERIES) action = h("button.small", { type: "button", onclick: () => this.page.readOnce(family) }, "Read again");
@@ -323,10 +323,10 @@ class Detail {
   showTabs() {
     const family = /** @type {Family} */ (this.family);
     const exemplars = family.series.reduce((sum, { metric }) => sum + (metric?.exemplars?.length ?? 0), 0);
-    const tabs = [["series", `Series ${GROUPED.format(family.series.length)}`]];
+    const tabs = [["series", `Series ${grouped(family.series.length)}`]];
     if (family.isDistribution && family.type !== "summary") tabs.push(["buckets", "Buckets"]);
     if (family.series.some(({ labels }) => labels.length)) tabs.push(["cardinality", "Cardinality"]);
-    if (exemplars) tabs.push(["exemplars", `Exemplars ${GROUPED.format(exemplars)}`]);
+    if (exemplars) tabs.push(["exemplars", `Exemplars ${grouped(exemplars)}`]);
     if (!tabs.some(([id]) => id === this.tab)) this.tab = "series";
     const ids = tabs.map(([id]) => id).join();
     if (this.tabs.dataset.ids !== ids) {
@@ -379,7 +379,7 @@ class Detail {
     }
     this.grid.setSorted(column, falling);
     this.grid.setItems(series);
-    setText(this.count, words.length ? `${GROUPED.format(series.length)} of ${counted(family.series.length, "series", "series")}` : "");
+    setText(this.count, words.length ? `${grouped(series.length)} of ${counted(family.series.length, "series", "series")}` : "");
   }
 
   /** @param {string} column @returns {(series: Series) => any} */
@@ -443,7 +443,7 @@ class Detail {
         const spark = sparkline();
         cell.append(spark.element);
         return spark;
-      }, render: (_, item, spark) => spark.draw(item.history ? (family.isCumulative ? item.history.rates() : item.history.points()) : []) });
+      }, render: (_, item, spark) => spark.show(item, item.history ? item.reading : -2, () => (item.history ? (family.isCumulative ? item.history.rates() : item.history.points()) : [])) });
     }
     const least = columns.reduce((sum, { width }) => sum + (Number(/(\d+)px/.exec(width)?.[1]) || 60), 24);
     this.grid.element.style.setProperty("--least", `${least}px`);
@@ -476,11 +476,11 @@ class Detail {
     const total = family.series.length;
     const [worst] = counts;
     const isWorst = worst && worst.values > 1 && total / worst.without >= 1.5;
-    const verdict = !worst ? "No labels." : isWorst ? ["Label ", h("code", null, worst.label), ` is what multiplies the series most: without it there would be ${GROUPED.format(worst.without)} in place of ${GROUPED.format(total)}.`] : ["No label multiplies the series much."];
+    const verdict = !worst ? "No labels." : isWorst ? ["Label ", h("code", null, worst.label), ` is what multiplies the series most: without it there would be ${grouped(worst.without)} in place of ${grouped(total)}.`] : ["No label multiplies the series much."];
     this.panel.replaceChildren(h("p.verdict", null, ...[verdict].flat(), family.isCut ? " Of the series that were read." : ""), plainTable("Cardinality by label", ["Label", "#Values", "#Series without it", "Multiplies by", "Most frequent values"],
       counts.map(({ label, values, without, top }) => [
-        h("code", null, label), GROUPED.format(values), GROUPED.format(without), h("span.share", null, meter(Math.log2(total / without + 1e-9) / Math.max(1, Math.log2(total))), "×" + significant(total / without)),
-        h("span.values", null, ...top.map(([value, count]) => h("button.plain.value-button", { type: "button", title: "Show these series", onclick: () => this.filterBy(label, value) }, clipped(value, 40) || "∅", h("span.count", null, GROUPED.format(count))))),
+        h("code", null, label), grouped(values), grouped(without), h("span.share", null, meter(Math.log2(total / without + 1e-9) / Math.max(1, Math.log2(total))), "×" + significant(total / without)),
+        h("span.values", null, ...top.map(([value, count]) => h("button.plain.value-button", { type: "button", title: "Show these series", onclick: () => this.filterBy(label, value) }, clipped(value, 40) || "∅", h("span.count", null, grouped(count))))),
       ])), h("p.quiet", null, h("button.small", { type: "button", onclick: () => this.showCardinality() }, "Count again")));
   }
 

@@ -36,13 +36,13 @@ class History {
   since(seconds) {
     if (this.length < 2) return null;
     const last = this.at(this.length - 1);
-    for (let place = 0; place < this.length - 1; place++) {
+    let oldest = last;
+    for (let place = this.length - 2; place >= 0; place--) {
       const index = this.at(place);
-      if (this.times[last] - this.times[index] <= seconds * 1.05) {
-        return { value: this.values[index], last: this.values[last], seconds: this.times[last] - this.times[index] };
-      }
+      if (this.times[last] - this.times[index] > seconds * 1.05) break;
+      oldest = index;
     }
-    return null;
+    return oldest === last ? null : { value: this.values[oldest], last: this.values[last], seconds: this.times[last] - this.times[oldest] };
   }
 
   /** The increase a second, over the last `seconds`, or since the reading before if that is longer ago. */
@@ -133,6 +133,7 @@ class Family {
     this.isAbsent = false; // whether the last response had nothing of it
     this.isCut = false; // whether only its first series were read
     this.keepsSeries = false; // whether the series have histories
+    this.groups = [groupOf(this.name, 1), groupOf(this.name, 2)];
     this.forget();
     this.update(listed);
   }
@@ -149,11 +150,16 @@ class Family {
     this.least = this.most = NaN;
     this.sum = /** @type {DistributionSum | null} */ (null); // of all observations
     this.recent = /** @type {{time: number, increase: DistributionSum}[]} */ ([]);
+    this.rate = NaN; // the increase a second of all series, NaN if unknown
+    this.change = 0;
     this.resets = 0;
   }
 
-  /** @param {Listed} listed */
+  /** @param {Listed} listed @returns {boolean} whether anything is new */
   update(listed) {
+    const signature = JSON.stringify(listed);
+    if (signature === this.signature) return false;
+    this.signature = signature;
     const type = typeof listed.type === "string" ? listed.type : "unknown";
     if (this.type !== undefined && this.type !== type) this.forget();
     this.type = type;
@@ -167,6 +173,7 @@ class Family {
     this.isCumulative = CUMULATIVE.has(type);
     this.isDistribution = type === "histogram" || type === "gaugehistogram" || type === "summary";
     this.haystack = [this.name, this.help, type, this.declaredUnit, ...this.labels].join("\n").toLowerCase();
+    return true;
   }
 
   /** The number of series, as far as it is known. */
@@ -267,6 +274,8 @@ class Family {
       this.history.push(this.time, this.grown);
       if (this.increaseNow && this.reading > 1) remember(this.recent, this.time, this.increaseNow);
     } else this.history.push(this.time, this.series.length > 1 ? this.most : this.total);
+    this.rate = this.isCumulative ? this.history.rate() : NaN;
+    this.change = this.changeNow();
   }
 
   /** Keep the histories of series, or free them. @param {boolean} keep */
@@ -278,15 +287,10 @@ class Family {
 
   // What is shown ---------------------------------------------------------------------------------------------------
 
-  /** The increase a second of all series, NaN if unknown. */
-  get rate() {
-    return this.isCumulative ? this.history.rate() : NaN;
-  }
-
   /** The relative change within the last minute; of what only grows, that of its rate. */
-  get change() {
+  changeNow() {
     if (this.isCumulative) {
-      const lately = this.history.rate(), before = this.history.rate(WINDOW_SECONDS);
+      const lately = this.rate, before = this.history.rate(WINDOW_SECONDS);
       return before > 0 ? lately / before - 1 : lately > 0 ? Infinity : 0;
     }
     const span = this.history.since(WINDOW_SECONDS);

@@ -32,7 +32,7 @@ function plainTable(label, heads, rows, most = 200) {
   return h("div.scroller", { tabindex: 0, role: "region", "aria-label": label },
     h("table", null, h("thead", null, h("tr", null, ...heads.map((head) => h("th", { scope: "col", class: head.startsWith("#") && "number" }, head.replace(/^#/, ""))))),
       h("tbody", null, ...shown.map((row) => h("tr", null, ...row.map((cell, place) => h("td", { class: heads[place].startsWith("#") && "number" }, cell))))),
-      rows.length > most && h("tfoot", null, h("tr", null, h("td", { colspan: heads.length }, `${GROUPED.format(rows.length - most)} more are not shown.`)))));
+      rows.length > most && h("tfoot", null, h("tr", null, h("td", { colspan: heads.length }, `${grouped(rows.length - most)} more are not shown.`)))));
 }
 
 /** Entries of the server as objects, whatever it sent. @param {unknown} list @returns {any[]} */
@@ -74,7 +74,7 @@ class Overview {
     const series = families.reduce((sum, { size }) => sum + size, 0);
     const tile = (/** @type {string} */ name, /** @type {any} */ value) => h("div.tile", null, h("dt", null, name), value instanceof Node ? value : h("dd", null, value));
     return h("div", null, h("h2.quiet", null, "Overview"), h("dl.tiles", null,
-      tile("Families", GROUPED.format(families.length)), tile("Series", human(series)), tile("Up for", this.uptime),
+      tile("Families", grouped(families.length)), tile("Series", human(series)), tile("Up for", this.uptime),
       data.pid !== undefined && tile("Process", inWords(data.pid)),
       data.python !== undefined && tile("Python", inWords(data.python)),
       tile("pytheus", inWords(data.version) + (data.compiled === false ? ", pure" : ""))));
