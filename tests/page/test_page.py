@@ -118,7 +118,6 @@ def test_a_histogram_has_quantiles_buckets_and_exemplars(show: Opener, shop: Sho
     until_details(tab, "trace_id=4bf92f351")
     for _ in range(50):
         shop.latency.labels("/cart").observe(3)
-    until_details(tab, "Distribution, last minute")
     until_details(tab, "p50 3 s")
 
 

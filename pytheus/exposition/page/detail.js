@@ -240,7 +240,7 @@ class Detail {
         if (!isSummary) {
           for (const q of QUANTILES) {
             const value = quantileOf(q, distribution, this.isClassic);
-            marks.push([`p${q * 100}`, value]);
+            if (q !== 0.9) marks.push([`p${q * 100}`, value]);
             tiles.push([`p${q * 100}`, human(value, unit), exactNumber(value)]);
           }
         } else if (series?.metric?.quantiles || family.series.length === 1) {
@@ -251,7 +251,7 @@ class Detail {
           const bars = barsOf(distribution, this.isClassic);
           this.kinds.hidden = !(distribution.native && distribution.bounds);
           const others = /** @type {DistributionSum} */ (distribution).others;
-          setText(this.barsTitle, (family.type === "gaugehistogram" ? "Distribution now" : isLately ? "Distribution, last minute" : this.isLately ? "Distribution since start: none in the last minute" : "Distribution since start") + (others ? `; ${counted(others, "series", "series")} with other buckets left out` : ""));
+          setText(this.barsTitle, (isLately || !this.isLately || family.type === "gaugehistogram" ? "Distribution" : "None in the last minute; since start") + (others ? `; ${counted(others, "series", "series")} with other buckets left out` : ""));
           this.bars.show(bars, marks, unit, `Distribution of ${human(distribution.count)} observations: ${marks.map(([name, value]) => `${name} ${human(value, unit)}`).join(", ")}`);
         }
       }
@@ -462,7 +462,7 @@ class Detail {
     this.panel.replaceChildren(plainTable(`Buckets, ${isLately ? "last minute" : "since start"}`, ["#From", "#To", "#Count", "Share", "#Cumulative"], bars.map(({ from, to, count }) => {
       below += count;
       const bound = (/** @type {number} */ value) => h("span", { title: exactNumber(value) }, human(value, family.unit));
-      return [bound(from), bound(to), human(count), h("span.share", null, meter(count / highest), total ? human(count / total, "ratio") : ""), total ? human(below / total, "ratio") : ""];
+      return [bound(from), bound(to), human(count), h("span.share", null, meter(count / highest), total ? humanPart(count / total) : ""), total ? humanPart(below / total) : ""];
     }), 1000));
     if (this.panel.firstElementChild) this.panel.firstElementChild.scrollTop = scroll;
   }

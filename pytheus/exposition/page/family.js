@@ -7,6 +7,7 @@ const MANY_SERIES = 2000;
 const SERIES_AT_MOST = 20000; // that are read of one family
 const WINDOW_SECONDS = 60; // of quantiles and changes
 const RATE_SECONDS = 10;
+const SHORTEST_SECONDS = 0.5;
 const GONE_READINGS = 30; // after which a series that came no more is forgotten
 
 /** Numbers and when they were read; the oldest are overwritten. */
@@ -65,9 +66,12 @@ class History {
   /** The increase a second between each point and the one before. */
   rates() {
     const points = /** @type {[number, number][]} */ ([]);
+    let before = this.at(0);
     for (let place = 1; place < this.length; place++) {
-      const before = this.at(place - 1), index = this.at(place);
-      points.push([this.times[index], (this.values[index] - this.values[before]) / (this.times[index] - this.times[before])]);
+      const index = this.at(place), seconds = this.times[index] - this.times[before];
+      if (seconds < SHORTEST_SECONDS) continue; // two readings at nearly the same time say little
+      points.push([this.times[index], (this.values[index] - this.values[before]) / seconds]);
+      before = index;
     }
     return points;
   }

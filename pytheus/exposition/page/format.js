@@ -109,6 +109,13 @@ function humanRate(value, unit = "") {
   return (showExact || unit || Math.abs(value) >= 1e3 || Number.isInteger(value) ? human(value, unit) : (value < 0 ? MINUS : "") + significant(Math.abs(value))) + "/s";
 }
 
+/** A part of a whole, in percent. @param {number} part a fraction */
+function humanPart(part) {
+  if (showExact) return human(part, "ratio");
+  const percent = part * 100;
+  return (percent > 0 && percent < 0.1 ? "<" + NARROW + "0.1" : percent === 100 ? "100" : percent.toFixed(1)) + NARROW + "%";
+}
+
 /** @param {number} change a fraction */
 function humanChange(change) {
   if (!Number.isFinite(change)) return change > 0 ? "new" : "";

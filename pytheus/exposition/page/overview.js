@@ -118,7 +118,7 @@ class Overview {
     const total = families.reduce((sum, { size }) => sum + size, 0);
     return card("Most series", plainTable("Families with the most series", ["Family", "#Series", "Share", "Most values"], sorted.map((family) => [
       h("button.plain.link", { type: "button", onclick: () => this.open(family) }, family.name), human(family.size),
-      h("span.share", null, meter(family.size / total), human(family.size / total, "ratio")), this.blamed(family),
+      h("span.share", null, meter(family.size / total), humanPart(family.size / total)), this.blamed(family),
     ])));
   }
 

@@ -229,7 +229,7 @@ function showKeys() {
   const dialog = byId("keys");
   if (!dialog.childElementCount) {
     dialog.append(h("h2", { id: "keys-title" }, "Keys"), h("dl.keys", null, ...KEYS.map(([key, effect]) => h("div", null, h("dt", null, ...key.split(" ").flatMap((each, place) => [place ? " " : "", h("kbd", null, each.replace(",", ""))])), h("dd", null, effect)))),
-      h("p.quiet", null, "Counters are rates over 10 s, resets left out. Quantiles are interpolated as histogram_quantile() does it."),
+      h("p.quiet", null, "Rates are over the last 10 s, and resets of counters are left out. Quantiles are interpolated as histogram_quantile() does it."),
       h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Close"));
   }
   if (!dialog.open) dialog.showModal();
