@@ -65,7 +65,6 @@ Modules:
 from typing import TYPE_CHECKING
 
 from pytheus import compilation as _compilation  # noqa: F401  # first, because it may bring modules back
-from pytheus.exposition import generate_metrics
 from pytheus.lazy import lazy_names, set_remedies
 from pytheus.metrics import (
     Counter,
@@ -86,6 +85,7 @@ from pytheus.settings import set_settings_source
 from pytheus.version import COMPILED, __version__
 
 if TYPE_CHECKING:
+    from pytheus.exposition import generate_metrics
     from pytheus.exposition.asgi import make_asgi_app
     from pytheus.exposition.server import start_http_server
     from pytheus.exposition.wsgi import make_wsgi_app
@@ -143,6 +143,7 @@ if not TYPE_CHECKING:  # because a checker would assume that the package has eve
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "pytheus.exposition": ["exposition", "generate_metrics"],
             "pytheus.exposition.asgi": ["make_asgi_app"],
             "pytheus.exposition.server": ["start_http_server"],
             "pytheus.exposition.wsgi": ["make_wsgi_app"],

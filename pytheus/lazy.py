@@ -42,7 +42,7 @@ def lazy_names(
     """Return the `__getattr__` and `__dir__` of `package`, whose names are defined in other modules.
 
     Call it under ``if not TYPE_CHECKING``: a type checker assumes that a package with a `__getattr__` has every name.
-    Each name is loaded once and then stored in the package.
+    Each name is loaded once and then stored in the package. The name of a module is that module itself.
 
         >>> load, names = lazy_names("pytheus", {"pytheus.plugins": ["configure"]})
         >>> "configure" in names()
@@ -65,7 +65,8 @@ def lazy_names(
         import importlib
 
         try:
-            value = getattr(importlib.import_module(module), name)
+            imported = importlib.import_module(module)
+            value = imported if module == f"{package}.{name}" else getattr(imported, name)
         except AttributeError as error:
             # It would say that the package lacks this name, and ``from package import name`` hides the rest.
             raise ImportError(

@@ -118,3 +118,11 @@ def test_hints_cost_an_import_of_pytheus_nothing() -> None:
     program = "import sys, pytheus; hasattr(pytheus, '__wrapped__'); print('pytheus.migrate' in sys.modules)"
     assert run(program).stdout == "False\n"
     assert run("import sys, pytheus; hasattr(pytheus, 'Enum'); print('libcst' in sys.modules)").stdout == "False\n"
+
+
+def test_an_application_that_only_counts_loads_no_exposition() -> None:
+    count = (
+        "import sys, pytheus; pytheus.Counter('hits_total', 'Hits.').inc(); print('pytheus.exposition' in sys.modules)"
+    )
+    use = "print(pytheus.exposition.generate_metrics is pytheus.generate_metrics)"
+    assert run(f"{count}\n{use}").stdout == "False\nTrue\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent.parent / ".venv" / "prometheus"
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SOURCES = (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*"))
-SUITES = {"trixie": ("prometheus",), "sid": ("prometheus", "prometheus-pushgateway", "victoria-metrics")}
+SUITES = {"trixie": ("prometheus",), "sid": ("prometheus", "promtool", "prometheus-pushgateway", "victoria-metrics")}
 """The packages of each suite."""
 
 

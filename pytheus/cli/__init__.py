@@ -6,21 +6,31 @@
 - `click_support`: shared parts of the commands that are written with click
 - `command`: the command of ``pytheus run -- COMMAND``, and the service of its metrics
 - `completion`: ``pytheus completion``
+- `comparable`: expositions in one form, whatever their format
 - `config`: ``pytheus config``
 - `dashboard`: ``pytheus dashboard``
+- `diff`: ``pytheus diff``
+- `exposition_diff`: the difference of two expositions
+- `exposition_document`: the families of an exposition as JSON
+- `exposition_source`: an exposition from a URL, a file or standard input
 - `forked_children`: forked children of the program of ``pytheus run``
 - `init_process`: the command as a child of the first process of a container
 - `inspection`: import a plugin in another interpreter, for ``pytheus plugins --check``
 - `interpreter`: the Python of a command, and whether it has pytheus
 - `meant`: the command that the user of ``pytheus run`` may have meant
+- `lint`: ``pytheus lint``
+- `metrics_target`: the target of commands that take a module, a registry or a scrape
 - `migrate`: ``pytheus migrate``
 - `new`: ``pytheus new``
 - `plugins`: ``pytheus plugins``
+- `protobuf_text`: the protobuf format as text
 - `push`: ``pytheus push``
 - `progress`: the progress of a command, and its report alone on stdout
 - `python_runner`: the program that ``pytheus run`` runs as python would
+- `reading_options`: the options of commands that read an exposition
 - `run`: ``pytheus run``
 - `run_options`: its options by flag, variable and configuration file alike
+- `scrape`: ``pytheus scrape``
 - `serving_options`: the options of its server
 - `sending_options`: the options of the receivers that get the metrics of a program that ends
 - `end_of_run`: the end of such a program

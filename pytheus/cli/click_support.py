@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -24,7 +24,17 @@ from pytheus.plugins.address import redact
 if TYPE_CHECKING:
     from pytheus.plugins.plan import Plan
 
-__all__ = ["REFUSED", "REGISTRY_OPTION", "call", "plugin_names", "print_json", "print_problems", "table"]
+__all__ = [
+    "REFUSED",
+    "REGISTRY_OPTION",
+    "call",
+    "plugin_names",
+    "print_json",
+    "print_lines",
+    "print_problems",
+    "table",
+    "visible",
+]
 
 REFUSED: Final = 2
 
@@ -77,6 +87,29 @@ def _refuse(reason: str) -> int:
 def print_json(document: object, stream: TextIO | None = None) -> None:
     """Print `document` as indented JSON."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=stream)
+
+
+def visible(text: str) -> str:
+    """Return `text` with escapes for the characters that would change a terminal or the direction of writing.
+
+    >>> visible("a\\x1b[2J\\u202eb\\n")
+    'a\\\\x1b[2J\\\\u202eb\\\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        [
+            character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+            for character in text
+        ]
+    )
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print `lines`, which may be styled, with escapes for characters that the encoding of stdout lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    text = "".join([f"{line}\n" for line in lines])
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False)
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int = 0) -> list[str]:

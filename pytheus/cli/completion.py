@@ -11,7 +11,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from pytheus.cli import check, config, dashboard, migrate, new, plugins, push
+from pytheus.cli import check, config, dashboard, diff, migrate, new, plugins, push, scrape
 from pytheus.cli.click_support import plugin_names
 
 __all__ = ["command", "complete"]
@@ -60,6 +60,6 @@ def _run() -> None:
 
 
 def _everything() -> click.Group:
-    modules = (plugins, check, new, config, dashboard, push, migrate)
+    modules = (plugins, check, new, config, scrape, diff, dashboard, push, migrate)
     commands = [_run, *(module.command for module in modules), command]
     return click.Group("pytheus", commands=commands)

@@ -121,16 +121,16 @@ def _highest(bounds: Iterable[str]) -> float | None:
 def families_of_exposition(text: str | bytes, content_type: str = "text/plain") -> list[FamilyInfo]:
     """Return the families of an exposition, in its order; `content_type` is that of the response.
 
-    Families without samples have no labels. The text format has fewer types than OpenMetrics: a gauge whose name ends
-    with ``_info`` is an info, and one with a label of its own name is a state set. Raises the errors of
-    `pytheus.testing.parse_exposition`.
+    It is read as Prometheus does, with ``strict=False``. Families without samples have no labels. The text format has
+    fewer types than OpenMetrics: a gauge whose name ends with ``_info`` is an info, and one with a label of its own
+    name is a state set. Raises the errors of `pytheus.testing.parse_exposition`.
 
         >>> families_of_exposition('# TYPE hits_total counter\\nhits_total{path="/"} 3.0\\n')[0].labels
         ('path',)
     """
     from pytheus.testing.parse import parse_exposition
 
-    parsed = list(parse_exposition(text, content_type).values())
+    parsed = list(parse_exposition(text, content_type, strict=False).values())
     histograms = {family.name for family in parsed if family.type.endswith("histogram")}
     return [
         info
@@ -156,6 +156,7 @@ def _parsed(family: ParsedFamily) -> FamilyInfo:
         tuple(label for label in dict.fromkeys(labels) if label != own),
         family.unit,
         bound=_highest(bounds),
+        is_native=any(sample.native is not None for sample in samples),
         has_quantiles=any(label == "quantile" == own for label in labels),
     )
 

@@ -1,4 +1,4 @@
-"""The compression of responses: which coding a client prefers, and the libraries that do it.
+"""The compression of responses: which coding a client prefers, the libraries that do it, and how a client undoes it.
 
 Rules:
 
@@ -16,7 +16,11 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol
 
-__all__ = ["best_coding", "compressed"]
+__all__ = ["DecompressionError", "accepted_codings", "best_coding", "compressed", "decompressed"]
+
+
+class DecompressionError(ValueError):
+    """A body is not in the coding that it claims, ends too early, or is too large."""
 
 
 class _Compressor(Protocol):
@@ -26,6 +30,9 @@ class _Compressor(Protocol):
 
 # https://docs.python.org/3/library/zlib.html#zlib.compressobj: with a gzip header and trailer
 _GZIP_WBITS: Final = 31
+
+# Of one body; each costs a copy of those after it.
+_MEMBERS_AT_MOST: Final = 1000
 
 _GZIP_LIBRARIES: Final = ("isal.isal_zlib", "zlib_ng.zlib_ng", "zlib")
 _ZSTD_LIBRARIES: Final = ("compression.zstd", "backports.zstd", "zstandard")
@@ -58,6 +65,70 @@ def compressed(parts: Iterable[bytes], coding: str) -> list[bytes]:
     assert make is not None  # because `best_coding` found it
     compressor = make()
     return [b"".join([*map(compressor.compress, parts), compressor.flush()])]
+
+
+def accepted_codings() -> str:
+    """Return the value of ``Accept-Encoding`` for a client that reads a body by `decompressed`."""
+    return "gzip" if _zstd() is None else "zstd, gzip"
+
+
+def decompressed(body: bytes, coding: str, max_bytes: int) -> bytes:
+    """Return `body` without its `coding`, the value of ``Content-Encoding``, if that gives at most `max_bytes`.
+
+    Not more than that is ever in memory. Raises `DecompressionError`.
+
+    >>> decompressed(compressed([b"a 1\\n" * 9], "gzip")[0], "gzip", 100) == b"a 1\\n" * 9
+    True
+    """
+    name = coding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name in ("gzip", "x-gzip", "deflate"):
+        import zlib
+
+        # 32: with the header of gzip or zlib
+        start: Callable[[], Any] = lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # noqa: E731
+        errors: type[Exception] = zlib.error
+    elif name == "zstd" and _zstd() is not None:
+        library: Any = _first(_ZSTD_LIBRARIES)
+        if library.__name__ == "zstandard":
+            return _read_zstandard(library, body, max_bytes)
+        start, errors = library.ZstdDecompressor, library.ZstdError
+    else:
+        raise DecompressionError(f"the coding {coding!r:.80} is not supported; expected {accepted_codings()}")
+    pieces: list[bytes] = []
+    left = max_bytes + 1
+    for _ in range(_MEMBERS_AT_MOST):
+        if not body or left <= 0:
+            break
+        decompressor = start()
+        try:
+            piece = decompressor.decompress(body, left)
+        except errors as error:
+            raise DecompressionError(f"the body is not in the coding {name}: {error}") from error
+        pieces.append(piece)
+        left -= len(piece)
+        if not decompressor.eof and left > 0:
+            raise DecompressionError(f"the body in the coding {name} ends too early")
+        body = decompressor.unused_data
+    else:
+        raise DecompressionError(f"the body consists of more than {_MEMBERS_AT_MOST} members in the coding {name}")
+    return _bounded(b"".join(pieces), max_bytes)
+
+
+def _read_zstandard(library: Any, body: bytes, max_bytes: int) -> bytes:
+    try:
+        reader = library.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+        content: bytes = reader.read(max_bytes + 1)
+    except library.ZstdError as error:
+        raise DecompressionError(f"the body is not in the coding zstd: {error}") from error
+    return _bounded(content, max_bytes)
+
+
+def _bounded(content: bytes, max_bytes: int) -> bytes:
+    if len(content) > max_bytes:
+        raise DecompressionError(f"the body has more than {max_bytes} bytes without its compression")
+    return content
 
 
 def _weight(parameter: str) -> float:

@@ -155,27 +155,28 @@ def negotiate(accept: str, formats: Iterable[AnyFormat]) -> Negotiated:
 
     Of several with equal preference, the first. The first also for an ``Accept`` that is too long.
     """
-    ranges = _ranges(accept) if len(accept) <= MAX_ACCEPT_CHARACTERS else ()
+    if len(accept) > MAX_ACCEPT_CHARACTERS:
+        accept = ""
     best: AnyFormat | None = None
     best_quality = 0.0
     best_range: _Range | None = None
     for candidate in formats:
-        found = _most_specific(candidate.media_type, ranges)
+        found = _most_specific(candidate.media_type, accept)
         quality = 0.0 if found is None else found.quality
         if best is None or quality > best_quality:
             best, best_quality, best_range = candidate, quality, found
     assert best is not None
-    return Negotiated(best, _escaping(best, best_range, ranges))
+    return Negotiated(best, _escaping(best, best_range, accept))
 
 
-def _escaping(chosen: AnyFormat, found: _Range | None, ranges: tuple[_Range, ...]) -> Escaping:
+def _escaping(chosen: AnyFormat, found: _Range | None, accept: str) -> Escaping:
     if found is None or not found.quality:
         return _DEFAULT_ESCAPING
     if found.escaping is not None:
         return found.escaping
     media_type = _offered(chosen.media_type)
     if media_type is not None and media_type[:2] == _WITHOUT_ESCAPING:
-        for each in ranges:
+        for each in _ranges(accept):
             if each.escaping == "allow-utf-8" and each.quality:
                 return "allow-utf-8"
     return _DEFAULT_ESCAPING
@@ -199,13 +200,14 @@ def _ranges(accept: str) -> tuple[_Range, ...]:
     return tuple(ranges)
 
 
-def _most_specific(text: str, ranges: tuple[_Range, ...]) -> _Range | None:
+@lru_cache(256)  # for each format, as `_ranges`
+def _most_specific(text: str, accept: str) -> _Range | None:
     """Return the range that decides about the media type `text`, or None."""
     media_type = _offered(text)
     found: tuple[int, int] | None = None
     decisive: _Range | None = None
     if media_type is not None:
-        for each in ranges:
+        for each in _ranges(accept):
             exactness = each.media_range.covers(media_type)
             if exactness is not None and (found is None or exactness > found):
                 found, decisive = exactness, each

@@ -76,7 +76,7 @@ def expose(
     as query parameters ``name[]``. A body that is too small for it is not compressed.
 
     With `page`, a browser gets the page for browsers; send all of `Exposition.headers`, and pass on the names, by which
-    the page reads what it shows.
+    the page reads the families on the screen.
 
     Collectors run in this thread, without a deadline. One that raises is left out and counted, as in
     `generate_metrics`. Raises `NotARegistryError` if `registry` is not a registry, and the errors of a registry or of a

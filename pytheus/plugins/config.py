@@ -64,7 +64,7 @@ class Configuration(NamedTuple):
     plugin's name to its options. `wrap` has the layers to put before the registry, the innermost first. `settings` has
     the settings of the whole process that the file has. `looked_at` has each file that was looked at with the decision
     about it, and `warnings` are about files and tables that are ignored. `run` has the options of
-    ``pytheus run``.
+    ``pytheus run``, and `lint` those of ``pytheus lint``.
     """
 
     path: str | None
@@ -76,6 +76,7 @@ class Configuration(NamedTuple):
     looked_at: tuple[LookedAt, ...] = ()
     warnings: tuple[str, ...] = ()
     run: Mapping[str, bool | int | float | str] = MappingProxyType({})
+    lint: Mapping[str, int | str | tuple[str, ...]] = MappingProxyType({})
 
     def table_source(self, name: str) -> str:
         """The words for where the options of the registry `name` were written."""
@@ -111,6 +112,7 @@ def load_configuration() -> Configuration:
         looked_at,
         ignored,
         MappingProxyType(parsed.run_options),
+        MappingProxyType(parsed.lint_options),
     )
 
 

@@ -89,6 +89,18 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     write_interval_seconds: float | UnsetType = UNSET
 
 
+class _Lint(Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of ``pytheus lint`` and of the fixture `pytheus_lint`, which check their values."""
+
+    fail_on: Literal["error", "warning", "note"] | UnsetType = UNSET
+    ignore: list[str] | UnsetType = UNSET
+    max_new_series: int | UnsetType = UNSET
+    max_new_series_per_metric: int | UnsetType = UNSET
+    max_series: int | UnsetType = UNSET
+    max_series_per_metric: int | UnsetType = UNSET
+    select: list[str] | UnsetType = UNSET
+
+
 class Table(Struct, forbid_unknown_fields=True):
     """The content of ``[tool.pytheus]``; `layers` is made of `wrap`."""
 
@@ -100,6 +112,7 @@ class Table(Struct, forbid_unknown_fields=True):
     created_lines: bool | None = None
     wrap: list[_Layer] = []
     run: _Run = _Run()
+    lint: _Lint = _Lint()
 
     @property
     def layers(self) -> tuple[WrapLayer, ...]:
@@ -110,6 +123,12 @@ class Table(Struct, forbid_unknown_fields=True):
     def run_options(self) -> dict[str, bool | int | float | str]:
         """The options of ``pytheus run`` that are given."""
         return {name: value for name, value in structs.asdict(self.run).items() if value is not UNSET}
+
+    @property
+    def lint_options(self) -> dict[str, int | str | tuple[str, ...]]:
+        """The options of ``pytheus lint`` that are given."""
+        given = {name: value for name, value in structs.asdict(self.lint).items() if value is not UNSET}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
     @property
     def settings(self) -> dict[str, bool | str]:
@@ -132,6 +151,11 @@ _EXPECTED: Final = {
     "max_series": "an integer",
     "max_series_per_metric": "an integer",
     "after_seconds": "a number",
+    "max_new_series": "an integer",
+    "max_new_series_per_metric": "an integer",
+    "ignore": "an array of strings",
+    "select": "an array of strings",
+    "fail_on": '"error", "warning" or "note"',
     "port": "an integer",
     "max_scrapes": "an integer",
     "timeout_seconds": "a number",
@@ -249,13 +273,21 @@ def _translated(message: str, table: dict[str, object]) -> str:
                 f"{_quoted(str(name))} in [tool.pytheus.registries] must be a table of that registry's options but is"
                 f" {got}; write [tool.pytheus.registries.{name if re.fullmatch(_SHOWN_KEY, str(name)) else 'NAME'}]"
             )
-        case ["run"]:
+        case [("run" | "lint") as name]:
             if key:
-                return f"[tool.pytheus.run] has the unknown key {_quoted(key)}; {_takes(key, _Run)}"
-            return f"'run' in [tool.pytheus] must be a table but is {got}; write [tool.pytheus.run]"
-        case ["run", str(option)]:
+                takes = _takes(key, _Run if name == "run" else _Lint)
+                return f"[tool.pytheus.{name}] has the unknown key {_quoted(key)}; {takes}"
+            return f"{name!r} in [tool.pytheus] must be a table but is {got}; write [tool.pytheus.{name}]"
+        case [("run" | "lint") as name, str(option), *item]:
             expected = _EXPECTED.get(option, "a string")
-            return f"{option!r} in [tool.pytheus.run] must be {expected} but is {got}"
+            got = (
+                f"an array with {got}"
+                if item
+                else "another string"
+                if option == "fail_on" and got == "a string"
+                else got
+            )
+            return f"{option!r} in [tool.pytheus.{name}] must be {expected} but is {got}"
         case ["wrap"]:
             return (
                 f"'wrap' in [tool.pytheus] must be an array of layers but is {got};"

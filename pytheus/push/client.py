@@ -1,10 +1,10 @@
-"""The HTTP client of everything that sends metrics: one request within a limit of time.
+"""The HTTP client of everything that sends or asks for metrics: one request within a limit of time.
 
 Rules:
 
 - The limit covers the whole request: name, connection, TLS, sending and response. Each request has a connection of its
   own, so nothing has to survive a fork.
-- A response has any status. Only the body's beginning is kept, for messages.
+- A response has any status. Of its body, the beginning is kept, for messages, or as much as the caller asks for.
 - Redirects are not followed, because credentials and metrics are for the receiver that was named. Proxies are not used,
   and no variable of the environment is read.
 - An error names the receiver, the failure and the remedy, and contains no credential.
@@ -25,20 +25,36 @@ from pytheus.push.address import parse_receiver
 from pytheus.push.deadline import Deadline, TimedSocket, checked_seconds, connect
 from pytheus.version import __version__
 
-__all__ = ["USER_AGENT", "HttpClient", "HttpResponse"]
+__all__ = ["USER_AGENT", "HttpClient", "HttpResponse", "Timings"]
 
 USER_AGENT: Final = f"pytheus/{__version__}"
 
 _MAX_BODY_BYTES: Final = 64 * 1024
+_READ_BYTES: Final = 1024 * 1024
 _MAX_SAID_CHARACTERS: Final = 400
 
 
+class Timings(NamedTuple):
+    """When each step of a request was complete, in seconds since the beginning of its limit of time.
+
+    The steps are the address of the name, the connection, TLS (at once without it), the head of the response, and its
+    body.
+    """
+
+    resolved: float
+    connected: float
+    secured: float
+    answered: float
+    ended: float
+
+
 class HttpResponse(NamedTuple):
-    """A response: its status, its headers by name in lower case, and the beginning of its body, at most 64 KiB."""
+    """A response: its status, its headers by name in lower case, and its body, or the beginning of that."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    timings: Timings
 
 
 class HttpClient:
@@ -75,22 +91,28 @@ class HttpClient:
         path: str = "",
         body: bytes = b"",
         *,
+        query: str = "",
         headers: Mapping[str, str] | None = None,
         gzip: bool = False,
         timeout_seconds: float | None = None,
+        deadline: Deadline | None = None,
+        max_response_bytes: int = _MAX_BODY_BYTES,
     ) -> HttpResponse:
-        """Send `body` to the receiver's URL with `path` added, which is percent-encoded; returns the response.
+        """Send `body` to the receiver's URL with `path` and `query` added, percent-encoded; returns the response.
 
         Returns a response of any status; `refusal` makes an error of one. With `gzip`, compresses the body and says so.
-        `timeout_seconds` replaces that of the client. Raises `PushError` if there is no valid response in time, and
+        `timeout_seconds` replaces that of the client, and `deadline` both, for several requests. Of the response's
+        body, at most `max_response_bytes` are read. Raises `PushError` if there is no valid response in time, and
         `InvalidReceiverError` if a file with a credential or certificate cannot be used.
         """
-        deadline = Deadline(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
+        if deadline is None:
+            deadline = Deadline(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
         address = self._address
         authorization, secrets = self._access.authorization()
         target = f"{address.path}{path}" or "/"
-        if address.query:
-            target += f"?{address.query}"
+        queries = "&".join(filter(None, (address.query, query)))
+        if queries:
+            target += f"?{queries}"
         sent = {
             "Host": address.authority,
             "User-Agent": USER_AGENT,
@@ -114,7 +136,7 @@ class HttpClient:
         except OSError as error:
             raise self._failure(error, deadline, secrets) from error
         try:
-            return _exchange(connection, method, target, sent, body)
+            return _exchange(connection, deadline, method, target, sent, body, max_response_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._failure(error, deadline, secrets) from error
         finally:
@@ -213,7 +235,13 @@ class HttpClient:
 
 
 def _exchange(
-    connection: TimedSocket, method: str, target: str, headers: Mapping[str, str], body: bytes
+    connection: TimedSocket,
+    deadline: Deadline,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    max_response_bytes: int,
 ) -> HttpResponse:
     head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     refused: OSError | None = None
@@ -227,7 +255,8 @@ def _exchange(
     response = http.client.HTTPResponse(connection, method=method)  # type: ignore[arg-type]  # as said above
     try:
         response.begin()
-        content = b"" if response.length == 0 else _beginning(response)
+        answered = deadline.elapsed()
+        content = b"" if response.length == 0 else _beginning(response, max_response_bytes)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, TimeoutError) or refused is None:
             raise
@@ -235,7 +264,7 @@ def _exchange(
     finally:
         response.close()
     fields = {name.lower(): value for name, value in response.getheaders()}
-    return HttpResponse(response.status, fields, content)
+    return HttpResponse(response.status, fields, content, Timings(*connection.moments, answered, deadline.elapsed()))
 
 
 def _printable(text: str) -> str:
@@ -243,11 +272,11 @@ def _printable(text: str) -> str:
     return " ".join("".join([character if character.isprintable() else " " for character in text]).split())
 
 
-def _beginning(response: http.client.HTTPResponse) -> bytes:
+def _beginning(response: http.client.HTTPResponse, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while size < _MAX_BODY_BYTES:
-        piece = response.read(_MAX_BODY_BYTES - size)
+    while size < limit:
+        piece = response.read(min(limit - size, _READ_BYTES))
         if not piece:
             break
         pieces.append(piece)

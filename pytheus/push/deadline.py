@@ -39,11 +39,16 @@ class Deadline:
     True
     """
 
-    __slots__ = ("_moment", "seconds")
+    __slots__ = ("_begun", "_moment", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds: Final = seconds
-        self._moment: Final = time.monotonic() + seconds
+        self._begun: Final = time.monotonic()
+        self._moment: Final = self._begun + seconds
+
+    def elapsed(self) -> float:
+        """Return the seconds since it was made."""
+        return time.monotonic() - self._begun
 
     def remaining(self) -> float:
         """Return the seconds that are left, more than 0; raises `TimeoutError` if the time is over."""
@@ -65,6 +70,7 @@ def checked_seconds(timeout_seconds: float, subject: str) -> float:
 def connect(host: str, port: int, deadline: Deadline, context: ssl.SSLContext | None) -> TimedSocket:
     """Return a connection, with TLS if there is a `context`. Raises `OSError`, also for a name without an address."""
     addresses = _addresses(host, port, deadline)
+    resolved = deadline.elapsed()
     failure: OSError | None = None
     for place, (family, kind, protocol, _, address) in enumerate(addresses):
         connection = socket.socket(family, kind, protocol)
@@ -72,6 +78,7 @@ def connect(host: str, port: int, deadline: Deadline, context: ssl.SSLContext | 
             connection.settimeout(deadline.remaining() / (len(addresses) - place))
             connection.connect(address)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected = deadline.elapsed()
             if context is not None:
                 connection.settimeout(deadline.remaining())
                 # The limit of the whole handshake, not of each message.
@@ -86,16 +93,22 @@ def connect(host: str, port: int, deadline: Deadline, context: ssl.SSLContext | 
             connection.close()
             raise
         else:
-            return TimedSocket(connection, deadline)
+            return TimedSocket(connection, deadline, (resolved, connected, deadline.elapsed()))
     raise failure or OSError(f"the name {host!r} has no address")
 
 
 class TimedSocket:
-    """The part of a socket that `http.client` uses; each operation gets the time that is left."""
+    """The part of a socket that `http.client` uses; each operation gets the time that is left.
 
-    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+    `moments` are when the name was resolved, the connection was made, and TLS was set up, in seconds of the deadline.
+    """
+
+    def __init__(
+        self, connection: socket.socket, deadline: Deadline, moments: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ) -> None:
         self._connection: Final = connection
         self._deadline: Final = deadline
+        self.moments: Final = moments
 
     def sendall(self, data: bytes) -> None:
         """Send all of `data`. Raises `TimeoutError` at the deadline, else `OSError`."""

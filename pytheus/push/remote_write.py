@@ -73,10 +73,11 @@ class RemoteWriter(Writer):
     its credentials. `labels` are added to each series that lacks them; by default ``instance`` with the host's name.
     Use them to distinguish processes, because two that write the same series overwrite each other.
 
-    `version` "auto" is 2.0 with receivers that know it, and 1.0 with others. `timeout_seconds` limits a request. While
-    the receiver is away, snapshots wait in a queue of about `max_queue_bytes`; then the oldest are dropped. With
-    `native_histograms` false, a histogram with native buckets is sent with classic ones, for receivers without native
-    histograms. `escaping` is how names are written that are not legacy names: "allow-utf-8" if the receiver takes them.
+    `version` "auto" is 2.0 with receivers that know it, and 1.0 with others. `timeout_seconds` limits a request, and a
+    reading of the registry, which leaves out collectors that take longer. While the receiver is away, snapshots wait in
+    a queue of about `max_queue_bytes`; then the oldest are dropped. With `native_histograms` false, a histogram with
+    native buckets is sent with classic ones, for receivers without native histograms. `escaping` is how names are
+    written that are not legacy names: "allow-utf-8" if the receiver takes them.
 
     `start` and `close` are the beginning and the end of a ``with`` block, or are called. `close` sends the last numbers
     and ends all series, within `close_seconds`; the end of the program closes the writer, too, but a signal that kills

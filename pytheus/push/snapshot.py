@@ -2,7 +2,8 @@
 
 Rules:
 
-- The walk is that of a scrape: the same names, prefixes, checks and failures.
+- The walk is that of a scrape over HTTP: the same names, prefixes, checks, failures and deadline. A collector that
+  takes longer is left out, and its series end.
 - The series of a family are in blocks, which never change. A block stays the same object as long as its series are the
   same, so that an encoder can keep the bytes of each series, and a queue of snapshots has little but numbers.
 - An exemplar is in the first snapshot that finds it, and in no later one.
@@ -14,13 +15,17 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pytheus.definitions import Definition
 from pytheus.escaping import Escaping, escape_name
+from pytheus.exceptions import PushError
 from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.formats import RenderRequest
-from pytheus.exposition.walk import scrape
+from pytheus.exposition.respond import collect_within
+from pytheus.exposition.response import Choice, servable
+from pytheus.exposition.standard import AnyWalk, StandardFormat
+from pytheus.exposition.walk import Walk
 from pytheus.metrics.metric import Metric
 from pytheus.metrics.series_numbers import SeriesNumbers, series_numbers
 from pytheus.native_buckets import NativeHistogram
@@ -31,6 +36,7 @@ from pytheus.samples import Exemplar
 
 __all__ = ["Block", "Measurement", "Snapshot", "SnapshotReader"]
 
+_SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
 _NUMBERS_PER_BLOCK: Final = 2048
 # Estimates of the memory that a series, a label, an exemplar and a native bucket take, which bound a queue.
 _SERIES_BYTES: Final = 160
@@ -142,13 +148,18 @@ class SnapshotReader:
         self._former: list[Block] = []
         self._latest = 0.0
 
-    def read(self) -> Snapshot:
-        """Return the present numbers. Raises the errors of a scrape."""
-        encoder = _Encoder(self._kept, self._request.escaping, self.native)
-        moment = self._latest = time.time()
-        measurements: list[Measurement] = []
-        for part in scrape(self._registry, encoder, self._request):
-            measurements += part
+    def read(self, seconds: float = _SECONDS) -> Snapshot:
+        """Return the present numbers, after at most `seconds`.
+
+        Raises `PushError` if they cannot be read; the error of the registry is logged.
+        """
+        self._latest = moment = time.time()
+        reading = _Reading(_Encoder(self._kept, self._request.escaping, self.native))
+        choice = Choice(reading, self._request)
+        response = collect_within(servable(self._registry), choice, seconds)
+        if response.status != 200:
+            raise PushError(f"no numbers were read, because {response.body.decode().strip()}", reason="collection")
+        encoder, measurements = reading.encoder, reading.measurements
         self._kept = encoder.found
         blocks = [measurement.block for measurement in measurements]
         ended = _ended(self._former, blocks)
@@ -166,6 +177,26 @@ class SnapshotReader:
         """Forget all series; the next snapshot has every exemplar again."""
         self._former = []
         self._kept = {}
+
+
+class _Reading(StandardFormat):
+    """One reading, as a format, so that collectors have the deadline and the threads of a scrape."""
+
+    __slots__ = ("encoder", "measurements")
+
+    def __init__(self, encoder: _Encoder) -> None:
+        super().__init__("x-pytheus/snapshot", "x-pytheus/snapshot", self._walk)  # never sent
+        self.encoder: Final = encoder
+        self.measurements: Final[list[Measurement]] = []
+
+    def _walk(self, registry: Registry, request: RenderRequest) -> AnyWalk:
+        return Walk(registry, self.encoder, request)
+
+    def joined(self, parts: Iterable[Any]) -> list[bytes]:
+        """Keep the measurements of the collectors that have returned; there is no body."""
+        for part in parts:
+            self.measurements.extend(part)
+        return []
 
 
 def _ended(former: list[Block], present: list[Block]) -> list[tuple[Block, list[int]]]:

@@ -4,8 +4,8 @@ Rules:
 
 - The program never waits: not for a receiver, a name, a queue or a collector. `close`, and the end of the program, wait
   at most for the stated time, with one attempt for each request.
-- One thread reads and sends. A send that takes longer than the interval delays the next reading, and a collector that
-  hangs delays everything, except `close`.
+- One thread reads and sends. A send that takes longer than the interval delays the next reading. A collector that takes
+  longer than the timeout is left out, as in a scrape.
 - A snapshot is encoded when it is sent, so a queue of snapshots holds little but numbers, and another version of the
   protocol can be chosen for all of them.
 - The writer belongs to the process that started it. The child of a fork writes nothing, so that the numbers of a
@@ -192,7 +192,7 @@ class BackgroundWriter(Generic[R]):
             late = (now - self._next_reading) // self._interval
             self._next_reading += self._interval * (late + 1)
             if self._leadership is None or self._leadership.acquire():
-                self._read()
+                self._read(self._timeout)
         wait = self._delivery.wait(now)
         if wait == 0.0:
             self._attempt(self._timeout)
@@ -200,8 +200,8 @@ class BackgroundWriter(Generic[R]):
         until_reading = max(0.0, self._next_reading - time.monotonic())
         return until_reading if wait is None else min(wait, until_reading)
 
-    def _read(self) -> None:
-        self._offer(self._reader.read())
+    def _read(self, seconds: float) -> None:
+        self._offer(self._reader.read(seconds))
 
     def _offer(self, snapshot: Snapshot) -> None:
         for dropped in self._delivery.offer(_Batch(snapshot), snapshot.size_bytes):
@@ -268,7 +268,8 @@ class BackgroundWriter(Generic[R]):
         self._is_finished = True
         if self._leadership is None or self._leadership.acquire():
             try:
-                self._read()
+                # Half of the time, so that the other half is left to send.
+                self._read(min(self._timeout, max(0.0, end - time.monotonic()) / 2))
             except BaseException as error:
                 if is_interruption(error):
                     raise

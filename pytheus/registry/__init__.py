@@ -13,6 +13,9 @@
 - `proxy`: `REGISTRY`, behind which the registry can be chosen by name and changed
 """
 
+from typing import TYPE_CHECKING
+
+from pytheus.lazy import lazy_names
 from pytheus.registry.capabilities import (
     Closable,
     EndedSeriesExpirable,
@@ -38,6 +41,9 @@ from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.registry.storage import FloatBuffer, NumberStorage, RetiresSeries, SparseStorage
 from pytheus.registry.traversal import definition_of, originals, report_failed_series, walk
 
+if TYPE_CHECKING:
+    from pytheus.registry.processes import HasProcesses, ProcessInfo
+
 __all__ = [
     "REGISTRY",
     "Closable",
@@ -47,8 +53,10 @@ __all__ = [
     "HasDefinition",
     "HasPlainText",
     "HasPrecedence",
+    "HasProcesses",
     "HasRows",
     "HasSeriesLabels",
+    "ProcessInfo",
     "HoldsCollectors",
     "FloatBuffer",
     "Wrapper",
@@ -71,3 +79,7 @@ __all__ = [
     "report_failed_series",
     "walk",
 ]
+
+
+if not TYPE_CHECKING:  # because a checker would assume that the package has every name
+    __getattr__, __dir__ = lazy_names(__name__, {"pytheus.registry.processes": ["HasProcesses", "ProcessInfo"]})

@@ -1,4 +1,4 @@
-"""Where a registry comes from: what is known of the choice that made it, for those who show it.
+"""Where a registry comes from: the choice that made it, as others may show it.
 
 The layer that turns a name into a registry notes it; a registry that a program made itself has no origin. The origin
 stays as it was at that choice, whatever the environment and the configuration file say later.
@@ -20,7 +20,7 @@ class Origin(Protocol):
     """The choice of a registry. May be used from any thread."""
 
     def document(self) -> Mapping[str, object]:
-        """Return what ``pytheus config --json`` prints of it, without credentials. Reads no file."""
+        """Return it as ``pytheus config --json`` prints it, without credentials. Reads no file."""
         ...
 
     def scrub(self, text: str) -> str:

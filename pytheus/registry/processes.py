@@ -1,4 +1,4 @@
-"""The processes whose numbers a registry shows, for those who look at it.
+"""The processes whose numbers a registry shows.
 
 >>> from pytheus.shards import MemoryShardStore, ShardedRegistry
 >>> registry = ShardedRegistry(MemoryShardStore())

@@ -17,8 +17,13 @@ Modules:
 - `runner`: running the kit without pytest
 - `assertions`: assertions about metrics and expositions, and the value of one sample
 - `fixtures`: pytest fixtures
-- `parse`: a strict parser of the text format and of OpenMetrics
-- `lint`: naming conventions
+- `metrics_check`: the check of the metrics that a test makes or changes
+- `parse`: the parser of every format
+- `parse_text`, `parse_leniently`, `parse_protobuf`: its parts: text and OpenMetrics by the book, as Prometheus reads
+  them, and protobuf
+- `protobuf_wire`, `protobuf_schema`: a reader of protobuf messages, and their fields
+- `parsed`: families and samples as `parse` returns them
+- `lint`: Prometheus's conventions, checked for a registry or an exposition
 """
 
 from __future__ import annotations
@@ -31,10 +36,12 @@ if TYPE_CHECKING:
     from pytheus.testing.assertions import assert_exposition, assert_increments, sample_value
     from pytheus.testing.conformance import RegistryConformance, ShardStoreConformance
     from pytheus.testing.lint import NamingFinding, assert_well_named, lint_names
+    from pytheus.testing.metrics_check import MetricsCheck
     from pytheus.testing.parse import ParsedFamily, ParsedSample, parse_exposition
     from pytheus.testing.runner import Outcome, run_conformance
 
 __all__ = [
+    "MetricsCheck",
     "NamingFinding",
     "Outcome",
     "ParsedFamily",
@@ -57,6 +64,7 @@ if not TYPE_CHECKING:  # with a __getattr__ checkers would accept every name
             "pytheus.testing.assertions": ["assert_exposition", "assert_increments", "sample_value"],
             "pytheus.testing.conformance": ["RegistryConformance", "ShardStoreConformance"],
             "pytheus.testing.lint": ["NamingFinding", "assert_well_named", "lint_names"],
+            "pytheus.testing.metrics_check": ["MetricsCheck"],
             "pytheus.testing.parse": ["ParsedFamily", "ParsedSample", "parse_exposition"],
             "pytheus.testing.runner": ["Outcome", "run_conformance"],
         },

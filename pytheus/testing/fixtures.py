@@ -15,15 +15,19 @@ A separate distribution would avoid all of these, should the one line ever be to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
     from pytheus.registry import CollectorRegistry
+    from pytheus.testing.metrics_check import MetricsCheck
 
-__all__ = ["pytheus_registry"]
+__all__ = ["pytheus_lint", "pytheus_registry"]
+
+_MARKER: Final = "pytheus_limits"
+_CHECK: Final = pytest.StashKey["MetricsCheck"]()
 
 
 @pytest.fixture
@@ -46,3 +50,49 @@ def pytheus_registry() -> Iterator[CollectorRegistry]:
             yield registry
     finally:
         set_strict(previous)
+
+
+@pytest.fixture
+def pytheus_lint(request: pytest.FixtureRequest) -> MetricsCheck:
+    """A check of the metrics that the test makes or changes; they are those of `pytheus.REGISTRY`.
+
+    The test fails if they break Prometheus's conventions (`pytheus.testing.lint`), or if it adds more series than it
+    may: by default 100 to one metric and 1000 in total. The marker ``pytheus_limits`` takes the keywords of
+    `MetricsCheck.configure`, which the test can also call. Example: docs/how-to/test-an-application.md.
+    """
+    from pytheus.testing.metrics_check import MetricsCheck
+
+    check = MetricsCheck()
+    for marker in reversed(list(request.node.iter_markers(_MARKER))):  # the one that is nearest to the test decides
+        if marker.args:
+            raise pytest.UsageError(f"the marker {_MARKER} takes keywords but got {marker.args!r:.80}")
+        check.configure(**marker.kwargs)
+    request.node.stash[_CHECK] = check
+    return check
+
+
+@pytest.fixture(autouse=True)
+def _pytheus_lint_first(request: pytest.FixtureRequest) -> None:
+    """Begin the check before other fixtures of the test, and also for a test that only has the marker."""
+    if "pytheus_lint" in request.fixturenames or request.node.get_closest_marker(_MARKER) is not None:
+        request.getfixturevalue("pytheus_lint")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", f"{_MARKER}(**bounds): check the test's metrics with these keywords of MetricsCheck.configure"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Check the metrics after the test, while its fixtures are in place."""
+    result = yield
+    check = item.stash.get(_CHECK, None)
+    if check is not None:
+        try:
+            check.check()
+        except AssertionError as error:
+            pytest.fail(str(error), pytrace=False)
+    return result

@@ -26,7 +26,19 @@ def completed(shell: str, *words: str) -> list[str]:
 
 
 def test_commands_are_completed() -> None:
-    commands = ("check", "completion", "config", "dashboard", "migrate", "new", "plugins", "push", "run")
+    commands = (
+        "check",
+        "completion",
+        "config",
+        "dashboard",
+        "diff",
+        "migrate",
+        "new",
+        "plugins",
+        "push",
+        "run",
+        "scrape",
+    )
     assert completed("bash", "") == [f"plain,{command}" for command in commands]
 
 

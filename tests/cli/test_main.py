@@ -25,7 +25,7 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
 
     shown = capsys.readouterr().out
     assert "\n  run         run a program and serve its metrics\n" in shown
-    for name in ("config", "plugins", "check", "dashboard", "push", "migrate", "new", "completion"):
+    for name in ("config", "plugins", "check", "lint", "dashboard", "push", "migrate", "new", "completion"):
         assert f"\n  {name} " in shown
 
 
@@ -35,7 +35,8 @@ def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr() == (
         "",
         "pytheus: unknown command 'rum';"
-        " the commands are: run, config, plugins, check, dashboard, push, migrate, new, completion\n",
+        " the commands are: run, config, plugins, check, scrape, diff, lint, dashboard, push, migrate, new,"
+        " completion\n",
     )
 
 

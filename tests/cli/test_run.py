@@ -170,21 +170,6 @@ def test_quiet_says_nothing(program: Path, arguments: list[str]) -> None:
     assert run(program, "--quiet", "--port", "0", *arguments) == (0, "ran\n", "")
 
 
-@pytest.mark.parametrize(("options", "kind"), [([], "text/html"), (["--no-page"], "text/plain")], ids=str)
-def test_a_browser_gets_a_page_unless_it_is_switched_off(tmp_path: Path, options: list[str], kind: str) -> None:
-    source = """
-import sys, urllib.request
-url = sys.argv[1]
-request = urllib.request.Request(url, headers={"Accept": "text/html"})
-print(urllib.request.urlopen(request).headers.get_content_type())
-"""
-    (tmp_path / "program.py").write_text(source)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/metrics"
-    assert run(tmp_path, "--quiet", "--port", str(port), *options, "program.py", url).out == f"{kind}\n"
-
-
 def test_an_address_can_be_chosen(program: Path) -> None:
     ended = run(program, "--addr", "0.0.0.0", "--port=0", "program.py")
 

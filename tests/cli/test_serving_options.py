@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -12,7 +13,7 @@ import pytest
 
 from pytheus.cli.serving_options import FLAGS, VARIABLES, ServingOptions, serving_options
 from pytheus.exceptions import ConfigurationError
-from tests.cli.programs import PATIENCE_SECONDS, refused
+from tests.cli.programs import PATIENCE_SECONDS, refused, run
 
 if TYPE_CHECKING:
     from tests.conftest import Start
@@ -160,3 +161,18 @@ def test_a_program_is_served_with_them(directory: Path, start: Start, command: l
     request = urllib.request.Request(url, headers={"Authorization": "Bearer the-token"})
     with opener.open(request, timeout=PATIENCE_SECONDS) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(("options", "kind"), [([], "text/html"), (["--no-page"], "text/plain")], ids=str)
+def test_a_browser_gets_a_page_unless_it_is_switched_off(tmp_path: Path, options: list[str], kind: str) -> None:
+    source = """
+import sys, urllib.request
+url = sys.argv[1]
+request = urllib.request.Request(url, headers={"Accept": "text/html"})
+print(urllib.request.urlopen(request).headers.get_content_type())
+"""
+    (tmp_path / "program.py").write_text(source)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/metrics"
+    assert run(tmp_path, "--quiet", "--port", str(port), *options, "program.py", url).out == f"{kind}\n"

@@ -24,7 +24,7 @@ from pytheus.push import Access, delete, job, push, write_textfile
 from pytheus.registry import CollectorRegistry
 from tests.conftest import unused_port, wait_until
 from tests.e2e.every_type import GAUGE_HISTOGRAMS, NATIVE_HISTOGRAMS, Series, every_type, underscored
-from tests.e2e.scraped import DOWNLOADED, FEATURES, PROGRAMS, Scene
+from tests.e2e.scraped import DOWNLOADED, FEATURES, PROGRAMS, Scene, version_of
 from tests.e2e.test_formats_prometheus import assert_same, buckets_of, found_buckets
 
 if TYPE_CHECKING:
@@ -154,15 +154,15 @@ def test_prometheus_has_each_number_that_was_written_to_a_file(servers: Servers)
 
 
 def test_prometheus_has_each_number_that_was_pushed_as_protobuf(servers: Servers) -> None:
-    own = {each: value for each, value in in_text(servers.expected).items() if not _is_of(each[0], NATIVE_HISTOGRAMS)}
-    found = {each: value for each, value in servers.of_job("asproto").items() if not _is_of(each[0], NATIVE_HISTOGRAMS)}
+    absent = tuple(NATIVE_HISTOGRAMS)
+    if version_of(PROGRAMS[-1]) < (2, 49):
+        # It reads protobuf, in which it calls each part of a gauge histogram by the family's name.
+        absent += GAUGE_HISTOGRAMS
+    own = {each: value for each, value in in_text(servers.expected).items() if not each[0].startswith(absent)}
+    found = {each: value for each, value in servers.of_job("asproto").items() if not each[0].startswith(absent)}
     gauge = "shop_job_age_seconds"
     as_named = {(name.replace(f"{gauge}_g", f"{gauge}_"), labels): value for (name, labels), value in own.items()}
     assert_same(found, as_named)
-
-
-def _is_of(name: str, families: dict[str, Any]) -> bool:
-    return name.startswith(tuple(families))
 
 
 @pytest.mark.parametrize("histogram", NATIVE_HISTOGRAMS)

@@ -146,12 +146,12 @@ def test_a_named_file_without_the_table_is_refused(home: Path, monkeypatch: pyte
         (
             '[tool.pytheus]\nregisty = "redis"\n',
             "[tool.pytheus] has the unknown key 'registy'; did you mean 'registry'?"
-            " it takes: plugins, registries, registry, strict, names, created_lines, wrap, run",
+            " it takes: plugins, registries, registry, strict, names, created_lines, wrap, run, lint",
         ),
         (
             "[tool.pytheus]\nzzz = 1\n",
             "[tool.pytheus] has the unknown key 'zzz'; it takes: plugins, registries, registry, strict, names,"
-            " created_lines, wrap, run",
+            " created_lines, wrap, run, lint",
         ),
         (
             "[tool.pytheus]\nregistry = true\n",
@@ -179,6 +179,27 @@ def test_a_named_file_without_the_table_is_refused(home: Path, monkeypatch: pyte
             '[tool.pytheus]\nwrap = "read_only"\n',
             "'wrap' in [tool.pytheus] must be an array of layers but is a string; write"
             ' wrap = [{ prefixed = "PREFIX" }]',
+        ),
+        (
+            "[tool.pytheus]\nlint = 1\n",
+            "'lint' in [tool.pytheus] must be a table but is an integer; write [tool.pytheus.lint]",
+        ),
+        (
+            "[tool.pytheus.lint]\nignored = []\n",
+            "[tool.pytheus.lint] has the unknown key 'ignored'; did you mean 'ignore'? it takes: fail_on, ignore,"
+            " max_new_series, max_new_series_per_metric, max_series, max_series_per_metric, select",
+        ),
+        (
+            "[tool.pytheus.lint]\nignore = [1]\n",
+            "'ignore' in [tool.pytheus.lint] must be an array of strings but is an array with an integer",
+        ),
+        (
+            '[tool.pytheus.lint]\nfail_on = "warn"\n',
+            '\'fail_on\' in [tool.pytheus.lint] must be "error", "warning" or "note" but is another string',
+        ),
+        (
+            '[tool.pytheus.lint]\nmax_series = "many"\n',
+            "'max_series' in [tool.pytheus.lint] must be an integer but is a string",
         ),
     ],
 )

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram
+from pytheus import Counter, CustomCollector, Gauge, Histogram
 from pytheus.exceptions import InvalidReceiverError
 from pytheus.push import Access, OtlpExporter, RemoteWriter
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family
 from tests.push.receivers import Answer, Receiver, answering, closed_port
 from tests.push.remote_schema import parsed_1, parsed_2, series_of
 from tests.push.snappy_reader import decoded
@@ -319,22 +320,40 @@ def test_a_collector_that_raises_is_left_out(
     assert writer.status.failures == 0
 
 
-def test_a_collector_that_hangs_delays_only_the_writer(registry: CollectorRegistry, orders: Counter) -> None:
-    release, entered = threading.Event(), threading.Event()
+class Hanging(CustomCollector):
+    """A collector that returns when it is released."""
 
-    def hang() -> float:
-        entered.set()
-        release.wait(PATIENCE_SECONDS)
-        return 1.0
+    def __init__(self) -> None:
+        self.release = threading.Event()
 
-    Gauge("slow", "Slow.", registry=registry).set_function(hang)
+    def collect(self) -> Iterator[Family]:
+        self.release.wait(PATIENCE_SECONDS)
+        yield Family.of("slow", "gauge", "Slow.", 1.0)
+
+
+@WRITERS
+def test_a_collector_that_hangs_is_left_out(
+    registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
+) -> None:
+    slow = Hanging()
+    registry.register(slow)
     with Receiver(answering(200)) as receiver:
-        writer = remote(receiver.url, registry, close_seconds=0.1).start()
-        assert entered.wait(PATIENCE_SECONDS)
-        orders.inc()
+        writer = make(receiver.url, registry, timeout_seconds=0.5).start()
+        # The orders, and the count of failed collectors.
+        until(lambda: writer.status.delivered >= 2)
+        slow.release.set()
         writer.close()
-        assert receiver.requests == []
-        release.set()
+    assert (writer.status.failures, writer.status.error) == (0, "")
+
+
+def test_closing_waits_for_no_collector(registry: CollectorRegistry, orders: Counter) -> None:
+    slow = Hanging()
+    registry.register(slow)
+    with Receiver(answering(200)) as receiver:
+        writer = RemoteWriter(receiver.url, registry, version="1.0", close_seconds=2).start()
+        writer.close()
+    assert numbers_in(receiver.requests)[0] == 3.0
+    slow.release.set()
 
 
 def test_closing_and_starting_again(registry: CollectorRegistry, orders: Counter) -> None:

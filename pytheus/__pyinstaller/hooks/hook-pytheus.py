@@ -2,7 +2,7 @@
 
 - Names that are loaded at first use, and plugins, which a name in the configuration selects, are not in the code as
   imports. Installed plugins are all taken, with the metadata by which they are found.
-- The page for browsers is made of files that are no modules.
+- The page for browsers is made of data files.
 - PyInstaller does not see the imports of a compiled module. Its source is beside it, and is read here.
 """
 

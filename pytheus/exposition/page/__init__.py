@@ -3,7 +3,7 @@
 Modules and files:
 
 - `document`: the page, one HTML document without any data
-- `overview`: what it shows besides numbers, as JSON
+- `overview`: its other data, as JSON: families, registry, processes, failures
 - `scrubbing`: errors without credentials
 - `page.html`, `page.css`, `page.js`: the sources of the document
 

@@ -7,8 +7,8 @@ Rules:
 - Comments in lines of their own, types and indentation of scripts are left out. No text of theirs has several lines,
   begins a line with two slashes, or has the beginning of a comment with types.
 - The document has no text of the program and none of the request: the server never writes HTML.
-- The content security policy allows what the document has, by its hashes, and connections to its own origin; nothing
-  else is loaded or run, and no text becomes markup (``require-trusted-types-for``).
+- The content security policy allows the scripts and styles of the document, by their hashes, and connections to its own
+  origin. Nothing else is loaded or run, and no text becomes markup (``require-trusted-types-for``).
   https://www.w3.org/TR/CSP3/
 """
 

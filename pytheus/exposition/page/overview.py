@@ -1,12 +1,13 @@
-"""What the page shows besides numbers, as JSON: families, the registry and its origin, processes, and failures.
+"""The data of the page besides numbers, as JSON: families, the registry and its origin, processes, and failures.
 
 Rules:
 
 - It is one more format of a scrape: the same walk, deadline, isolation of failures, and sharing between clients.
 - No number of a series is read. The labels of a family whose collector tells them take a fraction of the time of rows.
 - Everything is bounded: families, their texts, the series whose labels are counted, processes, failures.
-- The registry's choice is as ``pytheus config`` shows it, without credentials. There is no directory of a configuration
-  file, no argument of the program, and no variable of the environment. `scrubbing` has the rules for errors.
+- The registry's choice is as ``pytheus config`` shows it, without credentials. There are neither directories of
+  configuration files, nor arguments of the program, nor variables of the environment. `scrubbing` has the rules for
+  errors.
 """
 
 from __future__ import annotations

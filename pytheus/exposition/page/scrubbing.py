@@ -1,4 +1,4 @@
-"""Texts of errors without what may be a credential, for readers who see no log.
+"""Texts of errors without possible credentials, because their readers may not see the log.
 
 Rules:
 
@@ -47,7 +47,7 @@ _PATTERNS: Final = (
 
 
 def scrubbed(text: str, origin: Origin | None) -> str:
-    """Return `text` without what may be a credential, in at most 300 characters.
+    """Return `text` without possible credentials, in at most 300 characters.
 
     >>> scrubbed("cannot reach redis://:hunter2@db.example/0: /srv/shop/app.sock is missing", None)
     'cannot reach redis://***@db.example/0: ...app.sock is missing'

@@ -15,8 +15,7 @@ import pytest
 from pytheus import Counter, generate_metrics
 from pytheus.collectors import register_runtime_collectors
 from pytheus.compose import labelled, union
-from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, Registry
-from pytheus.registry.processes import HasProcesses, ProcessInfo
+from pytheus.registry import CollectorRegistry, CollectorRegistryProxy, HasProcesses, ProcessInfo, Registry
 from pytheus.shards import ShardedRegistry
 from pytheus_multiprocess import multiprocess_registry
 

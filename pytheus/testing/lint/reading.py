@@ -1,0 +1,210 @@
+"""The reader of an exposition that reports every fault with its line, and goes on with the next line.
+
+Rules:
+
+- Faults are those that Prometheus or a parser of the format refuses. A line with one is left out.
+- All else is read as Prometheus reads it (`pytheus.testing.parse_leniently`).
+- At most `FAULTS_AT_MOST` lines are reported, because a file of another format would have one fault a line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pytheus.samples import EXEMPLAR_CHARACTERS_AT_MOST, Exemplar
+from pytheus.testing.lint.family import LintFamily, lint_family
+from pytheus.testing.lint.finding import Finding, shown_text
+from pytheus.testing.parse_leniently import LenientParser
+from pytheus.testing.parsed import ParsedFamily
+
+__all__ = ["FAULTS_AT_MOST", "read_exposition"]
+
+FAULTS_AT_MOST: Final = 100
+
+_HEADER: Final = re.compile(r'[ \t]*#[ \t]+(HELP|TYPE|UNIT)(?:[ \t]+("(?:[^"\\]|\\.)*"|\S+))?(?:[ \t]+(.*))?')
+_LEGACY_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_WRONG_ESCAPE: Final = re.compile(r'(?:[^\\]|^)(?:\\\\)*\\[^\\n"]')
+_WRONG_ESCAPE_IN_HELP: Final = re.compile(r"(?:[^\\]|^)(?:\\\\)*\\(?:[^\\n]|$)")
+_TEXT_TYPES: Final = ("counter", "gauge", "histogram", "summary", "untyped")
+_OPENMETRICS_TYPES: Final = (
+    *("counter", "gauge", "histogram", "summary", "unknown"),
+    *("gaugehistogram", "info", "stateset"),
+)
+_MILLISECONDS: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_TRAILING: Final = re.compile(r"[ \t]$", re.MULTILINE)
+_PROTOBUF: Final = "application/vnd.google.protobuf"
+_OPENMETRICS: Final = "application/openmetrics-text"
+
+
+def read_exposition(body: bytes, content_type: str) -> tuple[list[LintFamily], list[Finding]]:
+    """Return the families of an exposition and its faults, both in their order.
+
+    Raises `ValueError` for a `content_type` that is not an exposition's, and for damaged protobuf.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == _PROTOBUF:
+        from pytheus.testing.parse import parse_exposition
+
+        families = parse_exposition(body, content_type, strict=False)
+        return [lint_family(family) for family in families.values()], []
+    if media_type not in ("text/plain", "", _OPENMETRICS):
+        raise ValueError(f"a lint reads text/plain, {_OPENMETRICS} and {_PROTOBUF} but got {content_type!r:.200}")
+    reader = _Reader(media_type == _OPENMETRICS)
+    return reader.read(body), reader.faults
+
+
+class _Reader(LenientParser):
+    def __init__(self, is_openmetrics: bool) -> None:
+        super().__init__(is_openmetrics)
+        self.faults: Final[list[Finding]] = []
+        self._types: Final = _OPENMETRICS_TYPES if is_openmetrics else _TEXT_TYPES
+        # The line of each header, by kind and name.
+        self._headers: Final[dict[tuple[str, str], int]] = {}
+        self._first_lines: Final[dict[str, int]] = {}
+        self._seen: Final[set[tuple[str, tuple[tuple[str, str], ...]]]] = set()
+        self._padded: Final[set[int]] = set()
+        self._last = ""
+        self._left: Final[set[str]] = set()
+        self._split: Final[set[str]] = set()
+
+    def read(self, body: bytes) -> list[LintFamily]:
+        """Return the families in `body`."""
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            text = body.decode("utf-8", "replace")
+            for number, line in enumerate(body.split(b"\n"), 1):
+                if line.decode("utf-8", "ignore").encode() != line:
+                    self._fault("syntax-error", "the line is not UTF-8", "encode it as UTF-8", line=number)
+        if "\r" in text:
+            number = text[: text.index("\r")].count("\n") + 1
+            remedy = "end lines with a line feed alone"
+            self._fault("syntax-error", "the line has a carriage return", remedy, line=number)
+        # Parsers of the text format allow white space there, but after a timestamp not all do.
+        if _TRAILING.search(text):
+            lines = text.split("\n")
+            self._padded.update(number for number, line in enumerate(lines, 1) if line.endswith((" ", "\t")))
+        families = [self._made(family) for family in self.parse(text).values() if family.samples or family.type]
+        self._check_end(text)
+        self.faults.sort(key=lambda fault: fault.line)
+        return families
+
+    def _check_end(self, text: str) -> None:
+        count = text.count("\n") + 1
+        if not self.is_openmetrics:
+            if text and not text.endswith("\n"):
+                self._fault("truncated-exposition", "the last line has no line feed", "end it with one", line=count)
+            return
+        lines = text.split("\n")
+        end = next((number for number, line in enumerate(lines) if line.strip() == "# EOF"), None)
+        if end is None:
+            remedy = "send the whole response, whose last line is '# EOF'"
+            self._fault("truncated-exposition", "the line '# EOF' is missing", remedy, line=count)
+        elif any(lines[end + 1 :]):
+            self._fault("syntax-error", "a line follows '# EOF'", "put '# EOF' last", line=end + 2)
+
+    def _made(self, family: ParsedFamily) -> LintFamily:
+        made = lint_family(family, is_openmetrics=self.is_openmetrics)
+        if ("TYPE", family.name) not in self._headers:
+            made.type = ""
+        elif family.type == "unknown":
+            made.type = "untyped"
+        if ("HELP", family.name) not in self._headers:
+            made.help = None
+        lines = [self._headers.get((kind, family.name)) for kind in ("TYPE", "HELP")]
+        made.line = next((line for line in lines if line), self._first_lines.get(family.name, 0))
+        return made
+
+    def _fault(self, rule: str, message: str, remedy: str, metric: str = "", line: int = 0) -> None:
+        if len(self.faults) < FAULTS_AT_MOST:
+            self.faults.append(Finding(rule, metric, message, remedy, "", line or self.number))
+
+    # Lines ------------------------------------------------------------------------------------------------------------
+
+    def read_header(self, line: str) -> None:
+        match = _HEADER.fullmatch(line)
+        if match is None or (match[1] == "UNIT" and not self.is_openmetrics):
+            if match is None and self.is_openmetrics:
+                self._fault("syntax-error", f"{shown_text(line)} is neither HELP, TYPE nor UNIT", "leave it out")
+            return
+        kind, name, rest = match[1], match[2] or "", match[3] or ""
+        is_quoted = len(name) > 2 and name[0] == name[-1] == '"'
+        plain = name[1:-1] if is_quoted else name
+        if not is_quoted and not _LEGACY_NAME.fullmatch(name):
+            self._fault("syntax-error", f"{kind} has no valid name: {shown_text(line)}", "write the metric's name")
+            return
+        first = self._headers.get((kind, plain))
+        if first is not None:
+            self._fault(
+                "duplicate-metadata",
+                f"it has a second {kind}; the first is on line {first}",
+                "expose the metric once, by one collector",
+                plain,
+            )
+            return
+        if kind == "TYPE":
+            if rest not in self._types:
+                types = ", ".join(self._types)
+                self._fault("unknown-type", f"{shown_text(rest)} is not a type", f"write one of {types}", plain)
+            elif plain in self._first_lines:
+                message = f"its TYPE comes after samples, which begin on line {self._first_lines[plain]}"
+                self._fault("metadata-after-samples", message, "write TYPE before the samples", plain)
+        elif kind == "HELP" and (_WRONG_ESCAPE if self.is_openmetrics else _WRONG_ESCAPE_IN_HELP).search(rest):
+            self._fault("syntax-error", f"HELP has a wrong escape: {shown_text(rest)}", r"write \\ or \n", plain)
+        self._headers[kind, plain] = self.number
+        self._enter(plain)
+        super().read_header(line)
+
+    def read_line(self, line: str) -> None:
+        try:
+            super().read_line(line)
+        except ValueError as error:
+            reason = str(error).partition(" ")[2].partition(" ")[2]
+            self._fault("syntax-error", f"the line {reason}", 'write NAME{LABEL="VALUE"} NUMBER')
+
+    def read_sample(self, line: str) -> ParsedFamily:
+        if "\\" in line and _WRONG_ESCAPE.search(line.partition("{")[2]):
+            self.refuse("has a backslash before another character than a backslash, a quote or an n")
+        family = super().read_sample(line)
+        name = family.name
+        sample = family.samples[-1]
+        self._first_lines.setdefault(name, self.number)
+        self._enter(name)
+        if any(label == "__name__" for label, _ in sample.labels):
+            family.samples.pop()
+            self.refuse("has the label '__name__', which is the metric's own name")
+        series = sample[:2]
+        if series in self._seen:
+            remedy = "expose it once; add a label if these are two"
+            self._fault("duplicate-series", f"the series {shown_text(str(sample))} occurs twice", remedy, name)
+        self._seen.add(series)
+        return family
+
+    def _enter(self, name: str) -> None:
+        """Note that the present line belongs to the family `name`."""
+        if name == self._last:
+            return
+        self._left.add(self._last)
+        self._last = name
+        if name in self._left and name not in self._split:
+            self._split.add(name)
+            message = "its lines are in several places of the exposition"
+            self._fault("split-family", message, "expose all lines of a metric as one group", name)
+
+    def read_timestamp(self, text: str) -> float:
+        if not self.is_openmetrics and not _MILLISECONDS.fullmatch(text):
+            self.refuse(f"has the timestamp {shown_text(text)}, which is not a whole number of milliseconds")
+        if self.number in self._padded:
+            self._fault("syntax-error", "white space follows the timestamp", "leave it out")
+        return super().read_timestamp(text)
+
+    def read_exemplar(self, text: str) -> Exemplar:
+        if not self.is_openmetrics:
+            self.refuse("has an exemplar, which the text format does not have")
+        exemplar = super().read_exemplar(text)
+        length = sum(len(name) + len(value) for name, value in exemplar.labels.items())
+        if length > EXEMPLAR_CHARACTERS_AT_MOST:
+            message = f"an exemplar has {length} characters in its labels"
+            self._fault("exemplar-too-long", message, f"keep them to {EXEMPLAR_CHARACTERS_AT_MOST}")
+        return exemplar

@@ -1,0 +1,230 @@
+"""A check of the metrics that a test makes or changes, and of the number of series that it adds.
+
+Rules:
+
+- The baseline is the metrics that are registered when the check begins, with their series. Registries that a block of
+  `REGISTRY.use` hides count, too. A registry that is not chosen yet stays so: it has no metrics.
+- Only metrics that are new, or whose numbers have changed, are checked.
+- Collectors without rows, which read their numbers elsewhere, are called only if they are new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal, NamedTuple
+
+from pytheus.definitions import Definition
+from pytheus.exceptions import OutOfRangeError
+from pytheus.interruption import is_interruption
+from pytheus.names import prefix_lead
+from pytheus.plugins.config import Configuration, load_configuration
+from pytheus.registry.capabilities import HasRows
+from pytheus.registry.contract import Collector, Registry
+from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.traversal import (
+    FailedSeries,
+    Proxy,
+    definition_of,
+    registered_collectors,
+    walk,
+    wrapped_registries,
+)
+from pytheus.testing.lint.engine import lint_families
+from pytheus.testing.lint.family import LintFamily, families_of_collector
+from pytheus.testing.lint.finding import Finding, shown_text
+from pytheus.testing.lint.options import configured_options
+from pytheus.testing.lint.rules import Severity
+
+__all__ = ["MAX_NEW_SERIES", "MAX_NEW_SERIES_PER_METRIC", "MetricsCheck"]
+
+MAX_NEW_SERIES: Final = 1000
+"""The most series that a test may add to all metrics, unless it or the configuration says otherwise."""
+
+MAX_NEW_SERIES_PER_METRIC: Final = 100
+"""The most series that a test may add to one metric."""
+
+_Rows = dict[tuple[str, ...], object]
+
+
+class _Held(NamedTuple):
+    """A registered collector, the text before its name, and its series with their numbers."""
+
+    collector: Collector
+    definition: Definition | None
+    lead: str
+    rows: _Rows
+
+
+class MetricsCheck:
+    """A check that begins now: `check` fails if metrics made or changed since then break conventions or grow too much.
+
+    The metrics are those of `registry`. Options are those of ``[tool.pytheus.lint]`` in the configuration file, and
+    `configure` changes them. A series is one label set of a metric. Use it from one thread.
+
+        >>> from pytheus import Counter
+        >>> from pytheus.registry import CollectorRegistry
+        >>> registry = CollectorRegistry()
+        >>> since = MetricsCheck(registry)
+        >>> visits = Counter("visits_total", "Visits.", ["user"], registry=registry)
+        >>> for user in range(3):
+        ...     visits.labels(user).inc()
+        >>> since.configure(max_new_series_per_metric=2)
+        >>> since.check()  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        AssertionError: 1 fault of the metrics that were made or changed:
+          visits_total (...): it has 3 new series, more than 2; the label 'user' has 3 new values: '0', '1', '2'
+            leave 'user' out, replace its values by a small set, or allow more: max_new_series_per_metric=3
+
+    Raises `ConfigurationError` for a configuration file that is not valid.
+    """
+
+    def __init__(self, registry: Registry = REGISTRY) -> None:
+        self._configuration: Final[Configuration] = load_configuration()
+        self._options = configured_options(self._configuration)
+        table = self._configuration.lint
+        self._max_new_series = _bound(table, "max_new_series", MAX_NEW_SERIES)
+        self._max_new_series_per_metric = _bound(table, "max_new_series_per_metric", MAX_NEW_SERIES_PER_METRIC)
+        self._registry = registry
+        self._before = _held(registry)
+
+    def configure(
+        self,
+        *,
+        max_new_series: int | Literal["configured"] | None = "configured",
+        max_new_series_per_metric: int | Literal["configured"] | None = "configured",
+        ignore: Iterable[str] = (),
+        registry: Registry | None = None,
+    ) -> None:
+        """Change the bounds, where None means that there is no bound, and add rules or metrics to ignore.
+
+        `ignore` is that of `pytheus.testing.lint.LintOptions`. A `registry` is watched from now on in place of the
+        first one. Raises `OutOfRangeError` for a bound below 0 and `InvalidNameError` for an unknown rule.
+        """
+        for name, bound in (
+            ("max_new_series", max_new_series),
+            ("max_new_series_per_metric", max_new_series_per_metric),
+        ):
+            if isinstance(bound, bool) or not (
+                bound in (None, "configured") or (isinstance(bound, int) and bound >= 0)
+            ):
+                raise OutOfRangeError(f"{name} must be a whole number of at least 0, or None, but is {bound!r:.40}")
+        options = configured_options(self._configuration, ignore=(*self._options.ignore, *ignore))
+        before = self._before if registry is None else _held(registry)
+        self._options, self._before = options, before
+        if registry is not None:
+            self._registry = registry
+        if max_new_series != "configured":
+            self._max_new_series = max_new_series
+        if max_new_series_per_metric != "configured":
+            self._max_new_series_per_metric = max_new_series_per_metric
+
+    def check(self) -> None:
+        """Raise `AssertionError` with all faults of the metrics that were made or changed since the beginning."""
+        __tracebackhide__ = True
+        faults = list(self._faults())
+        if faults:
+            count = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"
+            lines = "\n".join(f"  {fault}\n    {remedy}" for fault, remedy in faults)
+            raise AssertionError(f"{count} of the metrics that were made or changed:\n{lines}")
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        """Yield each fault and its remedy."""
+        families: list[LintFamily] = []
+        grown: dict[str, int] = {}
+        for key, held in _held(self._registry).items():
+            before = self._before.get(key)
+            if before is not None and before.rows == held.rows:
+                continue
+            made = _families(held)
+            families += made
+            if held.definition is not None:
+                old: _Rows = {} if before is None else before.rows
+                new = [labels for labels in held.rows if labels not in old]
+                grown[held.lead + held.definition.name] = len(new)
+                yield from self._growth(held, held.definition, old, new)
+        total = sum(grown.values())
+        if self._max_new_series is not None and total > self._max_new_series:
+            largest = sorted(grown, key=lambda name: -grown[name])[:3]
+            shown = ", ".join(f"{name} {grown[name]}" for name in largest)
+            fault = f"there are {total} new series, more than {self._max_new_series}; most are of {shown}"
+            yield fault, f"leave out labels or metrics, or allow more: max_new_series={total}"
+        threshold = Severity[str(self._configuration.lint.get("fail_on", "warning")).upper()]
+        for finding in lint_families(families, self._options).findings:
+            if finding.severity >= threshold:
+                yield f"{_place(finding)}{finding.message} [{finding.rule}]", finding.remedy
+
+    def _growth(
+        self, held: _Held, definition: Definition, old: _Rows, new: list[tuple[str, ...]]
+    ) -> Iterator[tuple[str, str]]:
+        bound = self._max_new_series_per_metric
+        name = held.lead + definition.name
+        finding = Finding("too-many-series", name, "", "", "", 0, definition.location)
+        if bound is None or len(new) <= bound or self._options.ignores(finding):
+            return
+        # The values of each label that no series had before.
+        values = {
+            label: dict.fromkeys(labels[place] for labels in new) for place, label in enumerate(definition.labels)
+        }
+        for place, label in enumerate(definition.labels):
+            for labels in old:
+                values[label].pop(labels[place], None)
+        fault = f"{_place(finding)}it has {len(new)} new series, more than {bound}"
+        allow = f"allow more: max_new_series_per_metric={len(new)}"
+        if not definition.labels:
+            yield fault, allow
+            return
+        label = max(values, key=lambda each: len(values[each]))
+        shown = ", ".join(shown_text(value) for value in [*values[label]][:3])
+        fault += f"; the label {label!r} has {len(values[label])} new values: {shown}"
+        yield fault, f"leave {label!r} out, replace its values by a small set, or {allow}"
+
+
+def _bound(table: Mapping[str, object], name: str, otherwise: int) -> int | None:
+    given = table.get(name, otherwise)
+    return (given or None) if isinstance(given, int) else otherwise
+
+
+def _place(finding: Finding) -> str:
+    where = f" ({finding.location})" if finding.location else ""
+    return f"{finding.metric}{where}: " if finding.metric else ""
+
+
+def _held(registry: Registry) -> dict[int, _Held]:
+    """Return the collectors of `registry` and of those below it by the id of their metric, which the values keep."""
+    found: dict[int, _Held] = {}
+    with FailedSeries():
+        for current in walk(registry, resolve=False):
+            if isinstance(current, Proxy) or wrapped_registries(current, resolve=False):
+                continue
+            lead = prefix_lead(current.prefix)
+            for collector in registered_collectors(current):
+                definition = definition_of(collector)
+                key = id(collector) if definition is None else id(definition)
+                if key not in found:
+                    found[key] = _Held(collector, definition, lead, _rows(collector, definition))
+    return found
+
+
+def _rows(collector: Collector, definition: Definition | None) -> _Rows:
+    """Return the numbers of each series; a collector without rows, or whose rows fail, has none."""
+    if definition is None:
+        return {}
+    try:
+        if not isinstance(collector, HasRows):
+            return {}
+        return {row.labels: (row.numbers, row.info, row.native) for row in collector.rows()}
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return {}
+
+
+def _families(held: _Held) -> list[LintFamily]:
+    """Return the families of a collector; one that fails has none, as in a scrape."""
+    try:
+        with FailedSeries():
+            return families_of_collector(held.collector, held.lead)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return []
