@@ -85,7 +85,7 @@ class Overview {
     const cards = [];
     const texts = (/** @type {unknown} */ list) => (Array.isArray(list) ? list : []).map((each) => h("li", null, inWords(each)));
     const problems = texts(data.problems), warnings = texts(data.warnings), failed = entriesOf(data.failed);
-    if (data.truncated) warnings.push(h("li", null, "There are more families than the server lists."));
+    for (const kind of ["families", "processes"]) if (data[kind + "_left_out"] > 0) warnings.push(h("li", null, `${grouped(data[kind + "_left_out"])} more ${kind} are not listed.`));
     if (problems.length) cards.push(h("div.bad", null, card(counted(problems.length, "problem"), h("ul", null, ...problems))));
     if (failed.length) {
       cards.push(h("div.bad", null, card(counted(failed.length, "failed collector"), plainTable("Failed collectors", ["Collector", "Error", "#Times", "#Last"],
@@ -134,7 +134,7 @@ class Overview {
   /** @param {any} data */
   registry(data) {
     const { registry = {}, plugins = {} } = data;
-    const known = new Set(["version", "compiled", "python", "pid", "uptime_seconds", "registry", "plugins", "problems", "warnings", "families", "processes", "failed", "truncated"]);
+    const known = new Set(["version", "compiled", "python", "pid", "uptime_seconds", "registry", "plugins", "problems", "warnings", "families", "processes", "failed", "families_left_out", "processes_left_out"]);
     const product = registry.distribution ? `${inWords(registry.distribution)} ${inWords(registry.version ?? "")}`.replace(/ –$/, "") : undefined;
     const others = Object.entries(data).filter(([name]) => !known.has(name)).slice(0, 30);
     return card("Registry", facts([
