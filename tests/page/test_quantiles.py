@@ -43,8 +43,14 @@ def native(q: float, histogram: NativeHistogram, total: float) -> float:
     """From the bucket with the rank, in ascending order for any q; the sum is not NaN."""
     threshold = histogram.zero_threshold
     schema = histogram.schema
-    buckets = [(-upper_bound(i, schema), -upper_bound(i - 1, schema), n) for i, n in histogram.negative.items()]
-    buckets += [(upper_bound(i - 1, schema), upper_bound(i, schema), n) for i, n in histogram.positive.items()]
+
+    def lower_bound(index: int) -> float:
+        # The zero bucket may end within a bucket.
+        bound = upper_bound(index - 1, schema)
+        return max(bound, threshold) if upper_bound(index, schema) > threshold else bound
+
+    buckets = [(-upper_bound(i, schema), -lower_bound(i), n) for i, n in histogram.negative.items()]
+    buckets += [(lower_bound(i), upper_bound(i, schema), n) for i, n in histogram.positive.items()]
     if histogram.zero_count:
         lower = -threshold if histogram.negative or not histogram.positive else 0.0
         upper = threshold if histogram.positive or not histogram.negative else 0.0

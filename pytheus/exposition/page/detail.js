@@ -160,7 +160,6 @@ class Detail {
     if (this.series) this.series.recent = null;
     this.series = series;
     if (series) series.recent = [];
-    if (series && this.isLately && this.family?.isDistribution) this.lateSince = performance.now();
     announce(series ? `Series ${labelText(series.labels) || "without labels"}` : "All series");
     this.update();
     this.page.selected();

@@ -1,9 +1,11 @@
 "use strict";
 // The families and series that the page knows, with their history. Everything is bounded: points, series, vanished ones.
 
-const POINTS = 300; // of a family's history, and of a series' in the details
+const POINTS = 300; // of a history in the details
+const POINTS_OF_LIST = 90; // of a family's elsewhere
 const POINTS_OF_MANY = 30; // of a series', where there are many
 const MANY_SERIES = 2000;
+const FEW_SERIES = 100; // whose numbers are kept while they are not on screen
 const SERIES_AT_MOST = 20000; // that are read of one family
 const WINDOW_SECONDS = 60; // of quantiles and changes
 const RATE_SECONDS = 10;
@@ -26,6 +28,13 @@ class History {
     this.values[this.next] = value;
     this.next = (this.next + 1) % this.times.length;
     if (this.length < this.times.length) this.length++;
+  }
+
+  /** The same points with place for more, or the last ones of them. @param {number} capacity */
+  resized(capacity) {
+    const resized = new History(capacity);
+    for (let place = Math.max(0, this.length - capacity); place < this.length; place++) resized.push(this.times[this.at(place)], this.values[this.at(place)]);
+    return resized;
   }
 
   /** The place of a point, 0 being the oldest. @param {number} place */
@@ -148,7 +157,7 @@ class Family {
     this.known.clear();
     this.reading = 0;
     this.readAt = -Infinity;
-    this.history = new History(POINTS); // of the number that the list shows
+    this.history = new History(0); // of the number that the list shows; it grows when the family is first read
     this.grown = 0;
     this.total = NaN;
     this.least = this.most = NaN;
@@ -273,6 +282,8 @@ class Family {
     this.least = any ? least : NaN;
     this.most = any ? most : NaN;
     if (this.sumNow) this.sum = this.sumNow;
+    const capacity = this.keepsSeries ? POINTS : POINTS_OF_LIST;
+    if (this.history.times.length < capacity) this.history = this.history.resized(capacity);
     if (this.isCumulative) {
       this.grown += this.increase;
       this.history.push(this.time, this.grown);
@@ -286,7 +297,15 @@ class Family {
   keepSeries(keep) {
     if (keep === this.keepsSeries) return;
     this.keepsSeries = keep;
+    if (!keep && this.history.length) this.history = this.history.resized(POINTS_OF_LIST);
     for (const series of this.known.values()) series.history = series.recent = null;
+  }
+
+  /** Free the memory of what was not on screen for long. @param {number} now in seconds */
+  rest(now) {
+    if (this.keepsSeries || now - this.readAt < 2 * WINDOW_SECONDS) return;
+    this.recent = [];
+    if (this.series.length > FEW_SERIES) this.forget();
   }
 
   // What is shown ---------------------------------------------------------------------------------------------------

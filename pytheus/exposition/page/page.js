@@ -19,6 +19,9 @@ const page = {
   asked: "", // the family of the address, until it is known
   state: /** @type {PollState | null} */ (null),
   restarted: false,
+  since: Date.now() / 1000,
+  pids: new Set(), // of the processes that answered
+  isMixed: false, // whether they take turns
 };
 
 const detail = new Detail({ close: () => openFamily(null), selected: () => undefined, readOnce: (family) => poller.readOnce(family) });
@@ -48,12 +51,17 @@ function later() {
 
 /** Take an overview, a few families at a time. @param {any} data */
 async function takeOverview(data) {
-  const before = page.data;
-  if (before && (before.pid !== data.pid || data.uptime_seconds < before.uptime_seconds)) {
+  const before = page.data, started = Date.now() / 1000 - data.uptime_seconds;
+  const isOther = before && before.pid !== data.pid;
+  // Several processes behind one address take turns; a new one began after the page.
+  if (isOther && page.pids.has(data.pid) && !entriesOf(data.processes).length) page.isMixed = true;
+  if (isOther ? !page.pids.has(data.pid) && started > page.since : before && data.uptime_seconds < before.uptime_seconds) {
     page.restarted = true;
     announce("The process was restarted.");
     setTimeout(() => { page.restarted = false; showState(page.state); }, 30000);
   }
+  if (page.pids.size < 1000) page.pids.add(data.pid);
+  if (page.isMixed) data.warnings = [...(Array.isArray(data.warnings) ? data.warnings : []), `Several processes answer at this address in turn, such as ${[...page.pids].slice(-4).map(inWords).join(", ")}, each with numbers of its own. A registry for several processes would show their sums.`];
   const names = new Set();
   let isNew = !page.data, since = performance.now();
   for (const each of entriesOf(data.families)) {
@@ -68,6 +76,7 @@ async function takeOverview(data) {
     }
   }
   for (const name of page.families.keys()) {
+    page.families.get(name)?.rest(since / 1000);
     if (!names.has(name) && name !== detail.family?.name) isNew = page.families.delete(name) || isNew;
   }
   await pause();

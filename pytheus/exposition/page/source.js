@@ -175,6 +175,7 @@ class Poller {
     this.timer = 0;
     this.isBusy = false;
     this.isAgain = false;
+    this.hasRead = false; // whether there was an overview
     this.error = /** @type {SourceError | null} */ (null);
     this.once = /** @type {Family | null} */ (null);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
@@ -217,7 +218,7 @@ class Poller {
   }
 
   async tick() {
-    if (this.isBusy || (this.isPaused && this.overviewDue && !this.once)) return;
+    if (this.isBusy || (this.isPaused && this.hasRead && !this.once)) return;
     if (this.retryAt > performance.now()) return this.schedule(this.retryAt - performance.now());
     this.isBusy = true;
     this.isAgain = false;
@@ -228,6 +229,7 @@ class Poller {
       if (begun >= this.overviewDue) {
         const response = await ask("", OVERVIEW, AbortSignal.timeout(TIMEOUT_MS));
         await this.page.overview(await readJson(response));
+        this.hasRead = true;
         this.overviewDue = performance.now() + Math.max(OVERVIEW_MS, (performance.now() - begun) * 2 * SHARE);
         await pause();
       }
