@@ -181,6 +181,17 @@ def test_a_damaged_body_is_shown_with_the_reason(tmp_path: Path, pytheus: Pytheu
     assert "line 2 is not a sample" in pytheus("scrape", str(path), "--json").refusal
 
 
+def test_credentials_and_limits_are_passed_on(tmp_path: Path, pytheus: Pytheus) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    with Receiver(answering(200, b"a 1\n")) as receiver:
+        assert pytheus("scrape", receiver.url, "--token-file", str(token), "--timeout-seconds", "7").code == 0
+        assert "more than 3 bytes" in pytheus("scrape", receiver.url, "--max-bytes", "3").refusal
+    request, _ = receiver.requests
+    assert request.headers["authorization"] == "Bearer t0ken"
+    assert 6 < float(request.headers["x-prometheus-scrape-timeout-seconds"]) <= 7
+
+
 def test_a_password_is_not_shown(pytheus: Pytheus) -> None:
     with Receiver(answering(401)) as receiver:
         refusal = pytheus("scrape", f"http://me:secret@127.0.0.1:{receiver.port}").refusal
