@@ -139,6 +139,12 @@ def test_families_are_selected_though_the_server_exposes_all(
     assert {sample.name for family in found.values() for sample in family.samples} == {"a_total", "a.c_total"}
 
 
+def test_a_pattern_selects_families(address: str, pytheus: Pytheus) -> None:
+    document = pytheus("scrape", address, "--json", "--name", "*_seconds", "--name", "limit.[a-c]ytes").document
+    assert [family["name"] for family in document["families"]] == ["limit.bytes", "wait_seconds"]
+    assert pytheus("scrape", address, "--name", "no*").code == 1
+
+
 def test_a_family_that_is_missing_is_told(address: str, tmp_path: Path, pytheus: Pytheus) -> None:
     ended = pytheus("scrape", address, "--name", "orders_total", "--name", "absent", "--json")
     assert (ended.code, len(ended.document["families"])) == (1, 1)
