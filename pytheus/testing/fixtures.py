@@ -94,5 +94,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             check.check()
         except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(
+                f"{error}\nAllow it by @pytest.mark.{_MARKER}(...) with keywords such as ignore=[RULE], or in"
+                " [tool.pytheus.lint] of pyproject.toml",
+                pytrace=False,
+            )
     return result
