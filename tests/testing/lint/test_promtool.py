@@ -74,6 +74,7 @@ class Promtool:
             if line.startswith("error while linting"):
                 return {("", "")}
             metric, _, fault = line.partition(" ")
+            # Newer ones do not find other types than the metric's in a name.
             (rule,) = {rule for part, rule in RULES.items() if part in fault}
             found.add((metric, rule))
         return found
@@ -162,7 +163,9 @@ def test_whatever_promtool_finds_is_found(promtool: Promtool, found: dict[str, s
     if theirs == {("", "")}:
         assert any(finding.severity is Severity.ERROR for finding in report.findings), promtool.lines(text)
     else:
-        assert theirs <= ours(report), promtool.lines(text)
+        found_here = ours(report)
+        other = {(metric, "type-in-name") for metric, rule in found_here if rule == "other-type-in-name"}
+        assert theirs <= found_here | other, promtool.lines(text)
 
 
 GOOD = """\

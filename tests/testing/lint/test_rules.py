@@ -75,6 +75,8 @@ BAD: Final[list[tuple[str, str, str]]] = [
     ("unit-abbreviated", "wait_ms", gauge(["wait_ms 1"], "wait_ms")),
     ("unit-not-last", "bytes_received_total", gauge(["bytes_received_total 1"], "bytes_received_total", "counter")),
     ("type-in-name", "depth_gauge", gauge(["depth_gauge 1"], "depth_gauge")),
+    ("other-type-in-name", "native_histogram_resets_total",
+     gauge(["native_histogram_resets_total 1"], "native_histogram_resets_total", "counter")),
     ("name-not-snake-case", "openOrders", gauge(["openOrders 1"], "openOrders")),
     ("name-with-colon", "job:depth", gauge(["job:depth 1"], "job:depth")),
     ("names-differ-by-case", "Depth", gauge(["depth 1"]) + gauge(["Depth 1"], "Depth", help="Another.")),
