@@ -132,6 +132,8 @@ class LenientParser:
         labels: tuple[tuple[str, str], ...] = ()
         if braces:
             quoted, labels = self._read_labels(braces)
+            if name and quoted:
+                self.refuse("has two names")
             name = name or quoted
         if not name:
             self.refuse("is not a sample" if braces is None else "has no name")

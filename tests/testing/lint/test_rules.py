@@ -58,6 +58,8 @@ BAD: Final[list[tuple[str, str, str]]] = [
     ("syntax-error", "", ORDERS + 'orders_total{a="1"} 1 5.5\n'),
     ("syntax-error", "", ORDERS + "# TYPE 1a gauge\n"),
     ("syntax-error", "", ORDERS.replace("\n", "\r\n", 1)),
+    ("syntax-error", "", "orders_total one\n"),
+    ("syntax-error", "", 'orders{"orders_total",to="a"} 1\n'),
     ("truncated-exposition", "", ORDERS.removesuffix("\n")),
     ("unknown-type", "depth", gauge(["depth 1"], kind="gauges")),
     ("duplicate-metadata", "orders_total", ORDERS + "# TYPE orders_total counter\n"),
