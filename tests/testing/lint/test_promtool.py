@@ -154,7 +154,7 @@ def promtool(request: pytest.FixtureRequest) -> Promtool:
     return given
 
 
-@settings(max_examples=300 if FULL else 30)
+@settings(max_examples=100 if FULL else 30)
 @given(EXPOSITIONS)
 def test_whatever_promtool_finds_is_found(promtool: Promtool, found: dict[str, str]) -> None:
     text = "".join(lines.replace("NAME", name) for name, lines in found.items()).encode()
@@ -195,7 +195,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=1000 if FULL else 40)
+@settings(max_examples=400 if FULL else 40)
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), PARTS, st.booleans())
 def test_what_promtool_cannot_parse_is_an_error(
     promtool: Promtool, place: int, removed: int, added: str, at_line: bool
