@@ -21,6 +21,7 @@ from typing import Final
 
 from pytheus.cli.exposition_source import Exposition, FormatName
 from pytheus.escaping import ESCAPINGS, Escaping, escape_label_name, escape_name, is_legacy_label, is_legacy_name
+from pytheus.names import state_label
 from pytheus.native_buckets import NativeHistogram
 from pytheus.testing.parsed import ParsedFamily, ParsedSample
 
@@ -71,6 +72,11 @@ class ComparableFamily:
     def is_native(self) -> bool:
         """Whether a series has native buckets."""
         return any(series.native is not None for series in self.series.values())
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether a series has a number of observations, as that of a histogram does."""
+        return any(("_count", None) in series.numbers for series in self.series.values())
 
     def points(self, suffix: str) -> frozenset[float]:
         """Return the bounds of the buckets, or the quantiles, of all series."""
@@ -177,7 +183,7 @@ def _without(labels: Labels, own: str) -> tuple[Labels, float | None]:
 def _merge_gauge_histograms(families: dict[str, ComparableFamily]) -> None:
     """Add the sums and counts of gauge histograms, which are families of their own in text."""
     for name, family in list(families.items()):
-        if family.type == "histogram" and not any(("_count", None) in each.numbers for each in family.series.values()):
+        if family.type == "histogram" and not family.has_counts:
             for end in ("_gsum", "_gcount"):
                 if name + end in families and families[name + end].type == "gauge":
                     _merge(family, families.pop(name + end), end)
@@ -251,8 +257,12 @@ def _escaped(
             shorter = escape_name(stem, scheme)
             if shorter + underscore + end in others or (family.type == "unknown" and shorter in others):
                 name = shorter + underscore + end
+        # The label of a state set is made of the family's name, after that was escaped.
+        own = {state_label(family.name): state_label(name)}
         series = {
-            tuple(sorted([(escape_label_name(label, scheme), value) for label, value in labels])): each
+            tuple(
+                sorted([(own.get(label) or escape_label_name(label, scheme), value) for label, value in labels])
+            ): each
             for labels, each in family.series.items()
         }
         if name in escaped:  # two names that the scheme makes equal

@@ -171,6 +171,9 @@ def _types(before: ComparableFamily, after: ComparableFamily, formats: tuple[str
     if formats[0] == formats[1]:
         return one, other
     one, other = ("gauge" if each in _GAUGES else each for each in (one, other))
+    # Text shows a gauge histogram as a histogram without counts.
+    if {one, other} == {"histogram", "gaugehistogram"} and not (before if one == "histogram" else after).has_counts:
+        return "gaugehistogram", "gaugehistogram"
     # It is unknown where a format does not allow it: a counter without "_total", a histogram that contradicts itself.
     return ("unknown", "unknown") if "unknown" in (one, other) else (one, other)
 
