@@ -30,6 +30,9 @@ def series_lines(table: Table, series: Series, columns: int, height: int) -> lis
     ascii_only = table.ascii_only
     info = table.info(series)
     lines = _heading(info, series.name, columns, ascii_only=ascii_only)
+    if not table.history.is_current(series):
+        gone = "the last reading does not have this series; these are its last numbers"
+        lines += [(Span(0, line, "warning"),) for line in wrapped(gone, columns, ascii_only=ascii_only)]
     size = min(
         max([width(safe(name, ascii_only=ascii_only)) for name, _ in series.labels], default=0), max(8, columns // 3)
     )
@@ -120,8 +123,6 @@ def _numbers(table: Table, info: FamilyInfo, series: Series, columns: int) -> li
     elif value is not None:
         told.append(("value", table.value_text(info, value)))
         told.append(("exactly", f"{value!r}"))
-    else:
-        told.append(("value", "not in the last reading"))
     if added is not None:
         own = "" if isinstance(added.value, Distribution) else unit
         told.append((f"rate over {_over(added.seconds)}", f"{rate(added.per_second, own, ascii_only=ascii_only)}/s"))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pytheus.top.arithmetic import fell, increase, total
@@ -48,12 +48,16 @@ class Increase(NamedTuple):
 
 
 class _Reading:
-    __slots__ = ("at", "size", "values")
+    __slots__ = ("at", "families", "size", "values")
 
-    def __init__(self, at: float, values: list[Value | None], size: int) -> None:
+    def __init__(
+        self, at: float, values: list[Value | None], size: int, families: frozenset[str] | None = None
+    ) -> None:
         self.at: Final = at
         self.values: Final = values
         self.size: Final = size
+        # The families that were read; None for all.
+        self.families: Final = families
 
     def get(self, position: int) -> Value | None:
         return self.values[position] if position < len(self.values) else None
@@ -89,8 +93,8 @@ class History:
         self.series: list[Series] = []
         """The series of the last whole reading, in its order."""
 
-    def add(self, at: float, snapshot: Snapshot, *, is_whole: bool = True) -> None:
-        """Add a reading, made at `at`; one that is not whole has only some families."""
+    def add(self, at: float, snapshot: Snapshot, names: Collection[str] = ()) -> None:
+        """Add a reading, made at `at`, of the families of these names; without any, of all."""
         positions = self._positions_of(snapshot.series)
         values: list[Value | None] = [None] * len(self._seen)
         for position, value in zip(positions, snapshot.values, strict=True):
@@ -103,8 +107,9 @@ class History:
         # Positions of series that came and went take memory as well.
         size = _size(snapshot.values) + len(values) - len(positions)
         self.numbers += size
-        self._readings.append(_Reading(at, values, size))
-        if is_whole:
+        families = frozenset(names) if names else None
+        self._readings.append(_Reading(at, values, size, families))
+        if not names:
             self.families = {family.name: family for family in snapshot.families}
             self.series = list(snapshot.series)
         self._trim()
@@ -174,6 +179,16 @@ class History:
         return next(
             (value for reading in reversed(self._readings) if (value := reading.get(position)) is not None), None
         )
+
+    def is_current(self, series: Series) -> bool:
+        """Return whether the last reading of its family has `series`."""
+        position = self._positions.get(series)
+        if position is None:
+            return False
+        for reading in reversed(self._readings):
+            if reading.families is None or series.family in reading.families:
+                return reading.get(position) is not None
+        return False
 
     def points(self, series: Series) -> list[Point]:
         """Return the values of `series`, the oldest first."""

@@ -36,6 +36,7 @@ def test_eighty_columns_show_names_values_rates_and_quantiles() -> None:
 
 def test_forty_columns_show_names_values_and_rates() -> None:
     shown = Shown(40, 12)
+    assert shown.lines[0].split() == ["localhost:9464", "10", "series", "every", "1s"]
     assert shown.lines[2].split() == ["SERIES▲", "VALUE", "RATE/s"]
     assert all(width(line) <= 40 for line in shown.lines)
 
@@ -146,6 +147,18 @@ def test_details_show_labels_without_their_control_characters() -> None:
     shown = Shown(height=30).press("down", "down", "down", "down", "down", "enter")
     assert "path = /a\\e[31m" in shown.text
     assert "Jobs that wait.\\e[2J" in Shown().press("/", *"mail", "enter", "enter").text
+
+
+def test_a_series_that_is_gone_is_told() -> None:
+    shown = Shown(height=30).press("/", *"mail", "enter", "enter")
+    gone = "the last reading does not have this series"
+    assert gone not in shown.text
+    rest = snapshot(4)
+    left = [place for place, series in enumerate(rest.series) if series.family != "queue_size"]
+    series, values = [rest.series[place] for place in left], [rest.values[place] for place in left]
+    shown.history.add(4.0, rest._replace(series=series, values=values))
+    assert gone in shown.text
+    assert "value 0" in shown.text
 
 
 def test_long_details_are_scrolled() -> None:
