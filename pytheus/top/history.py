@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from pytheus.top.arithmetic import fell, increase, total
@@ -90,8 +91,8 @@ class History:
         self._window = (0, 0.0, 0)
         self.families: dict[str, FamilyInfo] = {}
         """The families of the last whole reading, by name."""
-        self.series: list[Series] = []
-        """The series of the last whole reading, in its order."""
+        self.series: Sequence[Series] = []
+        """The series of the last whole reading, in its order; the same object while none comes or goes."""
 
     def add(self, at: float, snapshot: Snapshot, names: Collection[str] = ()) -> None:
         """Add a reading, made at `at`, of the families of these names; without any, of all."""
@@ -111,7 +112,7 @@ class History:
         self._readings.append(_Reading(at, values, size, families))
         if not names:
             self.families = {family.name: family for family in snapshot.families}
-            self.series = list(snapshot.series)
+            self.series = snapshot.series
         self._trim()
 
     def _positions_of(self, series: Sequence[Series]) -> list[int]:
@@ -190,12 +191,15 @@ class History:
                 return reading.get(position) is not None
         return False
 
-    def points(self, series: Series) -> list[Point]:
-        """Return the values of `series`, the oldest first."""
+    def points(self, series: Series, readings: int | None = None) -> list[Point]:
+        """Return the values of `series` in the last `readings`, the oldest first."""
         position = self._positions.get(series)
         if position is None:
             return []
-        return [Point(reading.at, value) for reading in self._readings if (value := reading.get(position)) is not None]
+        last = islice(reversed(self._readings), readings)
+        points = [Point(reading.at, value) for reading in last if (value := reading.get(position)) is not None]
+        points.reverse()
+        return points
 
     def increase(self, series: Series, window_seconds: float) -> Increase | None:
         """Return the increase of `series` in the last `window_seconds`, or None if that is not known.
@@ -240,10 +244,9 @@ class History:
 
     def increases(self, series: Series, readings: int | None = None) -> list[tuple[float, Increase]]:
         """Return the moment of each of the last `readings` of `series`, and the increase since the one before."""
-        points = self.points(series)
         return [
             (later.at, Increase(increase(earlier.value, later.value), later.at - earlier.at))
-            for earlier, later in _pairs(points if readings is None else points[-readings:])
+            for earlier, later in _pairs(self.points(series, readings))
         ]
 
 

@@ -188,6 +188,18 @@ def test_a_family_has_its_labels_and_its_series() -> None:
     assert "Enter: series" in shown.press("escape").lines[-1]
 
 
+def test_the_history_of_a_family_goes_on_while_it_is_looked_at() -> None:
+    shown = Shown().press("tab", "down", "down", "down", "enter")
+    table = shown.screen.table
+    assert table.rates("requests_total") == [(2.0, 6.0), (3.0, 6.0)]
+    for number in (4, 5):
+        shown.history.add(float(number), snapshot(number))
+    shown.history.add(6.0, snapshot(5))
+    assert table.rates("requests_total") == [(2.0, 6.0), (3.0, 6.0), (4.0, 6.0), (5.0, 6.0), (6.0, 0.0)]
+    assert table.rates("requests_total")[-1] == (6.0, 0.0)
+    assert table.label_values("requests_total") == {"code": 1, "path": 4}
+
+
 def test_an_error_is_told_above_the_last_numbers() -> None:
     shown = Shown(error="connection refused")
     shown.status = shown.status._replace(retry_seconds=3.5, age_seconds=65.0)
