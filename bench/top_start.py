@@ -32,6 +32,7 @@ from pytheus.top.table import Table
 PEERS = {
     "interpreter alone": "",
     "ANSI sequences and termios": "import select, signal, termios, tty, unicodedata",
+    "all that pytheus top imports": "import pytheus.cli.click_support, pytheus.cli.top, pytheus.top.live, termios, tty",
     "curses": "import curses",
     "textual": "from textual.app import App; from textual.widgets import DataTable, Footer, Input",
     "prompt_toolkit": "from prompt_toolkit import Application; from prompt_toolkit.layout import Layout",

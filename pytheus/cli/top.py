@@ -125,12 +125,12 @@ class _Reader:
 
 
 def _source(target: str, reading: Reading) -> _Source:
-    if not (target.isascii() and target.isdigit()):
+    if not (target.isascii() and target.isdigit() and len(target) < 20):
         return _Source(target, ExpositionSource(target, reading).shown)
     from pytheus.top.processes import ProcessNotReadableError, listeners_of
 
     try:
-        listeners = listeners_of(int(target[:10]))
+        listeners = listeners_of(int(target))
     except ProcessNotReadableError as error:
         raise click.ClickException(f"{error}; a port is written as :{target}") from error
     if not listeners:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,7 +21,6 @@ _SHOWN_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 _GRAPH_LINES: Final = 6
 _BUCKETS_AT_MOST: Final = 200
 _EDGE: Final = 10
-_FAMILY_HISTORY_NUMBERS: Final = 20_000
 
 
 def series_lines(table: Table, series: Series, columns: int, height: int) -> list[Line]:
@@ -30,6 +28,9 @@ def series_lines(table: Table, series: Series, columns: int, height: int) -> lis
     ascii_only = table.ascii_only
     info = table.info(series)
     lines = _heading(info, series.name, columns, ascii_only=ascii_only)
+    if not table.history.is_current(series):
+        gone = "the last reading does not have this series; these are its last numbers"
+        lines += [(Span(0, line, "warning"),) for line in wrapped(gone, columns, ascii_only=ascii_only)]
     size = min(
         max([width(safe(name, ascii_only=ascii_only)) for name, _ in series.labels], default=0), max(8, columns // 3)
     )
@@ -64,32 +65,18 @@ def _observed(table: Table, series: Series) -> tuple[Distribution | None, str]:
 def family_lines(table: Table, family: str, columns: int, at_most: int) -> list[Line]:
     """Return the type, the labels and the rate of a family, in at most so many lines."""
     ascii_only = table.ascii_only
-    info, members = table.info(family), table.members(family)
+    info = table.info(family)
     lines = _heading(info, family, columns, ascii_only=ascii_only)
-    values: dict[str, Counter[str]] = {}
-    for one in members:
-        for name, value in one.labels:
-            values.setdefault(name, Counter())[value] += 1
+    values = table.label_values(family)
     if values:
-        told = ", ".join([f"{safe(name, ascii_only=ascii_only)} ({len(found)})" for name, found in values.items()])
+        told = ", ".join([f"{safe(name, ascii_only=ascii_only)} ({number})" for name, number in values.items()])
         lines += [
             (Span(0, line),)
             for line in wrapped(f"labels and their values: {told}", columns, at_most=2, ascii_only=ascii_only)
         ]
     if at_most >= len(lines) + 5 and info.type in ("counter", "histogram", "summary"):
-        numbers = _sums(table, members)
-        lines += _graph_lines(table, info, numbers, "rate per second of all series", columns, 3)
+        lines += _graph_lines(table, info, table.rates(family), "rate per second of all series", columns, 3)
     return lines[:at_most]
-
-
-def _sums(table: Table, members: Sequence[Series]) -> list[tuple[float, float]]:
-    """The rates of all series together, as far back as that is quick."""
-    readings = max(2, _FAMILY_HISTORY_NUMBERS // max(1, len(members)))
-    sums: dict[float, float] = {}
-    for one in members:
-        for at, added in table.history.increases(one, readings):
-            sums[at] = sums.get(at, 0.0) + added.per_second
-    return sorted(sums.items())
 
 
 def _heading(info: FamilyInfo, name: str, columns: int, *, ascii_only: bool) -> list[Line]:
@@ -120,8 +107,6 @@ def _numbers(table: Table, info: FamilyInfo, series: Series, columns: int) -> li
     elif value is not None:
         told.append(("value", table.value_text(info, value)))
         told.append(("exactly", f"{value!r}"))
-    else:
-        told.append(("value", "not in the last reading"))
     if added is not None:
         own = "" if isinstance(added.value, Distribution) else unit
         told.append((f"rate over {_over(added.seconds)}", f"{rate(added.per_second, own, ascii_only=ascii_only)}/s"))

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from pytheus.top.arithmetic import fell, increase, total
@@ -48,12 +49,16 @@ class Increase(NamedTuple):
 
 
 class _Reading:
-    __slots__ = ("at", "size", "values")
+    __slots__ = ("at", "families", "size", "values")
 
-    def __init__(self, at: float, values: list[Value | None], size: int) -> None:
+    def __init__(
+        self, at: float, values: list[Value | None], size: int, families: frozenset[str] | None = None
+    ) -> None:
         self.at: Final = at
         self.values: Final = values
         self.size: Final = size
+        # The families that were read; None for all.
+        self.families: Final = families
 
     def get(self, position: int) -> Value | None:
         return self.values[position] if position < len(self.values) else None
@@ -86,11 +91,11 @@ class History:
         self._window = (0, 0.0, 0)
         self.families: dict[str, FamilyInfo] = {}
         """The families of the last whole reading, by name."""
-        self.series: list[Series] = []
-        """The series of the last whole reading, in its order."""
+        self.series: Sequence[Series] = []
+        """The series of the last whole reading, in its order; the same object while none comes or goes."""
 
-    def add(self, at: float, snapshot: Snapshot, *, is_whole: bool = True) -> None:
-        """Add a reading, made at `at`; one that is not whole has only some families."""
+    def add(self, at: float, snapshot: Snapshot, names: Collection[str] = ()) -> None:
+        """Add a reading, made at `at`, of the families of these names; without any, of all."""
         positions = self._positions_of(snapshot.series)
         values: list[Value | None] = [None] * len(self._seen)
         for position, value in zip(positions, snapshot.values, strict=True):
@@ -103,10 +108,11 @@ class History:
         # Positions of series that came and went take memory as well.
         size = _size(snapshot.values) + len(values) - len(positions)
         self.numbers += size
-        self._readings.append(_Reading(at, values, size))
-        if is_whole:
+        families = frozenset(names) if names else None
+        self._readings.append(_Reading(at, values, size, families))
+        if not names:
             self.families = {family.name: family for family in snapshot.families}
-            self.series = list(snapshot.series)
+            self.series = snapshot.series
         self._trim()
 
     def _positions_of(self, series: Sequence[Series]) -> list[int]:
@@ -175,12 +181,25 @@ class History:
             (value for reading in reversed(self._readings) if (value := reading.get(position)) is not None), None
         )
 
-    def points(self, series: Series) -> list[Point]:
-        """Return the values of `series`, the oldest first."""
+    def is_current(self, series: Series) -> bool:
+        """Return whether the last reading of its family has `series`."""
+        position = self._positions.get(series)
+        if position is None:
+            return False
+        for reading in reversed(self._readings):
+            if reading.families is None or series.family in reading.families:
+                return reading.get(position) is not None
+        return False
+
+    def points(self, series: Series, readings: int | None = None) -> list[Point]:
+        """Return the values of `series` in the last `readings`, the oldest first."""
         position = self._positions.get(series)
         if position is None:
             return []
-        return [Point(reading.at, value) for reading in self._readings if (value := reading.get(position)) is not None]
+        last = islice(reversed(self._readings), readings)
+        points = [Point(reading.at, value) for reading in last if (value := reading.get(position)) is not None]
+        points.reverse()
+        return points
 
     def increase(self, series: Series, window_seconds: float) -> Increase | None:
         """Return the increase of `series` in the last `window_seconds`, or None if that is not known.
@@ -225,10 +244,9 @@ class History:
 
     def increases(self, series: Series, readings: int | None = None) -> list[tuple[float, Increase]]:
         """Return the moment of each of the last `readings` of `series`, and the increase since the one before."""
-        points = self.points(series)
         return [
             (later.at, Increase(increase(earlier.value, later.value), later.at - earlier.at))
-            for earlier, later in _pairs(points if readings is None else points[-readings:])
+            for earlier, later in _pairs(self.points(series, readings))
         ]
 
 

@@ -37,7 +37,7 @@ def run_live(read: Read, target: str, state: State, *, ascii_only: bool, has_col
             while True:
                 for outcome in poller.take():
                     if isinstance(outcome, Reading):
-                        history.add(outcome.at, outcome.snapshot, is_whole=outcome.is_whole)
+                        history.add(outcome.at, outcome.snapshot, outcome.names)
                         read_at = time.monotonic()
                         status = Status(target, took_seconds=outcome.took_seconds)
                     else:

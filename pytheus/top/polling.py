@@ -44,11 +44,11 @@ Raises `PytheusError` if that fails.
 
 
 class Reading(NamedTuple):
-    """A reading: all series or those of the families that were asked for, and the moment by the monotonic clock."""
+    """A reading at a moment of the monotonic clock: the series of the families of these names; without any, of all."""
 
     at: float
     snapshot: Snapshot
-    is_whole: bool
+    names: tuple[str, ...]
     took_seconds: float
     size_bytes: int
 
@@ -85,7 +85,7 @@ class Target:
         is_whole = not names or any(family.name not in names for family in snapshot.families)
         if is_whole:
             self._choose(snapshot, begun)
-        return Reading(begun + took / 2, snapshot, is_whole, took, len(response.body))
+        return Reading(begun + took / 2, snapshot, () if is_whole else names, took, len(response.body))
 
     def _choose(self, snapshot: Snapshot, now: float) -> None:
         """Choose the format of the next reading."""

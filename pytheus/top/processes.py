@@ -26,6 +26,7 @@ __all__ = ["Listener", "ProcessNotReadableError", "listeners_of"]
 _LISTEN: Final = "0A"
 _SOCKET: Final = re.compile(r"socket:\[([0-9]+)\]")
 _PROCESSES_AT_MOST: Final = 1000
+_HIGHEST_PID: Final = 2**22  # of any system, by PID_MAX_LIMIT of Linux
 _LISTENERS_AT_MOST: Final = 32
 
 
@@ -55,7 +56,7 @@ def listeners_of(pid: int, proc: Path = Path("/proc")) -> list[Listener]:
         raise ProcessNotReadableError(
             f"a process is found through /proc, which {sys.platform} does not have; name the URL of its metrics"
         )
-    if not (proc / str(pid)).is_dir():
+    if pid > _HIGHEST_PID or not (proc / str(pid)).is_dir():
         raise ProcessNotReadableError(f"there is no process {pid}; name a running process, or the URL of its metrics")
     try:
         os.listdir(proc / str(pid) / "fd")

@@ -144,13 +144,16 @@ class Screen:
         parts.append((f"every {window_text(state.interval_seconds)}", ""))
         name = "pytheus top  "
         target = safe(status.target, ascii_only=self._ascii)
-        # Parts at the right are left out first, then the program's name.
-        while parts and sum(width(text) + 2 for text, _ in parts) + min(width(target), 22) > columns:
+        short = target.removeprefix("http://").removesuffix("/metrics")
+        # Parts at the right are left out first, then the program's name, and parts of the address.
+        while parts and sum(width(text) + 2 for text, _ in parts) + min(width(short), 22) > columns:
             dropped = next((part for part in reversed(parts) if not part[1]), parts[-1])
             parts.remove(dropped)
         used = sum(width(text) + 2 for text, _ in parts)
         if len(name) + width(target) + used > columns:
             name = ""
+        if width(target) + used > columns:
+            target = short
         spans = [
             Span(0, name, "bold"),
             Span(len(name), cut(target, columns - used - len(name), ascii_only=self._ascii), "bold"),

@@ -37,6 +37,9 @@ WINDOWS: Final = (10.0, 60.0, math.inf)
 """The times for which rates and quantiles are told; the last one is all that is known."""
 
 _CUMULATIVE: Final = ("counter", "histogram", "summary")
+# How many numbers are added up for the history of a family, and how many of its sums are kept.
+_FAMILY_NUMBERS: Final = 20_000
+_RATES_AT_MOST: Final = 300
 _UNKNOWN: Final = FamilyInfo("", "untyped")
 
 
@@ -86,6 +89,10 @@ class Table:
         self.ascii_only: Final = ascii_only
         self.window = WINDOWS[0]
         self._titles: dict[RowKey, tuple[str, str]] = {}
+        # Of one list of members.
+        self._label_values: tuple[Sequence[Series], dict[str, int]] = ([], {})
+        # Of one family, up to the reading of a number: by moments.
+        self._rates: tuple[str | None, int, dict[float, float]] = (None, 0, {})
         # By the name of a family; of one list of series.
         self._members: tuple[Sequence[Series], dict[str, list[Series]]] = ([], {})
 
@@ -121,6 +128,36 @@ class Table:
                 members.setdefault(one.family, []).append(one)
             self._members = (series, members)
         return self._members[1].get(family, [])
+
+    def label_values(self, family: str) -> dict[str, int]:
+        """Return the number of different values of each label of a family."""
+        members = self.members(family)
+        if self._label_values[0] is not members:
+            values: dict[str, set[str]] = {}
+            for one in members:
+                for name, value in one.labels:
+                    values.setdefault(name, set()).add(value)
+            self._label_values = (members, {name: len(found) for name, found in values.items()})
+        return self._label_values[1]
+
+    def rates(self, family: str) -> list[tuple[float, float]]:
+        """Return the moments and rates of all series of a family together.
+
+        Begins as far back as that is quick, and goes on as long as the same family is asked for.
+        """
+        history, members = self.history, self.members(family)
+        known, number, sums = self._rates
+        readings = history.number - number + 1
+        if known != family:
+            sums, readings = {}, max(2, _FAMILY_NUMBERS // max(1, len(members)))
+        if known != family or number != history.number:
+            new: dict[float, float] = {}
+            for one in members:
+                for at, added in history.increases(one, readings):
+                    new[at] = new.get(at, 0.0) + added.per_second
+            sums = dict(sorted((sums | new).items())[-_RATES_AT_MOST:])
+            self._rates = (family, history.number, sums)
+        return list(sums.items())
 
     def keys(
         self,

@@ -31,10 +31,14 @@ _SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGCONT
 
 
 def is_unicode() -> bool:
-    """Return whether the terminal is of UTF-8, by the user's locale.
+    """Return whether the terminal is of UTF-8, by the user's locale and the encoding of standard output.
 
     Python itself changes the locale C to C.UTF-8 (PEP 538), so that one is not taken for the user's choice.
     """
+    if (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8":
+        return False
+    if os.name == "nt":
+        return True
     environ = os.environ
     chosen = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     if not environ.get("LC_ALL") and environ.get("LC_CTYPE") in ("C.UTF-8", "C.utf8", "UTF-8"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def test_a_file_and_standard_input(tmp_path: Path) -> None:
         (("-", "--rates"), "standard input can be read once"),
         (("http://[/",), "does not have the form http:"),
         (("missing.prom",), "there is no file 'missing.prom'"),
+        (("99999999999999999999999",), "there is no file"),
+        (("9999999999999",), "there is no process 9999999999999"),
         (("4194305",), "there is no process 4194305; .*; a port is written as :4194305"),
         (("http://me:hunter2@127.0.0.1:9/",), "cannot be reached"),
     ],
@@ -153,6 +156,7 @@ def test_a_process_that_serves_something_else(pytheus: Pytheus, start: Start, tm
     ],
 )
 def test_utf8_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: bool) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
@@ -163,3 +167,11 @@ def test_utf8_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, environ: dict
 def test_credentials_of_the_url_are_passed_on(pytheus: Pytheus, server: MetricsServer) -> None:
     address = server.url.replace("http://", "http://me:hunter2@")
     assert "size_bytes" in pytheus("top", address).out
+
+
+def test_an_encoding_that_is_not_utf8_gets_ascii(tmp_path: Path) -> None:
+    (tmp_path / "x.prom").write_text('x{a="\u4e2d"} 3\n', "utf-8")
+    command = (sys.executable, "-m", "pytheus", "top", "x.prom")
+    for environ in ({"PYTHONIOENCODING": "latin-1", "LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}):
+        ended = execute(*command, cwd=tmp_path, **environ)
+        assert (ended.code, ended.out.splitlines()[1].split()[-1]) == (0, 'x{a="\\u4e2d"}')

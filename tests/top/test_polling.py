@@ -73,10 +73,10 @@ def test_protobuf_is_read_again_when_another_histogram_appears() -> None:
 
 def test_some_families_are_read_and_a_target_that_sends_all_is_noticed() -> None:
     some = Target(Program()).read(("hits_total",))
-    assert not some.is_whole
+    assert some.names == ("hits_total",)
     assert [series.name for series in some.snapshot.series] == ["hits_total"]
     all_of_them = Target(Program(has_names=False)).read(("hits_total",))
-    assert all_of_them.is_whole
+    assert all_of_them.names == ()
     assert len(all_of_them.snapshot.series) == 2
 
 

@@ -36,6 +36,7 @@ def test_eighty_columns_show_names_values_rates_and_quantiles() -> None:
 
 def test_forty_columns_show_names_values_and_rates() -> None:
     shown = Shown(40, 12)
+    assert shown.lines[0].split() == ["localhost:9464", "10", "series", "every", "1s"]
     assert shown.lines[2].split() == ["SERIES▲", "VALUE", "RATE/s"]
     assert all(width(line) <= 40 for line in shown.lines)
 
@@ -148,6 +149,18 @@ def test_details_show_labels_without_their_control_characters() -> None:
     assert "Jobs that wait.\\e[2J" in Shown().press("/", *"mail", "enter", "enter").text
 
 
+def test_a_series_that_is_gone_is_told() -> None:
+    shown = Shown(height=30).press("/", *"mail", "enter", "enter")
+    gone = "the last reading does not have this series"
+    assert gone not in shown.text
+    rest = snapshot(4)
+    left = [place for place, series in enumerate(rest.series) if series.family != "queue_size"]
+    series, values = [rest.series[place] for place in left], [rest.values[place] for place in left]
+    shown.history.add(4.0, rest._replace(series=series, values=values))
+    assert gone in shown.text
+    assert "value 0" in shown.text
+
+
 def test_long_details_are_scrolled() -> None:
     shown = Shown(height=10).press("/", *"query_seconds", "enter", "enter")
     first = shown.lines[1]
@@ -173,6 +186,18 @@ def test_a_family_has_its_labels_and_its_series() -> None:
     assert "rate per second of all series" in shown.text
     assert shown.chosen.startswith('>requests_total{code="200"')
     assert "Enter: series" in shown.press("escape").lines[-1]
+
+
+def test_the_history_of_a_family_goes_on_while_it_is_looked_at() -> None:
+    shown = Shown().press("tab", "down", "down", "down", "enter")
+    table = shown.screen.table
+    assert table.rates("requests_total") == [(2.0, 6.0), (3.0, 6.0)]
+    for number in (4, 5):
+        shown.history.add(float(number), snapshot(number))
+    shown.history.add(6.0, snapshot(5))
+    assert table.rates("requests_total") == [(2.0, 6.0), (3.0, 6.0), (4.0, 6.0), (5.0, 6.0), (6.0, 0.0)]
+    assert table.rates("requests_total")[-1] == (6.0, 0.0)
+    assert table.label_values("requests_total") == {"code": 1, "path": 4}
 
 
 def test_an_error_is_told_above_the_last_numbers() -> None:
