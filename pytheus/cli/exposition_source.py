@@ -31,7 +31,7 @@ from pytheus.push.deadline import Deadline
 if TYPE_CHECKING:
     from pytheus.testing.parsed import ParsedFamily
 
-__all__ = ["ACCEPT", "Exposition", "ExpositionSource", "FormatName", "Reading", "SourceError", "url_of"]
+__all__ = ["ACCEPT", "Exposition", "ExpositionSource", "FormatName", "Reading", "SourceError", "exact_names", "url_of"]
 
 FormatName: TypeAlias = Literal["text", "openmetrics", "protobuf"]
 
@@ -62,6 +62,7 @@ _CONTENT_TYPES: Final[dict[FormatName, str]] = {
 _OTHERS: Final = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
 
 _PATH: Final = "/metrics"
+_PATTERN_CHARACTERS: Final = frozenset("*?[")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_AT_MOST: Final = 5
 _SUBJECT: Final = "the endpoint"
@@ -258,6 +259,16 @@ class ExpositionSource:
         except DecompressionError as error:
             remedy = "raise the limit by --max-bytes" if "more than" in str(error) else "look into its log"
             raise SourceError(f"{subject}: {error}; {remedy}") from error
+
+
+def exact_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return `names` for a server, or nothing if one of them is a pattern, which servers do not know.
+
+    >>> exact_names(["jobs_total"]), exact_names(["jobs_total", "http_*"])
+    (('jobs_total',), ())
+    """
+    every = tuple(names)
+    return () if any(_PATTERN_CHARACTERS.intersection(name) for name in every) else every
 
 
 def url_of(target: str) -> str | None:

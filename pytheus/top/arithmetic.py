@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from pytheus.native_buckets import NativeHistogram, combined, with_schema, with_zero_threshold
@@ -90,7 +89,8 @@ def total(values: Sequence[Value]) -> Value:
         return values[0]
     parts = [value for value in values if isinstance(value, Distribution)]
     if not parts:
-        return math.fsum([value for value in values if not isinstance(value, Distribution)])
+        # Not `fsum`, which raises for infinities of both signs.
+        return sum([value for value in values if not isinstance(value, Distribution)])
     bounds = parts[0].bounds
     counts: tuple[float, ...] = ()
     if bounds and all(part.bounds == bounds for part in parts):

@@ -100,7 +100,8 @@ class History:
         for position in positions:
             seen[position] = number
         self._note_resets(values)
-        size = _size(snapshot.values)
+        # Positions of series that came and went take memory as well.
+        size = _size(snapshot.values) + len(values) - len(positions)
         self.numbers += size
         self._readings.append(_Reading(at, values, size))
         if is_whole:

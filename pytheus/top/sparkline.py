@@ -81,9 +81,8 @@ def graph(values: Sequence[float], height: int, *, ascii_only: bool = False) -> 
     if not known or height <= 0:
         return [_GAP * len(values)] * max(height, 0), 0.0, 0.0
     low, high = min(0.0, *known), max(0.0, *known) if min(known) < 0 else max(known)
-    span = high - low
-    if not 0 < span < math.inf:
-        span = 1.0
+    # Halves, because the difference of the largest numbers is infinite.
+    half = high / 2 - low / 2
     steps = len(_BARS)
     rows: list[str] = []
     for row in range(height - 1, -1, -1):
@@ -92,7 +91,8 @@ def graph(values: Sequence[float], height: int, *, ascii_only: bool = False) -> 
             if not math.isfinite(value):
                 line.append(_GAP)
                 continue
-            level = round((value - low) / span * height * steps) - row * steps
+            share = (value / 2 - low / 2) / half if half > 0 else 0.0
+            level = round(share * height * steps) - row * steps
             if level <= 0:
                 line.append(_GAP)
             elif ascii_only:

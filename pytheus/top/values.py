@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from pytheus.native_bounds import MAX_SCHEMA, MIN_SCHEMA
 from pytheus.native_buckets import NativeHistogram
 from pytheus.testing.parse import ParsedFamily, ParsedSample
 
@@ -115,8 +116,15 @@ class Shape:
             self._bounds,
             counts,
             tuple([(quantile, numbers[place]) for quantile, place in self._quantiles]) if self._quantiles else (),
-            samples[self._count].native if samples and self._count >= 0 else None,
+            _usable(samples[self._count].native) if samples and self._count >= 0 else None,
         )
+
+
+def _usable(native: NativeHistogram | None) -> NativeHistogram | None:
+    """`native`, if it is one of the schemas and thresholds that exist; a damaged one could take forever to add up."""
+    if native is None or not MIN_SCHEMA <= native.schema <= MAX_SCHEMA:
+        return None
+    return native if 0 <= native.zero_threshold < math.inf else None
 
 
 _SUFFIXES: Final = {"_bucket": "bucket", "_sum": "sum", "_gsum": "sum", "_count": "count", "_gcount": "count"}

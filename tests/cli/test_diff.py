@@ -109,6 +109,10 @@ def test_families_are_selected(pytheus: Pytheus) -> None:
     ]
     for name in ("jobs", "jobs_total", "wait_seconds_bucket"):
         assert "1 changed" in pytheus("diff", "before.prom", "after.prom", "--name", name).out
+    ended = pytheus("diff", "before.prom", "after.prom", "--name", "*_*", "--ignore", "wait*")
+    assert "families: 1 changed" in ended.out
+    assert "jobs_total" in ended.out
+    assert pytheus("diff", "before.prom", "after.prom", "--ignore", "*").code == 0
     refusal = pytheus("diff", "before.prom", "after.prom", "--name", "absent").refusal
     assert refusal == "pytheus diff: neither before.prom nor after.prom has a family 'absent'; check its name\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable
@@ -299,6 +300,20 @@ def test_a_coding_that_is_not_supported_is_refused() -> None:
         assert "the coding 'br' is not supported" in refusal(receiver.url)
     with Receiver(answering(200, zlib.compress(TEXT), Content_Encoding="deflate")) as receiver:
         assert read(receiver.url).body == TEXT
+
+
+def test_tls(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Receiver(answering(200, TEXT), context=context) as receiver:
+        found = read(receiver.url, Reading(Access(ca_file=tmp_path / "ca.pem")))
+        assert "has a certificate that is not trusted" in refusal(receiver.url)
+        assert "did not answer" not in refusal(f"127.0.0.1:{receiver.port}")
+    assert found.timings is not None
+    assert found.timings.secured > found.timings.connected
 
 
 # Redirects ------------------------------------------------------------------------------------------------------------

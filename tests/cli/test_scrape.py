@@ -139,6 +139,12 @@ def test_families_are_selected_though_the_server_exposes_all(
     assert {sample.name for family in found.values() for sample in family.samples} == {"a_total", "a.c_total"}
 
 
+def test_a_pattern_selects_families(address: str, pytheus: Pytheus) -> None:
+    document = pytheus("scrape", address, "--json", "--name", "*_seconds", "--name", "limit.[a-c]ytes").document
+    assert [family["name"] for family in document["families"]] == ["limit.bytes", "wait_seconds"]
+    assert pytheus("scrape", address, "--name", "no*").code == 1
+
+
 def test_a_family_that_is_missing_is_told(address: str, tmp_path: Path, pytheus: Pytheus) -> None:
     ended = pytheus("scrape", address, "--name", "orders_total", "--name", "absent", "--json")
     assert (ended.code, len(ended.document["families"])) == (1, 1)
@@ -179,6 +185,17 @@ def test_a_damaged_body_is_shown_with_the_reason(tmp_path: Path, pytheus: Pytheu
     assert (ended.code, ended.out) == (1, "a 1\nb\n")
     assert ended.err == f"pytheus scrape: {path} is not an exposition: line 2 is not a sample: 'b'\n"
     assert "line 2 is not a sample" in pytheus("scrape", str(path), "--json").refusal
+
+
+def test_credentials_and_limits_are_passed_on(tmp_path: Path, pytheus: Pytheus) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    with Receiver(answering(200, b"a 1\n")) as receiver:
+        assert pytheus("scrape", receiver.url, "--token-file", str(token), "--timeout-seconds", "7").code == 0
+        assert "more than 3 bytes" in pytheus("scrape", receiver.url, "--max-bytes", "3").refusal
+    request, _ = receiver.requests
+    assert request.headers["authorization"] == "Bearer t0ken"
+    assert 6 < float(request.headers["x-prometheus-scrape-timeout-seconds"]) <= 7
 
 
 def test_a_password_is_not_shown(pytheus: Pytheus) -> None:

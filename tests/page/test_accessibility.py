@@ -74,8 +74,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("light", 390)])
 def test_axe_finds_nothing_serious(show: Opener, axe: str, theme: str, width: int) -> None:
     class Broken:
         def collect(self) -> list[object]:

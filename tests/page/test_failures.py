@@ -14,7 +14,7 @@ from bench.chromium import Tab
 from pytheus import start_http_server
 from pytheus.exposition.server import MetricsServer
 from tests.page.conftest import Opener
-from tests.page.reading import row, until
+from tests.page.reading import row, until, until_details
 from tests.page.shop import Shop
 
 
@@ -120,5 +120,15 @@ def test_a_server_that_is_away_and_comes_back(tab: Tab, shop: Shop) -> None:
 def test_a_restart_is_told(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry)
     tab.wait("poller.took > 0")
-    tab.run("takeOverview({...page.data, pid: 1})")
+    tab.run("await takeOverview({...page.data, pid: 1, uptime_seconds: -5})")
     tab.wait("byId('state-text').textContent.includes('restarted')")
+
+
+def test_several_processes_that_take_turns_are_told(show: Opener, shop: Shop) -> None:
+    tab = show(shop.registry)
+    tab.press("p")
+    tab.wait("poller.isPaused && !poller.isBusy")
+    for pid in 11, 12, 11:
+        tab.run(f"await takeOverview({{...page.data, pid: {pid}, uptime_seconds: 9999}})")
+    until_details(tab, "Several processes answer at this address in turn, such as")
+    assert "restarted" not in tab.text("#state")

@@ -51,7 +51,7 @@ def test_search_finds_names_help_labels_and_types(show: Opener, shop: Shop) -> N
         tab.wait(f"list.words.join(' ') === {json.dumps(words.lower())}")
         assert names(tab) == found, words
         assert f"{len(found)} of 8 families match" in tab.text("#matches")
-    assert "q=no+such+thing" in tab.run("location.hash")
+    tab.wait("location.hash.includes('q=no+such+thing')")
     tab.press("Escape")
     tab.wait("list.matching.length === 8")
     tab.click('.type-filter[data-type="gauge"]')
@@ -118,7 +118,6 @@ def test_a_histogram_has_quantiles_buckets_and_exemplars(show: Opener, shop: Sho
     until_details(tab, "trace_id=4bf92f351")
     for _ in range(50):
         shop.latency.labels("/cart").observe(3)
-    until_details(tab, "Distribution, last minute")
     until_details(tab, "p50 3 s")
 
 
@@ -273,7 +272,7 @@ def test_of_ten_thousand_series_only_what_is_on_screen_is_elements_and_asked_for
     assert tab.text("#matches") == "500 families, 10,000 series"
     assert tab.run("document.querySelectorAll('#list .row').length") < 60
     assert tab.run("list.families.filter((family) => family.reading).length") < 60
-    assert max(map(len, tab.requests)) < 4500
+    assert max(map(len, tab.requests)) < 6500
     tab.run("list.grid.element.scrollTop = 1e9")
     until(tab, "part9_depth499", "max 518")
 

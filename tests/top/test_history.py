@@ -130,6 +130,16 @@ def test_memory_is_bounded_and_positions_of_series_that_are_gone_are_used_again(
     assert not history.points(Series("hits_total", "hits_total", (("n", "0-0"),)))
 
 
+def test_series_that_come_and_go_do_not_fill_the_memory() -> None:
+    history = History(numbers_at_most=20_000)
+    for number in range(200):
+        series = [Series("hits_total", "hits_total", (("n", f"{number}-{index}"),)) for index in range(100)]
+        history.add(float(number), Snapshot((HITS,), series, [1.0] * 100))
+    # Somewhat more, because at least twelve readings are kept.
+    assert sum(len(reading.values) for reading in history._readings) <= 40_000
+    assert len(history._seen) <= 4_000
+
+
 def test_few_series_have_a_history_of_a_bounded_number_of_readings() -> None:
     history = history_of(*[float(number) for number in range(1000)])
     assert len(history) == 300

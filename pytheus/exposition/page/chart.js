@@ -22,11 +22,17 @@ const SPARK_WIDTH = 84, SPARK_HEIGHT = 20, SPARK_SECONDS = 60;
 /** A small line of the last minute; without a meaning of its own for a screen reader. */
 function sparkline() {
   const line = svg("path.line", null);
-  const dot = svg("circle.dot", { r: 1.8 });
+  const dot = svg("circle.dot", { r: 1.8, cy: -9 });
   const element = svg("svg.spark", { viewBox: `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`, "aria-hidden": "true", width: SPARK_WIDTH, height: SPARK_HEIGHT }, line, dot);
-  let shown = "";
+  let shown = "", subject = /** @type {any} */ (null), drawn = -1;
   return {
     element,
+    /** Draw unless this reading of it is drawn. @param {any} of @param {number} reading @param {() => [number, number][]} points */
+    show(of, reading, points) {
+      if (of === subject && reading === drawn) return;
+      [subject, drawn] = [of, reading];
+      this.draw(points());
+    },
     /** @param {[number, number][]} points */
     draw(points) {
       const last = points[points.length - 1]?.[0] ?? 0;
@@ -216,7 +222,7 @@ class BarChart {
       if (count) this.root.append(svg("rect.bar", { x: round(x + gap / 2), y: round(bottom - size), width: Math.max(0.5, round(each - gap)), height: round(size), rx: each > 8 ? 2 : 0 }));
       // Each bound is written below the end of its bucket, if there is space.
       const text = to === Infinity ? "∞" : human(to, unit);
-      const half = text.length * 3.3 + 4, middle = Math.min(x + each, right - half + 8);
+      const half = text.length * 3.3 + 4, middle = Math.max(half, Math.min(x + each, right - half + 8));
       if (middle - half > free) {
         this.root.append(svg("text", { x: round(middle), y: height - 6, "text-anchor": "middle" }, text));
         free = middle + half;
@@ -256,7 +262,7 @@ class BarChart {
     const bar = offset === null || !this.each ? undefined : this.bars[Math.floor((offset - (this.left ?? 0)) / this.each)];
     if (!bar) return setText(this.readout, "");
     const total = this.bars.reduce((sum, { count }) => sum + count, 0);
-    setText(this.readout, `${bucketText(bar, this.unit)}  ${human(bar.count)}  ${human(bar.count / total, "ratio")}`);
+    setText(this.readout, `${bucketText(bar, this.unit)}  ${human(bar.count)}  ${humanPart(bar.count / total)}`);
   }
 }
 

@@ -160,7 +160,6 @@ class Detail {
     if (this.series) this.series.recent = null;
     this.series = series;
     if (series) series.recent = [];
-    if (series && this.isLately && this.family?.isDistribution) this.lateSince = performance.now();
     announce(series ? `Series ${labelText(series.labels) || "without labels"}` : "All series");
     this.update();
     this.page.selected();
@@ -197,7 +196,7 @@ class Detail {
     let text = "", action = null;
     if (!isSelectable(family)) text = "The name is too long to be selected, so that its numbers cannot be read here.";
     else if (family.isAbsent) text = "The last response had nothing of this family. Its collector may have failed, or it was removed.";
-    else if (family.isCut) text = `The first ${GROUPED.format(family.series.length)} of ${counted(family.size, "series", "series")} were read; sums and cardinality are of these.`;
+    else if (family.isCut) text = `The first ${grouped(family.series.length)} of ${counted(family.size, "series", "series")} were read; sums and cardinality are of these.`;
     else if (family.size > AUTOMATIC_SERIES && !family.reading) text = `${counted(family.size, "series", "series")}: reading the first ones.`;
     if (this.series && this.series.reading !== family.reading) text = "This series was not in the last response.";
     if (family.size > AUTOMATIC_SERIES) action = h("button.small", { type: "button", onclick: () => this.page.readOnce(family) }, "Read again");
@@ -240,7 +239,7 @@ class Detail {
         if (!isSummary) {
           for (const q of QUANTILES) {
             const value = quantileOf(q, distribution, this.isClassic);
-            marks.push([`p${q * 100}`, value]);
+            if (q !== 0.9) marks.push([`p${q * 100}`, value]);
             tiles.push([`p${q * 100}`, human(value, unit), exactNumber(value)]);
           }
         } else if (series?.metric?.quantiles || family.series.length === 1) {
@@ -251,7 +250,7 @@ class Detail {
           const bars = barsOf(distribution, this.isClassic);
           this.kinds.hidden = !(distribution.native && distribution.bounds);
           const others = /** @type {DistributionSum} */ (distribution).others;
-          setText(this.barsTitle, (family.type === "gaugehistogram" ? "Distribution now" : isLately ? "Distribution, last minute" : this.isLately ? "Distribution since start: none in the last minute" : "Distribution since start") + (others ? `; ${counted(others, "series", "series")} with other buckets left out` : ""));
+          setText(this.barsTitle, (isLately || !this.isLately || family.type === "gaugehistogram" ? "Distribution" : "None in the last minute; since start") + (others ? `; ${counted(others, "series", "series")} with other buckets left out` : ""));
           this.bars.show(bars, marks, unit, `Distribution of ${human(distribution.count)} observations: ${marks.map(([name, value]) => `${name} ${human(value, unit)}`).join(", ")}`);
         }
       }
@@ -323,10 +322,10 @@ class Detail {
   showTabs() {
     const family = /** @type {Family} */ (this.family);
     const exemplars = family.series.reduce((sum, { metric }) => sum + (metric?.exemplars?.length ?? 0), 0);
-    const tabs = [["series", `Series ${GROUPED.format(family.series.length)}`]];
+    const tabs = [["series", `Series ${grouped(family.series.length)}`]];
     if (family.isDistribution && family.type !== "summary") tabs.push(["buckets", "Buckets"]);
     if (family.series.some(({ labels }) => labels.length)) tabs.push(["cardinality", "Cardinality"]);
-    if (exemplars) tabs.push(["exemplars", `Exemplars ${GROUPED.format(exemplars)}`]);
+    if (exemplars) tabs.push(["exemplars", `Exemplars ${grouped(exemplars)}`]);
     if (!tabs.some(([id]) => id === this.tab)) this.tab = "series";
     const ids = tabs.map(([id]) => id).join();
     if (this.tabs.dataset.ids !== ids) {
@@ -379,7 +378,7 @@ class Detail {
     }
     this.grid.setSorted(column, falling);
     this.grid.setItems(series);
-    setText(this.count, words.length ? `${GROUPED.format(series.length)} of ${counted(family.series.length, "series", "series")}` : "");
+    setText(this.count, words.length ? `${grouped(series.length)} of ${counted(family.series.length, "series", "series")}` : "");
   }
 
   /** @param {string} column @returns {(series: Series) => any} */
@@ -443,7 +442,7 @@ class Detail {
         const spark = sparkline();
         cell.append(spark.element);
         return spark;
-      }, render: (_, item, spark) => spark.draw(item.history ? (family.isCumulative ? item.history.rates() : item.history.points()) : []) });
+      }, render: (_, item, spark) => spark.show(item, item.history ? item.reading : -2, () => (item.history ? (family.isCumulative ? item.history.rates() : item.history.points()) : [])) });
     }
     const least = columns.reduce((sum, { width }) => sum + (Number(/(\d+)px/.exec(width)?.[1]) || 60), 24);
     this.grid.element.style.setProperty("--least", `${least}px`);
@@ -462,7 +461,7 @@ class Detail {
     this.panel.replaceChildren(plainTable(`Buckets, ${isLately ? "last minute" : "since start"}`, ["#From", "#To", "#Count", "Share", "#Cumulative"], bars.map(({ from, to, count }) => {
       below += count;
       const bound = (/** @type {number} */ value) => h("span", { title: exactNumber(value) }, human(value, family.unit));
-      return [bound(from), bound(to), human(count), h("span.share", null, meter(count / highest), total ? human(count / total, "ratio") : ""), total ? human(below / total, "ratio") : ""];
+      return [bound(from), bound(to), human(count), h("span.share", null, meter(count / highest), total ? humanPart(count / total) : ""), total ? humanPart(below / total) : ""];
     }), 1000));
     if (this.panel.firstElementChild) this.panel.firstElementChild.scrollTop = scroll;
   }
@@ -476,11 +475,11 @@ class Detail {
     const total = family.series.length;
     const [worst] = counts;
     const isWorst = worst && worst.values > 1 && total / worst.without >= 1.5;
-    const verdict = !worst ? "No labels." : isWorst ? ["Label ", h("code", null, worst.label), ` is what multiplies the series most: without it there would be ${GROUPED.format(worst.without)} in place of ${GROUPED.format(total)}.`] : ["No label multiplies the series much."];
+    const verdict = !worst ? "No labels." : isWorst ? ["Label ", h("code", null, worst.label), ` is what multiplies the series most: without it there would be ${grouped(worst.without)} in place of ${grouped(total)}.`] : ["No label multiplies the series much."];
     this.panel.replaceChildren(h("p.verdict", null, ...[verdict].flat(), family.isCut ? " Of the series that were read." : ""), plainTable("Cardinality by label", ["Label", "#Values", "#Series without it", "Multiplies by", "Most frequent values"],
       counts.map(({ label, values, without, top }) => [
-        h("code", null, label), GROUPED.format(values), GROUPED.format(without), h("span.share", null, meter(Math.log2(total / without + 1e-9) / Math.max(1, Math.log2(total))), "×" + significant(total / without)),
-        h("span.values", null, ...top.map(([value, count]) => h("button.plain.value-button", { type: "button", title: "Show these series", onclick: () => this.filterBy(label, value) }, clipped(value, 40) || "∅", h("span.count", null, GROUPED.format(count))))),
+        h("code", null, label), grouped(values), grouped(without), h("span.share", null, meter(Math.log2(total / without + 1e-9) / Math.max(1, Math.log2(total))), "×" + significant(total / without)),
+        h("span.values", null, ...top.map(([value, count]) => h("button.plain.value-button", { type: "button", title: "Show these series", onclick: () => this.filterBy(label, value) }, clipped(value, 40) || "∅", h("span.count", null, grouped(count))))),
       ])), h("p.quiet", null, h("button.small", { type: "button", onclick: () => this.showCardinality() }, "Count again")));
   }
 

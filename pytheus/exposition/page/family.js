@@ -1,12 +1,15 @@
 "use strict";
 // The families and series that the page knows, with their history. Everything is bounded: points, series, vanished ones.
 
-const POINTS = 300; // of a family's history, and of a series' in the details
+const POINTS = 300; // of a history in the details
+const POINTS_OF_LIST = 90; // of a family's elsewhere
 const POINTS_OF_MANY = 30; // of a series', where there are many
 const MANY_SERIES = 2000;
+const FEW_SERIES = 100; // whose numbers are kept while they are not on screen
 const SERIES_AT_MOST = 20000; // that are read of one family
 const WINDOW_SECONDS = 60; // of quantiles and changes
 const RATE_SECONDS = 10;
+const SHORTEST_SECONDS = 0.5;
 const GONE_READINGS = 30; // after which a series that came no more is forgotten
 
 /** Numbers and when they were read; the oldest are overwritten. */
@@ -27,6 +30,13 @@ class History {
     if (this.length < this.times.length) this.length++;
   }
 
+  /** The same points with place for more, or the last ones of them. @param {number} capacity */
+  resized(capacity) {
+    const resized = new History(capacity);
+    for (let place = Math.max(0, this.length - capacity); place < this.length; place++) resized.push(this.times[this.at(place)], this.values[this.at(place)]);
+    return resized;
+  }
+
   /** The place of a point, 0 being the oldest. @param {number} place */
   at(place) {
     return (this.next - this.length + place + this.times.length) % this.times.length;
@@ -36,13 +46,13 @@ class History {
   since(seconds) {
     if (this.length < 2) return null;
     const last = this.at(this.length - 1);
-    for (let place = 0; place < this.length - 1; place++) {
+    let oldest = last;
+    for (let place = this.length - 2; place >= 0; place--) {
       const index = this.at(place);
-      if (this.times[last] - this.times[index] <= seconds * 1.05) {
-        return { value: this.values[index], last: this.values[last], seconds: this.times[last] - this.times[index] };
-      }
+      if (this.times[last] - this.times[index] > seconds * 1.05) break;
+      oldest = index;
     }
-    return null;
+    return oldest === last ? null : { value: this.values[oldest], last: this.values[last], seconds: this.times[last] - this.times[oldest] };
   }
 
   /** The increase a second, over the last `seconds`, or since the reading before if that is longer ago. */
@@ -65,9 +75,12 @@ class History {
   /** The increase a second between each point and the one before. */
   rates() {
     const points = /** @type {[number, number][]} */ ([]);
+    let before = this.at(0);
     for (let place = 1; place < this.length; place++) {
-      const before = this.at(place - 1), index = this.at(place);
-      points.push([this.times[index], (this.values[index] - this.values[before]) / (this.times[index] - this.times[before])]);
+      const index = this.at(place), seconds = this.times[index] - this.times[before];
+      if (seconds < SHORTEST_SECONDS) continue; // two readings at nearly the same time say little
+      points.push([this.times[index], (this.values[index] - this.values[before]) / seconds]);
+      before = index;
     }
     return points;
   }
@@ -133,6 +146,7 @@ class Family {
     this.isAbsent = false; // whether the last response had nothing of it
     this.isCut = false; // whether only its first series were read
     this.keepsSeries = false; // whether the series have histories
+    this.groups = [groupOf(this.name, 1), groupOf(this.name, 2)];
     this.forget();
     this.update(listed);
   }
@@ -143,17 +157,22 @@ class Family {
     this.known.clear();
     this.reading = 0;
     this.readAt = -Infinity;
-    this.history = new History(POINTS); // of the number that the list shows
+    this.history = new History(0); // of the number that the list shows; it grows when the family is first read
     this.grown = 0;
     this.total = NaN;
     this.least = this.most = NaN;
     this.sum = /** @type {DistributionSum | null} */ (null); // of all observations
     this.recent = /** @type {{time: number, increase: DistributionSum}[]} */ ([]);
+    this.rate = NaN; // the increase a second of all series, NaN if unknown
+    this.change = 0;
     this.resets = 0;
   }
 
-  /** @param {Listed} listed */
+  /** @param {Listed} listed @returns {boolean} whether anything is new */
   update(listed) {
+    const signature = JSON.stringify(listed);
+    if (signature === this.signature) return false;
+    this.signature = signature;
     const type = typeof listed.type === "string" ? listed.type : "unknown";
     if (this.type !== undefined && this.type !== type) this.forget();
     this.type = type;
@@ -167,6 +186,7 @@ class Family {
     this.isCumulative = CUMULATIVE.has(type);
     this.isDistribution = type === "histogram" || type === "gaugehistogram" || type === "summary";
     this.haystack = [this.name, this.help, type, this.declaredUnit, ...this.labels].join("\n").toLowerCase();
+    return true;
   }
 
   /** The number of series, as far as it is known. */
@@ -262,31 +282,38 @@ class Family {
     this.least = any ? least : NaN;
     this.most = any ? most : NaN;
     if (this.sumNow) this.sum = this.sumNow;
+    const capacity = this.keepsSeries ? POINTS : POINTS_OF_LIST;
+    if (this.history.times.length < capacity) this.history = this.history.resized(capacity);
     if (this.isCumulative) {
       this.grown += this.increase;
       this.history.push(this.time, this.grown);
       if (this.increaseNow && this.reading > 1) remember(this.recent, this.time, this.increaseNow);
     } else this.history.push(this.time, this.series.length > 1 ? this.most : this.total);
+    this.rate = this.isCumulative ? this.history.rate() : NaN;
+    this.change = this.changeNow();
   }
 
   /** Keep the histories of series, or free them. @param {boolean} keep */
   keepSeries(keep) {
     if (keep === this.keepsSeries) return;
     this.keepsSeries = keep;
+    if (!keep && this.history.length) this.history = this.history.resized(POINTS_OF_LIST);
     for (const series of this.known.values()) series.history = series.recent = null;
+  }
+
+  /** Free the memory of what was not on screen for long. @param {number} now in seconds */
+  rest(now) {
+    if (this.keepsSeries || now - this.readAt < 2 * WINDOW_SECONDS) return;
+    this.recent = [];
+    if (this.series.length > FEW_SERIES) this.forget();
   }
 
   // What is shown ---------------------------------------------------------------------------------------------------
 
-  /** The increase a second of all series, NaN if unknown. */
-  get rate() {
-    return this.isCumulative ? this.history.rate() : NaN;
-  }
-
   /** The relative change within the last minute; of what only grows, that of its rate. */
-  get change() {
+  changeNow() {
     if (this.isCumulative) {
-      const lately = this.history.rate(), before = this.history.rate(WINDOW_SECONDS);
+      const lately = this.rate, before = this.history.rate(WINDOW_SECONDS);
       return before > 0 ? lately / before - 1 : lately > 0 ? Infinity : 0;
     }
     const span = this.history.since(WINDOW_SECONDS);

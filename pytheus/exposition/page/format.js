@@ -14,7 +14,10 @@ function exactNumber(value) {
   return String(value);
 }
 
-const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+/** A whole number with commas; Intl.NumberFormat takes longer to begin than the page. @param {number} value */
+function grouped(value) {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
 
 /** At most `digits` significant ones, without zeros at the end. @param {number} value @param {number} digits */
 function significant(value, digits = 3) {
@@ -44,7 +47,7 @@ function longDuration(seconds) {
     if (seconds < size) continue;
     const rounded = Math.round(seconds / part) * part;
     const rest = Math.round((rounded % size) / part);
-    const whole = GROUPED.format(Math.floor(rounded / size));
+    const whole = grouped(Math.floor(rounded / size));
     return rest ? `${whole}${NARROW}${name} ${rest}${NARROW}${small}` : `${whole}${NARROW}${name}`;
   }
   return scaled(seconds, SHORT);
@@ -53,7 +56,7 @@ function longDuration(seconds) {
 /** @param {number} size not negative */
 function plainNumber(size) {
   if (size === 0) return "0";
-  if (Number.isInteger(size) && size < 1e5) return GROUPED.format(size);
+  if (Number.isInteger(size) && size < 1e5) return grouped(size);
   if (size >= 1e18 || size < 1e-3) return significant(size);
   if (size >= 1e3) return scaled(size, SI);
   return significant(size, 4);
@@ -106,6 +109,13 @@ function humanRate(value, unit = "") {
   return (showExact || unit || Math.abs(value) >= 1e3 || Number.isInteger(value) ? human(value, unit) : (value < 0 ? MINUS : "") + significant(Math.abs(value))) + "/s";
 }
 
+/** A part of a whole, in percent. @param {number} part a fraction */
+function humanPart(part) {
+  if (showExact) return human(part, "ratio");
+  const percent = part * 100;
+  return (percent > 0 && percent < 0.1 ? "<" + NARROW + "0.1" : percent === 100 ? "100" : percent.toFixed(1)) + NARROW + "%";
+}
+
 /** @param {number} change a fraction */
 function humanChange(change) {
   if (!Number.isFinite(change)) return change > 0 ? "new" : "";
@@ -147,7 +157,7 @@ function unitOf(name, type, declared) {
 
 /** @param {number} count @param {string} noun @param {string} [plural] */
 function counted(count, noun, plural = noun + "s") {
-  return `${GROUPED.format(count)} ${count === 1 ? noun : plural}`;
+  return `${grouped(count)} ${count === 1 ? noun : plural}`;
 }
 
 /** A text of another program, bounded. @param {unknown} text @param {number} limit */

@@ -22,13 +22,18 @@ function nativeBound(index, schema) {
  */
 function nativeBuckets(native) {
   const buckets = [];
+  // A bucket within which the zero bucket ends begins there, as Prometheus has it.
+  const inner = (/** @type {number} */ index) => {
+    const bound = nativeBound(index - 1, native.schema);
+    return nativeBound(index, native.schema) > native.threshold ? Math.max(bound, native.threshold) : bound;
+  };
   for (let place = native.negative.length - 1; place >= 0; place--) {
     const [index, count] = native.negative[place];
-    buckets.push({ from: -nativeBound(index, native.schema), to: -nativeBound(index - 1, native.schema), count });
+    buckets.push({ from: -nativeBound(index, native.schema), to: -inner(index), count });
   }
   if (native.zero) buckets.push({ from: -native.threshold, to: native.threshold, count: native.zero });
   for (const [index, count] of native.positive) {
-    buckets.push({ from: nativeBound(index - 1, native.schema), to: nativeBound(index, native.schema), count });
+    buckets.push({ from: inner(index), to: nativeBound(index, native.schema), count });
   }
   return buckets;
 }

@@ -44,6 +44,11 @@ function summaryOf(family) {
   return { text: `max ${human(family.most, unit)}`, note: `From ${exactNumber(family.least)} to ${exactNumber(family.most)}, in ${counted(series.length, "series", "series")}` };
 }
 
+/** @param {Family} a @param {Family} b */
+function byName(a, b) {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
 class FamilyList {
   /** @param {{open: (family: Family) => void, wanted: () => void, matches: (text: string) => void}} page */
   constructor(page) {
@@ -136,13 +141,14 @@ class FamilyList {
         const spark = sparkline();
         cell.append(spark.element);
         return spark;
-      }, render: (_, item, spark) => spark.draw(/** @type {Family} */ (item).points()) },
+      }, render: (_, item, spark) => spark.show(item, /** @type {Family} */ (item).reading, () => /** @type {Family} */ (item).points()) },
     ];
   }
 
   /** @param {Family[]} families */
   setFamilies(families) {
-    this.families = families;
+    // Sorted once; a search keeps the order.
+    this.families = families.sort(byName);
     const counts = new Map();
     for (const { type } of families) counts.set(type, (counts.get(type) ?? 0) + 1);
     for (const type of this.types) if (!counts.has(type)) this.types.delete(type);
@@ -157,7 +163,7 @@ class FamilyList {
           const isOn = !this.types.delete(type) && this.types.add(type);
           /** @type {Element} */ (event.currentTarget).setAttribute("aria-pressed", String(Boolean(isOn)));
           this.refresh(true);
-        } }, typeTag(type), h("span.count", null, GROUPED.format(count)))));
+        } }, typeTag(type), h("span.count", null, grouped(count)))));
     }
     this.refresh(false);
   }
@@ -189,10 +195,8 @@ class FamilyList {
     const { words, types, sort } = this;
     this.matching = this.families.filter((family) => (!types.size || types.has(family.type)) && words.every((word) => family.haystack.includes(word)));
     this.sortedAt = performance.now();
-    const byName = (/** @type {Family} */ a, /** @type {Family} */ b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
     let items = /** @type {(Family | Group)[]} */ ([]);
     if (sort === "name") {
-      this.matching.sort(byName);
       if (this.isReversed) this.matching.reverse();
       items = this.grouped();
     } else {
@@ -209,10 +213,10 @@ class FamilyList {
     this.grid.setItems(items);
     const total = this.families.length;
     const series = this.matching.reduce((sum, family) => sum + family.size, 0);
-    let text = this.matching.length === total ? `${counted(total, "family", "families")}, ${counted(series, "series", "series")}` : `${GROUPED.format(this.matching.length)} of ${counted(total, "family", "families")} match`;
+    let text = this.matching.length === total ? `${counted(total, "family", "families")}, ${counted(series, "series", "series")}` : `${grouped(this.matching.length)} of ${counted(total, "family", "families")} match`;
     if (sort === "rate" || sort === "change") {
       const known = this.matching.filter((family) => family.reading > 1).length;
-      if (known < this.matching.length) text += `; ${GROUPED.format(known)} read`;
+      if (known < this.matching.length) text += `; ${grouped(known)} read`;
     }
     if (this.text !== text) this.page.matches(text);
     this.text = text;
@@ -221,13 +225,14 @@ class FamilyList {
 
   /** The families with a heading before each group, unless there would be one group alone. */
   grouped() {
-    const parts = this.families.length > 1 && this.families.every(({ name }) => groupOf(name, 1) === groupOf(this.families[0].name, 1)) ? 2 : 1;
+    // Where all begin alike, as with a registry's prefix, by the part after it.
+    const part = this.families.length > 1 && this.families.every(({ groups }) => groups[0] === this.families[0].groups[0]) ? 1 : 0;
     const groups = /** @type {Map<string, Group>} */ (new Map());
     const sizes = new Map();
-    for (const { name } of this.families) sizes.set(groupOf(name, parts), (sizes.get(groupOf(name, parts)) ?? 0) + 1);
+    for (const { groups: own } of this.families) sizes.set(own[part], (sizes.get(own[part]) ?? 0) + 1);
     const alone = /** @type {Group} */ ({ group: "", families: [], series: 0 }); // those whose group would have one family
     for (const family of this.matching) {
-      const own = groupOf(family.name, parts);
+      const own = family.groups[part];
       const name = sizes.get(own) > 1 ? own : "";
       let group = name ? groups.get(name) : alone;
       if (!group) groups.set(name, group = { group: name, families: [], series: 0 });

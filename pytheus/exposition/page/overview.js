@@ -32,7 +32,7 @@ function plainTable(label, heads, rows, most = 200) {
   return h("div.scroller", { tabindex: 0, role: "region", "aria-label": label },
     h("table", null, h("thead", null, h("tr", null, ...heads.map((head) => h("th", { scope: "col", class: head.startsWith("#") && "number" }, head.replace(/^#/, ""))))),
       h("tbody", null, ...shown.map((row) => h("tr", null, ...row.map((cell, place) => h("td", { class: heads[place].startsWith("#") && "number" }, cell))))),
-      rows.length > most && h("tfoot", null, h("tr", null, h("td", { colspan: heads.length }, `${GROUPED.format(rows.length - most)} more are not shown.`)))));
+      rows.length > most && h("tfoot", null, h("tr", null, h("td", { colspan: heads.length }, `${grouped(rows.length - most)} more are not shown.`)))));
 }
 
 /** Entries of the server as objects, whatever it sent. @param {unknown} list @returns {any[]} */
@@ -74,7 +74,7 @@ class Overview {
     const series = families.reduce((sum, { size }) => sum + size, 0);
     const tile = (/** @type {string} */ name, /** @type {any} */ value) => h("div.tile", null, h("dt", null, name), value instanceof Node ? value : h("dd", null, value));
     return h("div", null, h("h2.quiet", null, "Overview"), h("dl.tiles", null,
-      tile("Families", GROUPED.format(families.length)), tile("Series", human(series)), tile("Up for", this.uptime),
+      tile("Families", grouped(families.length)), tile("Series", human(series)), tile("Up for", this.uptime),
       data.pid !== undefined && tile("Process", inWords(data.pid)),
       data.python !== undefined && tile("Python", inWords(data.python)),
       tile("pytheus", inWords(data.version) + (data.compiled === false ? ", pure" : ""))));
@@ -85,7 +85,7 @@ class Overview {
     const cards = [];
     const texts = (/** @type {unknown} */ list) => (Array.isArray(list) ? list : []).map((each) => h("li", null, inWords(each)));
     const problems = texts(data.problems), warnings = texts(data.warnings), failed = entriesOf(data.failed);
-    if (data.truncated) warnings.push(h("li", null, "There are more families than the server lists."));
+    for (const kind of ["families", "processes"]) if (data[kind + "_left_out"] > 0) warnings.push(h("li", null, `${grouped(data[kind + "_left_out"])} more ${kind} are not listed.`));
     if (problems.length) cards.push(h("div.bad", null, card(counted(problems.length, "problem"), h("ul", null, ...problems))));
     if (failed.length) {
       cards.push(h("div.bad", null, card(counted(failed.length, "failed collector"), plainTable("Failed collectors", ["Collector", "Error", "#Times", "#Last"],
@@ -118,7 +118,7 @@ class Overview {
     const total = families.reduce((sum, { size }) => sum + size, 0);
     return card("Most series", plainTable("Families with the most series", ["Family", "#Series", "Share", "Most values"], sorted.map((family) => [
       h("button.plain.link", { type: "button", onclick: () => this.open(family) }, family.name), human(family.size),
-      h("span.share", null, meter(family.size / total), human(family.size / total, "ratio")), this.blamed(family),
+      h("span.share", null, meter(family.size / total), humanPart(family.size / total)), this.blamed(family),
     ])));
   }
 
@@ -134,7 +134,7 @@ class Overview {
   /** @param {any} data */
   registry(data) {
     const { registry = {}, plugins = {} } = data;
-    const known = new Set(["version", "compiled", "python", "pid", "uptime_seconds", "registry", "plugins", "problems", "warnings", "families", "processes", "failed", "truncated"]);
+    const known = new Set(["version", "compiled", "python", "pid", "uptime_seconds", "registry", "plugins", "problems", "warnings", "families", "processes", "failed", "families_left_out", "processes_left_out"]);
     const product = registry.distribution ? `${inWords(registry.distribution)} ${inWords(registry.version ?? "")}`.replace(/ –$/, "") : undefined;
     const others = Object.entries(data).filter(([name]) => !known.has(name)).slice(0, 30);
     return card("Registry", facts([

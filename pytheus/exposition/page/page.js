@@ -14,13 +14,14 @@ const THEMES = ["auto", "light", "dark"];
 
 const page = {
   families: /** @type {Map<string, Family>} */ (new Map()),
-  listed: "",
   data: /** @type {any} */ (null),
   dataAt: 0,
   asked: "", // the family of the address, until it is known
   state: /** @type {PollState | null} */ (null),
   restarted: false,
-  drawn: 0,
+  since: Date.now() / 1000,
+  pids: new Set(), // of the processes that answered
+  isMixed: false, // whether they take turns
 };
 
 const detail = new Detail({ close: () => openFamily(null), selected: () => undefined, readOnce: (family) => poller.readOnce(family) });
@@ -48,32 +49,42 @@ function later() {
 
 // What the server tells -------------------------------------------------------------------------------------------------
 
-/** @param {any} data */
-function takeOverview(data) {
-  const before = page.data;
-  if (before && (before.pid !== data.pid || data.uptime_seconds < before.uptime_seconds)) {
+/** Take an overview, a few families at a time. @param {any} data */
+async function takeOverview(data) {
+  const before = page.data, started = Date.now() / 1000 - data.uptime_seconds;
+  const isOther = before && before.pid !== data.pid;
+  // Several processes behind one address take turns; a new one began after the page.
+  if (isOther && page.pids.has(data.pid) && !entriesOf(data.processes).length) page.isMixed = true;
+  if (isOther ? !page.pids.has(data.pid) && started > page.since : before && data.uptime_seconds < before.uptime_seconds) {
     page.restarted = true;
     announce("The process was restarted.");
     setTimeout(() => { page.restarted = false; showState(page.state); }, 30000);
   }
+  if (page.pids.size < 1000) page.pids.add(data.pid);
+  if (page.isMixed) data.warnings = [...(Array.isArray(data.warnings) ? data.warnings : []), `Several processes answer at this address in turn, such as ${[...page.pids].slice(-4).map(inWords).join(", ")}, each with numbers of its own. A registry for several processes would show their sums.`];
+  const names = new Set();
+  let isNew = !page.data, since = performance.now();
+  for (const each of entriesOf(data.families)) {
+    if (typeof each.name !== "string" || !each.name || names.has(each.name)) continue;
+    names.add(each.name);
+    const known = page.families.get(each.name);
+    if (!known) page.families.set(each.name, new Family(each));
+    isNew = (known ? known.update(each) : true) || isNew;
+    if (performance.now() - since > SLICE_MS) {
+      await pause();
+      since = performance.now();
+    }
+  }
+  for (const name of page.families.keys()) {
+    page.families.get(name)?.rest(since / 1000);
+    if (!names.has(name) && name !== detail.family?.name) isNew = page.families.delete(name) || isNew;
+  }
+  await pause();
   page.data = data;
   page.dataAt = performance.now();
-  const listed = entriesOf(data.families).filter(({ name }) => typeof name === "string" && name);
-  const signature = JSON.stringify(listed);
-  if (signature !== page.listed) {
-    page.listed = signature;
-    const names = new Set();
-    for (const each of listed) {
-      if (names.has(each.name)) continue;
-      names.add(each.name);
-      const known = page.families.get(each.name);
-      if (known) known.update(each);
-      else page.families.set(each.name, new Family(each));
-    }
-    for (const name of page.families.keys()) if (!names.has(name) && name !== detail.family?.name) page.families.delete(name);
-    list.setFamilies([...page.families.values()]);
-  }
+  if (isNew) list.setFamilies([...page.families.values()]);
   if (page.asked) openAsked();
+  await pause();
   overview.show(data, list.families, 0);
 }
 
@@ -227,7 +238,7 @@ function showKeys() {
   const dialog = byId("keys");
   if (!dialog.childElementCount) {
     dialog.append(h("h2", { id: "keys-title" }, "Keys"), h("dl.keys", null, ...KEYS.map(([key, effect]) => h("div", null, h("dt", null, ...key.split(" ").flatMap((each, place) => [place ? " " : "", h("kbd", null, each.replace(",", ""))])), h("dd", null, effect)))),
-      h("p.quiet", null, "Counters are rates over 10 s, resets left out. Quantiles are interpolated as histogram_quantile() does it."),
+      h("p.quiet", null, "Rates are over the last 10 s, and resets of counters are left out. Quantiles are interpolated as histogram_quantile() does it."),
       h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Close"));
   }
   if (!dialog.open) dialog.showModal();
@@ -299,12 +310,13 @@ function start() {
   byId("families").append(list.grid.element);
   byId("detail").append(overview.element);
   byId("tools").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
-  let searching = 0;
+  let searching = 0, writing = 0;
   byId("search").addEventListener("input", () => {
     cancelAnimationFrame(searching);
     searching = requestAnimationFrame(() => {
       list.search(byId("search").value);
-      writeAddress(false);
+      clearTimeout(writing);
+      writing = setTimeout(() => writeAddress(false), 300);
     });
   });
   byId("sort").addEventListener("change", () => { list.sortBy(byId("sort").value); writeAddress(false); });
@@ -333,4 +345,6 @@ function start() {
   poller.schedule(0);
 }
 
-start();
+// After the first paint, which shows the empty page at once.
+if (document.hidden) start();
+else requestAnimationFrame(() => setTimeout(start));

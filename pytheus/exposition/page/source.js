@@ -4,11 +4,11 @@
 
 const PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8";
 const OVERVIEW = "application/vnd.pytheus.overview+json";
-const QUERY_CHARACTERS = 4000; // servers and proxies limit the first line of a request
-const NAMES_AT_MOST = 80; // in one request; pytheus takes 100
+const QUERY_CHARACTERS = 6000; // servers and proxies limit the first line of a request
+const NAMES_AT_MOST = 100; // in one request; pytheus takes as many
 const NAME_CHARACTERS = 512;
 const SERIES_OF_A_TICK = 1500; // that the list has read at once
-const REQUESTS_OF_A_TICK = 4;
+const REQUESTS_OF_A_TICK = 6;
 const BYTES_AT_MOST = 32 * 2 ** 20; // of one response
 const OVERVIEW_BYTES = 32 * 2 ** 20;
 const AUTOMATIC_SERIES = 50000; // a larger family is read when the user asks
@@ -161,7 +161,7 @@ async function readNumbers(families, signal) {
 /** Polls until the page ends. */
 class Poller {
   /**
-   * @param {{overview: (overview: any) => void, wanted: () => {opened: Family | null, shown: Family[], background: Family[]},
+   * @param {{overview: (overview: any) => Promise<void>, wanted: () => {opened: Family | null, shown: Family[], background: Family[]},
    *   numbers: (families: Family[]) => void, state: (state: PollState) => void}} page
    */
   constructor(page) {
@@ -175,6 +175,7 @@ class Poller {
     this.timer = 0;
     this.isBusy = false;
     this.isAgain = false;
+    this.hasRead = false; // whether there was an overview
     this.error = /** @type {SourceError | null} */ (null);
     this.once = /** @type {Family | null} */ (null);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
@@ -217,7 +218,7 @@ class Poller {
   }
 
   async tick() {
-    if (this.isBusy || (this.isPaused && this.overviewDue && !this.once)) return;
+    if (this.isBusy || (this.isPaused && this.hasRead && !this.once)) return;
     if (this.retryAt > performance.now()) return this.schedule(this.retryAt - performance.now());
     this.isBusy = true;
     this.isAgain = false;
@@ -227,7 +228,8 @@ class Poller {
     try {
       if (begun >= this.overviewDue) {
         const response = await ask("", OVERVIEW, AbortSignal.timeout(TIMEOUT_MS));
-        this.page.overview(await readJson(response));
+        await this.page.overview(await readJson(response));
+        this.hasRead = true;
         this.overviewDue = performance.now() + Math.max(OVERVIEW_MS, (performance.now() - begun) * 2 * SHARE);
         await pause();
       }
@@ -265,7 +267,7 @@ class Poller {
     // Those whose turn is longest ago first, so that each gets its turn where the numbers are bounded.
     const oldest = (/** @type {Family} */ a, /** @type {Family} */ b) => a.readAt - b.readAt;
     const isShown = new Set(shown);
-    const others = background.filter((family) => mayRead(family) && !isShown.has(family)).sort(oldest).slice(0, 2 * NAMES_AT_MOST);
+    const others = background.filter((family) => mayRead(family) && !isShown.has(family)).sort(oldest).slice(0, REQUESTS_OF_A_TICK * NAMES_AT_MOST);
     const turns = takesFirst && isAlone && first.dueAt <= now ? [[first]] : [];
     turns.push(...batchesOf([...(takesFirst && !isAlone ? [first] : []), ...shown.filter(mayRead).sort(oldest), ...others], now));
     for (const families of turns) {

@@ -99,6 +99,8 @@ RULES: Final[dict[str, Rule]] = {
              "people and tools read the unit there", _NAMING + "#metric-names"),
         Rule("type-in-name", _W, "the name does not contain the metric's type",
              "TYPE states it, and the name must change if the type does", _EXPORTERS + "#naming"),
+        Rule("other-type-in-name", _N, "the name does not contain another type than the metric's",
+             "readers take it for one of that type", _EXPORTERS + "#naming"),
         Rule("name-not-snake-case", _W, "names are in snake_case",
              "one style is easier to type and to find", _EXPORTERS + "#naming"),
         Rule("name-with-colon", _W, "names have no colons",
@@ -169,6 +171,9 @@ RULES: Final[dict[str, Rule]] = {
         Rule("buckets-in-milliseconds", _W, "the bounds of a histogram in seconds are seconds",
              "bounds of 5 to 10000 are the defaults in milliseconds", _NAMING + "#base-units"),
         # Numbers.
+        Rule("collector-failed", _E, "each collector can be collected",
+             "its metrics are missing in every scrape, without a gap that an alert would see",
+             _CLIENTS + "#exposition"),
         Rule("counter-negative", _E, "a counter is a number of at least 0",
              "rate() takes a decrease as a restart; parsers of OpenMetrics refuse it", _OPENMETRICS + "#counter"),
         Rule("counter-fractional", _N, "a counter of things has whole numbers",

@@ -7,12 +7,11 @@ import re
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
-from pytheus.collectors import register_runtime_collectors
 from pytheus.exposition import expose
 from pytheus.registry import CollectorRegistry
 from pytheus.testing.lint import RULES, LintOptions, lint_exposition, lint_registry
@@ -59,6 +58,8 @@ BAD: Final[list[tuple[str, str, str]]] = [
     ("syntax-error", "", ORDERS + 'orders_total{a="1"} 1 5.5\n'),
     ("syntax-error", "", ORDERS + "# TYPE 1a gauge\n"),
     ("syntax-error", "", ORDERS.replace("\n", "\r\n", 1)),
+    ("syntax-error", "", "orders_total one\n"),
+    ("syntax-error", "", 'orders{"orders_total",to="a"} 1\n'),
     ("truncated-exposition", "", ORDERS.removesuffix("\n")),
     ("unknown-type", "depth", gauge(["depth 1"], kind="gauges")),
     ("duplicate-metadata", "orders_total", ORDERS + "# TYPE orders_total counter\n"),
@@ -76,6 +77,8 @@ BAD: Final[list[tuple[str, str, str]]] = [
     ("unit-abbreviated", "wait_ms", gauge(["wait_ms 1"], "wait_ms")),
     ("unit-not-last", "bytes_received_total", gauge(["bytes_received_total 1"], "bytes_received_total", "counter")),
     ("type-in-name", "depth_gauge", gauge(["depth_gauge 1"], "depth_gauge")),
+    ("other-type-in-name", "native_histogram_resets_total",
+     gauge(["native_histogram_resets_total 1"], "native_histogram_resets_total", "counter")),
     ("name-not-snake-case", "openOrders", gauge(["openOrders 1"], "openOrders")),
     ("name-with-colon", "job:depth", gauge(["job:depth 1"], "job:depth")),
     ("names-differ-by-case", "Depth", gauge(["depth 1"]) + gauge(["Depth 1"], "Depth", help="Another.")),
@@ -240,7 +243,7 @@ def test_timestamps_are_stale_after_five_minutes() -> None:
 
 
 def test_every_rule_has_an_exposition_that_breaks_it() -> None:
-    elsewhere = {"label-constant", "too-many-series", "large-exposition", "timestamp-stale"}
+    elsewhere = {"collector-failed", "label-constant", "too-many-series", "large-exposition", "timestamp-stale"}
     assert {rule for rule, _, _ in BAD + BAD_OPENMETRICS} | elsewhere == set(RULES)
 
 
@@ -321,10 +324,20 @@ def test_a_new_metric_of_each_type_has_no_finding() -> None:
     assert lint_registry(registry).findings == ()
 
 
-def test_our_own_metrics_have_no_finding() -> None:
+class Failing:
+    """A collector that always raises."""
+
+    def collect(self) -> NoReturn:
+        raise RuntimeError("no numbers")
+
+
+def test_a_collector_that_fails_is_a_finding() -> None:
     registry = CollectorRegistry()
-    register_runtime_collectors(registry)
-    assert lint_registry(registry).findings == ()
+    registry.register(Failing())
+    Gauge("depth", "Jobs that wait.", registry=registry).set_function(lambda: 1 / 0)
+    found = lint_registry(registry).findings
+    assert {finding.rule for finding in found} == {"collector-failed"}
+    assert ["Failing" in finding.message for finding in found].count(True) == 1
 
 
 def test_the_reference_has_every_rule(checkout: Path) -> None:
