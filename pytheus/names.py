@@ -15,6 +15,7 @@ names.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from pytheus.escaping import ESCAPINGS, escape_label_name, escape_name, is_legacy_label, is_legacy_name
@@ -57,6 +58,7 @@ def text_name(name: str, type_: MetricType) -> str:
     return base_name(name, type_) + kind.own_suffix if kind.suffix_required else name
 
 
+@lru_cache(2048)  # a client that selects families asks it of all, at each scrape
 def occupied_names(name: str, type_: MetricType) -> tuple[str, ...]:
     """Return every name that family `name` has in some format and by some escape, its own first."""
     names = [name]

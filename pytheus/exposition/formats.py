@@ -53,7 +53,10 @@ class RenderRequest(NamedTuple):
         if not names:
             return True
         own = occupied_names(name, type_)
-        return not (names.isdisjoint(own) and names.isdisjoint([escape_name(each, self.escaping) for each in own]))
+        if not names.isdisjoint(own):
+            return True
+        escaping = self.escaping
+        return escaping != "allow-utf-8" and not names.isdisjoint([escape_name(each, escaping) for each in own])
 
 
 @runtime_checkable

@@ -418,4 +418,5 @@ def test_the_overview_is_json(shop: CollectorRegistry) -> None:
     got = get(shop, OVERVIEW_TYPE)
     assert json.loads(got.body)["families"][0]["name"] == "shop_orders_total"
     assert got.headers["X-Content-Type-Options"] == "nosniff"
+    assert got.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert got.headers["Cache-Control"] == "no-store"

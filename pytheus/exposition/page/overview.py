@@ -64,7 +64,11 @@ def _begin(registry: Registry, request: RenderRequest) -> AnyWalk:
 class _Overview(StandardFormat):
     __slots__ = ()
 
-    response_headers: Final = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+    response_headers: Final = (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("Cache-Control", "no-store"),
+    )
 
     def content_type(self, request: RenderRequest, /) -> str:
         return self.media_type
