@@ -32,6 +32,7 @@ Packages:
 - `testing`: a conformance kit and pytest fixtures for authors of registries and metrics
 - `mypy_plugin`: a mypy plugin that checks label names
 - `dashboard`: dashboards of Grafana and rules of Prometheus
+- `top`: live metrics in the terminal
 - `migrate`: rewriting sources that use prometheus_client, or pytheus 0.6
 - `cli`: the command `pytheus`
 - `__pyinstaller`: a hook of PyInstaller

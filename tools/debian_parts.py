@@ -1,4 +1,4 @@
-"""Installs the programs from Debian that some tests run: Prometheus's, curl, redis-server, valgrind, chromium, protoc.
+"""Installs the Debian programs that some tests run: Prometheus's, curl, redis-server, tmux, valgrind, chromium, protoc.
 
     python3 tools/debian_parts.py          those that `dev.py test` needs
     python3 tools/debian_parts.py --all    Go, client_golang and PostgreSQL as well, for `dev.py test --all`
@@ -24,6 +24,7 @@ PACKAGES = {
     "prometheus-pushgateway": ("prometheus-pushgateway",),
     "curl": ("curl",),
     "redis-server": ("redis-server",),
+    "tmux": ("tmux",),
     "valgrind": ("valgrind",),
     "chromium": ("chromium",),
     "protoc": ("protobuf-compiler", "golang-github-prometheus-client-model-dev"),

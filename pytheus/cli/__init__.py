@@ -36,5 +36,6 @@
 - `end_of_run`: the end of such a program
 - `writing_options`: the options of the receivers that get the metrics while a program runs
 - `writers`: the writers of such a program
+- `top`: ``pytheus top``
 - `sidecar`: the command in this process, and a process beside it that serves its metrics
 """

@@ -32,6 +32,7 @@ _SUBCOMMANDS: Final = {
     "diff": "compare two scrapes: families, series, values",
     "lint": "check metrics against Prometheus's conventions",
     "dashboard": "write a Grafana dashboard and Prometheus rules for a registry",
+    "top": "show live metrics of a URL or a process in the terminal",
     "push": "send metrics once: to a Pushgateway, a file or standard output",
     "migrate": "rewrite sources from prometheus_client or pytheus 0.6",
     "new": "start a distribution of your own: a registry plugin",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 REFUSED: Final = 2
+
+_UNUSUAL: Final = re.compile("[^\n -~]+")
 
 
 def call(command: click.Command, arguments: Sequence[str], *, owns_process: bool = False) -> int:
@@ -85,8 +88,15 @@ def _refuse(reason: str) -> int:
 
 
 def print_json(document: object, stream: TextIO | None = None) -> None:
-    """Print `document` as indented JSON."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False), file=stream)
+    """Print `document` as indented JSON, with escapes for characters that change a terminal or that it lacks."""
+    encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
+    is_unicode = encoding.lower().replace("-", "").startswith("utf")
+    text = json.dumps(document, indent=2, ensure_ascii=not is_unicode)
+    click.echo(_UNUSUAL.sub(_escaped, text), file=stream)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join([each if each.isprintable() else json.dumps(each)[1:-1] for each in found[0]])
 
 
 def visible(text: str) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Final
 
 import click
@@ -21,7 +23,15 @@ from pytheus.cli.click_support import print_json, print_lines, visible
 from pytheus.cli.comparable import Comparable, ComparableFamily, Labels, comparable
 from pytheus.cli.exposition_diff import Change, Difference, FamilyDifference, NumberDifference, difference
 from pytheus.cli.exposition_document import number_document
-from pytheus.cli.exposition_source import ACCEPT, ExpositionSource, FormatName, Reading, url_of
+from pytheus.cli.exposition_source import (
+    ACCEPT,
+    ExpositionSource,
+    FormatName,
+    Reading,
+    SourceError,
+    exact_names,
+    url_of,
+)
 from pytheus.cli.reading_options import TARGET_METAVAR, reading_options
 from pytheus.textformat import format_bound, format_labels
 
@@ -30,6 +40,7 @@ __all__ = ["command"]
 _SERIES_AT_MOST: Final = 5
 _NUMBERS_AT_MOST: Final = 20
 _DAY_SECONDS: Final = 86_400
+_SUFFIXES: Final = frozenset(["_bucket", "_sum", "_count", "_gsum", "_gcount", "_created"])
 
 
 @click.command(
@@ -52,7 +63,14 @@ _DAY_SECONDS: Final = 86_400
 )
 @click.option("--values", is_flag=True, help="Compare numbers, too.")
 @click.option("--series", "show_all", is_flag=True, help="Show all series and numbers, not only the first ones.")
-@click.option("--name", "names", multiple=True, metavar="NAME", help="Only this family; may be repeated.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this family, or those of a pattern such as 'http_*'; may be repeated.",
+)
+@click.option("--ignore", "ignored", multiple=True, metavar="NAME", help="Not this family, or those of a pattern.")
 @click.option(
     "--format",
     "wanted",
@@ -69,6 +87,7 @@ def command(
     values: bool,
     show_all: bool,
     names: tuple[str, ...],
+    ignored: tuple[str, ...],
     wanted: FormatName | None,
     as_json: bool,
 ) -> int:
@@ -83,7 +102,11 @@ def command(
         other = one
     if one == other == "-":
         raise click.UsageError("standard input can be read only once; name a file for one of both")
-    before, later, seconds = _read(one, other, after, wanted, names, reading)
+    before, later, seconds = _read(one, other, after, wanted, exact_names(names), reading)
+    for name in names:
+        if not any(_has_name(each, name) for each in (*before.families, *later.families)):
+            raise SourceError(f"neither {before.source} nor {later.source} has a family {name!r}; check its name")
+    before, later = (_selected(each, names, ignored) for each in (before, later))
     found = difference(before, later, numbers=values)
     limits = (None, None) if show_all else (_SERIES_AT_MOST, _NUMBERS_AT_MOST)
     if as_json:
@@ -114,12 +137,24 @@ def _read(
 
 
 def _comparable(target: str, accept: str, names: Sequence[str], reading: Reading) -> Comparable:
-    found = comparable(ExpositionSource(target, reading, accept=accept, names=names).read())
-    if names:
-        # A family is named as in any format.
-        kept = {name: each for name, each in found.families.items() if {name, name.removesuffix("_total")} & set(names)}
-        return Comparable(found.source, found.format, kept, found.escaping)
-    return found
+    return comparable(ExpositionSource(target, reading, accept=accept, names=names).read())
+
+
+def _selected(each: Comparable, names: Sequence[str], ignored: Sequence[str]) -> Comparable:
+    kept = {
+        name: family
+        for name, family in each.families.items()
+        if (not names or any(_has_name(name, given) for given in names))
+        and not any(_has_name(name, given) for given in ignored)
+    }
+    return replace(each, families=kept)
+
+
+def _has_name(family: str, name: str) -> bool:
+    """Return whether `name` is that of the family in some format, or of one of its samples, or a pattern for it."""
+    if name in (family, family.removesuffix("_total"), family.removesuffix("_info")) or fnmatchcase(family, name):
+        return True
+    return name.startswith(family) and name[len(family) :] in _SUFFIXES
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------

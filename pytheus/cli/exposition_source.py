@@ -24,13 +24,14 @@ from pytheus.exceptions import InvalidReceiverError, PushError, PytheusError
 from pytheus.exposition.compression import DecompressionError, accepted_codings, decompressed
 from pytheus.plugins.redaction import HIDDEN, is_plain
 from pytheus.push.access import Access
+from pytheus.push.address import parse_receiver
 from pytheus.push.client import HttpClient, HttpResponse, Timings
 from pytheus.push.deadline import Deadline
 
 if TYPE_CHECKING:
     from pytheus.testing.parsed import ParsedFamily
 
-__all__ = ["ACCEPT", "Exposition", "ExpositionSource", "FormatName", "Reading", "SourceError", "url_of"]
+__all__ = ["ACCEPT", "Exposition", "ExpositionSource", "FormatName", "Reading", "SourceError", "exact_names", "url_of"]
 
 FormatName: TypeAlias = Literal["text", "openmetrics", "protobuf"]
 
@@ -61,9 +62,12 @@ _CONTENT_TYPES: Final[dict[FormatName, str]] = {
 _OTHERS: Final = ("text/html", "application/json", "application/xhtml+xml", "application/xml", "text/xml")
 
 _PATH: Final = "/metrics"
+_PATTERN_CHARACTERS: Final = frozenset("*?[")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_AT_MOST: Final = 5
 _SUBJECT: Final = "the endpoint"
+# So many samples take about a gigabyte; lines may be shorter than a server's.
+_LINES_AT_MOST: Final = 2_000_000
 
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
 _TYPED: Final = re.compile(rf"(?:(?:[^/@\s]+@)?{_HOST}?:)?[0-9]{{1,5}}(?:[/?].*)?", re.DOTALL)
@@ -108,6 +112,8 @@ class Exposition:
         """Return the families by name, newly parsed; raises `SourceError` for damage, with its line or byte."""
         from pytheus.testing.parse import parse_exposition
 
+        if self.format != "protobuf" and self.body.count(b"\n") > _LINES_AT_MOST:
+            raise SourceError(f"{self.source} has more than {_LINES_AT_MOST} lines; select families by --name")
         try:
             return parse_exposition(self.body, self.content_type, strict=False)
         except UnicodeDecodeError as error:
@@ -187,7 +193,11 @@ class ExpositionSource:
         return Exposition(self.shown, content, _CONTENT_TYPES[_sniffed(content)], coding, len(body))
 
     def _scrape(self, url: str) -> Exposition:
+        # Imports of the first request of a process, which would count as a part of it.
+        import encodings.idna  # noqa: F401  # for its codec
+
         reading = self._reading
+        codings = accepted_codings()
         deadline = Deadline(reading.timeout_seconds)
         access = reading.access
         query = "&".join([f"name%5B%5D={quote(name, safe='')}" for name in self._names])
@@ -201,7 +211,7 @@ class ExpositionSource:
                 query=query,
                 headers={
                     "Accept": self._accept,
-                    "Accept-Encoding": accepted_codings(),
+                    "Accept-Encoding": codings,
                     "X-Prometheus-Scrape-Timeout-Seconds": f"{reading.timeout_seconds - deadline.elapsed():.3f}",
                 },
                 deadline=deadline,
@@ -251,6 +261,16 @@ class ExpositionSource:
             raise SourceError(f"{subject}: {error}; {remedy}") from error
 
 
+def exact_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return `names` for a server, or nothing if one of them is a pattern, which servers do not know.
+
+    >>> exact_names(["jobs_total"]), exact_names(["jobs_total", "http_*"])
+    (('jobs_total',), ())
+    """
+    every = tuple(names)
+    return () if any(_PATTERN_CHARACTERS.intersection(name) for name in every) else every
+
+
 def url_of(target: str) -> str | None:
     """Return the URL that `target` means, with a path, or None if it is a file or standard input.
 
@@ -286,6 +306,10 @@ def _redirected(url: str, location: str, access: Access, shown: str) -> tuple[st
             " right URL"
         )
     host = after.netloc.rpartition("@")[2]
+    try:
+        parse_receiver(after._replace(netloc=host).geturl())
+    except InvalidReceiverError:
+        raise SourceError(f"{_SUBJECT} at {shown} redirects to an invalid address; check the URL") from None
     if is_same:
         credentials = before.netloc.rpartition("@")[0]
         return after._replace(netloc=f"{credentials}@{host}" if credentials else host).geturl(), access

@@ -14,12 +14,23 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import translate
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from pytheus.cli.click_support import print_json, table, visible
-from pytheus.cli.exposition_source import ACCEPT, Exposition, ExpositionSource, FormatName, Reading, SourceError
+from pytheus.cli.exposition_source import (
+    ACCEPT,
+    Exposition,
+    ExpositionSource,
+    FormatName,
+    Reading,
+    SourceError,
+    exact_names,
+)
 from pytheus.cli.reading_options import TARGET_METAVAR, reading_options
 
 if TYPE_CHECKING:
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "selected_families", "stats_document"]
 
+_HINTS_AMONG: Final = 10_000
 _UNPRINTABLE: Final = re.compile(r"[^\n\t -~]+")
 # The name in a line of a text.
 _NAME: Final = re.compile(
@@ -53,7 +65,13 @@ _NAME: Final = re.compile(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--raw", is_flag=True, help="Print the bytes as they are, also those of protobuf.")
-@click.option("--name", "names", multiple=True, metavar="NAME", help="Only this family; may be repeated.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this family, or those of a pattern such as 'http_*'; may be repeated.",
+)
 @click.option("--stats", is_flag=True, help="Tell sizes, times and format, on stderr or in the document.")
 @reading_options
 def command(
@@ -73,7 +91,7 @@ def command(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     accept = ACCEPT[wanted or ("protobuf" if as_json else "text")]
-    exposition = ExpositionSource(target, reading, accept=accept, names=names).read()
+    exposition = ExpositionSource(target, reading, accept=accept, names=exact_names(names)).read()
     if wanted is not None and exposition.format != wanted:
         raise SourceError(
             f"{exposition.source} has the format {exposition.format}, and not {wanted}; leave out --format"
@@ -104,20 +122,24 @@ def command(
             document["stats"] = stats_document(exposition, shown.values())
         print_json(document)
     missing = [name for name in names if not selected_families(families, [name])]
-    if missing:
-        click.echo(f"pytheus scrape: {exposition.source} has no family {', '.join(map(repr, missing))}", err=True)
+    for name in missing:
+        close = get_close_matches(name, islice(families, _HINTS_AMONG), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        click.echo(f"pytheus scrape: {exposition.source} has no family {name!r}{hint}", err=True)
     return 1 if missing else 0
 
 
 def selected_families(families: Mapping[str, ParsedFamily], names: Iterable[str]) -> dict[str, ParsedFamily]:
-    """Return the families with one of `names`, or with a sample of such a name; without names, all of them."""
-    wanted = frozenset(names)
+    """Return the families that one of `names` selects: a name, that of a sample, or a pattern; without names, all."""
+    wanted = tuple(names)
     if not wanted:
         return dict(families)
+    exact = frozenset(wanted)
+    patterns = re.compile("|".join(map(translate, wanted)))
     return {
         name: family
         for name, family in families.items()
-        if name in wanted or any(sample.name in wanted for sample in family.samples)
+        if name in exact or patterns.match(name) or any(sample.name in exact for sample in family.samples)
     }
 
 
@@ -183,7 +205,7 @@ def _selected_messages(body: bytes, names: Iterable[str]) -> bytes:
     from pytheus.testing.parse_protobuf import parse_protobuf
     from pytheus.testing.protobuf_wire import MessageReader
 
-    wanted = frozenset(names)
+    wanted = tuple(names)
     if not wanted:
         return body
     kept = selected_families(parse_protobuf(body, strict=False), wanted)

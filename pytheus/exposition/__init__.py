@@ -15,6 +15,7 @@ Modules:
 - `negotiation`: which format a client prefers
 - `compression`: gzip and zstd
 - `name_selection`: the families that a client selects
+- `page`: the page for browsers, and its overview
 - `response`: HTTP responses
 - `bodies`: those that clients have not taken yet
 - `routes`: the exposition for a route of one's own

@@ -34,6 +34,9 @@ _GZIP_WBITS: Final = 31
 # Of one body; each costs a copy of those after it.
 _MEMBERS_AT_MOST: Final = 1000
 
+# Of which zstd makes some megabytes at most.
+_ZSTANDARD_BYTES: Final = 256
+
 _GZIP_LIBRARIES: Final = ("isal.isal_zlib", "zlib_ng.zlib_ng", "zlib")
 _ZSTD_LIBRARIES: Final = ("compression.zstd", "backports.zstd", "zstandard")
 
@@ -117,12 +120,25 @@ def decompressed(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 def _read_zstandard(library: Any, body: bytes, max_bytes: int) -> bytes:
+    # Its decompressors have no limit, and its reader does not tell a body that ends too early.
+    pieces: list[bytes] = []
+    size = 0
+    decompressor = library.ZstdDecompressor().decompressobj()
     try:
-        reader = library.ZstdDecompressor().stream_reader(body, read_across_frames=True)
-        content: bytes = reader.read(max_bytes + 1)
+        for place in range(0, len(body), _ZSTANDARD_BYTES):
+            rest = body[place : place + _ZSTANDARD_BYTES]
+            while rest and size <= max_bytes:
+                if decompressor.eof:
+                    decompressor = library.ZstdDecompressor().decompressobj()
+                piece = decompressor.decompress(rest)
+                rest = decompressor.unused_data
+                pieces.append(piece)
+                size += len(piece)
     except library.ZstdError as error:
         raise DecompressionError(f"the body is not in the coding zstd: {error}") from error
-    return _bounded(content, max_bytes)
+    if size <= max_bytes and not decompressor.eof:
+        raise DecompressionError("the body in the coding zstd ends too early")
+    return _bounded(b"".join(pieces), max_bytes)
 
 
 def _bounded(content: bytes, max_bytes: int) -> bytes:

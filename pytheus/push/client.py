@@ -230,6 +230,8 @@ class HttpClient:
             return PushError(
                 f"{subject} cannot be reached: {hide(secrets, detail)}; check that it runs there", reason="connection"
             )
+        if isinstance(error, http.client.IncompleteRead):
+            return PushError(f"{subject} ended its response too early; look into its log", reason="response")
         detail = hide(secrets, _printable(f"{type(error).__name__} {error}")[:80])
         return PushError(f"{subject} sent another response than HTTP: {detail}; check the address", reason="response")
 

@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
+    from pytheus.plugins.config import Configuration
     from pytheus.registry import CollectorRegistry
     from pytheus.testing.metrics_check import MetricsCheck
 
 __all__ = ["pytheus_lint", "pytheus_registry"]
 
 _MARKER: Final = "pytheus_limits"
-_CHECK: Final = pytest.StashKey["MetricsCheck"]()
+_CONFIGURATION: Final[pytest.StashKey[Configuration]] = pytest.StashKey()
+_CHECK: Final[pytest.StashKey[MetricsCheck]] = pytest.StashKey()
 
 
 @pytest.fixture
@@ -60,9 +62,13 @@ def pytheus_lint(request: pytest.FixtureRequest) -> MetricsCheck:
     may: by default 100 to one metric and 1000 in total. The marker ``pytheus_limits`` takes the keywords of
     `MetricsCheck.configure`, which the test can also call. Example: docs/how-to/test-an-application.md.
     """
+    from pytheus.plugins.config import load_configuration
     from pytheus.testing.metrics_check import MetricsCheck
 
-    check = MetricsCheck()
+    stash = request.config.stash
+    if _CONFIGURATION not in stash:
+        stash[_CONFIGURATION] = load_configuration()
+    check = MetricsCheck(configuration=stash[_CONFIGURATION])
     for marker in reversed(list(request.node.iter_markers(_MARKER))):  # the one that is nearest to the test decides
         if marker.args:
             raise pytest.UsageError(f"the marker {_MARKER} takes keywords but got {marker.args!r:.80}")
@@ -94,5 +100,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             check.check()
         except AssertionError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(
+                f"{error}\nAllow it by @pytest.mark.{_MARKER}(...) with keywords such as ignore=[RULE], or in"
+                " [tool.pytheus.lint] of pyproject.toml",
+                pytrace=False,
+            )
     return result

@@ -4,7 +4,7 @@ Rules:
 
 - The baseline is the metrics that are registered when the check begins, with their series. Registries that a block of
   `REGISTRY.use` hides count, too. A registry that is not chosen yet stays so: it has no metrics.
-- Only metrics that are new, or whose numbers have changed, are checked.
+- Only metrics that are new, or whose numbers have changed, are checked, and of their series only those.
 - Collectors without rows, which read their numbers elsewhere, are called only if they are new.
 """
 
@@ -29,10 +29,11 @@ from pytheus.registry.traversal import (
     walk,
     wrapped_registries,
 )
+from pytheus.samples import Row
 from pytheus.testing.lint.engine import lint_families
-from pytheus.testing.lint.family import LintFamily, families_of_collector
+from pytheus.testing.lint.family import LintFamily, families_of_collector, family_of_rows
 from pytheus.testing.lint.finding import Finding, shown_text
-from pytheus.testing.lint.options import configured_options
+from pytheus.testing.lint.options import LintOptions, configured_options
 from pytheus.testing.lint.rules import Severity
 
 __all__ = ["MAX_NEW_SERIES", "MAX_NEW_SERIES_PER_METRIC", "MetricsCheck"]
@@ -43,7 +44,7 @@ MAX_NEW_SERIES: Final = 1000
 MAX_NEW_SERIES_PER_METRIC: Final = 100
 """The most series that a test may add to one metric."""
 
-_Rows = dict[tuple[str, ...], object]
+_Rows = dict[tuple[str, ...], Row]
 
 
 class _Held(NamedTuple):
@@ -53,6 +54,7 @@ class _Held(NamedTuple):
     definition: Definition | None
     lead: str
     rows: _Rows
+    has_rows: bool
 
 
 class MetricsCheck:
@@ -78,9 +80,10 @@ class MetricsCheck:
     Raises `ConfigurationError` for a configuration file that is not valid.
     """
 
-    def __init__(self, registry: Registry = REGISTRY) -> None:
-        self._configuration: Final[Configuration] = load_configuration()
-        self._options = configured_options(self._configuration)
+    def __init__(self, registry: Registry = REGISTRY, *, configuration: Configuration | None = None) -> None:
+        self._configuration: Final = load_configuration() if configuration is None else configuration
+        # The series that the test adds have bounds of their own.
+        self._options = self._with_ignored(())
         table = self._configuration.lint
         self._max_new_series = _bound(table, "max_new_series", MAX_NEW_SERIES)
         self._max_new_series_per_metric = _bound(table, "max_new_series_per_metric", MAX_NEW_SERIES_PER_METRIC)
@@ -108,7 +111,7 @@ class MetricsCheck:
                 bound in (None, "configured") or (isinstance(bound, int) and bound >= 0)
             ):
                 raise OutOfRangeError(f"{name} must be a whole number of at least 0, or None, but is {bound!r:.40}")
-        options = configured_options(self._configuration, ignore=(*self._options.ignore, *ignore))
+        options = self._with_ignored((*self._options.ignore, *ignore))
         before = self._before if registry is None else _held(registry)
         self._options, self._before = options, before
         if registry is not None:
@@ -117,6 +120,9 @@ class MetricsCheck:
             self._max_new_series = max_new_series
         if max_new_series_per_metric != "configured":
             self._max_new_series_per_metric = max_new_series_per_metric
+
+    def _with_ignored(self, ignore: Iterable[str]) -> LintOptions:
+        return configured_options(self._configuration, ignore=ignore, max_series=0, max_series_per_metric=0)
 
     def check(self) -> None:
         """Raise `AssertionError` with all faults of the metrics that were made or changed since the beginning."""
@@ -133,15 +139,17 @@ class MetricsCheck:
         grown: dict[str, int] = {}
         for key, held in _held(self._registry).items():
             before = self._before.get(key)
-            if before is not None and before.rows == held.rows:
+            definition = held.definition
+            if definition is None or not held.has_rows:
+                families += _families(held) if before is None else []
                 continue
-            made = _families(held)
-            families += made
-            if held.definition is not None:
-                old: _Rows = {} if before is None else before.rows
-                new = [labels for labels in held.rows if labels not in old]
-                grown[held.lead + held.definition.name] = len(new)
-                yield from self._growth(held, held.definition, old, new)
+            old: _Rows = {} if before is None else before.rows
+            changed = [row for labels, row in held.rows.items() if labels not in old or _differ(old[labels], row)]
+            if changed or before is None:
+                families.append(family_of_rows(definition, changed, held.lead))
+                new = [row.labels for row in changed if row.labels not in old]
+                grown[held.lead + definition.name] = len(new)
+                yield from self._growth(held, definition, old, new)
         total = sum(grown.values())
         if self._max_new_series is not None and total > self._max_new_series:
             largest = sorted(grown, key=lambda name: -grown[name])[:3]
@@ -201,22 +209,25 @@ def _held(registry: Registry) -> dict[int, _Held]:
                 definition = definition_of(collector)
                 key = id(collector) if definition is None else id(definition)
                 if key not in found:
-                    found[key] = _Held(collector, definition, lead, _rows(collector, definition))
+                    rows = _rows(collector, definition)
+                    found[key] = _Held(collector, definition, lead, rows or {}, rows is not None)
     return found
 
 
-def _rows(collector: Collector, definition: Definition | None) -> _Rows:
-    """Return the numbers of each series; a collector without rows, or whose rows fail, has none."""
+def _rows(collector: Collector, definition: Definition | None) -> _Rows | None:
+    """Return the numbers of each series, or None for a collector that has no rows, or whose rows fail."""
     if definition is None:
-        return {}
+        return None
     try:
-        if not isinstance(collector, HasRows):
-            return {}
-        return {row.labels: (row.numbers, row.info, row.native) for row in collector.rows()}
+        return {row.labels: row for row in collector.rows()} if isinstance(collector, HasRows) else None
     except BaseException as error:
         if is_interruption(error):
             raise
-        return {}
+        return None
+
+
+def _differ(one: Row, other: Row) -> bool:
+    return one.numbers != other.numbers or one.info != other.info or one.native != other.native
 
 
 def _families(held: _Held) -> list[LintFamily]:

@@ -4,7 +4,8 @@ Rules:
 
 - A family becomes the samples that the text format has. The bucket up to +Inf may be absent, and has the count of all.
 - A histogram has native buckets if one of their fields says so, as Prometheus decides it. Spans are expanded only if
-  their length equals the number of their counts, so that the length of the body bounds the memory.
+  their length equals the number of their counts, so that the length of the body bounds the memory. There are at most
+  two million samples.
 - Damage is an error with its byte; see `pytheus.testing.protobuf_wire`.
 """
 
@@ -27,6 +28,8 @@ __all__ = ["parse_protobuf"]
 # The field of `Metric` with the number of a family, by its type.
 _FIELDS: Final = {"counter": 3, "gauge": 2, "summary": 4, "untyped": 5, "histogram": 7, "gaugehistogram": 7}
 _HISTOGRAM, _SUMMARY = 7, 4
+# So many take about a gigabyte.
+_SAMPLES_AT_MOST: Final = 2_000_000
 
 _Labels = tuple[tuple[str, str], ...]
 
@@ -44,8 +47,12 @@ def parse_protobuf(body: bytes, *, strict: bool = True) -> dict[str, ParsedFamil
     """
     families: dict[str, ParsedFamily] = {}
     reader = MessageReader(body)
+    left = _SAMPLES_AT_MOST
     for message in reader.families():
-        family = _Family(reader, message, strict).read()
+        family = _Family(reader, message, strict).read(left)
+        left -= len(family.samples)
+        if left < 0:
+            reader.refuse(message.start, f"more than {_SAMPLES_AT_MOST} samples")
         known = families.get(family.name)
         if known is None:
             families[family.name] = family
@@ -74,11 +81,14 @@ class _Family:
         type_ = METRIC_TYPES[number].lower().replace("_", "")
         self._family: Final = ParsedFamily(name, type_, message.text(2), message.text(5))
 
-    def read(self) -> ParsedFamily:
+    def read(self, samples_at_most: int) -> ParsedFamily:
+        """Return the family; raises `ValueError` if it has more samples."""
         family, reader = self._family, self._reader
         field = _FIELDS[family.type]
         series: set[_Labels] = set()
         for metric in self._message.messages(4):
+            if len(family.samples) > samples_at_most:
+                reader.refuse(metric.start, f"more than {_SAMPLES_AT_MOST} samples")
             labels = self._labels(metric)
             if self._strict:
                 if labels in series:

@@ -5,6 +5,7 @@ Rules, https://protobuf.dev/programming-guides/encoding/:
 - Fields of other numbers are read over. Of a field that occurs twice, the last one counts, and messages are merged. A
   repeated number may be packed.
 - A message ends within the one around it, so that nothing is read twice, and the length of the body bounds the memory.
+  Because an empty message has two bytes, and its place fifty times as many, a field has at most a million of them.
 - An error names the byte, from the beginning of the body. A wire type that does not fit its field is damage, too.
 """
 
@@ -20,6 +21,7 @@ __all__ = ["Message", "MessageReader", "Range"]
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES: Final = 10
+_ELEMENTS_AT_MOST: Final = 1_000_000
 
 Range = tuple[int, int]
 """The place of a text or message, and the one after it."""
@@ -43,9 +45,12 @@ class MessageReader:
 
     def families(self) -> Iterator[Message]:
         """Yield the delimited messages ``MetricFamily`` of which the body consists."""
-        place, end = 0, len(self.body)
+        place, end, count = 0, len(self.body), 0
         while place < end:
             start = place
+            count += 1
+            if count > _ELEMENTS_AT_MOST:
+                self.refuse(start, f"more than {_ELEMENTS_AT_MOST} families")
             length, place = self.varint(place, end)
             if place + length > end:
                 self.refuse(start, f"a family has {length} bytes, but {end - place} are left")
@@ -103,13 +108,15 @@ class MessageReader:
             if field is None:
                 return after
             if field.kind.wire == _LENGTH:
-                found.parts.setdefault(number, []).append((place, after))
+                parts = found.parts.setdefault(number, [])
+                parts.append((place, after))
+                if len(parts) > _ELEMENTS_AT_MOST:
+                    self.refuse(start, f"the field {number}, {field.name!r}, more than {_ELEMENTS_AT_MOST} times")
                 return after
             if field.is_repeated:
-                numbers = found.numbers.setdefault(number, [])
                 while place < after:
                     value, place = self._number(place, after, field)
-                    numbers.append(value)
+                    self._append(start, found, number, value)
                 return after
         elif wire not in (_VARINT, _FIXED64, _FIXED32):
             self.refuse(start, f"the field {number} has the wire type {wire}, which is not in use")
@@ -121,7 +128,7 @@ class MessageReader:
                     f" {field.kind.wire}",
                 )
             value, place = self._number(place, end, field)
-            found.numbers.setdefault(number, []).append(value)
+            self._append(start, found, number, value)
             return place
         if wire == _VARINT:
             return self.varint(place, end)[1]
@@ -129,6 +136,12 @@ class MessageReader:
         if after > end:
             self.refuse(start, f"the message ends within the field {number}")
         return after
+
+    def _append(self, start: int, found: Message, number: int, value: float) -> None:
+        numbers = found.numbers.setdefault(number, [])
+        numbers.append(value)
+        if len(numbers) > _ELEMENTS_AT_MOST:
+            self.refuse(start, f"the field {number} more than {_ELEMENTS_AT_MOST} times")
 
     def _number(self, place: int, end: int, field: Field) -> tuple[float, int]:
         kind = field.kind

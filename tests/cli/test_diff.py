@@ -100,8 +100,21 @@ def test_the_same_is_silent(pytheus: Pytheus) -> None:
 
 @pytest.mark.usefixtures("both")
 def test_families_are_selected(pytheus: Pytheus) -> None:
-    ended = pytheus("diff", "before.prom", "after.prom", "--name", "depth", "--name", "absent")
-    assert ended.out.splitlines()[2:] == ["  depth", "      type: gauge -> counter", "families: 1 changed"]
+    ended = pytheus("diff", "before.prom", "after.prom", "--name", "depth", "--name", "old")
+    assert ended.out.splitlines()[2:] == [
+        "  depth",
+        "      type: gauge -> counter",
+        "- old: gauge, 1 series",
+        "families: 1 went, 1 changed",
+    ]
+    for name in ("jobs", "jobs_total", "wait_seconds_bucket"):
+        assert "1 changed" in pytheus("diff", "before.prom", "after.prom", "--name", name).out
+    ended = pytheus("diff", "before.prom", "after.prom", "--name", "*_*", "--ignore", "wait*")
+    assert "families: 1 changed" in ended.out
+    assert "jobs_total" in ended.out
+    assert pytheus("diff", "before.prom", "after.prom", "--ignore", "*").code == 0
+    refusal = pytheus("diff", "before.prom", "after.prom", "--name", "absent").refusal
+    assert refusal == "pytheus diff: neither before.prom nor after.prom has a family 'absent'; check its name\n"
 
 
 @pytest.mark.usefixtures("both")

@@ -6,9 +6,12 @@ import math
 import random
 from dataclasses import replace
 
+import prometheus_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.core import GaugeHistogramMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.cli.comparable import Comparable, comparable
@@ -226,6 +229,22 @@ def test_each_type_is_the_same_in_all_formats(format_: str, other: str) -> None:
         assert set(before.families) == {
             "orders_total", "depth", "wait_seconds", "size_bytes", "build_info", "light", "waiting", "temperature",
         }  # fmt: skip
+
+
+def test_another_library_exposes_the_same_in_both_of_its_formats() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("hits", "Hits.", ["a"], registry=registry).labels("x").inc()
+    prometheus_client.Info("build", "Build.", registry=registry).info({"version": "1"})
+    prometheus_client.Enum("light", "Light.", states=["on", "off"], registry=registry)
+    prometheus_client.Histogram("wait_seconds", "Wait.", unit="seconds", registry=registry).observe(1)
+    prometheus_client.Summary("size", "Size.", registry=registry).observe(1)
+    waiting = GaugeHistogramMetricFamily("waiting", "Waiting.", buckets=[("1", 1), ("+Inf", 2)], gsum_value=3)
+    registry.register(Custom(waiting))  # type: ignore[arg-type]  # a collector of either library
+    text = of_text(prometheus_client.generate_latest(registry).decode())
+    body: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # it has no annotations
+    open_metrics = of_text(body.decode(), OPENMETRICS_TYPE)
+    assert difference(text, open_metrics, numbers=True) == Difference(())
+    assert set(text.families) == {"hits_total", "build_info", "light", "wait_seconds", "size", "waiting"}
 
 
 def test_start_times_are_not_families() -> None:

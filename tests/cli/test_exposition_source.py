@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable
@@ -275,6 +276,17 @@ def test_a_body_that_ends_too_early_is_refused() -> None:
         assert "closed the connection after 3 of 5 bytes" in refusal(receiver.url)
 
 
+def test_chunks_are_read_and_their_end_is_needed() -> None:
+    def chunked(connection: socket.socket, request: Received) -> None:
+        end = b"0\r\n\r\n" if request.target == "/whole" else b""
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + b"2\r\na \r\n2\r\n1\n\r\n" + end)
+
+    with Receiver(chunked) as receiver:
+        assert read(f"{receiver.url}/whole").body == b"a 1\n"
+        assert "ended its response too early" in refusal(f"{receiver.url}/part")
+
+
 @pytest.mark.parametrize("coding", ["", "gzip"])
 def test_a_body_is_bounded(coding: str) -> None:
     body = b"#" * 2000
@@ -288,6 +300,20 @@ def test_a_coding_that_is_not_supported_is_refused() -> None:
         assert "the coding 'br' is not supported" in refusal(receiver.url)
     with Receiver(answering(200, zlib.compress(TEXT), Content_Encoding="deflate")) as receiver:
         assert read(receiver.url).body == TEXT
+
+
+def test_tls(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Receiver(answering(200, TEXT), context=context) as receiver:
+        found = read(receiver.url, Reading(Access(ca_file=tmp_path / "ca.pem")))
+        assert "has a certificate that is not trusted" in refusal(receiver.url)
+        assert "did not answer" not in refusal(f"127.0.0.1:{receiver.port}")
+    assert found.timings is not None
+    assert found.timings.secured > found.timings.connected
 
 
 # Redirects ------------------------------------------------------------------------------------------------------------
@@ -331,6 +357,8 @@ def test_a_redirect_to_another_server_gets_no_credentials(access: Access) -> Non
         ("file:///etc/passwd", "redirects to another scheme than http"),
         ("http://[::1", "redirects to an invalid address"),
         ("http://127.0.0.1:99999/", "redirects to an invalid address"),
+        ("http://a b/\x01", "redirects to an invalid address"),
+        ("//", "redirects more than 5 times"),
         ("", "refused the request with status 302 Found"),
     ],
 )

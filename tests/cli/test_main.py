@@ -25,7 +25,20 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
 
     shown = capsys.readouterr().out
     assert "\n  run         run a program and serve its metrics\n" in shown
-    for name in ("config", "plugins", "check", "lint", "dashboard", "push", "migrate", "new", "completion"):
+    commands = (
+        "config",
+        "plugins",
+        "check",
+        "scrape",
+        "diff",
+        "lint",
+        "dashboard",
+        "push",
+        "migrate",
+        "new",
+        "completion",
+    )
+    for name in commands:
         assert f"\n  {name} " in shown
 
 
@@ -35,7 +48,7 @@ def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr() == (
         "",
         "pytheus: unknown command 'rum';"
-        " the commands are: run, config, plugins, check, scrape, diff, lint, dashboard, push, migrate, new,"
+        " the commands are: run, config, plugins, check, scrape, diff, lint, dashboard, top, push, migrate, new,"
         " completion\n",
     )
 
@@ -51,7 +64,9 @@ def test_python_runs_it_as_a_module(module: str) -> None:
 WITHOUT_CLICK = "import sys; sys.modules['click'] = None; from pytheus.cli.__main__ import main; sys.exit(main())"
 
 
-@pytest.mark.parametrize("name", ["config", "plugins", "check", "dashboard", "push", "migrate", "new", "completion"])
+@pytest.mark.parametrize(
+    "name", ["config", "plugins", "check", "scrape", "diff", "dashboard", "push", "migrate", "new", "completion"]
+)
 def test_without_click_a_command_says_how_to_install_it(name: str) -> None:
     assert execute(sys.executable, "-c", WITHOUT_CLICK, name).refusal == (
         f"pytheus {name}: click is not installed, which every command but `pytheus run` needs;"

@@ -139,10 +139,19 @@ def test_families_are_selected_though_the_server_exposes_all(
     assert {sample.name for family in found.values() for sample in family.samples} == {"a_total", "a.c_total"}
 
 
-def test_a_family_that_is_missing_is_told(address: str, pytheus: Pytheus) -> None:
-    ended = pytheus("scrape", address, "--name", "orders_total", "--name", "order_total", "--json")
+def test_a_pattern_selects_families(address: str, pytheus: Pytheus) -> None:
+    document = pytheus("scrape", address, "--json", "--name", "*_seconds", "--name", "limit.[a-c]ytes").document
+    assert [family["name"] for family in document["families"]] == ["limit.bytes", "wait_seconds"]
+    assert pytheus("scrape", address, "--name", "no*").code == 1
+
+
+def test_a_family_that_is_missing_is_told(address: str, tmp_path: Path, pytheus: Pytheus) -> None:
+    ended = pytheus("scrape", address, "--name", "orders_total", "--name", "absent", "--json")
     assert (ended.code, len(ended.document["families"])) == (1, 1)
-    assert ended.err == f"pytheus scrape: http://{address}/metrics has no family 'order_total'\n"
+    assert ended.err == f"pytheus scrape: http://{address}/metrics has no family 'absent'\n"
+    with_file = tmp_path / "metrics"
+    with_file.write_text("orders_total 1\n")
+    assert pytheus("scrape", str(with_file), "--name", "order_total").err.endswith("; did you mean 'orders_total'?\n")
 
 
 @pytest.mark.parametrize(
@@ -178,6 +187,17 @@ def test_a_damaged_body_is_shown_with_the_reason(tmp_path: Path, pytheus: Pytheu
     assert "line 2 is not a sample" in pytheus("scrape", str(path), "--json").refusal
 
 
+def test_credentials_and_limits_are_passed_on(tmp_path: Path, pytheus: Pytheus) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    with Receiver(answering(200, b"a 1\n")) as receiver:
+        assert pytheus("scrape", receiver.url, "--token-file", str(token), "--timeout-seconds", "7").code == 0
+        assert "more than 3 bytes" in pytheus("scrape", receiver.url, "--max-bytes", "3").refusal
+    request, _ = receiver.requests
+    assert request.headers["authorization"] == "Bearer t0ken"
+    assert 6 < float(request.headers["x-prometheus-scrape-timeout-seconds"]) <= 7
+
+
 def test_a_password_is_not_shown(pytheus: Pytheus) -> None:
     with Receiver(answering(401)) as receiver:
         refusal = pytheus("scrape", f"http://me:secret@127.0.0.1:{receiver.port}").refusal
@@ -197,6 +217,16 @@ def test_a_terminal_is_not_changed_by_a_server(tmp_path: Path) -> None:
     shown = os.read(leader, 1000).decode()
     os.close(leader)
     assert shown == 'a{b="\\x1b[2J\\u202ec\\x9b"} 1\r\n'
+
+
+def test_a_document_changes_no_terminal(tmp_path: Path, pytheus: Pytheus) -> None:
+    path = tmp_path / "metrics"
+    path.write_text(HOSTILE + 'b{c="\U000e0001é"} 1\n')
+    ended = pytheus("scrape", str(path), "--json")
+    assert all(character.isprintable() or character == "\n" for character in ended.out)
+    first, second = ended.document["families"]
+    assert first["samples"][0]["labels"]["b"] == "\x1b[2J\u202ec\x9b"
+    assert second["samples"][0]["labels"]["c"] == "\U000e0001é"
 
 
 def test_a_pipe_gets_the_bytes(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from pytheus.exposition import compression
-from pytheus.exposition.compression import best_coding, compressed
+from pytheus.exposition.compression import (
+    DecompressionError,
+    accepted_codings,
+    best_coding,
+    compressed,
+    decompressed,
+)
 from pytheus.exposition.respond import answer_scrape
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import add_queues
@@ -122,3 +128,40 @@ def _is_installed(name: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+# The client's side ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["zlib", *_ZSTD])
+def test_each_library_undoes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(name, monkeypatch)
+    coding = "gzip" if name == "zlib" else "zstd"
+    body, packed = b"".join(_BODY), b"".join(compressed(_BODY, coding))
+
+    assert coding in accepted_codings()
+    assert decompressed(packed, coding, len(body)) == body
+    assert decompressed(packed * 2, coding.upper(), 2 * len(body)) == body * 2
+    for damaged, limit, message in (
+        (packed, len(body) - 1, f"more than {len(body) - 1} bytes"),
+        (packed[:-3], len(body), "ends too early"),
+        (packed + b"other", 2 * len(body), "is not in the coding|ends too early"),
+        (b"other" * 9, len(body), "is not in the coding"),
+    ):
+        with pytest.raises(DecompressionError, match=message):
+            decompressed(damaged, coding, limit)
+
+
+def test_zlib_is_read_and_other_codings_are_refused() -> None:
+    assert decompressed(zlib.compress(b"a 1\n"), "deflate", 100) == b"a 1\n"
+    assert decompressed(b"a 1\n", "identity", 100) == decompressed(b"a 1\n", "", 100) == b"a 1\n"
+    with pytest.raises(DecompressionError, match="the coding 'br' is not supported"):
+        decompressed(b"", "br", 100)
+
+
+def test_without_zstd_it_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _ZSTD:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert accepted_codings() == "gzip"
+    with pytest.raises(DecompressionError, match="not supported; expected gzip"):
+        decompressed(b"", "zstd", 100)

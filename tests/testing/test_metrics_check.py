@@ -15,8 +15,12 @@ from pytheus import Counter, Gauge, Histogram, Info
 from pytheus.compose import prefixed
 from pytheus.exceptions import ConfigurationError, InvalidNameError, OutOfRangeError
 from pytheus.registry import REGISTRY, Collector, CollectorRegistry, CollectorRegistryProxy
+from pytheus.registry.capabilities import HasRows
+from pytheus.registry.traversal import definition_of
 from pytheus.samples import Family, Sample
 from pytheus.testing import MetricsCheck
+from pytheus.testing.lint.family import families_of_collector, family_of_rows
+from tests.e2e.every_type import every_type
 
 CONFTEST: Final = 'pytest_plugins = ["pytheus.testing.fixtures"]\n'
 
@@ -346,3 +350,36 @@ def test_a_configuration_that_is_not_valid_is_an_error(tmp_path: Path, monkeypat
         ConfigurationError, match=r"pytheus\.toml: \[tool\.pytheus\.lint\] is not valid: there is no rule"
     ):
         MetricsCheck(REGISTRY)
+
+
+@pytest.mark.filterwarnings("ignore:counter .* has no suffix")
+def test_the_series_of_rows_are_those_of_a_scrape() -> None:
+    registry, _ = every_type()
+    count = 0
+    for collector in registry.collect():
+        definition = definition_of(collector)
+        if definition is None or not isinstance(collector, HasRows) or definition.native is not None:
+            continue
+        count += 1
+        (scraped,) = families_of_collector(collector, "shop_")
+        made = family_of_rows(definition, collector.rows(), "shop_")
+        assert (made.name, made.type, made.labels, made.unit) == (
+            scraped.name,
+            scraped.type,
+            scraped.labels,
+            scraped.unit,
+        )
+        assert [repr(sample[:3]) for sample in made.samples] == [repr(sample[:3]) for sample in scraped.samples]
+    assert count > 7
+
+
+def test_only_the_series_that_changed_are_checked(registry: CollectorRegistry) -> None:
+    visits = Counter("visits_total", "Visits.", ["user"], registry=registry)
+    for number in range(50):
+        visits.labels(f"user{number}@example.org").inc()
+    check = MetricsCheck(registry)
+    visits.labels("user1@example.org").inc()
+    visits.labels("user2@example.org").inc()
+    check.check()
+    visits.labels("user3@example.org").inc()
+    assert "label 'user' has 3 values that are e-mail addresses" in message(check)

@@ -10,7 +10,15 @@ from pytheus.registry import CollectorRegistry
 from pytheus.samples import Exemplar
 from pytheus.testing import ParsedFamily, ParsedSample, parse_exposition
 from tests.exposition.any_registry import Escaping
-from tests.exposition.test_formats_roundtrip import OPENMETRICS_TYPE, TEXT_TYPE, any_registry, body_of
+from tests.exposition.test_formats_roundtrip import (
+    OPENMETRICS_TYPE,
+    TEXT_TYPE,
+    any_registry,
+    assert_same,
+    body_of,
+    expected_of,
+    shown,
+)
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:counter .* has no suffix")]
 
@@ -34,6 +42,20 @@ def test_what_is_sound_is_read_as_by_the_strict_parser(case: tuple[CollectorRegi
     for content_type in (TEXT_TYPE, OPENMETRICS_TYPE):
         body = body_of(registry, content_type, escaping)
         assert content(parse(body, content_type)) == content(parse_exposition(body, content_type))
+
+
+@pytest.mark.property
+@settings(max_examples=40)
+@any_registry
+def test_all_that_was_exposed_is_read(case: tuple[CollectorRegistry, Escaping]) -> None:
+    registry, escaping = case
+    expected = expected_of(registry, escaping)
+    for content_type in (TEXT_TYPE, OPENMETRICS_TYPE):
+        families = parse(body_of(registry, content_type, escaping), content_type).values()
+        samples = [sample for family in families for sample in family.samples]
+        assert_same({(sample.name, frozenset(sample.labels)): sample.value for sample in samples}, expected.values)
+        exemplars = {(each.name, frozenset(each.labels)): shown(each.exemplar) for each in samples if each.exemplar}
+        assert exemplars.items() <= expected.exemplars.items()
 
 
 def test_samples_without_a_type_are_untyped() -> None:

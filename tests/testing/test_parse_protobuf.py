@@ -51,6 +51,7 @@ def read_parsed(families: dict[str, ParsedFamily]) -> Read:
 
 @pytest.mark.property
 @needs_schema
+@settings(max_examples=40)
 @any_registry
 def test_it_reads_what_the_official_schema_reads(case: tuple[CollectorRegistry, Escaping]) -> None:
     registry, escaping = case
@@ -208,6 +209,26 @@ def test_a_span_without_an_end_takes_no_memory() -> None:
         histogram(number(1, 1), huge)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (family(GAUGE, *[b""] * 4), "the field 4, 'metric', more than 3 times"),
+        (family(HISTOGRAM, field(7, field(13, bytes(4)))), "the field 13 more than 3 times"),
+        (family(HISTOGRAM, field(7, number(13, 0) * 4)), "the field 13 more than 3 times"),
+        (b"".join(family(GAUGE, name=bytes([name])) for name in b"abcd"), "more than 3 families"),
+        (family(HISTOGRAM, *[field(7, field(3, b""))] * 3), "more than 2 samples"),
+        (b"".join(family(HISTOGRAM, field(7, b""), name=bytes([name])) for name in b"abc"), "more than 2 samples"),
+    ],
+)
+def test_small_messages_take_a_bounded_amount_of_memory(
+    body: bytes, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytheus.testing.protobuf_wire._ELEMENTS_AT_MOST", 3)
+    monkeypatch.setattr("pytheus.testing.parse_protobuf._SAMPLES_AT_MOST", 2)
+    with pytest.raises(ValueError, match=message):
+        parse(body, strict=False)
+
+
 def some_body() -> bytes:
     registry = CollectorRegistry()
     counter = Counter("orders_total", "Orders, 50 %.", ["method"], registry=registry)
@@ -228,7 +249,6 @@ def test_any_bytes_are_read_or_refused_with_a_byte(body: bytes) -> None:
 
 
 @pytest.mark.property
-@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_body_is_read_or_refused_with_a_byte(data: st.DataObject) -> None:
     body = bytearray(SOME)

@@ -9,7 +9,10 @@ Rules:
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from pytheus.definitions import Definition
 from pytheus.exposition.checked import CheckedFamily, checked_families
@@ -18,9 +21,11 @@ from pytheus.kinds import KINDS
 from pytheus.names import base_name, state_label, text_name
 from pytheus.registry.contract import Collector, Registry
 from pytheus.registry.traversal import definition_of
+from pytheus.samples import Row
 from pytheus.testing.parsed import ParsedFamily, ParsedSample
+from pytheus.textformat import format_bound
 
-__all__ = ["Labels", "LintFamily", "bare_name", "families_of", "families_of_collector", "lint_family"]
+__all__ = ["Labels", "LintFamily", "bare_name", "families_of", "families_of_collector", "family_of_rows", "lint_family"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -120,6 +125,36 @@ def families_of_collector(collector: Collector, lead: str) -> list[LintFamily]:
         name, type_ = lead + definition.name, definition.type
         families = [CheckedFamily(name, type_, definition.description, [], definition.unit)]
     return [_made(family, definition) for family in families]
+
+
+def family_of_rows(definition: Definition, rows: Iterable[Row], lead: str) -> LintFamily:
+    """Return the family of a metric with the series of `rows` alone; its name is exposed after `lead`."""
+    name = text_name(lead + definition.name, definition.type)
+    base = base_name(name, definition.type)
+    samples: list[ParsedSample] = []
+    for row in rows:
+        labels = dict(zip(definition.labels, row.labels, strict=True))
+        numbers = row.numbers
+        if definition.type == "histogram":
+            for bound, count in zip((*definition.bounds, math.inf), accumulate(numbers[1:]), strict=True):
+                samples.append(ParsedSample.of(f"{base}_bucket", {**labels, "le": format_bound(bound)}, count))
+            samples.append(ParsedSample.of(f"{base}_sum", labels, numbers[0]))
+            total = ParsedSample.of(f"{base}_count", labels, math.fsum(numbers[1:]))
+            samples.append(total._replace(native=row.native))
+        elif definition.type == "summary":
+            samples += map(ParsedSample.of, (f"{base}_sum", f"{base}_count"), (labels, labels), numbers)
+        elif definition.type == "info":
+            samples.append(ParsedSample.of(name, {**labels, **(row.info or {})}, 1.0))
+        elif definition.type == "stateset":
+            own = state_label(name)
+            for state, number in zip(definition.states, numbers, strict=True):
+                samples.append(ParsedSample.of(name, {**labels, own: state}, number))
+        else:
+            samples.append(ParsedSample.of(name, labels, numbers[0]))
+    unit, type_ = definition.unit, definition.type
+    return LintFamily(
+        name, type_, definition.description, unit, samples, definition.labels, True, location=definition.location
+    )
 
 
 def _made(family: CheckedFamily, definition: Definition | None) -> LintFamily:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+from pytheus.names import FAILURES_NAME
 from pytheus.testing.lint.family import LintFamily, bare_name
 from pytheus.testing.lint.finding import Finding, shown_text
 from pytheus.testing.lint.units import is_unit
@@ -30,6 +31,11 @@ def check_numbers(family: LintFamily, now: float | None) -> Iterator[Finding]:
     """Yield the findings about the numbers of `family`; `now` is the time of the scrape, or None if it is not known."""
     if family.type == "counter":
         yield from _check_counter(family)
+        if family.is_exact and family.name.endswith(FAILURES_NAME):
+            for sample in family.samples:
+                collectors = ", ".join(shown_text(value) for _, value in sample.labels)
+                remedy = "look into the log, which has its error"
+                yield _finding(family, "collector-failed", f"the collector {collectors} fails", remedy)
     elif family.type == "info" and any(sample.value != 1 for sample in family.samples):
         yield _finding(family, "info-not-one", "a value of the info is not 1", "expose 1; put the fact into a label")
     timestamps = [sample.timestamp for sample in family.samples if sample.timestamp is not None]

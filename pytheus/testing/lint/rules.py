@@ -169,6 +169,9 @@ RULES: Final[dict[str, Rule]] = {
         Rule("buckets-in-milliseconds", _W, "the bounds of a histogram in seconds are seconds",
              "bounds of 5 to 10000 are the defaults in milliseconds", _NAMING + "#base-units"),
         # Numbers.
+        Rule("collector-failed", _E, "each collector can be collected",
+             "its metrics are missing in every scrape, without a gap that an alert would see",
+             _CLIENTS + "#exposition"),
         Rule("counter-negative", _E, "a counter is a number of at least 0",
              "rate() takes a decrease as a restart; parsers of OpenMetrics refuse it", _OPENMETRICS + "#counter"),
         Rule("counter-fractional", _N, "a counter of things has whole numbers",

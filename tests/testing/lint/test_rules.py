@@ -7,12 +7,11 @@ import re
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
-from pytheus.collectors import register_runtime_collectors
 from pytheus.exposition import expose
 from pytheus.registry import CollectorRegistry
 from pytheus.testing.lint import RULES, LintOptions, lint_exposition, lint_registry
@@ -240,7 +239,7 @@ def test_timestamps_are_stale_after_five_minutes() -> None:
 
 
 def test_every_rule_has_an_exposition_that_breaks_it() -> None:
-    elsewhere = {"label-constant", "too-many-series", "large-exposition", "timestamp-stale"}
+    elsewhere = {"collector-failed", "label-constant", "too-many-series", "large-exposition", "timestamp-stale"}
     assert {rule for rule, _, _ in BAD + BAD_OPENMETRICS} | elsewhere == set(RULES)
 
 
@@ -321,10 +320,20 @@ def test_a_new_metric_of_each_type_has_no_finding() -> None:
     assert lint_registry(registry).findings == ()
 
 
-def test_our_own_metrics_have_no_finding() -> None:
+class Failing:
+    """A collector that always raises."""
+
+    def collect(self) -> NoReturn:
+        raise RuntimeError("no numbers")
+
+
+def test_a_collector_that_fails_is_a_finding() -> None:
     registry = CollectorRegistry()
-    register_runtime_collectors(registry)
-    assert lint_registry(registry).findings == ()
+    registry.register(Failing())
+    Gauge("depth", "Jobs that wait.", registry=registry).set_function(lambda: 1 / 0)
+    found = lint_registry(registry).findings
+    assert {finding.rule for finding in found} == {"collector-failed"}
+    assert ["Failing" in finding.message for finding in found].count(True) == 1
 
 
 def test_the_reference_has_every_rule(checkout: Path) -> None:
