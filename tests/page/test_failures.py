@@ -29,6 +29,7 @@ class Between:
     def __init__(self, target: MetricsServer) -> None:
         between = self
         self.failure: tuple[int, dict[str, str], bytes] | None = None
+        self.query_characters = 10_000
         self.seen = 0
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,6 +37,8 @@ class Between:
                 between.seen += 1
                 if between.failure is not None and "text/html" not in self.headers["Accept"]:
                     status, fields, body = between.failure
+                elif len(self.path) > between.query_characters:
+                    status, fields, body = 414, {}, b"too long"
                 else:
                     request = Request(
                         target.url + self.path.removeprefix("/metrics"), headers={"Accept": self.headers["Accept"]}
@@ -100,6 +103,15 @@ def test_a_failure_is_told_and_retried_later(
     tab.run("poller.retry()")
     tab.wait("byId('state').dataset.state === 'live' && byId('banner').hidden")
     tab.errors[:] = [error for error in tab.errors if "status of" not in error]
+
+
+def test_a_server_that_takes_short_queries_gets_those(tab: Tab, between: Between) -> None:
+    between.query_characters = 120
+    tab.open(f"http://127.0.0.1:{between.port}/metrics")
+    until(tab, "shop_queue_depth", "max 12")
+    tab.wait("list.families.every((family) => family.reading > 0)")
+    assert tab.run("poller.failures") == 0
+    tab.errors[:] = [error for error in tab.errors if "status of 414" not in error]
 
 
 def test_a_server_that_is_away_and_comes_back(tab: Tab, shop: Shop) -> None:

@@ -272,7 +272,7 @@ def test_of_ten_thousand_series_only_what_is_on_screen_is_elements_and_asked_for
     assert tab.text("#matches") == "500 families, 10,000 series"
     assert tab.run("document.querySelectorAll('#list .row').length") < 60
     assert tab.run("list.families.filter((family) => family.reading).length") < 60
-    assert max(map(len, tab.requests)) < 6500
+    assert max(map(len, tab.requests)) < 4000
     tab.run("list.grid.element.scrollTop = 1e9")
     until(tab, "part9_depth499", "max 518")
 
