@@ -124,7 +124,7 @@ def test_a_histogram_has_quantiles_buckets_and_exemplars(show: Opener, shop: Sho
 def test_a_native_histogram_has_both_kinds_of_buckets_where_it_has_both(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry, "#family=shop_checkout_seconds")
     tab.wait("detail.family?.sum?.native?.count === 3")
-    assert "histogram_quantile(0.95, sum(rate(shop_checkout_seconds[5m])))" in details(tab).replace("sum (", "sum(")
+    assert "histogram_quantile(0.95, sum(rate(shop_checkout_seconds[5m])))" in details(tab)
     assert tab.run("document.querySelectorAll('.bar').length") >= 3
 
 
