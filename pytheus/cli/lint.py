@@ -30,6 +30,8 @@ __all__ = ["command"]
 
 _COLOURS: Final = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _NEVER: Final = "never"
+# From this number of findings on, the numbers by rule help to decide on the first steps.
+_MANY: Final = 20
 # https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 _ANNOTATIONS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -163,6 +165,9 @@ def _text(report: LintReport, source: str) -> Iterator[str]:
             yield f"  {severity}  {visible(finding.message)}{where}  [{finding.rule}]"
             yield f"           {visible(finding.remedy)}"
         yield ""
+    if len(report.findings) > _MANY:
+        by_rule = Counter(finding.rule for finding in report.findings).most_common()
+        yield f"by rule: {', '.join(f'{rule} {number}' for rule, number in by_rule)}"
     counts = Counter(finding.severity for finding in report.findings)
     told = ", ".join(_count(counts[severity], str(severity)) for severity in reversed(Severity))
     ignored = f", {report.ignored} ignored" if report.ignored else ""

@@ -132,6 +132,8 @@ class LenientParser:
         labels: tuple[tuple[str, str], ...] = ()
         if braces:
             quoted, labels = self._read_labels(braces)
+            if name and quoted:
+                self.refuse("has two names")
             name = name or quoted
         if not name:
             self.refuse("is not a sample" if braces is None else "has no name")
@@ -146,7 +148,7 @@ class LenientParser:
         if timestamp is not None:
             moment = self.read_timestamp(timestamp)
         found = None if exemplar is None else self.read_exemplar(exemplar)
-        family.samples.append(ParsedSample(name, labels, self._read_number(value), moment, found))
+        family.samples.append(ParsedSample(name, tuple(sorted(labels)), self._read_number(value), moment, found))
         return family
 
     def read_timestamp(self, text: str) -> float:
@@ -172,7 +174,7 @@ class LenientParser:
                     self.refuse(f"has the label {label!r} twice")
                 labels[label] = _unescaped(value[1:-1])
             place = match.end()
-        return quoted, tuple(sorted(labels.items()))
+        return quoted, tuple(labels.items())
 
     def read_exemplar(self, text: str) -> Exemplar:
         """Return the exemplar of a sample."""

@@ -97,6 +97,13 @@ def test_a_file_is_linted_with_its_lines(pytheus: Pytheus, files: Files, home: P
     ]
 
 
+def test_many_findings_are_counted_by_rule(pytheus: Pytheus, files: Files, home: Path) -> None:
+    files({"metrics.prom": "".join(f"depth{number}_total 1\n" for number in range(12))})
+    *_, by_rule, last = pytheus("lint", "metrics.prom").out.splitlines()
+    assert by_rule == "by rule: no-type 12, no-help 12"
+    assert last == "0 errors, 24 warnings, 0 notes: 12 metrics, 12 series of metrics.prom"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

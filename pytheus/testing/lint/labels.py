@@ -13,6 +13,7 @@ __all__ = ["check_labels"]
 
 _OF_TARGETS: Final = ("job", "instance")
 _DERIVED_AT_LEAST: Final = 20
+_COMPARED_AT_MOST: Final = 30
 
 
 def check_labels(family: LintFamily, *, keeps_target_labels: bool = False) -> Iterator[Finding]:
@@ -105,17 +106,25 @@ def _check_repeated_name(
 def _check_derived(family: LintFamily, series: list[Labels], values: dict[str, dict[str, None]]) -> Iterator[Finding]:
     """Find labels whose values correspond one to one, in many series."""
     many = [label for label, distinct in values.items() if len(distinct) >= _DERIVED_AT_LEAST]
-    pairs: dict[tuple[str, str], set[tuple[str, str]]] = {
-        (one, other): set() for place, one in enumerate(many) for other in many[place + 1 :]
-    }
-    if not pairs:
+    if len(many) < 2:
         return
-    for labels in series:
-        given = dict(labels)
-        for (one, other), found in pairs.items():
-            found.add((given.get(one, ""), given.get(other, "")))
-    for (one, other), found in pairs.items():
-        if len(found) == len(values[one]) == len(values[other]):
+    given = [dict(labels) for labels in series]
+    # The values of each label that no label before it implies.
+    columns: dict[str, list[str]] = {}
+    for other in many[:_COMPARED_AT_MOST]:
+        column = [labels.get(other, "") for labels in given]
+        number = len(set(column))
+        one = next(
+            (
+                one
+                for one, first in columns.items()
+                if number == len(set(first)) == len(set(zip(first, column, strict=True)))
+            ),
+            None,
+        )
+        if one is None:
+            columns[other] = column
+        else:
             yield _finding(
                 family,
                 "label-derived",

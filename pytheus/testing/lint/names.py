@@ -163,8 +163,13 @@ def _check_style(family: LintFamily) -> Iterator[Finding]:
     if kinds:
         better = "_".join(word for place, word in enumerate(name.split("_")) if not place or word.lower() not in kinds)
         shown = " and ".join(repr(kind) for kind in kinds)
+        # A counter may count things of histograms.
+        is_own = words[-1] in kinds or family.type in kinds
         yield _finding(
-            family, "type-in-name", f"the name has the type {shown}", f"leave the type out of the name: {better!r}"
+            family,
+            "type-in-name" if is_own else "other-type-in-name",
+            f"the name has the type {shown}",
+            f"leave the type out of the name: {better!r}",
         )
     if ":" in name:
         yield _finding(family, "name-with-colon", "it has a ':'", "':' is for the names of recording rules; use '_'")

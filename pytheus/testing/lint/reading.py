@@ -85,7 +85,12 @@ class _Reader(LenientParser):
         if _TRAILING.search(text):
             lines = text.split("\n")
             self._padded.update(number for number, line in enumerate(lines, 1) if line.endswith((" ", "\t")))
-        families = [self._made(family) for family in self.parse(text).values() if family.samples or family.type]
+        # A family whose only line has a fault is not known.
+        families = [
+            self._made(family)
+            for name, family in self.parse(text).items()
+            if family.samples or ("TYPE", name) in self._headers
+        ]
         self._check_end(text)
         self.faults.sort(key=lambda fault: fault.line)
         return families

@@ -99,6 +99,8 @@ RULES: Final[dict[str, Rule]] = {
              "people and tools read the unit there", _NAMING + "#metric-names"),
         Rule("type-in-name", _W, "the name does not contain the metric's type",
              "TYPE states it, and the name must change if the type does", _EXPORTERS + "#naming"),
+        Rule("other-type-in-name", _N, "the name does not contain another type than the metric's",
+             "readers take it for one of that type", _EXPORTERS + "#naming"),
         Rule("name-not-snake-case", _W, "names are in snake_case",
              "one style is easier to type and to find", _EXPORTERS + "#naming"),
         Rule("name-with-colon", _W, "names have no colons",

@@ -74,6 +74,7 @@ class Promtool:
             if line.startswith("error while linting"):
                 return {("", "")}
             metric, _, fault = line.partition(" ")
+            # Newer ones do not find other types than the metric's in a name.
             (rule,) = {rule for part, rule in RULES.items() if part in fault}
             found.add((metric, rule))
         return found
@@ -153,7 +154,7 @@ def promtool(request: pytest.FixtureRequest) -> Promtool:
     return given
 
 
-@settings(max_examples=300 if FULL else 30)
+@settings(max_examples=100 if FULL else 30)
 @given(EXPOSITIONS)
 def test_whatever_promtool_finds_is_found(promtool: Promtool, found: dict[str, str]) -> None:
     text = "".join(lines.replace("NAME", name) for name, lines in found.items()).encode()
@@ -162,7 +163,9 @@ def test_whatever_promtool_finds_is_found(promtool: Promtool, found: dict[str, s
     if theirs == {("", "")}:
         assert any(finding.severity is Severity.ERROR for finding in report.findings), promtool.lines(text)
     else:
-        assert theirs <= ours(report), promtool.lines(text)
+        found_here = ours(report)
+        other = {(metric, "type-in-name") for metric, rule in found_here if rule == "other-type-in-name"}
+        assert theirs <= found_here | other, promtool.lines(text)
 
 
 GOOD = """\
@@ -192,7 +195,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=1000 if FULL else 40)
+@settings(max_examples=400 if FULL else 40)
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), PARTS, st.booleans())
 def test_what_promtool_cannot_parse_is_an_error(
     promtool: Promtool, place: int, removed: int, added: str, at_line: bool
