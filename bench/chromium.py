@@ -74,6 +74,8 @@ class Chromium:
         self._numbers: Final = itertools.count(1)
         self._replies: Final[dict[int, dict[str, Any]]] = {}
         self._tabs: Final[dict[str, Tab]] = {}
+        self.events: Final[list[tuple[str, dict[str, Any]]]] = []
+        """Method and parameters of each event that is not of a tab."""
 
     def __enter__(self) -> Self:
         path = program()
@@ -170,7 +172,9 @@ class Chromium:
         message = json.loads(self._socket.recv(max(0.0, seconds)))
         if "id" in message:
             self._replies[message["id"]] = message
-        elif (tab := self._tabs.get(message.get("sessionId", ""))) is not None:
+        elif "sessionId" not in message:
+            self.events.append((message["method"], message["params"]))
+        elif (tab := self._tabs.get(message["sessionId"])) is not None:
             tab.noted(message["method"], message["params"])
 
 

@@ -12,6 +12,8 @@ Rules:
 - The paint is "first-contentful-paint". The rows are there when the first family of the list has its number.
 - A task is long from 50 ms on (https://www.w3.org/TR/longtasks-1/). The longest one of each step counts, and that of
   all animation frames (https://w3c.github.io/long-animation-frames/), of which the browser reports those over 50 ms.
+- The CPU is that of the thread in the task that used most, by the browser's trace. On a machine with other work, tasks
+  last longer than that.
 - A delay is the time from an input event of the step until the next frame, as the browser's Event Timing has it.
 - The CPU of the server is that of its process, while the page is open and nothing else asks.
 """
@@ -23,9 +25,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 if __name__ == "__main__":
     # The checkout in the place of this directory; last for a server, whose pytheus is the installed one.
@@ -37,6 +39,7 @@ __all__ = ["main"]
 
 SERIES_OF_FAMILY: Final = 20
 LARGE: Final = 10_000
+MARK: Final = "pytheus-bench"
 
 OBSERVE: Final = """
 globalThis.seen = { tasks: [], frames: [], events: [] };
@@ -54,6 +57,7 @@ class Step(NamedTuple):
 
     name: str
     long_tasks: int
+    longest_cpu_ms: float
     longest_task_ms: float
     longest_frame_ms: float
     longest_delay_ms: float
@@ -72,10 +76,10 @@ def main() -> int:
     steps, paint = browse(options.seconds, options.shot)
     times = f"first paint {paint['paint']:.0f} ms, rows with numbers {paint['rows']:.0f} ms"
     print(f"{times}, at 20,000 series in 501 families\n")
-    print(f"{'step':32}{'long tasks':>12}{'longest ms':>12}{'frame ms':>10}{'input ms':>10}")
+    print(f"{'step':32}{'CPU ms':>8}{'long tasks':>12}{'longest ms':>12}{'frame ms':>10}{'input ms':>10}")
     for step in steps:
         longest = f"{step.longest_task_ms:12.0f}{step.longest_frame_ms:10.0f}{step.longest_delay_ms:10.0f}"
-        print(f"{step.name:32}{step.long_tasks:12}{longest}")
+        print(f"{step.name:32}{step.longest_cpu_ms:8.0f}{step.long_tasks:12}{longest}")
     for series in (1_000, 10_000):
         share, idle = server_share(series, options.seconds)
         print(f"\nserver at {series:,} series, page at 1 Hz: {share:.2%} of a core ({idle:.2%} without the page)")
@@ -140,16 +144,23 @@ def browse(seconds: float, shot: Path | None) -> tuple[list[Step], dict[str, flo
 
     served = Served(10_000)
     steps: list[Step] = []
+    rows = paint = 0.0
 
-    def measured(tab: Tab, name: str, act: Callable[[], object], since: float | None = None) -> None:
-        begun = tab.run("performance.now()") if since is None else since
+    def measured(tab: Tab, name: str, act: Callable[[], object], *, is_load: bool = False) -> None:
+        config = {"includedCategories": ["toplevel", "blink.user_timing"]}
+        browser.send("Tracing.start", transferMode="ReportEvents", traceConfig=config)
+        begun = 0 if is_load else tab.run("performance.now()")
         act()
+        tab.run(f"performance.mark({MARK!r})")
         tab.run("await new Promise((resolve) => setTimeout(resolve, 1500))")  # an event is reported later
+        browser.send("Tracing.end")
+        tab.wait_for(lambda: "Tracing.tracingComplete" in dict(browser.events), "the trace")
+        cpu = longest_cpu_ms([part for method, event in browser.events for part in event.get("value", [])])
+        browser.events.clear()
         later = f"list.filter(([at]) => at >= {begun}).map(([, length]) => length)"
         seen = tab.run(f"Object.fromEntries(Object.entries(seen).map(([kind, list]) => [kind, {later}]))")
-        steps.append(
-            Step(name, len(seen["tasks"]), *(max(seen[kind], default=0.0) for kind in ("tasks", "frames", "events")))
-        )
+        longest = [max(seen[kind], default=0.0) for kind in ("tasks", "frames", "events")]
+        steps.append(Step(name, len(seen["tasks"]), cpu, *longest))
 
     def scroll(tab: Tab, selector: str) -> None:
         box = tab.run(
@@ -178,12 +189,15 @@ def browse(seconds: float, shot: Path | None) -> tuple[list[Step], dict[str, flo
         with Chromium() as browser, browser.tab() as tab:
             tab.emulate()
             tab.send("Page.addScriptToEvaluateOnNewDocument", source=OBSERVE)
-            tab.open(served.url)
-            tab.wait("list.families.some((family) => family.reading)")
-            rows = tab.run("performance.now()")
-            tab.wait("performance.getEntriesByName('first-contentful-paint').length > 0")
+
+            def load() -> None:
+                nonlocal rows
+                tab.open(served.url)
+                tab.wait("list.families.some((family) => family.reading)")
+                rows = tab.run("performance.now()")
+
+            measured(tab, "load", load, is_load=True)
             paint = tab.run("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-            measured(tab, "load", lambda: None, since=0)
             measured(tab, f"updates for {seconds:.0f} s", lambda: wait_seconds(tab, seconds))
             measured(tab, "typing in the search", lambda: type_words(tab))
             measured(tab, "scrolling the list", lambda: scroll(tab, "#list"))
@@ -204,6 +218,18 @@ def browse(seconds: float, shot: Path | None) -> tuple[list[Step], dict[str, flo
     finally:
         served.close()
     return steps, {"paint": paint, "rows": rows}
+
+
+def longest_cpu_ms(trace: Sequence[dict[str, Any]]) -> float:
+    """Return the CPU of the task that used most in the main thread of the page, which left the mark."""
+    process = next(part["pid"] for part in trace if part["name"] == MARK)
+    thread = next(
+        part["tid"]
+        for part in trace
+        if part["name"] == "thread_name" and part["pid"] == process and part["args"]["name"] == "CrRendererMain"
+    )
+    tasks = [part.get("tdur", 0) for part in trace if (part["pid"], part["tid"]) == (process, thread)]
+    return max(tasks, default=0) / 1000
 
 
 def server_share(series: int, seconds: float) -> tuple[float, float]:

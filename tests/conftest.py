@@ -65,6 +65,7 @@ MARKERS = {
     "tests/docs/": "once",
     "tests/e2e/": "once",
     "tests/packaging/": "once",
+    "tests/page/": "once",
     "tests/plugins/test_generated.py": "once",
     "tests/plugins/test_third_party.py": "once",
     "tests/testing/test_plugin_packages.py": "once",

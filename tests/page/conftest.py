@@ -25,19 +25,11 @@ SOURCES = Path(pytheus.exposition.__file__).parent / "page"
 Opener = Callable[..., Tab]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    skip = pytest.mark.skip(reason="needs Chromium (Debian: apt-get install chromium)")
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.once)
-            if program() is None and "browserless" not in item.path.name:
-                item.add_marker(skip)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Chromium]:
     """One browser for all tests of a process."""
+    if program() is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
     with Chromium() as browser:
         yield browser
 

@@ -29,13 +29,20 @@ class Between:
     def __init__(self, target: MetricsServer) -> None:
         between = self
         self.failure: tuple[int, dict[str, str], bytes] | None = None
+        self.query_characters = 10_000
+        self.open = threading.Event()
+        self.open.set()
         self.seen = 0
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 between.seen += 1
+                if "text/html" not in self.headers["Accept"]:
+                    between.open.wait(60)
                 if between.failure is not None and "text/html" not in self.headers["Accept"]:
                     status, fields, body = between.failure
+                elif len(self.path) > between.query_characters:
+                    status, fields, body = 414, {}, b"too long"
                 else:
                     request = Request(
                         target.url + self.path.removeprefix("/metrics"), headers={"Accept": self.headers["Accept"]}
@@ -57,6 +64,7 @@ class Between:
         self.thread.start()
 
     def close(self) -> None:
+        self.open.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -100,6 +108,37 @@ def test_a_failure_is_told_and_retried_later(
     tab.run("poller.retry()")
     tab.wait("byId('state').dataset.state === 'live' && byId('banner').hidden")
     tab.errors[:] = [error for error in tab.errors if "status of" not in error]
+
+
+def test_a_server_that_takes_short_queries_gets_those(tab: Tab, between: Between) -> None:
+    between.query_characters = 120
+    tab.open(f"http://127.0.0.1:{between.port}/metrics")
+    until(tab, "shop_queue_depth", "max 12")
+    tab.wait("list.families.every((family) => family.reading > 0)")
+    assert tab.run("poller.failures") == 0
+    tab.errors[:] = [error for error in tab.errors if "status of 414" not in error]
+
+
+def test_a_server_that_takes_its_time_is_told_as_slow(tab: Tab, between: Between) -> None:
+    tab.open(f"http://127.0.0.1:{between.port}/metrics")
+    until(tab, "shop_queue_depth", "max 12")
+    between.open.clear()
+    tab.wait("byId('state-text').textContent.startsWith('Slow')")
+    between.open.set()
+    tab.wait("byId('state-text').textContent === 'Live'")
+
+
+def test_a_tab_in_the_background_asks_rarely(tab: Tab, between: Between) -> None:
+    tab.open(f"http://127.0.0.1:{between.port}/metrics")
+    until(tab, "shop_queue_depth", "max 12")
+    tab.run("Object.defineProperty(document, 'hidden', {get: () => globalThis.isHidden, configurable: true})")
+    tab.run("isHidden = true")
+    tab.run("await new Promise((resolve) => setTimeout(resolve, 1200))")  # a request of before may be under way
+    seen = between.seen
+    tab.run("await new Promise((resolve) => setTimeout(resolve, 2500))")
+    assert between.seen - seen <= 1
+    tab.run("isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    tab.wait_for(lambda: between.seen - seen > 1, "a request")
 
 
 def test_a_server_that_is_away_and_comes_back(tab: Tab, shop: Shop) -> None:

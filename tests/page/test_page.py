@@ -124,7 +124,7 @@ def test_a_histogram_has_quantiles_buckets_and_exemplars(show: Opener, shop: Sho
 def test_a_native_histogram_has_both_kinds_of_buckets_where_it_has_both(show: Opener, shop: Shop) -> None:
     tab = show(shop.registry, "#family=shop_checkout_seconds")
     tab.wait("detail.family?.sum?.native?.count === 3")
-    assert "histogram_quantile(0.95, sum(rate(shop_checkout_seconds[5m])))" in details(tab).replace("sum (", "sum(")
+    assert "histogram_quantile(0.95, sum(rate(shop_checkout_seconds[5m])))" in details(tab)
     assert tab.run("document.querySelectorAll('.bar').length") >= 3
 
 
@@ -272,7 +272,7 @@ def test_of_ten_thousand_series_only_what_is_on_screen_is_elements_and_asked_for
     assert tab.text("#matches") == "500 families, 10,000 series"
     assert tab.run("document.querySelectorAll('#list .row').length") < 60
     assert tab.run("list.families.filter((family) => family.reading).length") < 60
-    assert max(map(len, tab.requests)) < 6500
+    assert max(map(len, tab.requests)) < 4000
     tab.run("list.grid.element.scrollTop = 1e9")
     until(tab, "part9_depth499", "max 518")
 

@@ -85,6 +85,7 @@ class TimeChart {
   constructor() {
     this.height = 168;
     this.points = /** @type {[number, number][]} */ ([]);
+    this.options = /** @type {{zero: boolean, binary: boolean} | null} */ (null);
     this.format = (/** @type {number} */ value) => human(value);
     this.root = svg("svg.chart", { role: "img", "aria-label": "Chart", height: this.height });
     this.element = h("div.chart-box", { onpointermove: (/** @type {PointerEvent} */ event) => this.point(event.offsetX), onpointerleave: () => this.point(null) }, this.root);

@@ -108,7 +108,7 @@ class Detail {
       const choose = (/** @type {string} */ label, /** @type {() => boolean} */ isOn, /** @type {() => void} */ act) => {
         const button = h("button.small", { type: "button", "aria-pressed": isOn(), onclick: () => {
           act();
-          for (const each of this.switches) each.button.setAttribute("aria-pressed", each.isOn());
+          for (const each of this.switches) each.button.setAttribute("aria-pressed", String(each.isOn()));
           this.update();
         } }, label);
         this.switches.push({ button, isOn });

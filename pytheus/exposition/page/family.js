@@ -13,7 +13,7 @@ const SHORTEST_SECONDS = 0.5;
 const GONE_READINGS = 30; // after which a series that came no more is forgotten
 
 /** Numbers and when they were read; the oldest are overwritten. */
-class History {
+class Timeline {
   /** @param {number} capacity */
   constructor(capacity) {
     this.times = new Float64Array(capacity);
@@ -32,7 +32,7 @@ class History {
 
   /** The same points with place for more, or the last ones of them. @param {number} capacity */
   resized(capacity) {
-    const resized = new History(capacity);
+    const resized = new Timeline(capacity);
     for (let place = Math.max(0, this.length - capacity); place < this.length; place++) resized.push(this.times[this.at(place)], this.values[this.at(place)]);
     return resized;
   }
@@ -99,7 +99,7 @@ class Series {
     this.rate = NaN;
     this.reading = -1; // the last one that had it
     this.metric = /** @type {Metric | null} */ (null);
-    this.history = /** @type {History | null} */ (null);
+    this.history = /** @type {Timeline | null} */ (null);
     this.recent = /** @type {{time: number, increase: Distribution}[] | null} */ (null);
     this.haystack = "";
   }
@@ -146,6 +146,8 @@ class Family {
     this.isAbsent = false; // whether the last response had nothing of it
     this.isCut = false; // whether only its first series were read
     this.keepsSeries = false; // whether the series have histories
+    this.query = /** @type {string | null} */ (null); // by which it is selected; half a surrogate pair cannot be sent
+    try { this.query = "name%5B%5D=" + encodeURIComponent(this.name); } catch { /* isSelectable() says so */ }
     this.groups = [groupOf(this.name, 1), groupOf(this.name, 2)];
     this.forget();
     this.update(listed);
@@ -157,7 +159,7 @@ class Family {
     this.known.clear();
     this.reading = 0;
     this.readAt = -Infinity;
-    this.history = new History(0); // of the number that the list shows; it grows when the family is first read
+    this.history = new Timeline(0); // of the number that the list shows; it grows when the family is first read
     this.grown = 0;
     this.total = NaN;
     this.least = this.most = NaN;
@@ -255,7 +257,7 @@ class Family {
     series.value = value;
     series.reading = this.reading;
     if (this.keepsSeries) {
-      if (!series.history) series.history = new History(this.size > MANY_SERIES ? POINTS_OF_MANY : POINTS);
+      if (!series.history) series.history = new Timeline(this.size > MANY_SERIES ? POINTS_OF_MANY : POINTS);
       series.history.push(this.time, series.total);
       series.rate = this.isCumulative ? series.history.rate() : NaN;
     }

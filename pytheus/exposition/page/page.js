@@ -95,7 +95,7 @@ function takeNumbers(families) {
 }
 
 const STATES = {
-  offline: "No connection", slow: "No response in time", denied: "Not signed in", busy: "The server is busy", status: "The server failed", content: "Unexpected response",
+  offline: "No connection", slow: "No response in time", denied: "Not signed in", busy: "The server is busy", status: "The server failed", long: "The server refused the request", content: "Unexpected response",
 };
 
 /** @param {PollState | null} state */

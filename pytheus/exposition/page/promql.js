@@ -22,7 +22,7 @@ function selector(name, labels = []) {
 function promqlOf(family, labels) {
   const { name, type } = family;
   const chosen = labels ?? [];
-  const sum = (/** @type {string} */ expression, by = "") => labels && !by ? expression : `sum${by && ` by (${by})`} (${expression})`;
+  const sum = (/** @type {string} */ expression, by = "") => labels && !by ? expression : `sum${by && ` by (${by}) `}(${expression})`;
   switch (type) {
     case "counter":
       return sum(`rate(${selector(name, chosen)}[5m])`);

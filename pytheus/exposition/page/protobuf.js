@@ -95,7 +95,7 @@ class Cursor {
     if (this.at > this.end) throw new DecodeError("a field is longer than its message");
   }
 
-  /** Numbers that are packed in one field, or one of several fields. @param {number} key @param {number[]} into */
+  /** Numbers that are packed in one field, or one of several fields. @param {number} key @param {number[] & {isDouble?: boolean}} into */
   numbers(key, into) {
     const isDouble = into.isDouble;
     if (key % 8 !== 2) {

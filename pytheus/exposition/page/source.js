@@ -4,7 +4,7 @@
 
 const PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8";
 const OVERVIEW = "application/vnd.pytheus.overview+json";
-const QUERY_CHARACTERS = 6000; // servers and proxies limit the first line of a request
+const QUERY_CHARACTERS = 3500; // gunicorn takes a first line of 4094, nginx one of 8192
 const NAMES_AT_MOST = 100; // in one request; pytheus takes as many
 const NAME_CHARACTERS = 512;
 const SERIES_OF_A_TICK = 1500; // that the list has read at once
@@ -19,7 +19,9 @@ const HIDDEN_MS = 30000;
 const LONGEST_WAIT_MS = 60000;
 const SHARE = 10; // a request that took a second is repeated after ten at the earliest
 
-/** What went wrong with a request; `kind` is offline, slow, denied, busy, status, content. */
+let queryCharacters = QUERY_CHARACTERS; // less behind a server that takes less
+
+/** What went wrong with a request; `kind` is offline, slow, denied, busy, status, long, content. */
 class SourceError extends Error {
   /** @param {string} kind @param {string} message @param {number} [wait] seconds that the server asks for */
   constructor(kind, message, wait = 0) {
@@ -42,6 +44,7 @@ async function refusal(response) {
   const wait = asked > 0 ? Math.min(asked, 600) : 0;
   if (response.status === 401 || response.status === 403) return new SourceError("denied", text, 30);
   if (response.status === 503 || response.status === 429) return new SourceError("busy", text, wait);
+  if ([400, 414, 431].includes(response.status)) return new SourceError("long", `Status ${response.status}${text ? ": " + text : ""}`);
   return new SourceError("status", `Status ${response.status}${text ? ": " + text : ""}`, wait);
 }
 
@@ -86,7 +89,7 @@ async function readJson(response) {
 
 /** Whether a family can be selected by its name. @param {Family} family */
 function isSelectable(family) {
-  return family.name.length <= NAME_CHARACTERS && family.name.isWellFormed?.() !== false;
+  return family.name.length <= NAME_CHARACTERS && family.query !== null && family.query.length <= QUERY_CHARACTERS;
 }
 
 /**
@@ -101,15 +104,15 @@ function batchesOf(families, now, most = SERIES_OF_A_TICK) {
     const size = Math.min(family.size, SERIES_AT_MOST);
     if (series && series + size > most) continue;
     series += size;
-    const length = encodeURIComponent(family.name).length + 10;
-    if (batch.length && (characters + length > QUERY_CHARACTERS || batch.length >= NAMES_AT_MOST || size > most)) {
+    const { length } = String(family.query);
+    if (batch.length && (characters + length > queryCharacters || batch.length >= NAMES_AT_MOST || size > most)) {
       batches.push(batch);
       batch = [];
       characters = 0;
       if (batches.length >= REQUESTS_OF_A_TICK) return batches;
     }
     batch.push(family);
-    characters += length;
+    characters += length + 1;
   }
   if (batch.length) batches.push(batch);
   return batches;
@@ -118,7 +121,7 @@ function batchesOf(families, now, most = SERIES_OF_A_TICK) {
 /** Read the numbers of some families. @param {Family[]} families @param {AbortSignal} signal */
 async function readNumbers(families, signal) {
   const begun = performance.now();
-  const query = "?" + families.map((family) => "name[]=" + encodeURIComponent(family.name)).join("&");
+  const query = "?" + families.map(({ query }) => query).join("&");
   const response = await ask(query, PROTOBUF, signal);
   const time = performance.now() / 1000;
   const byName = new Map(families.map((family) => [family.name, family]));
@@ -271,7 +274,13 @@ class Poller {
     const turns = takesFirst && isAlone && first.dueAt <= now ? [[first]] : [];
     turns.push(...batchesOf([...(takesFirst && !isAlone ? [first] : []), ...shown.filter(mayRead).sort(oldest), ...others], now));
     for (const families of turns) {
-      await readNumbers(families, AbortSignal.timeout(TIMEOUT_MS));
+      try {
+        await readNumbers(families, AbortSignal.timeout(TIMEOUT_MS));
+      } catch (error) {
+        if (!(error instanceof SourceError) || error.kind !== "long" || families.length < 2) throw error;
+        queryCharacters /= 2;
+        return;
+      }
       this.page.numbers(families);
       await pause();
     }
