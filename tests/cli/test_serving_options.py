@@ -156,8 +156,9 @@ def test_a_program_is_served_with_them(directory: Path, start: Start, command: l
     url = program.wait_for(r"pytheus: serving metrics at (http://127\.0\.0\.1:\d+/shop)$")[1]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    with pytest.raises(urllib.error.HTTPError, match=r"401"):
+    with pytest.raises(urllib.error.HTTPError, match=r"401") as refused:
         opener.open(url, timeout=PATIENCE_SECONDS)
+    refused.value.close()
     request = urllib.request.Request(url, headers={"Authorization": "Bearer the-token"})
     with opener.open(request, timeout=PATIENCE_SECONDS) as response:
         assert response.status == 200

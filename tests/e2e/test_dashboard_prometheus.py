@@ -160,8 +160,8 @@ class Scene(NamedTuple):
 def get(port: int, path: str) -> None:
     try:
         urlopen(f"http://127.0.0.1:{port}{path}", timeout=60).close()
-    except HTTPError:
-        pass
+    except HTTPError as error:
+        error.close()
 
 
 @pytest.fixture(scope="module", params=SCENES, ids=[f"server{number}" for number in range(len(SCENES))])

@@ -150,8 +150,9 @@ def test_every_way_to_serve_passes_them_on(shop: CollectorRegistry) -> None:
     with start_http_server(0, registry=shop) as server:
         with urllib.request.urlopen(f"{server.url}?{query}#name[]=shop_queue", timeout=30) as answer:
             assert family_names(answer.read().decode()) == expected
-        with pytest.raises(urllib.error.HTTPError, match="400"):
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
             urllib.request.urlopen(f"{server.url}?name[]={'a' * 600}", timeout=30)
+        refused.value.close()
 
 
 class Names:
