@@ -82,8 +82,8 @@ def total(values: Sequence[Value]) -> Value:
 
     Quantiles of summaries cannot be added; those of a single one are kept.
 
-    >>> total([Distribution(2.0, 3.0, (math.inf,), (2.0,)), Distribution(1.0, 1.0, (math.inf,), (1.0,))])
-    Distribution(observations=3.0, sum=4.0, bounds=(inf,), counts=(3.0,), quantiles=(), native=None)
+    >>> total([Distribution(2.0, 3.0, (0.5,), (1.0,)), Distribution(1.0, 1.0, (0.5,), (1.0,))])
+    Distribution(observations=3.0, sum=4.0, bounds=(0.5,), counts=(2.0,), quantiles=(), native=None)
     """
     if len(values) == 1:
         return values[0]

@@ -38,6 +38,6 @@ def test_without_apt_it_says_what_is_left_out_and_goes_on(checkout: Path, tmp_pa
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (
         "LEFT OUT: no prometheus, no promtool, no prometheus-node-exporter, no prometheus-pushgateway, no curl,"
-        " no redis-server, no tmux, no valgrind, no protoc"
+        " no redis-server, no tmux, no valgrind, no chromium, no protoc"
         " (installing them needs apt-get and root); the tests that need them will be skipped\n"
     )

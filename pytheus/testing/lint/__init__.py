@@ -5,9 +5,8 @@
     >>> registry = CollectorRegistry()
     >>> orders = Counter("orders_total", "Orders placed.", ["userId"], registry=registry)
     >>> for finding in lint_registry(registry).findings:
-    ...     print(finding.severity, finding)
-    warning orders_total: its label 'userId' is not in snake_case; write its label 'userId' in snake_case: 'user_id' \
-[label-not-snake-case]
+    ...     print(finding.metric, finding.severity, finding.rule, finding.remedy, sep=", ")
+    orders_total, warning, label-not-snake-case, write its label 'userId' in snake_case: 'user_id'
 
 Each name is imported from its module at first use.
 
