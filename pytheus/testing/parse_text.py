@@ -60,7 +60,7 @@ class TextParser:
     """The rules of the text format, and the state of one parse."""
 
     headers: tuple[str, ...] = ("HELP", "TYPE")
-    suffixes = _TEXT_SUFFIXES
+    suffixes: dict[str, tuple[str, ...]] = _TEXT_SUFFIXES
 
     def __init__(self) -> None:
         self.families: dict[str, ParsedFamily] = {}
@@ -68,7 +68,7 @@ class TextParser:
         # The headers of the present family.
         self.seen_headers: set[str] = set()
         self.seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-        self.number = 0
+        self.number: int = 0
 
     def parse(self, text: str) -> dict[str, ParsedFamily]:
         """Return the families in `text`."""
@@ -188,8 +188,8 @@ class TextParser:
 
 
 class OpenMetricsParser(TextParser):
-    headers = ("HELP", "TYPE", "UNIT")
-    suffixes = _OPENMETRICS_SUFFIXES
+    headers: tuple[str, ...] = ("HELP", "TYPE", "UNIT")
+    suffixes: dict[str, tuple[str, ...]] = _OPENMETRICS_SUFFIXES
 
     def lines(self, text: str) -> list[str]:
         lines = text.removesuffix("\n").split("\n")

@@ -83,10 +83,10 @@ class History:
         # The numbers of the readings in which a series was seen last, and in which it was last reset.
         self._seen: list[int] = []
         self._resets: dict[int, int] = {}
-        self.number = 0
+        self.number: int = 0
         """The number of all readings so far."""
         self._order: tuple[Sequence[Series], list[int]] = ([], [])
-        self.numbers = 0
+        self.numbers: int = 0
         # The place of the start of a window, of the reading of that number.
         self._window = (0, 0.0, 0)
         self.families: dict[str, FamilyInfo] = {}

@@ -64,19 +64,19 @@ class State:
         """The series that is looked at."""
         self.cursor: RowKey | None = None
         """The chosen row; None for the first."""
-        self.top = 0
+        self.top: int = 0
         """The first row, or line of details, that is shown."""
-        self.scrolled = 0
+        self.scrolled: int = 0
         """The columns by which long names are scrolled."""
-        self.filtered = filtered
-        self.is_editing = False
+        self.filtered: str = filtered
+        self.is_editing: bool = False
         """Whether the filter is being typed."""
-        self.sort = sort
-        self.is_reversed = False
-        self.is_paused = False
-        self.interval_seconds = interval_seconds
-        self.window_seconds = WINDOWS[0]
-        self.is_over = False
+        self.sort: str = sort
+        self.is_reversed: bool = False
+        self.is_paused: bool = False
+        self.interval_seconds: float = interval_seconds
+        self.window_seconds: float = WINDOWS[0]
+        self.is_over: bool = False
         self._before_edit = ""
         self._before_help: View = "series"
         # The view and cursor that Escape goes back to.

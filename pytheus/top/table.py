@@ -87,7 +87,7 @@ class Table:
     def __init__(self, history: History, *, ascii_only: bool = False) -> None:
         self.history: Final = history
         self.ascii_only: Final = ascii_only
-        self.window = WINDOWS[0]
+        self.window: float = WINDOWS[0]
         self._titles: dict[RowKey, tuple[str, str]] = {}
         # Of one list of members.
         self._label_values: tuple[Sequence[Series], dict[str, int]] = ([], {})

@@ -70,7 +70,7 @@ class Terminal:
         self._before: dict[signal.Signals, Any] = {}
         self.ended_by: int | None = None
         """The signal that asked the program to end."""
-        self.is_stale = True
+        self.is_stale: bool = True
         """Whether the whole screen is to be drawn again."""
         self._is_stopping = False
         self._is_resumed = False
