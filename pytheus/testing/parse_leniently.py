@@ -72,7 +72,7 @@ class LenientParser:
         # By the name of a sample.
         self._owners: Final[dict[str, ParsedFamily]] = {}
         self._line = ""
-        self.number = 0
+        self.number: int = 0
 
     def parse(self, text: str) -> dict[str, ParsedFamily]:
         """Return the families in `text`."""
@@ -82,7 +82,8 @@ class LenientParser:
             stripped = line.strip(" \t\r")
             if not stripped:
                 continue
-            self._line, self.number = stripped, number
+            self._line = stripped
+            self.number = number
             if self.is_openmetrics and stripped == "# EOF":
                 break
             # A help text may end with blanks.
