@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from os import O_CREAT, O_EXCL, O_RDWR
+from secrets import token_hex
 from typing import Final
 
 from pytheus.exceptions import PytheusError
@@ -80,7 +81,8 @@ class _MappedChunk:
 class ShardFile:
     """The file of this process, for writing. One thread at a time may use it.
 
-    It is created as `name` in `directory` (a descriptor), and has another name until it is complete. A method raises
+    It is created as `name` in `directory` (a descriptor), and has another name until it is complete. Raises
+    FileNotFoundError if another process took it for abandoned meanwhile, and can then be tried again. A method raises
     `NoSpaceError`, and changes nothing, if the disk is full or the file would be larger than `max_size_bytes`.
     """
 
@@ -129,7 +131,8 @@ class ShardFile:
 
     def _begin(self, directory: int, name: str, header: bytes) -> None:
         system = self._system
-        unfinished = f"new-{name}"
+        # A name of its own: a process that has taken the file of a former attempt for abandoned may remove it only now.
+        unfinished = f"new-{token_hex(8)}.shard"
         self.lock_descriptor = system.open(unfinished, O_RDWR | O_CREAT | O_EXCL, 0o600, directory=directory)
         self._inode = inode_of(self.lock_descriptor)
         try:

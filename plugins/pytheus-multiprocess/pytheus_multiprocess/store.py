@@ -102,10 +102,12 @@ class MultiprocessStore:
             numbers_step_bytes=options.numbers_step_bytes,
             max_size_bytes=options.max_size_bytes,
         )
-        try:
-            return create()
-        except FileNotFoundError:
-            return create()
+        # Whoever folds meanwhile may take the file for abandoned until it is locked. A series without a file would be
+        # lost with this process.
+        for _ in range(_MAX_ATTEMPTS - 1):
+            with suppress(FileNotFoundError):
+                return create()
+        return create()
 
     @property
     def identity(self) -> ShardIdentity:

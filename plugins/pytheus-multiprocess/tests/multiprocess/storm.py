@@ -172,7 +172,7 @@ class Storm:
         self.wrong += fallen(self.seen, after)
         self.seen = after
         for name, value in found.items():
-            if name.startswith("pytheus_shard") and value:
+            if name.startswith(("pytheus_shard", "pytheus_multiprocess_unshared")) and value:
                 self.wrong.append(f"{name} is {value}")
         return found
 
