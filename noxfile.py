@@ -5,7 +5,7 @@
   install them, never editable. PYTHEUS_TEST_WHEEL tells the tests where pytheus's wheel is, so that none
   builds another.
 - The markers in pyproject.toml say which test runs where: `once` does not depend on interpreter or build, `build`
-  depends on the build, `slow` is left out of `test`.
+  depends on the build, `slow` is left out of `test`, and `full` has more to do in the matrix.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ SOURCES = (
 )
 # By module, so that what the tests of a module share (a Prometheus server, an environment) is made once.
 PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadscope")
+MORE = "slow or full"
+"""What `test` alone does not do of the tests that it selects otherwise."""
 
 LINTERS = (
     ("ruff", "format", "--check", "."),
@@ -138,13 +140,13 @@ def built_wheel(session: nox.Session, project: Path, sources: Sequence[str], bui
 # Steps ---------------------------------------------------------------------------------------------------------------
 
 
-def lint_failures(session: nox.Session, *others: Sequence[str]) -> list[str]:
-    """Run the linters and `others` in the session's environment, print their output, and return those that fail."""
+def lint_failures(session: nox.Session, commands: Sequence[Sequence[str]] = LINTERS) -> list[str]:
+    """Run `commands` in the session's environment, print their output, and return those that fail."""
     path = os.pathsep.join([session.bin, os.environ.get("PATH", os.defpath)])
     # As in an activated environment: pyright looks for its interpreter.
     environ = os.environ | {"VIRTUAL_ENV": session.virtualenv.location, "PATH": path}
     failures = []
-    for command in (*LINTERS, *others):
+    for command in commands:
         line = " ".join(command)
         program = str(Path(session.bin, command[0]))
         done = subprocess.run([program, *command[1:]], cwd=ROOT, env=environ, capture_output=True, text=True)
@@ -202,9 +204,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=INTERPRETERS[RUNNING])
 def test(session: nox.Session) -> None:
-    """Linters and tests with the running interpreter; with --all, everything with every interpreter found."""
-    arguments = [each for each in session.posargs if each not in ("--all", "--no-install")]
-    full = "--all" in session.posargs
+    """Linters and tests with the running interpreter; --all: everything, --rest: what is left without it."""
+    arguments = [each for each in session.posargs if each not in ("--all", "--rest", "--no-install")]
+    rest = "--rest" in session.posargs
+    full = rest or "--all" in session.posargs
     if "--no-install" not in session.posargs:
         session.run("python", "tools/debian_parts.py", *(["--all"] if full else []))
         if full:
@@ -214,12 +217,13 @@ def test(session: nox.Session) -> None:
         return finish(session, pytest_failures(session, builds(session)[0], *arguments, full=full))
     install_wheels(session, "pure")
     with ThreadPoolExecutor() as pool:
-        linting = pool.submit(lint_failures, session, *([site()] if full else []))
+        linting = pool.submit(lint_failures, session, [*([] if rest else LINTERS), *([site()] if full else [])])
         first, *others = builds(session)
         failures = linting.result()
-    failures += pytest_failures(session, first, *PARALLEL, *(() if full else ("-m", "not slow")), full=full)
+    selected = f"({MORE})" if rest else "" if full else "not slow"
+    failures += pytest_failures(session, first, *PARALLEL, "-m", selected, full=full)
     for build in others:
-        selected = "not once" if full else "build and not slow"
+        selected = f"not once and (not build or {MORE})" if rest else "not once" if full else "build and not slow"
         failures += pytest_failures(session, build, *PARALLEL, "-m", selected, full=full)
     for name in [f"test-{minor}" for minor in INTERPRETERS if full and minor != RUNNING]:
         session.notify(name, posargs=())

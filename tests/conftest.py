@@ -76,11 +76,21 @@ MARKERS = {
 }
 """The marker of every test below a path; the first entry that fits counts. See pyproject.toml for what they mean."""
 
+OF_PROGRAMS = (
+    "tests/bench/test_native_reference.py",
+    "tests/contrib/test_django_postgresql.py",
+    "tests/e2e/",
+    "tests/page/test_quantiles_promtool.py",
+    "tests/testing/lint/test_promtool.py",
+    "tests/top/test_quantiles.py",
+)
+"""Where tests do more with the programs that only the matrix installs; they are marked `full`."""
+
 INSTALLATION_SECONDS = 600
 """How long a test that is marked `network` may take: a package index may be slow, and some tests compile."""
 
 FULL = "PYTHEUS_TEST_FULL" in os.environ
-"""Whether storms and tries run at full size, as in the matrix."""
+"""Whether storms and tries run at full size, as in the matrix. A module that has this name is marked `full`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,6 +103,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker = next((marker for start, marker in MARKERS.items() if path.startswith(start)), None)
         if marker is not None:
             item.add_marker(marker)
+        if path.startswith(OF_PROGRAMS) or isinstance(getattr(getattr(item, "module", None), "FULL", None), bool):
+            item.add_marker("full")
         if item.get_closest_marker("network") is not None:
             item.add_marker(pytest.mark.timeout(INSTALLATION_SECONDS))
 

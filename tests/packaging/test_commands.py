@@ -15,11 +15,19 @@ def commands_in(text: str) -> list[str]:
     return re.findall(r"^(?:\$ )?(python3 dev\.py \w+(?: --\w+)*)", text, flags=re.MULTILINE)
 
 
-def test_ci_runs_what_the_readme_shows_first_and_then_everything(checkout: Path) -> None:
+def test_ci_runs_what_the_readme_shows_first_and_then_the_rest(checkout: Path) -> None:
     readme = commands_in((checkout / "README.md").read_text("utf-8"))
     assert readme == ["python3 dev.py shop", "python3 dev.py test"]
     ci = commands_in((checkout / ".ci" / "run").read_text("utf-8"))
-    assert ci == [*readme, "python3 dev.py test --all"]
+    assert ci == [*readme, "python3 dev.py test --rest"]
+
+
+def test_a_module_with_two_sizes_has_the_name_by_which_the_rest_runs_it_again(checkout: Path) -> None:
+    modules = [*checkout.glob("tests/**/test_*.py"), *checkout.glob("plugins/*/tests/**/test_*.py")]
+    texts = {path: path.read_text("utf-8") for path in modules if path != Path(__file__)}
+    found = {path for path, text in texts.items() if re.search(r'"PYTHEUS_TEST_FULL"|import FULL', text)}
+    assert found
+    assert {path for path in found if not re.search(r"^FULL\b|import FULL", texts[path], re.MULTILINE)} == set()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])

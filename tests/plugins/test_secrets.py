@@ -22,7 +22,7 @@ from pytheus.plugins.plan import plan, tables_without_effect
 from tests.plugins.conftest import Site
 from tests.plugins.secret_places import ADDRESSES, SECRET, TEMPLATES, assert_hidden
 
-FULL = settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+THOROUGHLY = settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def shown(errors: list[object]) -> Iterator[None]:
         errors.append(error)
 
 
-@FULL
+@THOROUGHLY
 @given(ADDRESSES)
 def test_an_address_shows_no_secret_at_any_place(address: str) -> None:
     seen: list[object] = [redact(address)]
@@ -62,7 +62,7 @@ def test_an_address_shows_no_secret_at_any_place(address: str) -> None:
         assert_hidden(text)
 
 
-@FULL
+@THOROUGHLY
 @given(ADDRESSES)
 def test_options_show_no_secret_at_any_place(address: str) -> None:
     seen: list[object] = []
@@ -80,7 +80,7 @@ def test_options_show_no_secret_at_any_place(address: str) -> None:
         assert_hidden(text)
 
 
-@FULL
+@THOROUGHLY
 @given(
     st.sampled_from(["password", "pw", "foo", "prefix", "upstream", "hidden", "mode", "db", "path", "sentinels"]),
     st.sampled_from(["{}", "redis://:{}@h", "u:{}@h", "x={}", "/u:{}@h"]),

@@ -34,9 +34,8 @@ from pytheus_redis import RedisOptions, redis_registry
 if TYPE_CHECKING:
     from tests.redis.conftest import Proxy, Server, Servers
 
-SECONDS: Final = float(
-    os.environ.get("PYTHEUS_STORM_SECONDS") or ("4" if os.environ.get("PYTHEUS_TEST_FULL") else "1.5")
-)
+FULL: Final = "PYTHEUS_TEST_FULL" in os.environ
+SECONDS: Final = float(os.environ.get("PYTHEUS_STORM_SECONDS") or ("4" if FULL else "1.5"))
 SEED: Final = int(os.environ.get("PYTHEUS_STORM_SEED", "20261122"))
 WORKERS: Final = 6
 PATIENCE_SECONDS: Final = 120
