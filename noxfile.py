@@ -43,7 +43,7 @@ SOURCES = (
 # By module, so that what the tests of a module share (a Prometheus server, an environment) is made once.
 PARALLEL = ("-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadscope")
 MORE = "slow or full"
-"""What `test` alone does not do of the tests that it selects otherwise."""
+"""The tests with a part that `test` leaves out."""
 
 LINTERS = (
     ("ruff", "format", "--check", "."),
@@ -204,7 +204,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=INTERPRETERS[RUNNING])
 def test(session: nox.Session) -> None:
-    """Linters and tests with the running interpreter; --all: everything, --rest: what is left without it."""
+    """Linters and tests with the running interpreter; --all: everything; --rest: all but that."""
     arguments = [each for each in session.posargs if each not in ("--all", "--rest", "--no-install")]
     rest = "--rest" in session.posargs
     full = rest or "--all" in session.posargs

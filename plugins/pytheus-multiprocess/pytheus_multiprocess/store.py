@@ -102,7 +102,7 @@ class MultiprocessStore:
             numbers_step_bytes=options.numbers_step_bytes,
             max_size_bytes=options.max_size_bytes,
         )
-        # Whoever folds meanwhile may take the file for abandoned until it is locked. A series without a file would be
+        # A process that folds may take the file for abandoned until it is locked. A series without a file would be
         # lost with this process.
         for _ in range(_MAX_ATTEMPTS - 1):
             with suppress(FileNotFoundError):

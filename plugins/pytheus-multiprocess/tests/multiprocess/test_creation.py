@@ -71,7 +71,7 @@ def test_a_file_that_is_taken_for_abandoned_again_and_again_is_created_at_last(b
     assert (system.left, process.unshared) == (0, 0)
 
 
-def test_whoever_removes_an_abandoned_file_leaves_the_one_of_the_next_attempt(begin: MakeProcess) -> None:
+def test_a_process_that_removes_an_abandoned_file_leaves_that_of_the_next_attempt(begin: MakeProcess) -> None:
     creating, folding = Watched(), Watched()
     process, other = begin(creating), begin(folding)
     creator, folder = Thread(target=process.count), Thread(target=other.store.fold)
