@@ -3,7 +3,7 @@
     python3 dev.py shop             run the example shop under `pytheus run`, with a counted load
     python3 dev.py test             linters, then the tests with this interpreter; a few minutes
     python3 dev.py test --all       everything, with each interpreter found, on both builds; three quarters of an hour
-    python3 dev.py test --rest      the part of that which `test` leaves out; CI runs both
+    python3 dev.py test --rest      the part that `test` leaves out; CI runs both
     python3 dev.py test -k proxy    pytest's arguments: those tests alone, on the compiled build
     python3 dev.py lint             the linters alone
     python3 dev.py SESSION ARGS...  any other session; `python3 dev.py list` lists them
