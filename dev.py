@@ -1,8 +1,8 @@
 """Sets up nox and runs a session of noxfile.py. Needs Python 3.11 or later, pip and a package index.
 
     python3 dev.py shop             run the example shop under `pytheus run`, with a counted load
-    python3 dev.py test             linters, then the tests with this interpreter; a few minutes
-    python3 dev.py test --all       everything, with each interpreter found, on both builds; three quarters of an hour
+    python3 dev.py test             linters, then the tests with this interpreter; a quarter of an hour
+    python3 dev.py test --all       everything, with each interpreter found, on both builds; an hour
     python3 dev.py test --rest      the part that `test` leaves out; CI runs both
     python3 dev.py test -k proxy    pytest's arguments: those tests alone, on the compiled build
     python3 dev.py lint             the linters alone

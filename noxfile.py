@@ -35,6 +35,7 @@ nox.options.envdir = ".venv"
 
 INTERPRETERS = interpreters()
 RUNNING = next(iter(INTERPRETERS))
+NEWEST = max(INTERPRETERS, key=lambda minor: int(minor.partition(".")[2]))
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 SOURCES = (
     *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "build_backend", "pytheus"),
@@ -231,13 +232,18 @@ def test(session: nox.Session) -> None:
 
 
 def with_interpreter(session: nox.Session) -> None:
-    """The tests that depend on the interpreter, on both builds, with another one than the running one."""
+    """The tests that depend on the interpreter, with another one than the running one; --full: at full size."""
     install_dependencies(session, "test")
-    if session.posargs:
-        return finish(session, pytest_failures(session, builds(session)[0], *session.posargs))
-    failures = []
-    for build in builds(session):
-        failures += pytest_failures(session, build, *PARALLEL, "-m", "not once", full=True)
+    arguments = [each for each in session.posargs if each != "--full"]
+    full = arguments != session.posargs
+    first, *others = builds(session)
+    if arguments:
+        return finish(session, pytest_failures(session, first, *arguments, full=full))
+    failures = pytest_failures(session, first, *PARALLEL, "-m", "not once", full=full)
+    # The modules that are not compiled are the same in both builds.
+    selected = "not once" if full or session.python == INTERPRETERS[NEWEST] else "build and not once"
+    for build in others:
+        failures += pytest_failures(session, build, *PARALLEL, "-m", selected, full=full)
     finish(session, failures)
 
 

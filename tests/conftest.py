@@ -68,6 +68,8 @@ MARKERS = {
     "tests/page/": "once",
     "tests/plugins/test_generated.py": "once",
     "tests/plugins/test_third_party.py": "once",
+    "tests/cli/test_check_types.py": "once",
+    "tests/testing/test_distribution_checks.py": "once",
     "tests/testing/test_plugin_packages.py": "once",
     "tests/typing/": "once",
     "plugins/pytheus-multiprocess/tests/multiprocess/test_prometheus.py": "once",

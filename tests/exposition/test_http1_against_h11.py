@@ -143,6 +143,7 @@ def test_neither_accepts_a_head_that_the_other_refuses_without_a_stated_reason(d
     assert_agreement(data)
 
 
+@pytest.mark.once  # the tests around it try some of the same, with every interpreter and build
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(max_examples=10_000)

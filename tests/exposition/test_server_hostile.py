@@ -224,7 +224,9 @@ def _settled(victim: Victim, at_first: Figures) -> Figures:
     return Figures(process)
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(40, marks=[pytest.mark.once, pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_nothing_of_hostile_clients_is_kept(victim: Victim, rounds: int) -> None:
     randomness = random.Random(rounds)
     assert victim.serves()
