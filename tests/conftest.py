@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -14,9 +16,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -31,12 +33,10 @@ DEADLINE_SECONDS = 120
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A registry that the developer's shell chose would be chosen by every test as well.
-for _name in ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "PYTHEUS_STRICT"):
-    os.environ.pop(_name, None)
-
-# Nor is what the tests read on a terminal, whatever the shell or CI says of colours, or of options for pytest.
-for _name in ("FORCE_COLOR", "PY_COLORS", "PYTHON_COLORS", "CLICOLOR_FORCE", "PYTEST_ADDOPTS"):
+# A registry that the developer's shell chose would be chosen by every test as well. Nor is what the tests read on a
+# terminal, whatever the shell or CI says of colours, or of options for pytest.
+_OF_PYTHEUS = ("PYTHEUS_REGISTRY", "PYTHEUS_CONFIG", "PYTHEUS_PLUGINS", "PYTHEUS_STRICT")
+for _name in (*_OF_PYTHEUS, "FORCE_COLOR", "PY_COLORS", "PYTHON_COLORS", "CLICOLOR_FORCE", "PYTEST_ADDOPTS"):
     os.environ.pop(_name, None)
 
 # What runs in a shell's background, or under nohup, ignores these, and so would every program that a test starts.
@@ -59,6 +59,7 @@ MARKERS = {
     "tests/exposition/test_concurrent_scrapes.py": "build",
     "tests/exposition/test_server_prometheus.py": "once",
     "tests/metrics/": "build",
+    "tests/middleware/": "build",
     "tests/shards/": "build",
     "tests/test_atomic.py": "build",
     "tests/bench/": "once",
@@ -75,6 +76,7 @@ MARKERS = {
     "plugins/pytheus-multiprocess/tests/multiprocess/test_prometheus.py": "once",
     "plugins/pytheus-multiprocess/tests/multiprocess/test_recipes.py": "once",
     "plugins/pytheus-redis/tests/redis/test_prometheus.py": "once",
+    "plugins/pytheus-": "build",
 }
 """The marker of every test below a path; the first entry that fits counts. See pyproject.toml for what they mean."""
 
@@ -139,20 +141,21 @@ def _wait_until() -> Callable[[Callable[[], object], str], None]:
     return wait_until
 
 
-_given_ports: set[int] = set()
+def _ports() -> Iterator[int]:
+    # Each test process has its own, below those that systems give to connections and for port 0.
+    mine = range(10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8, 32_768, 8)
+    yield from itertools.islice(itertools.cycle(mine), random.SystemRandom().randrange(len(mine)), None)
+
+
+_ports_left = _ports()
 
 
 def unused_port() -> int:
-    """A port that nothing listened on a moment ago, and that no other test was given.
-
-    Prefer port 0 where the program says which one it took.
-    """
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port: int = listener.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
+    """A port that nothing listens on, and that no other test was given; port 0 is better where the program tells it."""
+    for port in _ports_left:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise AssertionError("there is always a next one")
 
 
 @pytest.fixture(name="unused_port", scope="session")
@@ -379,30 +382,6 @@ def outside_environ(pytheus_wheel: Path, tmp_path_factory: pytest.TempPathFactor
 def registry() -> CollectorRegistry:
     """An empty registry without prefix."""
     return CollectorRegistry()
-
-
-@contextmanager
-def _overtaken(step: str, act: Callable[[], object]) -> Iterator[None]:
-    def trace(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name == step:
-            sys.settrace(None)
-            act()
-
-    former = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(former)
-
-
-@pytest.fixture
-def overtaken() -> Callable[[str, Callable[[], object]], AbstractContextManager[None]]:
-    """``with overtaken("step", act)``: `act` is done just before the next call of `step`, once.
-
-    As another thread would do it that came between two instructions, and at the same place each time.
-    """
-    return _overtaken
 
 
 def _together(*works: Callable[[], object]) -> None:
