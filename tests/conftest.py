@@ -105,7 +105,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
         path = item.path.relative_to(ROOT).as_posix()
         marker = next((marker for start, marker in MARKERS.items() if path.startswith(start)), None)
-        if marker is not None:
+        if marker is not None and item.get_closest_marker("once") is None:
             item.add_marker(marker)
         if path.startswith(OF_PROGRAMS) or isinstance(getattr(getattr(item, "module", None), "FULL", None), bool):
             item.add_marker("full")
