@@ -1,4 +1,4 @@
-/* Methods of the interpreter as compiled code calls them; build_backend/primitives.py says which, and puts this at the
+/* Methods and functions of the interpreter as compiled code calls them; build_backend/primitives.py says which, and puts this at the
    head of the code that mypyc generates. */
 
 /* cls.__new__(of): the object without its attributes, without a look for the method and a tuple for the arguments. */
@@ -17,4 +17,16 @@ static PyObject *Pytheus_New(PyObject *cls, PyObject *of)
 static inline char Pytheus_IsAscii(PyObject *text)
 {
     return PyUnicode_IS_ASCII(text);
+}
+
+/* time.perf_counter(), without an object. The clock is read once as the interpreter starts, which stops if that fails. */
+static inline double Pytheus_PerfCounter(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyTime_t now;
+    (void)PyTime_PerfCounterRaw(&now);
+    return PyTime_AsSecondsDouble(now);
+#else
+    return _PyTime_AsSecondsDouble(_PyTime_GetPerfCounter());
+#endif
 }

@@ -1,8 +1,9 @@
-"""Methods of the interpreter that compiled code calls as functions in C, besides those of mypyc itself.
+"""Methods and functions of the interpreter that compiled code calls in C, besides those of mypyc itself.
 
 A primitive is a call that mypyc compiles to a C function by the types of its arguments, as it does with `dict.get` or
 `list.append`. Any other method of a built-in type is looked up by its name in each call, which takes longer than these
-methods themselves. The source is the same for both builds: it calls the method.
+methods themselves, and any other function returns an object. The source is the same for both builds: it calls the
+method or function.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _HEADER = '#include "__native_internal_'
 def define_primitives() -> None:
     """Tell mypyc of them, before it compiles."""
     from mypyc.ir.ops import ERR_MAGIC, ERR_NEVER  # installed only for a build that compiles
-    from mypyc.ir.rtypes import bool_rprimitive, object_rprimitive, str_rprimitive
-    from mypyc.primitives.registry import method_op
+    from mypyc.ir.rtypes import bool_rprimitive, float_rprimitive, object_rprimitive, str_rprimitive
+    from mypyc.primitives.registry import function_op, method_op
 
     method_op(
         name="__new__",
@@ -32,6 +33,13 @@ def define_primitives() -> None:
         arg_types=[str_rprimitive],
         return_type=bool_rprimitive,
         c_function_name="Pytheus_IsAscii",
+        error_kind=ERR_NEVER,
+    )
+    function_op(
+        name="time.perf_counter",
+        arg_types=[],
+        return_type=float_rprimitive,
+        c_function_name="Pytheus_PerfCounter",
         error_kind=ERR_NEVER,
     )
 

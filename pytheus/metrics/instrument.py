@@ -15,15 +15,13 @@ from pytheus.compilation import mypyc_attr
 from pytheus.metrics.instrument_functions import completed, instrument_function
 from pytheus.metrics.label_types import AnyLabels, L, LabelValue, LabelValues
 from pytheus.metrics.metric import Metric
+from pytheus.version import COMPILED
 
 __all__ = ["ExceptionCount", "InProgress", "Instrument", "Timer"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-# Final, because native code reads it without a look into the module's dict.
-_clock: Final = perf_counter
 
 # Not a duration, because the clock never goes back.
 _NOT_ENDED: Final = -1.0
@@ -137,7 +135,7 @@ class Timer(Instrument, Generic[L]):
         self._metric = given._handle(tuple(both))
 
     def __enter__(self) -> Self:
-        start = _clock()
+        start = perf_counter()
         # atomic: only one of several threads enters
         if self._is_running:
             raise RuntimeError(
@@ -155,7 +153,7 @@ class Timer(Instrument, Generic[L]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        seconds = _clock() - self._start
+        seconds = perf_counter() - self._start
         if not self._is_running:
             raise RuntimeError(f"a timer of {self._given} was left before it was entered")
         self._seconds = seconds
@@ -186,8 +184,9 @@ class Timer(Instrument, Generic[L]):
         """
         given = self._given
         given._series.require(given._labels)
-        # A subclass may measure in its own way.
-        return instrument_function(function, self.fresh, given._record_seconds if type(self) is Timer else None)
+        if type(self) is not Timer:  # a subclass may measure in its own way
+            return instrument_function(function, self.fresh)
+        return instrument_function(function, self.fresh, given._record_since if COMPILED else given._record_seconds)
 
 
 class InProgress(Instrument):

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import perf_counter
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
 
@@ -144,6 +145,10 @@ class Metric(Handle, Generic[L, C, D]):
     def _record_seconds(self: Metric[Complete], seconds: float) -> None:
         """Take the duration that a timer measured."""
         raise NotImplementedError
+
+    def _record_since(self: Metric[Complete], start: float) -> None:
+        """Take the duration from `start`, of `time.perf_counter`, until now."""
+        self._record_seconds(perf_counter() - start)
 
     def text_parts(self, prefix: str) -> list[str]:
         """Return pieces of the family's text; `prefix` is "" or ends with "_"."""

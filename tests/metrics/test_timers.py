@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 
 import pytest
 
@@ -343,3 +344,37 @@ def test_a_decorated_function_is_timed_where_the_numbers_are_now(registry: Colle
     labelled.remove(200)
     assert decorated("1") == 1
     assert labelled.series_count == 0  # a removed series is still written, but not exposed
+
+
+# The clock ------------------------------------------------------------------------------------------------------------
+
+
+def _work() -> tuple[float, float]:
+    began = perf_counter()
+    while perf_counter() == began:
+        pass
+    return began, perf_counter()
+
+
+def _measured_block(metric: Histogram) -> tuple[float, float]:
+    with metric.time():
+        return _work()
+
+
+def _measured_call(metric: Histogram) -> tuple[float, float]:
+    return metric.time()(_work)()
+
+
+@pytest.mark.parametrize("measured", [_measured_block, _measured_call])
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_duration_is_one_of_the_clock_of_python(
+    make: Callable[..., Histogram], measured: Callable[[Metric], tuple[float, float]]
+) -> None:
+    # Measured around and within what is timed, so that another unit or another clock would show.
+    for number in range(100):
+        metric = make("m", "M.", ["number"], registry=None).labels(number)
+        before = perf_counter()
+        began, ended = measured(metric)
+        after = perf_counter()
+        (seconds,) = _timed(metric).values()
+        assert ended - began <= seconds <= after - before
