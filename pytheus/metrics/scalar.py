@@ -22,7 +22,7 @@ from pytheus.metrics.series import UNBOUND
 from pytheus.protobufformat import COUNTER, GAUGE, KeptNumbers, counter_message, label_pairs, metric_message
 from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row, Sample
-from pytheus.textformat import PART_SIZE, header, number_line
+from pytheus.textformat import PART_SIZE, format_number, header, number_line
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
@@ -160,20 +160,19 @@ class Scalar(Metric[L, C, D]):
                 if (compiled or value is not former) and (
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
-                    if compiled:
-                        if line:
-                            head = line[: child._head_length]
-                        else:
-                            head = child._line_head()
-                            child._head_length = i32(len(head))  # type: ignore[misc]  # as above
-                        line = number_line(head, value)
+                    if not line:
+                        end = number_line("", value)
+                        line = series.line(cast("tuple[str, ...]", child._labels), end)
+                        if compiled:
+                            child._head_length = i32(len(line) - len(end))  # type: ignore[misc]  # as above
+                    elif compiled:
+                        line = number_line(line[: child._head_length], value)
                     else:
                         # As `number_line`, whose call takes plain Python as long as the rest. No number has a space.
                         text = repr(value)
-                        if line and text[-1] not in "fn":
-                            line = f"{line.rpartition(' ')[0]} {text}\n"
-                        else:
-                            line = number_line(child._line_head(), value)
+                        if text[-1] in "fn":
+                            text = format_number(value)
+                        line = f"{line.rpartition(' ')[0]} {text}\n"
                     # atomic: the line and its number change together, even if other threads render
                     child._line = line
                     child._line_value = value
@@ -257,11 +256,6 @@ class Scalar(Metric[L, C, D]):
             self._leave_out(child, error)
             return None
 
-    def _line_head(self) -> str:
-        """Return this series' line up to the number, without the family's name."""
-        labels = self._series.text(cast("tuple[str, ...]", self._labels))
-        return "{" + labels + "} " if labels else " "
-
 
 if LOCKED:
     lock_methods(Scalar, "_reset", "_number", "_use_view", "_move_back", "_leave")
@@ -272,16 +266,17 @@ if LOCKED:
         Kept lines would need a lock, which must not be held while a gauge's function runs: the function may wait for
         another thread that waits for the lock.
         """
-        definition = self._series.definition
+        series = self._series
+        definition = series.definition
         name = prefix + definition.name
         lines = [""]
         failed = False
-        for child in cast("list[Scalar]", list(self._series.children.values())):
+        for child in cast("list[Scalar]", list(series.children.values())):
             number = self._number_of(child)
             if number is None:
                 failed = True
             else:
-                lines.append(number_line(child._line_head(), number))
+                lines.append(series.line(cast("tuple[str, ...]", child._labels), number_line("", number)))
         if failed and len(lines) == 1:
             return []
         return [header(name, definition.type, definition.description), name.join(lines)]

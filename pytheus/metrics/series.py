@@ -136,9 +136,9 @@ class SeriesSet:
         "has_native",
         "idle",
         "label_count",
-        "label_heads",
         "label_sources",
         "limits",
+        "line_parts",
         "messages",
         "neutral",
         "pick",
@@ -161,8 +161,8 @@ class SeriesSet:
         self.label_count: int = len(definition.labels)
         # A bool of native code, because a definition is an object of plain Python.
         self.has_native: bool = definition.native is not None
-        # The text before each label's value, made at the first scrape.
-        self.label_heads: tuple[str, ...] = ()
+        # The line of a series in pieces, without its labels' values and its end; made at the first scrape.
+        self.line_parts: list[str] = []
         # The text before the number of each bucket, made at the first scrape; see `Distribution`.
         self.bound_texts: tuple[str, ...] = ()
         # The bytes after the count of each bucket but the last, made at the first scrape in the protobuf format.
@@ -389,23 +389,27 @@ class SeriesSet:
             if value is None and self.defaults[index] is None and sources[index] is None
         ]
 
-    def text(self, key: tuple[str, ...]) -> str:
-        """Return the labels of `key` in the text format, without braces."""
+    def line(self, key: tuple[str, ...], end: str) -> str:
+        """Return the line of the series of `key` in the text format, without the family's name.
+
+        `end` is the line's number and its line feed.
+        """
         if not key:
-            return ""
-        heads = self.label_heads
-        if not heads:
+            return " " + end
+        template = self.line_parts
+        if not template:
             names = self.definition.labels
-            heads = self.label_heads = tuple([f'{name}="' if name is names[0] else f'",{name}="' for name in names])
-        parts: list[str] = []
-        for index, head in enumerate(heads):
-            parts.append(head)
-            parts.append(key[index])
-        parts.append('"')
-        text = "".join(parts)
-        if "\\" in text or "\n" in text or text.count('"') != 2 * len(heads):
-            return format_labels(zip(self.definition.labels, key, strict=True))
-        return text
+            heads = [f'{{{name}="' if name is names[0] else f'",{name}="' for name in names]
+            template = self.line_parts = [part for head in heads for part in (head, "")] + ['"} ', ""]
+        parts = template[:]  # not the kept one, because another thread may write a line, too
+        for index, value in enumerate(key):
+            parts[2 * index + 1] = value
+        parts[-1] = end
+        line = "".join(parts)
+        # One look at all values: what must be escaped is rare.
+        if "\\" in line or line.count('"') != 2 * len(key) or line.find("\n") != len(line) - 1:
+            return "{" + format_labels(zip(self.definition.labels, key, strict=True)) + "} " + end
+        return line
 
     def _subject(self) -> str:
         definition = self.definition
