@@ -90,11 +90,12 @@ OF_PROGRAMS = (
 )
 """Where tests do more with the programs that only the matrix installs; they are marked `full`."""
 
-INSTALLATION_SECONDS = 600
-"""How long a test that is marked `network` may take: a package index may be slow, and some tests compile."""
-
 FULL = "PYTHEUS_TEST_FULL" in os.environ
 """Whether storms and tries run at full size, as in the matrix. A module that has this name is marked `full`."""
+
+LONG_SECONDS = 600
+"""How long a test may take that is marked `network`, because a package index may be slow and some tests compile, or at
+full size one that is marked `full` or `slow`, beside others on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -109,8 +110,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if path.startswith(OF_PROGRAMS) or isinstance(getattr(getattr(item, "module", None), "FULL", None), bool):
             item.add_marker("full")
-        if item.get_closest_marker("network") is not None:
-            item.add_marker(pytest.mark.timeout(INSTALLATION_SECONDS))
+        long = ("network", "full", "slow") if FULL else ("network",)
+        if item.get_closest_marker("timeout") is None and any(map(item.get_closest_marker, long)):
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
 
 
 def pytest_collection_finish() -> None:

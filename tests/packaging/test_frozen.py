@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import INSTALLATION_SECONDS
+from tests.conftest import LONG_SECONDS
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -62,7 +62,7 @@ def frozen(
     return folder / "dist" / "shop" / "shop"
 
 
-@pytest.mark.timeout(INSTALLATION_SECONDS)
+@pytest.mark.timeout(LONG_SECONDS)
 @pytest.mark.parametrize(("choice", "registry"), [("default", "CollectorRegistry"), ("shared", "ShardedRegistry")])
 def test_a_frozen_program_counts_serves_and_chooses_its_registry(
     frozen: Path, tmp_path: Path, outside_environ: dict[str, str], pytheus_wheel: Path, choice: str, registry: str

@@ -116,8 +116,8 @@ def test_the_configuration_file_installs_it_where_the_registry_is_chosen(python:
 
 
 def test_a_process_without_the_variable_imports_nothing(python: Python) -> None:
-    # From Python 3.15 on, the start file imports the module.
-    started = ["pytheus_prometheus_client_startup"] if sys.version_info >= (3, 15) else []
+    # From Python 3.15 on, the start files import their modules.
+    started = ["pytheus_prometheus_client_startup", "pytheus_startup"] if sys.version_info >= (3, 15) else []
     assert out(python(f"import prometheus_client{MODULES}")) == str(started)
 
 
