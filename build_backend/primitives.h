@@ -30,3 +30,25 @@ static inline double Pytheus_PerfCounter(void)
     return _PyTime_AsSecondsDouble(_PyTime_GetPerfCounter());
 #endif
 }
+
+/* line[:line.rfind(" ") + 1] + end, without the slice between. */
+static PyObject *Pytheus_WithEnd(PyObject *line, PyObject *end)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(line), after = PyUnicode_GET_LENGTH(end);
+    if (unlikely(!PyUnicode_IS_COMPACT_ASCII(line) || !PyUnicode_IS_COMPACT_ASCII(end))) {
+        Py_ssize_t space = PyUnicode_FindChar(line, ' ', 0, length, -1);
+        PyObject *head = space == -2 ? NULL : PyUnicode_Substring(line, 0, space + 1);
+        PyObject *whole = head == NULL ? NULL : PyUnicode_Concat(head, end);
+        Py_XDECREF(head);
+        return whole;
+    }
+    const Py_UCS1 *text = PyUnicode_1BYTE_DATA(line);
+    while (length > 0 && text[length - 1] != ' ')
+        length--;
+    PyObject *whole = PyUnicode_New(length + after, 127);
+    if (whole != NULL) {
+        memcpy(PyUnicode_1BYTE_DATA(whole), text, length);
+        memcpy(PyUnicode_1BYTE_DATA(whole) + length, PyUnicode_1BYTE_DATA(end), after);
+    }
+    return whole;
+}

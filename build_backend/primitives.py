@@ -42,6 +42,13 @@ def define_primitives() -> None:
         c_function_name="Pytheus_PerfCounter",
         error_kind=ERR_NEVER,
     )
+    function_op(
+        name="pytheus.compilation.with_end",
+        arg_types=[str_rprimitive, str_rprimitive],
+        return_type=str_rprimitive,
+        c_function_name="Pytheus_WithEnd",
+        error_kind=ERR_MAGIC,
+    )
 
 
 def add_primitives(generated: Path) -> None:

@@ -4,8 +4,9 @@ mypyc reads `mypyc_attr` when it compiles a class and removes it; plain Python i
 `vec[float](numbers)` are lists in plain Python. mypyc compiles them to arrays of numbers of the machine, which need no
 object each; `build_backend/librt_parts.py` adds the code for it. Their length never changes; they have items, slices,
 `len`, iteration and `==`. `now` is `time.time`, which mypyc compiles to a call of the system; in plain Python it is up
-to a millisecond late. mypy_extensions and librt are not imported at run time, so pytheus does not depend on
-them.
+to a millisecond late. `with_end(line, end)` is the line with another end after its last space, which native code makes
+in one step (`build_backend/primitives.h`). mypy_extensions and librt are not imported at run time, so pytheus does not
+depend on them.
 
 A compiled module is loaded once in a process. If a program removes pytheus from `sys.modules` and imports it again, as
 tests do, the compiled modules go on using the modules of plain Python that they have imported first, the registry among
@@ -24,13 +25,14 @@ from pytheus.version import COMPILED, PACKAGES
 if TYPE_CHECKING:
     from librt.time import time as now
     from librt.vecs import vec as vec
-    from mypy_extensions import i32 as i32
     from mypy_extensions import i64 as i64
     from mypy_extensions import mypyc_attr as mypyc_attr
+
+    def with_end(line: str, end: str) -> str: ...
 else:
     from time import time
 
-    i32 = i64 = int
+    i64 = int
     _latest = 0.0
 
     def now():
@@ -41,6 +43,9 @@ else:
             _latest = present
         return _latest
 
+    def with_end(line, end):
+        return line[: line.rfind(" ") + 1] + end
+
     # Not the class, because subscribing it makes an object each time.
     vec = {i64: list, float: list}
 
@@ -48,7 +53,7 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["i32", "i64", "mypyc_attr", "now", "vec"]
+__all__ = ["i64", "mypyc_attr", "now", "vec", "with_end"]
 
 
 def _restore_modules() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pytheus.compilation import i64
 from pytheus.escaping import is_legacy_label, is_legacy_name
 from pytheus.kinds import KINDS
 from pytheus.version import COMPILED
@@ -24,7 +25,7 @@ __all__ = [
     "format_number",
     "header",
     "line_head",
-    "number_line",
+    "number_end",
     "open_metrics_header",
     "quoted_label",
     "quoted_name",
@@ -127,19 +128,19 @@ def format_number(value: float) -> str:
     return text
 
 
-def number_line(head: str, value: float) -> str:
-    """Return `head`, the number and the line's end.
+def number_end(value: float) -> str:
+    """Return the number and the line's end.
 
     A scrape calls this for every changed number.
     """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
-        whole = int(value)
-        if whole == value and whole != 0:
-            return head + whole_end(whole) if 0 < whole < _SMALL_BELOW else f"{head}{whole}.0\n"
+        whole = i64(value)
+        if float(whole) == value and whole != 0:
+            return whole_end(whole) if whole > 0 else f"{whole}.0\n"
     text = repr(value)
     if text[-1] in "fn":
         text = format_number(value)
-    return f"{head}{text}\n"
+    return text + "\n"
 
 
 def open_metrics_header(base: str, type_: str, description: str, unit: str) -> str:
@@ -155,7 +156,7 @@ def open_metrics_header(base: str, type_: str, description: str, unit: str) -> s
     return f"# TYPE {base} {type_}\n{unit_line}# HELP {base} {description}\n"
 
 
-def whole_end(whole: int) -> str:
+def whole_end(whole: i64) -> str:
     """Return the whole number, which is not negative, and the line's end."""
     if whole >= _SMALL_BELOW:
         return f"{whole}.0\n"

@@ -21,7 +21,6 @@ from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 from pytheus.samples import Exemplar, Row, Sample
 from pytheus.settings import NameRules
-from pytheus.version import COMPILED
 
 __all__ = ["Counter"]
 
@@ -96,8 +95,6 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
     def _init_series(self) -> None:
         # Without calls of `_init_handle` and `_reset`, which would take plain Python as long as the rest.
         self._line = ""
-        if COMPILED:
-            self._head_length = 0  # type: ignore[misc]  # as in `Scalar._init_handle`
         self._line_value = NO_NUMBER
         self._value = 0.0
         ended = self._series.ended_at[0]

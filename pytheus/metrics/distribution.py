@@ -22,7 +22,7 @@ from pytheus.metrics.series import UNBOUND, start_time
 from pytheus.protobufformat import HISTOGRAM, SUMMARY, KeptMessage, label_pairs, metric_message, varint
 from pytheus.registry.storage import FloatBuffer, NumberStorage
 from pytheus.samples import Exemplar, Row
-from pytheus.textformat import PART_SIZE, format_number, header, number_line, whole_end
+from pytheus.textformat import PART_SIZE, format_number, header, number_end, whole_end
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
@@ -422,7 +422,7 @@ class Distribution(Metric[L, C, D]):
             labels = former[former.find("{") : former.rfind(" ") + 1] if self._series.label_count else " "
             text = f"{buckets}{labels}{format_number(total)}\n"
         else:
-            text = buckets + self._series.line(cast("tuple[str, ...]", self._labels), number_line("", total))
+            text = buckets + self._series.line(cast("tuple[str, ...]", self._labels), number_end(total))
         if not LOCKED:
             # atomic: the text and its numbers change together, even if other threads render
             self._text = text

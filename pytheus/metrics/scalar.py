@@ -14,7 +14,7 @@ from math import copysign
 from typing import Final, cast
 
 from pytheus.atomic import LOCKED
-from pytheus.compilation import i32, mypyc_attr
+from pytheus.compilation import mypyc_attr, with_end
 from pytheus.metrics.label_types import C, Complete, D, L
 from pytheus.metrics.locking import lock_methods
 from pytheus.metrics.metric import Metric
@@ -22,7 +22,7 @@ from pytheus.metrics.series import UNBOUND
 from pytheus.protobufformat import COUNTER, GAUGE, KeptNumbers, counter_message, label_pairs, metric_message
 from pytheus.registry.storage import FloatBuffer, NumberStorage, is_unset
 from pytheus.samples import Exemplar, Row, Sample
-from pytheus.textformat import PART_SIZE, format_number, header, number_line
+from pytheus.textformat import PART_SIZE, format_number, header, number_end
 from pytheus.version import COMPILED
 from pytheus.yielding import Yielder
 
@@ -42,8 +42,6 @@ class Scalar(Metric[L, C, D]):
 
     __slots__ = ("_line", "_line_value", "_value")
 
-    # The first, because native code then has it in four bytes of padding. Plain Python looks for the end of the head.
-    _head_length: i32
     _value: float
     _line: str
     _line_value: float
@@ -51,8 +49,6 @@ class Scalar(Metric[L, C, D]):
     def _init_handle(self) -> None:
         # Not in `_reset`, which may run while another thread renders: the head of the line never changes.
         self._line = ""
-        if COMPILED:
-            self._head_length = 0  # type: ignore[misc]  # a slot would take eight bytes in plain Python
         self._line_value = NO_NUMBER
 
     def _reset(self) -> None:
@@ -161,14 +157,11 @@ class Scalar(Metric[L, C, D]):
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
                     if not line:
-                        end = number_line("", value)
-                        line = series.line(cast("tuple[str, ...]", child._labels), end)
-                        if compiled:
-                            child._head_length = i32(len(line) - len(end))  # type: ignore[misc]  # as above
+                        line = series.line(cast("tuple[str, ...]", child._labels), number_end(value))
                     elif compiled:
-                        line = number_line(line[: child._head_length], value)
+                        line = with_end(line, number_end(value))
                     else:
-                        # As `number_line`, whose call takes plain Python as long as the rest. No number has a space.
+                        # As `number_end`, whose call takes plain Python as long as the rest. No number has a space.
                         text = repr(value)
                         if text[-1] in "fn":
                             text = format_number(value)
@@ -276,7 +269,7 @@ if LOCKED:
             if number is None:
                 failed = True
             else:
-                lines.append(series.line(cast("tuple[str, ...]", child._labels), number_line("", number)))
+                lines.append(series.line(cast("tuple[str, ...]", child._labels), number_end(number)))
         if failed and len(lines) == 1:
             return []
         return [header(name, definition.type, definition.description), name.join(lines)]

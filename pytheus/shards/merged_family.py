@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import copysign, inf
 
+from pytheus.compilation import with_end
 from pytheus.definitions import Definition
 from pytheus.escaping import is_legacy_label
 from pytheus.kinds import KINDS, MergeRule
 from pytheus.names import state_label
 from pytheus.samples import Exemplar, Family, Row, Sample
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries, ShardIndex
-from pytheus.textformat import PART_SIZE, format_bound, format_labels, number_line
+from pytheus.textformat import PART_SIZE, format_bound, format_labels, number_end
 from pytheus.yielding import Yielder
 
 __all__ = ["ExtraSample", "MergeResult", "MergedFamily", "sample_line"]
@@ -304,7 +305,7 @@ class MergedFamily:
         count = 0.0
         for slot, bucket_head in enumerate(bucket_heads, 1):
             count += numbers[slot]
-            lines.append(number_line(head + bucket_head, count))
+            lines.append(head + bucket_head + number_end(count))
         lines.append(f"{name}_sum{sample_line(labels, numbers[0])}{name}_count{sample_line(labels, count)}")
         return "".join(lines)
 
@@ -318,17 +319,14 @@ def _shown(series: CachedSeries, label_names: tuple[str, ...], totals: list[floa
     shown, line = series.line
     # 0.0 and -0.0 are equal, but their texts differ.
     if shown != value or (not value and copysign(1.0, value) != copysign(1.0, shown)):
-        # Everything up to the last space is the same.
-        head = line[: line.rfind(" ") + 1] or _head(format_labels(zip(label_names, series.labels, strict=True)))
-        line = number_line(head, value)
+        if line:
+            line = with_end(line, number_end(value))
+        else:
+            line = sample_line(format_labels(zip(label_names, series.labels, strict=True)), value)
         series.line = (value, line)
     return line
 
 
-def _head(labels: str) -> str:
-    return "{" + labels + "} " if labels else " "
-
-
 def sample_line(labels: str, value: float) -> str:
     """The rest of a sample's line, after the name."""
-    return number_line(_head(labels), value)
+    return f"{{{labels}}} {number_end(value)}" if labels else " " + number_end(value)

@@ -18,7 +18,7 @@ from pytheus.samples import Exemplar, Row, Sample
 from pytheus.shards.bucket_series import BucketKeys
 from pytheus.shards.merge_cache import CachedFamily, CachedSeries
 from pytheus.shards.merged_family import ExtraSample, MergedFamily, MergeResult, sample_line
-from pytheus.textformat import format_bound, format_labels, number_line
+from pytheus.textformat import format_bound, format_labels, number_end
 from pytheus.yielding import Yielder
 
 __all__ = ["MergedNativeFamily"]
@@ -122,7 +122,7 @@ class MergedNativeFamily(MergedFamily):
         buckets = classic_buckets(keys.histogram(self._options, totals))
         labels = format_labels(zip(self.definition.labels, series.labels, strict=True))
         head = f"{name}_bucket{{{labels},le=" if labels else f"{name}_bucket{{le="
-        lines = [number_line(f'{head}"{format_bound(bound)}"}} ', float(count)) for bound, count in buckets]
+        lines = [f'{head}"{format_bound(bound)}"}} {number_end(float(count))}' for bound, count in buckets]
         count = float(buckets[-1][1])
         lines.append(f"{name}_sum{sample_line(labels, totals[series.start])}{name}_count{sample_line(labels, count)}")
         return "".join(lines)
