@@ -19,6 +19,36 @@ static inline char Pytheus_IsAscii(PyObject *text)
     return PyUnicode_IS_ASCII(text);
 }
 
+/* text.replace(old, new), quickly for one character by many. */
+static PyObject *Pytheus_Replace(PyObject *text, PyObject *old, PyObject *new)
+{
+    if (PyUnicode_GET_LENGTH(old) != 1 || !PyUnicode_IS_COMPACT_ASCII(text) || !PyUnicode_IS_COMPACT_ASCII(old)
+        || !PyUnicode_IS_COMPACT_ASCII(new))
+        return PyUnicode_Replace(text, old, new, -1);
+    const char *from = (const char *)PyUnicode_1BYTE_DATA(text), *end = from + PyUnicode_GET_LENGTH(text), *at;
+    const int mark = PyUnicode_1BYTE_DATA(old)[0];
+    const Py_ssize_t size = PyUnicode_GET_LENGTH(new);
+    Py_ssize_t times = 0;
+    for (at = from; (at = memchr(at, mark, end - at)) != NULL; at++)
+        times++;
+    if (times == 0)
+        return Py_NewRef(text);
+    if (size > 1 && times > (PY_SSIZE_T_MAX - (end - from)) / (size - 1))
+        return PyErr_NoMemory();
+    PyObject *whole = PyUnicode_New((end - from) + times * (size - 1), 127);
+    if (whole == NULL)
+        return NULL;
+    char *to = (char *)PyUnicode_1BYTE_DATA(whole);
+    for (; (at = memchr(from, mark, end - from)) != NULL; from = at + 1) {
+        memcpy(to, from, at - from);
+        to += at - from;
+        memcpy(to, PyUnicode_1BYTE_DATA(new), size);
+        to += size;
+    }
+    memcpy(to, from, end - from);
+    return whole;
+}
+
 /* time.perf_counter(), without an object. The clock is read once as the interpreter starts, which stops if that fails. */
 static inline double Pytheus_PerfCounter(void)
 {

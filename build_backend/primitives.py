@@ -35,6 +35,14 @@ def define_primitives() -> None:
         c_function_name="Pytheus_IsAscii",
         error_kind=ERR_NEVER,
     )
+    method_op(
+        name="replace",
+        arg_types=[str_rprimitive, str_rprimitive, str_rprimitive],
+        return_type=str_rprimitive,
+        c_function_name="Pytheus_Replace",
+        error_kind=ERR_MAGIC,
+        priority=2,  # mypyc's own has 1
+    )
     function_op(
         name="time.perf_counter",
         arg_types=[],

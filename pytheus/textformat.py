@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pytheus.compilation import i64
 from pytheus.escaping import is_legacy_label, is_legacy_name
 from pytheus.kinds import KINDS
 from pytheus.version import COMPILED
@@ -134,8 +133,8 @@ def number_end(value: float) -> str:
     A scrape calls this for every changed number.
     """
     if COMPILED and -_WHOLE_BELOW < value < _WHOLE_BELOW:
-        whole = i64(value)
-        if float(whole) == value and whole != 0:
+        whole = int(value)
+        if whole == value and whole != 0:
             return whole_end(whole) if whole > 0 else f"{whole}.0\n"
     text = repr(value)
     if text[-1] in "fn":
@@ -156,7 +155,7 @@ def open_metrics_header(base: str, type_: str, description: str, unit: str) -> s
     return f"# TYPE {base} {type_}\n{unit_line}# HELP {base} {description}\n"
 
 
-def whole_end(whole: i64) -> str:
+def whole_end(whole: int) -> str:
     """Return the whole number, which is not negative, and the line's end."""
     if whole >= _SMALL_BELOW:
         return f"{whole}.0\n"

@@ -293,7 +293,7 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
                 [f'{HEAD_MARK}{format_bound(bound)}"}} ' for bound in (*series.definition.bounds, _INFINITY)]
             )
         pieces: list[str] = []
-        count: i64 = 0
+        count = 0
         end = whole_end(0)
         for index, bound in enumerate(bounds, 1):
             more = counts[index]
