@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from build_backend.compiling import announce, can_compile
+from build_backend.compiling import announce, can_compile, parallel_options
 
 # The write path, the rendering of a metric's own lines and the merge of several processes, with the code they call;
 # compiled together or not at all.
@@ -79,18 +79,21 @@ def compiled_modules() -> Sequence[Extension]:
     extensions: Sequence[Extension] = mypycify(  # type: ignore[assignment]  # as said above
         ["--config-file", str(settings), *COMPILED_MODULES], opt_level="2", debug_level="0", group_name="pytheus"
     )
-    if os.name == "posix":
-        for extension in extensions:
-            # Hidden, so that the compiler may inline the library's functions, and calls of them need no table. It does
-            # not know which arguments a parser leaves out, where the quick part of introspection.h is inlined.
-            flags = ["-fvisibility=hidden", "-Wno-maybe-uninitialized"]
-            extension.extra_compile_args = [*extension.extra_compile_args, *flags]
     generated = Path("build", "__native_pytheus.c")
+    if os.name == "posix":
+        parallel = parallel_options()
+        for extension in extensions:
+            # Hidden, so that the compiler may inline the library's functions, and calls of them need no table. Without
+            # warnings, because those about indentation alone take longer than all else that is done with the code.
+            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden", "-Wno-all"]
+            if str(generated) in extension.sources:
+                extension.extra_compile_args += parallel
+                extension.extra_link_args = [*extension.extra_link_args, *parallel]
     add_introspection(generated, COMPILED_MODULES)
     guard_interpreters(generated)
     add_librt_parts(generated, extensions)
     add_primitives(generated)
-    announce("the C compiler compiles them (20 s or more)")
+    announce("the C compiler compiles them (10 s or more)")
     return extensions
 
 

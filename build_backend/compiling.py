@@ -1,4 +1,4 @@
-"""Whether this build compiles."""
+"""Whether this build compiles, and how fast the C compiler may be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-__all__ = ["announce", "can_compile"]
+__all__ = ["announce", "can_compile", "parallel_options"]
 
 
 @cache
@@ -24,17 +24,39 @@ def can_compile() -> bool:
         return _say("PYTHEUS_PURE asks for it")
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return _say("this interpreter runs it best")
-    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
     include = sysconfig.get_paths()["include"]
+    probe = "#include <Python.h>\nint probe(void) { return PY_VERSION_HEX != 0; }\n"
+    return _compiles(probe, "-c", f"-I{include}") or _say(
+        f"{_compiler()[0]} with Python's headers in {include} does not work here"
+    )
+
+
+def parallel_options() -> tuple[str, ...]:
+    """Return the options, of the compiler and of the linker, that make one file's code in parallel; () if none do.
+
+    With them, GCC only reads the file before the linker makes its code in as many parts as there are processors. Others
+    know the option for something that is slower.
+    """
+    options = ("-flto=auto",)
+    probe = (
+        "#if !defined(__GNUC__) || defined(__clang__) || __GNUC__ < 10\n#error\n#endif\nint probe(void) { return 1; }\n"
+    )
+    return options if _compiles(probe, "-shared", *options) else ()
+
+
+def _compiler() -> list[str]:
+    return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+
+
+def _compiles(source: str, *options: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "probe.c")
-        source.write_text("#include <Python.h>\nint probe(void) { return PY_VERSION_HEX != 0; }\n")
-        command = [*compiler, "-fPIC", "-c", str(source), "-o", str(source.with_suffix(".o")), f"-I{include}"]
+        file = Path(folder, "probe.c")
+        file.write_text(source)
+        command = [*_compiler(), "-fPIC", str(file), "-o", str(file.with_suffix(".o")), *options]
         try:
-            found = subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == 0
+            return subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == 0
         except (OSError, subprocess.TimeoutExpired):
-            found = False
-    return found or _say(f"{compiler[0]} with Python's headers in {include} does not work here")
+            return False
 
 
 def announce(text: str) -> None:

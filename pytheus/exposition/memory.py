@@ -2,7 +2,7 @@
 
 A scrape takes some times the memory of its text and frees it again. glibc returns free memory at the end of its heap to
 the system as soon as there are 128 kilobytes of it, and then each scrape gets it back page by page, which takes longer
-than writing the text: 1,000 unchanged histograms took 1.6 ms instead of 0.5. What glibc keeps is twice the largest
+than writing the text: 1,000 unchanged histograms took 1.6 ms instead of 0.5. glibc keeps twice as much as the largest
 block that it has mapped and freed, so one large block, freed unused, is enough. Other allocators are not affected.
 https://www.man7.org/linux/man-pages/man3/mallopt.3.html, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
 """
