@@ -19,6 +19,28 @@ static inline char Pytheus_IsAscii(PyObject *text)
     return PyUnicode_IS_ASCII(text);
 }
 
+/* text.find(sub), quickly for one character. */
+static CPyTagged Pytheus_Find(PyObject *text, PyObject *sub)
+{
+    if (PyUnicode_GET_LENGTH(sub) != 1 || !PyUnicode_IS_COMPACT_ASCII(text) || !PyUnicode_IS_COMPACT_ASCII(sub))
+        return CPyStr_Find(text, sub, 0, 1);
+    const char *begin = (const char *)PyUnicode_1BYTE_DATA(text);
+    const char *found = memchr(begin, PyUnicode_1BYTE_DATA(sub)[0], PyUnicode_GET_LENGTH(text));
+    return CPyTagged_ShortFromSsize_t(found == NULL ? -1 : found - begin);
+}
+
+/* text.rfind(sub), quickly for one character near the end. */
+static CPyTagged Pytheus_FindLast(PyObject *text, PyObject *sub)
+{
+    if (PyUnicode_GET_LENGTH(sub) != 1 || !PyUnicode_IS_COMPACT_ASCII(text) || !PyUnicode_IS_COMPACT_ASCII(sub))
+        return CPyStr_Find(text, sub, 0, -1);
+    const Py_UCS1 *begin = PyUnicode_1BYTE_DATA(text), wanted = PyUnicode_1BYTE_DATA(sub)[0];
+    Py_ssize_t at = PyUnicode_GET_LENGTH(text);
+    while (--at >= 0 && begin[at] != wanted)
+        ;
+    return CPyTagged_ShortFromSsize_t(at);
+}
+
 /* text.replace(old, new), quickly for one character by many. */
 static PyObject *Pytheus_Replace(PyObject *text, PyObject *old, PyObject *new)
 {

@@ -14,11 +14,14 @@ __all__ = ["add_primitives", "define_primitives"]
 
 _HEADER = '#include "__native_internal_'
 
+# mypyc's own primitives have 1.
+_BEFORE_OWN = 2
+
 
 def define_primitives() -> None:
     """Tell mypyc of them, before it compiles."""
     from mypyc.ir.ops import ERR_MAGIC, ERR_NEVER  # installed only for a build that compiles
-    from mypyc.ir.rtypes import bool_rprimitive, float_rprimitive, object_rprimitive, str_rprimitive
+    from mypyc.ir.rtypes import bool_rprimitive, float_rprimitive, int_rprimitive, object_rprimitive, str_rprimitive
     from mypyc.primitives.registry import function_op, method_op
 
     method_op(
@@ -35,13 +38,22 @@ def define_primitives() -> None:
         c_function_name="Pytheus_IsAscii",
         error_kind=ERR_NEVER,
     )
+    for name, function in (("find", "Pytheus_Find"), ("rfind", "Pytheus_FindLast")):
+        method_op(
+            name=name,
+            arg_types=[str_rprimitive, str_rprimitive],
+            return_type=int_rprimitive,
+            c_function_name=function,
+            error_kind=ERR_MAGIC,
+            priority=_BEFORE_OWN,
+        )
     method_op(
         name="replace",
         arg_types=[str_rprimitive, str_rprimitive, str_rprimitive],
         return_type=str_rprimitive,
         c_function_name="Pytheus_Replace",
         error_kind=ERR_MAGIC,
-        priority=2,  # mypyc's own has 1
+        priority=_BEFORE_OWN,
     )
     function_op(
         name="time.perf_counter",
