@@ -14,61 +14,37 @@ __all__ = ["add_primitives", "define_primitives"]
 
 _HEADER = '#include "__native_internal_'
 
-# mypyc's own primitives have 1.
-_BEFORE_OWN = 2
+# mypyc's own have 1.
+_PRIORITY = 2
 
 
 def define_primitives() -> None:
     """Tell mypyc of them, before it compiles."""
     from mypyc.ir.ops import ERR_MAGIC, ERR_NEVER  # installed only for a build that compiles
-    from mypyc.ir.rtypes import bool_rprimitive, float_rprimitive, int_rprimitive, object_rprimitive, str_rprimitive
+    from mypyc.ir.rtypes import bool_rprimitive as bool_
+    from mypyc.ir.rtypes import float_rprimitive as float_
+    from mypyc.ir.rtypes import int_rprimitive as int_
+    from mypyc.ir.rtypes import object_rprimitive as object_
+    from mypyc.ir.rtypes import str_rprimitive as str_
     from mypyc.primitives.registry import function_op, method_op
 
-    method_op(
-        name="__new__",
-        arg_types=[object_rprimitive, object_rprimitive],
-        return_type=object_rprimitive,
-        c_function_name="Pytheus_New",
-        error_kind=ERR_MAGIC,
-    )
-    method_op(
-        name="isascii",
-        arg_types=[str_rprimitive],
-        return_type=bool_rprimitive,
-        c_function_name="Pytheus_IsAscii",
-        error_kind=ERR_NEVER,
-    )
-    for name, function in (("find", "Pytheus_Find"), ("rfind", "Pytheus_FindLast")):
-        method_op(
+    for define, name, arguments, result, function, error in (
+        (method_op, "__new__", [object_, object_], object_, "Pytheus_New", ERR_MAGIC),
+        (method_op, "isascii", [str_], bool_, "Pytheus_IsAscii", ERR_NEVER),
+        (method_op, "find", [str_, str_], int_, "Pytheus_Find", ERR_MAGIC),
+        (method_op, "rfind", [str_, str_], int_, "Pytheus_FindLast", ERR_MAGIC),
+        (method_op, "replace", [str_, str_, str_], str_, "Pytheus_Replace", ERR_MAGIC),
+        (function_op, "time.perf_counter", [], float_, "Pytheus_PerfCounter", ERR_NEVER),
+        (function_op, "pytheus.compilation.with_end", [str_, str_], str_, "Pytheus_WithEnd", ERR_MAGIC),
+    ):
+        define(
             name=name,
-            arg_types=[str_rprimitive, str_rprimitive],
-            return_type=int_rprimitive,
+            arg_types=[*arguments],
+            return_type=result,
             c_function_name=function,
-            error_kind=ERR_MAGIC,
-            priority=_BEFORE_OWN,
+            error_kind=error,
+            priority=_PRIORITY,
         )
-    method_op(
-        name="replace",
-        arg_types=[str_rprimitive, str_rprimitive, str_rprimitive],
-        return_type=str_rprimitive,
-        c_function_name="Pytheus_Replace",
-        error_kind=ERR_MAGIC,
-        priority=_BEFORE_OWN,
-    )
-    function_op(
-        name="time.perf_counter",
-        arg_types=[],
-        return_type=float_rprimitive,
-        c_function_name="Pytheus_PerfCounter",
-        error_kind=ERR_NEVER,
-    )
-    function_op(
-        name="pytheus.compilation.with_end",
-        arg_types=[str_rprimitive, str_rprimitive],
-        return_type=str_rprimitive,
-        c_function_name="Pytheus_WithEnd",
-        error_kind=ERR_MAGIC,
-    )
 
 
 def add_primitives(generated: Path) -> None:

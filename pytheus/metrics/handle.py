@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import ParamSpec, Self, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.metrics.exemplars import CONTEXTS
@@ -171,10 +171,12 @@ class Handle:
         made._init_series()
         if storage is not None:
             made._move_to(storage, False)
-        child = cast(Self, children.setdefault(key, made))
+        # Any, because a cast is a call in plain Python.
+        present: Any = children.setdefault(key, made)
+        created: Self = present
         if storage is not (series.storage[0] if series.storage else None):
-            child._follow_storage(key, storage)
-        return child
+            created._follow_storage(key, storage)
+        return created
 
     def _follow_storage(self, key: tuple[str, ...], storage: NumberStorage | None) -> None:
         """Move to the metric's storage if it is not `storage` any more, where this series was created."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from math import copysign
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from pytheus.atomic import LOCKED
 from pytheus.compilation import mypyc_attr, with_end
@@ -157,7 +157,8 @@ class Scalar(Metric[L, C, D]):
                     value != former or (not value and copysign(1.0, value) != copysign(1.0, former))
                 ):
                     if not line:
-                        line = series.line(cast("tuple[str, ...]", child._labels), number_end(value))
+                        labels: Any = child._labels  # not a cast, which is a call in plain Python
+                        line = series.line(labels, number_end(value))
                     elif compiled:
                         line = with_end(line, number_end(value))
                     else:
