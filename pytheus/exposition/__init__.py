@@ -12,7 +12,6 @@ Modules:
 - `failures`: collectors that failed in a scrape
 - `formats`: the protocols of formats, and the request that they get
 - `standard`: the formats that are always available
-- `memory`: memory that stays with the process between scrapes
 - `negotiation`: which format a client prefers
 - `compression`: gzip and zstd
 - `name_selection`: the families that a client selects

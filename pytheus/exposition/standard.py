@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Never, TypeAlias
 
 from pytheus.exposition.formats import RenderRequest
-from pytheus.exposition.memory import keep_memory
 from pytheus.exposition.text import CONTENT_TYPE, begin_walk
 from pytheus.exposition.walk import Walk
 from pytheus.registry.contract import Registry
@@ -73,7 +72,6 @@ def encoded(parts: Iterable[str | bytes]) -> list[bytes]:
             gathered = []
             size = 0
     merged.append(_joined(gathered))
-    keep_memory(sum(map(len, merged)))
     return merged
 
 

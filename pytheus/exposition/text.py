@@ -10,7 +10,6 @@ from typing import Final, cast
 from pytheus.definitions import Definition
 from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.formats import RenderRequest
-from pytheus.exposition.memory import keep_memory
 from pytheus.exposition.walk import Walk, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
@@ -47,9 +46,7 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     Raises `NotARegistryError` if `registry` is not a registry. May be called from any thread, by several at once.
     https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
     """
-    text = "".join(scrape(registry, TextEncoder(), strict=strict))
-    keep_memory(len(text))
-    return text or _comment(registry)
+    return "".join(scrape(registry, TextEncoder(), strict=strict)) or _comment(registry)
 
 
 def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[TextRenderer, str]:

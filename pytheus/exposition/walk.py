@@ -196,6 +196,8 @@ class Walk(Generic[C, Part]):
                 first = failed.found[0][2]
                 failed.found.clear()
                 self._leave_out(collector, first, "a series of collector", strict)
+        if not _is_memory_kept:
+            _keep_memory(sum(map(len, cast("list[bytes]", parts))))
 
     def _leave_out(self, collector: Collector, error: BaseException, subject: str, strict: bool) -> None:
         if strict:
@@ -228,6 +230,30 @@ def scrape(
         walk.encode(zip(walk.collectors, walk.definitions, strict=True), parts, failed, strict=strict)
     parts += walk.encode_end()
     return parts
+
+
+# Smaller scrapes fit in what glibc keeps by itself.
+_SMALL_BELOW: Final = 32 * 1024
+
+# Its pages are never touched. Twice as much stays at most: enough for texts of two megabytes, of 30,000 series or so.
+_BLOCK_BYTES: Final = 4 * 1024 * 1024
+
+_is_memory_kept = False
+
+
+def _keep_memory(size: int) -> None:
+    """Have glibc keep the memory of scrapes for the next ones, if one has `size` bytes; up to 8 megabytes.
+
+    A scrape takes some times the memory of its text and frees it again. glibc returns free memory at the end of its
+    heap to the system as soon as there are 128 kilobytes of it, and gets it back page by page, which takes longer than
+    writing the text: 1,000 unchanged histograms took 1.6 ms instead of 0.5. It keeps twice as much as the largest block
+    that it has mapped and freed, so one large block, freed unused, is enough. Other allocators are not affected.
+    https://www.man7.org/linux/man-pages/man3/mallopt.3.html, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
+    """
+    global _is_memory_kept
+    if size >= _SMALL_BELOW:
+        _is_memory_kept = True
+        bytes(_BLOCK_BYTES)
 
 
 def _supports(encoder: Encoder[C, Part], collector: Collector) -> bool:

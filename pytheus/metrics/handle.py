@@ -171,8 +171,7 @@ class Handle:
         made._init_series()
         if storage is not None:
             made._move_to(storage, False)
-        # Any, because a cast is a call in plain Python.
-        present: Any = children.setdefault(key, made)
+        present: Any = children.setdefault(key, made)  # not a cast, which is a call in plain Python
         created: Self = present
         if storage is not (series.storage[0] if series.storage else None):
             created._follow_storage(key, storage)
@@ -304,10 +303,9 @@ class Handle:
         """Return the series that match the labels bound so far."""
         series = self._series
         children = cast("list[Self]", list(series.children.values()))
-        bound = self._labels
-        if bound is series.unbound:
+        if self._labels is series.unbound:
             return children
-        return [child for child in children if matches(bound, cast("tuple[str, ...]", child._labels))]
+        return [child for child in children if matches(self._labels, cast("tuple[str, ...]", child._labels))]
 
     def _keep_exemplar(self, labels: LabelValues | None, value: float, slot: int) -> Exemplar | None:
         """Keep an exemplar with `labels`, or with those of the context if they are None, and return it.

@@ -420,9 +420,7 @@ class Metric(Handle, Generic[L, C, D]):
         return self
 
     def __reduce__(self) -> str:
-        raise TypeError(
-            f"{self} cannot be pickled because its numbers belong to this process; define it in each process"
-        )
+        raise TypeError(f"{self} cannot be pickled: its numbers belong to this process; define it in each process")
 
     def __str__(self) -> str:
         return f"{self.type_} {self.name!r}"
