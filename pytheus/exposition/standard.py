@@ -11,7 +11,7 @@ from typing import Any, Final, Never, TypeAlias
 
 from pytheus.exposition.formats import RenderRequest
 from pytheus.exposition.text import CONTENT_TYPE, begin_walk
-from pytheus.exposition.walk import Walk
+from pytheus.exposition.walk import Walk, keep_memory
 from pytheus.registry.contract import Registry
 from pytheus.registry.traversal import FailedSeries
 
@@ -72,6 +72,7 @@ def encoded(parts: Iterable[str | bytes]) -> list[bytes]:
             gathered = []
             size = 0
     merged.append(_joined(gathered))
+    keep_memory(sum(map(len, merged)))
     return merged
 
 

@@ -10,7 +10,7 @@ from typing import Final, cast
 from pytheus.definitions import Definition
 from pytheus.exposition.checked import CheckedFamily, checked_families
 from pytheus.exposition.formats import RenderRequest
-from pytheus.exposition.walk import Walk, scrape
+from pytheus.exposition.walk import Walk, keep_memory, scrape
 from pytheus.kinds import KINDS
 from pytheus.names import base_name, text_name
 from pytheus.registry.capabilities import TextRenderer, has_plain_text
@@ -46,7 +46,9 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     Raises `NotARegistryError` if `registry` is not a registry. May be called from any thread, by several at once.
     https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
     """
-    return "".join(scrape(registry, TextEncoder(), strict=strict)) or _comment(registry)
+    text = "".join(scrape(registry, TextEncoder(), strict=strict))
+    keep_memory(len(text))
+    return text or _comment(registry)
 
 
 def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[TextRenderer, str]:

@@ -35,7 +35,7 @@ from pytheus.registry.contract import Collector, Registry, check_registry, colle
 from pytheus.registry.proxy import CollectorRegistryProxy
 from pytheus.registry.traversal import FailedSeries, definition_of, flatten
 
-__all__ = ["Encoder", "Walk", "scrape"]
+__all__ = ["Encoder", "Walk", "keep_memory", "scrape"]
 
 C = TypeVar("C", contravariant=True)
 P = TypeVar("P", covariant=True)
@@ -196,8 +196,6 @@ class Walk(Generic[C, Part]):
                 first = failed.found[0][2]
                 failed.found.clear()
                 self._leave_out(collector, first, "a series of collector", strict)
-        if not _is_memory_kept:
-            _keep_memory(sum(map(len, cast("list[bytes]", parts))))
 
     def _leave_out(self, collector: Collector, error: BaseException, subject: str, strict: bool) -> None:
         if strict:
@@ -241,8 +239,10 @@ _BLOCK_BYTES: Final = 4 * 1024 * 1024
 _is_memory_kept = False
 
 
-def _keep_memory(size: int) -> None:
+def keep_memory(size: int) -> None:
     """Have glibc keep the memory of scrapes for the next ones, if one has `size` bytes; up to 8 megabytes.
+
+    The first large scrape decides for the process and its children. May be called from any thread.
 
     A scrape takes some times the memory of its text and frees it again. glibc returns free memory at the end of its
     heap to the system as soon as there are 128 kilobytes of it, and gets it back page by page, which takes longer than
@@ -251,7 +251,7 @@ def _keep_memory(size: int) -> None:
     https://www.man7.org/linux/man-pages/man3/mallopt.3.html, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
     """
     global _is_memory_kept
-    if size >= _SMALL_BELOW:
+    if size >= _SMALL_BELOW and not _is_memory_kept:
         _is_memory_kept = True
         bytes(_BLOCK_BYTES)
 
