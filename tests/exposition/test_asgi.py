@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 import threading
 from collections.abc import Iterable
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -20,6 +18,7 @@ from pytheus.exposition.asgi import ASGIApp, Message
 from pytheus.registry import CollectorRegistry
 from pytheus.samples import Family
 from tests.exposition.conftest import Plain, WaitUntil, add_queues, fail
+from tests.serving import serving_by_uvicorn
 
 
 def exchange(app: ASGIApp, scope: Message, *events: Message) -> list[Message]:
@@ -172,16 +171,8 @@ def test_what_is_no_registry_is_refused_when_the_app_is_made() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_real_server_serves_it(shop: CollectorRegistry, wait_until: WaitUntil, method: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(make_asgi_app(shop), log_level="critical", ws="none", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started, "uvicorn to start")
-            response = httpx.request(method, f"http://127.0.0.1:{listener.getsockname()[1]}/", trust_env=False)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving_by_uvicorn(make_asgi_app(shop), lifespan="on") as port:
+        response = httpx.request(method, f"http://127.0.0.1:{port}/", trust_env=False)
 
     assert response.status_code == 200
     assert ("shop_orders_total 1.0" in response.text) is (method == "GET")

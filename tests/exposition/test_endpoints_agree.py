@@ -6,17 +6,13 @@ They share registries in one process, so that a difference is that of the way to
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-import uvicorn
-import waitress.server  # type: ignore[import-untyped]  # has no types
 
 from pytheus import Counter, make_asgi_app, make_wsgi_app, start_http_server
 from pytheus.exposition import bodies, respond_async
@@ -24,6 +20,7 @@ from pytheus.registry import CollectorRegistry, Registry
 from pytheus.samples import Family, Sample
 from tests.conftest import wait_until
 from tests.exposition.conftest import Custom, Gate, Plain, add_queues, fail, held_bytes, read, waiting_clients
+from tests.serving import serving_by_uvicorn, serving_by_waitress
 
 _PATIENCE_SECONDS = 120
 _COMPARED = ("content-type", "content-encoding", "content-length", "vary", "allow")
@@ -38,45 +35,11 @@ def serve() -> Iterator[Serve]:
 
         def serve(registry: Registry) -> dict[str, int]:
             ports = {"built-in": stack.enter_context(start_http_server(0, registry=registry)).port}
-            ports["uvicorn"] = _uvicorn(stack, registry)
-            ports["waitress"] = _waitress(stack, registry)
+            ports["uvicorn"] = stack.enter_context(serving_by_uvicorn(make_asgi_app(registry)))
+            ports["waitress"] = stack.enter_context(serving_by_waitress(make_wsgi_app(registry), threads=16))
             return ports
 
         yield serve
-
-
-def _uvicorn(stack: ExitStack, registry: Registry) -> int:
-    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    app = make_asgi_app(registry)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", loop="asyncio", timeout_graceful_shutdown=5))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-    thread.start()
-
-    def end() -> None:
-        server.should_exit = True
-        thread.join()
-
-    stack.callback(end)
-    wait_until(lambda: server.started, "uvicorn to start")
-    return int(listener.getsockname()[1])
-
-
-def _waitress(stack: ExitStack, registry: Registry) -> int:
-    channels: dict[int, Any] = {}  # of its own, because several servers run
-    app = make_wsgi_app(registry)
-    server: Any = waitress.server.create_server(app, map=channels, host="127.0.0.1", port=0, threads=16)
-    logging.getLogger("waitress").setLevel(logging.CRITICAL)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-
-    def end() -> None:
-        # Its loop waits for descriptors, and ends with an error if they are closed meanwhile.
-        server.trigger.pull_trigger(server.close)
-        thread.join()
-        server.task_dispatcher.shutdown()
-
-    stack.callback(end)
-    return int(server.effective_port)
 
 
 def ask(port: int, method: str = "GET", query: str = "", *fields: str) -> tuple[int, dict[str, str], bytes]:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 from typing import NamedTuple, cast
 
 import httpx
-import hypercorn.asyncio
-import uvicorn
 
 from pytheus.exposition.asgi import ASGIApp
 from pytheus.registry import CollectorRegistry, Registry
@@ -86,53 +80,6 @@ def ask(
             return [await client.request(method, path, headers=headers, content=content) for path in paths]
 
     return asyncio.run(main())
-
-
-@contextmanager
-def serving(app: object) -> Iterator[int]:
-    """The port of a uvicorn with `app`, in a thread."""
-    config = uvicorn.Config(cast("ASGIApp", app), log_level="critical", lifespan="off", timeout_graceful_shutdown=5)
-    with _listener() as listener:
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started or not thread.is_alive(), "uvicorn to start")
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-@contextmanager
-def serving_by_hypercorn(app: object) -> Iterator[int]:
-    """The port of a hypercorn with `app`, in a thread."""
-    with _listener() as listener:
-        listener.listen()
-        port = listener.getsockname()[1]
-        config = hypercorn.Config()
-        config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
-        config.graceful_timeout = 5
-        config.errorlog = None
-        stop = threading.Event()
-
-        async def main() -> None:
-            trigger = partial(asyncio.to_thread, stop.wait)
-            await hypercorn.asyncio.serve(app, config, shutdown_trigger=trigger)  # type: ignore[arg-type]  # any app
-
-        thread = threading.Thread(target=asyncio.run, args=[main()])
-        thread.start()
-        try:
-            yield port
-        finally:
-            stop.set()
-            thread.join()
-
-
-def _listener() -> socket.socket:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    return listener
 
 
 def wait_for(registry: CollectorRegistry, expected: dict[Measured, float], family: str = DURATION) -> None:

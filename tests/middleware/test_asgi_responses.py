@@ -28,17 +28,8 @@ from pytheus.exposition.asgi import Message, Receive, Scope, Send
 from pytheus.middleware import AsgiMiddleware
 from pytheus.registry import CollectorRegistry
 from tests.conftest import wait_until
-from tests.middleware.measured import (
-    Measured,
-    active,
-    ask,
-    exchanges,
-    seconds,
-    serving,
-    serving_by_hypercorn,
-    values,
-    wait_for,
-)
+from tests.middleware.measured import Measured, active, ask, exchanges, seconds, values, wait_for
+from tests.serving import serving_by_hypercorn, serving_by_uvicorn
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Server = Callable[[object], AbstractContextManager[int]]
@@ -240,7 +231,7 @@ def test_background_tasks_are_not_part_of_the_duration(registry: CollectorRegist
 
     app.mount("/star", Starlette(routes=[Route("/tea", later)]))
     expected: dict[Measured, float] = {}
-    with serving(AsgiMiddleware(app, registry=registry)) as port:
+    with serving_by_uvicorn(AsgiMiddleware(app, registry=registry)) as port:
         for path in "/fast", "/star/tea":
             began.clear()
             may_end.clear()
@@ -266,7 +257,7 @@ def test_a_stream_lasts_to_its_last_byte(registry: CollectorRegistry) -> None:
         return StreamingResponse(parts())
 
     app = app_of(stream, registry, first_byte=True)
-    with serving(app) as port, httpx.stream("GET", f"http://127.0.0.1:{port}/tea") as response:
+    with serving_by_uvicorn(app) as port, httpx.stream("GET", f"http://127.0.0.1:{port}/tea") as response:
         chunks = response.iter_bytes()
         assert next(chunks) == b"first"
         assert (exchanges(registry), active(registry)) == ({}, 1)
@@ -278,7 +269,7 @@ def test_a_stream_lasts_to_its_last_byte(registry: CollectorRegistry) -> None:
     assert 0 < first < seconds(registry)
 
 
-@pytest.mark.parametrize("server", [serving, serving_by_hypercorn])
+@pytest.mark.parametrize("server", [serving_by_uvicorn, serving_by_hypercorn])
 def test_a_client_that_leaves_a_stream(registry: CollectorRegistry, server: Server) -> None:
     """1.1: 22. 1.3: 11: the status stays as sent."""
 
@@ -306,7 +297,7 @@ def test_a_disconnect_after_a_complete_response_does_not_count(registry: Collect
     async def file(request: Request) -> Response:
         return FileResponse(tmp_path / "tea")
 
-    with serving(app_of(file, registry, sizes=True)) as port:
+    with serving_by_uvicorn(app_of(file, registry, sizes=True)) as port:
         assert len(httpx.get(f"http://127.0.0.1:{port}/tea").content) == 300_000
         wait_for(registry, {Measured("GET", "200", "/tea"): 1})
 

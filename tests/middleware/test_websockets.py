@@ -16,7 +16,8 @@ from pytheus.exposition.asgi import Message, Receive, Scope, Send
 from pytheus.middleware import AsgiMiddleware
 from pytheus.registry import CollectorRegistry
 from tests.conftest import wait_until
-from tests.middleware.measured import exchanges, serving, values
+from tests.middleware.measured import exchanges, values
+from tests.serving import serving_by_uvicorn
 
 FAMILY = "http_server_websocket_duration_seconds"
 
@@ -107,7 +108,7 @@ def failed(port: int) -> None:
 )
 def test_a_websocket(registry: CollectorRegistry, talk: Any, expected: tuple[str, ...]) -> None:
     """1.1: 22, 42. 1.3: 13."""
-    with serving(AsgiMiddleware(app_of(), registry=registry, websockets=True)) as port:
+    with serving_by_uvicorn(AsgiMiddleware(app_of(), registry=registry, websockets=True)) as port:
         talk(port)
         wait_until(lambda: found(registry), "the end of the WebSocket")
 
@@ -118,7 +119,7 @@ def test_a_websocket(registry: CollectorRegistry, talk: Any, expected: tuple[str
 
 def test_websockets_are_not_measured_by_default(registry: CollectorRegistry) -> None:
     """1.3: 13."""
-    with serving(AsgiMiddleware(app_of(), registry=registry)) as port:
+    with serving_by_uvicorn(AsgiMiddleware(app_of(), registry=registry)) as port:
         closed_by_client(port)
 
     assert [metric for metric in registry.collect() if "websocket" in str(metric)] == []

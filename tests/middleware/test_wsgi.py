@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import httpx
 import pytest
-import waitress.server  # type: ignore[import-untyped]  # has no types
 from flask import Blueprint, Flask, abort, send_file
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -24,6 +20,7 @@ from pytheus import make_wsgi_app
 from pytheus.middleware import WsgiMiddleware
 from pytheus.registry import CollectorRegistry
 from tests.middleware.measured import Measured, active, exchanges, routes, seconds, values, wait_for
+from tests.serving import serving_by_waitress, serving_by_wsgiref
 
 GREEN = Measured("GET", "200", "")
 
@@ -80,7 +77,7 @@ def test_a_list_keeps_its_length(registry: CollectorRegistry) -> None:
         start_response("200 OK", [])
         return [b"tea"]
 
-    with wsgiref_serving(WsgiMiddleware(app, registry=registry)) as port:
+    with serving_by_wsgiref(WsgiMiddleware(app, registry=registry)) as port:
         response = httpx.get(f"http://127.0.0.1:{port}/")
 
     assert response.headers["content-length"] == "3"
@@ -282,38 +279,6 @@ def test_a_middleware_within_another_and_the_metrics_application(registry: Colle
 # Servers --------------------------------------------------------------------------------------------------------------
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None: ...
-
-
-@contextmanager
-def wsgiref_serving(app: WSGIApplication) -> Iterator[int]:
-    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def waitress_serving(app: WSGIApplication) -> Iterator[int]:
-    channels: dict[int, Any] = {}
-    server: Any = waitress.server.create_server(app, map=channels, host="127.0.0.1", port=0, threads=2)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server.effective_port
-    finally:
-        server.pull_trigger()
-        server.close()
-        for channel in list(channels.values()):
-            channel.close()
-        thread.join()
-
-
 def flask_app(tmp_path: Path) -> Flask:
     """A blueprint with a parameter in its prefix, a method that is not allowed, errors, and a file."""
     app = Flask("shop")
@@ -349,7 +314,7 @@ FLASK = {
 }
 
 
-@pytest.mark.parametrize("serving", [wsgiref_serving, waitress_serving])
+@pytest.mark.parametrize("serving", [serving_by_wsgiref, serving_by_waitress])
 def test_flask(tmp_path: Path, registry: CollectorRegistry, serving: Any) -> None:
     """1.1: 14, 23. 1.3: 4, 6, 24."""
     app = flask_app(tmp_path)
@@ -385,7 +350,7 @@ def test_a_route_by_function(registry: CollectorRegistry) -> None:
 def test_a_client_that_resets_a_stream(registry: CollectorRegistry) -> None:
     """1.3: 11: of a real server."""
     endless = app_of(*[b"t" * 65536] * 2000)
-    with wsgiref_serving(WsgiMiddleware(endless, registry=registry)) as port:
+    with serving_by_wsgiref(WsgiMiddleware(endless, registry=registry)) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(100)
