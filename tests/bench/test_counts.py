@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import functools
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bench.counts import Footprint, blocks_left, bytes_per_series, peak_bytes
 from bench.workload import BOUNDS, Series
-from bench.workloads import WORKLOADS
 from pytheus import Counter, Gauge, Histogram
 from tests.conftest import FULL
 
 SERIES = 10_000 if FULL else 5_000
+ROOT = Path(__file__).parents[2]
+FOOTPRINT = """
+import json, sys
+root, library, kind, count = sys.argv[1:]
+sys.path.append(root)
+from bench.counts import bytes_per_series
+from bench.workloads import WORKLOADS
+workload = WORKLOADS[library]()
+make = workload.histograms if kind == "histogram" else lambda: workload.counters(1.0)
+print(json.dumps(bytes_per_series(make, int(count))))
+"""
 
 counter = Counter("plain_total", "Plain.", registry=None)
 labelled = Counter("labelled_total", "Labelled.", ["method", "code"], registry=None)
@@ -65,8 +79,9 @@ def test_what_a_call_needs_while_it_runs_is_counted() -> None:
 
 @functools.cache
 def footprint(library: str, kind: str) -> Footprint:
-    workload = WORKLOADS[library]()
-    return bytes_per_series(workload.histograms if kind == "histogram" else lambda: workload.counters(1.0), SERIES)
+    """In a new process: how much memory an instance takes depends on what other instances of its class had before."""
+    command = [sys.executable, "-P", "-c", FOOTPRINT, str(ROOT), library, kind, str(SERIES)]
+    return Footprint(*json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
 
 # A histogram with every bucket in use, when each count is a number of its own; before that it takes less.
