@@ -110,7 +110,8 @@ def _pytheus(url: str, paths: list[str]) -> tuple[Callable[[], None], Callable[[
     registry = CollectorRegistry()
     counter = Counter("http_requests_total", "Requests.", ["method", "path"], registry=registry)
     series = [counter.labels("GET", path) for path in paths]
-    reader, protocol = SnapshotReader(registry), _Otlp(url, None, 10.0, {"service.name": "a"}, True)
+    reader = SnapshotReader(registry)
+    protocol = _Otlp(url, None, 10.0, {"service.name": "a"}, reader, True)
 
     def push() -> None:
         for body in protocol.encode(reader.read()):

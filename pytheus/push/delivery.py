@@ -116,8 +116,9 @@ class Delivery(Generic[T]):
         self._due = now + pause
 
     def again(self) -> None:
-        """Keep the item that was being sent for another attempt at once, in another form."""
+        """Keep the item that was being sent, because it has another part, or another form, to send at once."""
         self._end()
+        self._failures = 0
         self._due = float("-inf")
 
     def _end(self) -> T:

@@ -2,8 +2,8 @@
 
 Rules:
 
-- Status 429, 502, 503 and 504, and no response at all, mean another attempt; any other refusal drops the request. A
-  success that tells of data points which were not stored is logged, and not tried again.
+- Status 429, 502, 503 and 504, and no response at all, mean another attempt; 413 means smaller requests; any other
+  refusal drops the request. A success that tells of data points which were not stored is logged, and not tried again.
 - Variables of the environment are read by ``pytheus run`` only.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp
@@ -21,7 +21,7 @@ from pytheus.exceptions import InvalidReceiverError
 from pytheus.push.access import Access
 from pytheus.push.address import parse_receiver
 from pytheus.push.client import HttpClient
-from pytheus.push.otlp_messages import AttributeValue, OtlpEncoder
+from pytheus.push.otlp_messages import AttributeValue, OtlpEncoder, OtlpRequest
 from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
 from pytheus.push.snapshot import Snapshot, SnapshotReader
 from pytheus.push.writer import BackgroundWriter, Writer
@@ -71,11 +71,12 @@ class OtlpExporter(Writer):
         attributes = _checked_resource(resource)
         attributes.setdefault("service.name", service_name)
         attributes.setdefault("service.instance.id", socket.gethostname())
+        reader = SnapshotReader(registry, escaping="allow-utf-8")
         super().__init__(
             BackgroundWriter(
                 "OTLP",
-                _Otlp(url, access, timeout_seconds, attributes, gzip),
-                SnapshotReader(registry, escaping="allow-utf-8"),
+                _Otlp(url, access, timeout_seconds, attributes, reader, gzip),
+                reader,
                 interval_seconds=interval_seconds,
                 timeout_seconds=timeout_seconds,
                 close_seconds=close_seconds,
@@ -95,8 +96,10 @@ class _Otlp:
         access: Access | None,
         timeout_seconds: float,
         resource: Mapping[str, AttributeValue],
+        reader: SnapshotReader,
         gzip: bool,
     ) -> None:
+        self._reader: Final = reader
         self._client: Final = HttpClient(url, access, timeout_seconds=timeout_seconds, subject=_SUBJECT)
         self._path: Final = "" if parse_receiver(url).path else _DEFAULT_PATH
         self._encoder: Final = OtlpEncoder(resource)
@@ -106,19 +109,21 @@ class _Otlp:
     def shown(self) -> str:
         return self._client.shown
 
-    def encode(self, snapshot: Snapshot) -> list[bytes]:
-        messages = [message for message, _ in self._encoder.encode(snapshot)]
+    def encode(self, snapshot: Snapshot) -> list[OtlpRequest]:
+        requests = self._encoder.encode(snapshot)
         if self._headers is _HEADERS:
-            return list(map(bytes, messages))
+            return [request._replace(message=bytes(request.message)) for request in requests]
         from pytheus.exposition.compression import compressed
 
         # Once, and not at each attempt.
-        return [b"".join(compressed([bytes(message)], "gzip")) for message in messages]
+        return [
+            request._replace(message=b"".join(compressed([bytes(request.message)], "gzip"))) for request in requests
+        ]
 
-    def send(self, request: bytes, timeout_seconds: float) -> Outcome:
-        response = self._client.request(
-            "POST", self._path, request, headers=self._headers, timeout_seconds=timeout_seconds
-        )
+    def send(self, request: OtlpRequest, timeout_seconds: float) -> Outcome:
+        body = bytes(request.message)
+        headers = self._headers
+        response = self._client.request("POST", self._path, body, headers=headers, timeout_seconds=timeout_seconds)
         if 200 <= response.status < 300:
             rejected, words = partial_success(response.body)
             if not rejected and not words:
@@ -128,6 +133,10 @@ class _Otlp:
         message = str(self._client.refusal(response))
         if response.status in _RETRIED:
             return Outcome(Verdict.FAILED, message, retry_after_seconds(response.headers, time.time()))
+        if response.status == 413:
+            if self._encoder.split(request):
+                return Outcome(Verdict.OTHER_FORM)
+            self._reader.split_blocks(request.numbers)
         return Outcome(Verdict.REFUSED, message)
 
 

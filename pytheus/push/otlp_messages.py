@@ -20,7 +20,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from struct import pack
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pytheus.protobufformat import double, doubles, nested, signed, text_field, varint
 from pytheus.push.readings import Labels, Shape
@@ -30,7 +30,7 @@ from pytheus.samples import Exemplar
 from pytheus.textformat import format_bound
 from pytheus.version import __version__
 
-__all__ = ["AttributeValue", "OtlpEncoder"]
+__all__ = ["AttributeValue", "OtlpEncoder", "OtlpRequest"]
 
 AttributeValue: TypeAlias = str | bool | int | float
 """The value of an attribute of a resource."""
@@ -66,6 +66,26 @@ _UNITS: Final[dict[str, str]] = {
 _SERIES_PER_REQUEST: Final = 10_000
 
 
+class OtlpRequest(NamedTuple):
+    """The message of a request, and the number of data points in it.
+
+    `numbers` are those that it has of the snapshot, of `blocks` blocks.
+    """
+
+    message: bytes | memoryview
+    points: int
+    numbers: int
+    blocks: int
+
+
+class _Part:
+    """The measurements of one request."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.points = self.numbers = self.blocks = 0
+
+
 class OtlpEncoder:
     """Encodes snapshots; `resource` has the attributes of the program.
 
@@ -76,8 +96,8 @@ class OtlpEncoder:
         >>> from pytheus.registry import CollectorRegistry
         >>> registry = CollectorRegistry()
         >>> Gauge("jobs", "Jobs.", registry=registry).set(3)
-        >>> [(message, points)] = OtlpEncoder({"service.name": "shop"}).encode(SnapshotReader(registry).read())
-        >>> points, b"shop" in bytes(message)
+        >>> [request] = OtlpEncoder({"service.name": "shop"}).encode(SnapshotReader(registry).read())
+        >>> request.points, b"shop" in bytes(request.message)
         (1, True)
     """
 
@@ -87,14 +107,12 @@ class OtlpEncoder:
         self._scope: Final = nested(b"\x0a", text_field(b"\x0a", "pytheus") + text_field(b"\x12", __version__))
         self._templates: dict[Block, Template | None] = {}
         self._outputs: list[Output] = []
+        self._points_per_request = _SERIES_PER_REQUEST
 
-    def encode(self, snapshot: Snapshot) -> list[tuple[memoryview, int]]:
-        """Return the requests of `snapshot` with the number of data points in each.
-
-        They are valid until the next snapshot is encoded.
-        """
+    def encode(self, snapshot: Snapshot) -> list[OtlpRequest]:
+        """Return the requests of `snapshot`, which are valid until the next one is encoded."""
         nanoseconds = round(snapshot.time * 1e9)
-        requests: list[tuple[list[Piece], int]] = []
+        parts: list[_Part] = []
         templates: dict[Block, Template | None] = {}
         for measurement in snapshot.measurements:
             block = measurement.block
@@ -103,19 +121,28 @@ class OtlpEncoder:
                 templates[block] = self._templates[block]
             else:
                 templates[block] = _template(block)
-            if not requests or requests[-1][1] + count > _SERIES_PER_REQUEST:
-                requests.append(([], 0))
-            pieces, points = requests.pop()
-            pieces += _metrics(measurement, templates[block], nanoseconds)
-            requests.append((pieces, points + count))
+            if not parts or parts[-1].points + count > self._points_per_request:
+                parts.append(_Part())
+            part = parts[-1]
+            part.pieces += _metrics(measurement, templates[block], nanoseconds)
+            part.points += count
+            part.numbers += measurement.samples
+            part.blocks += 1
         self._templates = templates
-        while len(self._outputs) < len(requests):
+        while len(self._outputs) < len(parts):
             self._outputs.append(Output())
         return [
-            (self._request(pieces, output), points)
-            for (pieces, points), output in zip(requests, self._outputs, strict=False)
-            if points
+            OtlpRequest(self._request(part.pieces, output), part.points, part.numbers, part.blocks)
+            for part, output in zip(parts, self._outputs, strict=False)
+            if part.points
         ]
+
+    def split(self, request: OtlpRequest) -> bool:
+        """Make requests at most half as large as `request` from now on; return whether that is possible."""
+        if request.blocks < 2:
+            return False
+        self._points_per_request = request.points // 2
+        return True
 
     def _request(self, metrics: Sequence[Piece], output: Output) -> memoryview:
         size = len(self._scope) + size_of(metrics)

@@ -57,13 +57,17 @@ _NATIVE_SLOT: Final = -1
 class RemoteRequest(NamedTuple):
     """The message of a request, not compressed, and the number of samples, histograms and exemplars in it.
 
-    A message of an encoder is valid until it encodes the next snapshot.
+    `numbers` are those that it has of the snapshot, of `blocks` blocks, and `points` are at most its series. A message
+    of an encoder is valid until it encodes the next snapshot.
     """
 
     message: bytes | memoryview
     samples: int
     histograms: int
     exemplars: int
+    numbers: int
+    blocks: int
+    points: int
 
 
 class _Symbols:
@@ -128,6 +132,7 @@ class RemoteWriteEncoder:
         self._labels: Final = {} if labels is None else {name: value for name, value in labels.items() if value}
         self.natives = True
         """Whether native buckets are encoded."""
+        self.points_per_request = _SERIES_PER_REQUEST
         self._groups: list[_Group] = []
         # The keys of a series in a request, and of a native histogram in a series.
         self._key: Final = b"\x2a" if self._is_2 else b"\x0a"
@@ -140,14 +145,28 @@ class RemoteWriteEncoder:
         With `metadata`, those of 1.0 have the type and description of each family; those of 2.0 always do.
         """
         milliseconds = round(snapshot.time * 1000)
-        ended = list(snapshot.ended)
-        requests: list[RemoteRequest] = []
-        for group, measurements in self._assigned(snapshot.measurements):
-            requests.append(self._request(group, measurements, ended, milliseconds, metadata))
-            ended = []
-        if ended:
-            requests.append(self._request(_Group(), [], ended, milliseconds, False))
+        requests = [
+            self._request(group, measurements, [], milliseconds, metadata)
+            for group, measurements in self._assigned(snapshot.measurements)
+        ]
+        group, ended = _Group(), snapshot.ended
+        begin = 0
+        for place, (block, _) in enumerate(ended):
+            if group.points and group.points + _points(block) > self.points_per_request:
+                requests.append(self._request(group, [], ended[begin:place], milliseconds, False))
+                group, begin = _Group(), place
+            group.points += _points(block)
+        if begin < len(ended):
+            requests.append(self._request(group, [], ended[begin:], milliseconds, False))
         return requests
+
+    def split(self, request: RemoteRequest) -> bool:
+        """Make requests at most half as large as `request` from now on; return whether that is possible."""
+        if request.blocks < 2:
+            return False
+        self.points_per_request = request.points // 2
+        self._groups = []
+        return True
 
     def _assigned(self, measurements: Sequence[Measurement]) -> list[tuple[_Group, list[Measurement]]]:
         """Return the measurements of each request, each block in the request that has it already."""
@@ -167,7 +186,7 @@ class RemoteWriteEncoder:
             block = measurement.block
             found = place_of.get(block)
             if found is None:
-                if not groups or groups[-1].points + _points(block) > _SERIES_PER_REQUEST:
+                if not groups or groups[-1].points + _points(block) > self.points_per_request:
                     groups.append(_Group())
                 found = groups[-1]
                 found.points += _points(block)
@@ -234,7 +253,9 @@ class RemoteWriteEncoder:
         for place, other in enumerate(others):
             pieces.append(nested(b"" if packed and place == 0 else self._key, other))
         message = group.output.join(pieces, len(self._key) if packed and not others else 0)
-        return RemoteRequest(message, samples, histograms, exemplars)
+        whole = sum([measurement.samples for measurement in measurements])
+        blocks = len(measurements) + len(ended)
+        return RemoteRequest(message, samples, histograms, exemplars, whole, blocks, group.points)
 
     # Series -----------------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 Rules:
 
 - Version 2.0 until the receiver shows that it does not know it: by its status, or by a success without the headers of
-  2.0, because a receiver of 1.0 answers 204 and stores nothing. The same numbers are then sent in 1.0.
-- Status 5xx and 429, and no response at all, mean another attempt; any other refusal drops the request.
+  2.0, because a receiver of 1.0 answers 204 and stores nothing. The same numbers are then sent in 1.0, and an hour
+  later 2.0 is tried again, because receivers are upgraded.
+- Status 5xx and 429, and no response at all, mean another attempt; 413 means smaller requests; any other refusal drops
+  the request.
 - A receiver that refuses all numbers because it has native histograms switched off, as Prometheus before 3.8 has by
   default, gets classic buckets from then on.
 - All series that the writer sent end when it is closed.
@@ -14,6 +16,7 @@ https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/ and https://promethe
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -43,6 +46,7 @@ AnyRemoteWriteVersion: TypeAlias = Literal["auto", "1.0", "2.0"]
 _SUBJECT: Final = "the receiver of remote write"
 _DEFAULT_PATH: Final = "/api/v1/write"
 _METADATA_SECONDS: Final = 60.0
+_FALLBACK_SECONDS = 3600.0
 
 _HEADERS: Final[dict[str, dict[str, str]]] = {
     "1.0": {
@@ -141,14 +145,19 @@ class _RemoteWrite:
         self._version: RemoteWriteVersion = "1.0" if version == "1.0" else "2.0"
         self._labels: Final = labels
         self._encoder = RemoteWriteEncoder(self._version, labels)
+        # Whether the receiver knows 2.0, and until what time 1.0 is used because it does not.
         self._is_known = False
-        self._last_metadata = -_METADATA_SECONDS
+        self._fallback_end = math.inf
+        self._last_metadata = -math.inf
 
     @property
     def shown(self) -> str:
         return self._client.shown
 
     def encode(self, snapshot: Snapshot) -> list[RemoteRequest]:
+        # Not the snapshot that is sent again in 1.0.
+        if snapshot.time >= self._fallback_end:
+            self._use("2.0")
         now = time.monotonic()
         metadata = now - self._last_metadata >= _METADATA_SECONDS
         if metadata:
@@ -165,7 +174,8 @@ class _RemoteWrite:
             if self._version == "2.0":
                 return self._written(response, request)
             return Outcome(Verdict.DELIVERED)
-        is_unknown = status == 415 or (not self._is_known and status in _MAYBE_1)
+        has_worked = self._fallback_end < math.inf  # in 1.0
+        is_unknown = status == 415 or (not self._is_known and (status in _MAYBE_1 or has_worked))
         if self._may_fall_back and self._version == "2.0" and is_unknown:
             return self._fall_back()
         message = str(self._client.refusal(response))
@@ -174,6 +184,10 @@ class _RemoteWrite:
             return Outcome(Verdict.OTHER_FORM)
         if status == 429 or status >= 500:
             return Outcome(Verdict.FAILED, message, retry_after_seconds(response.headers, time.time()))
+        if status == 413:
+            if self._encoder.split(request):
+                return Outcome(Verdict.OTHER_FORM)
+            self._reader.split_blocks(request.numbers)
         return Outcome(Verdict.REFUSED, message)
 
     def _written(self, response: HttpResponse, request: RemoteRequest) -> Outcome:
@@ -189,6 +203,7 @@ class _RemoteWrite:
                 Verdict.REFUSED, f"{_SUBJECT} at {self.shown} does not say that it wrote anything; it may know 1.0 only"
             )
         self._is_known = True
+        self._fallback_end = math.inf
         samples, histograms, _ = written
         if (samples or 0) < request.samples or (histograms or 0) < request.histograms:
             return Outcome(
@@ -199,12 +214,17 @@ class _RemoteWrite:
         return Outcome(Verdict.DELIVERED)
 
     def _fall_back(self) -> Outcome:
-        self._version = "1.0"
-        natives = self._encoder.natives
-        self._encoder = RemoteWriteEncoder("1.0", self._labels)
-        self._encoder.natives = natives
-        self._last_metadata = -_METADATA_SECONDS
+        self._use("1.0")
+        self._is_known = False
+        self._fallback_end = time.time() + _FALLBACK_SECONDS
         return Outcome(Verdict.OTHER_FORM)
+
+    def _use(self, version: RemoteWriteVersion) -> None:
+        former = self._encoder
+        self._version = version
+        self._encoder = RemoteWriteEncoder(version, self._labels)
+        self._encoder.natives, self._encoder.points_per_request = former.natives, former.points_per_request
+        self._last_metadata = -math.inf
 
 
 def _count(text: str) -> int | None:

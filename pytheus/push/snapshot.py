@@ -38,6 +38,7 @@ __all__ = ["Block", "Measurement", "Snapshot", "SnapshotReader"]
 
 _SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
 _NUMBERS_PER_BLOCK: Final = 2048
+_LEAST_PER_BLOCK: Final = 16
 # Estimates of the memory that a series, a label, an exemplar and a native bucket take, which bound a queue.
 _SERIES_BYTES: Final = 160
 _LABEL_BYTES: Final = 80
@@ -144,6 +145,7 @@ class SnapshotReader:
         self._registry: Final = registry
         self._request: Final = RenderRequest(escaping)
         self.native = native
+        self._numbers_per_block = _NUMBERS_PER_BLOCK
         self._kept: dict[object, _Kept] = {}
         self._former: list[Block] = []
         self._latest = 0.0
@@ -154,7 +156,7 @@ class SnapshotReader:
         Raises `PushError` if they cannot be read; the error of the registry is logged.
         """
         self._latest = moment = time.time()
-        reading = _Reading(_Encoder(self._kept, self._request.escaping, self.native))
+        reading = _Reading(_Encoder(self._kept, self._request.escaping, self.native, self._numbers_per_block))
         choice = Choice(reading, self._request)
         response = collect_within(servable(self._registry), choice, seconds)
         if response.status != 200:
@@ -172,6 +174,12 @@ class SnapshotReader:
         ended = _ended(self._former, [])
         self.forget()
         return Snapshot(max(time.time(), self._latest + 0.002), [], ended, 0)
+
+    def split_blocks(self, numbers: int) -> None:
+        """Make blocks of less than `numbers` from now on, because a receiver did not take one with so many."""
+        if self._numbers_per_block > _LEAST_PER_BLOCK and numbers // 2 < self._numbers_per_block:
+            self._numbers_per_block = max(_LEAST_PER_BLOCK, numbers // 2)
+            self._kept = {}
 
     def forget(self) -> None:
         """Forget all series; the next snapshot has every exemplar again."""
@@ -224,8 +232,9 @@ def _sorted(labels: Labels) -> Labels:
 class _Encoder:
     """Turns collectors into measurements, as an exposition format turns them into bytes."""
 
-    def __init__(self, kept: dict[object, _Kept], escaping: Escaping, native: bool) -> None:
+    def __init__(self, kept: dict[object, _Kept], escaping: Escaping, native: bool, numbers_per_block: int) -> None:
         self._kept: Final = kept
+        self._numbers_per_block: Final = numbers_per_block
         self._escaping: Final = escaping
         self._native: Final = native
         self.found: Final[dict[object, _Kept]] = {}
@@ -270,7 +279,7 @@ class _Encoder:
             kept = None
         exemplars: dict[int, list[tuple[int, int, Exemplar]]] = {}
         shown: frozenset[object] = frozenset()
-        per_block = max(1, _NUMBERS_PER_BLOCK // reading.shape.width)
+        per_block = max(1, self._numbers_per_block // reading.shape.width)
         if reading.exemplars:
             shown = frozenset([_exemplar_key(*one) for one in reading.exemplars])
             former = frozenset() if kept is None else kept.exemplars

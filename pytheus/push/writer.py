@@ -55,7 +55,16 @@ class WriterStatus(NamedTuple):
     error: str = ""
 
 
-R = TypeVar("R")
+class Request(Protocol):
+    """A part of a snapshot, as it is sent."""
+
+    @property
+    def numbers(self) -> int:
+        """How many of the numbers and native histograms of the snapshot it has."""
+        ...
+
+
+R = TypeVar("R", bound=Request)
 
 
 class SnapshotProtocol(Protocol[R]):
@@ -76,14 +85,22 @@ class SnapshotProtocol(Protocol[R]):
 
 
 class _Batch(Generic[R]):
-    """A snapshot to send: its requests, once they are encoded, and how many of them are delivered."""
+    """A snapshot to send: its requests, once they are encoded, how many are done, and the numbers delivered by them.
 
-    __slots__ = ("done", "requests", "snapshot")
+    A batch has a problem if the receiver did not take all of it.
+    """
+
+    __slots__ = ("delivered", "done", "has_problem", "requests", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot: Final = snapshot
-        self.requests: list[R] | None = None
-        self.done = 0
+        self.encoded(None)
+
+    def encoded(self, requests: list[R] | None) -> None:
+        """Begin with `requests`; without them, the snapshot is to be encoded."""
+        self.requests = requests
+        self.done = self.delivered = 0
+        self.has_problem = False
 
 
 class BackgroundWriter(Generic[R]):
@@ -208,20 +225,26 @@ class BackgroundWriter(Generic[R]):
             self._drop(dropped, "the queue is full")
 
     def _drop(self, batch: _Batch[R], reason: str) -> None:
-        self._status = self._status._replace(dropped=self._status.dropped + batch.snapshot.samples)
+        self._count(batch)
         self._report(f"numbers were dropped, because {reason}")
+
+    def _count(self, batch: _Batch[R]) -> None:
+        """Count the numbers of a batch that has left the queue."""
+        status = self._status
+        dropped = status.dropped + batch.snapshot.samples - batch.delivered
+        self._status = status._replace(delivered=status.delivered + batch.delivered, dropped=dropped)
 
     def _attempt(self, timeout_seconds: float) -> bool:
         """Send the next request; return whether the receiver took or refused it."""
         batch = self._delivery.begin()
-        requests = batch.requests
         try:
-            if requests is None:
-                requests = batch.requests = self._protocol.encode(batch.snapshot)
-                batch.done = 0
+            if batch.requests is None:
+                batch.encoded(self._protocol.encode(batch.snapshot))
+            requests = batch.requests or []
+            request = requests[batch.done] if requests else None
             outcome = Outcome(Verdict.DELIVERED)
-            if batch.done < len(requests):
-                outcome = self._protocol.send(requests[batch.done], timeout_seconds)
+            if request is not None:
+                outcome = self._protocol.send(request, timeout_seconds)
         except (PushError, InvalidReceiverError) as error:
             outcome = Outcome(Verdict.FAILED, str(error))
         except BaseException as error:
@@ -237,22 +260,24 @@ class BackgroundWriter(Generic[R]):
             self._report(outcome.message)
             return False
         if verdict is Verdict.OTHER_FORM:
-            batch.requests = None
+            batch.encoded(None)
             self._delivery.again()
             return True
         if verdict is Verdict.REFUSED:
-            self._delivery.finish()
-            self._drop(batch, outcome.message)
-            return True
+            batch.has_problem = True
+            self._report(f"numbers were dropped, because {outcome.message}")
+        else:
+            batch.delivered += 0 if request is None else request.numbers
+            if outcome.message:
+                batch.has_problem = True
+                self._report(outcome.message)
         batch.done += 1
-        if requests is not None and batch.done < len(requests):
+        if batch.done < len(requests):
             self._delivery.again()
             return True
         self._delivery.finish()
-        self._status = self._status._replace(delivered=self._status.delivered + batch.snapshot.samples)
-        if outcome.message:
-            self._report(outcome.message)
-        elif self._status.error:
+        self._count(batch)
+        if self._status.error and not batch.has_problem:
             self._status = self._status._replace(error="")
             self._logged.clear()
             logger(__name__).info("%s to %s works again", self._name, self._protocol.shown)

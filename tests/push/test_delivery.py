@@ -188,7 +188,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule()
     def again(self) -> None:
         self.delivery.again()
-        self.is_sending, self.due = False, 0.0
+        self.is_sending, self.failures, self.due = False, 0, 0.0
 
     @invariant()
     def agrees(self) -> None:

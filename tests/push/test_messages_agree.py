@@ -60,8 +60,8 @@ def _by_remote_write(registry: Registry, version: str) -> Series:
 def _by_otlp(registry: Registry) -> Series:
     service: Any = import_module("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
     series: Series = {}
-    for message, _ in OtlpEncoder({}).encode(SnapshotReader(registry, native=False).read()):
-        request = service.ExportMetricsServiceRequest.FromString(bytes(message))
+    for sent in OtlpEncoder({}).encode(SnapshotReader(registry, native=False).read()):
+        request = service.ExportMetricsServiceRequest.FromString(bytes(sent.message))
         for metric in request.resource_metrics[0].scope_metrics[0].metrics:
             kind = metric.WhichOneof("data")
             for point in getattr(metric, kind).data_points:

@@ -30,9 +30,11 @@ class Custom(CustomCollector):
 def _parsed(snapshot: Snapshot, encoder: OtlpEncoder | None = None) -> list[Any]:
     """The messages of a snapshot. Fails if anything in them is unknown, or the data points were counted wrongly."""
     messages: list[Any] = []
-    for body, points in (encoder or OtlpEncoder({})).encode(snapshot):
-        message = service.ExportMetricsServiceRequest.FromString(bytes(body))
-        assert points > 0
+    requests = (encoder or OtlpEncoder({})).encode(snapshot)
+    assert sum([request.numbers for request in requests]) == snapshot.samples
+    for request in requests:
+        message = service.ExportMetricsServiceRequest.FromString(bytes(request.message))
+        assert request.points > 0
         _fail_on_unknown(message)
         messages.append(message)
     return messages
