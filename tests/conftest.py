@@ -48,8 +48,11 @@ for _signal, _handler in (
     if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _handler)
 
-# Time says nothing on a machine that other work shares.
-settings.register_profile("pytheus", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# Time says nothing on a machine that other work shares. Examples are the same each time, so that a change is judged by
+# itself; `--hypothesis-profile=search` looks for others.
+_OPTIONS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("search", **_OPTIONS)
+settings.register_profile("pytheus", **_OPTIONS, derandomize=True)
 settings.load_profile("pytheus")
 
 

@@ -61,7 +61,9 @@ def classic_quantile(bounds: Sequence[float], counts: Sequence[float], q: float)
     if place:
         start, below = bounds[place - 1], rising[place - 1]
     inside = rising[place] - below
-    return start + (bounds[place] - start) * ((rank - below) / inside) if inside else bounds[place]
+    if not inside:
+        return bounds[place]
+    return min(bounds[place], start + (bounds[place] - start) * ((rank - below) / inside))  # the sum is rounded
 
 
 def native_buckets(native: NativeHistogram) -> Iterator[tuple[float, float, float]]:

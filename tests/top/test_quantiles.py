@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytheus.native_bounds import bucket_index, upper_bound
@@ -87,6 +87,7 @@ def test_native_buckets_come_before_classic_ones_and_a_summary_has_its_own() -> 
 
 
 @pytest.mark.property
+@example([-1.0, -7.4e-69], [0, 1, 1, 0, 0, 0, 0, 0, 0])
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8, unique=True),
     st.lists(st.integers(0, 1000), min_size=9, max_size=9),

@@ -58,7 +58,8 @@ function classicQuantile(q, bounds, counts) {
   const from = place ? bounds[place - 1] : 0;
   const before = place ? counts[place - 1] : 0;
   rank -= before;
-  return from + (bounds[place] - from) * (rank / (counts[place] - before));
+  // The sum is rounded.
+  return Math.min(bounds[place], from + (bounds[place] - from) * (rank / (counts[place] - before)));
 }
 
 /**
