@@ -237,6 +237,8 @@ class BackgroundWriter(Generic[R]):
     def _attempt(self, timeout_seconds: float) -> bool:
         """Send the next request; return whether the receiver took or refused it."""
         batch = self._delivery.begin()
+        requests: list[R] = []
+        request: R | None = None
         try:
             if batch.requests is None:
                 batch.encoded(self._protocol.encode(batch.snapshot))

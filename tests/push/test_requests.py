@@ -24,8 +24,8 @@ SERIES = 25_000
 
 
 @pytest.fixture
-def rooms(registry: CollectorRegistry) -> Gauge:
-    gauge = Gauge("rooms", "Rooms.", ["a"], registry=registry)
+def desks(registry: CollectorRegistry) -> Gauge:
+    gauge = Gauge("desks", "Desks.", ["a"], registry=registry)
     for value in range(SERIES):
         gauge.labels(value).set(value)
     return gauge
@@ -45,7 +45,7 @@ def write_once(writer: Writer) -> None:
 
 
 def found_in(request: Received) -> dict[str, float]:
-    """The rooms in a request, by their label, without the ends of series."""
+    """The desks in a request, by their label, without the ends of series."""
     if "remote" not in "".join(request.headers):
         service: Any = import_module("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
         message = service.ExportMetricsServiceRequest.FromString(request.body)
@@ -67,7 +67,7 @@ ALL = {str(value): float(value) for value in range(SERIES)}
 
 @WRITERS
 def test_a_refused_request_takes_no_other_with_it(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer], caplog: pytest.LogCaptureFixture
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer], caplog: pytest.LogCaptureFixture
 ) -> None:
     with Receiver(first(answering(200), answering(400, b"too old"), answering(200))) as receiver:
         writer = make(receiver.url, registry, interval_seconds=60, close_seconds=50)
@@ -84,7 +84,7 @@ def test_a_refused_request_takes_no_other_with_it(
 
 @WRITERS
 def test_a_request_that_failed_is_repeated_alone(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer]
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer]
 ) -> None:
     with Receiver(first(answering(200), answering(503), answering(200))) as receiver:
         writer = make(receiver.url, registry, interval_seconds=0.05).start()
@@ -112,7 +112,7 @@ def taken(receiver: Receiver, most_bytes: int) -> list[Received]:
 
 @pytest.mark.parametrize("make", [remote, RemoteWriter, OtlpExporter])
 def test_requests_get_smaller_for_a_receiver_with_a_limit(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer]
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer]
 ) -> None:
     options: dict[str, Any] = {"gzip": False} if make is OtlpExporter else {}
     most = 200_000
@@ -129,9 +129,9 @@ def test_requests_get_smaller_for_a_receiver_with_a_limit(
 @WRITERS
 def test_blocks_get_smaller_where_one_is_too_large(registry: CollectorRegistry, make: Callable[..., Writer]) -> None:
     """The numbers that were read before are dropped, and told."""
-    rooms = Gauge("rooms", "Rooms.", ["a"], registry=registry)
+    desks = Gauge("desks", "Desks.", ["a"], registry=registry)
     for value in range(2000):
-        rooms.labels(value).set(value)
+        desks.labels(value).set(value)
     options: dict[str, Any] = {"gzip": False} if make is OtlpExporter else {}
     most = 2000
     with Receiver(limited(most, answering(200))) as receiver:
@@ -145,11 +145,11 @@ def test_blocks_get_smaller_where_one_is_too_large(registry: CollectorRegistry, 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_the_ends_of_many_series_are_in_several_requests(
-    registry: CollectorRegistry, rooms: Gauge, version: Any
+    registry: CollectorRegistry, desks: Gauge, version: Any
 ) -> None:
     with Receiver(WRITTEN) as receiver:
         write_once(RemoteWriter(receiver.url, registry, version=version, interval_seconds=60, close_seconds=50))
-        found = [numbers_in([request], "rooms") for request in receiver.requests]
+        found = [numbers_in([request], "desks") for request in receiver.requests]
     ends = [numbers for numbers in found if all(map(math.isnan, numbers))]
     assert sum(map(len, ends)) == SERIES
     assert max(map(len, found)) <= 10_000
