@@ -84,8 +84,11 @@ def checked_family(family: Family, lead: str, escaping: Escaping) -> CheckedFami
             )
         found = tuple(sample.labels)
         if found != given:
-            plain = validate_label_names(found, subject, names=family.names)
-            names = exposed_labels(plain, family.name if own_label == "" else None, name, escaping, subject)
+            own = family.name if own_label == "" else None
+            # The label with the states may have no valid name, because it is exposed by another one.
+            others = iter(validate_label_names([label for label in found if label != own], subject, names=family.names))
+            plain = tuple([label if label == own else next(others) for label in found])
+            names = exposed_labels(plain, own, name, escaping, subject)
             given = found
         labels = {shown: _text(sample.labels[label], label, subject) for shown, label in zip(names, given, strict=True)}
         if own_label and own_label in labels:

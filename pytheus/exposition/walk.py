@@ -292,15 +292,28 @@ def _encode_custom(
         names = family.occupied_names
         if not request.wants(lead + family.name, family.type) or (gives_way and not claimed.keys().isdisjoint(names)):
             continue
-        _check_claims(claimed, names, part)
-        _check_claims(taken, names, part)
-        taken.update(dict.fromkeys(names, part))
+        claimant = _Claimant(part)
+        _check_claims(claimed, names, claimant)
+        _check_claims(taken, names, claimant)
+        taken.update(dict.fromkeys(names, claimant))
         if isinstance(part, Metric):
             parts += encoder.encode_collector(cast(C, part), part.definition, lead)
         else:
             parts.append(encoder.encode_family(checked_family(part, lead, request.escaping)))
     _claim(claimed, taken)
     return parts
+
+
+class _Claimant:
+    """A family that a custom collector yields; equal to no other, even if it yields the same object twice."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: object) -> None:
+        self.part: Final = part
+
+    def __str__(self) -> str:
+        return str(self.part)
 
 
 def _claim(claimed: dict[str, object], taken: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytheus import Counter, Gauge, Histogram, generate_metrics
+from pytheus import Counter, Gauge, Histogram, StateSet, generate_metrics
 from pytheus.compose import prefixed, union
 from pytheus.exceptions import ConflictError, NotARegistryError, NotRegisteredError
 from pytheus.registry import Collector, CollectorRegistry, NullRegistry, Registry
@@ -247,3 +247,10 @@ def test_other_members_are_refused(members: list[Registry], message: str) -> Non
 
 def test_members_are_compared_by_identity() -> None:
     assert len(union(EqualRegistry(), EqualRegistry()).wrapped) == 2
+
+
+@pytest.mark.parametrize("prefix", ["a:b", "__x", "_", "plain"])
+def test_a_state_set_whose_name_is_no_name_of_a_label(prefix: str) -> None:
+    member = CollectorRegistry(prefix=prefix)
+    StateSet("door", "Door.", states=["open", "shut"], registry=member).state("open")
+    assert generate_metrics(union(member), strict=True) == generate_metrics(member, strict=True)

@@ -272,3 +272,18 @@ def test_a_collector_that_is_not_asked_for_is_not_called(registry: CollectorRegi
     assert generate_metrics(registry).count("pytheus_collector_errors_total{") == 1
     assert _asked(registry, "good") == ["good"]
     assert _asked(registry, "good", "pytheus_collector_errors_total") == ["good", "pytheus_collector_errors_total"]
+
+
+def test_a_collector_that_yields_a_family_twice_is_left_out(registry: CollectorRegistry) -> None:
+    """The same object, too: a family has one place in an exposition."""
+    family = gauge_family("g")
+    gauge = Gauge("h", "H.", registry=None)
+    for collector in Custom(family, family), Custom(gauge, gauge):
+        text = generate_metrics(Plain(lambda collector=collector: [collector, Gauge("a", "A.", registry=None)]))  # type: ignore[misc]  # bound now
+        assert family_names(text) == ["a", "pytheus_collector_errors_total"]
+
+
+def test_two_collectors_that_yield_the_same_family() -> None:
+    family = gauge_family("g")
+    text = generate_metrics(Plain(lambda: [Custom(family), Custom(family)]))
+    assert family_names(text) == ["g", "pytheus_collector_errors_total"]
