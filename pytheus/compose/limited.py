@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -146,7 +147,7 @@ class LimitedRegistry(Layer):
 class _Limit:
     """The limit that a metric applies; also keeps the definition alive, so that its id means one object."""
 
-    __slots__ = ("definition", "metric", "overflow", "overflowed", "registry")
+    __slots__ = ("definition", "metric", "overflow", "overflowed", "process", "registry")
 
     def __init__(
         self, registry: LimitedRegistry, metric: SeriesLimitable, definition: Definition, overflow: tuple[str, ...]
@@ -157,11 +158,15 @@ class _Limit:
         self.overflow: tuple[str, ...] = overflow
         # Whether the overflow series was created. If only that one is removed, the metric may have one series more.
         self.overflowed: bool = False
+        # Where that was.
+        self.process = 0
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
-        if self.overflowed and self.metric.series_count == 0:
-            self.overflowed = False  # the metric was cleared
+        if self.overflowed and (self.metric.series_count == 0 or self.process != os.getpid()):
+            # The metric was cleared; or this is the child of a fork, where the overflow series may not be used yet.
+            self.overflowed = False
         if key != self.overflow and self.registry.allows_series(self):
             return key
         self.overflowed = True
+        self.process = os.getpid()
         return self.overflow

@@ -46,6 +46,23 @@ assert answer == 0
     assert scrape()['jobs_total{kind="mail"}'] == 5.0
 
 
+def test_a_child_has_the_limit_of_series_for_itself(worker: Start) -> None:
+    one = worker()
+    code = one.do("""
+from pytheus import Counter
+from pytheus.compose import limited
+visits = Counter('visits_total', 'Visits.', ['who'], registry=limited(registry, max_series_per_metric=2))
+for who in 'abcd':
+    visits.labels(who).inc()
+def write():
+    for who in 'abcde':
+        visits.labels(who).inc()
+    assert visits.series_count == 3, visits.series_count
+answer = forked(write)
+""")
+    assert code == 0
+
+
 def child_that_stays(parent: Worker, work: str) -> int:
     """The id of a child of the process, which does `work` and then nothing more."""
     child = parent.do(f"""
