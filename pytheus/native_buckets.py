@@ -136,9 +136,14 @@ def _made(growth: float, max_buckets: int, reset: float, zero: float, max_zero: 
 
 
 def _finite(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        _refuse(name, value, "a finite number")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, (int, float)):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    _refuse(name, value, "a finite number")
 
 
 def _refuse(name: str, value: object, expected: str) -> NoReturn:

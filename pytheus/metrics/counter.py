@@ -160,12 +160,15 @@ class Counter(Scalar[L, L, "Counter[Complete]"]):
                     f"counter {self.name!r} can only grow but got {amount!r}; use a Gauge for a number that also falls"
                 )
         if exemplar is not None or CONTEXTS.in_use:
-            self._bound()._keep_exemplar(exemplar, value, 0)
+            series = self._bound()
+            series._keep_exemplar(exemplar, value, 0)
+            series._add(0, value)
+            return
         # atomic: loads, an add and stores
         if self._view is None:
             self._value += value
         elif self._view is UNBOUND:
-            self._bound().inc(value)
+            self._bound()._add(0, value)  # not `inc`, which a subclass may have
         else:
             self._value += value
             self._view[0] = self._value

@@ -107,7 +107,7 @@ class Distribution(Metric[L, C, D]):
         """Count `number` in bucket `index` of a handle without own numbers."""
         view = self._view
         if view is None or view is UNBOUND:
-            self._bound().observe(number)
+            self._bound()._add_observations(index, 1, number)  # not `observe`, which a subclass may have
             return
         # atomic: as in `observe`
         view[index] += 1.0

@@ -117,7 +117,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         elif self._view is UNBOUND:
             series = self._writable()
             if not series._set_first(value):
-                series.inc(value)
+                series._add(0, value)
         else:
             self._value += value
             self._view[0] = self._value
@@ -129,9 +129,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         if self._view is None:
             self._value -= value
         elif self._view is UNBOUND:
-            series = self._writable()
-            if not series._set_first(-value):
-                series.dec(value)
+            Gauge.inc(self, -value)
         else:
             self._value -= value
             self._view[0] = self._value
@@ -144,16 +142,16 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         elif self._view is UNBOUND:
             series = self._writable()
             if not series._set_first(number):
-                series.set(number)
+                series._put(0, number)
         else:
             self._value = number
             self._view[0] = number
 
     def _add(self, index: int, number: float) -> None:
-        self.inc(number)
+        Gauge.inc(self, number)  # not the method of a subclass, which has called this one
 
     def _put(self, index: int, number: float) -> None:
-        self.set(number)
+        Gauge.set(self, number)
 
     def set_to_current_time(self: Gauge[Complete]) -> None:
         """Set the number to the current time in seconds since the Unix epoch.
@@ -243,11 +241,12 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
                 source.failed = True
                 continue
             source.failed = False
-            # atomic: the view may change
-            if source.view is None:
-                child._value = number
-            else:
-                source.view[0] = number
+            # atomic: the view may change, and the function may be replaced while it runs
+            if child._source is source:
+                if source.view is None:
+                    child._value = number
+                else:
+                    source.view[0] = number
         if failure is not None:
             raise failure
 
@@ -383,7 +382,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
 
     def _is_idle(self, mark: object) -> bool:
         # One that counts running blocks would become negative when they end.
-        return self._source is mark and not (self._series.counts_running and self._stored_number() != 0.0)
+        return self._source is mark and not (self._series.counts_running[0] and self._stored_number() != 0.0)
 
     def _leave(self, mark: object) -> bool:
         # atomic: a write comes before, and the series stays, or after, and begins a new one
@@ -409,7 +408,7 @@ class Gauge(Scalar[L, L, "Gauge[Complete]"]):
         Adds 1 at the start of its block or function and subtracts 1 at the end. Raises as `inc` does.
         """
         self._series.require(self._labels)
-        self._series.counts_running = True
+        self._series.counts_running[0] = True
         if not self._is_complete():
             return InProgressByContext(self._writable)
         self._writable()

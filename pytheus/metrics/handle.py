@@ -263,7 +263,7 @@ class Handle:
         child = cast("Handle | None", series.children.get(key))
         if child is None:
             return self._drop_sleeper(key)
-        series.note_end()
+        series.note_end(key)
         if series.exemplars:
             for slot in range(child._size() + 1):
                 series.exemplars.pop((key, slot), None)
@@ -291,7 +291,7 @@ class Handle:
     def _forget(self, key: tuple[str, ...], child: Handle) -> None:
         """Drop `child`, which has left, unless a new series is in its place."""
         children = self._series.children
-        self._series.note_end()
+        self._series.note_end(key)
         try:
             # atomic: only the series that has left
             if children[key] is child:

@@ -144,13 +144,19 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
                 return
             if self._series.has_native:
                 if has_exemplar:
-                    self._bound()._keep_native_exemplar(exemplar, number)
-                if not has_exemplar or not self._observe_near(number):
+                    series = self._bound()
+                    series._keep_native_exemplar(exemplar, number)
+                    if not series._observe_near(number):
+                        series._observe_rare(number)
+                else:
                     self._observe_rare(number)
                 return
             index = self._lowest(number)
         if exemplar is not None or CONTEXTS.in_use:
-            self._bound()._keep_exemplar(exemplar, number, index)
+            series = self._bound()
+            series._keep_exemplar(exemplar, number, index)
+            series._add_observations(index, 1, number)
+            return
         # atomic: loads, adds and stores, so that no reader sees the count without the sum
         if self._view is None:
             counts = self._counts
@@ -171,13 +177,18 @@ class Histogram(NativeDistribution[L, L, "Histogram[Complete]"]):
         # As in `observe`, without the checks that a duration does not need.
         index = place(self._bounds, seconds)
         if not index:
+            series = self
             if CONTEXTS.in_use:
-                self._bound()._keep_native_exemplar(None, seconds)
-            if not self._observe_near(seconds):
-                self._observe_rare(seconds)
+                series = self._bound()
+                series._keep_native_exemplar(None, seconds)
+            if not series._observe_near(seconds):
+                series._observe_rare(seconds)
             return
         if CONTEXTS.in_use:
-            self._bound()._keep_exemplar(None, seconds, index)
+            series = self._bound()
+            series._keep_exemplar(None, seconds, index)
+            series._add_observations(index, 1, seconds)
+            return
         # atomic: as in `observe`
         if self._view is None:
             counts = self._counts

@@ -114,11 +114,11 @@ class Metric(Handle, Generic[L, C, D]):
         self._labels = series.unbound
         self._view = UNBOUND
         if labels_from is not None:
-            series.prepared = series.combinations(labels_from)
+            series.prepared[:] = series.combinations(labels_from)
         default = series.complete(series.unbound)
         if series.label_count > 0 and default is not None and default not in series.prepared:
             # Such a metric can be written at once, so its series exists at once, as without labels.
-            series.prepared = (default, *series.prepared)
+            series.prepared.insert(0, default)
         if sources:
             series.label_sources = tuple([sources.get(name) for name in definition.labels])
         if series.label_count:

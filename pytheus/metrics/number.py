@@ -48,9 +48,10 @@ def to_float(value: object, subject: object) -> float:
     if type(value) is int and -_EXACT_BELOW < value < _EXACT_BELOW:
         return float(value)  # the most common case
     # The type is checked, as float() does; but float() also parses strings and buffers. numpy's strings and complex
-    # numbers have a __float__, which parses the former and drops the imaginary part of the latter.
+    # numbers, and arrays of one, have a __float__, which parses the former and drops the imaginary part of the latter.
     kind = type(value)
-    if (hasattr(kind, "__float__") or hasattr(kind, "__index__")) and not isinstance(value, (str, bytes, complex)):
+    is_number = hasattr(kind, "__float__") or hasattr(kind, "__index__")
+    if is_number and not isinstance(value, (str, bytes, complex)) and not _is_text_or_complex(value):
         try:
             number = float(cast(Number, value))
         except OverflowError as error:
@@ -61,6 +62,16 @@ def to_float(value: object, subject: object) -> float:
             raise OutOfRangeError(f"{subject} got {shown(value)}, too large for a double")
         return number
     raise NotANumberError(f"{subject} takes a number (int, float, bool, Decimal, ...) but got {shown(value)}")
+
+
+def _is_text_or_complex(value: object) -> bool:
+    """Return whether numpy says so: by `dtype.kind`, which other libraries have as well."""
+    # https://numpy.org/doc/stable/reference/generated/numpy.dtype.kind.html
+    number: Any = value
+    try:
+        return number.dtype.kind in ("S", "U", "V", "c")
+    except Exception:
+        return False
 
 
 def _is_finite(value: object) -> bool:

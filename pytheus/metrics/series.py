@@ -182,7 +182,10 @@ class SeriesSet:
         self.defaults: tuple[str | None, ...] = defaults
         # For each label the source of its values, or None; empty if no label has one.
         self.label_sources: tuple[Source | None, ...] = ()
-        self.prepared: tuple[tuple[str, ...], ...] = prepared
+        # The keys of series that are always there, and whether it is a gauge that counts the blocks and calls that run.
+        # In lists, as `messages` is.
+        self.prepared: list[tuple[str, ...]] = list(prepared)
+        self.counts_running: list[bool] = [False]
         self.pick: Callable[[dict[str, Any]], tuple[str, ...]] = _picker(definition.labels)
         # The values are handles of a higher module, each with all labels bound.
         self.children: dict[tuple[str, ...], Any] = _new_dict()
@@ -199,8 +202,6 @@ class SeriesSet:
         self.neutral: float = 0.0 if definition.mode in ("", "sum", "sum of all") else UNSET
         # By key: since when a series is not written, and a mark of its writes until then; see `Handle.expire_series`.
         self.idle: dict[tuple[str, ...], tuple[float, object]] = {}
-        # Whether it is a gauge that counts the blocks and calls that run.
-        self.counts_running: bool = False
         # At most one, in a list as `storage`.
         self.asleep: list[Asleep] = []
         # At most one, in a list as `storage`.
@@ -210,6 +211,9 @@ class SeriesSet:
 
     def share(self, other: SeriesSet) -> None:
         """Use the series of `other`, now and from now on."""
+        other.prepared += [key for key in self.prepared if key not in other.prepared]
+        self.prepared = other.prepared
+        self.counts_running = other.counts_running
         self.definition = other.definition
         self.children = other.children
         self.exemplars = other.exemplars
@@ -223,8 +227,12 @@ class SeriesSet:
         self.retirement = other.retirement
         self.storage = other.storage
 
-    def note_end(self) -> None:
-        """Give series that begin from now on later start times than those that end now."""
+    def note_end(self, key: tuple[str, ...] | None = None) -> None:
+        """Give series that begin from now on later start times than those that end now: that of `key`, or all."""
+        if key is None:
+            self.idle.clear()
+        else:
+            self.idle.pop(key, None)
         self.ended_at[0] = start_time(self.ended_at[0])
 
     def bind(
