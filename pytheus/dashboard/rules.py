@@ -96,6 +96,8 @@ class _Rules:
         if requests is not None:
             self._requests(requests)
         for pair in error_pairs(families):
+            if requests is not None and requests.errors is not None and pair.errors.name in requests.names:
+                continue  # exceptions, whose requests have a status of the server's errors
             ratio = share(pair.errors, pair.total, self._scope, ("job",))
             self._errors(pair.errors, f"{_base(pair.errors)}_per_{_base(pair.total)}", ratio)
         for limited in limit_pairs(families):
@@ -161,7 +163,7 @@ class _Rules:
                 self._beyond_buckets(family)
         elif family.type == "summary":
             self._record(labels, family.name, "mean5m", mean(family, self._scope, ("job", *labels)))
-        errors = error_matcher(family)
+        errors = error_matcher(family, requests)
         if errors is not None and (requests is None or family.name != requests.counted.name):
             self._errors_of_labels(family, errors)
 

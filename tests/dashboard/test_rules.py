@@ -14,9 +14,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytheus.dashboard import AlertThresholds, FamilyInfo, prometheus_rules
+from pytheus.dashboard import AlertThresholds, FamilyInfo, families_of_registry, prometheus_rules
 from pytheus.dashboard.rule_file import Rule, rule_file, scalar, template_text
 from pytheus.escaping import is_legacy_name
+from pytheus.middleware import AsgiMiddleware
+from pytheus.registry import CollectorRegistry
+from pytheus.tasks import TaskMetrics
 from tests.dashboard.every_family import EVERY, FAMILIES, ODD_TEXTS, legacy_families
 
 pytestmark = pytest.mark.once
@@ -30,6 +33,10 @@ def rules_of(text: str) -> list[dict[str, Any]]:
 def alert(text: str, name: str, metric: str) -> dict[str, Any]:
     (found,) = [rule for rule in rules_of(text) if rule.get("alert") == name and rule["labels"]["metric"] == metric]
     return found
+
+
+def is_of_errors(rule: Mapping[str, Any]) -> bool:
+    return rule.get("alert") == "ShopErrors"
 
 
 def expressions(text: str) -> dict[str, str]:
@@ -374,3 +381,41 @@ def test_a_job_that_prometheus_does_not_know_is_absent(tmp_path: Path) -> None:
     }
     series = {'up{job="other",instance="i"}': "1x60"}
     run_tests(tmp_path, [], series, [("5m", "ShopAbsent", "up", {"job": "shop"}, absent)])
+
+
+async def application(*_: object) -> None: ...
+
+
+@needs_promtool
+def test_clients_that_leave_and_tasks_that_run_again_are_not_errors(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    AsgiMiddleware(application, registry=registry, sizes=True, first_byte=True, streams="separate", websockets=True)
+    TaskMetrics("mail", registry=registry)
+    i = 'job="shop",instance="i"'
+    http, stream = "http_server_request_duration_seconds", "http_server_stream_duration_seconds"
+    series = {}
+    for name in (http, stream, "http_server_time_to_first_byte_seconds", "http_server_websocket_duration_seconds"):
+        series[f'{name}_count{{{i},error_type=""}}'] = "0+80x60"
+        series[f'{name}_count{{{i},error_type="client_disconnected"}}'] = "0+20x60"
+    tasks = "mail_tasks_finished_total"
+    series[f'{tasks}{{{i},task="a",state="success",error_type=""}}'] = "0+70x60"
+    series[f'{tasks}{{{i},task="a",state="retry",error_type="TimeoutError"}}'] = "0+20x60"
+    series[f'{tasks}{{{i},task="a",state="revoked",error_type="expired"}}'] = "0+10x60"
+    families = families_of_registry(registry)
+    run_tests(tmp_path, families, series, [("30m", "ShopErrors", "", {}, None)])
+
+    # Half of them, which are errors, and once for the requests.
+    for name in (http, stream, "http_server_time_to_first_byte_seconds", "http_server_websocket_duration_seconds"):
+        series[f'{name}_count{{{i},error_type="ValueError"}}'] = "0+100x60"
+    series[f'{tasks}{{{i},task="a",state="failure",error_type=""}}'] = "0+75x60"
+    series[f'{tasks}{{{i},task="_OTHER",state="rejected",error_type="NotRegistered"}}'] = "0+25x60"
+    counted = (stream, "http_server_websocket_duration_seconds", tasks, http)
+    alerts = [rule["labels"]["metric"] for rule in rules_of(prometheus_rules("shop", families)) if is_of_errors(rule)]
+    assert alerts == list(counted)
+    bases = [name.removesuffix("_total") for name in counted]
+    run_tests(
+        tmp_path,
+        families,
+        series,
+        values={f"sum(job:{base}_errors_per_{base}:ratio_rate5m)": 0.5 for base in bases},
+    )
