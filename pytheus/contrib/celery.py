@@ -90,7 +90,8 @@ class _Receivers:
             "celery", registry=registry, is_known=self._is_known, buckets=buckets, native=native
         )
         self._registry: Final = registry  # whose id is the key
-        self._runs: Final[dict[tuple[str, int], TaskRun]] = {}
+        # The latest is last: an eager task runs the one that replaces it within its own run, with the same id.
+        self._runs: Final[dict[tuple[str, int], list[TaskRun]]] = {}
         self._timed_out: Final[deque[tuple[str, bool]]] = deque(maxlen=100)
 
     def connect(self) -> None:
@@ -118,16 +119,22 @@ class _Receivers:
 
     def _started(self, *, task: Task, task_id: str, **named: object) -> None:
         run = self.metrics.start(task.name, queued_at=_queued_at(task.request))
-        self._runs[task_id, get_ident()] = run
+        self._runs.setdefault((task_id, get_ident()), []).append(run)
 
     def _succeeded(self, *, sender: Task, **named: object) -> None:
-        run = self._runs.get((sender.request.id, get_ident()))
-        if run is not None:
-            run.end("success")
+        runs = self._runs.get((sender.request.id, get_ident()))
+        if runs is not None:
+            runs[-1].end("success")
 
     def _ended(self, *, task_id: str, state: str | None, retval: object, **named: object) -> None:
-        run = self._runs.pop((task_id, get_ident()), None)
-        if run is None or run.has_ended:
+        key = task_id, get_ident()
+        runs = self._runs.get(key)
+        if runs is None:
+            return
+        run = runs.pop()
+        if not runs:
+            del self._runs[key]
+        if run.has_ended:
             return
         if state == "FAILURE":
             run.end("failure", retval if isinstance(retval, BaseException) else "")

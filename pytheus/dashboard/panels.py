@@ -22,6 +22,7 @@ from pytheus.dashboard.pairs import error_pairs, limit_pairs
 from pytheus.dashboard.promql import (
     LABELS_AT_MOST,
     QUANTILES,
+    Matcher,
     Scope,
     aggregated,
     labels_of,
@@ -101,7 +102,11 @@ def rows_of(families: Sequence[FamilyInfo], thresholds: AlertThresholds) -> list
     totals = {pair.errors.name: pair.total for pair in error_pairs(families)}
     for title, members in _by_prefix([family for family in families if family.name not in shown]):
         panels = (
-            panel for family in members for panel in _panels(family, limits.get(family.name), totals.get(family.name))
+            panel
+            for family in members
+            for panel in _panels(
+                family, limits.get(family.name), totals.get(family.name), error_matcher(family, requests)
+            )
         )
         rows.append(Row(title, list(panels)))
     return [row for row in rows if row.panels]
@@ -138,7 +143,9 @@ def _grouped(families: Iterable[FamilyInfo], words: int) -> dict[str, list[Famil
 # Panels by type --------------------------------------------------------------------------------------------------
 
 
-def _panels(family: FamilyInfo, limit: FamilyInfo | None, total: FamilyInfo | None) -> Iterator[Panel]:
+def _panels(
+    family: FamilyInfo, limit: FamilyInfo | None, total: FamilyInfo | None, errors: Matcher | None
+) -> Iterator[Panel]:
     scope = DASHBOARD_SCOPE
     labels = labels_of(family)[:LABELS_AT_MOST]
 
@@ -179,7 +186,7 @@ def _panels(family: FamilyInfo, limit: FamilyInfo | None, total: FamilyInfo | No
     if total is not None:
         by = labels_of(total)[:1]
         yield panel(f"share of {total.name}", RATIO, Query(share(family, total, scope, by), _legend(by, family.name)))
-    if (errors := error_matcher(family)) is not None:
+    if errors is not None:
         by = tuple(label for label in labels_of(family) if label != errors.label)[:1]
         yield panel("share of errors", RATIO, Query(error_ratio(family, errors, scope, by), _legend(by, family.name)))
 
@@ -241,7 +248,8 @@ def _request_panels(requests: HttpRequests, thresholds: AlertThresholds) -> Iter
         yield Panel(
             "requests/errors",
             "Errors, share of requests",
-            f"Responses with a status of the server's errors, and exceptions. {counted.description}",
+            "Responses with a status of the server's errors, and exceptions; not those of which the client left before"
+            f" their end. {counted.description}",
             (Query(error_ratio(counted, requests.errors, scope, route), _legend(route, "all")),),
             RATIO,
             threshold=thresholds.error_ratio,

@@ -29,6 +29,7 @@ __all__ = [
     "aggregated",
     "labels_of",
     "mean",
+    "number",
     "observations",
     "quantile",
     "quote",
@@ -87,6 +88,16 @@ def _escape(found: re.Match[str]) -> str:
         return "\\" + character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+def number(value: float) -> str:
+    """Return `value` as PromQL reads it, exactly: a quantile is compared with the bound of a bucket.
+
+    >>> number(10.0), number(0.1), number(38.443359375)
+    ('10', '0.1', '38.443359375')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def selector(name: str, scope: Scope, *matchers: Matcher) -> str:

@@ -25,6 +25,7 @@ from pytheus.dashboard.promql import (
     Scope,
     labels_of,
     mean,
+    number,
     quantile,
     rate,
     saturation,
@@ -96,6 +97,8 @@ class _Rules:
         if requests is not None:
             self._requests(requests)
         for pair in error_pairs(families):
+            if requests is not None and requests.errors is not None and pair.errors.name in requests.names:
+                continue  # exceptions, whose requests have a status of the server's errors
             ratio = share(pair.errors, pair.total, self._scope, ("job",))
             self._errors(pair.errors, f"{_base(pair.errors)}_per_{_base(pair.total)}", ratio)
         for limited in limit_pairs(families):
@@ -161,7 +164,7 @@ class _Rules:
                 self._beyond_buckets(family)
         elif family.type == "summary":
             self._record(labels, family.name, "mean5m", mean(family, self._scope, ("job", *labels)))
-        errors = error_matcher(family)
+        errors = error_matcher(family, requests)
         if errors is not None and (requests is None or family.name != requests.counted.name):
             self._errors_of_labels(family, errors)
 
@@ -172,7 +175,7 @@ class _Rules:
         """An alert for durations of which 1 % do not fit into a bucket, so that no quantile tells how long they are."""
         if family.bound is None or family.is_native or unit_id(family) != SECONDS:
             return
-        bound = f"{family.bound:g}"
+        bound = number(family.bound)
         self._alert(
             "BeyondBuckets",
             f"{self._latency(family)} >= {bound}",
@@ -186,18 +189,23 @@ class _Rules:
     def _requests(self, requests: HttpRequests) -> None:
         if requests.errors is not None:
             self._errors_of_labels(requests.counted, requests.errors, severity="critical")
-        # A quantile of classic buckets is never greater than the highest bound.
+        # A quantile of classic buckets is never greater than the highest bound; that of native buckets can be.
         threshold, bound = self._thresholds.latency_seconds, requests.duration.bound
-        reached = f"> {threshold:g}" if bound is None or bound > threshold else f">= {bound:g}"
+        conditions = [f"> {number(threshold)}"]
+        if bound is not None and bound <= threshold:
+            conditions = (
+                [*conditions, f"== {number(bound)}"] if requests.duration.is_native else [f">= {number(bound)}"]
+            )
+        latency = self._latency(requests.duration)
         self._alert(
             "Latency",
-            f"{self._latency(requests.duration)} {reached}",
+            " or ".join(f"{latency} {condition}" for condition in conditions),
             "10m",
             "warning",
             requests.duration.name,
             f"Requests to {self._app} are slow",
             "The 99th percentile of the duration is {{ $value | humanizeDuration }}"
-            f" (alert: {reached} s). {template_text(requests.duration.description)}",
+            f" (alert: {' or '.join(conditions)} s). {template_text(requests.duration.description)}",
         )
 
     def _errors_of_labels(self, family: FamilyInfo, errors: Matcher, severity: str = "warning") -> None:
@@ -209,7 +217,7 @@ class _Rules:
         threshold = self._thresholds.error_ratio
         self._alert(
             "Errors",
-            f"{selector(recorded, self._scope)} > {threshold:g}",
+            f"{selector(recorded, self._scope)} > {number(threshold)}",
             "10m",
             severity,
             family.name,
@@ -224,7 +232,7 @@ class _Rules:
         recorded = self._record(level, f"{_base(pair.usage)}_per_{_base(pair.limit)}", "ratio", expression)
         self._alert(
             "Saturation",
-            f"{selector(recorded, self._scope)} > {self._thresholds.saturation_ratio:g}",
+            f"{selector(recorded, self._scope)} > {number(self._thresholds.saturation_ratio)}",
             "15m",
             "warning",
             pair.usage.name,

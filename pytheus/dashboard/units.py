@@ -12,7 +12,17 @@ from typing import Final
 
 from pytheus.dashboard.families import FamilyInfo
 
-__all__ = ["OTHER_RATE", "RATIO", "REQUEST_RATE", "SECONDS", "is_timestamp", "rate_unit", "unit_id", "unit_of"]
+__all__ = [
+    "OTHER_RATE",
+    "RATIO",
+    "REQUEST_RATE",
+    "SECONDS",
+    "counts_events",
+    "is_timestamp",
+    "rate_unit",
+    "unit_id",
+    "unit_of",
+]
 
 SECONDS: Final = "s"
 RATIO: Final = "percentunit"
@@ -88,6 +98,15 @@ def rate_unit(family: FamilyInfo) -> str:
     'binBps'
     """
     return _RATES.get(unit_of(family), OTHER_RATE)
+
+
+def counts_events(counter: FamilyInfo) -> bool:
+    """Return whether `counter` adds up events or things, and not an amount such as bytes or seconds.
+
+    >>> counts_events(FamilyInfo("sent_bytes_total", "counter", ""))
+    False
+    """
+    return unit_of(counter) not in _IDS
 
 
 def is_timestamp(family: FamilyInfo) -> bool:

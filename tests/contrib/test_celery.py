@@ -51,6 +51,11 @@ def calls():
     return send.apply().get(disable_sync_subtasks=False)
 
 
+@app.task(name="replaced", bind=True)
+def replaced(self):
+    return self.replace(send.s())
+
+
 def show():
     print(json.dumps({
         family.name + sample.suffix + "|" + "|".join(sample.labels.values()): sample.value
@@ -74,6 +79,13 @@ except KeyError:
 else:
     raise AssertionError
 send()  # a call of the function is not a task
+show()
+"""
+
+_EAGER_REPLACED = """
+from shop import *
+
+assert replaced.apply().get() == 1
 show()
 """
 
@@ -142,6 +154,18 @@ def test_eager_tasks(tmp_path: Path) -> None:
         "celery_tasks_finished_total|calls|success|": 1,
         "celery_tasks_finished_total|send|success|": 1,
         "celery_tasks_finished_total|fails|failure|KeyError": 2,
+    }
+
+
+@pytest.mark.once
+def test_an_eager_task_that_is_replaced_ends(tmp_path: Path) -> None:
+    samples = run(tmp_path, _EAGER_REPLACED)
+
+    assert {name: value for name, value in samples.items() if "_finished_total" in name or "_progress" in name} == {
+        "celery_tasks_in_progress|replaced": 0,
+        "celery_tasks_in_progress|send": 0,
+        "celery_tasks_finished_total|replaced|success|": 1,
+        "celery_tasks_finished_total|send|success|": 1,
     }
 
 

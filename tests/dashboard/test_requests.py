@@ -10,9 +10,9 @@ import pytest
 
 from pytheus.dashboard import FamilyInfo, families_of_registry
 from pytheus.dashboard.promql import Matcher, Scope
-from pytheus.dashboard.requests import error_matcher, error_ratio, event_rate, http_requests
+from pytheus.dashboard.requests import HttpRequests, error_matcher, error_ratio, event_rate, http_requests
 from pytheus.middleware import WsgiMiddleware
-from pytheus.middleware.profiles import PROFILES
+from pytheus.middleware.profiles import PROFILES, STREAM
 from pytheus.registry import CollectorRegistry
 
 SHOP = Scope('job="shop"', "5m")
@@ -39,7 +39,7 @@ def measured(**options: Any) -> list[FamilyInfo]:
         (
             "otel",
             "http_server_request_duration_seconds",
-            'error_type!=""',
+            'error_type!~"|client_disconnected"',
             "http_route",
             "http_server_request_duration_seconds",
             "http_route",
@@ -110,8 +110,16 @@ def test_names_of_an_application_that_measures_by_itself() -> None:
     duration = FamilyInfo("shop_http_request_duration_seconds", "histogram", "", ("method", "path"))
     counter = FamilyInfo("shop_http_requests_total", "counter", "", ("path", "code"))
     active = FamilyInfo("shop_http_requests_in_progress", "gauge", "")
-    assert http_requests([duration, counter, active]) == (counter, SERVER_ERRORS, "path", duration, "path", active)
-    assert http_requests([duration]) == (duration, None, "path", duration, "path", None)
+    both, own = frozenset({duration.name, counter.name}), frozenset({duration.name})
+    assert http_requests([duration, counter, active]) == HttpRequests(
+        counter, SERVER_ERRORS, "path", duration, "path", active, both
+    )
+    assert http_requests([duration]) == HttpRequests(duration, None, "path", duration, "path", None, own)
+
+    typed = duration._replace(labels=("path", "error_type"))
+    without_status = counter._replace(labels=("path",))
+    errors = Matcher("error_type", "!~", "|client_disconnected")
+    assert http_requests([without_status, typed]) == HttpRequests(typed, errors, "path", typed, "path", None, own)
 
 
 def test_a_name_of_a_profile_with_another_type_or_without_its_labels_is_not_its_metric() -> None:
@@ -148,6 +156,17 @@ def test_other_histograms_are_not_taken_for_requests(name: str) -> None:
         (FamilyInfo("rpc_requests_total", "counter", "", ("status_code",)), 'status_code=~"5.."'),
         (FamilyInfo("tasks_total", "counter", "", ("task", "error_type")), 'error_type!=""'),
         (FamilyInfo("db.duration", "histogram", "", ("error.type",)), '"error.type"!=""'),
+        (
+            FamilyInfo("http_server_stream_duration_seconds", "histogram", "", ("error_type",)),
+            'error_type!~"|client_disconnected"',
+        ),
+        (
+            FamilyInfo("rq_tasks_finished_total", "counter", "", ("task", "state", "error_type")),
+            'state=~"failure|rejected"',
+        ),
+        (FamilyInfo("lamp_switches_total", "counter", "", ("task", "state", "error_type")), 'error_type!=""'),
+        (FamilyInfo("http_requests_size_bytes_total", "counter", "", ("status",)), None),
+        (FamilyInfo("mail_sent", "counter", "", ("error_type",), "bytes"), None),
         (FamilyInfo("orders_total", "counter", "", ("status",)), None),
         (FamilyInfo("rpc_requests", "gauge", "", ("status", "error_type")), None),
         (FamilyInfo("rpc_requests_total", "counter", ""), None),
@@ -156,6 +175,16 @@ def test_other_histograms_are_not_taken_for_requests(name: str) -> None:
 def test_errors_are_told_apart_by_labels(family: FamilyInfo, errors: str | None) -> None:
     found = error_matcher(family)
     assert (None if found is None else str(found)) == errors
+
+
+@pytest.mark.parametrize("names", PROFILES)
+def test_the_errors_of_requests_are_those_of_one_family(names: str) -> None:
+    families = measured(names=names, sizes=True, first_byte=True, streams="separate")
+    found = http_requests(families)
+    assert found is not None
+    prefix = PROFILES[names].prefix
+    stream = f"{prefix}_{STREAM.name}" if prefix else STREAM.name  # a stream is not one of the other requests
+    assert {family.name for family in families if error_matcher(family, found)} == {found.counted.name, stream}
 
 
 def test_the_ratio_is_zero_where_no_series_counts_errors() -> None:

@@ -1,13 +1,9 @@
-"""Rules: their names and texts, and the alerts and numbers that promtool gets from them."""
+"""Rules: their names and texts, as promtool accepts them. Its numbers and alerts are in test_alerts.py."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,30 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytheus.dashboard import AlertThresholds, FamilyInfo, prometheus_rules
-from pytheus.dashboard.rule_file import Rule, rule_file, scalar, template_text
+from pytheus.dashboard.rule_file import Rule, rule_file, scalar
 from pytheus.escaping import is_legacy_name
 from tests.dashboard.every_family import EVERY, FAMILIES, ODD_TEXTS, legacy_families
+from tests.dashboard.promtool import alert, check, needs_promtool, rules_of
 
 pytestmark = pytest.mark.once
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
-
-
-def rules_of(text: str) -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
-
-
-def alert(text: str, name: str, metric: str) -> dict[str, Any]:
-    (found,) = [rule for rule in rules_of(text) if rule.get("alert") == name and rule["labels"]["metric"] == metric]
-    return found
 
 
 def expressions(text: str) -> dict[str, str]:
     return {rule["record"]: rule["expr"] for rule in rules_of(text) if "record" in rule}
-
-
-def check(path: Path) -> None:
-    done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr + path.read_text("utf-8")
 
 
 def test_a_recorded_series_is_named_by_level_metric_and_operations() -> None:
@@ -173,204 +155,3 @@ def test_promtool_accepts_the_rules_of_every_family(app: str, tmp_path: Path) ->
 def test_promtool_accepts_the_rules_of_any_legacy_names(tmp_path: Path, families: list[FamilyInfo]) -> None:
     (tmp_path / "rules.yml").write_text(prometheus_rules("shop", families), "utf-8")
     check(tmp_path / "rules.yml")
-
-
-@needs_promtool
-def test_help_is_shown_as_it_is(tmp_path: Path) -> None:
-    help_ = 'In {{braces}}, with "quotes" and $labels.'
-    assert template_text(help_) == 'In {{ "{{" }}braces{{ "}}" }}, with "quotes" and $labels.'
-    families = [FamilyInfo("a", "gauge", help_), FamilyInfo("a_max", "gauge", "")]
-    series = {'a{job="shop",instance="i"}': "95x60", 'a_max{job="shop",instance="i"}': "100x60"}
-    expected = {
-        "summary": "a of i is near its limit",
-        "description": f"95% of a_max is in use. {help_}",
-    }
-    run_tests(tmp_path, families, series, [("30m", "ShopSaturation", "a", {"instance": "i", "job": "shop"}, expected)])
-
-
-Alert = tuple[str, str, str, Mapping[str, str], Mapping[str, str] | None]
-
-
-def run_tests(
-    folder: Path,
-    families: Sequence[FamilyInfo],
-    series: Mapping[str, str],
-    alerts: Sequence[Alert] = (),
-    values: Mapping[str, float] | None = None,
-) -> None:
-    """Let promtool evaluate the rules on `series` in steps of a minute, and compare alerts and `values`.
-
-    An alert is its time, name, metric and labels; its annotations are compared too, unless they are None: then it is
-    expected to be absent. The values are those at 30 minutes, and are compared to thousandths.
-    """
-    text = prometheus_rules("shop", families)
-    (folder / "rules.yml").write_text(text, "utf-8")
-    tests = {
-        "rule_files": ["rules.yml"],
-        "evaluation_interval": "1m",
-        # In a server, an alert may see a recorded series one evaluation later.
-        "group_eval_order": ["shop: recording", "shop: alerts"],
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [{"series": name, "values": numbers} for name, numbers in series.items()],
-                "alert_rule_test": [
-                    {
-                        "eval_time": at,
-                        "alertname": name,
-                        "exp_alerts": []
-                        if annotations is None
-                        else [
-                            {
-                                "exp_labels": dict(labels)
-                                | {"metric": metric, "severity": alert(text, name, metric)["labels"]["severity"]},
-                                "exp_annotations": dict(annotations),
-                            }
-                        ],
-                    }
-                    for at, name, metric, labels, annotations in alerts
-                ],
-                "promql_expr_test": [
-                    {
-                        "expr": f"round(1000 * {expression})",
-                        "eval_time": "30m",
-                        "exp_samples": [{"value": 1000 * value}],
-                    }
-                    for expression, value in (values or {}).items()
-                ],
-            }
-        ],
-    }
-    (folder / "tests.yml").write_text(json.dumps(tests), "utf-8")
-    done = subprocess.run(["promtool", "test", "rules", "tests.yml"], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@needs_promtool
-def test_recorded_series_have_the_numbers_of_what_was_counted(tmp_path: Path) -> None:
-    families = [
-        FamilyInfo("orders_total", "counter", "", ("result", "till", "shop")),
-        FamilyInfo("wait_seconds", "histogram", "", ("queue",), bound=4.0),
-        FamilyInfo("size_bytes", "summary", ""),
-        FamilyInfo("jobs_total", "counter", ""),
-        FamilyInfo("jobs_failed_total", "counter", "", ("reason",)),
-        FamilyInfo("queue", "gauge", "", ("kind",)),
-        FamilyInfo("queue_limit", "gauge", ""),
-        FamilyInfo("memory", "gauge", ""),
-        FamilyInfo("memory_max", "gauge", ""),
-    ]
-    i = 'job="shop",instance="i"'
-    run_tests(
-        tmp_path,
-        families,
-        {
-            # 60 each minute are 1 per second, in two shops.
-            f'orders_total{{{i},result="paid",till="1",shop="a"}}': "0+60x60",
-            f'orders_total{{{i},result="paid",till="1",shop="b"}}': "0+120x60",
-            # Of 100 each minute, 50 are up to 1, 40 more up to 2, 10 more up to 4.
-            f'wait_seconds_bucket{{{i},queue="q",le="1"}}': "0+50x60",
-            f'wait_seconds_bucket{{{i},queue="q",le="2"}}': "0+90x60",
-            f'wait_seconds_bucket{{{i},queue="q",le="4"}}': "0+100x60",
-            f'wait_seconds_bucket{{{i},queue="q",le="+Inf"}}': "0+100x60",
-            f"size_bytes_sum{{{i}}}": "0+1024x60",
-            f"size_bytes_count{{{i}}}": "0+4x60",
-            f"jobs_total{{{i}}}": "0+100x60",
-            f'jobs_failed_total{{{i},reason="a"}}': "0+5x60",
-            f'jobs_failed_total{{{i},reason="b"}}': "0+20x60",
-            f'queue{{{i},kind="a"}}': "30x60",
-            f'queue{{{i},kind="b"}}': "60x60",
-            f"queue_limit{{{i}}}": "120x60",
-            f"memory{{{i}}}": "30x60",
-            f"memory_max{{{i}}}": "-1x60",
-        },
-        values={
-            "sum(result_till:orders:rate5m)": 3,
-            'sum(job_quantile:wait_seconds:histogram_quantile_rate5m{quantile="0.5"})': 1,
-            'sum(job_quantile:wait_seconds:histogram_quantile_rate5m{quantile="0.95"})': 3,
-            'sum(job_quantile:wait_seconds:histogram_quantile_rate5m{quantile="0.99"})': 3.8,
-            "sum(job:size_bytes:mean5m)": 256,
-            "sum(job:jobs_failed_per_jobs:ratio_rate5m)": 0.25,
-            "sum(instance:queue_per_queue_limit:ratio)": 0.75,
-            # A limit of -1 is not a limit.
-            "(count(instance:memory_per_memory_max:ratio) or vector(0))": 0,
-        },
-    )
-
-
-@needs_promtool
-def test_alerts_fire_after_their_duration_and_not_below_their_threshold(tmp_path: Path) -> None:
-    families = [
-        FamilyInfo("http_requests_total", "counter", "Requests.", ("method", "status", "handler")),
-        FamilyInfo("http_request_duration_seconds", "histogram", "Time.", ("method", "handler"), bound=10.0),
-        FamilyInfo("job_duration_seconds", "histogram", "Jobs.", bound=5.0),
-        FamilyInfo("queue", "gauge", "Waiting."),
-        FamilyInfo("queue_max", "gauge", "Limit."),
-    ]
-    i = 'job="shop",instance="i"'
-    job = {"job": "shop"}
-    labels = job | {"instance": "i"}
-    quantile = job | {"quantile": "0.99"}
-    errors = {
-        "summary": "http_requests_total of shop counts too many errors",
-        "description": "10% fail, above 5 %. Requests.",
-    }
-    latency = {
-        "summary": "Requests to shop are slow",
-        "description": "The 99th percentile of the duration is 9.901s (alert: > 1 s). Time.",
-    }
-    beyond = {
-        "summary": "job_duration_seconds of shop exceeds its largest bucket",
-        "description": "More than 1 % of the observations are above 5 s. Jobs.",
-    }
-    saturated = {
-        "summary": "queue of i is near its limit",
-        "description": "95% of queue_max is in use. Waiting.",
-    }
-    down = {
-        "summary": "i of shop does not answer",
-        "description": "Every scrape of this target has failed for 5 minutes.",
-    }
-    absent = {
-        "summary": "No target of shop answers",
-        "description": "Every scrape of the job shop has failed for 5 minutes, or Prometheus has no target of it.",
-    }
-    run_tests(
-        tmp_path,
-        families,
-        {
-            f"up{{{i}}}": "1x19 0x60",
-            f'http_requests_total{{{i},method="GET",status="2xx",handler="/"}}': "0+90x80",
-            f'http_requests_total{{{i},method="GET",status="5xx",handler="/"}}': "0+10x80",
-            f'http_request_duration_seconds_bucket{{{i},method="GET",handler="/",le="5"}}': "0+50x80",
-            f'http_request_duration_seconds_bucket{{{i},method="GET",handler="/",le="10"}}': "0+101x80",
-            f'http_request_duration_seconds_bucket{{{i},method="GET",handler="/",le="+Inf"}}': "0+101x80",
-            f'job_duration_seconds_bucket{{{i},le="5"}}': "0+90x80",
-            f'job_duration_seconds_bucket{{{i},le="+Inf"}}': "0+100x80",
-            # Not above 90 % before minute 20.
-            f"queue{{{i}}}": "90x19 95x60",
-            f"queue_max{{{i}}}": "100x80",
-        },
-        [
-            ("9m", "ShopErrors", "http_requests_total", job, None),
-            ("20m", "ShopErrors", "http_requests_total", job, errors),
-            ("9m", "ShopLatency", "http_request_duration_seconds", quantile, None),
-            ("20m", "ShopLatency", "http_request_duration_seconds", quantile, latency),
-            ("20m", "ShopBeyondBuckets", "job_duration_seconds", quantile, beyond),
-            ("34m", "ShopSaturation", "queue", labels, None),
-            ("35m", "ShopSaturation", "queue", labels, saturated),
-            ("24m", "ShopTargetDown", "up", labels, None),
-            ("25m", "ShopTargetDown", "up", labels, down),
-            ("24m", "ShopAbsent", "up", job, None),
-            ("25m", "ShopAbsent", "up", job, absent),
-        ],
-    )
-
-
-@needs_promtool
-def test_a_job_that_prometheus_does_not_know_is_absent(tmp_path: Path) -> None:
-    absent = {
-        "summary": "No target of shop answers",
-        "description": "Every scrape of the job shop has failed for 5 minutes, or Prometheus has no target of it.",
-    }
-    series = {'up{job="other",instance="i"}': "1x60"}
-    run_tests(tmp_path, [], series, [("5m", "ShopAbsent", "up", {"job": "shop"}, absent)])

@@ -31,12 +31,19 @@ def resize(picture):
 RQ_CLIENT = """
 import sys
 from redis import Redis
-from rq import Queue
+from rq import Queue, Retry
 from jobs import resize
+
+
+class Own:  # which the worker cannot import
+    pass
+
 
 queue = Queue(connection=Redis.from_url(sys.argv[1]))
 for picture in ["tea"] * 20 + ["none"] * 5 + ["dies"] + ["tea"] * 5:
     queue.enqueue(resize, picture)
+queue.enqueue(resize, Own())
+queue.enqueue(resize, "none", retry=Retry(max=2))
 """
 
 DRAMATIQ = """
@@ -50,7 +57,7 @@ from pytheus.tasks import TaskMetrics
 {block}
 
 broker = RedisBroker(url=os.environ["BROKER"])
-broker.add_middleware(MeasureTasks())
+broker.add_middleware(MeasureTasks(), before=dramatiq.middleware.Retries)
 dramatiq.set_broker(broker)
 
 
@@ -64,6 +71,8 @@ from shop import resize
 
 for picture in ["tea"] * 25 + ["none"] * 5:
     resize.send(picture)
+resize.broker.enqueue(resize.message_with_options(args=["tea"], max_age=1).copy(message_timestamp=0))
+resize.send_with_options(args=["none"], max_retries=2, min_backoff=1)
 """
 
 _RUN = (sys.executable, "-P", "-m", "pytheus", "run", "--registry", "multiprocess", "--port", "0", "--")
@@ -108,7 +117,12 @@ def test_rq(checkout: Path, tmp_path: Path, broker: str, start: Start, wait_unti
     subprocess.run([sys.executable, "client.py", broker], cwd=tmp_path, check=True, timeout=100)
 
     # The job whose process is killed is counted as started, and by RQ as failed.
-    ended = {("jobs.resize", "success", ""): 25.0, ("jobs.resize", "failure", "KeyError"): 5.0}
+    ended = {
+        ("jobs.resize", "success", ""): 25.0,
+        ("jobs.resize", "failure", "KeyError"): 6.0,
+        ("jobs.resize", "retry", "KeyError"): 2.0,
+        ("_OTHER", "failure", "DeserializationError"): 1.0,
+    }
     wait_until(lambda: finished(url) == ended, f"the sums {ended}")
     worker.end()
 
@@ -125,6 +139,12 @@ def test_dramatiq(checkout: Path, tmp_path: Path, broker: str, start: Start, wai
     environ = os.environ | {"BROKER": broker}
     subprocess.run([sys.executable, "client.py"], cwd=tmp_path, env=environ, check=True, timeout=100)
 
-    ended = {("resize", "success", ""): 25.0, ("resize", "failure", "KeyError"): 5.0, ("resize",): 0.0}
+    ended = {
+        ("resize", "success", ""): 25.0,
+        ("resize", "failure", "KeyError"): 6.0,
+        ("resize", "retry", "KeyError"): 2.0,
+        ("resize", "ignored", ""): 1.0,
+        ("resize",): 0.0,
+    }
     wait_until(lambda: finished(url) == ended, f"the sums {ended}")
     assert worker.end() == 0
