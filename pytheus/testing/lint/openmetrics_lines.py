@@ -34,7 +34,7 @@ _HEADER: Final = re.compile(rf"# (?:HELP {_NAMED} .*|(?:TYPE|UNIT) {_NAMED} [^ \
 
 
 def wrong_form(line: str) -> tuple[str, str] | None:
-    """Return what is wrong with the form of `line`, and the remedy, or None; numbers and types may still be wrong.
+    """Return the fault of the form of `line` and its remedy, or None; numbers and types may still be wrong.
 
     >>> wrong_form("wait_seconds 3")
     >>> wrong_form("wait_seconds  3")[0]

@@ -33,7 +33,7 @@ _OPENMETRICS_TYPES: Final = (
     *("counter", "gauge", "histogram", "summary", "unknown"),
     *("gaugehistogram", "info", "stateset"),
 )
-_MILLISECONDS: Final = re.compile(r"[+-]?0*([0-9]+)", re.ASCII)
+_MILLISECONDS: Final = re.compile(r"([+-]?)0*([0-9]+)", re.ASCII)
 # Milliseconds are a signed number of 64 bits.
 _MILLISECONDS_BELOW: Final = 2**63
 _WITH_EXEMPLARS: Final = ("_total", "_bucket")
@@ -101,10 +101,10 @@ class _Reader(LenientParser):
             number = text[: text.index("\r")].count("\n") + 1
             remedy = "end lines with a line feed alone"
             self._fault("syntax-error", "the line has a carriage return", remedy, line=number)
-        # Parsers of the text format allow white space there, but after a timestamp not all do.
         if self.is_openmetrics:
             self._check_forms(text)
         elif _TRAILING.search(text):
+            # Parsers allow white space there, but after a timestamp not all do.
             lines = text.split("\n")
             self._padded.update(number for number, line in enumerate(lines, 1) if line.endswith((" ", "\t")))
         self.parse(text)
@@ -238,11 +238,11 @@ class _Reader(LenientParser):
     def read_timestamp(self, text: str) -> float:
         if self.is_openmetrics:
             return self._seconds(super().read_timestamp(text))
-        digits = _MILLISECONDS.fullmatch(text)
-        if digits is None:
+        match = _MILLISECONDS.fullmatch(text)
+        if match is None:
             self.refuse(f"has the timestamp {shown_text(text)}, which is not a whole number of milliseconds")
         # Python refuses to read some thousands of digits.
-        if len(digits[1]) > 19 or not -_MILLISECONDS_BELOW <= int(text) < _MILLISECONDS_BELOW:
+        if len(match[2]) > 19 or not -_MILLISECONDS_BELOW <= int(match[1] + match[2]) < _MILLISECONDS_BELOW:
             self.refuse(f"has the timestamp {shown_text(text)}, which is not a number of 64 bits")
         if self.number in self._padded:
             self._fault("syntax-error", "white space follows the timestamp", "leave it out")

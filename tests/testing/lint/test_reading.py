@@ -106,6 +106,12 @@ def test_good_openmetrics_has_no_error(text: str) -> None:
     assert not [finding for finding in found if finding.severity is Severity.ERROR], found
 
 
+@pytest.mark.parametrize("milliseconds", ["9223372036854775807", "-9223372036854775808", "+5", "0" * 5000 + "5"])
+def test_a_timestamp_of_the_text_format_has_64_bits(milliseconds: str) -> None:
+    found = lint_exposition(gauge([f"depth 1 {milliseconds}"])).findings
+    assert [finding.rule for finding in found] == ["timestamp-explicit"]
+
+
 def test_many_faults_of_one_rule_hide_no_other_one() -> None:
     halves = ["".join(gauge([f'a{n}{{half="{half}"}} 1'], f"a{n}") for n in range(150)) for half in "xy"]
     text = halves[0] + "".join(line + "\n" for line in halves[1].splitlines() if line[0] != "#")

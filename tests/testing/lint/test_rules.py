@@ -192,6 +192,8 @@ GOOD: Final[list[str]] = [
     labelled(["facade", "deadbeef", "cafe", "accede"]),
     labelled(f"10.0.0.{n}" for n in range(9)),
     labelled(["", "a"]),
+    gauge(["depth -Infinity"]),
+    gauge(["depth 1e-400"]),
     gauge(['depth{a="1",b=""} 1', 'depth{a="2",b="3"} 1']),
     histogram([3, 9, 20, 30, 20, 10, 5, 2, 1, 0, 0, 0], BOUNDS),
     histogram([50, 40, 5], [60, 3600, "+Inf"], "job_seconds"),
