@@ -25,7 +25,7 @@ from pytheus.registry.collector_registry import CollectorRegistry
 from pytheus.registry.contract import Collector, Registry, check_registry, collector_name
 from pytheus.registry.lookup import Overlap, find_collector, replace_collector
 from pytheus.registry.migration import Migration, move_latecomer, refuse_taken_names
-from pytheus.registry.traversal import Proxy, leads_to, originals
+from pytheus.registry.traversal import BlockObserver, Proxy, leads_to, originals
 from pytheus.version import COMPILED
 
 __all__ = ["REGISTRY", "CollectorRegistryProxy", "set_resolver"]
@@ -82,6 +82,7 @@ class CollectorRegistryProxy(Proxy):
         "_changer",
         "_choice",
         "_formers",
+        "_observers",
         "_passed_on",
         "_unresolved",
     )
@@ -93,6 +94,7 @@ class CollectorRegistryProxy(Proxy):
         self._unresolved = CollectorRegistry()
         # The blocks of `use`, the one that was entered last at the end: a token each, and the registry.
         self._blocks: tuple[tuple[object, Registry], ...] = ()
+        self._observers: weakref.WeakSet[BlockObserver] = weakref.WeakSet()
         # Registries that were just replaced and may have collectors that must still move.
         self._formers: tuple[Registry, ...] = ()
         # How many collectors `_base` has got from this proxy; needed if it cannot tell which ones it holds.
@@ -255,13 +257,26 @@ class CollectorRegistryProxy(Proxy):
 
     def _begin_block(self, registry: Registry | str, token: object) -> Registry:
         chosen = self._checked(_resolve(registry) if isinstance(registry, str) else registry)
+        for observer in list(self._observers):
+            observer.block_begins(chosen)
         with self._change_ended:
             self._blocks += ((token, chosen),)
         return chosen
 
     def _end_block(self, token: object) -> None:
         with self._change_ended:
+            ended = [registry for found, registry in self._blocks if found is token]
             self._blocks = tuple(block for block in self._blocks if block[0] is not token)
+        for observer in list(self._observers):
+            for registry in ended:
+                observer.block_ends(registry)
+
+    def observe_blocks(self, observer: BlockObserver, *, on: bool = True) -> None:
+        """Tell `observer` of each block of `use` from now on, as long as it exists, or with ``on=False`` no longer.
+
+        For a check of a test's metrics, which would otherwise not see a registry whose block has ended.
+        """
+        (self._observers.add if on else self._observers.discard)(observer)
 
     # The methods of a registry ----------------------------------------------------------------------------------------
 

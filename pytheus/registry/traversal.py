@@ -6,7 +6,7 @@ the only loop over collectors that yield collectors.
 
 import threading
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn, Self, TypeVar, cast
+from typing import Final, NamedTuple, NoReturn, Protocol, Self, TypeVar, cast
 
 from pytheus.definitions import Definition
 from pytheus.exceptions import LabelError, NotACollectorError
@@ -16,6 +16,7 @@ from pytheus.registry.contract import Collector, RefusesPeers, Registry, collect
 from pytheus.samples import Family
 
 __all__ = [
+    "BlockObserver",
     "FailedCollector",
     "FailedSeries",
     "Proxy",
@@ -35,6 +36,19 @@ T = TypeVar("T")
 
 # A collector that yields itself must come to an end.
 _DEPTH_AT_MOST: Final = 16
+
+
+class BlockObserver(Protocol):
+    """An object that is told of the blocks of `use` of a proxy, in the thread of the block; it must not raise.
+
+    A proxy keeps no reference to it that would keep it alive; see `CollectorRegistryProxy.observe_blocks`.
+    """
+
+    def block_begins(self, registry: Registry, /) -> None:
+        """Called before a block uses `registry`."""
+
+    def block_ends(self, registry: Registry, /) -> None:
+        """Called after a block that used `registry`."""
 
 
 class Proxy(RefusesPeers):

@@ -55,8 +55,10 @@ def pytheus_registry() -> Iterator[CollectorRegistry]:
 
 
 @pytest.fixture
-def pytheus_lint(request: pytest.FixtureRequest) -> MetricsCheck:
+def pytheus_lint(request: pytest.FixtureRequest) -> Iterator[MetricsCheck]:
     """A check of the metrics that the test makes or changes; they are those of `pytheus.REGISTRY`.
+
+    Those in a registry of `REGISTRY.use` count as well, as they are when its block ends.
 
     The test fails if they break Prometheus's conventions (`pytheus.testing.lint`), or if it adds more series than it
     may: by default 100 to one metric and 1000 in total. The marker ``pytheus_limits`` takes the keywords of
@@ -74,7 +76,9 @@ def pytheus_lint(request: pytest.FixtureRequest) -> MetricsCheck:
             raise pytest.UsageError(f"the marker {_MARKER} takes keywords but got {marker.args!r:.80}")
         check.configure(**marker.kwargs)
     request.node.stash[_CHECK] = check
-    return check
+    yield check
+    check.stop()
+    del request.node.stash[_CHECK]
 
 
 @pytest.fixture(autouse=True)

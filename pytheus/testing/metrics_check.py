@@ -4,6 +4,8 @@ Rules:
 
 - The baseline is the metrics that are registered when the check begins, with their series. Registries that a block of
   `REGISTRY.use` hides count, too. A registry that is not chosen yet stays so: it has no metrics.
+- Registries whose block of `REGISTRY.use` begins and ends during the check count as they are at its end. Their baseline
+  is the beginning of their first block. Two such registries may have metrics of one name, which are checked apart.
 - Only metrics that are new, or whose numbers have changed, are checked, and of their series only those.
 - Collectors without rows, which read their numbers elsewhere, are called only if they are new.
 """
@@ -11,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 from pytheus.definitions import Definition
@@ -20,7 +23,7 @@ from pytheus.names import prefix_lead
 from pytheus.plugins.config import Configuration, load_configuration
 from pytheus.registry.capabilities import HasRows
 from pytheus.registry.contract import Collector, Registry
-from pytheus.registry.proxy import REGISTRY
+from pytheus.registry.proxy import REGISTRY, CollectorRegistryProxy
 from pytheus.registry.traversal import (
     FailedSeries,
     Proxy,
@@ -63,6 +66,9 @@ class MetricsCheck:
     The metrics are those of `registry`. Options are those of ``[tool.pytheus.lint]`` in the configuration file, and
     `configure` changes them. A series is one label set of a metric. Use it from one thread.
 
+    Of a registry that a block of `REGISTRY.use` used, the metrics at its end count, too. Metrics that were unregistered
+    meanwhile, and series that were removed, do not.
+
         >>> from pytheus import Counter
         >>> from pytheus.registry import CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -89,6 +95,30 @@ class MetricsCheck:
         self._max_new_series_per_metric = _bound(table, "max_new_series_per_metric", MAX_NEW_SERIES_PER_METRIC)
         self._registry = registry
         self._before = _held(registry)
+        # By the id of the registry, which the values keep: its collectors at the end of its last block.
+        self._blocks: dict[int, tuple[Registry, dict[int, _Held]]] = {}
+        self._observe(on=True)
+
+    def _observe(self, *, on: bool) -> None:
+        for current in walk(self._registry, resolve=False):
+            if isinstance(current, CollectorRegistryProxy):
+                current.observe_blocks(self, on=on)
+
+    def block_begins(self, registry: Registry, /) -> None:
+        """Begin to check the metrics of `registry`; see `pytheus.registry.traversal.BlockObserver`."""
+        if id(registry) not in self._blocks:
+            held = _held_or_none(registry)
+            self._blocks[id(registry)] = registry, held
+            for key, each in held.items():
+                self._before.setdefault(key, each)
+
+    def block_ends(self, registry: Registry, /) -> None:
+        """Keep the metrics of `registry` for the check; see `pytheus.registry.traversal.BlockObserver`."""
+        self._blocks[id(registry)] = registry, _held_or_none(registry)
+
+    def stop(self) -> None:
+        """Look at no block of `REGISTRY.use` that begins or ends from now on."""
+        self._observe(on=False)
 
     def configure(
         self,
@@ -115,7 +145,10 @@ class MetricsCheck:
         before = self._before if registry is None else _held(registry)
         self._options, self._before = options, before
         if registry is not None:
+            self._observe(on=False)
             self._registry = registry
+            self._blocks.clear()
+            self._observe(on=True)
         if max_new_series != "configured":
             self._max_new_series = max_new_series
         if max_new_series_per_metric != "configured":
@@ -127,7 +160,8 @@ class MetricsCheck:
     def check(self) -> None:
         """Raise `AssertionError` with all faults of the metrics that were made or changed since the beginning."""
         __tracebackhide__ = True
-        faults = list(self._faults())
+        # Registries may have the same metric, one after the other.
+        faults = list(dict.fromkeys(self._faults()))
         if faults:
             count = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"
             lines = "\n".join(f"  {fault}\n    {remedy}" for fault, remedy in faults)
@@ -135,21 +169,15 @@ class MetricsCheck:
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         """Yield each fault and its remedy."""
-        families: list[LintFamily] = []
         grown: dict[str, int] = {}
-        for key, held in _held(self._registry).items():
-            before = self._before.get(key)
-            definition = held.definition
-            if definition is None or not held.has_rows:
-                families += _families(held) if before is None else []
-                continue
-            old: _Rows = {} if before is None else before.rows
-            changed = [row for labels, row in held.rows.items() if labels not in old or _differ(old[labels], row)]
-            if changed or before is None:
-                families.append(family_of_rows(definition, changed, held.lead))
-                new = [row.labels for row in changed if row.labels not in old]
-                grown[held.lead + definition.name] = len(new)
-                yield from self._growth(held, definition, old, new)
+        present = _held(self._registry)
+        lists: list[list[LintFamily]] = []
+        for held in (present, *(ended for _, ended in list(self._blocks.values()))):
+            families: list[LintFamily] = []
+            for key, each in held.items():
+                if held is present or key not in present:
+                    yield from self._changed(each, self._before.get(key), families, grown)
+            lists.append(families)
         total = sum(grown.values())
         if self._max_new_series is not None and total > self._max_new_series:
             largest = sorted(grown, key=lambda name: -grown[name])[:3]
@@ -157,9 +185,29 @@ class MetricsCheck:
             fault = f"there are {total} new series, more than {self._max_new_series}; most are of {shown}"
             yield fault, f"leave out labels or metrics, or allow more: max_new_series={total}"
         threshold = Severity[str(self._configuration.lint.get("fail_on", "warning")).upper()]
-        for finding in lint_families(families, self._options).findings:
+        # Metrics of registries that were in use one after the other do not conflict.
+        for finding in dict.fromkeys(
+            chain.from_iterable(lint_families(each, self._options).findings for each in lists)
+        ):
             if finding.severity >= threshold:
                 yield f"{_place(finding)}{finding.message} [{finding.rule}]", finding.remedy
+
+    def _changed(
+        self, held: _Held, before: _Held | None, families: list[LintFamily], grown: dict[str, int]
+    ) -> Iterator[tuple[str, str]]:
+        """Add the changes since `before` to `families` and `grown`, and yield a fault of its number of series."""
+        definition = held.definition
+        if definition is None or not held.has_rows:
+            families += _families(held) if before is None else []
+            return
+        old: _Rows = {} if before is None else before.rows
+        changed = [row for labels, row in held.rows.items() if labels not in old or _differ(old[labels], row)]
+        if changed or before is None:
+            families.append(family_of_rows(definition, changed, held.lead))
+            new = [row.labels for row in changed if row.labels not in old]
+            name = held.lead + definition.name
+            grown[name] = max(len(new), grown.get(name, 0))
+            yield from self._growth(held, definition, old, new)
 
     def _growth(
         self, held: _Held, definition: Definition, old: _Rows, new: list[tuple[str, ...]]
@@ -212,6 +260,16 @@ def _held(registry: Registry) -> dict[int, _Held]:
                     rows = _rows(collector, definition)
                     found[key] = _Held(collector, definition, lead, rows or {}, rows is not None)
     return found
+
+
+def _held_or_none(registry: Registry) -> dict[int, _Held]:
+    """Return the collectors of `registry`; none if it raises, because the end of a block must not fail."""
+    try:
+        return _held(registry)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return {}
 
 
 def _rows(collector: Collector, definition: Definition | None) -> _Rows | None:

@@ -22,6 +22,7 @@ __all__ = ["LenientParser", "parse_leniently"]
 
 _SPACE: Final = r"[ \t]*"
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_LABEL: Final = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _QUOTED: Final = r'"(?:[^"\\\n]|\\.)*"'
 # Anything in braces, in which a quoted text may have braces, too.
 _BRACES: Final = rf'\{{((?:[^"{{}}\n]|{_QUOTED})*)\}}'
@@ -31,7 +32,7 @@ _SAMPLE: Final = re.compile(
 )
 _EXEMPLAR: Final = re.compile(rf"{_BRACES}{_SPACE}(\S+)(?:[ \t]+(\S+))?", re.ASCII)
 _ITEM: Final = re.compile(
-    rf"{_SPACE}(?:(?:({_NAME}|{_QUOTED}){_SPACE}={_SPACE}({_QUOTED}))|({_QUOTED})){_SPACE}(?:,|$)", re.ASCII
+    rf"{_SPACE}(?:(?:({_LABEL}|{_QUOTED}){_SPACE}={_SPACE}({_QUOTED}))|({_QUOTED})){_SPACE}(?:,|$)", re.ASCII
 )
 _HEADER: Final = re.compile(rf"[ \t]*#[ \t]+(HELP|TYPE|UNIT)[ \t]+({_NAME}|{_QUOTED})(?:[ \t](.*))?", re.ASCII)
 _ESCAPE: Final = re.compile(r'\\[\\n"]')
@@ -149,12 +150,12 @@ class LenientParser:
         if timestamp is not None:
             moment = self.read_timestamp(timestamp)
         found = None if exemplar is None else self.read_exemplar(exemplar)
-        family.samples.append(ParsedSample(name, tuple(sorted(labels)), self._read_number(value), moment, found))
+        family.samples.append(ParsedSample(name, tuple(sorted(labels)), self.read_number(value), moment, found))
         return family
 
     def read_timestamp(self, text: str) -> float:
         """Return the seconds that `text` means."""
-        return self._read_number(text) / (1 if self.is_openmetrics else 1000)
+        return self.read_number(text) / (1 if self.is_openmetrics else 1000)
 
     def _read_labels(self, braces: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
         quoted: str | None = None
@@ -184,10 +185,11 @@ class LenientParser:
             self.refuse("has an exemplar that is not '{LABELS} VALUE TIMESTAMP'")
         braces, value, timestamp = match.groups()
         _, labels = self._read_labels(braces)
-        moment = None if timestamp is None else self._read_number(timestamp)
-        return Exemplar(dict(labels), self._read_number(value), moment)
+        moment = None if timestamp is None else self.read_number(timestamp)
+        return Exemplar(dict(labels), self.read_number(value), moment)
 
-    def _read_number(self, text: str) -> float:
+    def read_number(self, text: str) -> float:
+        """Return the number that `text` is."""
         if _NUMBER.fullmatch(text) is None:
             self.refuse(f"has {text[:_SHOWN_CHARACTERS]!r}, which is not a number")
         return float(text)

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -23,7 +23,7 @@ from pytheus.testing.parsed import ParsedFamily, ParsedSample
 from pytheus.testing.protobuf_schema import METRIC_TYPES
 from pytheus.testing.protobuf_wire import Message, MessageReader
 
-__all__ = ["parse_protobuf"]
+__all__ = ["parse_protobuf", "protobuf_families"]
 
 # The field of `Metric` with the number of a family, by its type.
 _FIELDS: Final = {"counter": 3, "gauge": 2, "summary": 4, "untyped": 5, "histogram": 7, "gaugehistogram": 7}
@@ -46,21 +46,31 @@ def parse_protobuf(body: bytes, *, strict: bool = True) -> dict[str, ParsedFamil
         ValueError: byte 7: the field 3, 'type', has the wire type 2, but a whole number has 0
     """
     families: dict[str, ParsedFamily] = {}
+    for family in protobuf_families(body, strict=strict):
+        known = families.setdefault(family.name, family)
+        if known is not family:
+            known.samples += family.samples
+    return families
+
+
+def protobuf_families(body: bytes, *, strict: bool = True) -> Iterator[ParsedFamily]:
+    """Yield the family of each message of `body`; see `parse_protobuf` for its errors.
+
+    >>> [family.name for family in protobuf_families(bytes.fromhex("08 0a04 68697473 1800") * 2, strict=False)]
+    ['hits', 'hits']
+    """
     reader = MessageReader(body)
+    names: set[str] = set()
     left = _SAMPLES_AT_MOST
     for message in reader.families():
         family = _Family(reader, message, strict).read(left)
         left -= len(family.samples)
         if left < 0:
             reader.refuse(message.start, f"more than {_SAMPLES_AT_MOST} samples")
-        known = families.get(family.name)
-        if known is None:
-            families[family.name] = family
-        elif strict:
+        if strict and family.name in names:
             reader.refuse(message.start, f"a second family {family.name!r:.80}")
-        else:
-            known.samples += family.samples
-    return families
+        names.add(family.name)
+        yield family
 
 
 class _Family:

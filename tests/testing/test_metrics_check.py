@@ -156,6 +156,36 @@ class CaseTest(unittest.TestCase):
         visit(1)
 
 
+def test_fails_block(pytheus_lint):
+    with REGISTRY.use(CollectorRegistry()):
+        Gauge("cart_gb", "Size of carts.")
+
+
+def test_fails_larger_block(pytheus_lint):
+    with REGISTRY.use(CollectorRegistry()):
+        carts = Counter("carts_total", "Carts.", ["user"])
+        for number in range(101):
+            carts.labels(f"user-{number}").inc()
+
+
+def test_passes_block(pytheus_lint):
+    for _ in range(2):
+        with REGISTRY.use(CollectorRegistry()):
+            Gauge("carts", "Carts that are open.")
+
+
+@pytest.mark.usefixtures("pytheus_lint")
+class BlockTest(unittest.TestCase):
+    def setUp(self):
+        self.registry = self.enterContext(REGISTRY.use(CollectorRegistry()))
+
+    def test_fails_block_of_case(self):
+        Gauge("cart_tb", "Size of carts.")
+
+    def test_passes_block_of_case(self):
+        Gauge("carts", "Carts that are open.")
+
+
 @pytest.mark.pytheus_limits(max_new_series_per_metric=5)
 @settings(max_examples=5, deadline=None, database=None)
 @given(number=st.integers(0, 1))

@@ -19,6 +19,8 @@ Modules:
 - `naming`: the rules for names alone, as a list and as an assertion
 - `family`: a family as the rules see it
 - `reading`: the reader of an exposition that reports every fault with its line
+- `openmetrics_lines`: the form of a line of OpenMetrics
+- `faults`: the faults that a reader has found, of each rule so many
 - `names`, `units`: rules for names, units and help texts
 - `labels`, `label_values`: rules for labels and their values
 - `distributions`: rules for histograms and summaries

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pytheus.registry.contract import Registry
 from pytheus.testing.lint.distributions import check_distribution
 from pytheus.testing.lint.family import LintFamily, families_of
+from pytheus.testing.lint.faults import Faults
 from pytheus.testing.lint.finding import Finding
 from pytheus.testing.lint.labels import check_labels
 from pytheus.testing.lint.names import check_all_names, check_name
@@ -54,16 +55,19 @@ def lint_exposition(
     """Return the findings about an exposition, with the lines of its faults.
 
     `content_type` is that of the response, and `now` its time in seconds since the Unix epoch, without which the age of
-    timestamps is not checked. A line that the format does not allow is a finding, and the next one is read. Raises
-    `ValueError` for a `content_type` of another format, and for damaged protobuf.
+    timestamps is not checked. A line that the format does not allow is a finding, and the next one is read. If a rule
+    has very many of them, the last one tells how many are not listed. Raises `ValueError` for a `content_type` of
+    another format, and for damaged protobuf.
 
         >>> report = lint_exposition("# TYPE jobs counter\\njobs 3\\njobs{\\n")
         >>> [(finding.rule, finding.line) for finding in report.findings]
         [('syntax-error', 3), ('no-help', 1), ('counter-without-total', 1)]
     """
     content = body.encode() if isinstance(body, str) else body
-    families, faults = read_exposition(content, content_type)
-    return lint_families(families, options, faults=faults, size_bytes=len(content), now=now)
+    faults = Faults(LintOptions() if options is None else options)
+    families = read_exposition(content, content_type, faults)
+    report = lint_families(families, options, faults=faults.findings(), size_bytes=len(content), now=now)
+    return report._replace(ignored=report.ignored + faults.ignored)
 
 
 def lint_families(

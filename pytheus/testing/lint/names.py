@@ -141,7 +141,7 @@ def _check_units(family: LintFamily) -> Iterator[Finding]:
             f"the unit {unit!r} is not the end of the name",
             f"put the unit last: {better!r}",
         )
-    if family.unit and (family.type in ("info", "stateset") or not f"_{bare_name(family)}".endswith(f"_{family.unit}")):
+    if family.unit and (family.type in ("info", "stateset") or not bare_name(family).endswith(f"_{family.unit}")):
         remedy = (
             f"leave the unit out, because a {family.type} has none"
             if family.type in ("info", "stateset")
