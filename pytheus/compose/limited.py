@@ -159,7 +159,7 @@ class _Limit:
         # Whether the overflow series was created. If only that one is removed, the metric may have one series more.
         self.overflowed: bool = False
         # Where that was.
-        self.process = 0
+        self.process: int = 0
 
     def __call__(self, key: tuple[str, ...]) -> tuple[str, ...]:
         if self.overflowed and (self.metric.series_count == 0 or self.process != os.getpid()):

@@ -132,7 +132,7 @@ class RemoteWriteEncoder:
         self._labels: Final = {} if labels is None else {name: value for name, value in labels.items() if value}
         self.natives = True
         """Whether native buckets are encoded."""
-        self.points_per_request = _SERIES_PER_REQUEST
+        self.points_per_request: int = _SERIES_PER_REQUEST
         self._groups: list[_Group] = []
         # The keys of a series in a request, and of a native histogram in a series.
         self._key: Final = b"\x2a" if self._is_2 else b"\x0a"
