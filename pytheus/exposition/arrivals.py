@@ -35,14 +35,31 @@ _POLL_SECONDS: Final = 0.1
 class Arrival:
     """One connection, its `request` once the head is complete, and the `deadline` of its present wait.
 
-    `respond` makes the response of its scrape.
+    `respond` makes the response of its scrape. The short responses of this module get the `headers`, too.
     """
 
-    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "respond", "since", "watched")
+    __slots__ = (
+        "_headers",
+        "_lingers",
+        "_reader",
+        "channel",
+        "deadline",
+        "is_answered",
+        "request",
+        "respond",
+        "since",
+        "watched",
+    )
 
-    def __init__(self, channel: Channel, respond: Callable[[Request, Channel], Response]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        respond: Callable[[Request, Channel], Response],
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.channel: Final = channel
         self.respond: Final = respond
+        self._headers: Final = headers
         self.since: Final = time.monotonic()
         self.deadline: float = self.since + _HEAD_SECONDS
         self.request: Request | None = None
@@ -80,6 +97,7 @@ class Arrival:
         """Send a short `response` as far as the client takes it now, and the rest in `advance`."""
         self.is_answered = True
         self.deadline = time.monotonic() + _LINGER_SECONDS
+        response = response._replace(headers=(*response.headers, *self._headers))
         self.channel.queue(response_head(response) + response.body)
         self.channel.end()
         # Otherwise the client has sent all, so closing does not discard the response.

@@ -305,7 +305,7 @@ class MetricsServer:
                 connection.close()
                 logger("pytheus.exposition").exception("a connection to the metrics server cannot be opened")
             else:
-                self._arrivals.add(Arrival(channel, partial(self._respond, policy)))
+                self._arrivals.add(Arrival(channel, partial(self._respond, policy), policy.headers))
 
     def _start_scrapes(self) -> None:
         """Give each request that waits its scrape, as long as there are some, or its short response."""

@@ -301,6 +301,47 @@ def test_headers_are_sent(serve: Serve) -> None:
     assert fetch(server)[1]["x-frame-options"] == "deny"
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /-/healthy HTTP/1.0\r\n\r\n", 200),
+        (b"DELETE /-/healthy HTTP/1.0\r\n\r\n", 405),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 401),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /" + b"x" * 20_000, 431),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        (b"GET /metr", 408),
+    ],
+)
+def test_each_response_has_the_headers(serve: Serve, sent: bytes, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if status == 408:
+        monkeypatch.setattr(arrivals_module, "_HEAD_SECONDS", 0.1)
+    headers = "X-Frame-Options: deny\n    X-Content-Type-Options: nosniff"
+    server = serve(f"http_server_config:\n  headers:\n    {headers}\n{USERS}")
+    with open_to(server) as connection:
+        connection.sendall(sent)
+        response = read(connection)
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nX-Frame-Options: deny\r\nX-Content-Type-Options: nosniff\r\n" in response
+
+
+def test_a_request_that_gets_no_scrape_gets_the_headers(
+    serve: Serve, shop: CollectorRegistry, wait_until: WaitUntil
+) -> None:
+    gate = Gate()
+    shop.register(gate)
+    server = serve("http_server_config:\n  headers:\n    X-Frame-Options: deny\n", max_scrapes=1)
+    with open_to(server) as first, open_to(server) as second:
+        first.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert gate.waiting.acquire(timeout=PATIENCE_SECONDS)
+        second.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        response = read(second)
+        gate.open.set()
+        assert b"\r\nX-Frame-Options: deny\r\n" in read(first)
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nX-Frame-Options: deny\r\n" in response
+
+
 def test_guesses_leave_scrapes_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed one at a time; of more than a few, others are told to try again."""
     monkeypatch.setattr(authentication_module, "_CHECKS", 1)

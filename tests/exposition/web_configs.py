@@ -16,7 +16,7 @@ import bcrypt
 import trustme
 
 from pytheus import start_http_server
-from pytheus.exposition.server import MetricsServer
+from pytheus.exposition.server import MAX_SCRAPES, MetricsServer
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import WaitUntil, own_threads
 
@@ -79,8 +79,10 @@ def serving(shared: Scene, shop: CollectorRegistry, wait_until: WaitUntil) -> It
     before = _descriptors()
     with ExitStack() as servers:
 
-        def serve(text: str, scene: Scene = shared) -> MetricsServer:
-            return servers.enter_context(start_http_server(0, registry=shop, web_config=scene.write(text)))
+        def serve(text: str, scene: Scene = shared, *, max_scrapes: int = MAX_SCRAPES) -> MetricsServer:
+            return servers.enter_context(
+                start_http_server(0, registry=shop, web_config=scene.write(text), max_scrapes=max_scrapes)
+            )
 
         yield serve
     wait_until(lambda: own_threads() == [] and _descriptors() <= before, "threads and sockets to end")
