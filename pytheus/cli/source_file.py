@@ -29,7 +29,7 @@ def read_source(path: str, max_bytes: int, seconds: float) -> bytes:
         with open(0, "rb", closefd=False) as file:
             return file.read(max_bytes)
     if sys.platform == "win32":
-        with open(path, "rb") as file:  # pipes are no files there
+        with open(path, "rb") as file:  # where a pipe is not a file
             return file.read(max_bytes)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import selectors
 import socket
 import threading
@@ -412,10 +413,10 @@ def _checked_max_scrapes(max_scrapes: int) -> int:
 
 def checked_path(path: str) -> str:
     """Return `path` if a client can request it; raise `ValueError` otherwise."""
-    if not path.startswith("/") or not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
+    if re.fullmatch(r"/[!$-;=@-~]*", path) is None:
         raise ValueError(
             f"the path {path!r} is not valid; it must begin with '/' and be plain ASCII, percent-encoded if"
-            " necessary, without '?', '#' and spaces"
+            " necessary, without '?', '#', '<', '>', '\"' and spaces"
         )
     return path
 
