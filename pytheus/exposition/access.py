@@ -35,7 +35,10 @@ def _refuse_none(request: Request, /) -> Response | None:
 
 
 class Policy(NamedTuple):
-    """How a connection is opened, which requests are refused, and the headers that each response gets."""
+    """How a connection is opened, which requests are refused, and the headers that each response gets.
+
+    Only the response to a client without TLS, where the server needs it, has none of these headers.
+    """
 
     open_channel: Callable[[OwnSocket], Channel] = Channel
     refusal: Callable[[Request], Response | None] = _refuse_none

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytheus.exposition.channel import Channel
-from pytheus.exposition.http1 import BadRequestError, HeadReader, Request, response_head
+from pytheus.exposition.http1 import BadRequestError, HeadReader, PlainRequestError, Request, response_head
 from pytheus.exposition.own_socket import OwnSocket
 from pytheus.exposition.response import Response, answer_text, overload_response
 from pytheus.lazy import logger
@@ -59,7 +59,7 @@ class Arrival:
     ) -> None:
         self.channel: Final = channel
         self.respond: Final = respond
-        self._headers: Final = headers
+        self._headers = headers
         self.since: Final = time.monotonic()
         self.deadline: float = self.since + _HEAD_SECONDS
         self.request: Request | None = None
@@ -88,6 +88,9 @@ class Arrival:
             if data is not None:
                 self.request = self._reader.feed(data)
         except BadRequestError as error:
+            if isinstance(error, PlainRequestError):
+                # https://www.rfc-editor.org/rfc/rfc6797#section-7.2
+                self._headers = ()  # Strict-Transport-Security must not be sent without TLS
             self.answer(answer_text("GET", error.status, f"{error}\n"))
             return
         if self.request is not None:

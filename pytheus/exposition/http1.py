@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from pytheus.exposition.response import Response
 
-__all__ = ["HEAD_END", "BadRequestError", "HeadReader", "Request", "parse_head", "response_head"]
+__all__ = ["HEAD_END", "BadRequestError", "HeadReader", "PlainRequestError", "Request", "parse_head", "response_head"]
 
 _HEAD_BYTES: Final = 16 * 1024
 _HEAD_END_BYTES: Final = 3  # those of an empty line that may have come before its last byte
@@ -81,6 +81,10 @@ class BadRequestError(Exception):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class PlainRequestError(BadRequestError):
+    """A request without TLS to a server that needs it."""
 
 
 class Request(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Final
 
 from pytheus.exceptions import ConfigurationError
 from pytheus.exposition.channel import Channel
-from pytheus.exposition.http1 import BadRequestError
+from pytheus.exposition.http1 import BadRequestError, PlainRequestError
 from pytheus.exposition.own_socket import OwnSocket
 from pytheus.exposition.web_config import Pem, TlsConfig
 from pytheus.regular_files import MAX_PEM_BYTES, check_regular_file
@@ -54,7 +54,7 @@ class TlsChannel(Channel):
         self._is_established = False
 
     def receive(self) -> bytes | None:
-        """As for `Channel`; raises `BadRequestError` for a client that speaks HTTP without TLS."""
+        """As for `Channel`; raises `PlainRequestError` for a client that speaks HTTP without TLS."""
         data = super().receive()
         if self._tls is None or data is None:
             return data
@@ -67,7 +67,7 @@ class TlsChannel(Channel):
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._tls = None
-                raise BadRequestError("this server needs HTTPS; write https:// instead of http://") from None
+                raise PlainRequestError("this server needs HTTPS; write https:// instead of http://") from None
             # The alert for the client.
             super().queue(self._encrypted.read())
             with suppress(OSError):

@@ -146,12 +146,14 @@ def test_versions_and_ciphers_are_obeyed(serve: Serve, shared_scene: Scene) -> N
 
 
 def test_a_client_without_tls_is_told(serve: Serve) -> None:
-    server = serve(TLS)
+    headers = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n"
+    server = serve(TLS + headers)
     with open_to(server) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: shop\r\n\r\n")
         response = read(connection)
     assert response.startswith(b"HTTP/1.1 400 ")
     assert response.endswith(b"this server needs HTTPS; write https:// instead of http://\n")
+    assert b"Strict-Transport-Security" not in response  # RFC 6797 section 7.2
 
 
 @pytest.mark.parametrize(
