@@ -60,6 +60,7 @@ Modules:
 - `interruption`: which errors end the program, and which are failures of foreign code
 - `lazy`: names that load their module at first use
 - `compilation`: a class decorator, and repeated imports, of the compiled build
+- `regular_files`: files that a user names, read without waiting
 - `version`: the version, and whether this build is compiled
 """
 

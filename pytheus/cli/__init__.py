@@ -38,4 +38,5 @@
 - `writers`: the writers of such a program
 - `top`: ``pytheus top``
 - `sidecar`: the command in this process, and a process beside it that serves its metrics
+- `source_file`: the content of a file, a pipe or standard input, within a limit of time
 """

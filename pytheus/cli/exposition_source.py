@@ -4,7 +4,8 @@ Rules:
 
 - A target is read as people type it: ``http://HOST/PATH``, ``HOST:PORT``, ``:PORT`` or ``PORT``, a file, or ``-``. A
   file that exists is preferred to an address without a scheme. Without a path, that of a URL is ``/metrics``.
-- One limit of time covers a scrape with its redirects, and one of bytes its body, before and after decompression.
+- One limit of time covers a scrape with its redirects, or the wait for a pipe, and one of bytes the body, before and
+  after decompression.
 - A redirect is followed to http and https only, not from https to http, and without credentials and the client's
   certificate unless scheme, host and port stay the same.
 - The parser is lenient, because expositions of other programs are read, too.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
+from pytheus.cli.source_file import read_source
 from pytheus.exceptions import InvalidReceiverError, PushError, PytheusError
 from pytheus.exposition.compression import DecompressionError, accepted_codings, decompressed
 from pytheus.plugins.redaction import HIDDEN, is_plain
@@ -177,10 +179,8 @@ class ExpositionSource:
 
     def _read_file(self) -> Exposition:
         limit = self._reading.max_bytes
-        is_standard_input = self._target == "-"
         try:
-            with open(0 if is_standard_input else self._target, "rb", closefd=not is_standard_input) as file:
-                body = file.read(limit + 1)
+            body = read_source(self._target, limit + 1, self._reading.timeout_seconds)
         except FileNotFoundError as error:
             raise SourceError(f"there is no file {self.shown!r}; {_REMEDY}") from error
         except (OSError, ValueError) as error:

@@ -108,6 +108,8 @@ def python_of(words: Sequence[str], depth: int = _DEPTH_AT_MOST) -> str | None:
 
 
 def _python_of_script(path: str, depth: int) -> str | None:
+    if not os.path.isfile(path):
+        return None  # a pipe would be waited for
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)

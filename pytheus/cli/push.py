@@ -97,9 +97,9 @@ def command(
         if delete:
             gateway.delete()
             return 0
-        _send(gateway, source, registry, "merge" if merge else "replace")
+        _send(gateway, source, registry, "merge" if merge else "replace", timeout_seconds)
         return 0
-    body = _read(source) if source is not None else _collected(registry, timeout_seconds)
+    body = _read(source, timeout_seconds) if source is not None else _collected(registry, timeout_seconds)
     if receiver == "-":
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
@@ -110,9 +110,9 @@ def command(
     return 0
 
 
-def _send(gateway: Gateway, source: str | None, registry: str | None, method: PushMethod) -> None:
+def _send(gateway: Gateway, source: str | None, registry: str | None, method: PushMethod, seconds: float) -> None:
     if source is not None:
-        gateway.push_text(_read(source), method=method)
+        gateway.push_text(_read(source, seconds), method=method)
     else:
         with _shared(registry) as shared:
             gateway.push(shared, method=method)
@@ -150,11 +150,12 @@ def _collected(named: str | None, seconds: float) -> bytes:
         return rendered(shared, seconds, "text").body
 
 
-def _read(source: str) -> bytes:
+def _read(source: str, seconds: float) -> bytes:
     """Return the content of a file, or of standard input, if it is valid in the text format."""
+    from pytheus.cli.source_file import read_source
+
     try:
-        with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
-            body = file.read(_MAX_SOURCE_BYTES + 1)
+        body = read_source(source, _MAX_SOURCE_BYTES + 1, seconds)
     except OSError as error:
         raise click.ClickException(f"cannot read {source}: {error.strerror}") from error
     shown = "standard input" if source == "-" else source

@@ -26,7 +26,7 @@ _OPTIONS: Final = (
         default=_DEFAULT.timeout_seconds,
         show_default=True,
         metavar="S",
-        help="The longest time that a scrape may take.",
+        help="The longest time that a scrape, or the wait for a pipe, may take.",
     ),
     click.option(
         "--max-bytes",

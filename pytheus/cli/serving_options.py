@@ -57,7 +57,9 @@ def _path(text: str) -> str:
     try:
         return checked_path(text)
     except ValueError:
-        raise ValueError("a path that begins with '/', in plain ASCII without '?', '#' and spaces") from None
+        raise ValueError(
+            "a path that begins with '/', in plain ASCII without '?', '#', '<', '>', '\"' and spaces"
+        ) from None
 
 
 def _frameworks(text: str) -> str:

@@ -6,7 +6,9 @@ Rules:
   is removed, takes effect at once and without a signal.
 - A change that is not valid leaves the previous configuration in force and is logged once, because a certificate and
   its key cannot be replaced in one step. The next change is read again.
-- TLS can neither be turned off nor on in a running server: a mistake in a file must not open it.
+- A mistake in a file must not open a running server, and a file that is being written is empty or cut for a moment. So
+  TLS is turned on or off, the last user and token are removed, and less is required of client certificates only when
+  the server starts.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pytheus.exposition.http1 import Request
     from pytheus.exposition.own_socket import OwnSocket
     from pytheus.exposition.response import Response
+    from pytheus.exposition.web_config import Requirements
 
 __all__ = ["OPEN_POLICY", "Access", "Policy"]
 
@@ -32,7 +35,10 @@ def _refuse_none(request: Request, /) -> Response | None:
 
 
 class Policy(NamedTuple):
-    """How a connection is opened, which requests are refused, and the headers that each response gets."""
+    """How a connection is opened, which requests are refused, and the headers that each response gets.
+
+    Only the response to a client without TLS, where the server needs it, has none of these headers.
+    """
 
     open_channel: Callable[[OwnSocket], Channel] = Channel
     refusal: Callable[[Request], Response | None] = _refuse_none
@@ -51,7 +57,7 @@ class Access:
         self._path: Final = os.path.abspath(path)
         self._files: tuple[str, ...] = (self._path,)
         self._seen = self._signatures()
-        self._policy = self._load()
+        self._policy, self._requirements = self._load()
 
     def current(self) -> Policy:
         """Return the policy for a new connection."""
@@ -60,19 +66,20 @@ class Access:
             # Those from before it is read: a file that changes meanwhile is read again for the next connection.
             self._seen = signatures
             try:
-                policy = self._load()
-                if policy.has_tls != self._policy.has_tls:
+                policy, requirements = self._load()
+                change = self._requirements.change_to(requirements)
+                if change is not None:
                     raise ConfigurationError(
-                        f"{self._path}: tls_server_config was {'added' if policy.has_tls else 'removed'}, which takes"
-                        " effect when the server starts; start it again"
+                        f"{self._path}: {change}, which takes effect when the server starts; start it again, or correct"
+                        " the file"
                     )
             except ConfigurationError as error:
                 logger("pytheus.exposition").error("the previous web configuration stays in force: %s", error)
             else:
-                self._policy = policy
+                self._policy, self._requirements = policy, requirements
         return self._policy
 
-    def _load(self) -> Policy:
+    def _load(self) -> tuple[Policy, Requirements]:
         from pytheus.exposition.web_config import read_web_config
 
         config = read_web_config(self._path)
@@ -81,8 +88,9 @@ class Access:
             self._files = config.files
             self._seen = self._signatures()
             config = read_web_config(self._path)
-        policy = Policy(headers=config.headers)
-        if config.users or config.tokens:
+        requirements = config.requirements
+        policy = Policy(headers=config.headers, has_tls=requirements.has_tls)
+        if requirements.has_credentials:
             from pytheus.exposition.authentication import Credentials
 
             policy = policy._replace(refusal=Credentials(config.users, config.tokens).refusal)
@@ -90,10 +98,8 @@ class Access:
             from pytheus.exposition.tls import TlsChannel, allowed_names, server_context
 
             context, names = server_context(config.tls, config.path), allowed_names(config.tls)
-            policy = policy._replace(
-                open_channel=lambda connection: TlsChannel(connection, context, names), has_tls=True
-            )
-        return policy
+            policy = policy._replace(open_channel=lambda connection: TlsChannel(connection, context, names))
+        return policy, requirements
 
     def _signatures(self) -> tuple[object, ...]:
         return tuple(map(_signature, self._files))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytheus.exposition.channel import Channel
-from pytheus.exposition.http1 import BadRequestError, HeadReader, Request, response_head
+from pytheus.exposition.http1 import BadRequestError, HeadReader, PlainRequestError, Request, response_head
 from pytheus.exposition.own_socket import OwnSocket
 from pytheus.exposition.response import Response, answer_text, overload_response
 from pytheus.lazy import logger
@@ -35,14 +35,31 @@ _POLL_SECONDS: Final = 0.1
 class Arrival:
     """One connection, its `request` once the head is complete, and the `deadline` of its present wait.
 
-    `respond` makes the response of its scrape.
+    `respond` makes the response of its scrape. The short responses of this module get the `headers`, too.
     """
 
-    __slots__ = ("_lingers", "_reader", "channel", "deadline", "is_answered", "request", "respond", "since", "watched")
+    __slots__ = (
+        "_headers",
+        "_lingers",
+        "_reader",
+        "channel",
+        "deadline",
+        "is_answered",
+        "request",
+        "respond",
+        "since",
+        "watched",
+    )
 
-    def __init__(self, channel: Channel, respond: Callable[[Request, Channel], Response]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        respond: Callable[[Request, Channel], Response],
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.channel: Final = channel
         self.respond: Final = respond
+        self._headers = headers
         self.since: Final = time.monotonic()
         self.deadline: float = self.since + _HEAD_SECONDS
         self.request: Request | None = None
@@ -71,6 +88,9 @@ class Arrival:
             if data is not None:
                 self.request = self._reader.feed(data)
         except BadRequestError as error:
+            if isinstance(error, PlainRequestError):
+                # https://www.rfc-editor.org/rfc/rfc6797#section-7.2
+                self._headers = ()  # Strict-Transport-Security must not be sent without TLS
             self.answer(answer_text("GET", error.status, f"{error}\n"))
             return
         if self.request is not None:
@@ -80,6 +100,7 @@ class Arrival:
         """Send a short `response` as far as the client takes it now, and the rest in `advance`."""
         self.is_answered = True
         self.deadline = time.monotonic() + _LINGER_SECONDS
+        response = response._replace(headers=(*response.headers, *self._headers))
         self.channel.queue(response_head(response) + response.body)
         self.channel.end()
         # Otherwise the client has sent all, so closing does not discard the response.

@@ -5,8 +5,8 @@ Rules:
 - It knows no socket and no time: bytes go in, a request comes out.
 - One request per connection. Whatever follows the head, a body or another request, is never parsed, so a proxy in
   front and this server cannot disagree about where the next request begins.
-- A request that deviates from the grammar of RFC 9112 is refused. The only exception is a bare LF at the end of a line
-  (section 2.2).
+- A request that deviates from the grammar of RFC 9112 is refused, with two exceptions: a bare LF at the end of a line
+  (section 2.2), and the signs that browsers and curl send in a target without encoding them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from pytheus.exposition.response import Response
 
-__all__ = ["HEAD_END", "BadRequestError", "HeadReader", "Request", "parse_head", "response_head"]
+__all__ = ["HEAD_END", "BadRequestError", "HeadReader", "PlainRequestError", "Request", "parse_head", "response_head"]
 
 _HEAD_BYTES: Final = 16 * 1024
 _HEAD_END_BYTES: Final = 3  # those of an empty line that may have come before its last byte
@@ -34,13 +34,36 @@ HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 #   tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
+# https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2
+#   host = IP-literal / IPv4address / reg-name
+#   IP-literal = "[" ( IPv6address / IPvFuture ) "]"
+#   reg-name = *( unreserved / pct-encoded / sub-delims )
+# Digits and colons in brackets are not counted, and a zone may follow them, which some clients send.
+_UNRESERVED: Final = r"A-Za-z0-9\-._~"
+_SUB_DELIMS: Final = r"!$&'()*+,;="
+_IP_LITERAL: Final = rf"\[(?:[0-9A-Fa-f:.]+(?:%[{_UNRESERVED}%]+)?|[Vv][0-9A-Fa-f]+\.[{_UNRESERVED}{_SUB_DELIMS}:]+)\]"
+_REG_NAME_SIGNS: Final = rf"[{_UNRESERVED}{_SUB_DELIMS}]*"
+_URI_HOST: Final = rf"(?:{_IP_LITERAL}|{_REG_NAME_SIGNS}(?:%[0-9A-Fa-f]{{2}}{_REG_NAME_SIGNS})*)"
+
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.2
+#   Host = uri-host [ ":" port ]       both may be empty
+_HOST: Final = re.compile(rf"{_URI_HOST}(?::[0-9]*)?", re.ASCII)
+
+# https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+#   request-target = origin-form / absolute-form / authority-form / asterisk-form
+# Of the signs outside the grammar of RFC 3986, those are taken that https://url.spec.whatwg.org/#query-percent-encode-set
+# leaves as they are: [ ] \ ^ ` { | } and a % that begins no encoding. The others are spaces, " # < > and non-ASCII.
+_TARGET_SIGN: Final = r"[!$-;=?-~]"
+_SCHEME: Final = r"[A-Za-z][A-Za-z0-9+.\-]*"
+_REQUEST_TARGET: Final = rf"(?:/{_TARGET_SIGN}*|{_SCHEME}:{_TARGET_SIGN}+|{_URI_HOST}:[0-9]+|\*)"
+
 # https://www.rfc-editor.org/rfc/rfc9112#section-3
 #   request-line = method SP request-target SP HTTP-version
-_REQUEST_LINE: Final = re.compile(rf"({_TOKEN}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])", re.ASCII)
+_REQUEST_LINE: Final = re.compile(rf"({_TOKEN}) ({_REQUEST_TARGET}) HTTP/([0-9])\.([0-9])", re.ASCII)
 
 # https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
 #   absolute-form = absolute-URI       proxies send it, and servers must accept it
-_ABSOLUTE_FORM: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*", re.ASCII)
+_ABSOLUTE_FORM: Final = re.compile(rf"{_SCHEME}://[^/?]*", re.ASCII)
 
 # https://www.rfc-editor.org/rfc/rfc9112#section-5
 #   field-line = field-name ":" OWS field-value OWS       with no folding (section 5.2) and no space before the colon
@@ -60,6 +83,10 @@ class BadRequestError(Exception):
         self.status = status
 
 
+class PlainRequestError(BadRequestError):
+    """A request without TLS to a server that needs it."""
+
+
 class Request(NamedTuple):
     """The `method`, `target` and header `fields` of a request.
 
@@ -72,15 +99,15 @@ class Request(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path in the target, without scheme, host, query and fragment."""
+        """The path in the target, without scheme, host and query."""
         absolute = _ABSOLUTE_FORM.match(self.target)
         path = self.target if absolute is None else self.target[absolute.end() :]
-        return re.split(r"[?#]", path, maxsplit=1)[0] or "/"
+        return path.partition("?")[0] or "/"
 
     @property
     def query(self) -> str:
-        """The part of the target after "?", without the fragment."""
-        return self.target.partition("?")[2].partition("#")[0]
+        """The part of the target after "?"."""
+        return self.target.partition("?")[2]
 
     @property
     def has_body(self) -> bool:
@@ -120,6 +147,8 @@ def _check_fields(fields: Mapping[str, str], minor: str) -> None:
     if "host" not in fields and minor != "0":
         # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
         raise BadRequestError("the request has no Host header, which HTTP/1.1 requires")
+    if _HOST.fullmatch(fields.get("host", "")) is None:
+        raise BadRequestError("the Host header is not 'HOST' or 'HOST:PORT'")
     # https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     if _CONTENT_LENGTH.fullmatch(fields.get("content-length", "0")) is None:
         raise BadRequestError("Content-Length is not a whole number")

@@ -21,6 +21,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import selectors
 import socket
 import threading
@@ -305,7 +306,7 @@ class MetricsServer:
                 connection.close()
                 logger("pytheus.exposition").exception("a connection to the metrics server cannot be opened")
             else:
-                self._arrivals.add(Arrival(channel, partial(self._respond, policy)))
+                self._arrivals.add(Arrival(channel, partial(self._respond, policy), policy.headers))
 
     def _start_scrapes(self) -> None:
         """Give each request that waits its scrape, as long as there are some, or its short response."""
@@ -412,10 +413,10 @@ def _checked_max_scrapes(max_scrapes: int) -> int:
 
 def checked_path(path: str) -> str:
     """Return `path` if a client can request it; raise `ValueError` otherwise."""
-    if not path.startswith("/") or not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
+    if re.fullmatch(r"/[!$-;=@-~]*", path) is None:
         raise ValueError(
             f"the path {path!r} is not valid; it must begin with '/' and be plain ASCII, percent-encoded if"
-            " necessary, without '?', '#' and spaces"
+            " necessary, without '?', '#', '<', '>', '\"' and spaces"
         )
     return path
 

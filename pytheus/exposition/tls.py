@@ -19,9 +19,10 @@ from typing import Final
 
 from pytheus.exceptions import ConfigurationError
 from pytheus.exposition.channel import Channel
-from pytheus.exposition.http1 import BadRequestError
+from pytheus.exposition.http1 import BadRequestError, PlainRequestError
 from pytheus.exposition.own_socket import OwnSocket
 from pytheus.exposition.web_config import Pem, TlsConfig
+from pytheus.regular_files import MAX_PEM_BYTES, check_regular_file
 
 __all__ = ["TlsChannel", "allowed_names", "server_context"]
 
@@ -53,7 +54,7 @@ class TlsChannel(Channel):
         self._is_established = False
 
     def receive(self) -> bytes | None:
-        """As for `Channel`; raises `BadRequestError` for a client that speaks HTTP without TLS."""
+        """As for `Channel`; raises `PlainRequestError` for a client that speaks HTTP without TLS."""
         data = super().receive()
         if self._tls is None or data is None:
             return data
@@ -66,7 +67,7 @@ class TlsChannel(Channel):
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 self._tls = None
-                raise BadRequestError("this server needs HTTPS; write https:// instead of http://") from None
+                raise PlainRequestError("this server needs HTTPS; write https:// instead of http://") from None
             # The alert for the client.
             super().queue(self._encrypted.read())
             with suppress(OSError):
@@ -157,6 +158,10 @@ def server_context(config: TlsConfig, path: str) -> ssl.SSLContext:
     with _loading(path, "curve_preferences"):
         if config.curve is not None:
             context.set_ecdh_curve(config.curve)
+    for name, pem in (("cert", config.cert), ("key", config.key), ("client_ca", config.client_ca)):
+        if pem is not None and pem.file is not None:
+            with _loading(path, _source(name, pem)):
+                check_regular_file(pem.file, MAX_PEM_BYTES)  # because OpenSSL would wait for a pipe
     subject = f"{_source('cert', config.cert)} and {_source('key', config.key)}"
     with _loading(path, subject), _as_file(config.cert) as cert, _as_file(config.key) as key:
         # With a password, so that the terminal is not asked for one.

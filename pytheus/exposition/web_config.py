@@ -33,11 +33,11 @@ from pytheus.exposition.web_yaml import Table, read_text, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TlsConfig", "WebConfig", "read_web_config"]
+__all__ = ["Pem", "Requirements", "TlsConfig", "WebConfig", "read_web_config"]
 
 _VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
 _VERIFIED: Final = "RequireAndVerifyClientCert"
-_CLIENT_AUTH_TYPES: Final = ("NoClientCert", "VerifyClientCertIfGiven", _VERIFIED)
+_CLIENT_AUTH_TYPES: Final = ("NoClientCert", "VerifyClientCertIfGiven", _VERIFIED)  # each requires more
 # They ask for a certificate and do not verify it, which OpenSSL's interface in Python cannot do.
 _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 _CURVES: Final = {
@@ -97,6 +97,27 @@ class TlsConfig(NamedTuple):
     prefers_server_ciphers: bool = True
 
 
+class Requirements(NamedTuple):
+    """The requirements that a client must meet."""
+
+    has_tls: bool
+    has_credentials: bool
+    client_auth_type: str
+    has_allowed_sans: bool
+
+    def change_to(self, other: Requirements) -> str | None:
+        """Return the words for a change to `other` that a running server must not obey; None if it may."""
+        if self.has_tls != other.has_tls:
+            return f"tls_server_config was {'added' if other.has_tls else 'removed'}"
+        if self.has_credentials and not other.has_credentials:
+            return "no user of basic_auth_users and no token of bearer_token_files is left"
+        if _CLIENT_AUTH_TYPES.index(self.client_auth_type) > _CLIENT_AUTH_TYPES.index(other.client_auth_type):
+            return f"client_auth_type was {self.client_auth_type} and is {other.client_auth_type}"
+        if self.has_allowed_sans and not other.has_allowed_sans:
+            return "no name of client_allowed_sans is left"
+        return None
+
+
 class WebConfig(NamedTuple):
     """A web configuration that is valid; `files` are all files that it was read from or names.
 
@@ -109,6 +130,16 @@ class WebConfig(NamedTuple):
     tokens: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
+
+    @property
+    def requirements(self) -> Requirements:
+        """The requirements that a client must meet."""
+        return Requirements(
+            has_tls=self.tls is not None,
+            has_credentials=bool(self.users or self.tokens),
+            client_auth_type=_CLIENT_AUTH_TYPES[0] if self.tls is None else self.tls.client_auth_type,
+            has_allowed_sans=self.tls is not None and bool(self.tls.client_allowed_sans),
+        )
 
     def __repr__(self) -> str:
         return f"<WebConfig {self.path}>"  # nothing else, because it contains secrets

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pytheus.exceptions import ConfigurationError
+from pytheus.regular_files import UnfitFileError, read_regular_file
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
@@ -141,16 +141,11 @@ def read_yaml(path: str) -> Table | None:
 def read_text(path: str) -> str:
     """Return the text of a regular file of at most a megabyte; raises `ConfigurationError`."""
     try:
-        # Not waited for, as a pipe would be.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} is not a regular file")
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(content) > _MAX_BYTES:
-        raise ConfigurationError(f"{path} is larger than {_MAX_BYTES} bytes")
+        content, _ = read_regular_file(path, _MAX_BYTES)
+    except UnfitFileError as error:
+        raise ConfigurationError(f"{path} is {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -8,8 +8,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
-__all__ = ["Exports"]
+from pytheus.regular_files import read_regular_file
+
+__all__ = ["MAX_BYTES", "Exports"]
+
+MAX_BYTES: Final = 5_000_000
+"""The largest file that is read."""
 
 
 class Exports:
@@ -71,7 +77,7 @@ def _module(path: Path) -> tuple[str, ...]:
 
 def _imports(path: Path, word: bytes) -> Iterator[ast.ImportFrom]:
     try:
-        source = path.read_bytes()
+        source, _ = read_regular_file(path, MAX_BYTES)
         tree = ast.parse(source) if word in source else None
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return  # which is reported when the file is rewritten

@@ -22,14 +22,14 @@ from typing import Final, NamedTuple
 
 import libcst as cst
 
-from pytheus.migrate.exports import Exports
+from pytheus.migrate.exports import MAX_BYTES, Exports
 from pytheus.migrate.rewriting import rewrite
 from pytheus.migrate.tables import Remark
+from pytheus.regular_files import read_regular_file
 
 __all__ = ["Outcome", "difference", "migrate", "replace", "sources"]
 
 _SKIPPED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv", "env"})
-_MAX_BYTES: Final = 5_000_000
 
 
 class Outcome(NamedTuple):
@@ -78,9 +78,9 @@ def migrate(paths: Iterable[Path]) -> Iterator[Outcome]:
 
 def _outcome(path: Path, exports: Exports) -> Outcome:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return Outcome(path, problem=f"has {path.stat().st_size} bytes; expected at most {_MAX_BYTES}: split it")
-        before = path.read_bytes()
+        if path.stat().st_size > MAX_BYTES:
+            return Outcome(path, problem=f"has {path.stat().st_size} bytes; expected at most {MAX_BYTES}: split it")
+        before, _ = read_regular_file(path, MAX_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the source
             rewritten = rewrite(before, exported=exports.exported(path), through=exports.through(path))

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from pytheus.exceptions import ConfigurationError
+from pytheus.regular_files import UnfitFileError, read_regular_file
 
 __all__ = ["MAX_FILE_BYTES", "ConfigurationFile", "LookedAt", "read_configuration_file"]
 
@@ -158,33 +159,17 @@ def _content(path: str, source: str) -> tuple[bytes, os.stat_result]:
     """The content of a file and its status, which belong together even if another file replaces it meanwhile."""
     subject = f"configuration file {path}{source}"
     try:
-        # Before it is opened, because that alone has an effect on some devices.
-        found = _read(path) if stat.S_ISREG(os.stat(path).st_mode) else None
+        return read_regular_file(path, MAX_FILE_BYTES)
     except FileNotFoundError as error:
         raise ConfigurationError(f"{subject} does not exist; create it or unset PYTHEUS_CONFIG") from error
+    except UnfitFileError as error:
+        words = error.strerror
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
             f"{subject} cannot be read: {words}; make it readable, or name another in PYTHEUS_CONFIG"
         ) from error
-    if found is None:
-        raise ConfigurationError(f"{subject} is not a regular file; name a TOML file")
-    if len(found[0]) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{subject} is larger than {MAX_FILE_BYTES} bytes; is it the right file?")
-    return found
-
-
-def _read(path: str) -> tuple[bytes, os.stat_result] | None:
-    # Opening a named pipe would wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_FILE_BYTES + 1), status
-    finally:
-        os.close(descriptor)
+    raise ConfigurationError(f"{subject} is {words}; name a TOML file")
 
 
 class _Parsed:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pytheus.exceptions import InvalidReceiverError
+from pytheus.regular_files import MAX_PEM_BYTES, check_regular_file, read_regular_file
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +45,7 @@ class Access:
     white space around it, and read at each request. `headers` are sent with each request, such as a tenant's name.
     `ca_file` has the authorities that may vouch for the receiver, in place of those of the system. `cert_file` and
     `key_file` are the certificate that this side shows, PEM without a passphrase. `tls` replaces these three for other
-    wishes. Relative paths start in the working directory.
+    wishes. Relative paths start in the working directory. All files are regular ones: pipes are refused.
 
     Immutable. Raises `InvalidReceiverError` if the parts contradict each other or cannot be sent.
     """
@@ -131,6 +132,11 @@ class Access:
         subject = "ca_file"
         path = self.ca_file
         try:
+            for name, file in self._pem_files():
+                subject, path = name, file
+                if path is not None:
+                    check_regular_file(path, MAX_PEM_BYTES)  # because OpenSSL would wait for a pipe
+            subject, path = "ca_file", self.ca_file
             context = ssl.create_default_context(cafile=None if path is None else os.fspath(path))
             if self.cert_file is not None:
                 subject = "cert_file" if self.key_file is None else "cert_file and key_file"
@@ -149,13 +155,16 @@ class Access:
     def stamps(self) -> tuple[object, ...]:
         """Return a value that changes when a file of certificates does."""
         stamps: list[object] = []
-        for path in (self.ca_file, self.cert_file, self.key_file):
+        for _, path in self._pem_files():
             try:
                 status = None if path is None else os.stat(path)
             except OSError:
                 status = None
             stamps.append(None if status is None else (status.st_mtime_ns, status.st_ino, status.st_size))
         return tuple(stamps)
+
+    def _pem_files(self) -> tuple[tuple[str, str | os.PathLike[str] | None], ...]:
+        return (("ca_file", self.ca_file), ("cert_file", self.cert_file), ("key_file", self.key_file))
 
 
 def _check_header(name: str, value: str) -> None:
@@ -170,8 +179,8 @@ def _check_header(name: str, value: str) -> None:
 def _content(subject: str, path: str | os.PathLike[str] | None) -> str:
     assert path is not None  # the caller asks only where one is given
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read(_MAX_FILE_BYTES).strip()
+        content, _ = read_regular_file(path, _MAX_FILE_BYTES)
+        return content.decode("utf-8").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its content is not UTF-8"
         raise InvalidReceiverError(f"cannot read {subject} {os.fspath(path)}: {reason}") from error

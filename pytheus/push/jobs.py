@@ -182,11 +182,13 @@ class JobRun:
 
     def _keep_last_success(self, path: str | os.PathLike[str]) -> None:
         """Take the time of the last success from the file, which is about to be replaced."""
+        if not os.path.isfile(path):
+            return  # this run is the first; a pipe is not waited for, and refused afterwards
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 content = file.read(_MAX_OLD_BYTES)
         except OSError:
-            return  # this run is the first
+            return
         from pytheus.textformat import line_head
 
         own = line_head(_LAST_SUCCESS, {"job_name": self.name})

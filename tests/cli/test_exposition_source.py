@@ -141,6 +141,24 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     writer.join()
 
 
+@pytest.mark.parametrize("is_begun", [False, True], ids=["no writer", "no end"])
+def test_a_pipe_is_waited_for_within_the_limit(tmp_path: Path, is_begun: bool) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR) if is_begun else None
+    if writer is not None:
+        os.write(writer, TEXT)
+    told = refusal(str(path), Reading(timeout_seconds=0.05))
+    assert told.startswith(f"cannot read '{path}': it has not ended after 0.05 seconds; write a file")
+    if writer is not None:
+        os.close(writer)
+
+
+def test_a_device_is_read_as_far_as_the_limit() -> None:
+    assert read(os.devnull).families() == {}
+    assert "has more than 1000 bytes" in refusal("/dev/zero", Reading(max_bytes=1000))
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -106,3 +106,9 @@ def test_this_python_is_not_started() -> None:
 def test_one_that_cannot_start_is_left_to_the_command(tmp_path: Path) -> None:
     assert warning_of([script(tmp_path / "python3", "#!/bin/sh\nexit 1\n")]) is None
     assert warning_of([script(tmp_path / "python2", "#!/nowhere\n")]) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_script(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tool", 0o700)
+    assert python_of([str(tmp_path / "tool")]) is None

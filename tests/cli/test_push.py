@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,3 +201,16 @@ def test_a_file_that_is_too_large_is_refused(
     path = tmp_path / "backup.txt"
     path.write_text("a 1\n")
     assert "has more than 3 bytes" in refusal(capsys, str(tmp_path / "a.prom"), "--from", str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_waited_for_within_the_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    arguments = [str(tmp_path / "a.prom"), "--from", str(pipe), "--timeout-seconds"]
+    assert f"cannot read {pipe}: it has not ended after 0.05 seconds" in refusal(capsys, *arguments, "0.05")
+    writer = threading.Thread(target=pipe.write_text, args=("a 1\n",))
+    writer.start()
+    assert main(["push", *arguments, "100"]) == 0
+    writer.join()
+    assert (tmp_path / "a.prom").read_text() == "a 1\n"

@@ -28,17 +28,104 @@ def test_a_request_of_prometheus() -> None:
     [
         ("/metrics", "/metrics"),
         ("/metrics?name[]=orders_total", "/metrics"),
-        ("/metrics#top", "/metrics"),
+        ("/metrics?name[]=a&b={c|d}^`\\e%", "/metrics"),
         ("//metrics", "//metrics"),
         ("http://shop.example:9464/metrics?x", "/metrics"),
         ("http://shop.example", "/"),
         ("http://[::1]:80/metrics", "/metrics"),
+        ("HTTP://shop.example?x=/metrics", "/"),
+        ("shop.example:443", "shop.example:443"),
+        ("[::1]:443", "[::1]:443"),
+        ("10.0.0.1:443", "10.0.0.1:443"),
         ("*", "*"),
-        ("?x", "/"),
     ],
 )
 def test_the_path_is_the_targets_without_query(target: str, path: str) -> None:
     assert parse_head(f"GET {target} HTTP/1.0".encode()).path == path
+
+
+HOSTS = """
+shop
+shop:
+:80
+shop_1.example:9464
+10.0.0.1
+[::1]:80
+[::ffff:10.0.0.1]
+[v1.a:b]:8
+[fe80::1%25eth0]
+[fe80::1%eth0]:80
+xn--bcher-kva.example.
+a%2Db
+!$&'()*+,;=~
+"""
+NO_HOSTS = """
+a b
+a/c
+a b/c
+a?b
+a#b
+u@h
+a:b
+a:1:2
+::1
+[::1
+::1]
+[]
+[::1]x
+[g::1]
+[::1%]
+"a"
+<a>
+{a}
+a\\b
+a%zz
+a%2
+b\u00fccher
+a:80 80
+"""
+NO_TARGETS = """
+/metrics#x
+/metrics#
+/m"
+/<m
+/m>
+/m?"a"
+/m?<a>
+/m?a#b
+/\u00fc
+/m?\u00fc
+http://a/b#c
+metrics
+?x
+**
+*/
+[::1]
+a b:80
+:
+http:
+%
+\\metrics
+"""
+
+
+@pytest.mark.parametrize("host", ["", *HOSTS.split("\n")[1:-1]])
+def test_a_host_and_a_port_are_taken(host: str) -> None:
+    assert parse_head(f"GET / HTTP/1.1\r\nHost: {host}".encode()).fields["host"] == host
+
+
+@pytest.mark.parametrize("host", NO_HOSTS.split("\n")[1:-1])
+def test_another_host_is_refused(host: str) -> None:
+    with pytest.raises(BadRequestError, match="the Host header is not 'HOST' or 'HOST:PORT'") as caught:
+        parse_head(f"GET / HTTP/1.0\r\nHost: {host}".encode())
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("target", NO_TARGETS.split("\n")[1:-1])
+def test_another_target_is_refused(target: str) -> None:
+    with pytest.raises(BadRequestError, match=r"the request line is not 'METHOD TARGET HTTP/1\.1'") as caught:
+        parse_head(f"GET {target} HTTP/1.1\r\nHost: shop".encode())
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(
@@ -109,10 +196,17 @@ def test_what_is_no_request_is_refused(head: bytes, status: int) -> None:
         b"GET / HTTP/1.0\r\nX: a" + b" \t" * 1_000_000 + b"\x00",
         b"GET / HTTP/1.0\r\nContent-Length: 1" + b" \t" * 1_000_000 + b"x",
         b"GET / HTTP/1.0\r\nContent-Length: " + b"11, " * 500_000 + b"x",
+        b"GET /" + b"a+" * 1_000_000 + b" HTTP/1.0",
         b"GET " + b"a+" * 1_000_000 + b" HTTP/1.0",
+        b"GET " + b"%2D" * 500_000 + b":x HTTP/1.0",
+        b"GET / HTTP/1.0\r\nHost: " + b"%2Da" * 500_000 + b"/",
+        b"GET / HTTP/1.0\r\nHost: [" + b"1:" * 500_000 + b"%" * 500_000,
         b"a" * 2_000_000,
     ],
-    ids=["white space", "white space after", "a length and white space", "lengths", "a target", "a method"],
+    ids=[
+        *("white space", "white space after", "a length and white space", "lengths", "a path", "a target", "a port"),
+        *("a host", "an address", "a method"),
+    ],
 )
 def test_the_time_grows_as_the_head(head: bytes) -> None:
     """A time that grows as its square would be hours here, and most of a second for the largest head of a client."""

@@ -19,11 +19,24 @@ from pytheus.exposition.http1 import HEAD_END, BadRequestError, HeadReader, Requ
 pytestmark = pytest.mark.property
 
 _TOKEN = string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~"
+_UNRESERVED = string.ascii_letters + string.digits + "-._~"
+_REG_NAME = _UNRESERVED + "!$&'()*+,;="
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 _VALUE = _VISIBLE + " \t" + "".join(map(chr, range(0x80, 0x100)))
 
 tokens = st.text(_TOKEN, min_size=1, max_size=8)
-targets = st.sampled_from(["/metrics", "/", "*", "http://shop:80/m?x#y", "shop:443"]) | st.text(_VISIBLE, min_size=1)
+# Signs that browsers and curl encode in a target, and ours refuses.
+_ENCODED = '"#<>'
+_TARGET = "".join(sorted(set(_VISIBLE) - set(_ENCODED)))
+
+targets = st.sampled_from(["/metrics", "/", "*", "http://shop:80/m?x", "shop:443", "[::1]:80", "urn:shop"]) | st.builds(
+    "{}{}".format, st.sampled_from(["/", "http://", "http://shop?"]), st.text(_TARGET)
+)
+hosts = st.builds(
+    "{}{}".format,
+    st.sampled_from(["", "shop", "10.0.0.1", "[::1]", "[fe80::1%25eth0]", "a%2Db"]) | st.text(_REG_NAME, max_size=8),
+    st.sampled_from(["", ":", ":80"]),
+)
 names = st.sampled_from(["Accept", "accept-encoding", "X-Scrape", "Connection", "Expect", "Upgrade"]) | tokens
 values = st.text(_VALUE, max_size=20)
 framing = st.sampled_from(
@@ -37,7 +50,7 @@ def well_formed(draw: st.DrawFn) -> bytes:
     lines = [f"{draw(tokens)} {draw(targets)} HTTP/1.{draw(st.sampled_from('01'))}"]
     given_names = [name for name in draw(st.lists(names, max_size=4)) if name.lower() not in _FRAMING_NAMES]
     fields = [f"{name}:{draw(st.sampled_from(['', ' ', chr(9)]))}{draw(values)}" for name in given_names]
-    fields.append(f"Host: {draw(st.text(_VISIBLE, max_size=8))}")
+    fields.append(f"Host: {draw(hosts)}")
     fields += draw(st.lists(framing, max_size=1))
     lines += draw(st.permutations(fields))
     end = draw(st.sampled_from(["\r\n", "\n"]))
@@ -49,6 +62,7 @@ _FRAMING_NAMES = ("host", "content-length", "transfer-encoding")
 # Bytes and lines on which parsers disagree.
 _PIECES = (
     [bytes([byte]) for byte in b'\x00\x01\t\n\x0b\r !",:/\x7f\x80\xff09Hh']
+    + [b"#", b"<", b"?", b"@", b"[", b"]", b"%", b"\\", b"|"]
     + [b"\r\n", b"\r\n ", b"\n\t", b"\r\r\n", b"Host: b\r\n", b"host:\n", b" HTTP/1.1", b"HTTP/2.0", b"HTTP/1.2"]
     + [b"Content-Length: 1\r\n", b"Content-Length: +1\r\n", b"Content-Length: 1,2\r\n", b"Content-Length: 0x1\r\n"]
     + [b"Content-Length: " + b"1" * 21 + b"\r\n", b"Content-Length:\r\n", b"Content-Length: 1,\r\n"]
@@ -118,8 +132,42 @@ def refusal_is_stated(data: bytes, oracle: h11.Request, error: BadRequestError) 
         return True  # RFC 9112 section 5.2: a folded line is refused, or joined as h11 does
     if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for _, value in oracle.headers for byte in value):
         return True  # RFC 9110 section 5.5: control characters are invalid in values
+    if not is_target(oracle.target.decode("ascii")) or not is_host(joined(oracle).get("host", "")):
+        return error.status == 400  # RFC 9112 section 3.2
     # RFC 9110 section 2.5: a later minor version is handled like HTTP/1.1, which requires Host
     return oracle.http_version > b"1.1" and "host" not in joined(oracle)
+
+
+def is_target(target: str) -> bool:
+    """Whether it has one of the four forms, apart from signs that browsers and curl do not encode."""
+    if any(sign in target for sign in _ENCODED):
+        return False
+    scheme, colon, rest = target.partition(":")
+    is_absolute = bool(colon and rest) and scheme[:1].isalpha() and all(c.isalnum() or c in "+.-" for c in scheme)
+    has_port = target.rpartition(":")[2].isdigit() and ":" in target
+    return target.startswith("/") or target == "*" or is_absolute or (is_host(target) and has_port)
+
+
+def is_host(value: str) -> bool:
+    """Whether it is a host, optionally with a port, read from the left."""
+    if value.startswith("["):
+        inside, bracket, rest = value[1:].partition("]")
+        address, percent, zone = inside.partition("%")
+        if inside[:1] in "vV" and inside:
+            version, dot, name = inside[1:].partition(".")
+            is_literal = bool(dot and name) and set(version) <= set(string.hexdigits) and bool(version)
+            is_literal = is_literal and set(name) <= set(_REG_NAME + ":")
+        else:
+            is_literal = bool(address) and set(address) <= set(string.hexdigits + ":.")
+            is_literal = is_literal and bool(zone) is bool(percent) and set(zone) <= set(_UNRESERVED + "%")
+        return bool(bracket) and is_literal and (not rest or (rest[0] == ":" and set(rest[1:]) <= set(string.digits)))
+    name, _, port = value.partition(":")
+    first, *encoded = name.split("%")
+    is_name = set(first) <= set(_REG_NAME) and all(
+        len(each) >= 2 and set(each[:2]) <= set(string.hexdigits) and set(each[2:]) <= set(_REG_NAME)
+        for each in encoded
+    )
+    return is_name and set(port) <= set(string.digits)
 
 
 @given(well_formed())
@@ -139,6 +187,9 @@ def test_both_accept_a_well_formed_head_with_the_same_result(data: bytes) -> Non
 @example(b"GET / HTTP/3.0\r\nHost: a\r\n\r\n")
 @example(b"GET / HTTP/1.2\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n")
+@example(b"GET /metrics#x HTTP/1.1\r\nHost: a\r\n\r\n")
+@example(b"GET metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: a b/c\r\n\r\n")
 def test_neither_accepts_a_head_that_the_other_refuses_without_a_stated_reason(data: bytes) -> None:
     assert_agreement(data)
 

@@ -22,6 +22,23 @@ from pytheus.exposition.page.scrubbing import scrubbed
         ("password=hunter2, user=bob", "password=***, user=bob"),
         ("password is hunter2", "password is ***"),
         ("{'password': 'a b', \"api-key\": \"x\"}", "{'password': ***, \"api-key\": ***}"),
+        ("password='it''s-hunter2' host=db", "password=*** host=db"),
+        ("password='it'' hunter2' host=db", "password=*** host=db"),
+        ("password='it's-hunter2' host=db", "password=*** host=db"),
+        ('password="a ""hunter2"" b" host=db', "password=*** host=db"),
+        ("{'password': 'a\\'hunter2'}", "{'password': ***}"),
+        ("{'password': b'a\\\\', 'user': 'bob'}", "{'password': ***, 'user': 'bob'}"),
+        ('{"password": "a\\" hunter2"} refused', '{"password": ***} refused'),
+        ('"{\\"password\\": \\"hunter2 a\\"}"', '"{\\"password\\": ***'),
+        ("password='' user=bob", "password=*** user=bob"),
+        ("Pwd=Tr0ub,hunter2 on db", "Pwd=*** on db"),
+        ("password=a;hunter2)x]y}z; user=bob", "password=***; user=bob"),
+        ("Server=db;Password=a;b,c;User=bob", "Server=db;Password=***;User=bob"),
+        ("token=a&b&user=bob", "token=***&user=bob"),
+        ("(password=hunter2) is wrong", "(password=***) is wrong"),
+        ("pass=hunter2", "pass=***"),
+        ("DB_PASS: hunter2", "DB_PASS: ***"),
+        ("3 tests pass, bypass=off, compass: north", "3 tests pass, bypass=off, compass: north"),
         ("header Authorization: Bearer abc.def", "header Authorization: *** ***"),
         ("key AKIAIOSFODNN7EXAMPLE+1234 is invalid", "key *** is invalid"),
         ("[Errno 2] No such file or directory: '/home/bob/x.txt'", "[Errno 2] No such file or directory: '...x.txt'"),
@@ -46,6 +63,21 @@ def test_no_secret_is_left(form: str, secret: str, around: str) -> None:
     assert secret not in scrubbed(f"{around} {form.format(secret)} {around}", None).replace("***", "")
 
 
-@pytest.mark.parametrize("piece", ["a", "a.", "://", "auth", "/a", "a:", "=", "auth='", "a1", "x@", "bearer ", "\\\\"])
+@pytest.mark.property
+@given(st.sampled_from(["it{}s", "{} ", " {}", "{}"]), st.sampled_from("'\""), st.sampled_from(["pass", "api_key"]))
+def test_no_quoted_secret_is_left(form: str, quote: str, name: str) -> None:
+    """However a program writes its quotes: doubled, as in SQL, or with a backslash, as in Python and JSON."""
+    secret = form.format(quote) + "hunter2"
+    for written in (secret.replace(quote, quote * 2), secret.replace(quote, f"\\{quote}"), repr(secret)[1:-1]):
+        value = f"{quote}{written}{quote}"
+        if written != repr(secret)[1:-1] or repr(secret)[0] == quote:
+            assert scrubbed(f"{name}={value} host=db", None) == f"{name}=*** host=db"
+
+
+PIECES = ["a", "a.", "://", "auth", "/a", "a:", "=", "auth='", "a1", "x@", "bearer ", "\\\\"]
+NAMED = ["pass=", "pass='\\", "pass=''", "pass=&a", "pass=;;;", "pass='a'", "pass\\'", "pass is ", "pass=,)"]
+
+
+@pytest.mark.parametrize("piece", [*PIECES, *NAMED])
 def test_a_long_text_is_bounded(piece: str) -> None:
     assert len(scrubbed(piece * 1000, None)) <= 300

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import hmac
-import os
 import socket
 import ssl
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -23,14 +20,24 @@ from pytheus.exposition import authentication as authentication_module
 from pytheus.exposition.authentication import Credentials
 from pytheus.exposition.http1 import parse_head
 from pytheus.exposition.negotiation import OVERVIEW_TYPE
-from pytheus.exposition.server import MetricsServer
 from pytheus.registry import CollectorRegistry
 from tests.exposition.conftest import Gate, WaitUntil, add_queues, open_to, own_threads, read
 
 web_configs = pytest.importorskip("tests.exposition.web_configs", exc_type=ImportError)
-from tests.exposition.web_configs import HASH, MUTUAL, PASSWORD, TLS, USERS, Scene, address_of  # noqa: E402
-
-_PATIENCE_SECONDS = 120
+from tests.exposition.web_configs import (  # noqa: E402
+    HASH,
+    MUTUAL,
+    PASSWORD,
+    PATIENCE_SECONDS,
+    TLS,
+    USERS,
+    Scene,
+    Serve,
+    address_of,
+    basic,
+    fetch,
+    serving,
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,43 +52,9 @@ def scene(tmp_path: Path) -> Scene:
 
 
 @pytest.fixture
-def serve(
-    shared_scene: Scene, shop: CollectorRegistry, wait_until: WaitUntil
-) -> Iterator[Callable[..., MetricsServer]]:
-    """Call it with the text of a web configuration; gives a server. Afterwards, no thread and no descriptor is left."""
-    before = _descriptors()
-    with ExitStack() as servers:
-
-        def serve(text: str, scene: Scene = shared_scene) -> MetricsServer:
-            return servers.enter_context(start_http_server(0, registry=shop, web_config=scene.write(text)))
-
+def serve(shared_scene: Scene, shop: CollectorRegistry, wait_until: WaitUntil) -> Iterator[Serve]:
+    with serving(shared_scene, shop, wait_until) as serve:
         yield serve
-    wait_until(lambda: own_threads() == [] and _descriptors() <= before, "threads and sockets to end")
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-
-
-def fetch(
-    server: MetricsServer, context: ssl.SSLContext | None = None, path: str = "/metrics", **fields: str
-) -> tuple[int, dict[str, str], bytes]:
-    """Status, header fields by name in lower case, and body."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-    if context is not None:
-        handlers.append(urllib.request.HTTPSHandler(context=context))
-    url = f"{server.url.removesuffix('/metrics')}{path}"
-    request = urllib.request.Request(url, headers=fields)
-    try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=_PATIENCE_SECONDS) as response:
-            return response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, {name.lower(): value for name, value in error.headers.items()}, error.read()
-
-
-def basic(name: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 # TLS -----------------------------------------------------------------------------------------------------------------
@@ -89,7 +62,7 @@ def basic(name: str, password: str) -> str:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_metrics_are_served_with_tls(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, shop: CollectorRegistry, version: ssl.TLSVersion
+    serve: Serve, shared_scene: Scene, shop: CollectorRegistry, version: ssl.TLSVersion
 ) -> None:
     add_queues(shop)
     server = serve(TLS)
@@ -103,11 +76,11 @@ def test_metrics_are_served_with_tls(
     assert b"\nshop_orders_total 1.0\n" in body
 
 
-def test_the_end_of_a_response_is_announced(serve: Callable[..., MetricsServer], shared_scene: Scene) -> None:
+def test_the_end_of_a_response_is_announced(serve: Serve, shared_scene: Scene) -> None:
     """Without it, a client could not tell a whole response from one that an attacker has cut."""
     server = serve(TLS)
     with (
-        socket.create_connection(address_of(server), timeout=_PATIENCE_SECONDS) as plain,
+        socket.create_connection(address_of(server), timeout=PATIENCE_SECONDS) as plain,
         shared_scene.client().wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as connection,
     ):
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
@@ -116,7 +89,7 @@ def test_the_end_of_a_response_is_announced(serve: Callable[..., MetricsServer],
 
 
 def test_inline_certificates_leave_no_file(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, shared_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     texts = {"cert": "server.crt", "key": "server.key", "client_ca": "ca.crt"}
@@ -131,7 +104,7 @@ def test_inline_certificates_leave_no_file(
     assert fetch(server, shared_scene.client(with_certificate=True))[0] == 200
 
 
-def test_mutual_tls(serve: Callable[..., MetricsServer], shared_scene: Scene, wait_until: WaitUntil) -> None:
+def test_mutual_tls(serve: Serve, shared_scene: Scene, wait_until: WaitUntil) -> None:
     server = serve(MUTUAL)
 
     assert fetch(server, shared_scene.client(with_certificate=True))[0] == 200
@@ -146,9 +119,7 @@ def test_mutual_tls(serve: Callable[..., MetricsServer], shared_scene: Scene, wa
     ("names", "is_allowed"),
     [(["prometheus.example"], True), (["other", "10.0.0.1"], True), (["example"], False), (["10.0.0.10"], False)],
 )
-def test_names_of_certificates(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, names: list[str], is_allowed: bool
-) -> None:
+def test_names_of_certificates(serve: Serve, shared_scene: Scene, names: list[str], is_allowed: bool) -> None:
     server = serve(f"{MUTUAL}  client_allowed_sans: [{', '.join(names)}]\n")
     context = shared_scene.client(with_certificate=True)
 
@@ -159,13 +130,13 @@ def test_names_of_certificates(
             fetch(server, context)
 
 
-def test_versions_and_ciphers_are_obeyed(serve: Callable[..., MetricsServer], shared_scene: Scene) -> None:
+def test_versions_and_ciphers_are_obeyed(serve: Serve, shared_scene: Scene) -> None:
     server = serve(
         f"{TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,"
         " TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305]\n  curve_preferences: [CurveP384]\n"
     )
     with (
-        socket.create_connection(address_of(server), timeout=_PATIENCE_SECONDS) as plain,
+        socket.create_connection(address_of(server), timeout=PATIENCE_SECONDS) as plain,
         shared_scene.client().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
     ):
         assert connection.version() == "TLSv1.2"
@@ -174,39 +145,15 @@ def test_versions_and_ciphers_are_obeyed(serve: Callable[..., MetricsServer], sh
         assert cipher[0].endswith("CHACHA20-POLY1305")
 
 
-def test_a_certificate_that_is_renewed_is_used_at_once(
-    serve: Callable[..., MetricsServer], scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
-    def served() -> str:
-        with (
-            socket.create_connection(address_of(server), timeout=_PATIENCE_SECONDS) as plain,
-            scene.client().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
-        ):
-            certificate = connection.getpeercert()
-            assert certificate is not None
-            return str(certificate["serialNumber"])
-
-    server = serve(TLS, scene)
-    first = served()
-    key = (scene.home / "server.key").read_text()
-    scene.renew()
-    renewed = (scene.home / "server.key").read_text()
-
-    (scene.home / "server.key").write_text(key)  # the certificate is written before its key
-    assert served() == first
-    assert served() == first
-    assert caplog.text.count("the previous web configuration stays in force") == 1
-    (scene.home / "server.key").write_text(renewed)
-    assert served() != first
-
-
-def test_a_client_without_tls_is_told(serve: Callable[..., MetricsServer]) -> None:
-    server = serve(TLS)
+def test_a_client_without_tls_is_told(serve: Serve) -> None:
+    headers = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=60\n"
+    server = serve(TLS + headers)
     with open_to(server) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: shop\r\n\r\n")
         response = read(connection)
     assert response.startswith(b"HTTP/1.1 400 ")
     assert response.endswith(b"this server needs HTTPS; write https:// instead of http://\n")
+    assert b"Strict-Transport-Security" not in response  # RFC 6797 section 7.2
 
 
 @pytest.mark.parametrize(
@@ -223,9 +170,7 @@ def test_a_client_without_tls_is_told(serve: Callable[..., MetricsServer]) -> No
         b"\x17\x03\x03\x40\x00" + bytes(16384),
     ],
 )
-def test_bad_tls_costs_only_itself(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, sent: bytes, wait_until: WaitUntil
-) -> None:
+def test_bad_tls_costs_only_itself(serve: Serve, shared_scene: Scene, sent: bytes, wait_until: WaitUntil) -> None:
     server = serve(TLS)
     for _ in range(5):
         with open_to(server) as connection, suppress(OSError):  # the server may have closed it already
@@ -238,7 +183,7 @@ def test_bad_tls_costs_only_itself(
 
 
 def test_clients_that_stop_in_their_handshake_keep_no_scrape_out(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
+    serve: Serve, shared_scene: Scene, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:
     server = serve(TLS)
     hello = ssl.MemoryBIO()
@@ -252,7 +197,7 @@ def test_clients_that_stop_in_their_handshake_keep_no_scrape_out(
         assert fetch(server, shared_scene.client())[0] == 200
 
 
-def test_a_handshake_has_a_limit_of_time(serve: Callable[..., MetricsServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handshake_has_a_limit_of_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals_module, "_HEAD_SECONDS", 0.1)
     with open_to(serve(TLS)) as connection:
         connection.sendall(b"\x16")
@@ -260,17 +205,17 @@ def test_a_handshake_has_a_limit_of_time(serve: Callable[..., MetricsServer], mo
 
 
 def test_a_client_that_leaves_is_noticed(
-    serve: Callable[..., MetricsServer], shared_scene: Scene, shop: CollectorRegistry, wait_until: WaitUntil
+    serve: Serve, shared_scene: Scene, shop: CollectorRegistry, wait_until: WaitUntil
 ) -> None:
     """It announces its end before it closes, so that its last bytes are not those of TCP."""
     gate = Gate()
     shop.register(gate)
     server = serve(TLS)
-    plain = socket.create_connection(address_of(server), timeout=_PATIENCE_SECONDS)
+    plain = socket.create_connection(address_of(server), timeout=PATIENCE_SECONDS)
     connection = shared_scene.client().wrap_socket(plain, server_hostname="127.0.0.1")
     try:
         connection.sendall(b"GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 100\r\n\r\n")
-        assert gate.waiting.acquire(timeout=_PATIENCE_SECONDS)
+        assert gate.waiting.acquire(timeout=PATIENCE_SECONDS)
         connection.settimeout(0.01)
         with suppress(TimeoutError, ssl.SSLError):
             connection.unwrap()
@@ -284,7 +229,7 @@ def test_a_client_that_leaves_is_noticed(
 # Passwords and tokens ------------------------------------------------------------------------------------------------
 
 
-def test_a_password_is_needed(serve: Callable[..., MetricsServer]) -> None:
+def test_a_password_is_needed(serve: Serve) -> None:
     server = serve(USERS)
 
     status, fields, body = fetch(server)
@@ -294,7 +239,7 @@ def test_a_password_is_needed(serve: Callable[..., MetricsServer]) -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/html", OVERVIEW_TYPE])
-def test_the_page_needs_it_too(serve: Callable[..., MetricsServer], accept: str) -> None:
+def test_the_page_needs_it_too(serve: Serve, accept: str) -> None:
     server = serve(USERS)
 
     assert fetch(server, Accept=accept)[::2] == (401, b"authentication is required\n")
@@ -326,7 +271,7 @@ WRONG = [
 
 @pytest.mark.parametrize("authorization", WRONG)
 @pytest.mark.parametrize("path", ["/metrics", "/", "/nowhere"])
-def test_wrong_credentials_are_refused(serve: Callable[..., MetricsServer], authorization: str, path: str) -> None:
+def test_wrong_credentials_are_refused(serve: Serve, authorization: str, path: str) -> None:
     server = serve(USERS)
     with open_to(server) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: shop\r\nAuthorization: {authorization}\r\n\r\n"
@@ -334,11 +279,11 @@ def test_wrong_credentials_are_refused(serve: Callable[..., MetricsServer], auth
         assert read(connection).startswith(b"HTTP/1.1 401 ")
 
 
-def test_probes_need_no_password(serve: Callable[..., MetricsServer]) -> None:
+def test_probes_need_no_password(serve: Serve) -> None:
     assert fetch(serve(USERS), path="/-/healthy")[0] == 200
 
 
-def test_a_bearer_token_is_enough(serve: Callable[..., MetricsServer], scene: Scene) -> None:
+def test_a_bearer_token_is_enough(serve: Serve, scene: Scene) -> None:
     (scene.home / "one").write_text("first-token\n")
     (scene.home / "two").write_text("second-token")
     server = serve("bearer_token_files: [one, two]\n", scene)
@@ -353,32 +298,50 @@ def test_a_bearer_token_is_enough(serve: Callable[..., MetricsServer], scene: Sc
     assert fetch(server, Authorization="Bearer third-token")[0] == 200
 
 
-def test_a_user_who_is_removed_is_refused_at_once(serve: Callable[..., MetricsServer], scene: Scene) -> None:
-    server = serve(USERS, scene)
-    assert fetch(server, Authorization=basic("prometheus", PASSWORD))[0] == 200
-
-    scene.write(USERS.replace("prometheus", "grafana"))
-
-    assert fetch(server, Authorization=basic("prometheus", PASSWORD))[0] == 401
-    assert fetch(server, Authorization=basic("grafana", PASSWORD))[0] == 200
-
-
-@pytest.mark.parametrize("change", ["basic_auth_users: [", "{}: nothing", TLS], ids=["broken", "unknown", "TLS added"])
-def test_a_change_that_is_not_valid_leaves_the_access_as_it_was(
-    serve: Callable[..., MetricsServer], scene: Scene, change: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = serve(USERS, scene)
-    scene.write(change)
-    assert fetch(server)[0] == 401
-    assert fetch(server, Authorization=basic("prometheus", PASSWORD))[0] == 200
-    scene.path.unlink()
-    assert fetch(server)[0] == 401
-    assert caplog.text.count("the previous web configuration stays in force") == 2
-
-
-def test_headers_are_sent(serve: Callable[..., MetricsServer]) -> None:
+def test_headers_are_sent(serve: Serve) -> None:
     server = serve("http_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\n")
     assert fetch(server)[1]["x-frame-options"] == "deny"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /-/healthy HTTP/1.0\r\n\r\n", 200),
+        (b"DELETE /-/healthy HTTP/1.0\r\n\r\n", 405),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 401),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /" + b"x" * 20_000, 431),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        (b"GET /metr", 408),
+    ],
+)
+def test_each_response_has_the_headers(serve: Serve, sent: bytes, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if status == 408:
+        monkeypatch.setattr(arrivals_module, "_HEAD_SECONDS", 0.1)
+    headers = "X-Frame-Options: deny\n    X-Content-Type-Options: nosniff"
+    server = serve(f"http_server_config:\n  headers:\n    {headers}\n{USERS}")
+    with open_to(server) as connection:
+        connection.sendall(sent)
+        response = read(connection)
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nX-Frame-Options: deny\r\nX-Content-Type-Options: nosniff\r\n" in response
+
+
+def test_a_request_that_gets_no_scrape_gets_the_headers(
+    serve: Serve, shop: CollectorRegistry, wait_until: WaitUntil
+) -> None:
+    gate = Gate()
+    shop.register(gate)
+    server = serve("http_server_config:\n  headers:\n    X-Frame-Options: deny\n", max_scrapes=1)
+    with open_to(server) as first, open_to(server) as second:
+        first.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert gate.waiting.acquire(timeout=PATIENCE_SECONDS)
+        second.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        response = read(second)
+        gate.open.set()
+        assert b"\r\nX-Frame-Options: deny\r\n" in read(first)
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nX-Frame-Options: deny\r\n" in response
 
 
 def test_guesses_leave_scrapes_for_others(monkeypatch: pytest.MonkeyPatch) -> None:

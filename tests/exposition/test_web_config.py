@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,10 @@ def test_a_large_file_and_a_pipe_are_refused(web: Path) -> None:
     web.write_bytes(b"#" * (1024 * 1024 + 1))
     with pytest.raises(ConfigurationError, match="is larger than 1048576 bytes"):
         read_web_config(str(web))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(web.parent / "pipe")
+        with pytest.raises(ConfigurationError, match="pipe is not a regular file"):
+            read_web_config(str(web.parent / "pipe"))
     with pytest.raises(ConfigurationError, match=r"cannot read .*nowhere: No such file or directory"):
         read_web_config(str(web.parent / "nowhere"))
 
@@ -154,7 +159,25 @@ def test_a_large_file_and_a_pipe_are_refused(web: Path) -> None:
 @pytest.mark.parametrize(("cert", "key"), [("none", "none"), ("web.yml", "web.yml")], ids=["missing", "no PEM"])
 def test_certificates_that_cannot_be_used(web: Path, cert: str, key: str) -> None:
     web.write_text(f"tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n")
-    with pytest.raises(ConfigurationError, match=rf"web\.yml: cannot use cert_file .*{cert} and key_file .*{key}: "):
+    with pytest.raises(ConfigurationError, match=rf"web\.yml: cannot use cert_file .*{cert}( and key_file .*{key})?: "):
+        Access(str(web))
+
+
+@pytest.mark.parametrize("key", ["cert_file", "key_file", "client_ca_file"])
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", "large"])
+def test_certificates_are_regular_files_of_a_size(web: Path, key: str, path: str) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs named pipes")
+    os.mkfifo(web.parent / "pipe")
+    with open(web.parent / "large", "wb") as file:
+        file.truncate(1 << 40)
+    authority = pytest.importorskip("trustme").CA()
+    authority.issue_cert("shop").private_key_and_cert_chain_pem.write_to_path(str(web.parent / "good.pem"))
+    files = {"cert_file": "good.pem", "key_file": "good.pem", "client_ca_file": "good.pem", key: path}
+    lines = [f"  {name}: {file}\n" for name, file in files.items()]
+    web.write_text("tls_server_config:\n  client_auth_type: RequireAndVerifyClientCert\n" + "".join(lines))
+    words = "larger than [0-9]+ bytes" if path == "large" else "not a regular file"
+    with pytest.raises(ConfigurationError, match=rf"web\.yml: cannot use {key} .*{path}: {words}; write PEM"):
         Access(str(web))
 
 

@@ -181,3 +181,12 @@ def test_without_libcst_the_command_says_so(tree: Path) -> None:
 def test_a_file_without_changes_has_no_difference(tree: Path) -> None:
     Path("app.py").write_text(AFTER, "utf-8")
     assert [difference(each) for each in migrate([Path("app.py")])] == [""]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("a.py")
+    Path("b.py").write_text(BEFORE, "utf-8")
+    assert main(["migrate", ".", "--write"]) == 1
+    assert "a.py: cannot be read: not a regular file" in capsys.readouterr().err
+    assert Path("b.py").read_text("utf-8") == AFTER

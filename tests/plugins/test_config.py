@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_refused(pyproject: Path) -> None:
 
 def test_a_huge_file_is_refused(pyproject: Path) -> None:
     pyproject.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
-    assert refused() == (f"configuration file {pyproject} is larger than {MAX_FILE_BYTES} bytes; is it the right file?")
+    assert refused() == (f"configuration file {pyproject} is larger than {MAX_FILE_BYTES} bytes; name a TOML file")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import ssl
 from pathlib import Path
@@ -51,6 +52,20 @@ def test_credentials_are_given_once() -> None:
 def test_a_file_of_certificates_that_cannot_be_used_is_named(access: Access) -> None:
     client = HttpClient(f"https://127.0.0.1:{closed_port()}", access)
     with pytest.raises(InvalidReceiverError, match=r"cannot use (ca|cert)_file /.*; write PEM without a passphrase"):
+        client.request("GET")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file", "bearer_token_file", "password_file"])
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero"])
+def test_a_file_that_is_waited_for_is_refused(option: str, path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    files = {option: tmp_path / path}
+    if option == "key_file":
+        files["cert_file"] = Path(__file__)
+    access = Access(username="shop" if option == "password_file" else "", **files)  # type: ignore[arg-type]  # by name
+    client = HttpClient(f"https://127.0.0.1:{closed_port()}", access)
+    with pytest.raises(InvalidReceiverError, match=rf"cannot (use|read) {option} .*{path}: not a regular file"):
         client.request("GET")
 
 

@@ -97,6 +97,14 @@ def test_a_textfile_keeps_the_last_success(shop: CollectorRegistry, tmp_path: Pa
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_textfile(shop: CollectorRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / "nightly.prom")
+    with pytest.raises(ValueError, match="first"), job("nightly", shop, textfile=tmp_path / "nightly.prom"):
+        raise ValueError("first")
+    assert "is not a regular file; name another one" in caplog.text
+
+
 def test_each_call_of_a_decorated_function_is_a_run(receiver: Receiver, shop: CollectorRegistry) -> None:
     measured = job("nightly", shop, push=receiver.url)
 

@@ -22,15 +22,25 @@ HIDDEN: Final = "***"
 
 _CHARACTERS_AT_MOST: Final = 300
 
-_NAMES: Final = "passw|passphrase|pwd|secret|token|credential|cookie|api.?key|access.?key|private.?key|signature|auth"
+_NAMES: Final = (
+    "passw|passphrase|(?<![a-z])pass(?![a-z])|pwd|secret|token|credential|cookie|api.?key|access.?key|private.?key"
+    "|signature|auth"
+)
+# In a text that is itself quoted, a backslash precedes each quote.
+_OPENING: Final = r"\\{0,3}[bru]{0,2}"
+# A quote in the value is doubled, after a backslash, or before a letter.
+_QUOTED: Final = r"(?:\"(?:[^\"\\]|\\[\s\S]|\"\"|\"(?=\w))*\"?|'(?:[^'\\]|\\[\s\S]|''|'(?=\w))*'?)"
+# Up to white space and the marks before it, or up to another name and its value.
+_UNQUOTED: Final = r"\S+?(?=[,;)}\]]{0,3}(?:\s|\Z)|[&;][\w.-]{1,40}=)"
 # Each repetition has an end, or a beginning that few places have, so that no text takes long.
 _PATTERNS: Final = (
     (re.compile(r"\b(bearer|basic)\s+[^\s'\",;]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
     # A name and its value, as in password=x, "api_key": "x" and token 'x'.
     (
         re.compile(
-            rf"((?:{_NAMES})[\w.-]{{0,40}}['\"]?(?:\s{{0,9}}[=:]\s{{0,9}}|\sis\s|\s(?=['\"])))"
-            r"(\"[^\"]*\"?|'[^']*'?|[^\s,;)}\]]+)",
+            rf"((?:{_NAMES})[\w.-]{{0,40}}(?:\\{{0,3}}['\"])?"
+            rf"(?:\s{{0,9}}[=:]\s{{0,9}}|\sis\s|\s(?={_OPENING}['\"])))"
+            rf"(?:{_OPENING}{_QUOTED}|{_UNQUOTED})",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
