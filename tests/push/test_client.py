@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -195,8 +196,8 @@ def _silence(connection: socket.socket, request: Received, receiver: list[Receiv
     receiver[0].released.wait()
 
 
-@pytest.mark.parametrize("behave", [_drip, _continue_forever, _endless_body, _silence])
-def test_the_limit_covers_the_whole_response(behave: object) -> None:
+@pytest.mark.parametrize("behave", [_drip, _continue_forever, _silence])
+def test_the_limit_covers_the_whole_head(behave: object) -> None:
     assert callable(behave)
     place: list[Receiver] = []
     with Receiver(lambda connection, request: behave(connection, request, place)) as receiver:
@@ -206,6 +207,39 @@ def test_the_limit_covers_the_whole_response(behave: object) -> None:
         return  # a version of http.client that reads a bounded number of them
     assert error.reason == "timeout"
     assert "did not answer within 0.2 seconds" in str(error)
+
+
+def test_a_body_that_never_ends_is_cut() -> None:
+    place: list[Receiver] = []
+    with Receiver(lambda connection, request: _endless_body(connection, request, place)) as receiver:
+        place.append(receiver)
+        response = HttpClient(receiver.url, timeout_seconds=_SHORT_SECONDS).request("POST")
+    assert response.status == 200
+    assert set(response.body) <= {ord("x")}
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+@pytest.mark.parametrize("length", ["", "Content-Length: 50\r\n"])
+def test_a_connection_that_stays_open_after_the_words(status: int, length: str) -> None:
+    place: list[Receiver] = []
+
+    def answer(connection: socket.socket, request: Received) -> None:
+        connection.sendall(f"HTTP/1.1 {status} Some Reason\r\n{length}\r\nduplicate labels".encode())
+        place[0].released.wait()
+
+    with Receiver(answer) as receiver:
+        place.append(receiver)
+        client = HttpClient(receiver.url, timeout_seconds=_SHORT_SECONDS)
+        response = client.request("POST")
+        assert (response.status, response.body) == (status, b"duplicate labels")
+        if status != 200:
+            response = client.request("GET", max_response_bytes=1000)
+            assert (response.status, response.body) == (status, b"duplicate labels")
+            return
+        # Half of an exposition is not enough.
+        with pytest.raises(PushError) as caught:
+            client.request("GET", max_response_bytes=1000)
+        assert caught.value.reason == "timeout"
 
 
 def test_the_limit_covers_the_sending() -> None:
@@ -360,6 +394,36 @@ def test_no_credential_is_shown(tmp_path: Path) -> None:
         assert "hunter2" not in str(failure(HttpClient(f"http://127.0.0.1:{closed_port()}", access)))
 
 
+@pytest.mark.parametrize(
+    ("url", "access"),
+    [
+        ("http://{}/?token=hunter2%2Bab", Access()),
+        ("http://{}/?namespace=shop&extra=hunter2", Access()),
+        ("http://{}/hunter2@/push", Access()),
+        ("http://hunter2@{}", Access()),
+        ("http://{}", Access(username="hunter2")),
+    ],
+)
+def test_no_credential_of_the_url_is_shown(url: str, access: Access) -> None:
+    def echo(connection: socket.socket, request: Received) -> None:
+        named = base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode()
+        words = f"bad: {request.target} or {unquote(request.target)} of {named} in shop"
+        answering(403, words.encode())(connection, request)
+
+    with Receiver(echo) as receiver:
+        client = HttpClient(url.format(f"127.0.0.1:{receiver.port}"), access)
+        shown = str(client.refusal(client.request("POST", "/metrics")))
+    assert "bad: " in shown
+    assert "in shop" in shown
+    assert "hunter2" not in shown
+
+
+def test_words_are_left_alone_by_short_values_of_a_query() -> None:
+    with Receiver(answering(400, b"samples are late")) as receiver:
+        client = HttpClient(f"{receiver.url}?precision=s")
+        assert "and said: samples are late;" in str(client.refusal(client.request("POST")))
+
+
 # Settings ------------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +441,9 @@ def test_no_credential_is_shown(tmp_path: Path) -> None:
         ("http://gate<way/hunter2", "contains a character that a URL cannot have"),
         ("http://gateway/" + "hunter2" * 1000, "has 7015 characters, but at most 4096 are allowed"),
         ("http://a:hunter2@[::1", "does not have the form"),
+        ("http://hunter2@a..example", "has a host that cannot be a name"),
+        ("https://hunter2@.example", "has a host that cannot be a name"),
+        (f"http://hunter2@{'a' * 64}.example", "has a host that cannot be a name"),
     ],
 )
 def test_an_invalid_url_is_refused_and_not_shown(url: str, message: str) -> None:
@@ -402,7 +469,7 @@ def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
     assert HttpClient(url).shown == shown
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "5"])
-def test_a_limit_is_a_positive_number(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "5", float("inf"), 1e11, 10**400])
+def test_a_limit_is_a_positive_number_of_at_most_a_day(seconds: float) -> None:
     with pytest.raises(InvalidReceiverError, match="a positive number"):
         HttpClient("http://a", timeout_seconds=seconds)
