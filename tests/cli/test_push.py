@@ -114,6 +114,10 @@ def test_a_token_is_read_from_a_file(receiver: Receiver, backup: str, tmp_path: 
         ),
         (["a.prom", "--registry", "redsi"], "registry plugin 'redsi' (as argument) is not installed"),
         (["a.prom", "--from", "/nowhere"], "cannot read /nowhere: No such file or directory"),
+        (["http://b", "--job", "a", "--timeout-seconds", "inf"], "86400"),
+        (["http://b", "--job", "a", "--timeout-seconds", "nan"], "is a positive number, at most 86400"),
+        (["a.prom", "--timeout-seconds", "1e11"], "86400"),
+        (["http://b..c", "--job", "a", "--from", "-"], "has a host that cannot be a name"),
     ],
 )
 def test_a_mistake_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,3 +203,10 @@ def test_a_file_that_is_too_large_is_refused(
     path = tmp_path / "backup.txt"
     path.write_text("a 1\n")
     assert "has more than 3 bytes" in refusal(capsys, str(tmp_path / "a.prom"), "--from", str(path))
+
+
+def test_a_shell_without_standard_output(backup: str) -> None:
+    command = [sys.executable, "-P", "-m", "pytheus", "push", "-", "--from", backup]
+    ended = subprocess.run(["/bin/sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "there is no standard output" in ended.stderr
