@@ -24,7 +24,7 @@ from pytheus.push.rendering import rendered
 from pytheus.registry.contract import Registry
 from pytheus.registry.proxy import REGISTRY
 
-__all__ = ["replace_file", "write_stdout", "write_textfile"]
+__all__ = ["present_content", "replace_file", "write_stdout", "write_textfile"]
 
 TIMEOUT_SECONDS: Final = 10.0
 
@@ -68,6 +68,25 @@ def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIME
         sys.stdout.flush()
     except (OSError, ValueError) as error:  # ValueError: it is closed, or cannot encode the text
         raise PushError(f"standard output cannot be written: {error}", reason="file") from error
+
+
+def present_content(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return the beginning of the file `path`; b"" if there is no regular file."""
+    try:
+        # Not waited for, as a pipe would be.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(max_bytes)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: str | os.PathLike[str], body: bytes, mode: int) -> None:
