@@ -80,9 +80,14 @@ class Worker:
         return self._thread is not None and not self._ended.is_set()
 
     def start(self, pause: float) -> None:
-        """Start the thread, with the first `tick` after `pause` seconds, unless it runs."""
+        """Start the thread, with the first `tick` after `pause` seconds, unless it runs.
+
+        One that was to end and is still busy goes on.
+        """
         with self._condition:
-            if self.is_running:
+            if self._serving and self.is_running:
+                if not self._forking:
+                    self._stopping = False
                 return
             self._stopping = False
             self._serving = True

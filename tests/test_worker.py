@@ -89,6 +89,14 @@ def test_where_there_is_no_thread_any_more_who_asks_does_it(busy: Busy) -> None:
     assert busy.done_by == [threading.current_thread().name]
 
 
+def test_a_thread_that_was_to_end_and_is_busy_goes_on(busy: Busy) -> None:
+    assert not busy.worker.stop(0.0)
+    busy.worker.start(0.0)
+    busy.let_go()
+    assert busy.worker.submit(lambda: threading.current_thread().name, PATIENCE_SECONDS) == "busy"
+    assert busy.worker.is_running
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks of signals")
 def test_the_thread_handles_no_signals(busy: Busy) -> None:
     busy.let_go()

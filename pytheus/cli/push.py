@@ -47,7 +47,7 @@ _LINE: Final = re.compile(rf"[ \t\r]*(?:#.*|(?:{_NAME}[ \t]*(?:{_LABELS})?|{_LAB
 @click.option("--from", "source", metavar="FILE|-", help="An exposition in the text format, in place of a registry.")
 @click.option(
     "--timeout-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=86_400, min_open=True),
     default=TIMEOUT_SECONDS,
     help="The longest time it may take, 10 by default.",
 )
@@ -101,6 +101,8 @@ def command(
         return 0
     body = _read(source, timeout_seconds) if source is not None else _collected(registry, timeout_seconds)
     if receiver == "-":
+        if sys.stdout is None:
+            raise click.ClickException("there is no standard output; name a file")
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
         return 0
@@ -144,10 +146,11 @@ def _shared(named: str | None) -> Iterator[Registry]:
 
 
 def _collected(named: str | None, seconds: float) -> bytes:
+    from pytheus.push.deadline import checked_seconds
     from pytheus.push.rendering import rendered
 
     with _shared(named) as shared:
-        return rendered(shared, seconds, "text").body
+        return rendered(shared, checked_seconds(seconds, "pytheus push"), "text").body
 
 
 def _read(source: str, seconds: float) -> bytes:

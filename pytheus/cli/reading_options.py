@@ -22,7 +22,7 @@ _DEFAULT: Final = Reading()
 _OPTIONS: Final = (
     click.option(
         "--timeout-seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(min=0, max=86_400, min_open=True),
         default=_DEFAULT.timeout_seconds,
         show_default=True,
         metavar="S",

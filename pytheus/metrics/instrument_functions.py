@@ -23,7 +23,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from pytheus.version import COMPILED
 
-__all__ = ["completed", "instrument_function"]
+__all__ = ["completed", "function_kind", "instrument_function"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +52,7 @@ def instrument_function(
         raise TypeError(f"a metric decorates a function but got {type(function).__name__} {function!r:.80}")
     # The kind is known only at run time, so the wrappers share a type without a result.
     call = cast("Callable[P, Any]", function)
-    kind = _kind(function)
+    kind = function_kind(function)
     if kind == "async generator":
 
         @wraps(function)
@@ -112,7 +112,7 @@ def instrument_function(
     return around_call
 
 
-def _kind(function: object) -> str:
+def function_kind(function: object) -> str:
     """Return "plain", "coroutine", "generator" or "async generator".
 
     `function` may be in any number of partials, methods and callable objects.

@@ -5,22 +5,25 @@ Rules:
 - ``http://`` and ``https://`` only. A user name and password in it are credentials, percent-encoded.
 - An error shows neither credentials nor an invalid URL, in which a password may be anywhere.
 - A query is kept. Its values are shown only if their names are harmless.
+- A part that is not shown is a secret, also where a receiver repeats it in its words.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytheus.exceptions import InvalidReceiverError
-from pytheus.plugins.redaction import HIDDEN, is_plain, is_plain_path, shown_query
+from pytheus.plugins.redaction import HIDDEN, is_harmless, is_plain, is_plain_path, is_secret, shown_query
 
-__all__ = ["ReceiverAddress", "parse_receiver"]
+__all__ = ["LEAST_SECRET", "ReceiverAddress", "parse_receiver"]
 
 _ALLOWED: Final = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+")
 _FORM: Final = "http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]"
 _MAX_CHARACTERS: Final = 4096
+# A shorter value, such as a unit of time, would be found in any words.
+LEAST_SECRET: Final = 4
 
 
 class ReceiverAddress(NamedTuple):
@@ -45,6 +48,20 @@ class ReceiverAddress(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The parts that `shown` hides, as they are written and decoded."""
+        hidden: list[str] = [self.password]
+        if not _is_plain_user(self.username) or (not self.password and len(self.username) >= LEAST_SECRET):
+            hidden.append(self.username)
+        if not is_plain_path(unquote(self.path)):
+            hidden += (self.path, unquote(self.path))
+        for key, _, value in _pairs(self.query):
+            is_value = len(value) >= LEAST_SECRET or is_secret(key)
+            if is_value and not (is_harmless(key) and is_plain(value)):
+                hidden += (value, unquote(value), unquote_plus(value))
+        return tuple(dict.fromkeys(filter(None, hidden)))
+
     def __repr__(self) -> str:
         return f"<ReceiverAddress {self.shown}>"
 
@@ -66,8 +83,13 @@ def parse_receiver(url: str, subject: str = "a receiver's URL") -> ReceiverAddre
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
+        encoded = host.encode("idna").decode()
         if not host.isascii():
-            host = host.encode("idna").decode()
+            host = encoded
+    except UnicodeError:
+        raise InvalidReceiverError(
+            f"{subject} has a host that cannot be a name; each part between its dots has 1 to 63 characters"
+        ) from None
     except ValueError:
         raise InvalidReceiverError(f"{subject} does not have the form {_FORM}") from None
     if not host or port == 0:
@@ -97,7 +119,11 @@ def _shown_user(username: str, password: str) -> str:
     # Alone, it is most often a token.
     if not password:
         return f"{HIDDEN}@"
-    return f"{username if is_plain(username) and ':' not in username else HIDDEN}:{HIDDEN}@"
+    return f"{username if _is_plain_user(username) else HIDDEN}:{HIDDEN}@"
+
+
+def _is_plain_user(username: str) -> bool:
+    return is_plain(username) and ":" not in username
 
 
 def _pairs(query: str) -> list[tuple[str, str, str]]:

@@ -7,6 +7,8 @@ Rules:
 - A response has any status. Of its body, the beginning is kept, for messages, or as much as the caller asks for.
 - Redirects are not followed, because credentials and metrics are for the receiver that was named. Proxies are not used,
   and no variable of the environment is read.
+- The head of a response tells the outcome. A body that does not end in time only cuts the words, unless the caller
+  needs all of it.
 - An error names the receiver, the failure and the remedy, and contains no credential.
 """
 
@@ -21,7 +23,7 @@ from typing import Final, NamedTuple
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.plugins.redaction import hide
 from pytheus.push.access import Access
-from pytheus.push.address import parse_receiver
+from pytheus.push.address import LEAST_SECRET, parse_receiver
 from pytheus.push.deadline import Deadline, TimedSocket, checked_seconds, connect
 from pytheus.version import __version__
 
@@ -30,7 +32,7 @@ __all__ = ["USER_AGENT", "HttpClient", "HttpResponse", "Timings"]
 USER_AGENT: Final = f"pytheus/{__version__}"
 
 _MAX_BODY_BYTES: Final = 64 * 1024
-_READ_BYTES: Final = 1024 * 1024
+_READ_BYTES: Final = 256 * 1024
 _MAX_SAID_CHARACTERS: Final = 400
 
 
@@ -96,19 +98,21 @@ class HttpClient:
         gzip: bool = False,
         timeout_seconds: float | None = None,
         deadline: Deadline | None = None,
-        max_response_bytes: int = _MAX_BODY_BYTES,
+        max_response_bytes: int | None = None,
     ) -> HttpResponse:
         """Send `body` to the receiver's URL with `path` and `query` added, percent-encoded; returns the response.
 
         Returns a response of any status; `refusal` makes an error of one. With `gzip`, compresses the body and says so.
         `timeout_seconds` replaces that of the client, and `deadline` both, for several requests. Of the response's
-        body, at most `max_response_bytes` are read. Raises `PushError` if there is no valid response in time, and
+        body, at most `max_response_bytes` are read, and that of a success has to arrive in time; without them, the
+        beginning that arrives in time is enough. Raises `PushError` if there is no valid response in time, and
         `InvalidReceiverError` if a file with a credential or certificate cannot be used.
         """
         if deadline is None:
             deadline = Deadline(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
         address = self._address
-        authorization, secrets = self._access.authorization()
+        authorization, credentials = self._access.authorization()
+        secrets = self._secrets(credentials)
         target = f"{address.path}{path}" or "/"
         queries = "&".join(filter(None, (address.query, query)))
         if queries:
@@ -147,7 +151,7 @@ class HttpClient:
         status = response.status
         reason = http.client.responses.get(status, "")
         message = f"{self._subject} at {self.shown} refused the request with status {status} {reason}".rstrip()
-        said = self._said(response.body)
+        said = self.shown_words(response.body.decode("utf-8", "replace"))
         if said:
             message += f", and said: {said}"
         return PushError(f"{message}; {remedy or self._remedy(response)}", reason="status", status=status)
@@ -160,7 +164,7 @@ class HttpClient:
         if 300 <= status < 400:
             location = response.headers.get("location", "")
             try:
-                shown = parse_receiver(location).shown
+                shown = self.shown_words(parse_receiver(location).shown)
             except InvalidReceiverError:
                 shown = "another address"
             return f"it redirects to {shown}, and redirects are not followed; name the right URL"
@@ -172,14 +176,26 @@ class HttpClient:
             return "try again later, and look into the receiver's log"
         return "correct the metrics that the receiver rejects"
 
-    def _said(self, body: bytes) -> str:
-        text = _printable(body.decode("utf-8", "replace"))
+    def shown_words(self, words: str) -> str:
+        """Return words of the receiver as an error may show them: in one line, cut, and without credentials."""
         try:
-            secrets = self._access.authorization()[1]
+            secrets = self._secrets(self._access.authorization()[1])
         except InvalidReceiverError:
             return ""
-        text = hide((*secrets, *self._access.headers.values()), text)
+        text = hide(secrets, _printable(words))
         return text if len(text) <= _MAX_SAID_CHARACTERS else f"{text[:_MAX_SAID_CHARACTERS]}..."
+
+    def _secrets(self, credentials: tuple[str, ...]) -> tuple[str, ...]:
+        """Return all that no error may show; `credentials` are those of the access."""
+        access = self._access
+        # Alone, a user name is most often a token.
+        is_alone = not access.password and access.password_file is None and len(access.username) >= LEAST_SECRET
+        return (
+            *credentials,
+            *self._address.secrets,
+            *access.headers.values(),
+            *([access.username] if is_alone else ()),
+        )
 
     def _complete(self, access: Access, subject: str) -> Access:
         """Return `access` with the credentials of the URL."""
@@ -243,7 +259,7 @@ def _exchange(
     target: str,
     headers: Mapping[str, str],
     body: bytes,
-    max_response_bytes: int,
+    max_response_bytes: int | None,
 ) -> HttpResponse:
     head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     refused: OSError | None = None
@@ -258,7 +274,9 @@ def _exchange(
     try:
         response.begin()
         answered = deadline.elapsed()
-        content = b"" if response.length == 0 else _beginning(response, max_response_bytes)
+        is_needed = max_response_bytes is not None and 200 <= response.status < 300
+        limit = _MAX_BODY_BYTES if max_response_bytes is None else max_response_bytes
+        content = _beginning(response, limit, is_needed=is_needed)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, TimeoutError) or refused is None:
             raise
@@ -274,13 +292,20 @@ def _printable(text: str) -> str:
     return " ".join("".join([character if character.isprintable() else " " for character in text]).split())
 
 
-def _beginning(response: http.client.HTTPResponse, limit: int) -> bytes:
+def _beginning(response: http.client.HTTPResponse, limit: int, *, is_needed: bool) -> bytes:
+    """Return at most `limit` bytes of the body; if it is not needed, those that arrive before the connection fails."""
     pieces: list[bytes] = []
     size = 0
-    while size < limit:
-        piece = response.read(min(limit - size, _READ_BYTES))
-        if not piece:
-            break
-        pieces.append(piece)
-        size += len(piece)
+    limit = limit if response.length is None else min(limit, response.length)
+    try:
+        while size < limit:
+            # Not `read`, which loses all that it has read if the time is over.
+            piece = response.read1(min(limit - size, _READ_BYTES))
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+    except OSError:
+        if is_needed:
+            raise
     return b"".join(pieces)

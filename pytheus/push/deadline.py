@@ -22,8 +22,12 @@ from typing import Any, Final, TypeAlias
 
 from pytheus.background_threads import start_without_signals
 from pytheus.exceptions import InvalidReceiverError
+from pytheus.names import shown
 
-__all__ = ["Deadline", "TimedSocket", "checked_seconds", "connect"]
+__all__ = ["LONGEST_SECONDS", "Deadline", "TimedSocket", "checked_seconds", "connect"]
+
+LONGEST_SECONDS: Final = 86_400.0
+"""The longest limit of time, which every system's sockets and locks can wait for."""
 
 _SEND_BYTES: Final = 64 * 1024
 _LEAST_SECONDS: Final = 0.001
@@ -50,6 +54,11 @@ class Deadline:
         """Return the seconds since it was made."""
         return time.monotonic() - self._begun
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return self._moment - time.monotonic() < _LEAST_SECONDS
+
     def remaining(self) -> float:
         """Return the seconds that are left, more than 0; raises `TimeoutError` if the time is over."""
         left = self._moment - time.monotonic()
@@ -59,10 +68,12 @@ class Deadline:
 
 
 def checked_seconds(timeout_seconds: float, subject: str) -> float:
-    """Return `timeout_seconds` if it is a positive number; raise `InvalidReceiverError` for `subject` otherwise."""
-    if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float) or not timeout_seconds > 0:
+    """Return `timeout_seconds` if it is a positive number, at most a day; otherwise raise `InvalidReceiverError`."""
+    is_number = isinstance(timeout_seconds, int | float) and not isinstance(timeout_seconds, bool)
+    if not is_number or not 0 < timeout_seconds <= LONGEST_SECONDS:
         raise InvalidReceiverError(
-            f"timeout_seconds for {subject} is a positive number but got {timeout_seconds!r:.40}; pass seconds"
+            f"timeout_seconds for {subject} is a positive number, at most {LONGEST_SECONDS:.0f}, but got"
+            f" {shown(timeout_seconds)}; pass seconds"
         )
     return float(timeout_seconds)
 

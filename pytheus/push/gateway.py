@@ -146,7 +146,9 @@ class Gateway:
         metrics = rendered(registry, self._left(deadline) / 2, format, also)
         response = self._send(metrics, method, deadline, gzip)
         reads_no_protobuf = response.status in _NO_PROTOBUF or _VICTORIA_METRICS in response.headers
-        if reads_no_protobuf and format == "auto" and "protobuf" in metrics.content_type:
+        is_sent_again = reads_no_protobuf and format == "auto" and "protobuf" in metrics.content_type
+        # Without time for that, the answer is the reason.
+        if is_sent_again and (response.status < 300 or not deadline.is_over):
             as_text = rendered(registry, self._left(deadline) / 2, "text", also)
             response = self._send(as_text, method, deadline, gzip)
         self._check(response)

@@ -128,7 +128,7 @@ class _Otlp:
             rejected, words = partial_success(response.body)
             if not rejected and not words:
                 return Outcome(Verdict.DELIVERED)
-            said = f", and said: {words[:400]}" if words else ""
+            said = f", and said: {shown}" if (shown := self._client.shown_words(words)) else ""
             return Outcome(Verdict.DELIVERED, f"{_SUBJECT} at {self.shown} did not store {rejected} data points{said}")
         message = str(self._client.refusal(response))
         if response.status in _RETRIED:

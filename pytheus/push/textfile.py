@@ -60,6 +60,8 @@ def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIME
     Collectors have `timeout_seconds`, as for `write_textfile`. Raises `PushError` if it cannot be written.
     """
     seconds = checked_seconds(timeout_seconds, "standard output")
+    if sys.stdout is None:
+        raise PushError("there is no standard output, as in a program without a console; name a file", reason="file")
     text = rendered(registry, seconds, "text").body.decode()
     try:
         sys.stdout.write(text)
@@ -70,9 +72,10 @@ def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIME
 
 def replace_file(path: str | os.PathLike[str], body: bytes, mode: int) -> None:
     """Let the file `path` have the content `body` and the permissions `mode`; raises `PushError`."""
-    target = os.path.realpath(os.fspath(path))
+    target = os.fspath(path)
     written: str | None = None
     try:
+        target = os.path.realpath(target)
         if os.path.exists(target) and not stat.S_ISREG(os.stat(target).st_mode):
             raise PushError(f"the file {target} is not a regular file; name another one", reason="file")
         folder, name = os.path.split(target)
@@ -85,9 +88,10 @@ def replace_file(path: str | os.PathLike[str], body: bytes, mode: int) -> None:
             os.fsync(descriptor)
         os.replace(written, target)
         written = None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PushError(f"the file {target} cannot be written: {reason}; the old one stays", reason="file") from error
+    except (OSError, ValueError) as error:  # ValueError: a character that no path can have
+        reason = getattr(error, "strerror", None) or str(error)
+        shown = target if target.isprintable() else ascii(target)
+        raise PushError(f"the file {shown} cannot be written: {reason}; the old one stays", reason="file") from error
     finally:
         if written is not None:
             try:

@@ -134,6 +134,8 @@ class BackgroundWriter(Generic[R]):
         self._max_queue_bytes: Final = max_queue_bytes
         self._next_reading = 0.0
         self._process = 0
+        # The number of the last start, and that of the last one that was closed.
+        self._started = self._closed = 0
         self._begin()
         self._worker: Final = Worker(f"pytheus-{name.replace(' ', '-')}", self._tick)
 
@@ -143,10 +145,15 @@ class BackgroundWriter(Generic[R]):
         self._status = WriterStatus()
         # The problems that were logged since the last success.
         self._logged: set[str] = set()
-        self._is_finished = False
+
+    @property
+    def _is_running(self) -> bool:
+        # In a child that C code has forked, the thread of the parent seems to be alive.
+        is_own = self._process == os.getpid()
+        return is_own and self._closed != self._started and self._worker.is_running
 
     def __repr__(self) -> str:
-        state = "running" if self._worker.is_running else "not running"
+        state = "running" if self._is_running else "not running"
         return f"<{self._name} to {self._protocol.shown}, {state}>"
 
     @property
@@ -155,15 +162,19 @@ class BackgroundWriter(Generic[R]):
         return self._status._replace(queued=self._delivery.length, queued_bytes=self._delivery.size_bytes)
 
     def start(self) -> None:
-        """Start the thread, unless it runs in this process."""
-        if self._worker.is_running and self._process == os.getpid():
+        """Start the thread, unless it runs in this process; one that is late to end goes on."""
+        if self._is_running:
             return
         if self._process not in (0, os.getpid()):
+            # Again, because Python is not told of a fork in C code.
+            self._after_fork_in_child()
             # The queue and the series are those of the parent, and perhaps half a change of them.
             self._begin()
             self._reader.forget()
         self._process = os.getpid()
-        self._is_finished = False
+        self._started += 1
+        if self._leadership is not None:
+            self._leadership.begin()
         # Many processes that start at once read and send at different times.
         first = self._interval * random.random()
         self._next_reading = time.monotonic() + first
@@ -172,12 +183,13 @@ class BackgroundWriter(Generic[R]):
 
     def close(self) -> None:
         """Send the last numbers, with one attempt for each request, and end the thread."""
-        if not self._worker.is_running or self._process != os.getpid():
+        if not self._is_running:
             return
         _unwatch(self)
+        number = self._started
         end = time.monotonic() + self._close_seconds
         try:
-            self._worker.submit(lambda: self._finish(end), self._close_seconds)
+            self._worker.submit(lambda: self._finish(number, end), self._close_seconds)
         except TimeoutError:
             logger(__name__).warning(
                 "%s to %s did not send its last numbers within %g seconds; the receiver is too slow, or a collector is",
@@ -185,6 +197,7 @@ class BackgroundWriter(Generic[R]):
                 self._protocol.shown,
                 self._close_seconds,
             )
+        self._closed = number
         self._worker.stop(min(_END_SECONDS, max(0.0, end - time.monotonic())))
         if self._leadership is not None:
             self._leadership.release()
@@ -192,7 +205,7 @@ class BackgroundWriter(Generic[R]):
     # In the thread ----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> float | None:
-        if self._is_finished:
+        if self._closed == self._started:
             return None
         try:
             return self._step()
@@ -291,8 +304,10 @@ class BackgroundWriter(Generic[R]):
             self._logged.add(message)
             logger(__name__).warning("%s to %s: %s", self._name, self._protocol.shown, message, exc_info=error)
 
-    def _finish(self, end: float) -> None:
-        self._is_finished = True
+    def _finish(self, number: int, end: float) -> None:
+        if number != self._started:
+            return  # its turn came after another start
+        self._closed = number
         if self._leadership is None or self._leadership.acquire():
             try:
                 # Half of the time, so that the other half is left to send.

@@ -116,6 +116,10 @@ def test_a_token_is_read_from_a_file(receiver: Receiver, backup: str, tmp_path: 
         ),
         (["a.prom", "--registry", "redsi"], "registry plugin 'redsi' (as argument) is not installed"),
         (["a.prom", "--from", "/nowhere"], "cannot read /nowhere: No such file or directory"),
+        (["http://b", "--job", "a", "--timeout-seconds", "inf"], "86400"),
+        (["http://b", "--job", "a", "--timeout-seconds", "nan"], "is a positive number, at most 86400"),
+        (["a.prom", "--timeout-seconds", "1e11"], "86400"),
+        (["http://b..c", "--job", "a", "--from", "-"], "has a host that cannot be a name"),
     ],
 )
 def test_a_mistake_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,3 +218,10 @@ def test_a_pipe_is_waited_for_within_the_limit(tmp_path: Path, capsys: pytest.Ca
     assert main(["push", *arguments, "100"]) == 0
     writer.join()
     assert (tmp_path / "a.prom").read_text() == "a 1\n"
+
+
+def test_a_shell_without_standard_output(backup: str) -> None:
+    command = [sys.executable, "-P", "-m", "pytheus", "push", "-", "--from", backup]
+    ended = subprocess.run(["/bin/sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "there is no standard output" in ended.stderr

@@ -161,7 +161,7 @@ def test_a_family_that_is_missing_is_told(address: str, tmp_path: Path, pytheus:
         (["--format", "html"], "'html' is not one of"),
         (["--token-file", "absent"], "cannot read bearer_token_file absent"),
         (["--key-file", "k"], "key_file without cert_file"),
-        (["--timeout-seconds", "0"], "0.0 is not in the range x>0"),
+        (["--timeout-seconds", "0"], "0.0 is not in the range 0<x<=86400"),
     ],
 )
 def test_options_that_make_no_sense(arguments: list[str], message: str, address: str, pytheus: Pytheus) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
-import re
-import signal
-import subprocess
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pytheus import Counter
+from pytheus import Counter, Gauge
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.push import job
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family
 from tests.push.receivers import Received, Receiver, answering, closed_port
 
 _PATIENCE_SECONDS = 120
@@ -97,12 +98,78 @@ def test_a_textfile_keeps_the_last_success(shop: CollectorRegistry, tmp_path: Pa
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_no_textfile(shop: CollectorRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    os.mkfifo(tmp_path / "nightly.prom")
-    with pytest.raises(ValueError, match="first"), job("nightly", shop, textfile=tmp_path / "nightly.prom"):
-        raise ValueError("first")
-    assert "is not a regular file; name another one" in caplog.text
+def _fail(registry: CollectorRegistry, **receiver: object) -> Exception | None:
+    """The error of the sending of a run that fails."""
+    with pytest.raises(KeyError), job("nightly", registry, **receiver) as failing:  # type: ignore[arg-type]  # any
+        raise KeyError
+    return failing.error
+
+
+@pytest.mark.parametrize("number", ["1.7.9", "1e", "1e999"])
+def test_a_textfile_with_another_number(shop: CollectorRegistry, tmp_path: Path, number: str) -> None:
+    path = tmp_path / "nightly.prom"
+    path.write_text(f'batch_job_last_success_timestamp_seconds{{job_name="nightly"}} {number}\n')
+    assert _fail(shop, textfile=path) is None
+    found = values(path.read_text())
+    assert (found["shop_orders_total"], found["batch_job_success"]) == (3, 0)
+    assert "batch_job_last_success_timestamp_seconds" not in found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_textfile_that_is_a_pipe(shop: CollectorRegistry, tmp_path: Path) -> None:
+    path = tmp_path / "nightly.prom"
+    os.mkfifo(path)
+    assert "is not a regular file; name another one" in str(_fail(shop, textfile=path))
+
+
+def test_a_textfile_has_only_the_families_of_the_last_run(shop: CollectorRegistry, tmp_path: Path) -> None:
+    path = tmp_path / "nightly.prom"
+    with job("nightly", shop, textfile=path):
+        pass
+    assert _fail(CollectorRegistry(), textfile=path) is None
+    assert set(values(path.read_text())) == {
+        "batch_job_duration_seconds",
+        "batch_job_success",
+        "batch_job_last_success_timestamp_seconds",
+    }
+
+
+class Late:
+    """A collector whose family is known in a scrape only."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family.of("batch_job_last_success_timestamp_seconds", "gauge", "Mine.", 1.0)
+
+
+def test_a_family_with_the_name_of_a_gauge_of_the_job_is_left_out(
+    receiver: Receiver, shop: CollectorRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = CollectorRegistry()
+    Gauge("batch_job_success", "Mine.", ["job_name"], registry=other).labels("x").set(5)
+    Counter("orders_total", "Orders.", registry=other).inc(3)
+    other.register(Late())
+    path = tmp_path / "nightly.prom"
+    assert _fail(other, push=receiver.url, textfile=path) is None
+    for body in (receiver.requests[0].body.decode(), path.read_text()):
+        assert body.count("batch_job_success{") == body.count("# HELP batch_job_success ") == 1
+        found = values(body)
+        assert (found["orders_total"], found["batch_job_success"]) == (3, 0)
+        assert "batch_job_last_success_timestamp_seconds" not in found
+    (record,) = caplog.records
+    assert "without batch_job_last_success_timestamp_seconds and batch_job_success of the" in record.getMessage()
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_the_outcome_is_sent_alone_if_the_rest_is_refused(shop: CollectorRegistry, status: int) -> None:
+    def answer(connection: socket.socket, request: Received) -> None:
+        answering(status if b"shop_orders_total" in request.body else 200, b"no")(connection, request)
+
+    with Receiver(answer) as receiver, job("nightly", shop, push=receiver.url) as measured:
+        pass
+    assert [request.method for request in receiver.requests] == ["PUT", "POST"]
+    assert values(receiver.requests[1].body)["batch_job_success"] == 1
+    assert isinstance(measured.error, PushError)
+    assert measured.error.status == status
 
 
 def test_each_call_of_a_decorated_function_is_a_run(receiver: Receiver, shop: CollectorRegistry) -> None:
@@ -134,12 +201,48 @@ def test_a_coroutine_function_can_be_decorated(receiver: Receiver, shop: Collect
     assert len(receiver.requests) == 1
 
 
-def test_a_generator_function_is_refused(shop: CollectorRegistry) -> None:
-    def generate() -> Iterator[int]:
+class Task:
+    """An object whose call is asynchronous."""
+
+    async def __call__(self, receiver: Receiver) -> None:
+        await asyncio.sleep(0)
+        assert receiver.requests == []
+        raise ValueError("failed")
+
+
+def _marked(receiver: Receiver) -> Coroutine[object, object, None]:
+    return Task()(receiver)
+
+
+@pytest.mark.parametrize("kind", ["object", "partial", "marked"])
+def test_the_run_of_an_asynchronous_callable_ends_with_its_work(
+    receiver: Receiver, shop: CollectorRegistry, kind: str
+) -> None:
+    callables: dict[str, Callable[[Receiver], Coroutine[object, object, None]]] = {
+        "object": Task(),
+        "partial": partial(Task()),
+    }
+    if kind == "marked":
+        mark = getattr(inspect, "markcoroutinefunction", None)
+        if mark is None:
+            pytest.skip("inspect.markcoroutinefunction came with Python 3.12")
+        callables["marked"] = mark(_marked)
+    with pytest.raises(ValueError, match="failed"):
+        asyncio.run(job("nightly", shop, push=receiver.url)(callables[kind])(receiver))
+    assert values(receiver.requests[0].body)["batch_job_success"] == 0
+
+
+class Generating:
+    """An object whose call is a generator."""
+
+    def __call__(self) -> Iterator[int]:
         yield 1
 
+
+@pytest.mark.parametrize("function", [Generating.__call__, Generating(), partial(Generating())])
+def test_a_generator_function_is_refused(shop: CollectorRegistry, function: Callable[[], object]) -> None:
     with pytest.raises(InvalidReceiverError, match="job 'nightly' got a generator function"):
-        job("nightly", shop, textfile="a")(generate)
+        job("nightly", shop, textfile="a")(function)
 
 
 def test_an_error_of_the_receiver_is_logged_and_not_raised(
@@ -221,122 +324,3 @@ def test_a_module_of_the_package_hides_no_name() -> None:
     import pytheus.push
 
     assert not {module.name for module in pkgutil.iter_modules(pytheus.push.__path__)} & set(pytheus.push.__all__)
-
-
-# Processes -----------------------------------------------------------------------------------------------------------
-
-needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs the processes and signals of POSIX")
-
-_PROGRAM = """
-import os, signal, sys, threading
-from pytheus import Counter
-from pytheus.push import job
-from pytheus.registry import CollectorRegistry
-
-registry = CollectorRegistry()
-rows = Counter("rows_total", "Rows.", registry=registry)
-{before}
-with job("nightly", registry, push=sys.argv[1]):
-    rows.inc()
-    {block}
-print("after")
-"""
-
-
-def run(program: str, url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-c", program, url], capture_output=True, text=True, timeout=_PATIENCE_SECONDS
-    )
-
-
-@needs_posix
-def test_sigterm_ends_the_job_and_then_the_process(receiver: Receiver) -> None:
-    block = """
-    try:
-        print("begun")
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        rows.inc()  # the block ends as by an exception
-    """
-    ended = run(_PROGRAM.format(before="", block=block), receiver.url)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGTERM, "begun\n", "")
-    (request,) = receiver.requests
-    assert request.method == "POST"
-    assert values(request.body) == {
-        "rows_total": 2,
-        "batch_job_success": 0,
-        "batch_job_duration_seconds": values(request.body)["batch_job_duration_seconds"],
-    }
-
-
-@needs_posix
-def test_a_handler_of_the_program_decides(receiver: Receiver) -> None:
-    before = "signal.signal(signal.SIGTERM, lambda *_: print('handled'))"
-    ended = run(_PROGRAM.format(before=before, block="signal.raise_signal(signal.SIGTERM)"), receiver.url)
-    assert (ended.returncode, ended.stdout) == (0, "handled\nafter\n")
-    assert values(receiver.requests[0].body)["batch_job_success"] == 1
-
-
-@needs_posix
-def test_the_default_action_returns_after_the_block(receiver: Receiver) -> None:
-    program = _PROGRAM.format(before="", block="pass") + "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
-    assert run(program, receiver.url).stdout == "after\nTrue\n"
-
-
-@needs_posix
-def test_a_signal_while_metrics_are_sent_waits_for_them() -> None:
-    process: list[subprocess.Popen[bytes]] = []
-    has_started = threading.Event()
-
-    def answer(connection: object, request: Received) -> None:
-        has_started.wait(_PATIENCE_SECONDS)
-        process[0].send_signal(signal.SIGTERM)
-        answering(200)(connection, request)  # type: ignore[arg-type]  # a socket
-
-    with Receiver(answer) as receiver:
-        command = [sys.executable, "-P", "-c", _PROGRAM.format(before="", block="pass"), receiver.url]
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as started:
-            process.append(started)
-            has_started.set()
-            _, printed = started.communicate(timeout=_PATIENCE_SECONDS)
-        assert (started.returncode, printed) == (-signal.SIGTERM, b"")
-        assert values(receiver.requests[0].body)["batch_job_success"] == 1
-
-
-@needs_posix
-def test_a_second_signal_ends_the_process_at_once() -> None:
-    process: list[subprocess.Popen[bytes]] = []
-    has_started = threading.Event()
-
-    def answer(connection: object, request: Received) -> None:
-        has_started.wait(_PATIENCE_SECONDS)
-        while process[0].poll() is None:
-            process[0].send_signal(signal.SIGTERM)
-            threading.Event().wait(0.05)
-
-    with Receiver(answer) as hanging:
-        command = [sys.executable, "-P", "-c", _PROGRAM.format(before="", block="pass"), hanging.url]
-        with subprocess.Popen(command) as started:
-            process.append(started)
-            has_started.set()
-            assert started.wait(_PATIENCE_SECONDS) == -signal.SIGTERM
-
-
-@needs_posix
-def test_a_process_that_was_forked_in_the_block_sends_nothing(receiver: Receiver) -> None:
-    block = """
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-    """
-    ended = run(_PROGRAM.format(before="", block=block), receiver.url)
-    assert (ended.returncode, ended.stdout) == (0, "after\nafter\n")
-    assert len(receiver.requests) == 1
-
-
-@needs_posix
-def test_a_job_of_another_thread_leaves_signals_alone(receiver: Receiver) -> None:
-    block = "pass\nthread = threading.Thread(target=job('other', registry, push=sys.argv[1])(rows.inc)); thread.start()"
-    program = _PROGRAM.format(before="", block=block) + "thread.join()\n"
-    assert run(program, receiver.url).returncode == 0
-    assert sorted(re.sub(".*/", "", request.target) for request in receiver.requests) == ["nightly", "other"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import resource
 import signal
@@ -78,8 +79,21 @@ def test_a_folder_that_does_not_exist_is_named(shop: CollectorRegistry, tmp_path
     assert caught.value.reason == "file"
 
 
+@pytest.mark.parametrize("name", ["a\0.prom", "a\ud800.prom"])
+def test_a_name_that_no_file_can_have(shop: CollectorRegistry, tmp_path: Path, name: str) -> None:
+    with pytest.raises(PushError, match=r"a\\\w+\.prom' cannot be written: ") as caught:
+        write_textfile(tmp_path / name, shop)
+    assert caught.value.reason == "file"
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize(
-    "write", [lambda: write_textfile("a", timeout_seconds=0), lambda: write_stdout(timeout_seconds=-1)]
+    "write",
+    [
+        lambda: write_textfile("a", timeout_seconds=0),
+        lambda: write_textfile("a", timeout_seconds=math.inf),
+        lambda: write_stdout(timeout_seconds=-1),
+    ],
 )
 def test_a_limit_is_a_positive_number(write: Callable[[], None]) -> None:
     with pytest.raises(InvalidReceiverError, match=r"timeout_seconds for .* is a positive number"):
@@ -128,3 +142,10 @@ def test_a_standard_output_that_is_closed_is_an_error(
         monkeypatch.setattr(sys, "stdout", stream)
     with pytest.raises(PushError, match="standard output cannot be written"):
         write_stdout(shop)
+
+
+def test_a_program_without_standard_output(shop: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(PushError, match="there is no standard output") as caught:
+        write_stdout(shop)
+    assert caught.value.reason == "file"

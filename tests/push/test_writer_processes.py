@@ -1,22 +1,27 @@
-"""Writers and processes: the end of a program, forks, and one writer for several processes."""
+"""Writers and processes: ends and starts, forks, and one writer for several processes."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytheus import Counter
 from pytheus.push import RemoteWriter
+from pytheus.push.leadership import Leadership
 from pytheus.registry import CollectorRegistry
-from tests.push.receivers import Receiver, answering
-from tests.push.writing import PATIENCE_SECONDS, first, hanging, numbers_in, remote, until
+from tests.push.receivers import Received, Receiver, answering
+from tests.push.writing import PATIENCE_SECONDS, Writer, first, hanging, numbers_in, otlp, remote, until
 
 
 @pytest.fixture
@@ -62,6 +67,28 @@ def test_a_program_ends_although_the_receiver_hangs() -> None:
         assert time.monotonic() - begin < 30
     assert result.returncode == 0
     assert "did not send its last numbers within 0.2 seconds" in result.stderr or "did not answer" in result.stderr
+
+
+@pytest.mark.parametrize("make", [remote, otlp])
+def test_starting_again_before_the_thread_has_ended(
+    registry: CollectorRegistry, orders: Counter, make: Callable[..., Writer]
+) -> None:
+    answered = threading.Event()
+
+    def answer(connection: socket.socket, request: Received) -> None:
+        answered.wait(PATIENCE_SECONDS)
+        answering(200)(connection, request)
+
+    with Receiver(answer) as receiver:
+        writer = make(receiver.url, registry, close_seconds=0.1, timeout_seconds=PATIENCE_SECONDS).start()
+        until(lambda: len(receiver.requests) == 1)
+        writer.close()
+        assert "not running" in repr(writer)
+        writer.start()
+        assert "not running" not in repr(writer)
+        answered.set()
+        until(lambda: len(receiver.requests) > 5)
+        writer.close()
 
 
 @pytest.mark.once
@@ -111,6 +138,46 @@ def test_the_child_of_a_fork_can_start_a_writer() -> None:
     child = numbers[: next(place for place, number in enumerate(numbers) if math.isnan(number))]
     assert set(child) == {1003.0}
     assert set(numbers[len(child) + 1 : -1]) == {3.0}
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.skipif(not hasattr(ctypes, "PyDLL") or os.name != "posix", reason="there is no fork in C")
+def test_the_child_of_a_fork_in_c_can_start_a_writer(tmp_path: Path) -> None:
+    """Python is not told of such a fork. The child can take the lock over."""
+    lock = str(tmp_path / "lock")
+    program = PROGRAM.replace("close_seconds", f"lock_file={lock!r}, close_seconds") + (
+        "import ctypes, time\n"
+        "while not writer.status.delivered: time.sleep(0.01)\n"
+        "child = ctypes.PyDLL(None).fork()\n"
+        "if child == 0:\n"
+        "    assert 'not running' in repr(writer), writer\n"
+        "    orders.inc(1000)\n"
+        "    writer.start()\n"
+        "    while not writer.status.delivered: time.sleep(0.01)\n"
+        "    os._exit(0)\n"
+        "writer.close()\n"
+        "os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    with Receiver(answering(204)) as receiver:
+        result = _run(program, receiver.url, "5")
+        numbers = numbers_in(receiver.requests)
+    assert result.returncode == 0, result.stderr
+    assert numbers[0] == 3.0
+    assert numbers[-1] == 1003.0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no locks of files")
+def test_a_lock_that_was_released_is_not_taken_by_a_late_thread(tmp_path: Path) -> None:
+    one, other = Leadership(tmp_path / "lock"), Leadership(tmp_path / "lock")
+    assert not one.acquire()
+    one.begin()
+    other.begin()
+    assert (one.acquire(), other.acquire()) == (True, False)
+    one.release()
+    assert not one.acquire()
+    assert other.acquire()
+    other.release()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no locks of files")

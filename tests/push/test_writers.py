@@ -298,6 +298,35 @@ def test_a_partial_success_is_told_and_not_repeated(registry: CollectorRegistry,
     assert exporter.status.failures == 0
 
 
+def test_a_partial_success_shows_no_credential(registry: CollectorRegistry, orders: Counter) -> None:
+    service: Any = import_module("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
+    response = service.ExportMetricsServiceResponse()
+    response.partial_success.error_message = "the tenant of hunter2 has too many series"
+    with Receiver(answering(200, response.SerializeToString())) as receiver:
+        exporter = OtlpExporter(receiver.url, registry, access=Access(bearer_token="hunter2")).start()
+        exporter.close()
+    assert "and said: the tenant of *** has too many series" in exporter.status.error
+
+
+def test_a_response_that_does_not_end_is_one(registry: CollectorRegistry, orders: Counter) -> None:
+    """Numbers that were stored are not sent again, and a refusal is one."""
+    place: list[Receiver] = []
+    heads = [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\nduplicate"]
+
+    def answer(connection: socket.socket, request: object) -> None:
+        connection.sendall(heads.pop(0) if len(heads) > 1 else heads[0])
+        place[0].released.wait(PATIENCE_SECONDS)
+
+    with Receiver(answer) as receiver:
+        place.append(receiver)
+        writer = remote(receiver.url, registry, timeout_seconds=0.1, close_seconds=0.1).start()
+        until(lambda: writer.status.dropped > 0)
+        status = writer.status
+        writer.close()
+    assert (status.delivered, status.failures) == (1, 0)
+    assert "and said: duplicate" in status.error
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b'{"partialSuccess":{}}', b"\xff", b"\x0a\x00", gzip.compress(b"", mtime=0)]
 )
