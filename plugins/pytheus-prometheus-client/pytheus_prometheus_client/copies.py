@@ -32,12 +32,12 @@ from pytheus.registry import REGISTRY, Registry, check_registry
 from pytheus.samples import Family
 from pytheus.shards import run_after_fork_in_child
 from pytheus.worker import Worker
-from pytheus_prometheus_client.attachments import is_plain
 from pytheus_prometheus_client.copied_labels import COPIES, shows_copies
 from pytheus_prometheus_client.copied_metrics import CopiedMetric
 from pytheus_prometheus_client.endpoints import is_merged
 from pytheus_prometheus_client.families import families_of, merged
 from pytheus_prometheus_client.installed import INSTALLED, OF_THE_PROCESS
+from pytheus_prometheus_client.parts import is_plain
 from pytheus_prometheus_client.peer_collector import TheirCollector, their_collectors
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
