@@ -7,6 +7,8 @@ Modules:
 - `endpoints`: the numbers that its endpoints show
 - `installed`: which metrics are attached to which registry of pytheus
 - `attachments`: which metric of pytheus has the numbers of which one of prometheus_client
+- `parts`: the series of a metric of prometheus_client
+- `refusals`: the metrics that stay in prometheus_client alone
 - `numbers`: the numbers that their metrics write to
 - `series`: the dict of a metric's series
 - `peer_collector`: their metrics in a registry of pytheus

@@ -4,6 +4,8 @@ Rules:
 
 - A counter, a histogram and a summary grow by the difference to the copy before. So a child of a fork, which inherits
   the numbers of its parent, counts its own additions; and a number that begins again goes on from the sum.
+- While a number is not finite, the copy of a counter or a gauge is set to it, and others wait. Then the copy goes on
+  from the last finite number.
 - A gauge is set, unless its mode is "sum", which grows by the difference as well.
 - An info is an info. Of a summary the sum and the count are copied. Other types become gauges.
 - A family that cannot be copied, such as one whose name pytheus has already, raises an error, and changes nothing.
@@ -15,6 +17,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from math import inf, isfinite
 from typing import Any, Final, Literal, TypeAlias
+from weakref import ref
 
 from pytheus.escaping import is_legacy_name
 from pytheus.exceptions import BucketError, ConflictError
@@ -53,6 +56,12 @@ class CopiedMetric:
         self._metric = _made(family, registry, mode)
         self._cells: dict[str, list[Cell]] = {}
         self._last: _Series = {}
+        # Those of a collector that has come back, until it shows them.
+        self._resumed: _Series = {}
+        # The copies that are not finite: what they were before, by labels.
+        self._held: dict[str, float] = {}
+        # Those of collectors that have left.
+        self._left: list[tuple[ref[object], _Series]] = []
 
     def fits(self, family: Family) -> bool:
         """Return whether the metric can have the numbers of `family`."""
@@ -66,10 +75,11 @@ class CopiedMetric:
         for labels in [] if keep else [labels for labels in self._last if labels not in series]:
             del self._last[labels]
             self._cells.pop(labels, None)
+            self._held.pop(labels, None)
             self._metric.remove(labels)
 
     def _write(self, labels: str, numbers: list[float]) -> None:
-        last = self._last.get(labels)
+        last = self._last[labels] if labels in self._last else self._resumed.pop(labels, None)
         handle = self._metric.labels(labels)
         if isinstance(handle, Info):
             if last is None:
@@ -79,14 +89,25 @@ class CopiedMetric:
             if cells is None:
                 cells = self._cells[labels] = [Cell(handle, index) for index in range(len(numbers))]
             if self._grows:
-                for cell, more in zip(cells, self._growth(numbers, last), strict=True):
-                    if more and isfinite(more):
+                before = last or [0.0] * len(numbers)
+                finite = [now if isfinite(now) else then for now, then in zip(numbers, before, strict=True)]
+                if len(numbers) == 1:
+                    self._hold(labels, cells[0], numbers[0])
+                for cell, number, more in zip(cells, numbers, self._growth(finite, last), strict=True):
+                    if isfinite(number) and (more or last is None):
                         cell.inc(more)
-                    elif last is None:
-                        cell.inc(0.0)
+                numbers = finite
             else:
                 cells[0].set(numbers[0])
         self._last[labels] = numbers
+
+    def _hold(self, labels: str, cell: Cell, number: float) -> None:
+        """Set the number of a series if it is not finite, and set it back if it has been."""
+        if not isfinite(number):
+            self._held.setdefault(labels, cell.get())
+            cell.set(number)
+        elif labels in self._held:
+            cell.set(self._held.pop(labels))
 
     def _growth(self, numbers: list[float], last: list[float] | None) -> list[float]:
         # The first number of a histogram and of a summary is the sum, which may get smaller.
@@ -103,9 +124,24 @@ class CopiedMetric:
         """Whether the numbers of processes that have ended count."""
         return self._key[0] in _COUNTED
 
-    def begin_again(self) -> None:
-        """Take the next numbers for those of a collector that begins at zero."""
-        self._last.clear()
+    def leave(self, collector: object) -> None:
+        """Keep the numbers of a collector that leaves, as long as it lives."""
+        self._left = [(weak, last) for weak, last in self._left if weak() is not None]
+        try:
+            self._left.append((ref(collector), self._resumed | self._last))
+        except TypeError:  # its class allows no weak references
+            pass
+        self._last = {}
+        self._resumed = {}
+
+    def begin_again(self, collector: object) -> None:
+        """Take the next numbers for those of `collector`, which begins at zero unless it has left before."""
+        self._resumed = next((last for weak, last in self._left if weak() is collector), {})
+        self._left = [(weak, last) for weak, last in self._left if weak() is not collector]
+
+    def begin_in_child(self) -> None:
+        """Begin in a forked process, whose copies are at zero."""
+        self._held = dict.fromkeys(self._held, 0.0)
 
     def remove(self) -> None:
         """Unregister the metric."""

@@ -6,6 +6,7 @@ Rules:
   child knows which numbers are its parent's.
 - A collector that is copied is not bridged. One that fails keeps the numbers of its copy, and so does a family.
 - Sums outlive a collector that is unregistered, as OpenTelemetry's is at the end of the process. It is copied before.
+  If it is registered again, it goes on from there.
 - One thread copies at a time. A fork waits a second at most for it.
 - A process that is killed loses the numbers since its last copy, of one interval at most.
 """
@@ -32,12 +33,12 @@ from pytheus.registry import REGISTRY, Registry, check_registry
 from pytheus.samples import Family
 from pytheus.shards import run_after_fork_in_child
 from pytheus.worker import Worker
-from pytheus_prometheus_client.attachments import is_plain
 from pytheus_prometheus_client.copied_labels import COPIES, shows_copies
 from pytheus_prometheus_client.copied_metrics import CopiedMetric
 from pytheus_prometheus_client.endpoints import is_merged
 from pytheus_prometheus_client.families import families_of, merged
 from pytheus_prometheus_client.installed import INSTALLED, OF_THE_PROCESS
+from pytheus_prometheus_client.parts import is_plain
 from pytheus_prometheus_client.peer_collector import TheirCollector, their_collectors
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
 
@@ -129,7 +130,7 @@ class CollectorCopies:
                     self._copy(collector)
                 kept = {id(collector) for collector in present}
                 for key in [key for key in self._copied if key not in kept]:
-                    self._leave(self._copied.pop(key)[1])
+                    self._leave(*self._copied.pop(key))
             finally:
                 self._is_copying = False
 
@@ -155,7 +156,7 @@ class CollectorCopies:
         families, is_whole = self._families(collector)
         for family in families:
             try:
-                self._write(metrics, family, is_whole)
+                self._write(collector, metrics, family, is_whole)
             except PytheusError as error:
                 self._log(f"{family} of prometheus_client cannot be copied", error)
         if is_whole:
@@ -163,8 +164,13 @@ class CollectorCopies:
             for name in [name for name in metrics if name not in names]:
                 metrics.pop(name).remove()
 
-    def _write(self, metrics: dict[str, CopiedMetric], family: Family, is_whole: bool) -> None:
-        metric = metrics.pop(family.name, None) or self._left.pop(family.name, None)
+    def _write(
+        self, collector: TheirCollector, metrics: dict[str, CopiedMetric], family: Family, is_whole: bool
+    ) -> None:
+        metric = metrics.pop(family.name, None)
+        if metric is None and family.name in self._left:
+            metric = self._left.pop(family.name)
+            metric.begin_again(collector)
         if metric is not None and not metric.fits(family):
             metric.remove()
             metric = None
@@ -191,11 +197,11 @@ class CollectorCopies:
             self._log(f"collector {type(collector).__qualname__} of prometheus_client has failed", error)
         return merged(families), is_whole
 
-    def _leave(self, metrics: dict[str, CopiedMetric]) -> None:
+    def _leave(self, collector: TheirCollector, metrics: dict[str, CopiedMetric]) -> None:
         """Leave the sums of a collector that the other registry no longer has, and remove its gauges."""
         for name, metric in metrics.items():
             if metric.is_sum:
-                metric.begin_again()
+                metric.leave(collector)
                 self._left[name] = metric
             else:
                 metric.remove()
@@ -232,6 +238,9 @@ class CollectorCopies:
         """Begin with a thread and a lock of the child's own."""
         self._lock = threading.RLock()
         self._is_copying = False
+        for metrics in (self._left, *[metrics for _, metrics in self._copied.values()]):
+            for metric in metrics.values():
+                metric.begin_in_child()
         self._worker.after_fork_in_child()
         self._worker.start(self._interval)
 

@@ -27,10 +27,10 @@ from prometheus_client.registry import RestrictedRegistry
 
 from pytheus.names import prefix_lead
 from pytheus.registry import Registry, walk
-from pytheus_prometheus_client.attachments import TheirMetric
 from pytheus_prometheus_client.copied_labels import copied_names
 from pytheus_prometheus_client.installed import OF_THE_PROCESS, Installation
 from pytheus_prometheus_client.peer_collector import TheirCollector, target_family
+from pytheus_prometheus_client.refusals import TheirMetric
 
 __all__ = ["is_merged", "merged_families", "shows_all", "writes_endpoint"]
 

@@ -14,10 +14,10 @@ from prometheus_client import values
 from pytheus.definitions import NOT_CALLERS
 from pytheus.exceptions import SelectionError
 from pytheus.registry import REGISTRY, Registry, check_registry
-from pytheus_prometheus_client.attachments import TheirMetric, tell
 from pytheus_prometheus_client.endpoints import is_merged
 from pytheus_prometheus_client.installed import INSTALLED, Installation, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
+from pytheus_prometheus_client.refusals import TheirMetric, tell
 from pytheus_prometheus_client.replacements import REPLACEMENTS
 
 __all__ = ["install", "install_beside", "uninstall"]

@@ -33,12 +33,14 @@ from pytheus.exceptions import PytheusError
 from pytheus.metrics import Metric
 from pytheus.names import base_name, prefix_lead
 from pytheus.registry import Registry, definition_of, originals
-from pytheus_prometheus_client.attachments import Attachment, TheirMetric, Twins, is_plain, named, refuse
+from pytheus_prometheus_client.attachments import Attachment, Twins
 from pytheus_prometheus_client.copied_labels import copied_names
 from pytheus_prometheus_client.loops import collecting
 from pytheus_prometheus_client.numbers import LocalNumber
+from pytheus_prometheus_client.parts import is_plain
 from pytheus_prometheus_client.peer_collector import PeerCollector
 from pytheus_prometheus_client.pytheus_collector import PytheusCollector
+from pytheus_prometheus_client.refusals import TheirMetric, named, refuse
 
 __all__ = ["INSTALLED", "OF_THE_PROCESS", "Installation", "attachment_of", "is_multiprocess"]
 
@@ -131,6 +133,8 @@ class Installation:
         if len(twins) > 1:
             for twin in twins.values():
                 twin.separate()
+        if not late:  # an installation sweeps when it has replaced the numbers of all
+            twins[id(theirs)].sweep()
 
     def _soon(self, change: Callable[[], None]) -> None:
         """Call `change` now, or after the present change; the garbage collector may call this."""
@@ -185,7 +189,9 @@ class Installation:
 
     def remove(self, registry: TheirRegistry, collector: TheirCollector) -> None:
         """Detach or unbridge `collector`, which `registry` no longer has."""
-        if not self.end_bridge(collector) and isinstance(collector, TheirMetric):
+        if registry is prometheus_client.REGISTRY:
+            self.end_bridge(collector)
+        if isinstance(collector, TheirMetric):
             held = self._holders.get(registry)
             if held is not None and collector in held:
                 held.discard(collector)
@@ -193,12 +199,11 @@ class Installation:
                 if attachment is not None and not self._is_held(collector):
                     self._detach(attachment)
 
-    def end_bridge(self, collector: TheirCollector) -> bool:
-        """Let pytheus no longer show the numbers of this process that `collector` has; return whether it did."""
+    def end_bridge(self, collector: TheirCollector) -> None:
+        """Let pytheus no longer show the numbers of this process that `collector` has."""
         bridge = self._bridges.pop(collector, None)
         if bridge is not None:
             self._unregister(bridge)
-        return bridge is not None
 
     def _is_held(self, theirs: TheirMetric) -> bool:
         """Return whether a registry of prometheus_client has the metric."""

@@ -21,11 +21,13 @@ from prometheus_client import Gauge, Info, Metric, multiprocess, values
 from prometheus_client.registry import Collector as TheirCollector
 from prometheus_client.registry import RestrictedRegistry
 
-from pytheus_prometheus_client.attachments import TheirMetric, show, tell
+from pytheus_prometheus_client.attachments import show
 from pytheus_prometheus_client.copied_labels import COPIES, copied_names
 from pytheus_prometheus_client.endpoints import merged_families, shows_all, writes_endpoint
 from pytheus_prometheus_client.installed import INSTALLED, Installation, attachment_of, is_multiprocess
 from pytheus_prometheus_client.numbers import LocalNumber
+from pytheus_prometheus_client.refusals import TheirMetric, tell
+from pytheus_prometheus_client.series import Series
 
 __all__ = ["REPLACEMENTS"]
 
@@ -128,11 +130,20 @@ def _labels(former: Callable[..., TheirMetric]) -> Callable[..., TheirMetric]:
                     child = None
             if child is not None:
                 return child
+            if type(series) is not Series:
+                _adopt(self)
         child = former(self, *values, **named)
         tell()
         return child
 
     return labels
+
+
+def _adopt(theirs: TheirMetric) -> None:
+    """Watch the series of a metric again if the program has replaced their dict."""
+    attachment = attachment_of(theirs)
+    if attachment is not None:
+        attachment.adopt(theirs)
 
 
 def _clear(former: Callable[..., None]) -> Callable[..., None]:
@@ -159,9 +170,11 @@ def _shown(former: Callable[..., None]) -> Callable[..., None]:
 def _remove(former: Callable[..., None]) -> Callable[..., None]:
     # Without the warning of prometheus_client that it cannot remove a series in several processes.
     def remove(self: TheirMetric, *given: object) -> None:
-        if not self._labelnames or attachment_of(self) is None or len(given) != len(self._labelnames):
+        attachment = attachment_of(self)
+        if not self._labelnames or attachment is None or len(given) != len(self._labelnames):
             former(self, *given)
             return
+        attachment.adopt(self)
         with self._lock:
             self._metrics.pop(tuple(map(str, given)), None)
 
@@ -171,9 +184,11 @@ def _remove(former: Callable[..., None]) -> Callable[..., None]:
 def _remove_by_labels(former: Callable[..., None]) -> Callable[..., None]:
     def remove_by_labels(self: TheirMetric, labels: dict[str, str]) -> None:
         is_usual = isinstance(labels, dict) and set(labels) <= set(self._labelnames)
-        if not self._labelnames or attachment_of(self) is None or not is_usual:
+        attachment = attachment_of(self)
+        if not self._labelnames or attachment is None or not is_usual:
             former(self, labels)
             return
+        attachment.adopt(self)
         wanted = [(self._labelnames.index(name), str(value)) for name, value in labels.items()]
         with self._lock:
             for given in list(self._metrics) if wanted else ():

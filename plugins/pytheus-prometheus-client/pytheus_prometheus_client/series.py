@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self, TypeAlias, TypeVar
 
 __all__ = ["Series"]
 
 T = TypeVar("T")
-_Values = tuple[str, ...]
+_Values: TypeAlias = tuple[str, ...]
+_Added: TypeAlias = Mapping[_Values, T] | Iterable[tuple[_Values, T]]
 
 
 class Series(dict[_Values, T]):
     """The series of a metric by their label values.
 
-    prometheus_client changes it under the metric's lock. Changes take longer than those of a plain dict. A lookup is
-    that of a dict, because a method of its own would make every `labels()` slower.
+    prometheus_client changes it under the metric's lock. Programs may change it by any method of a dict. Changes take
+    longer than those of a plain dict. A lookup is that of a dict, because a method of its own would make every
+    `labels()` slower.
 
         >>> series: Series[int] = Series(lambda values, number: print("added", values, number), print)
         >>> series["a", "b"] = 1
@@ -44,3 +46,31 @@ class Series(dict[_Values, T]):
         child = super().pop(values)
         self._removed(values, child)
         return child
+
+    def popitem(self) -> tuple[_Values, T]:
+        """Remove the latest series, and return it with its label values."""
+        values, child = super().popitem()
+        self._removed(values, child)
+        return values, child
+
+    def clear(self) -> None:
+        """Remove every series."""
+        former = list(self.items())
+        super().clear()
+        for values, child in former:
+            self._removed(values, child)
+
+    def setdefault(self, values: _Values, default: T, /) -> T:
+        """Return a series, which is `default` if it is new."""
+        if values not in self:
+            self[values] = default
+        return self[values]
+
+    def update(self, others: _Added[T] = (), /) -> None:  # type: ignore[override]  # by position alone
+        """Add series."""
+        for values, child in dict(others).items():
+            self[values] = child
+
+    def __ior__(self, others: _Added[T], /) -> Self:  # type: ignore[override,misc]  # as `update`
+        self.update(others)
+        return self

@@ -13,6 +13,7 @@ from weakref import ref
 import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry as TheirRegistry
+from prometheus_client import values
 
 from pytheus import Counter, Gauge, Histogram
 from pytheus.exceptions import ConflictError, PytheusWarning
@@ -184,6 +185,56 @@ def test_a_function_leaves_the_gauge_that_the_program_has_itself(theirs: TheirRe
         uninstall()
     own.set(3)
     assert (own.value, theirs.get_sample_value("seam_depth")) == (3.0, 7.0)
+
+
+def test_a_metric_from_before_that_is_registered_later(
+    theirs: TheirRegistry, late: Callable[[], CollectorRegistry], shown: Shown
+) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", registry=None)
+    depth = Peer.Gauge("seam_depth", "Depth.", ["a"], registry=None)
+    counter.inc(3)
+    depth.labels("x").set(4)
+    vars(counter)["_created"] -= 1000
+    ours = late()
+    for metric in (counter, depth):
+        theirs.register(metric)
+    counter.inc()
+    depth.labels("x").inc()
+    depth.labels("y").set(1)
+    assert shown(ours, "seam_jobs") == ["seam_jobs_total 4.0"]
+    assert shown(ours, "seam_depth") == ['seam_depth{a="x"} 5.0', 'seam_depth{a="y"} 1.0']
+    assert rows(ours, "seam_jobs_total")[0].created == counter._created
+
+
+@pytest.mark.parametrize("labels", [[], ["a"]])
+def test_numbers_of_another_library_stay_there(
+    theirs: TheirRegistry, late: Callable[[], CollectorRegistry], shown: Shown, labels: list[str]
+) -> None:
+    class Number(values.MutexValue):
+        pass
+
+    before = values.ValueClass
+    values.ValueClass = Number
+    try:
+        counter = Peer.Counter("seam_jobs", "Jobs.", labels, registry=None)
+        series = counter.labels("x") if labels else counter
+    finally:
+        values.ValueClass = before
+    ours = late()
+    with pytest.warns(PytheusWarning, match=r"counter 'seam_jobs' stays .* but got .*Number; remove the program's own"):
+        theirs.register(counter)
+    series.inc()
+    assert type(series._value) is Number
+    assert ours.find("seam_jobs_total") is None
+
+
+def test_a_series_with_a_number_of_another_library_stays_there(ours: CollectorRegistry, theirs: TheirRegistry) -> None:
+    counter = Peer.Counter("seam_jobs", "Jobs.", ["a"], registry=theirs)
+    values.ValueClass = values.MutexValue
+    with pytest.warns(PytheusWarning, match=r"series \('x',\) of 'seam_jobs' stays .*ValueClass; remove that"):
+        counter.labels("x").inc()
+    assert rows(ours, "seam_jobs_total") == []
+    assert theirs.get_sample_value("seam_jobs_total", {"a": "x"}) == 1.0
 
 
 # Exemplars -----------------------------------------------------------------------------------------------------------

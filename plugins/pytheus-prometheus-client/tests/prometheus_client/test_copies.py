@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from math import inf, nan
 from typing import Any, Final
+from weakref import ref
 
 import prometheus_client
 import pytest
@@ -144,6 +147,42 @@ def test_a_collector_that_begins_again_adds(registries: list[Registry], copied: 
         'seam_wait_count{queue="mail"} 5.0',
     ]
     assert 'seam_wait_sum{queue="mail"} 8.5' in shown(registries[0], "seam_wait_sum")
+
+
+def test_a_collector_that_comes_back_goes_on(registries: list[Registry], copied: Copied, shown: Shown) -> None:
+    theirs = TheirRegistry()
+    source, other = Source(counter("seam_jobs", a=5)), Source(counter("seam_jobs", a=100))
+    copies = copied(theirs, registries[0])
+    for collector, expected in ((source, 5.0), (other, 105.0), (source, 107.0), (other, 107.0)):
+        theirs.register(collector)
+        assert shown(registries[0], "seam_") == [f'seam_jobs_total{{a="x"}} {expected}']
+        theirs.unregister(collector)
+        copies.copy()
+        source.families = [counter("seam_jobs", a=7)]
+    ended = ref(source)
+    del source, collector
+    gc.collect()
+    assert ended() is None
+
+
+@pytest.mark.parametrize("value", [inf, nan])
+def test_a_sum_recovers_from_a_number_that_is_not_finite(
+    registries: list[Registry], copied: Copied, shown: Shown, value: float
+) -> None:
+    sources = [Source(), Source()]
+    for source, registry in zip(sources, registries, strict=True):
+        source.families = [GaugeMetricFamily("seam_depth", "Depth.", 1), histogram((1,), (1, 1), 0.5)]
+        copied(source, registry, gauge_mode="sum")
+
+    def numbers() -> list[float]:
+        lines = shown(registries[0], "seam_depth") + shown(registries[0], "seam_wait_sum")
+        return [float(line.split()[1]) for line in lines]
+
+    assert numbers() == [2.0, 1.0]
+    sources[0].families = [GaugeMetricFamily("seam_depth", "Depth.", value), histogram((1,), (1, 2), value)]
+    assert numbers() == pytest.approx([value, 1.0], nan_ok=True)
+    sources[0].families = [GaugeMetricFamily("seam_depth", "Depth.", 5), histogram((1,), (1, 3), 4.0)]
+    assert numbers() == [6.0, 4.5]
 
 
 def test_series_and_families_that_vanish_are_removed(registries: list[Registry], copied: Copied, shown: Shown) -> None:

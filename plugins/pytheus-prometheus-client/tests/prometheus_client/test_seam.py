@@ -113,6 +113,67 @@ def test_series_that_are_removed(ours: CollectorRegistry, theirs: TheirRegistry,
     assert shown(ours, "seam_jobs") == ['seam_jobs_total{code="1",queue="b"} 3.0']
 
 
+def _emptied(series: dict[Any, Any]) -> None:
+    while series:
+        series.popitem()
+
+
+@pytest.mark.parametrize("empty", [lambda series: series.clear(), _emptied])
+def test_series_that_the_program_takes_out_of_their_dict(
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown, empty: Callable[[Any], None]
+) -> None:
+    counter = prometheus_client.Counter("seam_jobs", "Jobs.", ["queue"], registry=theirs)
+    counter.labels("a").inc(5)
+    empty(counter._metrics)
+    assert shown(ours, "seam_jobs") == []
+    counter.labels("a").inc()
+    assert shown(ours, "seam_jobs") == ['seam_jobs_total{queue="a"} 1.0']
+    assert theirs.get_sample_value("seam_jobs_total", {"queue": "a"}) == 1.0
+
+
+def test_series_that_the_program_puts_into_their_dict(
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown
+) -> None:
+    counter = prometheus_client.Counter("seam_jobs", "Jobs.", ["queue"], registry=theirs)
+    other = prometheus_client.Counter("seam_other", "Jobs.", ["queue"], registry=None)
+    made = {(queue,): other.labels(queue) for queue in "abc"}
+    series: Any = counter._metrics
+    series.update({("a",): made["a",]})
+    series |= [(("b",), made["b",])]
+    assert series.setdefault(("c",), made["c",]) is series.setdefault(("c",), made["a",])
+    for number, queue in enumerate("abc", 1):
+        counter.labels(queue).inc(number)
+    assert shown(ours, "seam_jobs") == [
+        'seam_jobs_total{queue="a"} 1.0',
+        'seam_jobs_total{queue="b"} 2.0',
+        'seam_jobs_total{queue="c"} 3.0',
+    ]
+
+
+@pytest.mark.parametrize("change", ["labels", "remove", "clear"])
+def test_a_dict_that_the_program_puts_in_the_place_of_theirs(
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown, change: str
+) -> None:
+    counter = prometheus_client.Counter("seam_jobs", "Jobs.", ["queue"], registry=theirs)
+    for queue in "abc":
+        counter.labels(queue).inc(5)
+    series: Any = dict(counter._metrics)
+    del series["b",]
+    counter._metrics = series
+    if change == "labels":
+        counter.labels("b").inc()
+    elif change == "remove":
+        counter.remove("a")
+    else:
+        counter.clear()
+        counter.labels("b").inc()
+    expected = {"labels": {"a": 5.0, "b": 1.0, "c": 5.0}, "remove": {"c": 5.0}, "clear": {"b": 1.0}}[change]
+    lines = [f'seam_jobs_total{{queue="{queue}"}} {number}' for queue, number in expected.items()]
+    assert sorted(shown(ours, "seam_jobs")) == lines
+    found = {queue: theirs.get_sample_value("seam_jobs_total", {"queue": queue}) for queue in expected}
+    assert found == expected
+
+
 def test_removal_needs_no_warning_where_it_works(
     ours: CollectorRegistry, theirs: TheirRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -240,6 +301,30 @@ def test_custom_collectors_of_their_default_registry_are_bridged(
     finally:
         prometheus_client.REGISTRY.unregister(queue)
     assert shown(ours, "seam_queue") == []
+
+
+def test_a_bridge_ends_with_their_default_registry_alone(
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown
+) -> None:
+    queue = _Queue()
+    prometheus_client.REGISTRY.register(queue)
+    try:
+        theirs.register(queue)
+        theirs.unregister(queue)
+        assert shown(ours, "seam_queue") == ["seam_queue 3.0"]
+    finally:
+        prometheus_client.REGISTRY.unregister(queue)
+    assert shown(ours, "seam_queue") == []
+
+
+def test_facts_that_pytheus_refuses_leave_the_former_ones(
+    ours: CollectorRegistry, theirs: TheirRegistry, shown: Shown
+) -> None:
+    info = prometheus_client.Info("seam_build", "Build.", registry=theirs)
+    info.info({"version": "1"})
+    with pytest.warns(PytheusWarning, match="the latest value of info 'seam_build' stays in prometheus_client alone"):
+        info.info({"bad-name": "2"})
+    assert shown(ours, "seam_build") == ['seam_build_info{version="1"} 1.0']
 
 
 def test_the_collector_of_several_processes_shows_the_registry(
