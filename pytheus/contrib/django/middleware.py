@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from pytheus.exposition import expose
-from pytheus.exposition.response import leave_unmeasured
+from pytheus.exposition.exchange_mark import leave_unmeasured
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, class_name, content_length
 from pytheus.middleware.options import MiddlewareOptions, Names
 from pytheus.middleware.recorder import Recorder
