@@ -16,6 +16,7 @@ Modules:
 - `compression`: gzip and zstd
 - `name_selection`: the families that a client selects
 - `page`: the page for browsers, and its overview
+- `exchange_mark`: how a scrape, and middleware, find the measured exchange around them
 - `response`: HTTP responses
 - `bodies`: those that clients have not taken yet
 - `routes`: the exposition for a route of one's own

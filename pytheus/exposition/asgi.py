@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, leave_unmeasured, servable
+from pytheus.exposition.exchange_mark import leave_unmeasured
+from pytheus.exposition.response import LIMIT_SECONDS, Response, checked_limit, servable
 from pytheus.exposition.starlette_mount import answer_without_slash
 from pytheus.registry import REGISTRY, Registry
 

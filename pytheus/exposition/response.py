@@ -13,8 +13,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol, cast
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from pytheus.exposition.bodies import Body
 from pytheus.exposition.formats import AnyFormat, RenderRequest, content_type_of, formats_of, headers_of
@@ -22,7 +22,6 @@ from pytheus.names import shown
 from pytheus.registry import CollectorRegistryProxy, Registry, check_registry
 
 __all__ = [
-    "EXCHANGE_KEY",
     "LIMIT_SECONDS",
     "Choice",
     "Response",
@@ -32,7 +31,6 @@ __all__ = [
     "choose_format",
     "failed_response",
     "late_response",
-    "leave_unmeasured",
     "metrics_response",
     "overload_response",
     "servable",
@@ -57,9 +55,6 @@ _WORTH_COMPRESSING_BYTES: Final = 1400
 
 LIMIT_SECONDS: Final = 25.0
 """The longest wait for a scrape by default, below the 30 seconds after which gunicorn and others end a worker."""
-
-EXCHANGE_KEY: Final = "pytheus.exchange"
-"""The key of the exchange that `pytheus.middleware` measures, in a scope or environ."""
 
 
 class Response(NamedTuple):
@@ -198,14 +193,3 @@ def answer_text(method: str, status: int, text: str) -> Response:
 
 def _size(parts: list[bytes]) -> int:
     return sum(map(len, parts))
-
-
-class _Exchange(Protocol):
-    def leave_out(self) -> None: ...
-
-
-def leave_unmeasured(request: Mapping[str, object]) -> None:
-    """Tell middleware around a metrics application to leave out the scrape of this scope or environ."""
-    exchange = request.get(EXCHANGE_KEY)
-    if exchange is not None:
-        cast("_Exchange", exchange).leave_out()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, leave_unmeasured, servable
+from pytheus.exposition.exchange_mark import leave_unmeasured
+from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, servable
 from pytheus.registry import REGISTRY, Registry
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ https://asgi.readthedocs.io/en/latest/specs/main.html
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from pytheus.exposition.exchange_mark import SERVING, end_serving
 from pytheus.middleware.asgi_exchange import AsgiExchange
 from pytheus.middleware.asgi_routes import AsgiRoutes
 from pytheus.middleware.profiles import WEBSOCKETS
@@ -66,17 +67,22 @@ class AsgiMiddleware:
         else:
             await self.app(scope, receive, send)
             return
-        if not exchange.recorder.begin(exchange):
-            await self.app(scope, receive, send)
-            return
-        exchange.receive_from = receive
-        exchange.send_to = send
+        serving: list[Mapping[str, object]] = [scope]
+        token = SERVING.set(serving)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
-        except BaseException as error:
-            exchange.end_early(error)
-            raise
-        exchange.end_early()
+            if not exchange.recorder.begin(exchange):
+                await self.app(scope, receive, send)
+                return
+            exchange.receive_from = receive
+            exchange.send_to = send
+            try:
+                await self.app(scope, exchange.receive, exchange.send)
+            except BaseException as error:
+                exchange.end_early(error)
+                raise
+            exchange.end_early()
+        finally:
+            end_serving(serving, token)
 
     def __repr__(self) -> str:
         return f"<AsgiMiddleware of {self.app!r}>"

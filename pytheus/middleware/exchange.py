@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, SupportsInt, TypeVar
 from pytheus.compilation import mypyc_attr
 
 if TYPE_CHECKING:
+    from pytheus.exposition.exchange_mark import MarkedExchange
     from pytheus.metrics import Gauge, LabelValue
 
 __all__ = [
@@ -132,6 +133,9 @@ class Exchange(Generic[S]):
     raised: str = ""
     """The class of an exception that the application raised."""
 
+    inner_route: str = ""
+    """The template of a framework within the application, from its mount on."""
+
     # Written by the recorder at the end, as the labels of the metrics.
     route: str = ""
     status_text: str = ""
@@ -144,6 +148,10 @@ class Exchange(Generic[S]):
     def read_request(self) -> None:
         """Set `method`, `scheme`, `protocol` and `path`, which routers may change later."""
         raise NotImplementedError
+
+    def find_mark(self) -> MarkedExchange | None:
+        """Return the exchange of middleware around this one that has another scope or environ; None without one."""
+        return None
 
     def response_headers(self) -> dict[str, str]:
         """Return the headers of the response by their names in lower case."""
@@ -187,6 +195,12 @@ class Exchange(Generic[S]):
     def leave_unanswered(self) -> None:
         """Note that the client had left before the response started, so that none reaches it."""
         self.status, self.error_type = _CLIENT_CLOSED_REQUEST, CLIENT_GONE
+
+    def take_route(self, route: str) -> None:
+        """Take the template that a framework within the application has found, which goes behind its own."""
+        self.inner_route = route
+        if self.outer is not None:
+            self.outer.take_route(route)
 
     def leave_out(self) -> None:
         """End the exchange without a record, with those of middleware around it."""

@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from pytheus.exceptions import ConflictError
-from pytheus.exposition.response import EXCHANGE_KEY
+from pytheus.exposition.exchange_mark import EXCHANGE_KEY
 from pytheus.lazy import logger
 from pytheus.metrics import Counter
 from pytheus.metrics.label_types import LabelValues
@@ -122,6 +122,10 @@ class Recorder(Generic[S]):
         try:
             source = exchange.source
             found = source.get(EXCHANGE_KEY)
+            if found is None:
+                found = exchange.find_mark()
+                if found is not None:
+                    source[EXCHANGE_KEY] = found  # for those within
             if found is not None:
                 outer = cast("Exchange[S]", found)
                 if self.is_automatic or (not outer.recorder.is_automatic and self._is_measured_by(outer)):
@@ -159,6 +163,8 @@ class Recorder(Generic[S]):
             route: str | None
             if self._own_route is None:
                 route = self._route_of(exchange)
+                if exchange.inner_route:
+                    route = (route or "").rstrip("/") + exchange.inner_route
             else:
                 route = self._own_route(exchange.source)
             active = exchange.active

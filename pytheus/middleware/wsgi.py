@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from pytheus.compilation import mypyc_attr
+from pytheus.exposition.exchange_mark import find_mark
 from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 from pytheus.middleware.recorder import Recorder
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Unpack
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from pytheus.exposition.exchange_mark import MarkedExchange
     from pytheus.middleware.options import MiddlewareOptions
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -57,9 +59,9 @@ class WsgiMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve and measure one request by the application."""
         exchange = WsgiExchange(self._recorder, environ)
-        if not self._recorder.begin(exchange):
-            return self.app(environ, start_response)
         exchange.start_response_of = start_response
+        if not self._recorder.begin(exchange):
+            return self.app(environ, start_response if exchange.around is None else exchange.start_unmeasured)
         try:
             body = self.app(environ, exchange.start_response)
         except BaseException as error:
@@ -83,6 +85,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
     headers: Iterable[tuple[str, str]] = ()
     url_rule: str | None = None
     """The rule of Flask, whose request, like each of Werkzeug, puts itself into the environ until it has returned."""
+
+    around: MarkedExchange | None = None
+    """The exchange of middleware of ASGI, whose adapter made the environ."""
 
     parts: int = 0
     """The parts of the body until now; one part is not a stream."""
@@ -115,9 +120,7 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             self.status: int = int(status[:3])
             if self.recorder.measures_first_byte:
                 self.first_byte: float = perf_counter() - self.began
-            request = self.source.get("werkzeug.request")
-            if request is not None:
-                self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
+            self.note_route()
         except Exception:
             self.recorder.failed("start_response")
         if not self.recorder.measures_sizes:
@@ -128,6 +131,31 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             return write(data)
 
         return measured_write
+
+    def start_unmeasured(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Start the response, which the middleware around this one measures."""
+        try:
+            self.note_route()
+        except Exception:
+            self.recorder.failed("start_response")
+        if exc_info is None:
+            return self.start_response_of(status, headers)
+        return self.start_response_of(status, headers, exc_info)
+
+    def note_route(self) -> None:
+        """Note the route of Flask, which it forgets before the end, and tell it the middleware of ASGI around it."""
+        request = self.source.get("werkzeug.request")
+        if request is not None:
+            self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
+            if self.around is not None and self.url_rule:
+                self.around.take_route(self.url_rule)
+
+    def find_mark(self) -> MarkedExchange | None:
+        """Return the exchange of middleware of ASGI around this one."""
+        self.around = find_mark(self.source)
+        return self.around
 
     def close(self) -> None:
         """End the exchange, whose body is not exhausted: the client has left."""

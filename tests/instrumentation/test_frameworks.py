@@ -124,6 +124,61 @@ def test_an_application(framework: str, program: str, expected: dict[str, int], 
     assert errors == [f"pytheus: measuring {framework} {version(framework)} (names: otel)"]
 
 
+MOUNTED_DJANGO = """
+from django.conf import settings
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, LOGGING_CONFIG=None)
+import django
+django.setup()
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+urlpatterns = [path("items/<item>", lambda request, item: HttpResponse(item))]
+"""
+
+MOUNTED_FLASK = """
+from flask import Flask
+
+shop = Flask(__name__)
+shop.get("/items/<item>")(lambda item: item)
+"""
+
+MOUNT = """
+from asgiref.wsgi import WsgiToAsgi
+from fastapi import FastAPI
+
+app = FastAPI()
+app.mount("/v1", {inner})
+assert ask(app, "/v1/items/1", "/v1/items/2") == [200, 200]
+counts()
+"""
+
+WRAP = """
+from pytheus.middleware import AsgiMiddleware
+
+assert ask(AsgiMiddleware(get_asgi_application()), "/items/1", "/items/2") == [200, 200]
+counts()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "route"),
+    [
+        (MOUNTED_FLASK + MOUNT.format(inner="WsgiToAsgi(shop)"), "/v1/items/<item>"),
+        (MOUNTED_DJANGO + MOUNT.format(inner="get_asgi_application()"), "/v1/items/<item>"),
+        (MOUNTED_DJANGO + MOUNT.format(inner="WsgiToAsgi(get_wsgi_application())"), "/v1/items/<item>"),
+        (MOUNTED_DJANGO + WRAP, "/items/<item>"),
+    ],
+    ids=["flask", "django", "django by wsgi", "django that the program wraps"],
+)
+def test_applications_within_each_other_are_measured_once(program: str, route: str, run: Run) -> None:
+    printed, _ = run(ASK + program)
+    (line,) = printed
+    assert f'http_route="{route}"' in line
+    assert line.endswith(" 2.0")
+
+
 @pytest.mark.parametrize(
     ("program", "instrument", "line"),
     [

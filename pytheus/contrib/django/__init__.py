@@ -13,6 +13,7 @@ In the URLs::
 Modules:
 
 - `middleware`: the middleware and the view
+- `exchange`: one request, as far as it is measured
 - `database`: queries and connections of databases
 - `cache`: operations of caches
 - `apps`: the settings

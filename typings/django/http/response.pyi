@@ -1,4 +1,4 @@
-from collections.abc import Callable, ItemsView
+from collections.abc import AsyncIterator, Callable, ItemsView, Iterator
 
 class HttpResponseBase:
     close: Callable[[], None]
@@ -10,3 +10,8 @@ class HttpResponseBase:
 class HttpResponse(HttpResponseBase):
     content: bytes
     def __init__(self, content: bytes = ..., *, content_type: str = ...) -> None: ...
+
+class StreamingHttpResponse(HttpResponseBase):
+    is_async: bool
+    streaming_content: Iterator[bytes] | AsyncIterator[bytes]
+    file_to_stream: object  # of FileResponse
