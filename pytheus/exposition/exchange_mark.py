@@ -23,7 +23,7 @@ EXCHANGE_KEY: Final = "pytheus.exchange"
 
 
 class MarkedExchange(Protocol):
-    """What those within a middleware tell the exchange that it measures."""
+    """The exchange that a middleware measures, for those within it."""
 
     def leave_out(self) -> None:
         """End the exchange without a record, with those of middleware around it."""
@@ -37,7 +37,7 @@ SERVING: Final[ContextVar[list[Mapping[str, object]]]] = ContextVar("pytheus_ser
 
 
 def end_serving(serving: list[Mapping[str, object]], token: Token[list[Mapping[str, object]]]) -> None:
-    """Empty `serving`, which threads and tasks may have as well, and let the context serve what it did before."""
+    """Empty `serving`, which threads and tasks may have as well, and let the context serve the scope of before."""
     serving.clear()
     try:
         SERVING.reset(token)
