@@ -27,7 +27,7 @@ from pytheus.lazy import logger
 from pytheus.metrics import Counter
 from pytheus.metrics.label_types import LabelValues
 from pytheus.middleware.custom_labels import custom_labels
-from pytheus.middleware.exchange import OTHER, Exchange, header_is_stream
+from pytheus.middleware.exchange import OTHER, STATUSES, Exchange, header_is_stream
 from pytheus.middleware.options import MiddlewareOptions, check_names
 from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Profile
 from pytheus.middleware.records import Records
@@ -37,7 +37,7 @@ __all__ = ["Recorder", "has_middleware_of_program"]
 
 S = TypeVar("S", bound=MutableMapping[str, object])
 
-_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
+_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in STATUSES}}
 
 AnyRecorder: TypeAlias = "Recorder[MutableMapping[str, object]]"
 
@@ -149,12 +149,10 @@ class Recorder(Generic[S]):
         """Count `exchange`, which has ended."""
         try:
             status = exchange.status
-            text = _STATUS_TEXTS.get(status)
-            if text is None:
-                text = str(status)
+            text = _STATUS_TEXTS.get(status, OTHER)
             if status >= 500 and not exchange.error_type:
                 exchange.error_type = text
-            exchange.status_text = f"{status // 100}xx" if self._groups_status and status else text
+            exchange.status_text = f"{text[0]}xx" if self._groups_status and status in STATUSES else text
             route: str | None
             try:
                 route = (
