@@ -23,7 +23,7 @@ EXCHANGE_KEY: Final = "pytheus.exchange"
 
 
 class MarkedExchange(Protocol):
-    """The exchange that a middleware measures, for those within it."""
+    """The exchange that a middleware measures, as others within that middleware see it."""
 
     def leave_out(self) -> None:
         """End the exchange without a record, with those of middleware around it."""

@@ -15,7 +15,7 @@ Modules:
 - `records`: these metrics, and how an exchange counts in each
 - `profiles`: names, labels and buckets of the metrics
 - `custom_labels`: labels that a program adds
-- `asgi_routes`, `starlette_routes`: the template of a request's route
+- `asgi_routes`, `starlette_routes`, `wsgi_routes`: the template of a request's route
 """
 
 from pytheus.middleware.asgi import AsgiMiddleware

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from pytheus.exposition.asgi import Message, Receive, Scope, Send
-from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
+from pytheus.middleware.exchange import EVENT_STREAM, METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 
 __all__ = ["AsgiExchange"]
 
 # The last two are extensions: https://asgi.readthedocs.io/en/latest/extensions.html
+_EVENT_STREAM: Final = EVENT_STREAM.encode()
 _BODIES: Final = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 
 
@@ -24,7 +25,7 @@ class AsgiExchange(Exchange[Scope]):
     receive_from: Receive
     send_to: Send
 
-    headers: object = ()
+    headers: Iterable[Iterable[bytes]] = ()
     has_trailers: bool = False
     has_parts: bool = False
     """Whether the body comes in several parts."""
@@ -40,7 +41,9 @@ class AsgiExchange(Exchange[Scope]):
         self.protocol: str = PROTOCOLS.get(scope.get("http_version", "1.1"), OTHER)
         self.path: str = scope["path"]  # type: ignore[assignment]  # a str, and a cast is a call
         if self.recorder.measures_sizes:
-            length = content_length(_by_name(scope.get("headers", ())).get("content-length"))
+            length = content_length(
+                _by_name(cast("Iterable[Iterable[bytes]]", scope.get("headers", ()))).get("content-length")
+            )
             self.counts_request = length is None
             self.request_size = length or 0
 
@@ -81,12 +84,17 @@ class AsgiExchange(Exchange[Scope]):
         """Note a message that the server has taken."""
         kind = message["type"]
         if kind == "http.response.start":
-            self.headers = message.get("headers", ())
+            self.headers = message.get("headers", ())  # type: ignore[assignment]  # pairs, and a cast is a call
             if "trailers" in message:
                 self.has_trailers = bool(message["trailers"])
             self.start(message["status"])  # type: ignore[arg-type]  # an int, and a cast is a call
             if self.is_disconnected:
                 self.leave_unanswered()  # such as by an error page for the exception that says so
+            # By the headers, because the first event may come much later. The specification wants names in lower case.
+            for name, value in self.headers:
+                if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
+                    self.is_stream: bool = value[:17].lower() == _EVENT_STREAM
+                    break
             return
         if kind in _BODIES:
             if self.recorder.measures_sizes:
@@ -94,7 +102,8 @@ class AsgiExchange(Exchange[Scope]):
             if message.get("more_body", False):
                 if not self.has_parts:
                     self.has_parts = True
-                    self.is_stream: bool = self.recorder.is_stream(self)
+                    if not self.is_stream:
+                        self.is_stream = self.recorder.is_stream(self)
                 return
             if self.has_trailers:
                 return
@@ -113,8 +122,5 @@ def _size(message: Message) -> int:
     return len(cast("bytes", message.get("body", b"")))
 
 
-def _by_name(headers: object) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in cast("Iterable[tuple[bytes, bytes]]", headers)
-    }
+def _by_name(headers: Iterable[Iterable[bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}

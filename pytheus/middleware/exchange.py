@@ -3,8 +3,8 @@
 Rules:
 
 - The exchange ends once: at the response's last byte, or when the application returns, raises or is closed before that.
-- The status is that of the response. Without one, it is the exception's `status_code`, else 500; if the client left
-  before the response started, it is 499.
+- The status is that of the response. Without one, it is the exception's `status_code` if HTTP has such a status, else
+  500; if the client left before the response started, it is 499.
 - An error is named as OpenTelemetry names it: a status from 500 on by its number, an exception by its class.
   https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 from types import GenericAlias
-from typing import TYPE_CHECKING, Final, Generic, Protocol, SupportsInt, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, SupportsInt, TypeVar, cast
 
 from pytheus.compilation import mypyc_attr
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from pytheus.metrics import Gauge, LabelValue
 
 __all__ = [
+    "EVENT_STREAM",
     "INCOMPLETE",
     "METHODS",
     "OTHER",
     "PROTOCOLS",
     "SCHEMES",
+    "STATUSES",
     "Exchange",
     "Measures",
     "class_name",
@@ -51,6 +53,12 @@ PROTOCOLS: Final[dict[object, str]] = {
     for protocol in ("", "HTTP/")
     for version, text in {"1.0": "1.0", "1.1": "1.1", "2": "2", "2.0": "2", "3": "3", "3.0": "3"}.items()
 }
+
+STATUSES: Final = range(100, 600)
+"""The statuses that HTTP has: https://www.rfc-editor.org/rfc/rfc9110#section-15"""
+
+EVENT_STREAM: Final = "text/event-stream"
+"""The type of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
 
 CLIENT_GONE: Final = "client_disconnected"
 INCOMPLETE: Final = "incomplete_response"
@@ -87,7 +95,7 @@ class Measures(Protocol[S]):
         """Count `exchange` as in progress no longer."""
 
     def is_stream(self, exchange: Exchange[S], /) -> bool:
-        """Return whether the response, which has several parts, is a stream of events."""
+        """Return whether the response, which has several parts, is a stream of events, also by the option for it."""
         ...
 
     def failed(self, place: str, /) -> None:
@@ -188,8 +196,10 @@ class Exchange(Generic[S]):
         elif error is None:
             self.error_type = INCOMPLETE
         else:
-            status = getattr(error, "status_code", None)
-            self.status, self.error_type = int(status) if isinstance(status, int) else 500, self.raised
+            status: object = getattr(error, "status_code", None)
+            # Some programs have codes of their own there, each of which would be a series.
+            is_status = isinstance(status, int) and not isinstance(status, bool) and status in STATUSES
+            self.status, self.error_type = int(cast("int", status)) if is_status else 500, self.raised
         self.end()
 
     def leave_unanswered(self) -> None:
@@ -229,4 +239,4 @@ def content_length(text: str | None) -> int | None:
 
 def header_is_stream(headers: Mapping[str, str]) -> bool:
     """Return whether the response is a stream of server-sent events."""
-    return headers.get("content-type", "").startswith("text/event-stream")
+    return headers.get("content-type", "")[: len(EVENT_STREAM)].lower() == EVENT_STREAM

@@ -91,7 +91,7 @@ class MiddlewareOptions(TypedDict, Generic[S], total=False):
     """
 
     is_stream: Callable[[S, Mapping[str, str]], bool]
-    """Returns whether a response in several parts, by its headers, is such a stream, as ``text/event-stream`` is."""
+    """Returns whether another response in several parts, by its headers, is a stream like ``text/event-stream``."""
 
     websockets: bool
     """Whether WebSockets are measured, as ``http_server_websocket_duration_seconds``; ASGI only, and not by default."""

@@ -27,7 +27,7 @@ from pytheus.lazy import logger
 from pytheus.metrics import Counter
 from pytheus.metrics.label_types import LabelValues
 from pytheus.middleware.custom_labels import custom_labels
-from pytheus.middleware.exchange import Exchange, header_is_stream
+from pytheus.middleware.exchange import OTHER, STATUSES, Exchange, header_is_stream
 from pytheus.middleware.options import MiddlewareOptions, check_names
 from pytheus.middleware.profiles import FIRST_BYTE, PROFILES, STREAM, Profile
 from pytheus.middleware.records import Records
@@ -37,8 +37,7 @@ __all__ = ["Recorder", "has_middleware_of_program"]
 
 S = TypeVar("S", bound=MutableMapping[str, object])
 
-_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in range(100, 600)}}
-
+_STATUS_TEXTS: Final = {0: "", **{status: str(status) for status in STATUSES}}
 
 AnyRecorder: TypeAlias = "Recorder[MutableMapping[str, object]]"
 
@@ -76,7 +75,7 @@ class Recorder(Generic[S]):
         self._groups_status: Final = bool(given.get("group_status", profile.group_status))
         self._streams: Final = options.get("streams", "drop")
         self._is_stream: Final = options.get("is_stream")
-        self._own_route: Final = options.get("route")
+        self._own_route: Final = cast("Callable[[S], object] | None", options.get("route"))
         self._route_of: Final = route_of
         self._failures: Final[dict[str, Counter]] = {}
         self.is_automatic: Final = is_automatic
@@ -90,7 +89,7 @@ class Recorder(Generic[S]):
         self.measures_sizes: Final = is_http and bool(given.get("sizes", profile.has_sizes))
         self._custom_of: Final = custom_labels(options, profile, subject, self.failed)
         self._made: Final = Records(
-            options, profile, [label for label, _ in self._custom_of], self._exemplar_function(options)
+            options, profile, [label for label, _ in self._custom_of], _exemplar_function(options), self.failed
         )
         measures = [each for each in profile.measures if each.only_if != "sizes" or self.measures_sizes]
         if self.measures_first_byte:
@@ -154,19 +153,21 @@ class Recorder(Generic[S]):
         """Count `exchange`, which has ended."""
         try:
             status = exchange.status
-            text = _STATUS_TEXTS.get(status)
-            if text is None:
-                text = str(status)
+            text = _STATUS_TEXTS.get(status, OTHER)
             if status >= 500 and not exchange.error_type:
                 exchange.error_type = text
-            exchange.status_text = f"{status // 100}xx" if self._groups_status and status else text
+            exchange.status_text = f"{text[0]}xx" if self._groups_status and status in STATUSES else text
             route: str | None
-            if self._own_route is None:
-                route = self._route_of(exchange)
-                if exchange.inner_route:
-                    route = (route or "").rstrip("/") + exchange.inner_route
-            else:
-                route = self._own_route(exchange.source)
+            try:
+                if self._own_route is None:
+                    route = self._route_of(exchange)
+                    if exchange.inner_route:
+                        route = (route or "").rstrip("/") + exchange.inner_route
+                else:
+                    route = _checked(self._own_route(exchange.source))
+            except Exception:
+                self.failed("route")
+                route = None
             active = exchange.active
             if active is not None:
                 exchange.active = None
@@ -258,42 +259,52 @@ class Recorder(Generic[S]):
             each._made.unregister()
         return True
 
-    def _exemplar_function(self, options: MiddlewareOptions[S]) -> Callable[[], LabelValues | None] | None:
-        option = options.get("exemplars", False)
-        if option is True:
-            try:
-                from pytheus.metrics.spans import current_span_labels
-            except ImportError as error:
-                raise ImportError(
-                    "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
-                    " `pip install opentelemetry-api`, or pass a function that returns the labels"
-                ) from error
-            option = current_span_labels
-        if option is False:
-            return None
-        function = option
-
-        def exemplar_of() -> LabelValues | None:
-            try:
-                return function()
-            except Exception:
-                self.failed("exemplars")
-                return None
-
-        return exemplar_of
-
     def _excludes(self, exchange: Exchange[S]) -> bool:
         return (
             self._is_replaced
             or exchange.method in self._exclude_methods
+            or (exchange.method == OTHER and _method_as_sent(exchange.source) in self._exclude_methods)
             or (self._is_excluded is not None and self._is_excluded(exchange.path))
-            or (self._exclude_if is not None and bool(self._exclude_if(exchange.source)))
+            or (self._exclude_if is not None and self._excludes_source(self._exclude_if, exchange.source))
         )
+
+    def _excludes_source(self, exclude_if: Callable[[S], object], source: S) -> bool:
+        try:
+            return bool(exclude_if(source))
+        except Exception:
+            self.failed("exclude_if")
+            return False
 
 
 def _check_choice(value: object, choices: Collection[str], option: str, subject: str) -> None:
     if value not in choices:
         raise ValueError(f"{subject} takes {option} of {', '.join(map(repr, choices))} but got {value!r}")
+
+
+def _checked(route: object) -> str | None:
+    """Return `route`, which an option returned; raises `TypeError` for another type than a route has."""
+    if route is None or isinstance(route, str):
+        return route
+    raise TypeError(f"route= must return a str or None but returned {type(route).__name__} {route!r:.80}")
+
+
+def _method_as_sent(source: MutableMapping[str, object]) -> object:
+    """Return the method of a scope, or of an environ."""
+    return source.get("method") or source.get("REQUEST_METHOD")
+
+
+def _exemplar_function(options: MiddlewareOptions[S]) -> Callable[[], LabelValues | None] | None:
+    option = options.get("exemplars", False)
+    if option is True:
+        try:
+            from pytheus.metrics.spans import current_span_labels
+        except ImportError as error:
+            raise ImportError(
+                "exemplars=True takes exemplars from the spans of OpenTelemetry, whose API is not installed; run"
+                " `pip install opentelemetry-api`, or pass a function that returns the labels"
+            ) from error
+        return current_span_labels
+    return None if option is False else option
 
 
 def _detach(exchange: Exchange[S]) -> None:

@@ -38,6 +38,7 @@ class Records(Generic[S]):
         profile: Profile,
         custom: list[str],
         exemplar_of: Callable[[], LabelValues | None] | None,
+        failed: Callable[[str], None],
     ) -> None:
         self._options: Final = options
         self._profile: Final = profile
@@ -46,6 +47,7 @@ class Records(Generic[S]):
         self._custom: Final = custom
         self._registry: Final = options.get("registry", REGISTRY)
         self._exemplar_of: Final = exemplar_of
+        self._failed: Final = failed
         self._metrics: Final[list[Counter | Gauge | Histogram | Summary]] = []
 
     def create(
@@ -102,14 +104,15 @@ class Records(Generic[S]):
         if measure.type == "summary":
             metric = Summary(name, measure.description, labels, registry=self._registry)
             self._metrics.append(metric)
-            return _observing(metric, labels_of, value_of, None)
+            return _observing(metric, labels_of, value_of)
         options: Mapping[str, Any] = self._options  # Any, as in `Recorder`
         buckets = options.get("buckets", measure.buckets) if measure.is_main else measure.buckets
         native = options.get("native", False) if measure.is_main else False
         metric = Histogram(name, measure.description, labels, buckets=buckets, native=native, registry=self._registry)
         self._metrics.append(metric)
-        is_duration = measure.value == "seconds"
-        return _observing(metric, labels_of, value_of, self._exemplar_of if is_duration else None)
+        if measure.value == "seconds" and self._exemplar_of is not None:
+            return _observing_with_exemplars(metric, labels_of, value_of, self._exemplar_of, self._failed)
+        return _observing(metric, labels_of, value_of)
 
 
 def values_of(attributes: tuple[str, ...], has_custom: bool = False) -> Callable[[object], tuple[LabelValue, ...]]:
@@ -131,16 +134,27 @@ def _counting(counter: Counter, labels_of: Values[S], value_of: Callable[[object
     return lambda exchange: counter.labels(*labels_of(exchange)).inc(value_of(exchange))
 
 
-def _observing(
-    metric: Histogram | Summary,
+def _observing(metric: Histogram | Summary, labels_of: Values[S], value_of: Callable[[object], float]) -> Record[S]:
+    return lambda exchange: metric.labels(*labels_of(exchange)).observe(value_of(exchange))
+
+
+def _observing_with_exemplars(
+    histogram: Histogram,
     labels_of: Values[S],
     value_of: Callable[[object], float],
-    exemplar_of: Callable[[], LabelValues | None] | None,
+    exemplar_of: Callable[[], LabelValues | None],
+    failed: Callable[[str], None],
 ) -> Record[S]:
-    if exemplar_of is not None and isinstance(metric, Histogram):
-        histogram = metric
-        return lambda exchange: histogram.labels(*labels_of(exchange)).observe(value_of(exchange), exemplar_of())
-    return lambda exchange: metric.labels(*labels_of(exchange)).observe(value_of(exchange))
+    def observe(exchange: Exchange[S]) -> None:
+        series, value = histogram.labels(*labels_of(exchange)), value_of(exchange)
+        try:
+            series.observe(value, exemplar_of())
+        except Exception:
+            # A histogram refuses an exemplar before it counts.
+            failed("exemplars")
+            series.observe(value)
+
+    return observe
 
 
 def _if_raised(record: Record[S]) -> Record[S]:

@@ -6,13 +6,15 @@ https://peps.python.org/pep-3333/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from pytheus.compilation import mypyc_attr
 from pytheus.exposition.exchange_mark import find_mark
-from pytheus.middleware.exchange import METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
+from pytheus.middleware.exchange import EVENT_STREAM, METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 from pytheus.middleware.recorder import Recorder
+from pytheus.middleware.wsgi_routes import KEPT_RULE, keep_rules_of_flask, mount_path, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,8 @@ class WsgiMiddleware:
         ...     return []
         >>> measured = WsgiMiddleware(app, registry=CollectorRegistry())
 
-    In Flask: ``app.wsgi_app = WsgiMiddleware(app.wsgi_app)``; its route is the `url_rule`. The options are those of
+    In Flask: ``app.wsgi_app = WsgiMiddleware(app.wsgi_app)``; its route is the `url_rule`, after the path at which
+    Werkzeug's DispatcherMiddleware mounts the application, if that is within this middleware. The options are those of
     `MiddlewareOptions`; docs/how-to/middleware.md tells about each. A request that several of these middlewares see is
     measured by the outermost one. Nothing of the response is changed or held back, and a file that the server sends by
     its own means (``wsgi.file_wrapper``) stays one. May be called from any thread.
@@ -53,8 +56,9 @@ class WsgiMiddleware:
     def __init__(self, app: WSGIApplication, **options: Unpack[MiddlewareOptions[WSGIEnvironment]]) -> None:
         self.app: Final = app
         self._recorder: Final[Recorder[WSGIEnvironment]] = Recorder(
-            options, _url_rule, "WsgiMiddleware", is_automatic=self.is_automatic
+            options, partial(_route_of, app), "WsgiMiddleware", is_automatic=self.is_automatic
         )
+        keep_rules_of_flask()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve and measure one request by the application."""
@@ -73,8 +77,16 @@ class WsgiMiddleware:
         return f"<WsgiMiddleware of {self.app!r}>"
 
 
-def _url_rule(exchange: Exchange[WSGIEnvironment]) -> str | None:
-    return cast("WsgiExchange", exchange).url_rule
+def _route_of(app: WSGIApplication, exchange: Exchange[WSGIEnvironment]) -> str | None:
+    environ = exchange.source
+    own: WsgiExchange = exchange  # type: ignore[assignment]  # it is one, and a cast is a call
+    rule = own.url_rule
+    if rule is None:
+        rule = environ.get(KEPT_RULE)
+        if rule is None:
+            return None
+    extended = environ.get("SCRIPT_NAME")
+    return rule if extended == own.script_name else mount_path(app, own.script_name or "", extended or "") + rule
 
 
 class WsgiExchange(Exchange["WSGIEnvironment"]):
@@ -84,13 +96,16 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
 
     headers: Iterable[tuple[str, str]] = ()
     url_rule: str | None = None
-    """The rule of Flask, whose request, like each of Werkzeug, puts itself into the environ until it has returned."""
+    """The rule of Flask, if it has started a response."""
+
+    script_name: str | None = None
+    """The path of the application before dispatchers extend it."""
 
     around: MarkedExchange | None = None
     """The exchange of middleware of ASGI, whose adapter made the environ."""
 
     parts: int = 0
-    """The parts of the body until now; one part is not a stream."""
+    """The parts of the body until now."""
 
     def read_request(self) -> None:
         """Read the environ before dispatchers change it."""
@@ -98,8 +113,9 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         self.method: str = METHODS.get(environ["REQUEST_METHOD"], OTHER)
         self.scheme: str = SCHEMES.get(environ["wsgi.url_scheme"], OTHER)
         self.protocol: str = PROTOCOLS.get(environ.get("SERVER_PROTOCOL"), OTHER)
+        self.script_name = environ.get("SCRIPT_NAME")
         if self.recorder.needs_path:
-            self.path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+            self.path: str = _decoded((self.script_name or "") + environ.get("PATH_INFO", ""))
         if self.recorder.measures_sizes:
             self.request_size: int = content_length(environ.get("CONTENT_LENGTH")) or 0
 
@@ -115,12 +131,17 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             write = self.start_response_of(status, headers)
         else:
             write = self.start_response_of(status, headers, exc_info)
+            self.is_stream = False
         try:
             self.headers = headers
-            self.status: int = int(status[:3])
+            self.status: int = int(status.partition(" ")[0])
             if self.recorder.measures_first_byte:
                 self.first_byte: float = perf_counter() - self.began
             self.note_route()
+            for name, value in headers:  # and not by the parts, because the first event may come much later
+                if len(name) == 12 and name.lower() == "content-type":
+                    self.is_stream = value[:17].lower() == EVENT_STREAM
+                    break
         except Exception:
             self.recorder.failed("start_response")
         if not self.recorder.measures_sizes:
@@ -148,7 +169,7 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         """Note the route of Flask, which it forgets before the end, and tell it the middleware of ASGI around it."""
         request = self.source.get("werkzeug.request")
         if request is not None:
-            self.url_rule = getattr(getattr(request, "url_rule", None), "rule", None)
+            self.url_rule = rule_of(request)
             if self.around is not None and self.url_rule:
                 self.around.take_route(self.url_rule)
 
@@ -159,7 +180,8 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
 
     def close(self) -> None:
         """End the exchange, whose body is not exhausted: the client has left."""
-        self.is_stream: bool = self.parts > 0 and self.recorder.is_stream(self)
+        if self.parts and not self.is_stream:
+            self.is_stream = self.recorder.is_stream(self)
         self.end_early()
 
     def measured(self, body: Iterable[bytes]) -> Iterable[bytes]:
@@ -191,6 +213,16 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
         return body
 
 
+def _decoded(path: str) -> str:
+    """Return a path of the environ as text: PEP 3333 has its bytes as latin-1."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return path  # the server has decoded it
+
+
 class _Body:
     """The body of a response; ends the exchange."""
 
@@ -206,7 +238,7 @@ class _Body:
         try:
             for part in self._body:
                 exchange.parts += 1
-                if exchange.parts == 2:
+                if exchange.parts == 2 and not exchange.is_stream:
                     exchange.is_stream = exchange.recorder.is_stream(exchange)
                 if has_sizes:
                     exchange.response_size += len(part)

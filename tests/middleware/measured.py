@@ -1,14 +1,21 @@
-"""What tests of the middleware share: the exchanges that a registry has, clients, and a server of ASGI applications."""
+"""What tests of the middleware share: the exchanges that a registry has, applications, and calls of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
+from wsgiref.types import WSGIApplication
+from wsgiref.util import setup_testing_defaults
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from pytheus.exposition.asgi import ASGIApp
+from pytheus.exposition.asgi import ASGIApp, Message
+from pytheus.middleware import AsgiMiddleware
 from pytheus.registry import CollectorRegistry, Registry
 from pytheus.samples import Family
 from tests.conftest import wait_until
@@ -89,3 +96,45 @@ def wait_for(registry: CollectorRegistry, expected: dict[Measured, float], famil
     except BaseException:
         assert exchanges(registry, family) == expected
         raise
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def app_of(endpoint: Endpoint, registry: CollectorRegistry, **options: Any) -> AsgiMiddleware:
+    """An application with one route, /tea, measured from outside."""
+    methods = ["GET", "POST", "OPTIONS", "HEAD"]
+    return AsgiMiddleware(Starlette(routes=[Route("/tea", endpoint, methods=methods)]), registry=registry, **options)
+
+
+def run(app: AsgiMiddleware, events: list[Message], method: str = "GET") -> list[Message]:
+    """Call `app` as a server would; returns the messages that it sent."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return events.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app({"type": "http", "method": method, "path": "/", "headers": []}, receive, send))
+    return sent
+
+
+def call(app: WSGIApplication, read: int | None = None, **environ: Any) -> bytes:
+    """The body of the response; of at most `read` parts if given."""
+    setup_testing_defaults(environ)
+
+    def start_response(status: str, headers: object, exc_info: object = None, /) -> Callable[[bytes], object]:
+        return lambda data: None
+
+    body = app(environ, start_response)
+    parts = []
+    for number, part in enumerate(body if read != 0 else (), 1):
+        parts.append(part)
+        if number == read:
+            break
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+    return b"".join(parts)

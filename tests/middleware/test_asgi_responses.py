@@ -6,9 +6,8 @@ Numbers are those of the cases in the docstrings.
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
@@ -21,24 +20,16 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pytheus.exposition.asgi import Message, Receive, Scope, Send
 from pytheus.middleware import AsgiMiddleware
 from pytheus.registry import CollectorRegistry
-from tests.conftest import wait_until
-from tests.middleware.measured import Measured, active, ask, exchanges, seconds, values, wait_for
-from tests.serving import serving_by_hypercorn, serving_by_uvicorn
+from tests.middleware.measured import Measured, active, app_of, ask, exchanges, run, values, wait_for
+from tests.serving import serving_by_uvicorn
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 Server = Callable[[object], AbstractContextManager[int]]
-
-
-def app_of(endpoint: Endpoint, registry: CollectorRegistry, **options: Any) -> AsgiMiddleware:
-    """An application with one route, /tea, measured from outside."""
-    methods = ["GET", "POST", "OPTIONS", "HEAD"]
-    return AsgiMiddleware(Starlette(routes=[Route("/tea", endpoint, methods=methods)]), registry=registry, **options)
 
 
 async def tea(request: Request) -> Response:
@@ -74,6 +65,20 @@ def test_status(registry: CollectorRegistry, status: int) -> None:
     assert exchanges(registry) == {Measured("GET", str(int(status)), "/tea", error): 1}
 
 
+@pytest.mark.parametrize(("status", "error"), [(40001, "_OTHER"), (600, "_OTHER"), (99, ""), (-1, ""), (True, "")])
+@pytest.mark.parametrize("groups", [False, True])
+def test_a_status_that_http_does_not_have(registry: CollectorRegistry, status: int, error: str, groups: bool) -> None:
+    """1.3: 9: is one value."""
+
+    async def odd(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status})
+        await send({"type": "http.response.body"})
+
+    run(AsgiMiddleware(odd, registry=registry, group_status=groups), [])
+
+    assert exchanges(registry) == {Measured("GET", "_OTHER", "", error): 1}
+
+
 class OfTheShop(Exception):
     """An exception of an application."""
 
@@ -82,12 +87,24 @@ class Busy(Exception):
     status_code = 503
 
 
+class OfBusiness(Exception):
+    """An exception with a code of the program."""
+
+    def __init__(self, code: object) -> None:
+        self.status_code = code
+
+
 @pytest.mark.parametrize(
     ("error", "status", "name"),
     [
         (OfTheShop(), "500", f"{__name__}.OfTheShop"),
         (Busy(), "503", f"{__name__}.Busy"),
         (HTTPException(404), "404", "starlette.exceptions.HTTPException"),
+        (OfBusiness(HTTPStatus.CONFLICT), "409", f"{__name__}.OfBusiness"),
+        (OfBusiness(40001), "500", f"{__name__}.OfBusiness"),
+        (OfBusiness(99), "500", f"{__name__}.OfBusiness"),
+        (OfBusiness(True), "500", f"{__name__}.OfBusiness"),
+        (OfBusiness("404"), "500", f"{__name__}.OfBusiness"),
         (ValueError(), "500", "ValueError"),
         (asyncio.CancelledError(), "500", "asyncio.exceptions.CancelledError"),
         (SystemExit(), "500", "SystemExit"),
@@ -102,7 +119,7 @@ def test_an_exception_before_the_response(
         raise error
 
     with pytest.raises(type(error)) as raised:
-        _run(AsgiMiddleware(failing, registry=registry), [])
+        run(AsgiMiddleware(failing, registry=registry), [])
 
     assert raised.value is error
     assert exchanges(registry) == {Measured("GET", status, "", name): 1}
@@ -126,20 +143,6 @@ def test_an_unhandled_exception_in_a_framework(registry: CollectorRegistry) -> N
 
 
 START: Message = {"type": "http.response.start", "status": 201, "headers": []}
-
-
-def _run(app: AsgiMiddleware, events: list[Message], method: str = "GET") -> list[Message]:
-    """Call `app` as a server would; returns the messages that it sent."""
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return events.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asyncio.run(app({"type": "http", "method": method, "path": "/", "headers": []}, receive, send))
-    return sent
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ def test_the_messages_that_end_a_response(
             raise error
 
     try:
-        assert _run(AsgiMiddleware(app, registry=registry), []) == messages
+        assert run(AsgiMiddleware(app, registry=registry), []) == messages
     except OfTheShop:
         assert error is not None
 
@@ -190,7 +193,7 @@ def test_a_client_that_left_before_the_response(registry: CollectorRegistry) -> 
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    _run(AsgiMiddleware(waiting, registry=registry), [{"type": "http.request"}, {"type": "http.disconnect"}])
+    run(AsgiMiddleware(waiting, registry=registry), [{"type": "http.request"}, {"type": "http.disconnect"}])
 
     assert exchanges(registry) == {Measured("GET", "499", "", "client_disconnected"): 1}
 
@@ -244,52 +247,6 @@ def test_background_tasks_are_not_part_of_the_duration(registry: CollectorRegist
             may_end.set()
 
 
-def test_a_stream_lasts_to_its_last_byte(registry: CollectorRegistry) -> None:
-    """1.1: 21. 1.3: 10."""
-    may_end = threading.Event()
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield b"first"
-        await asyncio.to_thread(may_end.wait, 60)
-        yield b"last"
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(parts())
-
-    app = app_of(stream, registry, first_byte=True)
-    with serving_by_uvicorn(app) as port, httpx.stream("GET", f"http://127.0.0.1:{port}/tea") as response:
-        chunks = response.iter_bytes()
-        assert next(chunks) == b"first"
-        assert (exchanges(registry), active(registry)) == ({}, 1)
-        may_end.set()
-        assert b"".join(chunks) == b"last"
-        wait_for(registry, {Measured("GET", "200", "/tea"): 1})
-
-    first = seconds(registry, "http_server_time_to_first_byte_seconds")
-    assert 0 < first < seconds(registry)
-
-
-@pytest.mark.parametrize("server", [serving_by_uvicorn, serving_by_hypercorn])
-def test_a_client_that_leaves_a_stream(registry: CollectorRegistry, server: Server) -> None:
-    """1.1: 22. 1.3: 11: the status stays as sent."""
-
-    async def parts() -> AsyncIterator[bytes]:
-        while True:
-            yield b"part" * 1000
-            await asyncio.sleep(0.001)
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(parts())
-
-    with server(app_of(stream, registry)) as port, socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(b"GET /tea HTTP/1.1\r\nHost: shop\r\n\r\n")
-        assert client.recv(100)
-        wait_until(lambda: active(registry) == 1, "the stream")
-        client.close()
-        wait_for(registry, {Measured("GET", "200", "/tea", "client_disconnected"): 1})
-        assert active(registry) == 0
-
-
 def test_a_disconnect_after_a_complete_response_does_not_count(registry: CollectorRegistry, tmp_path: Path) -> None:
     """1.3: 11: of a file, which a client reads to its end before it leaves."""
     (tmp_path / "tea").write_bytes(b"t" * 300_000)
@@ -303,41 +260,6 @@ def test_a_disconnect_after_a_complete_response_does_not_count(registry: Collect
 
     (size,) = values(registry, "http_server_response_body_size_bytes_sum").values()
     assert size == 300_000
-
-
-@pytest.mark.parametrize("streams", ["drop", "separate", "count"])
-def test_server_sent_events(registry: CollectorRegistry, streams: Any) -> None:
-    """1.1: 22. 1.3: 12."""
-
-    async def events() -> AsyncIterator[bytes]:
-        yield b"data: 1\n\n"
-        yield b"data: 2\n\n"
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(events(), media_type="text/event-stream")
-
-    ask(app_of(stream, registry, streams=streams), "/tea")
-
-    one = {Measured("GET", "200", "/tea"): 1.0}
-    assert exchanges(registry) == (one if streams == "count" else {})
-    assert exchanges(registry, "http_server_stream_duration_seconds") == (one if streams == "separate" else {})
-    assert active(registry) == 0
-
-
-def test_a_program_says_which_responses_are_streams(registry: CollectorRegistry) -> None:
-    """1.3: 12."""
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield b"1"
-        yield b"2"
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(parts(), headers={"x-live": request.query_params["live"]})
-
-    app = app_of(stream, registry, is_stream=lambda scope, headers: headers["x-live"] == "1")
-    ask(app, "/tea?live=1", "/tea?live=0")
-
-    assert exchanges(registry) == {Measured("GET", "200", "/tea"): 1}
 
 
 @pytest.mark.parametrize(

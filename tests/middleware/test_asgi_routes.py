@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
+from pytheus.exposition.asgi import Receive, Scope, Send
 from pytheus.middleware import AsgiMiddleware
 from pytheus.registry import CollectorRegistry
 from tests.middleware.measured import Measured, ask, exchanges, routes
@@ -209,6 +211,135 @@ def test_routes_that_are_added_later(registry: CollectorRegistry) -> None:
         Measured("GET", "200", "/late/{x}"): 1,
         Measured("GET", "200", "/included/{x}"): 1,
     }
+
+
+def test_an_endpoint_that_is_added_again_later(registry: CollectorRegistry) -> None:
+    """1.3: 3: on another path, in an included router, in an application that is mounted, and by another mount."""
+
+    async def item(x: str) -> str:
+        return x
+
+    app, router, mounted = FastAPI(), APIRouter(), FastAPI()
+    app.add_middleware(AsgiMiddleware, registry=registry)
+    app.include_router(router, prefix="/r")
+    app.mount("/m", mounted)
+    app.add_api_route("/a/{x}", item)
+    router.add_api_route("/b/{x}", item)
+    expected = {"/a/1": "/a/{x}", "/r/b/1": "/r/b/{x}"}
+    ask(app, *expected)
+
+    app.add_api_route("/c/{x}", item)
+    expected["/c/1"] = "/c/{x}"
+    ask(app, *expected)
+    router.add_api_route("/d/{x}", item)
+    router.add_route("/plain/{x}", tea, include_in_schema=False)
+    mounted.add_api_route("/e/{x}", item)
+    expected.update({"/r/d/1": "/r/d/{x}", "/r/plain/1": "/r/plain/{x}", "/m/e/1": "/m/e/{x}"})
+    ask(app, *expected)
+    app.mount("/n/{tenant}", mounted)
+    app.include_router(router, prefix="/s")
+    expected.update({"/n/t1/e/1": "/n/{tenant}/e/{x}", "/s/d/1": "/s/d/{x}", "/s/plain/1": "/s/plain/{x}"})
+    ask(app, *expected)
+
+    assert routes(registry) == set(expected.values())
+    counts = {measured.route: count for measured, count in exchanges(registry).items()}
+    assert (counts["/a/{x}"], counts["/c/{x}"], counts["/m/e/{x}"], counts["/s/plain/{x}"]) == (4, 3, 2, 1)
+
+
+def in_a_function(app: Any) -> Any:
+    """A middleware that is a function, so that `app` is no attribute of it."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return middleware
+
+
+class Inner:
+    """A middleware whose application is not its attribute `app`."""
+
+    def __init__(self, app: Any) -> None:
+        self.inner_app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.inner_app(scope, receive, send)
+
+
+def application_with_hidden_ones(hide: Callable[[Any], Any], folder: Path) -> Starlette:
+    """Mounts of applications that a walk does not reach, whose routes and endpoints the outer one has, too."""
+    inner = of_starlette(
+        Route("/x/{i}", tea), Route("/shared/{i}", shared), Mount("/static", StaticFiles(directory=folder))
+    )
+    fast = FastAPI()
+    router = APIRouter()
+
+    @router.get("/a/{b:path}")
+    async def a(b: str) -> str:
+        return b
+
+    router.add_route("/plain/{i}", tea)
+    fast.include_router(router, prefix="/v1")
+    return of_starlette(
+        Mount("/tenants/{t}", hide(inner)),
+        Mount("/deep", routes=[Mount("/{a}/er", hide(inner))]),
+        Mount("/fast/{t}", hide(fast)),
+        Route("/x/{i}", tea),
+        Route("/of-outer/{i}", shared),
+        Mount("/", hide(inner)),
+    )
+
+
+HIDDEN = {
+    "/tenants/5/x/1": "/tenants/{t}/x/{i}",
+    "/tenants/5/shared/1": "/tenants/{t}/shared/{i}",
+    "/tenants/5/static/there.txt": "/tenants/{t}/static",
+    "/tenants/5/nothing": "/tenants/{t}",
+    "/deep/5/er/x/1": "/deep/{a}/er/x/{i}",
+    "/fast/5/v1/a/b/c": "/fast/{t}/v1/a/{b}",
+    "/fast/5/v1/plain/7": "/fast/{t}/v1/plain/{i}",
+    "/x/1": "/x/{i}",
+    "/of-outer/1": "/of-outer/{i}",
+    "/shared/1": "/shared/{i}",
+}
+
+
+@pytest.mark.parametrize("hide", [in_a_function, Inner])
+@pytest.mark.parametrize("root_path", ["", "/front"])
+def test_applications_that_a_walk_does_not_reach(
+    registry: CollectorRegistry, tmp_path: Path, hide: Callable[[Any], Any], root_path: str
+) -> None:
+    """1.1: 1, 2, 3, 10. 1.3: 3: the template of the mount is before that of the route."""
+    (tmp_path / "there.txt").write_text("tea")
+    app = AsgiMiddleware(application_with_hidden_ones(hide, tmp_path), registry=registry)
+    for path, route in [*HIDDEN.items(), *HIDDEN.items()]:
+        before = exchanges(registry)
+        ask(app, root_path + path, root_path=root_path)
+        grown = {measured.route for measured, count in exchanges(registry).items() if count != before.get(measured)}
+        assert (path, grown) == (path, {route})
+
+
+def test_routes_that_are_new_for_each_request(registry: CollectorRegistry) -> None:
+    """1.3: 3, 25: as of a mount that makes an application each time; the walks for them end."""
+
+    async def each_time(scope: Scope, receive: Receive, send: Send) -> None:
+        await of_starlette(Route("/x/{i}", tea))(scope, receive, send)
+
+    class Counted(list[BaseRoute]):
+        walks = 0
+
+        def __iter__(self) -> Iterator[BaseRoute]:
+            Counted.walks += 1
+            return super().__iter__()
+
+    app = of_starlette(Mount("/tenants/{t}", each_time))
+    app.router.routes = Counted(app.router.routes)
+    measured = AsgiMiddleware(app, registry=registry)
+    ask(measured, *(f"/tenants/5/x/{number}" for number in range(1100)))
+    before = Counted.walks
+    ask(measured, *(f"/tenants/5/x/{number}" for number in range(50)))
+
+    assert exchanges(registry) == {Measured("GET", "200", "/tenants/{t}/x/{i}"): 1150}
+    assert Counted.walks - before == 50  # those of Starlette
 
 
 def test_a_known_path_with_another_method_keeps_its_route(registry: CollectorRegistry, tmp_path: Path) -> None:

@@ -163,6 +163,15 @@ def test_excluded_methods(registry: CollectorRegistry) -> None:
     assert exchanges(registry) == ONE
 
 
+def test_excluded_methods_that_have_no_label(registry: CollectorRegistry) -> None:
+    """1.3: 8, 18: a method that is counted as _OTHER is excluded by its own name."""
+    measured = AsgiMiddleware(PlainTextResponse("tea"), registry=registry, exclude_methods=["propfind"])
+    for method in "PROPFIND", "EVIL":
+        ask(measured, "/tea", method=method)
+
+    assert exchanges(registry) == {Measured("_OTHER", "200", ""): 1}
+
+
 def test_an_excluded_request_is_not_measured_further_inside(registry: CollectorRegistry) -> None:
     """1.3: 16, 18."""
     inner = AsgiMiddleware(app(), registry=registry)
@@ -230,19 +239,22 @@ def fail(*arguments: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("options", "place", "measured"),
+    ("options", "place", "route"),
     [
-        ({"labels": {"tenant": fail}}, "labels['tenant']", True),
-        ({"route": fail}, "end", False),
-        ({"exclude_if": fail}, "begin", False),
-        ({"exemplars": fail}, "exemplars", True),
-        ({"is_stream": fail}, "is_stream", True),
+        ({"labels": {"tenant": fail}}, "labels['tenant']", "/tea"),
+        ({"route": fail}, "route", ""),
+        ({"route": lambda scope: 5}, "route", ""),
+        ({"exclude_if": fail}, "exclude_if", "/tea"),
+        ({"exemplars": fail}, "exemplars", "/tea"),
+        ({"exemplars": lambda: {"trace_id": "x" * 500}}, "exemplars", "/tea"),
+        ({"exemplars": lambda: 5}, "exemplars", "/tea"),
+        ({"is_stream": fail}, "is_stream", "/tea"),
     ],
 )
 def test_a_failure_of_an_option_changes_no_response(
-    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, options: Any, place: str, measured: bool
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, options: Any, place: str, route: str
 ) -> None:
-    """1.3: 19, 26: logged once, and counted."""
+    """1.3: 19, 26: logged once, and counted, as the request is."""
 
     async def parts() -> AsyncIterator[str]:
         yield "gre"
@@ -255,7 +267,7 @@ def test_a_failure_of_an_option_changes_no_response(
     responses = ask(AsgiMiddleware(served, registry=registry, **options), "/tea", "/tea")
 
     assert [response.text for response in responses] == ["green", "green"]
-    assert exchanges(registry) == ({Measured("GET", "200", "/tea"): 2} if measured else {})
+    assert exchanges(registry) == {Measured("GET", "200", route): 2}
     assert active(registry) == 0
     assert values(registry, "pytheus_middleware_failures_total") == {(("place", place),): 2}
     logged = [record for record in caplog.records if record.name == "pytheus.middleware"]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import httpx
 import pytest
-from flask import Blueprint, Flask, abort, send_file
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from pytheus import make_wsgi_app
 from pytheus.middleware import WsgiMiddleware
 from pytheus.registry import CollectorRegistry
-from tests.middleware.measured import Measured, active, exchanges, routes, seconds, values, wait_for
-from tests.serving import serving_by_waitress, serving_by_wsgiref
+from tests.middleware.measured import Measured, active, call, exchanges, routes, seconds, values, wait_for
+from tests.serving import serving_by_wsgiref
 
 GREEN = Measured("GET", "200", "")
 
@@ -33,25 +31,6 @@ def app_of(*parts: bytes, status: str = "200 OK", headers: Iterable[tuple[str, s
         yield from parts
 
     return app
-
-
-def call(app: WSGIApplication, read: int | None = None, **environ: Any) -> bytes:
-    """The body of the response; of at most `read` parts if given."""
-    setup_testing_defaults(environ)
-
-    def start_response(status: str, headers: object, exc_info: object = None, /) -> Callable[[bytes], object]:
-        return lambda data: None
-
-    body = app(environ, start_response)
-    parts = []
-    for number, part in enumerate(body, 1):
-        parts.append(part)
-        if number == read:
-            break
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
-    return b"".join(parts)
 
 
 def test_the_protocol_is_kept(registry: CollectorRegistry) -> None:
@@ -174,14 +153,71 @@ def test_a_response_that_is_started_again_after_an_error(registry: CollectorRegi
     assert [len(cast("tuple[object, ...]", each)) for each in given] == [2, 3]
 
 
-@pytest.mark.parametrize(("events", "read"), [((b"1", b"2"), None), ((b"1",), None), ((b"1", b"2"), 1)])
-def test_server_sent_events(registry: CollectorRegistry, events: tuple[bytes, ...], read: int | None) -> None:
-    """1.3: 12: also if the client leaves; one part alone is not a stream."""
-    app = app_of(*events, headers=[("content-type", "text/event-stream; charset=utf-8")])
-    call(WsgiMiddleware(app, registry=registry), read)
+@pytest.mark.parametrize(
+    ("events", "read"), [((b"1", b"2"), None), ((b"1",), None), ((), None), ((b"1", b"2"), 1), ((b"1", b"2"), 0)]
+)
+@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream; charset=utf-8"])
+def test_server_sent_events(
+    registry: CollectorRegistry, events: tuple[bytes, ...], read: int | None, content_type: str
+) -> None:
+    """1.3: 12: by the headers, whatever events there are until the client leaves."""
 
-    assert exchanges(registry) == ({GREEN: 1} if len(events) == 1 else {})
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("X-Accel", "no"), ("Content-Type", content_type)])
+        return iter(events)
+
+    call(WsgiMiddleware(app, registry=registry, streams="separate"), read)
+
+    assert exchanges(registry) == {}
+    error = "client_disconnected" if read is not None else ""
+    assert exchanges(registry, "http_server_stream_duration_seconds") == {Measured("GET", "200", "", error): 1}
     assert active(registry) == 0
+
+
+def test_an_error_in_place_of_an_event_stream(registry: CollectorRegistry) -> None:
+    """1.3: 9, 12: a response that is started again is no such stream any more."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        start_response("503 Busy", [], (OfTheShop, OfTheShop(), None))  # type: ignore[arg-type]  # without traceback
+        return [b""]
+
+    body = WsgiMiddleware(app, registry=registry)(
+        {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, lambda *of: lambda data: None
+    )
+    assert list(body) == [b""]
+
+    assert exchanges(registry) == {Measured("GET", "503", "", "503"): 1}
+
+
+@pytest.mark.parametrize("read", [None, 1])
+def test_a_program_says_which_responses_are_streams(registry: CollectorRegistry, read: int | None) -> None:
+    """1.3: 12: also if the client leaves."""
+    app = app_of(b"1", b"2", headers=[("X-Live", "1")])
+    call(WsgiMiddleware(app, registry=registry, is_stream=lambda environ, headers: headers["x-live"] == "1"), read)
+
+    assert exchanges(registry) == {}
+    assert active(registry) == 0
+
+
+@pytest.mark.parametrize("status", ["40001 Of the shop", "99 Less", "777 More"])
+def test_a_status_that_http_does_not_have(registry: CollectorRegistry, status: str) -> None:
+    """1.3: 9: is one value."""
+    call(WsgiMiddleware(app_of(b"tea", status=status), registry=registry))
+
+    error = "" if status.startswith("99") else "_OTHER"
+    assert exchanges(registry) == {Measured("GET", "_OTHER", "", error): 1}
+
+
+@pytest.mark.parametrize("written", ["utf-8", "decoded"])
+def test_a_path_is_excluded_by_its_text(registry: CollectorRegistry, written: str) -> None:
+    """1.3: 18: PEP 3333 has the bytes of the path as latin-1; some servers decode it."""
+    measured = WsgiMiddleware(app_of(b"tea"), registry=registry, exclude=["^/straße/€$"])
+    for path in "/straße/€", "/strasse":
+        call(measured, PATH_INFO=path.encode().decode("latin-1") if written == "utf-8" else path)
+    call(measured, PATH_INFO="/stra\xdfe")  # no UTF-8
+
+    assert exchanges(registry) == {GREEN: 2}
 
 
 def test_files_are_sent_by_the_server(registry: CollectorRegistry, tmp_path: Path) -> None:
@@ -277,67 +313,6 @@ def test_a_middleware_within_another_and_the_metrics_application(registry: Colle
 
 
 # Servers --------------------------------------------------------------------------------------------------------------
-
-
-def flask_app(tmp_path: Path) -> Flask:
-    """A blueprint with a parameter in its prefix, a method that is not allowed, errors, and a file."""
-    app = Flask("shop")
-    blueprint = Blueprint("s", "shop")
-
-    @blueprint.get("/x/<int:y>")
-    def item(t: str, y: int) -> str:
-        return t * y
-
-    @app.get("/fails")
-    def fails() -> str:
-        raise OfTheShop
-
-    @app.get("/aborts")
-    def aborts() -> str:
-        abort(404)
-
-    @app.get("/file")
-    def file() -> Any:
-        return send_file(io.BytesIO(b"f" * 100_000), mimetype="text/plain")
-
-    app.register_blueprint(blueprint, url_prefix="/api/s/<t>")
-    return app
-
-
-FLASK = {
-    Measured("GET", "200", "/api/s/<t>/x/<int:y>"): 2,
-    Measured("GET", "500", "/fails", "500"): 1,
-    Measured("GET", "404", "/aborts"): 1,
-    Measured("GET", "200", "/file"): 1,
-    Measured("GET", "404", ""): 1,
-    Measured("POST", "405", ""): 1,
-}
-
-
-@pytest.mark.parametrize("serving", [serving_by_wsgiref, serving_by_waitress])
-def test_flask(tmp_path: Path, registry: CollectorRegistry, serving: Any) -> None:
-    """1.1: 14, 23. 1.3: 4, 6, 24."""
-    app = flask_app(tmp_path)
-    app.logger.disabled = True
-    app.wsgi_app = WsgiMiddleware(app.wsgi_app, registry=registry)  # type: ignore[method-assign]  # as Flask's documents say
-    with serving(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        for path in "/api/s/a/x/3", "/api/s/b/x/4", "/fails", "/aborts", "/nothing":
-            client.get(path)
-        assert len(client.get("/file").content) == 100_000
-        client.post("/fails")
-        wait_for(registry, {measured: float(count) for measured, count in FLASK.items()})
-
-    assert active(registry) == 0
-
-
-def test_flasks_client_and_factories(tmp_path: Path, registry: CollectorRegistry) -> None:
-    """1.1: 33, 36. 1.3: 16."""
-    for _ in range(2):
-        app = flask_app(tmp_path)
-        app.wsgi_app = WsgiMiddleware(app.wsgi_app, registry=registry)  # type: ignore[method-assign]  # as above
-        assert app.test_client().get("/api/s/a/x/3").text == "aaa"
-
-    assert exchanges(registry) == {Measured("GET", "200", "/api/s/<t>/x/<int:y>"): 2}
 
 
 def test_a_route_by_function(registry: CollectorRegistry) -> None:
