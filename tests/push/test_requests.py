@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from pytheus import Gauge
+from pytheus import CustomCollector, Gauge
 from pytheus.push import OtlpExporter, RemoteWriter
 from pytheus.push.writer import Writer
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family, Sample
 from tests.push.receivers import Answer, Received, Receiver, answering
 from tests.push.remote_schema import parsed_1, parsed_2, series_of
 from tests.push.snappy_reader import decoded
@@ -24,8 +25,8 @@ SERIES = 25_000
 
 
 @pytest.fixture
-def rooms(registry: CollectorRegistry) -> Gauge:
-    gauge = Gauge("rooms", "Rooms.", ["a"], registry=registry)
+def desks(registry: CollectorRegistry) -> Gauge:
+    gauge = Gauge("desks", "Desks.", ["a"], registry=registry)
     for value in range(SERIES):
         gauge.labels(value).set(value)
     return gauge
@@ -45,7 +46,7 @@ def write_once(writer: Writer) -> None:
 
 
 def found_in(request: Received) -> dict[str, float]:
-    """The rooms in a request, by their label, without the ends of series."""
+    """The desks in a request, by their label, without the ends of series."""
     if "remote" not in "".join(request.headers):
         service: Any = import_module("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
         message = service.ExportMetricsServiceRequest.FromString(request.body)
@@ -67,7 +68,7 @@ ALL = {str(value): float(value) for value in range(SERIES)}
 
 @WRITERS
 def test_a_refused_request_takes_no_other_with_it(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer], caplog: pytest.LogCaptureFixture
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer], caplog: pytest.LogCaptureFixture
 ) -> None:
     with Receiver(first(answering(200), answering(400, b"too old"), answering(200))) as receiver:
         writer = make(receiver.url, registry, interval_seconds=60, close_seconds=50)
@@ -84,7 +85,7 @@ def test_a_refused_request_takes_no_other_with_it(
 
 @WRITERS
 def test_a_request_that_failed_is_repeated_alone(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer]
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer]
 ) -> None:
     with Receiver(first(answering(200), answering(503), answering(200))) as receiver:
         writer = make(receiver.url, registry, interval_seconds=0.05).start()
@@ -112,7 +113,7 @@ def taken(receiver: Receiver, most_bytes: int) -> list[Received]:
 
 @pytest.mark.parametrize("make", [remote, RemoteWriter, OtlpExporter])
 def test_requests_get_smaller_for_a_receiver_with_a_limit(
-    registry: CollectorRegistry, rooms: Gauge, make: Callable[..., Writer]
+    registry: CollectorRegistry, desks: Gauge, make: Callable[..., Writer]
 ) -> None:
     options: dict[str, Any] = {"gzip": False} if make is OtlpExporter else {}
     most = 200_000
@@ -129,9 +130,9 @@ def test_requests_get_smaller_for_a_receiver_with_a_limit(
 @WRITERS
 def test_blocks_get_smaller_where_one_is_too_large(registry: CollectorRegistry, make: Callable[..., Writer]) -> None:
     """The numbers that were read before are dropped, and told."""
-    rooms = Gauge("rooms", "Rooms.", ["a"], registry=registry)
+    desks = Gauge("desks", "Desks.", ["a"], registry=registry)
     for value in range(2000):
-        rooms.labels(value).set(value)
+        desks.labels(value).set(value)
     options: dict[str, Any] = {"gzip": False} if make is OtlpExporter else {}
     most = 2000
     with Receiver(limited(most, answering(200))) as receiver:
@@ -143,13 +144,39 @@ def test_blocks_get_smaller_where_one_is_too_large(registry: CollectorRegistry, 
         assert all_found(taken(receiver, most)) == dict(list(ALL.items())[:2000])
 
 
+class Late(CustomCollector):
+    """A sample with a time of its own."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("late", "gauge", "Late.", [Sample("", {"a": "late"}, 7.0, 12.5)])
+
+
+@WRITERS
+def test_a_sample_with_a_time_of_its_own_takes_no_other_with_it(
+    registry: CollectorRegistry, make: Callable[..., Writer]
+) -> None:
+    """As Prometheus refuses a whole request for one that is too old."""
+    Gauge("desks", "Desks.", ["a"], registry=registry).labels("1").set(1)
+    registry.register(Late())
+
+    def strict(connection: socket.socket, request: Received) -> None:
+        answering(400 if "late" in found_in(request) else 200)(connection, request)
+
+    with Receiver(strict) as receiver:
+        writer = make(receiver.url, registry, interval_seconds=60, close_seconds=50)
+        write_once(writer)
+        found = all_found(receiver.requests)
+    assert found == {"1": 1.0, "late": 7.0}
+    assert (writer.status.delivered, writer.status.dropped) == (1, 1)
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_the_ends_of_many_series_are_in_several_requests(
-    registry: CollectorRegistry, rooms: Gauge, version: Any
+    registry: CollectorRegistry, desks: Gauge, version: Any
 ) -> None:
     with Receiver(WRITTEN) as receiver:
         write_once(RemoteWriter(receiver.url, registry, version=version, interval_seconds=60, close_seconds=50))
-        found = [numbers_in([request], "rooms") for request in receiver.requests]
+        found = [numbers_in([request], "desks") for request in receiver.requests]
     ends = [numbers for numbers in found if all(map(math.isnan, numbers))]
     assert sum(map(len, ends)) == SERIES
     assert max(map(len, found)) <= 10_000
@@ -200,3 +227,23 @@ def test_1_is_kept_while_2_does_not_work(registry: CollectorRegistry, answer: An
         writer.close()
     assert versions.startswith("212121")
     assert (writer.status.dropped, writer.status.failures) == (0, 0)
+
+
+@pytest.mark.parametrize("status", [400, 415, 503])
+def test_a_receiver_that_says_what_it_wrote_knows_2_whatever_the_status(
+    registry: CollectorRegistry, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that wrote a part: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#partial-write"""
+    orders = Gauge("orders", "Orders.", ["a"], registry=registry)
+    orders.labels("x").set(1)
+    orders.labels("y").set(1)
+    partial = answering(status, b"out of bounds", X_Prometheus_Remote_Write_Samples_Written="1")
+    with Receiver(first(partial, WRITTEN)) as receiver:
+        writer = RemoteWriter(receiver.url, registry, labels={}, interval_seconds=0.05).start()
+        until(lambda: writer.status.delivered >= 2)
+        versions = versions_of(receiver)
+        writer.close()
+    assert set(versions) == {"2"}
+    [logged] = [record.message for record in caplog.records if "out of bounds" in record.message]
+    assert "it wrote 1 of 2 numbers" in logged
+    assert (writer.status.dropped, writer.status.failures) == ((0, 1) if status == 503 else (2, 0))
