@@ -146,8 +146,13 @@ def _address(environ: Mapping[str, str]) -> str:
     from pytheus.push.address import parse_receiver
 
     parse_receiver(text, f"the URL in {variable}")
-    # That for all signals is without the path of one.
-    return text if "METRICS" in variable else f"{text.rstrip('/')}/v1/metrics"
+    address, mark, query = text.partition("?")
+    if "METRICS" not in variable:
+        # That for all signals is without the path of one.
+        address = f"{address.rstrip('/')}/v1/metrics"
+    elif "/" not in address.partition("://")[2]:
+        address += "/"
+    return f"{address}{mark}{query}"
 
 
 def _pairs(variable: str, environ: Mapping[str, str]) -> dict[str, str]:

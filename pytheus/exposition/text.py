@@ -51,9 +51,11 @@ def generate_metrics(registry: Registry = REGISTRY, *, strict: bool = False) -> 
     return text or _comment(registry)
 
 
-def begin_walk(registry: Registry, request: RenderRequest = _DEFAULT) -> Walk[TextRenderer, str]:
-    """Return a scrape of `registry` that can be encoded as text by several threads."""
-    encoder = TextEncoder(request)
+def begin_walk(
+    registry: Registry, request: RenderRequest = _DEFAULT, encoder: TextEncoder | None = None
+) -> Walk[TextRenderer, str]:
+    """Return a scrape of `registry` that can be encoded as text by several threads, by `encoder` if one is given."""
+    encoder = encoder or TextEncoder(request)
     walk = Walk(registry, encoder, request)
     if not walk.collectors:
         encoder.comment = _comment(registry)

@@ -16,10 +16,11 @@ import socket
 import time
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
-from pytheus.exceptions import InvalidReceiverError
+from pytheus.exceptions import InvalidReceiverError, LabelError
+from pytheus.names import validate_text
 from pytheus.push.access import Access
-from pytheus.push.address import parse_receiver
 from pytheus.push.client import HttpClient
 from pytheus.push.otlp_messages import AttributeValue, OtlpEncoder, OtlpRequest
 from pytheus.push.outcomes import Outcome, Verdict, retry_after_seconds
@@ -43,11 +44,11 @@ class OtlpExporter(Writer):
         ...     exporter.status.delivered
         0
 
-    `url` is the address for metrics, ``/v1/metrics`` without a path; a user name and password in it, or `access`, are
-    its credentials, and `access` has other headers. `service_name` and `resource` are the attributes of the program;
-    by default ``service.instance.id`` is the host's name. Each series has the name that it has in a scrape, and is
-    cumulative. Histograms with native buckets are exponential histograms, even if they have classic buckets, too. With
-    `gzip`, requests are compressed.
+    `url` is the address for metrics; without a path, not even "/", ``/v1/metrics`` is added. A user name and password
+    in it, or `access`, are its credentials, and `access` has other headers. `service_name` and `resource` are the
+    attributes of the program; by default ``service.instance.id`` is the host's name. Each series has the name that it
+    has in a scrape, and is cumulative. Histograms with native buckets are exponential histograms, even if they have
+    classic buckets, too. With `gzip`, requests are compressed.
 
     The other arguments, `start`, `close`, forks and registries of several processes are as for `RemoteWriter`. A
     series that ends is not told. Raises `InvalidReceiverError`.
@@ -68,8 +69,7 @@ class OtlpExporter(Writer):
         max_queue_bytes: int = 16 * 1024 * 1024,
         lock_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        attributes = _checked_resource(resource)
-        attributes.setdefault("service.name", service_name)
+        attributes = _checked_resource({"service.name": service_name, **(resource or {})})
         attributes.setdefault("service.instance.id", socket.gethostname())
         reader = SnapshotReader(registry, escaping="allow-utf-8")
         super().__init__(
@@ -101,7 +101,7 @@ class _Otlp:
     ) -> None:
         self._reader: Final = reader
         self._client: Final = HttpClient(url, access, timeout_seconds=timeout_seconds, subject=_SUBJECT)
-        self._path: Final = "" if parse_receiver(url).path else _DEFAULT_PATH
+        self._path: Final = "" if urlsplit(url.strip()).path else _DEFAULT_PATH
         self._encoder: Final = OtlpEncoder(resource)
         self._headers: Final = {**_HEADERS, "Content-Encoding": "gzip"} if gzip else _HEADERS
 
@@ -190,12 +190,23 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
     raise ValueError("another message")
 
 
-def _checked_resource(resource: Mapping[str, AttributeValue] | None) -> dict[str, AttributeValue]:
+def _checked_resource(resource: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
     checked: dict[str, AttributeValue] = {}
-    for name, value in (resource or {}).items():
+    for name, value in resource.items():
+        subject = f"the attribute {name!r:.80} of a resource"
         if not isinstance(name, str) or not name or not isinstance(value, str | bool | int | float):
             raise InvalidReceiverError(
                 f"resource takes a text, bool, int or float by name but got {name!r:.40}: {type(value).__name__}"
             )
-        checked[name] = value
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidReceiverError(
+                f"{subject} is a whole number of 64 bits but got {value!r:.40}; pass a text or a float"
+            )
+        try:
+            checked[validate_text(name, subject)] = validate_text(value, subject) if isinstance(value, str) else value
+        except LabelError as error:
+            raise InvalidReceiverError(str(error)) from error
+    service = checked["service.name"]
+    if not isinstance(service, str):
+        raise InvalidReceiverError(f"service_name is a text but got {service!r:.40}")
     return checked

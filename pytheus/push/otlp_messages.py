@@ -7,6 +7,11 @@ Rules:
 - Counters are monotonic sums; gauges, infos, state sets and families of the type unknown are gauges; histograms are
   such with explicit bounds, or exponential ones if they have native buckets; summaries are summaries. OTLP has no
   histogram whose counts may fall, so a gauge histogram is a gauge for each of its series in the text format.
+- Exponential histograms have a bucket for each index between the first and the last one, so wide ones get wider
+  buckets. None is for infinite values: they are in the count alone, and the sum is NaN.
+- Times are in nanoseconds from 1970 to 2554; others become the nearest of them.
+- Series whose samples have times of their own are in requests of their own, because Prometheus refuses a request for
+  one sample that is too old.
 - A unit is one of UCUM where there is one.
 - The labels ``trace_id`` and ``span_id`` of an exemplar are its trace and span if they are ids of OpenTelemetry.
 
@@ -18,10 +23,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
+from math import inf, nan
 from struct import pack
 from typing import Final, NamedTuple, TypeAlias
 
+from pytheus.native_bounds import MAX_SCHEMA, bucket_index
+from pytheus.native_buckets import NativeHistogram, with_schema
 from pytheus.protobufformat import double, doubles, nested, signed, text_field, varint
 from pytheus.push.readings import Labels, Shape
 from pytheus.push.snapshot import Block, Measurement, Snapshot
@@ -64,6 +71,13 @@ _UNITS: Final[dict[str, str]] = {
 }
 
 _SERIES_PER_REQUEST: Final = 10_000
+_BYTES_PER_REQUEST: Final = 4 * 1024 * 1024
+_LATEST_NANOSECONDS: Final = 0xFFFFFFFFFFFFFFFF
+_BUCKETS_AT_MOST: Final = 320
+"""Those of one sign, twice as many as OpenTelemetry's libraries have."""
+
+_SMALLEST: Final = 5e-324
+_LARGEST: Final = 1.7976931348623157e308
 
 
 class OtlpRequest(NamedTuple):
@@ -83,7 +97,7 @@ class _Part:
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
-        self.points = self.numbers = self.blocks = 0
+        self.points = self.numbers = self.blocks = self.size = 0
 
 
 class OtlpEncoder:
@@ -111,8 +125,9 @@ class OtlpEncoder:
 
     def encode(self, snapshot: Snapshot) -> list[OtlpRequest]:
         """Return the requests of `snapshot`, which are valid until the next one is encoded."""
-        nanoseconds = round(snapshot.time * 1e9)
+        nanoseconds = _nanoseconds(snapshot.time)
         parts: list[_Part] = []
+        latest: dict[bool, _Part] = {}
         templates: dict[Block, Template | None] = {}
         for measurement in snapshot.measurements:
             block = measurement.block
@@ -121,10 +136,17 @@ class OtlpEncoder:
                 templates[block] = self._templates[block]
             else:
                 templates[block] = _template(block)
-            if not parts or parts[-1].points + count > self._points_per_request:
-                parts.append(_Part())
-            part = parts[-1]
-            part.pieces += _metrics(measurement, templates[block], nanoseconds)
+            pieces = _metrics(measurement, templates[block], nanoseconds)
+            size = size_of(pieces)
+            has_times = block.shape.has_times
+            part = latest.get(has_times)
+            if part is None or (
+                part.points + count > self._points_per_request or part.size + size > _BYTES_PER_REQUEST
+            ):
+                part = latest[has_times] = _Part()
+                parts.append(part)
+            part.pieces += pieces
+            part.size += size
             part.points += count
             part.numbers += measurement.samples
             part.blocks += 1
@@ -228,7 +250,7 @@ def _columns(shape: Shape, numbers: array[float]) -> dict[int, Iterable[object]]
 def _head(shape: Shape, labels: Labels, start: float) -> bytes:
     """Return the first fields of a data point, up to the key of its time."""
     key = _ATTRIBUTE_OF_HISTOGRAM if shape.is_histogram else _ATTRIBUTE
-    began = b"\x11" + pack("<Q", round(start * 1e9)) if start and shape.type != "gauge" else b""
+    began = _start(start) if shape.type != "gauge" else b""
     return b"".join([_attributes(key, labels), began, b"\x19"])
 
 
@@ -275,24 +297,43 @@ def _exponential_points(measurement: Measurement, nanoseconds: int) -> list[Piec
     for place, native in enumerate(measurement.natives):
         if native is None:
             continue
-        start = block.starts[place]
-        pieces = [_attributes(_ATTRIBUTE_OF_EXPONENTIAL, block.series[place])]
-        if start:
-            pieces.append(b"\x11" + pack("<Q", round(start * 1e9)))
-        pieces.append(b"\x19" + pack("<QBQ", _time(measurement, place, nanoseconds), 0x21, int(native.total)))
+        count = int(native.total)
+        native = _limited(native)
+        # With another sum, Prometheus refuses a count above that of all buckets:
+        # https://github.com/prometheus/prometheus/blob/main/model/histogram/histogram.go, Validate.
+        total = measurement.numbers[place * width] if int(native.total) == count else nan
+        pieces = [_attributes(_ATTRIBUTE_OF_EXPONENTIAL, block.series[place]), _start(block.starts[place])]
+        pieces.append(b"\x19" + pack("<QBQ", _time(measurement, place, nanoseconds), 0x21, count))
         # Scales and schemas are the same, but a bucket of OTLP has the index of its lower bound.
-        pieces += [b"\x29", double(measurement.numbers[place * width]), b"\x30", signed(native.schema)]
+        pieces += [b"\x29", double(total), b"\x30", signed(native.schema)]
         pieces.append(b"\x39" + pack("<Q", int(native.zero_count)))
         for key, buckets in (b"\x42", native.positive), (b"\x4a", native.negative):
-            present = {index: int(count) for index, count in buckets.items() if count}
-            if present:
-                first = min(present)
-                counts = [varint(present.get(index, 0)) for index in range(first, max(present) + 1)]
+            if buckets:
+                first = min(buckets)
+                counts = [varint(int(buckets.get(index, 0))) for index in range(first, max(buckets) + 1)]
                 pieces.append(nested(key, b"\x08" + signed(first - 1) + nested(b"\x12", b"".join(counts))))
         pieces += exemplars.get(place, ())
         pieces.append(b"\x71" + double(native.zero_threshold))
         points.append(nested(b"\x0a", b"".join(pieces)))
     return points
+
+
+def _limited(native: NativeHistogram) -> NativeHistogram:
+    """Return `native` with the finite buckets that have observations, as wide as the limit of their number needs."""
+    native = with_schema(native, MAX_SCHEMA)  # of which a custom collector may know others
+    lowest, highest = bucket_index(_SMALLEST, native.schema), bucket_index(_LARGEST, native.schema)
+    positive, negative = (
+        {index: count for index, count in buckets.items() if count and lowest <= index <= highest}
+        for buckets in (native.positive, native.negative)
+    )
+    limited = native._replace(positive=positive, negative=negative)
+    while max(map(_width, (limited.positive, limited.negative))) > _BUCKETS_AT_MOST:
+        limited = with_schema(limited, limited.schema - 1)
+    return limited
+
+
+def _width(buckets: Mapping[int, float]) -> int:
+    return max(buckets) - min(buckets) + 1 if buckets else 0
 
 
 def _gauges_of_histogram(measurement: Measurement, nanoseconds: int) -> list[Piece]:
@@ -316,8 +357,16 @@ def _gauges_of_histogram(measurement: Measurement, nanoseconds: int) -> list[Pie
 
 
 def _time(measurement: Measurement, place: int, nanoseconds: int) -> int:
-    time = measurement.times[place] if measurement.times else None
-    return nanoseconds if time is None else max(0, round(time * 1e9))
+    return _nanoseconds(measurement.times[place]) if measurement.times else nanoseconds
+
+
+def _nanoseconds(seconds: float) -> int:
+    return min(max(0, round(seconds * 1e9)), _LATEST_NANOSECONDS)
+
+
+def _start(seconds: float) -> bytes:
+    """Return the field of a start time, b"" if it is not known."""
+    return b"\x11" + pack("<Q", _nanoseconds(seconds)) if seconds else b""
 
 
 def _attributes(key: bytes, labels: Labels) -> bytes:
@@ -336,7 +385,7 @@ def _attribute(name: str, value: AttributeValue) -> bytes:
 
 
 def _exemplar(exemplar: Exemplar, nanoseconds: int) -> bytes:
-    time = nanoseconds if exemplar.timestamp is None else max(0, round(exemplar.timestamp * 1e9))
+    time = nanoseconds if exemplar.timestamp is None else _nanoseconds(exemplar.timestamp)
     pieces = [b"\x11" + pack("<Q", time), b"\x19" + double(exemplar.value)]
     others: list[tuple[str, str]] = []
     for name, value in exemplar.labels.items():

@@ -4,6 +4,8 @@ Rules:
 
 - Every series has the name and labels that it has in the text format. A state set is a gauge for each state, and an
   info has its facts among the labels.
+- Series whose samples have times of their own are apart from those that have not, because a receiver may refuse the
+  former.
 - A histogram or summary of a custom collector that is incomplete or contradicts itself becomes several families of the
   type unknown, one for each name of a sample, as in the other formats that describe a series as a whole.
 """
@@ -24,6 +26,7 @@ from pytheus.metrics.series_numbers import SeriesNumbers
 from pytheus.names import base_name, state_label, text_name
 from pytheus.native_buckets import NativeHistogram
 from pytheus.samples import Exemplar, Row, Sample
+from pytheus.textformat import format_bound
 
 __all__ = ["Labels", "Reading", "Shape", "of_families", "of_numbers", "of_rows"]
 
@@ -43,6 +46,8 @@ class Shape(NamedTuple):
     - histogram, gauge histogram: the sum, then the count of each bucket, the last one up to +Inf, not cumulative;
     - summary: the sum, the number of observations, then a value for each of `quantiles`;
     - others: the value.
+
+    `has_times` says whether each series has a time of its own.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Shape(NamedTuple):
     bounds: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
     is_native: bool = False
+    has_times: bool = False
 
     @property
     def is_histogram(self) -> bool:
@@ -72,8 +78,25 @@ class Shape(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The part on which the identity of the series depends."""
+        """The part on which the names of the series in the text format depend."""
         return (self.name, self.type, self.bounds, self.quantiles, self.is_native)
+
+    def text_series(self, labels: Labels) -> list[tuple[str, Labels]]:
+        """Return the names and labels that the series `labels` has in the text format, none with native buckets alone.
+
+        The order is that of the numbers, with the count of a histogram at the end.
+        """
+        stem = self.stem
+        if self.is_histogram:
+            if self.is_native and not self.bounds:
+                return []
+            total, count = ("_gsum", "_gcount") if self.type == "gaugehistogram" else ("_sum", "_count")
+            buckets = [(f"{stem}_bucket", (*labels, ("le", format_bound(bound)))) for bound in (*self.bounds, inf)]
+            return [(stem + total, labels), *buckets, (stem + count, labels)]
+        if self.type == "summary":
+            quantiles = [(stem, (*labels, ("quantile", format_bound(quantile)))) for quantile in self.quantiles]
+            return [(f"{stem}_sum", labels), (f"{stem}_count", labels), *quantiles]
+        return [(self.name, labels)]
 
 
 class Reading(NamedTuple):
@@ -81,8 +104,8 @@ class Reading(NamedTuple):
 
     `identities` has an object for each series, which is equal to that of an earlier reading if the series is the same;
     `labels_between` are the labels of those from one place to another. `exemplars` have the key of their series, one of
-    `keys`, and the slot: a place among its numbers, or -1 for native buckets. `natives` and `times` are empty or have
-    an item for each series.
+    `keys`, and the slot: a place among its numbers, or -1 for native buckets. `natives` is empty or has an item for
+    each series, as `times` has if the shape says so.
     """
 
     shape: Shape
@@ -93,7 +116,7 @@ class Reading(NamedTuple):
     keys: Callable[[], Sequence[object]]
     exemplars: list[tuple[object, int, Exemplar]]
     natives: list[NativeHistogram | None]
-    times: list[float | None]
+    times: list[float]
 
 
 def of_numbers(read: SeriesNumbers, definition: Definition, name: str, escaping: Escaping) -> Reading:
@@ -142,7 +165,7 @@ def of_rows(rows: Iterable[Row], definition: Definition, name: str, escaping: Es
             numbers += row.numbers
         series.append(labels)
         starts.append(row.created or 0.0)
-        if definition.native is None or definition.bounds:
+        if type_ != "summary" and (definition.native is None or definition.bounds):
             exemplars += [(labels, slot, exemplar) for slot, exemplar in (row.exemplars or {}).items()]
         if definition.native is not None:
             natives.append(row.native)
@@ -169,10 +192,8 @@ def _plain(
     numbers: list[float],
     exemplars: list[tuple[object, int, Exemplar]],
     natives: list[NativeHistogram | None],
-    times: list[float | None],
+    times: list[float],
 ) -> Reading:
-    if not any(time is not None for time in times):
-        times = []
     if not any(native is not None for native in natives):
         natives = []
     return Reading(
@@ -199,11 +220,12 @@ def _created_of(family: CheckedFamily) -> dict[frozenset[tuple[str, str]], float
 
 def _of_distributions(family: CheckedFamily, found: list[Distribution], native: bool) -> Iterator[Reading]:
     created = _created_of(family)
-    groups: dict[tuple[tuple[float, ...], bool], list[Distribution]] = {}
+    groups: dict[tuple[tuple[float, ...], bool, bool], list[Distribution]] = {}
     for one in found:
         is_native = native and one.counted.native is not None
-        groups.setdefault((tuple([point for point, _ in one.points]), is_native), []).append(one)
-    for (points, is_native), members in groups.items():
+        points = tuple([point for point, _ in one.points])
+        groups.setdefault((points, is_native, one.counted.timestamp is not None), []).append(one)
+    for (points, is_native, has_times), members in groups.items():
         is_summary = family.type == "summary"
         shape = Shape(
             family.name,
@@ -213,6 +235,7 @@ def _of_distributions(family: CheckedFamily, found: list[Distribution], native: 
             () if is_summary else tuple([point for point in points if point < inf]),
             points if is_summary else (),
             is_native,
+            has_times,
         )
         series: list[Labels] = []
         starts: list[float] = []
@@ -229,22 +252,22 @@ def _of_distributions(family: CheckedFamily, found: list[Distribution], native: 
             for slot, (_, sample) in enumerate(one.points, 1):
                 numbers.append(sample.value if is_summary else sample.value - below)
                 below = sample.value
-                if sample.exemplar is not None:
+                if sample.exemplar is not None and not is_summary:  # which has none in any format
                     exemplars.append((labels, slot, sample.exemplar))
             if is_native:
                 exemplars += [(labels, -1, exemplar) for exemplar in one.counted.exemplars]
         natives = [one.counted.native for one in members] if is_native else []
-        times = [one.counted.timestamp for one in members]
+        times = [one.counted.timestamp for one in members if one.counted.timestamp is not None]
         yield _plain(shape, series, starts, numbers, exemplars, natives, times)
 
 
 def _of_samples(family: CheckedFamily, type_: MetricType) -> Iterator[Reading]:
     created = _created_of(family) if type_ == "counter" else {}
-    groups: dict[str, list[Sample]] = {}
+    groups: dict[tuple[str, bool], list[Sample]] = {}
     for sample in family.samples:
         if sample.suffix != _CREATED or type_ != "counter":
-            groups.setdefault(family.sample_name(sample), []).append(sample)
-    for name, samples in groups.items():
+            groups.setdefault((family.sample_name(sample), sample.timestamp is not None), []).append(sample)
+    for (name, has_times), samples in groups.items():
         series = [tuple(sample.labels.items()) for sample in samples]
         starts = [
             sample.created or created.get(frozenset(labels), 0.0)
@@ -255,6 +278,6 @@ def _of_samples(family: CheckedFamily, type_: MetricType) -> Iterator[Reading]:
             for labels, sample in zip(series, samples, strict=True)
             if sample.exemplar is not None
         ]
-        shape = Shape(name, type_, family.description, family.unit)
-        times = [sample.timestamp for sample in samples]
+        shape = Shape(name, type_, family.description, family.unit, has_times=has_times)
+        times = [sample.timestamp for sample in samples if sample.timestamp is not None]
         yield _plain(shape, series, starts, [sample.value for sample in samples], exemplars, [], times)

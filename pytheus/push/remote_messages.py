@@ -6,6 +6,8 @@ Rules:
   buckets are one more, named as the family.
 - Series of one snapshot are in requests of limited size. Each series stays in its request, so that its bytes, which in
   2.0 refer to the texts of that request, can be kept.
+- Series whose samples have times of their own are in requests of their own, because Prometheus refuses a request for
+  one sample that is too old, or older than the last one of its series.
 - Whatever does not come with every snapshot, such as an exemplar, is in messages of its own with the same labels.
 
 https://prometheus.io/docs/specs/prw/remote_write_spec/ and https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/;
@@ -15,16 +17,14 @@ https://github.com/prometheus/prometheus/blob/main/prompb/io/prometheus/write/v2
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytheus.native_buckets import NativeHistogram
 from pytheus.protobufformat import double, label_pairs, native_count, native_fields, nested, text_field, varint
 from pytheus.push.readings import Labels, Shape
-from pytheus.push.snapshot import Block, Measurement, Snapshot
+from pytheus.push.snapshot import Block, Measurement, Snapshot, TextSeries, text_series
 from pytheus.push.templates import Output, Packed, Piece, Template, cumulative
 from pytheus.samples import Exemplar
-from pytheus.textformat import format_bound
 
 __all__ = ["RemoteRequest", "RemoteWriteEncoder", "RemoteWriteVersion"]
 
@@ -104,7 +104,8 @@ class _Symbols:
 class _Group:
     """The blocks of one request, and their templates."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_times: bool = False) -> None:
+        self.has_times: Final = has_times
         self.symbols = _Symbols()
         self.output = Output()
         self.templates: dict[Block, Template | None] = {}
@@ -146,18 +147,19 @@ class RemoteWriteEncoder:
         """
         milliseconds = round(snapshot.time * 1000)
         requests = [
-            self._request(group, measurements, [], milliseconds, metadata)
+            self._request(group, measurements, milliseconds, metadata)
             for group, measurements in self._assigned(snapshot.measurements)
         ]
-        group, ended = _Group(), snapshot.ended
-        begin = 0
+        ended = sorted(snapshot.ended, key=lambda each: each[0].shape.has_times)
+        group, begin = _Group(), 0
         for place, (block, _) in enumerate(ended):
-            if group.points and group.points + _points(block) > self.points_per_request:
-                requests.append(self._request(group, [], ended[begin:place], milliseconds, False))
+            is_full = group.points + _points(block) > self.points_per_request
+            if begin < place and (is_full or block.shape.has_times != ended[begin][0].shape.has_times):
+                requests.append(self._end_request(group, ended[begin:place], snapshot.continued, milliseconds))
                 group, begin = _Group(), place
             group.points += _points(block)
         if begin < len(ended):
-            requests.append(self._request(group, [], ended[begin:], milliseconds, False))
+            requests.append(self._end_request(group, ended[begin:], snapshot.continued, milliseconds))
         return requests
 
     def split(self, request: RemoteRequest) -> bool:
@@ -181,14 +183,17 @@ class RemoteWriteEncoder:
             group.points = sum([_points(block) for block in kept])
             place_of.update(dict.fromkeys(kept, group))
             groups.append(group)
+        latest = {group.has_times: group for group in groups}
         assigned: dict[int, list[Measurement]] = {}
         for measurement in measurements:
             block = measurement.block
             found = place_of.get(block)
             if found is None:
-                if not groups or groups[-1].points + _points(block) > self.points_per_request:
-                    groups.append(_Group())
-                found = groups[-1]
+                has_times = block.shape.has_times
+                found = latest.get(has_times)
+                if found is None or found.points + _points(block) > self.points_per_request:
+                    found = latest[has_times] = _Group(has_times)
+                    groups.append(found)
                 found.points += _points(block)
                 found.templates[block] = self._template(block, found.symbols)
                 found.made += 1
@@ -200,7 +205,6 @@ class RemoteWriteEncoder:
         self,
         group: _Group,
         measurements: Sequence[Measurement],
-        ended: Sequence[tuple[Block, list[int]]],
         milliseconds: int,
         metadata: bool,
     ) -> RemoteRequest:
@@ -230,22 +234,11 @@ class RemoteWriteEncoder:
                     continue
                 exemplars += 1
                 others.append(self._exemplar(block, place, slot, exemplar, milliseconds, symbols))
-        for block, places in ended:
-            for place in places:
-                for name, labels in _series_of(block.shape, block.series[place]):
-                    samples += 1
-                    others.append(self._series(self._head(block, name, labels, symbols), b"", _STALE, time))
-                if block.shape.is_native and self.natives:
-                    histograms += 1
-                    body = _native_message(_NO_BUCKETS, _STALE, 0, milliseconds, b"")
-                    head = self._head(block, block.shape.stem, block.series[place], symbols)
-                    others.append(head + nested(self._histogram_key, body))
         pieces: list[Piece] = []
         if self._is_2:
             pieces += (group.symbols.message(), symbols.message())
         if metadata and not self._is_2:
-            shapes = {measurement.block.shape: None for measurement in measurements}
-            pieces += map(_metadata_1, shapes)
+            pieces += dict.fromkeys([_metadata_1(measurement.block.shape) for measurement in measurements])
         # The numbers come first, because Prometheus ignores an exemplar of a series that it does not know yet. Each
         # packed series ends with the key of the next one.
         if packed:
@@ -254,8 +247,35 @@ class RemoteWriteEncoder:
             pieces.append(nested(b"" if packed and place == 0 else self._key, other))
         message = group.output.join(pieces, len(self._key) if packed and not others else 0)
         whole = sum([measurement.samples for measurement in measurements])
-        blocks = len(measurements) + len(ended)
-        return RemoteRequest(message, samples, histograms, exemplars, whole, blocks, group.points)
+        return RemoteRequest(message, samples, histograms, exemplars, whole, len(measurements), group.points)
+
+    def _end_request(
+        self,
+        group: _Group,
+        ended: Sequence[tuple[Block, list[int]]],
+        continued: frozenset[TextSeries],
+        milliseconds: int,
+    ) -> RemoteRequest:
+        """Return the request that ends all series of `ended` but those of `continued`."""
+        symbols = group.symbols
+        time = varint(milliseconds & 0xFFFFFFFFFFFFFFFF)
+        floats: list[bytes] = []
+        natives: list[bytes] = []
+        for block, places in ended:
+            shape = block.shape
+            for place in places:
+                labels = block.series[place]
+                for name, shown in shape.text_series(labels):
+                    if not continued or text_series(name, shown) not in continued:
+                        floats.append(self._series(self._head(block, name, shown, symbols), b"", _STALE, time))
+                if shape.is_native and self.natives and text_series(shape.stem, labels) not in continued:
+                    body = _native_message(_NO_BUCKETS, _STALE, 0, milliseconds, b"")
+                    head = self._head(block, shape.stem, labels, symbols)
+                    natives.append(head + nested(self._histogram_key, body))
+        pieces: list[Piece] = [symbols.message()] if self._is_2 else []
+        pieces += [nested(self._key, series) for series in (*floats, *natives)]
+        message = group.output.join(pieces)
+        return RemoteRequest(message, len(floats), len(natives), 0, 0, len(ended), group.points)
 
     # Series -----------------------------------------------------------------------------------------------------------
 
@@ -266,7 +286,7 @@ class RemoteWriteEncoder:
         for labels, start in zip(block.series, block.starts, strict=True):
             began = self._start(block.shape, start)
             sample = b"\x12" + varint(16 + len(began)) + began + b"\x09"
-            for name, shown in _series_of(block.shape, labels):
+            for name, shown in block.shape.text_series(labels):
                 head = self._head(block, name, shown, symbols)
                 heads.append(varint(len(head) + len(sample) + 15) + head + sample)
         # The second number is the rest of the sample and the key of the next series, which have eight bytes together.
@@ -304,7 +324,7 @@ class RemoteWriteEncoder:
         for place, (labels, start) in enumerate(zip(block.series, block.starts, strict=True)):
             began = self._start(block.shape, start)
             time = _milliseconds(measurement, place, milliseconds)
-            for name, shown in _series_of(block.shape, labels):
+            for name, shown in block.shape.text_series(labels):
                 head = self._head(block, name, shown, symbols)
                 found.append(self._series(head, began, double(next(given)), varint(time)))
         return found
@@ -334,7 +354,7 @@ class RemoteWriteEncoder:
         if slot == _NATIVE_SLOT or (block.shape.is_native and not block.shape.bounds):
             name = block.shape.stem
         else:
-            name, labels = _series_of(block.shape, labels)[slot]
+            name, labels = block.shape.text_series(labels)[slot]
         pairs = sorted(exemplar.labels.items())
         if self._is_2:
             shown = nested(b"\x0a", b"".join([varint(symbols.refer(text)) for pair in pairs for text in pair]))
@@ -351,21 +371,6 @@ def _points(block: Block) -> int:
     return len(block.series) * (shape.width + shape.is_histogram)
 
 
-def _series_of(shape: Shape, labels: Labels) -> list[tuple[str, Labels]]:
-    """Return the names and labels of the series of the text format, in the order of `_numbers_of_points`."""
-    stem = shape.stem
-    if shape.is_histogram:
-        if shape.is_native and not shape.bounds:
-            return []
-        total, count = ("_gsum", "_gcount") if shape.type == "gaugehistogram" else ("_sum", "_count")
-        buckets = [(f"{stem}_bucket", (*labels, ("le", format_bound(bound)))) for bound in (*shape.bounds, inf)]
-        return [(stem + total, labels), *buckets, (stem + count, labels)]
-    if shape.type == "summary":
-        quantiles = [(stem, (*labels, ("quantile", format_bound(quantile)))) for quantile in shape.quantiles]
-        return [(f"{stem}_sum", labels), (f"{stem}_count", labels), *quantiles]
-    return [(shape.name, labels)]
-
-
 def _numbers_of_points(measurement: Measurement) -> Sequence[float]:
     shape = measurement.block.shape
     if not shape.is_histogram:
@@ -380,8 +385,9 @@ def _numbers_of_points(measurement: Measurement) -> Sequence[float]:
 
 
 def _milliseconds(measurement: Measurement, place: int, milliseconds: int) -> int:
-    time = measurement.times[place] if measurement.times else None
-    return (milliseconds if time is None else round(time * 1000)) & 0xFFFFFFFFFFFFFFFF
+    if not measurement.times:
+        return milliseconds & 0xFFFFFFFFFFFFFFFF
+    return round(measurement.times[place] * 1000) & 0xFFFFFFFFFFFFFFFF
 
 
 def _native_message(native: NativeHistogram, total: bytes, count: int, milliseconds: int, more: bytes) -> bytes:

@@ -4,7 +4,8 @@ Rules:
 
 - Version 2.0 until the receiver shows that it does not know it: by its status, or by a success without the headers of
   2.0, because a receiver of 1.0 answers 204 and stores nothing. The same numbers are then sent in 1.0, and an hour
-  later 2.0 is tried again, because receivers are upgraded.
+  later 2.0 is tried again, because receivers are upgraded. A response of any status with these headers is from one that
+  knows 2.0.
 - Status 5xx and 429, and no response at all, mean another attempt; 413 means smaller requests; any other refusal drops
   the request.
 - A receiver that refuses all numbers because it has native histograms switched off, as Prometheus before 3.8 has by
@@ -25,7 +26,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
 from pytheus.escaping import ESCAPINGS, Escaping
-from pytheus.exceptions import InvalidReceiverError
+from pytheus.exceptions import InvalidNameError, InvalidReceiverError, LabelError, NotTextError
 from pytheus.names import shown, validate_label_names, validate_text
 from pytheus.push.access import Access
 from pytheus.push.address import parse_receiver
@@ -170,15 +171,20 @@ class _RemoteWrite:
         body = bytes(request.message)
         response = self._client.request("POST", self._path, body, headers=headers, timeout_seconds=timeout_seconds)
         status = response.status
-        if 200 <= status < 300:
-            if self._version == "2.0":
-                return self._written(response, request)
-            return Outcome(Verdict.DELIVERED)
+        is_2 = self._version == "2.0"
         has_worked = self._fallback_end < math.inf  # in 1.0
+        written = _written(response, request) if is_2 else None
+        if written is not None:
+            self._is_known = True
+            self._fallback_end = math.inf
+        if 200 <= status < 300:
+            return self._success(written) if is_2 else Outcome(Verdict.DELIVERED)
         is_unknown = status == 415 or (not self._is_known and (status in _MAYBE_1 or has_worked))
-        if self._may_fall_back and self._version == "2.0" and is_unknown:
+        if self._may_fall_back and is_2 and written is None and is_unknown:
             return self._fall_back()
         message = str(self._client.refusal(response))
+        if written:
+            message += f"; it wrote {written}"
         if self._encoder.natives and _NO_NATIVES.search(response.body):
             self._encoder.natives = self._reader.native = False
             return Outcome(Verdict.OTHER_FORM)
@@ -190,27 +196,16 @@ class _RemoteWrite:
             self._reader.split_blocks(request.numbers)
         return Outcome(Verdict.REFUSED, message)
 
-    def _written(self, response: HttpResponse, request: RemoteRequest) -> Outcome:
-        """Return the outcome of a success by the numbers that the receiver says it has written."""
-        written = [
-            _count(response.headers.get(f"x-prometheus-remote-write-{kind}-written", ""))
-            for kind in ("samples", "histograms", "exemplars")
-        ]
-        if all(count is None for count in written):
+    def _success(self, written: str | None) -> Outcome:
+        """Return the outcome of a success of 2.0."""
+        if written is None:
             if self._may_fall_back:
                 return self._fall_back()
             return Outcome(
                 Verdict.REFUSED, f"{_SUBJECT} at {self.shown} does not say that it wrote anything; it may know 1.0 only"
             )
-        self._is_known = True
-        self._fallback_end = math.inf
-        samples, histograms, _ = written
-        if (samples or 0) < request.samples or (histograms or 0) < request.histograms:
-            return Outcome(
-                Verdict.DELIVERED,
-                f"{_SUBJECT} at {self.shown} wrote {samples or 0} of {request.samples} numbers and"
-                f" {histograms or 0} of {request.histograms} native histograms; look into its log",
-            )
+        if written:
+            return Outcome(Verdict.DELIVERED, f"{_SUBJECT} at {self.shown} wrote {written}; look into its log")
         return Outcome(Verdict.DELIVERED)
 
     def _fall_back(self) -> Outcome:
@@ -227,6 +222,24 @@ class _RemoteWrite:
         self._last_metadata = -math.inf
 
 
+def _written(response: HttpResponse, request: RemoteRequest) -> str | None:
+    """Return how much of `request` the receiver says it wrote, "" if that is all, and None if it does not say it.
+
+    https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#required-written-response-headers
+    """
+    samples, histograms, exemplars = [
+        _count(response.headers.get(f"x-prometheus-remote-write-{kind}-written", ""))
+        for kind in ("samples", "histograms", "exemplars")
+    ]
+    if samples is None and histograms is None and exemplars is None:
+        return None
+    if (samples or 0) >= request.samples and (histograms or 0) >= request.histograms:
+        return ""
+    return (
+        f"{samples or 0} of {request.samples} numbers and {histograms or 0} of {request.histograms} native histograms"
+    )
+
+
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
@@ -235,5 +248,8 @@ def _checked_labels(labels: Mapping[str, str] | None) -> dict[str, str]:
     if labels is None:
         return {"instance": socket.gethostname()}
     subject = "remote write"
-    names = validate_label_names(tuple(labels), subject, names="legacy")
-    return {name: validate_text(labels[name], f"the label {name!r} of {subject}") for name in names}
+    try:
+        names = validate_label_names(tuple(labels), subject, names="legacy")
+        return {name: validate_text(labels[name], f"the label {name!r} of {subject}") for name in names}
+    except (InvalidNameError, LabelError, NotTextError) as error:
+        raise InvalidReceiverError(str(error)) from error

@@ -7,7 +7,8 @@ Rules:
 - The series of a family are in blocks, which never change. A block stays the same object as long as its series are the
   same, so that an encoder can keep the bytes of each series, and a queue of snapshots has little but numbers.
 - An exemplar is in the first snapshot that finds it, and in no later one.
-- A series that the snapshot before has and this one lacks has ended.
+- A series that the snapshot before has and this one lacks has ended: one with a name and labels of the text format,
+  whatever the family that it belongs to is now.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pytheus.definitions import Definition
 from pytheus.escaping import Escaping, escape_name
@@ -34,7 +35,7 @@ from pytheus.registry.capabilities import HasRows
 from pytheus.registry.contract import Collector, Registry
 from pytheus.samples import Exemplar
 
-__all__ = ["Block", "Measurement", "Snapshot", "SnapshotReader"]
+__all__ = ["Block", "Measurement", "Snapshot", "SnapshotReader", "TextSeries", "text_series"]
 
 _SECONDS: Final = 10.0  # as Prometheus's scrape_timeout
 _NUMBERS_PER_BLOCK: Final = 2048
@@ -44,6 +45,15 @@ _SERIES_BYTES: Final = 160
 _LABEL_BYTES: Final = 80
 _EXEMPLAR_BYTES: Final = 500
 _BUCKET_BYTES: Final = 100
+
+
+TextSeries: TypeAlias = tuple[str, Labels]
+"""The name and labels that identify a series for a receiver: sorted, and without empty ones."""
+
+
+def text_series(name: str, labels: Labels) -> TextSeries:
+    """Return the identity of the series `name` with `labels`."""
+    return name, tuple(sorted([label for label in labels if label[1]]))
 
 
 class Block:
@@ -59,6 +69,14 @@ class Block:
         self.series: Final = series
         self.starts: Final = starts
 
+    def text_series(self, place: int) -> list[TextSeries]:
+        """Return the series of the text format of the one at `place`, and that of its native buckets."""
+        shape, labels = self.shape, self.series[place]
+        series = shape.text_series(labels)
+        if shape.is_native:
+            series.append((shape.stem, labels))
+        return [text_series(name, labels) for name, labels in series]
+
     @property
     def size_bytes(self) -> int:
         """About the memory that it takes."""
@@ -69,15 +87,15 @@ class Measurement(NamedTuple):
     """The numbers of a block at one moment: for each series those that `Shape` tells.
 
     `exemplars` are by the places of the series and of the number that they belong to, -1 for native buckets. `natives`
-    and `times` are empty or have an item for each series: its native buckets, and a time in seconds other than that of
-    the snapshot.
+    is empty or has the native buckets of each series. `times` has that of each series, in seconds, if they differ from
+    the snapshot's, as the shape says.
     """
 
     block: Block
     numbers: array[float]
     exemplars: tuple[tuple[int, int, Exemplar], ...] = ()
     natives: tuple[NativeHistogram | None, ...] = ()
-    times: tuple[float | None, ...] = ()
+    times: tuple[float, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -99,14 +117,15 @@ class Measurement(NamedTuple):
 class Snapshot(NamedTuple):
     """The numbers of a registry at `time`, in seconds since the Unix epoch.
 
-    `ended` are the series that have ended: blocks, with the places of series in them. `size_bytes` is about the memory
-    that it takes beside the snapshot before.
+    `ended` are the series that have ended: blocks, with the places of series in them, and `continued` are those of them
+    that go on in another block. `size_bytes` is about the memory that it takes beside the snapshot before.
     """
 
     time: float
     measurements: list[Measurement]
     ended: list[tuple[Block, list[int]]]
     size_bytes: int
+    continued: frozenset[TextSeries] = frozenset()
 
     @property
     def samples(self) -> int:
@@ -164,14 +183,14 @@ class SnapshotReader:
         encoder, measurements = reading.encoder, reading.measurements
         self._kept = encoder.found
         blocks = [measurement.block for measurement in measurements]
-        ended = _ended(self._former, blocks)
+        ended, continued = _ended(self._former, blocks)
         self._former = blocks
         size = sum([block.size_bytes for block in encoder.new_blocks])
-        return Snapshot(moment, measurements, ended, size + sum([one.size_bytes for one in measurements]))
+        return Snapshot(moment, measurements, ended, size + sum([one.size_bytes for one in measurements]), continued)
 
     def end(self) -> Snapshot:
         """Return a snapshot in which all series of the one before have ended, at a later millisecond than that."""
-        ended = _ended(self._former, [])
+        ended, _ = _ended(self._former, [])
         self.forget()
         return Snapshot(max(time.time(), self._latest + 0.002), [], ended, 0)
 
@@ -207,22 +226,47 @@ class _Reading(StandardFormat):
         return []
 
 
-def _ended(former: list[Block], present: list[Block]) -> list[tuple[Block, list[int]]]:
+def _ended(former: list[Block], present: list[Block]) -> tuple[list[tuple[Block, list[int]]], frozenset[TextSeries]]:
+    """Return `Snapshot.ended` and `Snapshot.continued`."""
     same = set(map(id, former)) & set(map(id, present))
     gone = [block for block in former if id(block) not in same]
     if not gone:
-        return []
-    living: dict[tuple[object, ...], set[Labels]] = {}
-    for block in present:
-        if id(block) not in same:
-            living.setdefault(block.shape.identity, set()).update(map(_sorted, block.series))
-    ended: list[tuple[Block, list[int]]] = []
-    for block in gone:
-        others = living.get(block.shape.identity, set())
-        places = [place for place, labels in enumerate(block.series) if _sorted(labels) not in others]
+        return [], frozenset()
+    new = [block for block in present if id(block) not in same]
+    ended = _lacking(gone, new)
+    if not ended:
+        return [], frozenset()
+    # Some of their series may go on in a family of another form.
+    began = {series for block, places in _lacking(new, gone) for at in places for series in block.text_series(at)}
+    if not began:
+        return ended, frozenset()
+    continued: set[TextSeries] = set()
+    rest: list[tuple[Block, list[int]]] = []
+    for block, places in ended:
+        left: list[int] = []
+        for place in places:
+            series = block.text_series(place)
+            living = began.intersection(series)
+            continued |= living
+            if len(living) < len(series):
+                left.append(place)
+        if left:
+            rest.append((block, left))
+    return rest, frozenset(continued)
+
+
+def _lacking(blocks: list[Block], others: list[Block]) -> list[tuple[Block, list[int]]]:
+    """Return the places of the series in `blocks` that no block of `others` has in a family of the same form."""
+    present: dict[tuple[object, ...], set[Labels]] = {}
+    for block in others:
+        present.setdefault(block.shape.identity, set()).update(map(_sorted, block.series))
+    lacking: list[tuple[Block, list[int]]] = []
+    for block in blocks:
+        there = present.get(block.shape.identity, set())
+        places = [place for place, labels in enumerate(block.series) if _sorted(labels) not in there]
         if places:
-            ended.append((block, places))
-    return ended
+            lacking.append((block, places))
+    return lacking
 
 
 def _sorted(labels: Labels) -> Labels:

@@ -5,6 +5,7 @@ Rules:
 - The file is whole at any moment: its successor is written beside it under a name that node_exporter leaves alone, and
   takes its place in one step. A full disk or a crash leaves the old file.
 - The data is on the disk before that, so that a power failure leaves no empty file.
+- Samples have no times of their own, because node_exporter refuses a whole file for one of them.
 - Any user may read it by default, because node_exporter seldom runs as the job's user.
 
 https://github.com/prometheus/node_exporter#textfile-collector
@@ -62,7 +63,7 @@ def write_stdout(registry: Registry = REGISTRY, *, timeout_seconds: float = TIME
     seconds = checked_seconds(timeout_seconds, "standard output")
     if sys.stdout is None:
         raise PushError("there is no standard output, as in a program without a console; name a file", reason="file")
-    text = rendered(registry, seconds, "text").body.decode()
+    text = rendered(registry, seconds, "text", times=True).body.decode()
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

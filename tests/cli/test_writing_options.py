@@ -123,6 +123,23 @@ def test_a_variable_for_metrics_decides_over_that_for_all_signals() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "text", "url"),
+    [
+        ("ENDPOINT", "http://a:1", "http://a:1/v1/metrics"),
+        ("ENDPOINT", "http://a:1/x?token=1", "http://a:1/x/v1/metrics?token=1"),
+        ("ENDPOINT", "http://a:1?token=/1/", "http://a:1/v1/metrics?token=/1/"),
+        ("METRICS_ENDPOINT", "http://a:1", "http://a:1/"),
+        ("METRICS_ENDPOINT", "http://a:1/", "http://a:1/"),
+        ("METRICS_ENDPOINT", "http://a:1?token=/1", "http://a:1/?token=/1"),
+        ("METRICS_ENDPOINT", "http://a:1/x?token=1", "http://a:1/x?token=1"),
+    ],
+)
+def test_the_address_in_a_variable(variable: str, text: str, url: str) -> None:
+    """https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp"""
+    assert otlp_variables("env", {f"OTEL_EXPORTER_OTLP_{variable}": text}).url == url
+
+
+@pytest.mark.parametrize(
     ("environ", "message"),
     [
         ({}, "set OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -143,3 +160,6 @@ def test_a_program_is_not_started_with_an_option_that_is_not_valid(directory: Pa
     assert line.startswith("--remote-write: the URL of the receiver does not have the form http://HOST")
     assert "hunter2" not in line
     assert "needs an address" in refused(directory, "--otlp", "env", "program.py")
+    # As a variable has bytes that are not UTF-8.
+    line = refused(directory, "--otlp", "http://a:1", "program.py", OTEL_SERVICE_NAME="\udcff")
+    assert line.startswith("the attribute 'service.name' of a resource contains a lone surrogate")

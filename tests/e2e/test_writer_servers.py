@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,9 +15,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from pytheus import Counter
+from pytheus import Counter, CustomCollector, Histogram
 from pytheus.push import OtlpExporter, RemoteWriter
+from pytheus.push.remote_write import AnyRemoteWriteVersion
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family, Sample
 from tests.conftest import Prometheus, unused_port, wait_until
 from tests.e2e.every_type import (
     GAUGE_HISTOGRAMS,
@@ -162,6 +164,53 @@ def test_a_server_with_native_histograms_switched_off(program: str, start: Start
     writer.close()
     assert "+Inf" in found or version_of(program) >= (3, 8)
     assert writer.status.dropped == 0
+
+
+class _Late(CustomCollector):
+    """A sample of two hours ago, which a server with newer ones refuses."""
+
+    def __init__(self) -> None:
+        self.time = time.time() - 7200
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("late", "gauge", "Late.", [Sample("", {}, 1.0, self.time)])
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize("version", ["auto", "1.0"])
+def test_a_sample_that_is_too_old_is_lost_alone(
+    program: str, version: AnyRemoteWriteVersion, start: Start, tmp_path: Path
+) -> None:
+    url = _prometheus(start, program, tmp_path, ())
+    registry = CollectorRegistry()
+    ticks = Counter("ticks_total", "Ticks.", registry=registry)
+    with RemoteWriter(url, registry, version=version, interval_seconds=0.1, labels={"job": "written"}) as writer:
+        wait_until(lambda: writer.status.delivered > 2, "the first numbers")
+        registry.register(_Late())
+        wait_until(lambda: writer.status.dropped > 2, "old samples")
+        ticks.inc(5)
+        server = Prometheus(url, set())
+        query = 'ticks_total{job="written"}'
+        wait_until(lambda: [value for _, value in server.query(query)] == [5.0], "the other number")
+        assert "out of bounds" in writer.status.error
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_series_go_on_when_their_histogram_gets_other_buckets(program: str, start: Start, tmp_path: Path) -> None:
+    url = _prometheus(start, program, tmp_path, ())
+    registry = CollectorRegistry()
+    former = Histogram("wait_seconds", "Wait.", buckets=[1, 2], registry=registry)
+    with RemoteWriter(url, registry, interval_seconds=0.1, labels={"job": "written"}) as writer:
+        wait_until(lambda: writer.status.delivered > 0, "the first numbers")
+        registry.unregister(former)
+        Histogram("wait_seconds", "Wait.", buckets=[1, 5], registry=registry).observe(3)
+        server = Prometheus(url, set())
+        query = 'wait_seconds_bucket{job="written"}'
+        expected = {"1.0": 0.0, "5.0": 1.0, "+Inf": 1.0}
+        wait_until(
+            lambda: {labels["le"]: value for labels, value in server.query(query)} == expected, "the other buckets"
+        )
+        assert (writer.status.dropped, writer.status.error) == (0, "")
 
 
 def _has_delivered(writer: RemoteWriter, numbers: int) -> bool:

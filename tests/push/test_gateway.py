@@ -14,7 +14,7 @@ from pytheus.metrics import CustomCollector
 from pytheus.push import Access, delete, push
 from pytheus.push.gateway import PushMethod
 from pytheus.registry import CollectorRegistry
-from pytheus.samples import Family
+from pytheus.samples import Family, Sample
 from tests.exposition.reading import families_of
 from tests.push.receivers import Receiver, answering, closed_port
 
@@ -63,6 +63,24 @@ def test_native_histograms_are_pushed_as_protobuf(receiver: Receiver, shop: Coll
     assert first.headers["content-type"].startswith("application/vnd.google.protobuf")
     assert [family.name for family in families_of(first.body)] == ["shop_orders_total", "shop_wait_seconds"]
     assert second.headers["content-type"] == TEXT
+
+
+def test_samples_have_no_times_of_their_own(receiver: Receiver, shop: CollectorRegistry) -> None:
+    """A Pushgateway refuses a push with one."""
+
+    class Late(CustomCollector):
+        def collect(self) -> Iterator[Family]:
+            yield Family("late", "gauge", "Late.", [Sample("", {}, 7.0, 12.5)])
+            yield Family("wait", "summary", "Wait.", [Sample("_sum", {}, 7.0, 12.5), Sample("_count", {}, 1.0, 12.5)])
+
+    shop.register(Late())
+    push(receiver.url, "nightly", shop)
+    push(receiver.url, "nightly", shop, format="protobuf")
+    text, protobuf = receiver.requests
+    lines = [line for line in text.body.decode().splitlines() if not line.startswith("#")]
+    assert lines == ["shop_orders_total 3.0", "shop_late 7.0", "shop_wait_sum 7.0", "shop_wait_count 1.0"]
+    metrics = [metric for family in families_of(protobuf.body) for metric in family.metrics]
+    assert [metric.timestamp_ms for metric in metrics] == [None] * 3
 
 
 def test_a_gateway_that_does_not_take_protobuf_gets_text(shop: CollectorRegistry) -> None:

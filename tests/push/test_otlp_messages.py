@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter as Counted
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from pytheus import Counter, Gauge, Histogram, Info, StateSet, Summary
 from pytheus.metrics import CustomCollector, Exemplar, Family, NativeBuckets, Sample
+from pytheus.native_bounds import bucket_index
+from pytheus.native_buckets import NativeHistogram
 from pytheus.push.otlp_messages import OtlpEncoder
 from pytheus.push.snapshot import Snapshot, SnapshotReader
 from pytheus.registry import CollectorRegistry
@@ -159,11 +162,108 @@ def test_times_and_numbers_of_a_custom_collector(registry: CollectorRegistry) ->
         Sample("", {"x": "b"}, -0.0, None, Exemplar({"trace_id": "0" * 32}, 1.0)),
     ]
     registry.register(Custom(Family("u", "unknown", "U.", samples)))
-    first, second = _metrics(registry)["u"].gauge.data_points
+    # Those with times of their own are in a request of their own.
+    messages = _parsed(SnapshotReader(registry).read())
+    [first], [second] = [one.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points for one in messages]
     assert (first.time_unix_nano, first.as_double) == (12_500_000_000, math.inf)
     assert second.time_unix_nano > 1e18
     # An id of zeros is not valid: https://www.w3.org/TR/trace-context/#trace-id
     assert second.exemplars[0].filtered_attributes[0].key == "trace_id"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanoseconds"), [(-5.0, 0), (12.5, 12_500_000_000), (1.7e12, 2**64 - 1), (9e15, 2**64 - 1)]
+)
+def test_any_time(registry: CollectorRegistry, seconds: float, nanoseconds: int) -> None:
+    """One in milliseconds, for instance, is far away but stops no other number."""
+    exemplar = Exemplar({"trace_id": "t1"}, 1.0, seconds)
+    samples = [
+        Sample("_total", {"x": "time"}, 1.0, seconds),
+        Sample("_total", {"x": "start"}, 1.0, None, None, abs(seconds)),
+        Sample("_total", {"x": "exemplar"}, 1.0, None, exemplar),
+    ]
+    native = NativeHistogram(0, 0.0, 0, {1: 1}, {})
+    counted = Sample("_count", {}, 1.0, seconds, None, abs(seconds), native, (exemplar,))
+    registry.register(
+        Custom(
+            Family("c_total", "counter", "C.", samples),
+            Family("h", "histogram", "H.", [Sample("_sum", {}, 1.5, seconds), counted]),
+        )
+    )
+    messages = _parsed(SnapshotReader(registry).read())
+    metrics = [metric for one in messages for metric in one.resource_metrics[0].scope_metrics[0].metrics]
+    points = {_attributes(point)["x"]: point for metric in metrics for point in metric.sum.data_points}
+    [histogram] = [point for metric in metrics for point in metric.exponential_histogram.data_points]
+    assert points["time"].time_unix_nano == histogram.time_unix_nano == nanoseconds
+    assert points["exemplar"].exemplars[0].time_unix_nano == histogram.exemplars[0].time_unix_nano == nanoseconds
+    if seconds > 0:
+        assert points["start"].start_time_unix_nano == histogram.start_time_unix_nano == nanoseconds
+
+
+def _native(registry: CollectorRegistry, native: NativeHistogram, total: float = 1.5) -> Any:
+    """The data point of a custom collector's native buckets."""
+    count = float(native.total)
+    samples = [
+        Sample("_bucket", {"le": "+Inf"}, count),
+        Sample("_sum", {}, total),
+        Sample("_count", {}, count, native=native),
+    ]
+    registry.register(Custom(Family("h", "histogram", "H.", samples)))
+    [point] = _metrics(registry)["h"].exponential_histogram.data_points
+    return point
+
+
+@pytest.mark.parametrize("schema", [8, 3, 0, -4])
+def test_wide_native_buckets(registry: CollectorRegistry, schema: int) -> None:
+    """There is a count for each index, so they become fewer, without another sum or count."""
+    values = [1e-300, 0.25, 0.25, 1e300]
+    counts = Counted(bucket_index(value, schema) for value in values)
+    point = _native(registry, NativeHistogram(schema, 0.0, 2, counts, {3: 1}))
+    assert len(point.positive.bucket_counts) <= 320
+    assert (point.count, point.sum, point.zero_count) == (7, 1.5, 2)
+    found = {point.positive.offset + place: count for place, count in enumerate(point.positive.bucket_counts) if count}
+    assert found == Counted(bucket_index(value, point.scale) - 1 for value in values)
+    assert (point.negative.offset, list(point.negative.bucket_counts)) == (-(-3 >> (schema - point.scale)) - 1, [1])
+
+
+def test_infinite_values_are_in_the_count_alone(registry: CollectorRegistry) -> None:
+    """The sum is NaN, because receivers refuse another one beside a count above that of the buckets."""
+    one = Histogram("h", "H.", buckets=[], native=NativeBuckets(growth=2), registry=registry)
+    one.observe_many([0.75, math.inf, math.inf, -math.inf])
+    two = Histogram("finite", "H.", buckets=[], native=NativeBuckets(growth=2), registry=registry)
+    two.observe_many([0.75, 1.7976931348623157e308])
+    found = _metrics(registry)
+    [point] = found["h"].exponential_histogram.data_points
+    assert (point.count, point.scale, math.isnan(point.sum)) == (4, 0, True)
+    assert (point.positive.offset, list(point.positive.bucket_counts)) == (-1, [1])
+    assert list(point.negative.bucket_counts) == []
+    [point] = found["finite"].exponential_histogram.data_points
+    assert (point.count, point.sum, sum(point.positive.bucket_counts)) == (2, 1.7976931348623157e308, 2)
+
+
+@pytest.mark.parametrize("schema", [20, 8, -4, -53])
+def test_native_buckets_far_outside_of_all_numbers(registry: CollectorRegistry, schema: int) -> None:
+    point = _native(registry, NativeHistogram(schema, 0.0, 1, {-(2**70): 1, 2**70: 2}, {}))
+    assert (point.count, point.zero_count) == (4, 1)
+    assert len(point.positive.bucket_counts) <= 320
+
+
+def test_requests_have_a_limit_of_bytes(registry: CollectorRegistry) -> None:
+    h = Histogram("h", "H.", ["a"], buckets=[], native=NativeBuckets(growth=2), registry=registry)
+    for value in range(5000):
+        h.labels("long" * 300 + str(value)).observe(1)
+    messages = _parsed(SnapshotReader(registry).read())
+    assert len(messages) > 1
+    assert max(message.ByteSize() for message in messages) < 5_000_000
+
+
+def test_a_summary_has_no_exemplars(registry: CollectorRegistry) -> None:
+    """Its data points have no field for them."""
+    quantile = Sample("", {"quantile": "0.5"}, 4.0, None, Exemplar({"trace_id": "t1"}, 1.0, 7.0))
+    samples = [quantile, Sample("_sum", {}, 9.0), Sample("_count", {}, 2.0)]
+    registry.register(Custom(Family("s", "summary", "S.", samples)))
+    [point] = _metrics(registry)["s"].summary.data_points
+    assert (point.count, point.sum, len(point.quantile_values)) == (2, 9.0, 1)
 
 
 def test_the_resource(registry: CollectorRegistry) -> None:

@@ -134,6 +134,45 @@ def test_families_of_a_custom_collector(version: RemoteWriteVersion, registry: C
 
 
 @VERSIONS
+def test_series_with_times_of_their_own_are_in_requests_of_their_own(
+    version: RemoteWriteVersion, registry: CollectorRegistry
+) -> None:
+    collector = Custom(
+        Family("g", "gauge", "G.", [Sample("", {"a": "own"}, 1.0, 12.5), Sample("", {"a": "now"}, 2.0)]),
+        Family("s", "summary", "S.", [Sample("_sum", {}, 9.0, 7.0), Sample("_count", {}, 2.0, 7.0)]),
+    )
+    registry.register(collector)
+    Gauge("other", "Other.", registry=registry).set(3)
+    reader, encoder = SnapshotReader(registry), RemoteWriteEncoder(version)
+
+    def times() -> list[dict[str, int]]:
+        """The times of the series of each request, 0 for that of the snapshot; the longest request first."""
+        snapshot = reader.read()
+        requests = encoder.encode(snapshot)
+        assert sum(request.numbers for request in requests) == snapshot.samples
+        found = [
+            {labels["__name__"] + labels.get("a", ""): one.samples[0].timestamp for _, labels, one in series}
+            for series in [_requests(version, [request]) for request in requests]
+        ]
+        now = round(snapshot.time * 1000)
+        shown = [{name: 0 if time == now else time for name, time in each.items()} for each in found]
+        return sorted(shown, key=len, reverse=True)
+
+    expected = [{"gown": 12_500, "s_sum": 7000, "s_count": 7000}, {"gnow": 0, "other": 0}]
+    for _ in range(2):
+        assert times() == expected
+    # The time of one goes, and another one gets one; at the same places of the family.
+    samples = [Sample("", {"a": "own"}, 1.0), Sample("", {"a": "now"}, 2.0, 8.0)]
+    collector.families = [Family("g", "gauge", "G.", samples)]
+    assert times() == [{"gown": 0, "other": 0}, {"s_sum": 0, "s_count": 0}, {"gnow": 8000}]  # those of "s" have ended
+    assert times() == [{"gown": 0, "other": 0}, {"gnow": 8000}]
+    # An end may be older than a sample with a time in the future, so these are apart, too.
+    ends = [{labels["__name__"] for _, labels, _ in _requests(version, [one])} for one in encoder.encode(reader.end())]
+    assert len(ends) == 2
+    assert sorted(ends, key=len) == [{"g"}, {"g", "other"}]
+
+
+@VERSIONS
 @pytest.mark.parametrize("seconds", [0.0, -1.5, 1.0, 34_359_738.367, 34_359_738.368, 4_398_046_511.103, 1e11])
 def test_any_time(version: RemoteWriteVersion, seconds: float, registry: CollectorRegistry) -> None:
     for value in range(3):
@@ -205,6 +244,15 @@ def test_the_exemplars_of_native_buckets(version: RemoteWriteVersion, registry: 
     found = _requests(version, RemoteWriteEncoder(version).encode(SnapshotReader(registry).read()))
     shown = [(labels["__name__"], exemplar.value) for _, labels, series in found for exemplar in series.exemplars]
     assert sorted(shown) == [("h", 0.5), ("h", 50.0)]
+
+
+@VERSIONS
+def test_a_summary_has_no_exemplars(version: RemoteWriteVersion, registry: CollectorRegistry) -> None:
+    quantile = Sample("", {"quantile": "0.5"}, 4.0, None, Exemplar({"trace_id": "t1"}, 1.0, 7.0))
+    samples = [quantile, Sample("_sum", {}, 9.0), Sample("_count", {}, 2.0)]
+    registry.register(Custom(Family("s", "summary", "S.", samples)))
+    found = _requests(version, RemoteWriteEncoder(version).encode(SnapshotReader(registry).read()))
+    assert [(len(one.samples), len(one.exemplars)) for _, _, one in found] == [(1, 0)] * 3
 
 
 @VERSIONS

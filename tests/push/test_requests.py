@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from pytheus import Gauge
+from pytheus import CustomCollector, Gauge
 from pytheus.push import OtlpExporter, RemoteWriter
 from pytheus.push.writer import Writer
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family, Sample
 from tests.push.receivers import Answer, Received, Receiver, answering
 from tests.push.remote_schema import parsed_1, parsed_2, series_of
 from tests.push.snappy_reader import decoded
@@ -143,6 +144,32 @@ def test_blocks_get_smaller_where_one_is_too_large(registry: CollectorRegistry, 
         assert all_found(taken(receiver, most)) == dict(list(ALL.items())[:2000])
 
 
+class Late(CustomCollector):
+    """A sample with a time of its own."""
+
+    def collect(self) -> Iterator[Family]:
+        yield Family("late", "gauge", "Late.", [Sample("", {"a": "late"}, 7.0, 12.5)])
+
+
+@WRITERS
+def test_a_sample_with_a_time_of_its_own_takes_no_other_with_it(
+    registry: CollectorRegistry, make: Callable[..., Writer]
+) -> None:
+    """As Prometheus refuses a whole request for one that is too old."""
+    Gauge("desks", "Desks.", ["a"], registry=registry).labels("1").set(1)
+    registry.register(Late())
+
+    def strict(connection: socket.socket, request: Received) -> None:
+        answering(400 if "late" in found_in(request) else 200)(connection, request)
+
+    with Receiver(strict) as receiver:
+        writer = make(receiver.url, registry, interval_seconds=60, close_seconds=50)
+        write_once(writer)
+        found = all_found(receiver.requests)
+    assert found == {"1": 1.0, "late": 7.0}
+    assert (writer.status.delivered, writer.status.dropped) == (1, 1)
+
+
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_the_ends_of_many_series_are_in_several_requests(
     registry: CollectorRegistry, desks: Gauge, version: Any
@@ -200,3 +227,23 @@ def test_1_is_kept_while_2_does_not_work(registry: CollectorRegistry, answer: An
         writer.close()
     assert versions.startswith("212121")
     assert (writer.status.dropped, writer.status.failures) == (0, 0)
+
+
+@pytest.mark.parametrize("status", [400, 415, 503])
+def test_a_receiver_that_says_what_it_wrote_knows_2_whatever_the_status(
+    registry: CollectorRegistry, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that wrote a part: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#partial-write"""
+    orders = Gauge("orders", "Orders.", ["a"], registry=registry)
+    orders.labels("x").set(1)
+    orders.labels("y").set(1)
+    partial = answering(status, b"out of bounds", X_Prometheus_Remote_Write_Samples_Written="1")
+    with Receiver(first(partial, WRITTEN)) as receiver:
+        writer = RemoteWriter(receiver.url, registry, labels={}, interval_seconds=0.05).start()
+        until(lambda: writer.status.delivered >= 2)
+        versions = versions_of(receiver)
+        writer.close()
+    assert set(versions) == {"2"}
+    [logged] = [record.message for record in caplog.records if "out of bounds" in record.message]
+    assert "it wrote 1 of 2 numbers" in logged
+    assert (writer.status.dropped, writer.status.failures) == ((0, 1) if status == 503 else (2, 0))

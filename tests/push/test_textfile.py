@@ -9,15 +9,16 @@ import resource
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pytheus import Counter
+from pytheus import Counter, CustomCollector
 from pytheus.exceptions import InvalidReceiverError, PushError
 from pytheus.push import write_stdout, write_textfile
 from pytheus.registry import CollectorRegistry
+from pytheus.samples import Family, Sample
 
 
 @pytest.fixture
@@ -40,6 +41,24 @@ def test_the_file_has_the_metrics_and_any_user_may_read_it(shop: CollectorRegist
     assert path.read_text() == WRITTEN
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert os.listdir(tmp_path) == ["nightly.prom"]
+
+
+def test_samples_have_no_times_of_their_own(
+    shop: CollectorRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """node_exporter refuses a file with one, but standard output may be for any reader."""
+
+    class Late(CustomCollector):
+        def collect(self) -> Iterator[Family]:
+            yield Family("late", "gauge", "Late.", [Sample("", {}, 7.0, 12.5)])
+
+    shop.register(Late())
+    path = tmp_path / "nightly.prom"
+    write_textfile(path, shop)
+    late = "# HELP shop_late Late.\n# TYPE shop_late gauge\nshop_late 7.0"
+    assert path.read_text() == f"{WRITTEN}{late}\n"
+    write_stdout(shop)
+    assert capsys.readouterr().out == f"{WRITTEN}{late} 12500\n"
 
 
 def test_the_permissions_can_be_chosen(shop: CollectorRegistry, tmp_path: Path) -> None:
