@@ -42,6 +42,8 @@ NAN_KEY: Final = "nan"
 
 _GAP_IN_SPAN: Final = 2
 _CLASSIC_AT_MOST: Final = 64
+# More than the exponents of doubles, in either direction.
+_INDEX_AT_MOST: Final = 1100
 
 _SIGNS: Final = {"p": 1, "n": -1, "z": 0}
 
@@ -389,6 +391,7 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
     [(0.0, 1), (0.5, 1), (1.0, 3), (2.0, 3), (4.0, 6), (inf, 6)]
     """
     coarse = with_schema(native, min(native.schema, 0))
+    coarse = coarse._replace(positive=_near(coarse.positive), negative=_near(coarse.negative))
     while _length(coarse.positive) + _length(coarse.negative) > _CLASSIC_AT_MOST and coarse.schema > MIN_SCHEMA:
         coarse = with_schema(coarse, coarse.schema - 1)
     schema = coarse.schema
@@ -401,7 +404,7 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
         for index in range(max(coarse.negative), min(coarse.negative) - 1, -1):
             count += coarse.negative.get(index, 0)
             bound = -upper_bound(index - 1, schema)
-            if -bound > coarse.zero_threshold:
+            if coarse.zero_threshold < -bound < math.inf:
                 buckets.append((bound, count))
     count += coarse.zero_count
     buckets.append((coarse.zero_threshold, count))
@@ -414,6 +417,17 @@ def classic_buckets(native: NativeHistogram) -> list[tuple[float, float]]:
                 buckets.append((bound, count))
     buckets.append((math.inf, native.total))
     return buckets
+
+
+def _near(buckets: Mapping[int, float]) -> Mapping[int, float]:
+    """Return `buckets` with indexes beyond all doubles as the nearest ones; the schema is 0 or less."""
+    if not buckets or (min(buckets) >= -_INDEX_AT_MOST and max(buckets) <= _INDEX_AT_MOST):
+        return buckets
+    near: dict[int, float] = {}
+    for index, count in buckets.items():
+        nearest = max(-_INDEX_AT_MOST, min(_INDEX_AT_MOST, index))
+        near[nearest] = near.get(nearest, 0) + count
+    return near
 
 
 def _length(buckets: Mapping[int, float]) -> int:

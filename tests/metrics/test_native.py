@@ -345,3 +345,13 @@ def test_the_fallback_is_bounded_and_rises(numbers: list[float]) -> None:
     for bound, count in buckets:
         if bound > 0:
             assert count == sum(number <= bound for number in numbers)
+
+
+def test_the_fallback_of_indexes_beyond_all_doubles() -> None:
+    """As a custom collector may have them; the counts stay, and the work is bounded."""
+    native = NativeHistogram(-4, 0.0, 1, {-(2**60): 2, 0: 3, 2**60: 4}, {2**60: 5, -(2**60): 6})
+    buckets = classic_buckets(native)
+    assert len(buckets) < 300
+    assert buckets == sorted(buckets)
+    assert [count for bound, count in buckets if bound == 1.0] == [17]
+    assert tuple(buckets[-1]) == (math.inf, 21)
