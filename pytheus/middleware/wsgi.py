@@ -131,7 +131,7 @@ class WsgiExchange(Exchange["WSGIEnvironment"]):
             write = self.start_response_of(status, headers)
         else:
             write = self.start_response_of(status, headers, exc_info)
-            self.is_stream = False
+            self.is_stream: bool = False
         try:
             self.headers = headers
             self.status: int = int(status.partition(" ")[0])

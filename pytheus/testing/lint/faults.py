@@ -35,7 +35,7 @@ class Faults:
     """
 
     def __init__(self, options: LintOptions) -> None:
-        self.ignored = 0
+        self.ignored: int = 0
         self._options: Final = options
         self._kept: Final[dict[Finding, None]] = {}
         # By rule.
