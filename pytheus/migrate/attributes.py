@@ -42,6 +42,8 @@ _KEYWORDS: Final = {
     ("count_exceptions", "exception"): "pass the class by position",
     ("info", "val"): "pass the labels by position",
 }
+_WRITES: Final = ("dec", "inc", "set", "set_to_current_time", "time", "track_inprogress")
+_JUDGED: Final = frozenset({"reset", "clear", "set_function", *_WRITES})
 _PRIVATE: Final = "pytheus has no such attribute; read values by pytheus.testing.sample_value(registry, name, labels)"
 
 
@@ -79,6 +81,7 @@ class _Attributes(cst.CSTVisitor):
         self._with_texts: set[str] = set()
         self._attributes: list[_Attribute] = []
         self._buckets: list[cst.BaseExpression] = []
+        self._of_functions: set[str] = set()
         self.remarks: list[Remark] = []
 
     def _remark(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
@@ -92,7 +95,7 @@ class _Attributes(cst.CSTVisitor):
         return known.pop() if len(known) == 1 else None
 
     def _receiver(self, value: cst.BaseExpression | None) -> _Receiver | None:
-        """What the expression `value` gives, if it is a definition of a metric or registry or the default registry."""
+        """The metric or registry that `value` defines, or the default registry; None for other expressions."""
         if isinstance(value, cst.Call):
             known = self._known(value.func)
             if known in METRICS:
@@ -147,13 +150,16 @@ class _Attributes(cst.CSTVisitor):
         if name in _NAMED:
             if call is not None or name.startswith("_"):
                 self._remark(node, f".{name}{'' if call is None else '(...)'}", _NAMED[name])
-        elif (name in ("reset", "clear", "set") and call is not None) or (name[0] == "_" and name[:2] != "__"):
+        elif (name in _JUDGED and call is not None) or (name[0] == "_" and name[:2] != "__"):
             value: cst.BaseExpression = node.value
             while isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute) and _is_labels(value.func):
                 value = value.func.value
             self._attributes.append(_Attribute(node, call, self._receiver(value) or _code(value)))
 
     def leave_Module(self, original_node: cst.Module) -> None:
+        self._of_functions = {
+            _code(each.node.value) for each in self._attributes if each.node.attr.value == "set_function"
+        }
         for each in self._attributes:
             receiver = self._receivers.get(each.of) if isinstance(each.of, str) else each.of
             if receiver is not None:
@@ -175,6 +181,9 @@ class _Attributes(cst.CSTVisitor):
             self._remark(node, ".clear() of a metric without labels", "it did nothing, and here sets zero: remove it")
         elif name == "set" and receiver.known == "Gauge" and call and call.args and text_of(call.args[0].value):
             self._remark(node, ".set(...) of a text", "pass a number")
+        elif name in _WRITES and _code(node.value) in self._of_functions:
+            remedy = "it did nothing, and here raises PytheusError after set_function(...): remove it"
+            self._remark(node, f".{name}(...) of a gauge with a function", remedy)
 
 
 def _is_labels(function: cst.Attribute) -> bool:

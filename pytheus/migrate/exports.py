@@ -14,7 +14,7 @@ from typing import NamedTuple
 import libcst as cst
 
 from pytheus.migrate.rewriting import kept_names
-from pytheus.migrate.tables import RENAMED, Remark, canonical
+from pytheus.migrate.tables import RENAMED, Remark, canonical, is_module
 
 __all__ = ["Exports"]
 
@@ -64,14 +64,23 @@ class Exports:
         return frozenset(self._remarks.get(path, ()))
 
     def _read(self, path: Path) -> None:
+        tree = _parsed(path, b"prometheus_client")
         names = {
             alias.asname or alias.name: f"{node.module}.{alias.name}"
-            for node in _imports(_parsed(path, b"prometheus_client"))
+            for node in _imports(tree)
             if isinstance(node, ast.ImportFrom) and not node.level and node.module
             if node.module.partition(".")[0] == "prometheus_client"
             for alias in node.names
             if alias.name != "*"
         }
+        for node in _imports(tree):
+            if isinstance(node, ast.Import):
+                names |= {
+                    alias.asname or alias.name: alias.name
+                    for alias in node.names
+                    if is_module(alias.name) and (alias.asname or "." not in alias.name)
+                    if alias.name.startswith("prometheus_client")
+                }
         for name, known in names.items():
             self._pass_on(path, name, known, True)
 
@@ -114,13 +123,19 @@ class Exports:
                 remedy = "import the name, and run `pytheus migrate` again"
                 self._remark(path, file.names[name], f"{name} by the star import in line {line}", remedy)
             origin = self._paths[module]
-            self._exported.setdefault(origin, set()).add(name)
+            if name in file.names or not is_module(known):
+                self._exported.setdefault(origin, set()).add(name)
             self._pass_on(path, name, known, not self._stays(origin, name))
 
     def _use(self, path: Path, module: _Module, name: str, qualified: str, line: int) -> bool:
         """Follow `name` of `module` to `path`, or report that it stays as it is."""
         known = self._passed[module][name]
         origin = self._paths[module]
+        if is_module(known):
+            self._exported.setdefault(origin, set()).add(name)
+            subject = f"{qualified} is the module {known} by {origin.name}"
+            self._remark(path, line, subject, f"import {known} here, and run `pytheus migrate` again")
+            return False
         if canonical(known) in RENAMED and self._stays(origin, name):
             self._through.get(path, {}).pop(qualified, None)
             subject = f"{qualified}: {origin.name} may still have that of prometheus_client"

@@ -104,6 +104,9 @@ class References(cst.CSTVisitor):
             if isinstance(target.target, cst.Name):
                 self.rebound.add(target.target.value)
 
+    def visit_Param(self, node: cst.Param) -> None:
+        self.rebound.add(node.name.value)
+
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
         if isinstance(node.names, cst.ImportStar):
             module = _code(node.module) if node.module else ""

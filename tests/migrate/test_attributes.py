@@ -52,6 +52,11 @@ def subjects(source: str, through: dict[str, str] | None = None) -> list[tuple[i
             3,
             "buckets=B has texts",
         ),
+        (
+            "from prometheus_client import Gauge\ng = Gauge('a', '')\ng.set_function(f)\ng.track_inprogress()\n",
+            4,
+            ".track_inprogress(...) of a gauge with a function",
+        ),
         ("from prometheus_client import Counter\nmake(Counter, 'hits')\n", 2, "Counter as a value"),
         ("import prometheus_client as pc\nCounter = pc.Counter\n", 2, "Counter as a value"),
         ("from prometheus_client import Gauge\nclass X:\n    gauge = Gauge\n", 3, "Gauge as a value"),
@@ -96,8 +101,15 @@ def test_a_class_that_another_file_passes_on_has_the_same_remarks(statement: str
         "x = typing.cast(Counter, y)",
         "Counter('a', '', ['b']).clear()",
         "x._value.reset()",
+        "g = Counter('a', '', ['b'])\ng.labels('c').set_function(f)\ng.labels('d').inc()",
         "self._registry.clear(amount=1)",
     ],
 )
 def test_uses_that_call_no_class_have_no_remark(statement: str) -> None:
     assert subjects(f"from prometheus_client import Counter\n{statement}\n") == []
+
+
+def test_a_parameter_with_the_name_of_the_package_keeps_the_call() -> None:
+    source = "import prometheus_client\ndef f(pytheus=1):\n    prometheus_client.Counter('a', '')\n"
+    assert subjects(source) == [(3, "Counter: the source has another pytheus")]
+    assert rewrite(source.encode()).source.decode() == source

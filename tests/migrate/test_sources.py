@@ -211,6 +211,23 @@ def test_a_name_that_stays_in_its_file_is_reported_where_it_is_imported(tree: Pa
     assert lines == {"__init__.py": [], "prom.py": [5], "use.py": [1], "third.py": [1], "fourth.py": [3]}
 
 
+def test_a_module_that_a_file_passes_on_stays_there_and_is_reported(tree: Path) -> None:
+    write_files(
+        prom="import prometheus_client as pc\n\nlevel = pc.Gauge('a', '', multiprocess_mode='sum')\n",
+        use=f"from .prom import pc\npc.{DEFINITION}",
+        other=f"from shop import prom\n\nprom.pc.{DEFINITION}",
+    )
+    outcomes = {each.path.name: each for each in migrate([Path()])}
+    assert outcomes["prom.py"].after.decode() == (
+        "import prometheus_client as pc\nimport pytheus\n\n"
+        "level = pytheus.Gauge('a', '', mode=\"sum\", processes=\"all\")\n"
+    )
+    assert [(each.path.name, remark.line) for each in outcomes.values() for remark in each.remarks] == [
+        ("other.py", 3),
+        ("use.py", 1),
+    ]
+
+
 def test_a_name_by_a_star_import_of_another_file_is_reported(tree: Path) -> None:
     write_files(prom="from prometheus_client import Counter\n", use=f"from .prom import *\n\n{DEFINITION}")
     remarks = {each.path.name: each.remarks for each in migrate([Path()])}
