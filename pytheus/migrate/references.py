@@ -44,7 +44,7 @@ _DOTTED: Final = re.compile(r"prometheus_client(\.\w+)+")
 _WORD: Final = re.compile(r"\w+")
 _UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
 _CALLS: Final = "where it is called, write the complete name, and the arguments as docs/how-to/migrate.md has them"
-_SUBCLASS: Final = "its __init__ and private attributes may differ"
+_SUBCLASS: Final = "its __init__ and private attributes may differ: look at both"
 # Functions that do not call a class that they are given.
 _CHECKS: Final = frozenset({"isinstance", "issubclass", "cast", "TypeVar", "NewType", "assert_type", "len", "repr"})
 
@@ -233,7 +233,7 @@ class References(cst.CSTVisitor):
             and isinstance(self._parent(parent), cst.ClassDef)
             and target.name != "CustomCollector"
         ):
-            self.remark(node, f"a subclass of {name}", f"{_SUBCLASS}; {_CALLS}")
+            self.remark(node, f"a subclass of {name}", f"{_SUBCLASS}; {_CALLS}" if name in METRICS else _SUBCLASS)
         elif name in METRICS:
             self._remark_value(node, name, parent)
         with_buckets = name == "Histogram" and _means_default_buckets(node, parent)
