@@ -30,7 +30,7 @@ _COLLECTORS: Final = "iterate over registry.collect(), which gives the collector
 _NAMED: Final = {
     "get_sample_value": "call pytheus.testing.sample_value(registry, name, labels)",
     "remove_by_labels": "pass the labels by keyword to remove(...)",
-    "restricted_registry": "call pytheus.exposition.expose(registry, accept, names=[...]), or pass name[]= in the address",
+    "restricted_registry": "call pytheus.exposition.expose(registry, names=[...]), or pass name[]= in the address",
     "set_target_info": _TARGET,
     "get_target_info": _TARGET,
     "_collector_to_names": _COLLECTORS,
