@@ -7,6 +7,7 @@ Modules:
 - `sources`: files and folders: reading, differences, writing
 - `rewriting`: from a source to its rewritten text and the remarks for a person
 - `references`: which expression of a source means which imported name
+- `attributes`: attributes and methods of metrics and registries that are left to a person
 - `imports`: the imports of a rewritten source
 - `constructors`: calls that define metrics
 - `calls`: other calls

@@ -66,7 +66,13 @@ def metric_constructor(type: str, call: cst.Call, buckets: str) -> tuple[cst.Cal
             value = complete_name(type, value, namespace, subsystem, unit or "")
             arguments.append(argument.with_changes(value=value))
         elif parameter in _RENAMED:
-            arguments.append(keyword(_RENAMED[parameter], value, argument) if argument.keyword else argument)
+            if parameter == "labelnames" and (text := text_of(value)):
+                value = expression(f"[{', '.join(map(_quoted, text))}]")  # of a text, each letter was a label
+            arguments.append(
+                keyword(_RENAMED[parameter], value, argument)
+                if argument.keyword
+                else argument.with_changes(value=value)
+            )
         elif parameter in ("namespace", "subsystem") or (parameter == "unit" and unit == ""):
             pass
         elif parameter == "multiprocess_mode":
@@ -123,6 +129,10 @@ def _lacks_last(type: str, call: cst.Call) -> bool:
 
 def _parameters(type: str) -> tuple[str, ...]:
     return (*_PARAMETERS, _LAST[type]) if type in _LAST else _PARAMETERS
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def _renamed(call: cst.Call) -> cst.Call:

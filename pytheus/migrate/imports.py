@@ -35,7 +35,7 @@ class Imports:
         if root in self._references.quoted:
             self._unused(f"{root} in an annotation that is a text", "write the names of pytheus there")
             return True
-        return self.kept(root)
+        return self.kept(root) or root in self._exported
 
     def kept(self, root: str) -> bool:
         """Whether some use of `root` is not rewritten."""

@@ -43,10 +43,10 @@ _BACKENDS: Final = "choose a registry by name: PYTHEUS_REGISTRY, see docs/refere
 _DOTTED: Final = re.compile(r"prometheus_client(\.\w+)+")
 _WORD: Final = re.compile(r"\w+")
 _UNKNOWN: Final = "pytheus has no such name; see docs/how-to/from-prometheus-client.md"
-_METHODS: Final = {
-    "get_sample_value": "call pytheus.testing.sample_value(registry, name, labels)",
-    "remove_by_labels": "pass the labels by keyword to remove(...)",
-}
+_CALLS: Final = "where it is called, write the complete name, and the arguments as docs/how-to/migrate.md has them"
+_SUBCLASS: Final = "its __init__ and private attributes may differ: look at both"
+# Functions that do not call a class that they are given.
+_CHECKS: Final = frozenset({"isinstance", "issubclass", "cast", "TypeVar", "NewType", "assert_type", "len", "repr"})
 
 
 class Use(NamedTuple):
@@ -81,7 +81,6 @@ class References(cst.CSTVisitor):
         self.texts: set[str] = set()
         self.quoted: set[str] = set()
         self.rebound: set[str] = set()
-        self.counters: set[str] = set()
         self.removed: set[cst.CSTNode] = set()
 
     def remark(self, node: cst.CSTNode, subject: str, remedy: str) -> None:
@@ -104,22 +103,26 @@ class References(cst.CSTVisitor):
         for target in node.targets:
             if isinstance(target.target, cst.Name):
                 self.rebound.add(target.target.value)
-            if isinstance(node.value, cst.Call):
-                meanings = self.get_metadata(QualifiedNameProvider, node.value.func, set())
-                if {canonical(each.name) for each in meanings} == {"Counter"}:
-                    self.counters.add(cst.Module([]).code_for_node(target.target))
+
+    def visit_Param(self, node: cst.Param) -> None:
+        self.rebound.add(node.name.value)
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
         if isinstance(node.names, cst.ImportStar):
-            module = cst.Module([]).code_for_node(node.module) if node.module else ""
+            module = _code(node.module) if node.module else ""
             if not node.relative and is_module(module):
                 remedy = "import the names that are used, and run `pytheus migrate` again"
                 self.remark(node, f"from {module} import *: its names cannot be told from others", remedy)
             return False
+        owner = next((each for each in self._ancestors(node) if isinstance(each, cst.ClassDef | cst.FunctionDef)), None)
         for alias in node.names:
             bound = alias.asname.name if alias.asname else alias.name
             if isinstance(bound, cst.Name):
                 self.names.add(bound.value)
+            module = _code(node.module) if node.module else ""
+            known = canonical(f"{module}.{alias.evaluated_name}")
+            if isinstance(owner, cst.ClassDef) and known in METRICS:
+                self.remark(node, f"{known} as an attribute of the class {owner.name.value}", _CALLS)
         return False
 
     def visit_Import(self, node: cst.Import) -> bool:
@@ -130,13 +133,6 @@ class References(cst.CSTVisitor):
         self._visit(node)
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
-        if node.attr.value in _METHODS and isinstance(self._parent(node), cst.Call):
-            self.remark(node, f".{node.attr.value}(...)", _METHODS[node.attr.value])
-        if (
-            node.attr.value == "reset"
-            and cst.Module([]).code_for_node(node.value).partition(".labels(")[0] in self.counters
-        ):
-            self.remark(node, ".reset() of a counter", "call clear() without labels, or remove(...) with them")
         self._visit(node)
 
     def _parent(self, node: cst.CSTNode) -> cst.CSTNode:
@@ -170,7 +166,7 @@ class References(cst.CSTVisitor):
         root = _root(node)
         if not imported or root is None:
             return
-        if isinstance(node, cst.Name) and any(name in self._through for name in imported):
+        if any(name in self._through for name in imported):
             self.passed_on.add(root)
             imported = {self._through.get(name, name) for name in imported}
         if all(is_module(name) for name in imported):
@@ -213,6 +209,7 @@ class References(cst.CSTVisitor):
         if root in self.passed_on:
             if name in METRICS:
                 self.uses.append(Use(node, root, name, "rewritten", (RENAMED[name],)))
+                self._remark_value(node, name, parent)
             elif name not in RENAMED:
                 self._keep(node, root, name, KEPT.get(name, _UNKNOWN))
             return
@@ -236,9 +233,32 @@ class References(cst.CSTVisitor):
             and isinstance(self._parent(parent), cst.ClassDef)
             and target.name != "CustomCollector"
         ):
-            self.remark(node, f"a subclass of {name}", "its __init__ and private attributes may differ: look at both")
+            self.remark(node, f"a subclass of {name}", f"{_SUBCLASS}; {_CALLS}" if name in METRICS else _SUBCLASS)
+        elif name in METRICS:
+            self._remark_value(node, name, parent)
         with_buckets = name == "Histogram" and _means_default_buckets(node, parent)
         self.uses.append(Use(node, root, name, "rewritten", (target, BUCKETS) if with_buckets else (target,)))
+
+    def _remark_value(self, node: cst.Name | cst.Attribute, name: str, parent: cst.CSTNode) -> None:
+        """Report a metric class that goes where its calls are not seen."""
+        if isinstance(parent, cst.Call) and parent.func is node:
+            return
+        harmless = cst.Expr | cst.Attribute | cst.Comparison | cst.ComparisonTarget | cst.Index | cst.MatchClass
+        if isinstance(parent, harmless) or (
+            isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.BitOr)
+        ):
+            return
+        for each in self._ancestors(node):
+            if isinstance(each, cst.Annotation):
+                return
+            if isinstance(each, cst.ClassDef):
+                self.remark(node, f"a subclass of {name}", f"{_SUBCLASS}; {_CALLS}")
+                return
+            if isinstance(each, cst.Call) and _code(each.func).rpartition(".")[2] in _CHECKS:
+                return
+            if isinstance(each, cst.Call | cst.BaseSmallStatement | cst.BaseCompoundStatement):
+                break
+        self.remark(node, f"{name} as a value", _CALLS)
 
     def _unneeded(self, node: cst.CSTNode, name: str) -> cst.CSTNode | None:
         """The statement whose whole content is a call that pytheus does not need."""
@@ -277,6 +297,10 @@ class _Bindings(cst.CSTVisitor):
             self.only_none = False
 
 
+def _code(node: cst.CSTNode) -> str:
+    return cst.Module([]).code_for_node(node)
+
+
 def _means_default_buckets(node: cst.CSTNode, parent: cst.CSTNode) -> bool:
     """Whether `parent` calls the class `Histogram`, which `node` is, without buckets, or reads its default buckets."""
     if isinstance(parent, cst.Attribute):
@@ -306,7 +330,7 @@ def find(wrapper: MetadataWrapper, through: Mapping[str, str]) -> References:
             found.uses[index] = use._replace(fate="kept", targets=())  # as annotation of a family that stays
             continue
         taken = {target.name for target in use.targets[1:]} & found.names
-        if isinstance(use.node, cst.Attribute):
+        if isinstance(use.node, cst.Attribute) and use.root not in found.passed_on:
             taken = {"pytheus"} & found.rebound
         elif use.targets and use.targets[0].name == "Registry":
             if "Registry" in found.names:

@@ -17,13 +17,14 @@ import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, ParentNodeProvider, PositionProvider, QualifiedNameProvider
 
 from pytheus.migrate.arguments import expression
+from pytheus.migrate.attributes import attribute_remarks
 from pytheus.migrate.calls import as_text, family, other_call, text_call
 from pytheus.migrate.constructors import former_constructor, has_default_mode, metric_constructor
 from pytheus.migrate.imports import Imports
 from pytheus.migrate.references import References, Use, find
 from pytheus.migrate.tables import BUCKETS, FAMILIES, METRICS, OLD_BUCKETS, Remark
 
-__all__ = ["Rewritten", "rewrite"]
+__all__ = ["Rewritten", "kept_names", "rewrite"]
 
 _RUNTIME = "call pytheus.collectors.register_runtime_collectors() where the program starts"
 _MODES = 'this one is the sum of all processes; pass mode="each", processes="all" to keep the series'
@@ -72,12 +73,19 @@ def rewrite(
         return Rewritten(source, (Remark(1, "libcst does not give back the text of this file", remedy),), 0)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     references = find(wrapper, through)
+    references.remarks += attribute_remarks(wrapper, through)
     imports = Imports(references, exported)
     rewriter = _Rewriter(references, imports)
     changed = wrapper.visit(rewriter)
     places = wrapper.resolve(PositionProvider)
     references.remarks += [Remark(places[node].start.line, *about) for node, *about in imports.unused]
     return Rewritten(changed.bytes + source[end:], tuple(sorted(set(references.remarks))), rewriter.calls)
+
+
+def kept_names(source: bytes, through: Mapping[str, str]) -> frozenset[str]:
+    """The names that `source` imports and that stay those of prometheus_client, for `through` as of `rewrite`."""
+    references = find(MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True), through)
+    return frozenset(use.root for use in references.uses if use.fate == "kept")
 
 
 class _Rewriter(cst.CSTTransformer):
@@ -112,6 +120,8 @@ class _Rewriter(cst.CSTTransformer):
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
         use = self._uses.get(original_node)
         if use is not None:
+            if use.root in self._references.passed_on:
+                return updated_node
             if use.known.startswith("pytheus."):
                 return updated_node.with_changes(attr=cst.Name(use.targets[0].name))
             replaced = expression(use.targets[0].dotted)
@@ -185,23 +195,37 @@ class _Rewriter(cst.CSTTransformer):
     ) -> cst.BaseSmallStatement | cst.RemovalSentinel:
         return cst.RemoveFromParent() if original_node in self._references.removed else updated_node
 
+    def leave_SimpleStatementSuite(
+        self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
+    ) -> cst.BaseSuite:
+        replaced = self._replaced(original_node, updated_node)
+        if replaced is None:
+            return updated_node
+        return updated_node.with_changes(
+            body=[each.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for each in replaced]
+        )
+
+    def _replaced(
+        self,
+        original: cst.SimpleStatementLine | cst.SimpleStatementSuite,
+        updated: cst.SimpleStatementLine | cst.SimpleStatementSuite,
+    ) -> list[cst.BaseSmallStatement] | None:
+        """The statements of a line with other imports; None if all stay."""
+        replaced: list[cst.BaseSmallStatement] = []
+        changed = len(original.body) != len(updated.body)
+        for small in updated.body:
+            statements = None
+            if isinstance(small, cst.Import | cst.ImportFrom):
+                statements = self._imports.statement(small, original)
+            changed = changed or statements is not None
+            replaced.extend([small] if statements is None else statements)
+        return replaced if changed else None
+
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement] | cst.RemovalSentinel:
-        replaced: list[cst.BaseSmallStatement] = []
-        changed = len(original_node.body) != len(updated_node.body)
-        for small in updated_node.body:
-            statements = (
-                self._imports.statement(small, original_node)
-                if isinstance(small, cst.Import | cst.ImportFrom)
-                else None
-            )
-            changed = changed or statements is not None
-            if statements is None:
-                replaced.append(small)
-            else:
-                replaced.extend(statements)
-        if not changed:
+        replaced = self._replaced(original_node, updated_node)
+        if replaced is None:
             return updated_node
         if not replaced:
             return cst.RemoveFromParent()

@@ -92,7 +92,8 @@ def _outcome(path: Path, exports: Exports) -> Outcome:
         return Outcome(path, problem=f"is not text in its encoding ({error}); save it as UTF-8")
     except (RecursionError, cst.CSTValidationError) as error:
         return Outcome(path, problem=f"cannot be parsed ({type(error).__name__}); rewrite it by hand")
-    return Outcome(path, before, rewritten.source, rewritten.remarks, rewritten.calls)
+    remarks = tuple(sorted({*rewritten.remarks, *exports.remarks(path)}))
+    return Outcome(path, before, rewritten.source, remarks, rewritten.calls)
 
 
 def difference(outcome: Outcome) -> str:

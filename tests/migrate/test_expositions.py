@@ -112,25 +112,32 @@ def test_typed_code_stays_typed(tmp_path: Path) -> None:
 
 
 TEXTS = st.sampled_from(["", "a", "shop"])
-NAMES = st.sampled_from(["hits", "hits_total", "hits_bytes", "hits_bytes_total"])
+NAMES = st.sampled_from(
+    ["hits", "hits_total", "hits_bytes", "hits_bytes_total", "total", "bytes", "bytes_total", "a_info", "info"]
+)
 BUCKETS = st.sampled_from(["[1, 2]", "(1, 'inf')", "[.5, float('inf')]", "(1, 2, '+Inf')"])
 
 
 @st.composite
 def definitions(draw: st.DrawFn) -> str:
     """A program that defines one metric, in one of the ways that arguments can be given."""
-    kind = draw(st.sampled_from(["Counter", "Gauge", "Summary", "Histogram"]))
+    kind = draw(st.sampled_from(["Counter", "Gauge", "Summary", "Histogram", "Info"]))
     values = {
         "name": repr(draw(NAMES)),
         "documentation": "'Doc.'",
         "labelnames": draw(st.sampled_from(["()", "['x']", "('x', 'y')"])),
         "namespace": repr(draw(TEXTS)),
         "subsystem": repr(draw(TEXTS)),
-        "unit": draw(st.sampled_from(["''", "'bytes'"])),
+        "unit": "''" if kind == "Info" else draw(st.sampled_from(["''", "'bytes'"])),
         "registry": "registry",
     }
-    variables = draw(st.sets(st.sampled_from(["name", "namespace", "subsystem"])))
+    variables = draw(st.sets(st.sampled_from(["name", "namespace", "subsystem", "prefix"])))
     written = {name: name if name in variables else value for name, value in values.items()}
+    if "prefix" in variables:
+        values["prefix"] = draw(st.sampled_from(["'a_'", "'a'", "''"]))
+        end = values["name"]
+        form = draw(st.sampled_from(["prefix + {0}", "f'{{prefix}}{1}'", "'%s{1}' % prefix", "(prefix + {0})"]))
+        written["name"] = form.format(end, end.strip("'"))
     positional = draw(st.integers(0, len(values)))
     arguments = [*list(written.values())[:positional]]
     keywords = [f"{name}={value}" for name, value in list(written.items())[positional:]]
@@ -145,7 +152,7 @@ def definitions(draw: st.DrawFn) -> str:
     if not prefix:
         form = "from prometheus_client import CollectorRegistry, generate_latest, " + kind
     assigned = "".join(f"{name} = {values[name]}\n" for name in sorted(variables))
-    use = {"Counter": "inc()", "Gauge": "set(2)"}.get(kind, "observe(1.5)")
+    use = {"Counter": "inc()", "Gauge": "set(2)", "Info": "info({'v': '1'})"}.get(kind, "observe(1.5)")
     labels = {"()": "", "['x']": ".labels('1')", "('x', 'y')": ".labels('1', y='2')"}[values["labelnames"]]
     labels = labels.replace("'1', y=", "'1', ")
     return (
@@ -163,6 +170,37 @@ def test_each_way_of_giving_arguments_exposes_the_same_series(source: str) -> No
     assert rewrite(after).source == after
     assert b"prometheus_client" not in after
     assert run(after.decode()) == run(source)
+
+
+@pytest.mark.parametrize(
+    ("definition", "exposed"),
+    [
+        ('Counter("total", "T.", namespace="requests")', "requests_total"),
+        ('Counter("total", "T.", subsystem="bytes", unit="bytes")', "bytes_bytes_total"),
+        ('Gauge("seconds", "S.", namespace="app", unit="seconds", multiprocess_mode="sum")', "app_seconds"),
+        ('Gauge("seconds", "S.", namespace=NS, unit="seconds", multiprocess_mode="sum")', "a_seconds"),
+        ('Counter(P + "total", "T.")', "app_total"),
+        ('Counter(f"{P}total", "T.", namespace="x")', "x_app_total"),
+        ('Counter(P + "_bytes" + "_total", "T.", unit="bytes")', "app__bytes_total"),
+        ('Counter("%s" % P, "T.", namespace=NS)', "a_app__total"),
+        ('Info("build_info", "I.")', "build_info_info"),
+        ('Info(P + "info", "I.")', "app_info_info"),
+        ('Info(P, "I.", namespace=NS)', "a_app__info"),
+        ('Info("info", "I.", namespace="build")', "build_info_info"),
+        ('Info("info", "I.", namespace=NS)', "a_info_info"),
+        ('Info(f"{P}build", "I.")', "app_build_info"),
+    ],
+)
+def test_suffixes_complete_the_whole_name(definition: str, exposed: str) -> None:
+    source = (
+        "from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Info, generate_latest\n"
+        f'NS, P = "a", "app_"\nregistry = CollectorRegistry()\nmetric = {definition[:-1]}, registry=registry)\n'
+        + ('metric.info({"v": "1"})\n' if "Info" in definition else "")
+        + "exposed = generate_latest(registry)\n"
+    )
+    after = run(rewrite(source.encode()).source.decode())
+    assert after == run(source)
+    assert [name for name, _ in after] == [exposed]
 
 
 def test_the_default_buckets_are_those_of_prometheus_client() -> None:

@@ -40,6 +40,8 @@ def call(expression: str, *names: str) -> str:
             'Counter("h", documentation="H.", labelnames=["a"])',
             'Counter("h_total", description="H.", required_labels=["a"])',
         ),
+        ('Counter("h", "H.", "ab")', 'Counter("h_total", "H.", ["a", "b"])'),
+        ('Gauge("h", "H.", labelnames=("ab"))', 'Gauge("h", "H.", required_labels=["a", "b"])'),
         ('Counter(documentation="H.", name="h")', 'Counter(description="H.", name="h_total")'),
         ('Counter("h", "H.", [], "ns", "sub", "bytes")', 'Counter("ns_sub_h_bytes_total", "H.", [], unit="bytes")'),
         ('Counter("h_bytes_total", "H.", unit="bytes")', 'Counter("h_bytes_total", "H.", unit="bytes")'),
@@ -269,6 +271,28 @@ def test_each_kept_name_has_a_remark_at_its_line(name: str) -> None:
 )
 def test_remarks(source: str, line: int, subject: str) -> None:
     assert (line, subject) in subjects(source)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "if x: from prometheus_client import Counter\nc = Counter('a', '', labelnames=['b'])\n",
+            "if x: from pytheus import Counter\nc = Counter('a_total', '', required_labels=['b'])\n",
+        ),
+        (
+            "try: import os; from prometheus_client import Gauge, push_to_gateway as p; x = 1\nfinally: p(Gauge)\n",
+            "try: import os; from prometheus_client import push_to_gateway as p; from pytheus import Gauge; x = 1\n"
+            "finally: p(Gauge)\n",
+        ),
+        (
+            "import prometheus_client as p\nif x: p.disable_created_metrics()\n",
+            "if x: pass\n",
+        ),
+    ],
+)
+def test_statements_in_the_line_of_a_condition(before: str, after: str) -> None:
+    assert rewritten(before) == after
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,83 @@ def test_names_that_one_file_passes_on_are_rewritten_in_all(tree: Path) -> None:
     }
 
 
+def write_files(**files: str) -> None:
+    Path("shop").mkdir()
+    for name, source in files.items():
+        Path("shop", f"{name}.py").write_text(source)
+
+
+DEFINITION = 'Counter("hits", documentation="Hits.")\n'
+CHANGED = 'Counter("hits_total", description="Hits.")\n'
+
+
+@pytest.mark.parametrize(
+    ("statement", "owner"),
+    [
+        ("from shop import prom", "prom."),
+        ("from . import prom as p", "p."),
+        ("import shop.prom", "shop.prom."),
+        ("import shop.prom as p", "p."),
+        ("from shop.other import Counter", ""),
+        ("from shop import Counter", ""),
+    ],
+)
+def test_names_are_followed_through_modules_and_through_more_than_one_file(
+    tree: Path, statement: str, owner: str
+) -> None:
+    write_files(
+        __init__="from .prom import *\n",
+        prom="from prometheus_client import Counter\n",
+        other="from .prom import Counter\n",
+        use=f"{statement}\n{owner}{DEFINITION}",
+    )
+    outcomes = {each.path.name: each for each in migrate([Path()])}
+    assert outcomes["use.py"].after.decode() == f"{statement}\n{owner}{CHANGED}"
+    assert outcomes["prom.py"].after.decode() == "from pytheus import Counter\n"
+    assert [each.remarks for each in outcomes.values()] == [(), (), (), ()]
+
+
+def test_a_name_that_stays_in_its_file_is_reported_where_it_is_imported(tree: Path) -> None:
+    fallback = (
+        "try:\n    from prometheus_client import Counter\nexcept ImportError:\n    class Counter: ...\n"
+        "HITS = Counter('hits', '')\n"
+    )
+    write_files(
+        __init__="",
+        prom=fallback,
+        use=f"from .prom import Counter\n{DEFINITION}",
+        third=f"from shop.use import Counter as C\nC{DEFINITION.removeprefix('Counter')}",
+        fourth=f"from shop import prom\n\nprom.{DEFINITION}",
+    )
+    outcomes = {each.path.name: each for each in migrate([Path()])}
+    assert all(each.after == each.before for each in outcomes.values())
+    lines = {name: [remark.line for remark in each.remarks] for name, each in outcomes.items()}
+    assert lines == {"__init__.py": [], "prom.py": [5], "use.py": [1], "third.py": [1], "fourth.py": [3]}
+
+
+def test_a_module_that_a_file_passes_on_stays_there_and_is_reported(tree: Path) -> None:
+    write_files(
+        prom="import prometheus_client as pc\n\nlevel = pc.Gauge('a', '', multiprocess_mode='sum')\n",
+        use=f"from .prom import pc\npc.{DEFINITION}",
+        other=f"from shop import prom\n\nprom.pc.{DEFINITION}",
+    )
+    outcomes = {each.path.name: each for each in migrate([Path()])}
+    assert outcomes["prom.py"].after.decode() == (
+        "import prometheus_client as pc\nimport pytheus\n\n"
+        "level = pytheus.Gauge('a', '', mode=\"sum\", processes=\"all\")\n"
+    )
+    assert [(each.path.name, remark.line) for each in outcomes.values() for remark in each.remarks] == [
+        ("other.py", 3),
+        ("use.py", 1),
+    ]
+
+
+def test_a_name_by_a_star_import_of_another_file_is_reported(tree: Path) -> None:
+    write_files(prom="from prometheus_client import Counter\n", use=f"from .prom import *\n\n{DEFINITION}")
+    remarks = {each.path.name: each.remarks for each in migrate([Path()])}
+    assert [(each.line, each.subject) for each in remarks["use.py"]] == [(3, "Counter by the star import in line 1")]
+
+
 def test_no_code_of_the_sources_is_executed(tree: Path) -> None:
     Path("app.py").write_text("open('executed', 'w')\n" + BEFORE, "utf-8")
     Path("conftest.py").write_text("open('executed', 'w')\n")
