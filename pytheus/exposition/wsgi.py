@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pytheus.exposition.exchange_mark import leave_unmeasured
+from pytheus.exposition.exchange_mark import expect_adapters, leave_unmeasured
 from pytheus.exposition.response import LIMIT_SECONDS, checked_limit, servable
 from pytheus.registry import REGISTRY, Registry
 
@@ -40,6 +40,7 @@ def make_wsgi_app(
     """
     served = servable(registry)
     limit_seconds = checked_limit(timeout_seconds)
+    expect_adapters()
 
     def metrics_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         from pytheus.exposition.respond import answer_scrape

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pytheus.exposition.exchange_mark import expect_adapters
 from pytheus.instrumentation.report import created, say_not_measured
 from pytheus.middleware import AsgiMiddleware, WsgiMiddleware
 from pytheus.middleware.options import Names
@@ -117,6 +118,7 @@ class _FirstRequest:
         self._names: Final[Names] = names
         self._unmeasured: Final = app.wsgi_app
         self._measured: WSGIApplication | None = None
+        expect_adapters()  # which may call it for its first request
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return (self._measured or self._begin())(environ, start_response)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from pytheus.exposition.exchange_mark import SERVING, end_serving
+from pytheus.exposition.exchange_mark import ADAPTED, SERVING, end_serving
 from pytheus.middleware.asgi_exchange import AsgiExchange
 from pytheus.middleware.asgi_routes import AsgiRoutes
 from pytheus.middleware.profiles import WEBSOCKETS
@@ -67,8 +67,11 @@ class AsgiMiddleware:
         else:
             await self.app(scope, receive, send)
             return
-        serving: list[Mapping[str, object]] = [scope]
-        token = SERVING.set(serving)
+        serving: list[Mapping[str, object]] = []
+        token = None
+        if ADAPTED:
+            serving.append(scope)
+            token = SERVING.set(serving)
         try:
             if not exchange.recorder.begin(exchange):
                 await self.app(scope, receive, send)
@@ -82,7 +85,8 @@ class AsgiMiddleware:
                 raise
             exchange.end_early()
         finally:
-            end_serving(serving, token)
+            if token is not None:
+                end_serving(serving, token)
 
     def __repr__(self) -> str:
         return f"<AsgiMiddleware of {self.app!r}>"

@@ -93,7 +93,7 @@ class AsgiExchange(Exchange[Scope]):
             # By the headers, because the first event may come much later. The specification wants names in lower case.
             for name, value in self.headers:
                 if name == b"content-type" or (len(name) == 12 and name.lower() == b"content-type"):
-                    self.is_stream: bool = value[:17].lower() == _EVENT_STREAM
+                    self.is_stream: bool = value[5:6] in (b"e", b"E") and value[:17].lower() == _EVENT_STREAM
                     break
             return
         if kind in _BODIES:

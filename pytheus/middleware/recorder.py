@@ -116,12 +116,15 @@ class Recorder(Generic[S]):
         self._reference: Final = partial(_itself, cast(AnyRecorder, self))
         _references.add(self._reference)
 
-    def begin(self, exchange: Exchange[S]) -> bool:
-        """Begin to measure `exchange`; returns False if it is not to be measured."""
+    def begin(self, exchange: Exchange[S], looks_around: bool = False) -> bool:
+        """Begin to measure `exchange`; returns False if it is not to be measured.
+
+        With `looks_around`, the source of middleware around it may be another one, which `Exchange.find_mark` knows.
+        """
         try:
             source = exchange.source
             found = source.get(EXCHANGE_KEY)
-            if found is None:
+            if found is None and looks_around:
                 found = exchange.find_mark()
                 if found is not None:
                     source[EXCHANGE_KEY] = found  # for those within

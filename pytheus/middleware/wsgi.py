@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from pytheus.compilation import mypyc_attr
-from pytheus.exposition.exchange_mark import find_mark
+from pytheus.exposition.exchange_mark import expect_adapters, find_mark
 from pytheus.middleware.exchange import EVENT_STREAM, METHODS, OTHER, PROTOCOLS, SCHEMES, Exchange, content_length
 from pytheus.middleware.recorder import Recorder
 from pytheus.middleware.wsgi_routes import KEPT_RULE, keep_rules_of_flask, mount_path, rule_of
@@ -59,12 +59,13 @@ class WsgiMiddleware:
             options, partial(_route_of, app), "WsgiMiddleware", is_automatic=self.is_automatic
         )
         keep_rules_of_flask()
+        expect_adapters()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve and measure one request by the application."""
         exchange = WsgiExchange(self._recorder, environ)
         exchange.start_response_of = start_response
-        if not self._recorder.begin(exchange):
+        if not self._recorder.begin(exchange, looks_around=True):
             return self.app(environ, start_response if exchange.around is None else exchange.start_unmeasured)
         try:
             body = self.app(environ, exchange.start_response)

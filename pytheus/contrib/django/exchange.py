@@ -43,7 +43,7 @@ class DjangoExchange(Exchange["dict[str, object]"]):
     def __init__(self, recorder: Recorder[dict[str, object]], request: HttpRequest) -> None:
         super().__init__(recorder, request.META)
         self.request: HttpRequest | None = request
-        self.is_measured = recorder.begin(self)
+        self.is_measured = recorder.begin(self, looks_around=True)
 
     def find_mark(self) -> MarkedExchange | None:
         """Return the exchange of middleware of ASGI around this one, whose scope is the request's."""

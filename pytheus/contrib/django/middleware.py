@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 
 from pytheus.contrib.django.exchange import DjangoExchange, note_exception, route_of, scope_of, view_of
 from pytheus.exposition import expose
-from pytheus.exposition.exchange_mark import leave_unmeasured
+from pytheus.exposition.exchange_mark import expect_adapters, leave_unmeasured
 from pytheus.middleware.options import MiddlewareOptions, Names
 from pytheus.middleware.recorder import Recorder
 from pytheus.registry import REGISTRY, Registry
@@ -58,6 +58,7 @@ class MetricsMiddleware:
         self._recorder: Final = Recorder(
             options, view_of if has_views else route_of, "MetricsMiddleware", is_automatic=self.is_automatic
         )
+        expect_adapters()
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             self._is_async = True
