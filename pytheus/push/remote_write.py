@@ -149,6 +149,8 @@ class _RemoteWrite:
         # Whether the receiver knows 2.0, and until what time 1.0 is used because it does not.
         self._is_known = False
         self._fallback_end = math.inf
+        # The time of the snapshot that was encoded last.
+        self._encoded = -math.inf
         self._last_metadata = -math.inf
 
     @property
@@ -156,9 +158,10 @@ class _RemoteWrite:
         return self._client.shown
 
     def encode(self, snapshot: Snapshot) -> list[RemoteRequest]:
-        # Not the snapshot that is sent again in 1.0.
-        if snapshot.time >= self._fallback_end:
+        # Not a snapshot that is sent again in 1.0.
+        if time.time() >= self._fallback_end and snapshot.time != self._encoded:
             self._use("2.0")
+        self._encoded = snapshot.time
         now = time.monotonic()
         metadata = now - self._last_metadata >= _METADATA_SECONDS
         if metadata:
