@@ -51,10 +51,10 @@ def expiring(registry: Registry, *, after_seconds: float, names: Iterable[str] |
 
     The series leaves memory and every scrape, up to a tenth (at most a minute) later. A write after that begins a new
     series at zero, also through a stored result of `labels()`. Any write counts, also ``set()`` to the number that the
-    gauge has. These never end: a metric without labels; series whose labels the definition lists (``labels_from``,
-    default labels for all labels); gauges that a function provides; and gauges with a number other than zero that count
-    running blocks (``track_inprogress``). A gauge that the program itself increases and later decreases should not
-    expire in between, so select others with `names`.
+    gauge has, but not ``inc(0)`` of a counter. These never end: a metric without labels; series whose labels the
+    definition lists (``labels_from``, default labels for all labels); gauges that a function provides; and gauges with
+    a number other than zero that count running blocks (``track_inprogress``). A gauge that the program itself increases
+    and later decreases should not expire in between, so select others with `names`.
 
     `names` are names of metrics, as defined or as exposed; without it, all metrics expire. A custom collector keeps
     its series. Metrics are found when a sweep is due, wherever they were registered. Raises `OutOfRangeError` unless
