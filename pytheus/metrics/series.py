@@ -228,7 +228,10 @@ class SeriesSet:
         self.storage = other.storage
 
     def note_end(self, key: tuple[str, ...] | None = None) -> None:
-        """Give series that begin from now on later start times than those that end now: that of `key`, or all."""
+        """Note that the series of `key` ends now, or that all do.
+
+        Series that begin from now on have later start times, and have not been idle.
+        """
         if key is None:
             self.idle.clear()
         else:
